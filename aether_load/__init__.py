@@ -10,7 +10,10 @@ __all__ = ["AetherLoadError", "ExitCode", "TargetError", "UsageError", "__versio
 
 
 class ExitCode(IntEnum):
-    """What a finished command says to the script that called it; the first that applies wins, in the order of `PRECEDENCE`."""
+    """What a finished command says to the script that called it.
+
+    Where several apply, the first of USAGE, TARGET, FAILED, THRESHOLD, INVALID, INTERRUPTED, PASSED is given.
+    """
 
     PASSED = 0
     FAILED = 1

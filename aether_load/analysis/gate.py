@@ -1,0 +1,70 @@
+"""From a report to the verdict that a script reads: the exit code and its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from aether_load import ExitCode
+
+if TYPE_CHECKING:
+    from aether_load.analysis.report import PhaseReport, RunInfo
+    from aether_load.workload.scenario import Scenario
+
+Status = Literal["passed", "failed", "invalid", "interrupted"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether the run passed; every reason that speaks against it, the deciding one first."""
+
+    status: Status
+    exit_code: int
+    reasons: tuple[str, ...]
+
+
+def decide(run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario) -> Verdict:
+    """Return the verdict on a run: failed, invalid, interrupted, passed, the first that applies.
+
+    A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
+    scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted. An absence of
+    data is never a pass.
+    """
+    interrupted = run.ended_as == "interrupted"
+    findings: list[tuple[Status, ExitCode, str]] = []
+    for phase in phases:
+        row = phase.all
+        if row.ok_total == 0 and not (interrupted and row.error_rate is None):
+            reason = f"phase {phase.name}: none of {row.requests_total} requests succeeded"
+            findings.append(("failed", ExitCode.FAILED, reason))
+        elif row.error_rate is not None and row.error_rate > scenario.max_error_rate:
+            reason = (
+                f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate "
+                f"{scenario.max_error_rate:g}"
+            )
+            findings.append(("failed", ExitCode.FAILED, reason))
+    if not phases and not interrupted:
+        findings.append(("failed", ExitCode.FAILED, "no phase began, so nothing succeeded"))
+    if run.ended_as == "running":
+        findings.append(("invalid", ExitCode.INVALID, "the run was cut off by force; this is what was written by then"))
+    elif scenario.target.server_metrics:
+        findings += [
+            (
+                "invalid",
+                ExitCode.INVALID,
+                f"phase {phase.name}: {phase.reconciliation.trust}: {phase.reconciliation.reason}",
+            )
+            for phase in phases
+            if phase.reconciliation.trust != "trusted"
+        ]
+    if interrupted:
+        findings.append(("interrupted", ExitCode.INTERRUPTED, "the run was interrupted; the results are of a part"))
+    if not findings:
+        return Verdict("passed", int(ExitCode.PASSED), ())
+    findings.sort(key=lambda finding: _PRECEDENCE.index(finding[1]))
+    status, code, _ = findings[0]
+    return Verdict(status, int(code), tuple(reason for _, _, reason in findings))
+
+
+_PRECEDENCE = (ExitCode.FAILED, ExitCode.INVALID, ExitCode.INTERRUPTED)

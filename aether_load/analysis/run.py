@@ -1,0 +1,159 @@
+"""A run's folder: where its files lie, and the manifest that says what the run was."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from aether_load import UsageError
+from aether_load.protocol import Generation
+from aether_load.workload.prompt import DatasetIdentity
+
+SCHEMA_VERSION = "1.0"
+UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+Ended = Literal["running", "completed", "interrupted"]
+
+
+class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured; `kind` is `simulated` for our own simulator, by whomever it was started."""
+
+    url: str
+    kind: Literal["simulated", "runtime"]
+    generation: Generation
+    server: str | None
+
+
+class ClockPair(msgspec.Struct, frozen=True):
+    """One instant on both clocks: monotonic ns of this machine, and UTC."""
+
+    monotonic_ns: int
+    utc: str
+
+
+class PhaseRecord(msgspec.Struct, kw_only=True):
+    """When a phase began, when its window was open, and how it ended; None for what did not come to pass.
+
+    `users` is how many were let loose, all at monotonic ns `window_began_ns`; the window ends when no further
+    request may start, the phase when the last answer is in.
+    """
+
+    name: str
+    users: int
+    began: ClockPair
+    window_began_ns: int | None = None
+    window_ended_ns: int | None = None
+    ended: ClockPair | None = None
+    ended_by: str | None = None
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sending process: its clocks at start and end, and how often it had to open a connection again."""
+
+    worker: int
+    pid: int
+    began: ClockPair
+    ended: ClockPair | None = None
+    connections_opened: int | None = None
+    stale_connections_reopened: int | None = None
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """run.json: everything about a run that is not a sample or a reading."""
+
+    schema_version: str = SCHEMA_VERSION
+    id: str
+    scenario: dict[str, Any]
+    command: list[str]
+    seed: int
+    target: TargetRecord
+    datasets: tuple[DatasetIdentity, ...]
+    node_ids: tuple[str, ...]
+    began: ClockPair
+    ended: ClockPair | None = None
+    ended_as: Ended = "running"
+    phases: list[PhaseRecord] = []
+    workers: list[WorkerRecord] = []
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | float | None] = {}
+    git: dict[str, str | bool | None] = {}
+    notes: list[str] = []
+
+
+class RunFolder:
+    """The files of one run, by name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = path / "run.json"
+        self.samples = path / "samples.arrow"
+        self.scrapes = path / "scrapes.jsonl"
+        self.report = path / "report.json"
+        self.summary = path / "summary.csv"
+        self.ballast = path / ".ballast"
+
+    @property
+    def results(self) -> Path:
+        """Return the folder that the run's `runs/` stands in."""
+        return self.path.parent.parent
+
+    @classmethod
+    def create(cls, results: Path, scenario: str) -> RunFolder:
+        """Make a new folder `runs/<UTC time>-<scenario>-<4 hex>`; raises UsageError where none can be made."""
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = results / "runs" / f"{stamp}-{scenario}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"The run's folder {path} cannot be made: {error.strerror}. Say where with --results-dir."
+            ) from None
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Return the folder of a run that has been; raises UsageError when it is none."""
+        folder = cls(path.resolve())
+        if not folder.manifest.is_file():
+            raise UsageError(f"{path} is not a run's folder: it holds no run.json. They lie in results/runs/.")
+        return folder
+
+    def read_manifest(self) -> Manifest:
+        """Return the manifest; raises UsageError when it is damaged or of a version that is not known."""
+        try:
+            manifest = msgspec.json.decode(self.manifest.read_bytes(), type=Manifest)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise UsageError(f"{self.manifest} cannot be read: {error}.") from None
+        if manifest.schema_version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+            raise UsageError(
+                f"{self.manifest} has schema version {manifest.schema_version}; this aether-load reads "
+                f"{SCHEMA_VERSION}. Use the release that wrote it, or a newer one."
+            )
+        return manifest
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write run.json, whole or not at all."""
+        write_whole(self.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file in one step, so that no reader and no crash ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def run_date(manifest: Manifest) -> str:
+    """Return the UTC date on which a run began, YYYY-MM-DD."""
+    found = re.match(r"\d{4}-\d{2}-\d{2}", manifest.began.utc)
+    assert found is not None
+    return found.group()

@@ -1,0 +1,260 @@
+"""The sample table: a row a request, columns typed, appended while the load runs and read again afterwards."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aether_load.protocol import NodeState, Outcome
+
+ABSENT = -1
+"""Stands in a typed buffer for what was not measured; it leaves the buffer as null."""
+CHUNK_ROWS = 2000
+"""Rows a batch at most: building a larger one takes so long that latencies in flight would show it."""
+
+ANSWER_STATES = ("answered", "unanswered", "mock")
+_MOST_DISTINCT_TEXTS = 1000
+_LONGEST_TEXT = 300
+_OTHER_TEXT = "(one of too many different texts)"
+
+
+def _category(index: pa.DataType) -> pa.DataType:
+    return pa.dictionary(index, pa.string())
+
+
+SCHEMA = pa.schema(
+    [
+        ("phase", _category(pa.int16())),
+        ("worker", pa.int16()),
+        ("request_index", pa.int64()),
+        ("prompt_id", _category(pa.int32())),
+        ("dataset", _category(pa.int16())),
+        ("intended_start_ns", pa.int64()),
+        ("sent_ns", pa.int64()),
+        ("ended_ns", pa.int64()),
+        ("service_latency_us", pa.int64()),
+        ("response_latency_us", pa.int64()),
+        ("outcome", _category(pa.int8())),
+        ("http_status", pa.int16()),
+        ("server_total_ms", pa.int64()),
+        ("node_times_ms", pa.list_(pa.int64())),
+        ("node_states", pa.list_(_category(pa.int8()))),
+        ("node_cached", pa.list_(pa.bool_())),
+        ("token_cost", pa.int64()),
+        ("answer_state", _category(pa.int8())),
+        ("answer", _category(pa.int16())),
+        ("correct", pa.bool_()),
+        ("execution_id", pa.binary(16)),
+        ("error", _category(pa.int16())),
+    ]
+)
+
+
+class TextColumn:
+    """Texts that recur, each kept once; past a thousand different ones the rest share a place."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str | None) -> int:
+        """Return the place of `text`, or `ABSENT` for None."""
+        if text is None:
+            return ABSENT
+        found = self._places.get(text)
+        if found is None:
+            text = text[:_LONGEST_TEXT] if len(self._places) < _MOST_DISTINCT_TEXTS else _OTHER_TEXT
+            found = self._places.setdefault(text, len(self._places))
+        return found
+
+    def texts(self) -> pa.Array:
+        """Return the texts so far, each at its place."""
+        return pa.array(self._places, pa.string())
+
+
+class SampleBuffer:
+    """Columns that grow by a request at a time; nothing of a request outlives its numbers.
+
+    The vocabularies are fixed before the load, so that a batch refers to them instead of repeating them.
+    """
+
+    def __init__(self, phases: Sequence[str], prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
+        """Take the names of the phases, and for each prompt its id and its dataset."""
+        names = list(dict.fromkeys(datasets))
+        self._phases = pa.array(phases, pa.string())
+        self._prompt_ids = pa.array(prompt_ids, pa.string())
+        self._dataset_names = pa.array(names, pa.string())
+        self._dataset_of_prompt = np.array([names.index(name) for name in datasets], np.int16)
+        self._outcomes = pa.array([outcome.label for outcome in Outcome], pa.string())
+        self._node_states_names = pa.array([state.label for state in NodeState], pa.string())
+        self._answer_states = pa.array(ANSWER_STATES, pa.string())
+        self.answers = TextColumn()
+        self.errors = TextColumn()
+        self._columns = {
+            name: array(code)
+            for name, code in {
+                "phase": "h", "worker": "h", "request_index": "q", "prompt": "i", "due": "q", "sent": "q",
+                "ended": "q", "outcome": "b", "status": "h", "server_total": "q", "tokens": "q",
+                "answer_state": "b", "answer": "h", "correct": "b", "error": "h", "nodes": "i",
+                "node_time": "q", "node_state": "b", "node_cached": "b",
+            }.items()
+        }  # fmt: skip
+        self._execution_ids = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._columns["phase"])
+
+    def appenders(self) -> dict[str, Callable[[int], None]]:
+        """Return the columns' own append methods by name, valid for the buffer's whole life.
+
+        The sender calls them one after the other for a request, without a yield between, `nodes` being the
+        number of node entries that it appended; times in ns or ms, `ABSENT` for what was not measured.
+        """
+        return {name: column.append for name, column in self._columns.items()}
+
+    def append_execution_id(self, raw: bytes | None) -> None:
+        """Append 16 bytes, or nothing known."""
+        self._execution_ids += raw if raw is not None else bytes(16)
+
+    def take(self) -> list[pa.RecordBatch]:
+        """Return what was appended since the last time, in batches of at most `CHUNK_ROWS`, and forget it."""
+        batches = []
+        while len(self):
+            batches.append(self._take_chunk(min(len(self), CHUNK_ROWS)))
+        return batches
+
+    def _take_chunk(self, rows: int) -> pa.RecordBatch:
+        columns = self._columns
+        node_rows = sum(columns["nodes"][:rows])
+        taken = {}
+        for name, column in columns.items():
+            length = node_rows if name.startswith("node_") else rows
+            taken[name] = np.array(column[:length])
+            del column[:length]
+        identifiers = bytes(self._execution_ids[: rows * 16])
+        del self._execution_ids[: rows * 16]
+        return self._batch(taken, identifiers)
+
+    def _batch(self, taken: dict[str, np.ndarray], identifiers: bytes) -> pa.RecordBatch:
+        prompt = taken["prompt"]
+        sent, ended, due = taken["sent"], taken["ended"], taken["due"]
+        unsent = sent == ABSENT
+        offsets = pa.array(np.concatenate(([0], np.cumsum(taken["nodes"]))), pa.int32())
+        answered = taken["nodes"] > 0
+        ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(prompt), [None, pa.py_buffer(identifiers)])
+        known = np.frombuffer(identifiers, np.uint8).reshape(-1, 16).any(axis=1)
+        return pa.RecordBatch.from_arrays(
+            [
+                _named(taken["phase"], self._phases),
+                pa.array(taken["worker"]),
+                pa.array(taken["request_index"]),
+                _named(prompt, self._prompt_ids),
+                _named(self._dataset_of_prompt[prompt], self._dataset_names),
+                pa.array(due),
+                pa.array(sent, mask=unsent),
+                pa.array(ended, mask=unsent),
+                pa.array((ended - sent) // 1000, mask=unsent),
+                pa.array((ended - due) // 1000, mask=unsent),
+                _named(taken["outcome"], self._outcomes),
+                _nullable(taken["status"]),
+                _nullable(taken["server_total"]),
+                _lists(offsets, _nullable(taken["node_time"]), answered),
+                _lists(offsets, _named(taken["node_state"], self._node_states_names), answered),
+                _lists(offsets, _flags(taken["node_cached"]), answered),
+                _nullable(taken["tokens"]),
+                _named(taken["answer_state"], self._answer_states),
+                _named(taken["answer"], self.answers.texts()),
+                _flags(taken["correct"]),
+                pc.if_else(pa.array(known), ids, None) if not known.all() else ids,
+                _named(taken["error"], self.errors.texts()),
+            ],
+            schema=SCHEMA,
+        )
+
+
+def _nullable(values: np.ndarray) -> pa.Array:
+    return pa.array(values, mask=values == ABSENT)
+
+
+def _flags(values: np.ndarray) -> pa.Array:
+    return pa.array(values == 1, mask=values == ABSENT)
+
+
+def _named(places: np.ndarray, names: pa.Array) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(_nullable(places), names)
+
+
+def _lists(offsets: pa.Array, values: pa.Array, present: np.ndarray) -> pa.Array:
+    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(~present))
+
+
+class SampleFile:
+    """An Arrow IPC stream that grows while the load runs, and always ends at a whole batch unless cut by force.
+
+    A batch is first made in memory and then appended in one piece; when that fails (a full disk), the file is
+    cut back to its last whole batch and the bytes wait for the next try.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._waiting = bytearray()
+        self._length = 0
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._stream = pa.ipc.new_stream(pa.PythonFile(_Sink(self._waiting), mode="w"), SCHEMA, options=options)
+
+    def append(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Write batches through to the operating system; raises OSError, with nothing lost, when it refuses."""
+        for batch in batches:
+            self._stream.write_batch(batch)
+        self._write_waiting()
+
+    def close(self) -> None:
+        """Write the stream's end and what still waits."""
+        try:
+            self._stream.close()
+            self._write_waiting()
+        finally:
+            os.close(self._file)
+
+    def rescue(self, path: Path) -> None:
+        """Write what the file's own disk refused to a file elsewhere, as the stream's continuation in bytes."""
+        path.write_bytes(self._waiting)
+
+    def _write_waiting(self) -> None:
+        written = 0
+        try:
+            while written < len(self._waiting):
+                written += os.write(self._file, memoryview(self._waiting)[written:])
+        except OSError:
+            os.ftruncate(self._file, self._length)
+            os.lseek(self._file, self._length, os.SEEK_SET)
+            raise
+        self._length += written
+        self._waiting.clear()
+
+
+class _Sink:
+    """A file object over a bytearray, for the stream writer."""
+
+    closed = False
+
+    def __init__(self, buffer: bytearray) -> None:
+        self._buffer = buffer
+
+    def write(self, data: bytes) -> int:
+        self._buffer += data
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        """Nothing is held back here."""
+
+    def close(self) -> None:
+        """Keep what was written for the file."""

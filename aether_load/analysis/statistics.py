@@ -1,0 +1,110 @@
+"""Latency distributions and shares with their uncertainty; exact, from all samples."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+CONFIDENCE = 0.95
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+_ENOUGH_BEYOND = 10
+
+
+class Percentile(msgspec.Struct, frozen=True):
+    """A percentile and its 95 % interval, in the distribution's unit.
+
+    `low` or `high` is None where the samples do not bound it: without `high` the percentile is only known to be
+    at least `low`. `reliability` is `unreliable` then, and `few_beyond` with fewer than 10 samples beyond it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    reliability: Literal["ok", "few_beyond", "unreliable"]
+
+
+class Distribution(msgspec.Struct, frozen=True):
+    """A summary of `count` values, all in the unit that stands in the name of the key that holds it."""
+
+    count: int
+    min: float
+    mean: float
+    stddev: float | None
+    p50: Percentile
+    p90: Percentile
+    p95: Percentile
+    p99: Percentile
+    p99_9: Percentile
+    max: float
+
+
+class Share(msgspec.Struct, frozen=True):
+    """`hits` of `count`, as a share with its 95 % Wilson interval."""
+
+    value: float
+    low: float
+    high: float
+    hits: int
+    count: int
+
+
+def distribution(values: NDArray[np.float64]) -> Distribution | None:
+    """Return the distribution of `values`, or None when there are none."""
+    if len(values) == 0:
+        return None
+    ordered = np.sort(values)
+    return Distribution(
+        count=len(ordered),
+        min=_tidy(ordered[0]),
+        mean=_tidy(ordered.mean()),
+        stddev=_tidy(ordered.std(ddof=1)) if len(ordered) > 1 else None,
+        max=_tidy(ordered[-1]),
+        **{name: percentile(ordered, q) for name, q in QUANTILES.items()},
+    )
+
+
+def percentile(ordered: NDArray[np.float64], q: float) -> Percentile:
+    """Return the q-quantile of ascending values by nearest rank, with its binomial interval.
+
+    The interval is [X(l), X(u)] with l the largest rank for which P(Bin(n, q) <= l-1) <= 0.025 and u the
+    smallest for which P(Bin(n, q) >= u) <= 0.025: order statistics, no assumption on the distribution
+    (Conover, Practical Nonparametric Statistics, 3.2).
+    """
+    from scipy.stats import binom  # noqa: PLC0415 -- half a second, needed only after the load
+
+    count = len(ordered)
+    rank = max(1, math.ceil(q * count))
+    tail = (1 - CONFIDENCE) / 2
+    lower = int(binom.ppf(tail, count, q))
+    upper = int(binom.ppf(1 - tail, count, q)) + 1
+    reliability: Literal["ok", "few_beyond", "unreliable"] = "ok"
+    if upper > count:
+        reliability = "unreliable"
+    elif count - rank < _ENOUGH_BEYOND:
+        reliability = "few_beyond"
+    return Percentile(
+        value=_tidy(ordered[rank - 1]),
+        low=_tidy(ordered[lower - 1]) if lower >= 1 else None,
+        high=_tidy(ordered[upper - 1]) if upper <= count else None,
+        reliability=reliability,
+    )
+
+
+def wilson(hits: int, count: int) -> Share | None:
+    """Return hits/count with its Wilson score interval (Wilson 1927, JASA 22), or None for a count of zero."""
+    if count == 0:
+        return None
+    z = 1.959963984540054
+    share = hits / count
+    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return Share(_tidy(share), _tidy(max(0.0, centre - half)), _tidy(min(1.0, centre + half)), hits, count)
+
+
+def _tidy(value: float) -> float:
+    """Return a plain float at a resolution far below what is measured, so that files stay readable."""
+    return round(float(value), 6)

@@ -1,0 +1,109 @@
+"""The command `aether-load`: results made again, the simulated runtime, the scenarios that ship."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from aether_load import AetherLoadError, ExitCode, UsageError, __version__
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one sentence and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError in place of printing the whole usage."""
+        raise UsageError(f"{message}; see {self.prog} --help.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        code: int = parsed.run(parsed)
+    except AetherLoadError as error:
+        sys.stderr.write(f"aether-load: {error}\n")
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return int(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.PASSED)
+    return code
+
+
+def _parser() -> Parser:
+    from aether_load.simulator import cli as simulator_cli  # noqa: PLC0415 -- only for its options
+
+    parser = Parser(
+        prog="aether-load",
+        description="The load-testing harness of the Aether runtime. The load itself is run by Locust: "
+        "locust -f locustfiles/eval.py --headless",
+    )
+    parser.add_argument("--version", action="version", version=f"aether-load {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+
+    report = commands.add_parser(
+        "report",
+        help="make a run's results again from its folder",
+        description="Make a run's results again from its folder: report.json and summary.csv there, its nightly JSON "
+        "and its row in results/summary.csv. Other runs' files are not touched.",
+    )
+    report.add_argument("folder", metavar="RUN", type=Path, help="a folder in results/runs/")
+    report.set_defaults(run=_report)
+
+    scenarios = commands.add_parser(
+        "scenarios",
+        help="list the scenarios that ship, or show one as resolved",
+        description="List the scenarios that ship, or show one with every default filled in.",
+    )
+    scenarios.add_argument("show", nargs="?", metavar="NAME|PATH", help="show this one as JSON")
+    scenarios.set_defaults(run=_scenarios)
+
+    simulate = commands.add_parser(
+        "simulate",
+        help="run the simulated runtime",
+        description="Run a simulated Aether runtime, to try the harness on.",
+    )
+    simulator_cli.add_arguments(simulate)
+    simulate.set_defaults(run=simulator_cli.run)
+    return parser
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pandas
+    from aether_load.analysis.report import build_report  # noqa: PLC0415
+    from aether_load.analysis.run import RunFolder  # noqa: PLC0415
+    from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+
+    folder = RunFolder.open(parsed.folder)
+    report = build_report(folder)
+    write_summary(report, write_results(report, folder), sys.stdout)
+    return report.verdict.exit_code
+
+
+def _scenarios(parsed: argparse.Namespace) -> int:
+    import msgspec  # noqa: PLC0415 -- the simulator's start does not need what follows
+
+    from aether_load.workload.scenario import (  # noqa: PLC0415
+        find_scenario,
+        load_scenario,
+        shipped_scenarios,
+        to_plain,
+    )
+
+    if parsed.show is None:
+        for name, path in shipped_scenarios().items():
+            print(f"{name:12} {load_scenario(path).purpose}")
+    else:
+        scenario = load_scenario(find_scenario(parsed.show))
+        print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
+    return int(ExitCode.PASSED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""Joins the harness to Locust: its events in, run folder, verdict and exit code out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+from locust import events
+
+from aether_load import AetherLoadError, ExitCode, UsageError
+from aether_load.generator.options import DEFAULT_STOP_TIMEOUT_S, add_options, scenario_from
+from aether_load.generator.phases import PhaseDriver
+from aether_load.generator.progress import ProgressLine, watch
+from aether_load.generator.session import Session
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from aether_load.analysis.report import Report
+    from aether_load.generator.run import Run
+
+_SPAWN_RATE_WARNING = "spawn rate is very high"
+
+
+def install(scenario: str = "eval") -> None:
+    """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
+
+    def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
+        add_options(parser, scenario)
+
+    def on_init(environment: Any, **_kwargs: Any) -> None:
+        _guard(Listener(environment).prepare)
+
+    hooks: Any = events
+    hooks.init_command_line_parser.add_listener(on_parser)
+    hooks.init.add_listener(on_init)
+
+
+def _guard(prepare: Callable[[], None]) -> None:
+    """Run the preparations; what the user can mend ends the process with its sentence and its exit code."""
+    try:
+        prepare()
+    except AetherLoadError as error:
+        ProgressLine().clear()
+        sys.stderr.write(f"aether-load: {error}\n")
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.stderr.write("aether-load: interrupted before the load began.\n")
+        sys.exit(int(ExitCode.INTERRUPTED))
+
+
+class Listener:
+    """One Locust process from `init` to `quit`."""
+
+    def __init__(self, environment: Any) -> None:
+        """Take Locust's environment, whose types are looser than what is read of it here."""
+        self._environment = environment
+        self._line = ProgressLine()
+        self._driver: PhaseDriver | None = None
+        self._finished = Event()
+        self._finished.set()
+        self._report: Report | None = None
+        self._files: list[Path] = []
+
+    @property
+    def _headless(self) -> bool:
+        return bool(self._environment.parsed_options.headless)
+
+    def prepare(self) -> None:
+        """Find target and prompts, fill in Locust's options, and listen from now on."""
+        environment, options = self._environment, self._environment.parsed_options
+        if options.master or options.worker or options.processes:
+            raise UsageError("--processes, --master and --worker: this version drives its load from one process.")
+        scenario = scenario_from(options)
+        if self._headless:
+            _refuse_endless(scenario.phases)
+        self._session = Session(scenario, Path(options.results_dir), self._line)
+        try:
+            self._session.find_target(environment.host, options.simulate)
+            self._session.load_workload()
+        except BaseException:
+            self._session.end()
+            raise
+        environment.aether = self._session
+        environment.host = options.host = self._session.target.url
+        self._fill_in(scenario.phases)
+        environment.events.test_start.add_listener(self._on_test_start)
+        environment.events.test_stopping.add_listener(self._on_test_stopping)
+        environment.events.quitting.add_listener(self._on_quitting)
+        environment.events.quit.add_listener(self._on_quit)
+        self._announce()
+
+    def _fill_in(self, phases: Any) -> None:
+        """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
+        environment, options = self._environment, self._environment.parsed_options
+        most = max(phase.users for phase in phases)
+        options.num_users = most
+        options.spawn_rate = most if self._headless else min(most, 100)
+        options.run_time = None
+        options.only_summary = not options.print_stats
+        environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
+        # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
+        logging.getLogger("locust.runners").addFilter(lambda record: _SPAWN_RATE_WARNING not in record.getMessage())
+
+    def _announce(self) -> None:
+        target, scenario = self._session.target, self._session.scenario
+        what = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+        logging.getLogger("aether_load").info(
+            "scenario %s: %d prompts against the %s %s at %s",
+            scenario.name,
+            len(self._session.prompts),
+            what,
+            target.generation.value,
+            target.url,
+        )
+
+    def _on_test_start(self, environment: Any, **_kwargs: Any) -> None:
+        try:
+            if environment.host:
+                self._session.follow_host(environment.host)
+            run = self._session.start_run(environment.events.request.fire)
+        except AetherLoadError as error:
+            self._give_up(str(error), error.exit_code)
+            return
+        self._finished.clear()
+        self._driver = PhaseDriver(run, environment.runner, follow_user_count=not self._headless)
+        gevent.spawn(self._drive, run, self._driver)
+
+    def _give_up(self, sentence: str, code: ExitCode) -> None:
+        self._line.clear()
+        sys.stderr.write(f"aether-load: {sentence}\n")
+        self._environment.process_exit_code = int(code)
+        gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
+
+    def _drive(self, run: Run, driver: PhaseDriver) -> None:
+        """Take one run from its first phase to its results; nothing that happens here vanishes."""
+        progress = gevent.spawn(watch, run, driver, self._line)
+        try:
+            try:
+                driver.run_phases()
+            finally:
+                progress.kill()
+                self._line.clear()
+                run.close("interrupted" if driver.was_stopped or run.disk_is_full.is_set() else "completed")
+            self._write_results(run)
+        except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
+            traceback.print_exc()
+            sys.stderr.write(
+                f"aether-load: a defect of its own ended the run; what was measured lies in {run.folder.path}.\n"
+            )
+            self._environment.process_exit_code = int(ExitCode.INVALID)
+        finally:
+            self._finished.set()
+        if not driver.was_stopped:
+            gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
+
+    def _write_results(self, run: Run) -> None:
+        # pandas and its kind are loaded only now that the last answer is in.
+        from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
+        from aether_load.analysis.report import build_report  # noqa: PLC0415
+
+        self._report = build_report(run.folder)
+        self._files = write_results(self._report, run.folder)
+        self._environment.process_exit_code = int(self._report.verdict.exit_code)
+
+    def _end_run(self) -> None:
+        """End the run that is under way, in order: answers in flight, last reading of /metrics, results."""
+        if self._finished.is_set() or self._driver is None:
+            return
+        self._driver.stop(self._environment.stop_timeout)
+        try:
+            self._finished.wait()
+        except KeyboardInterrupt:
+            # Whoever presses Ctrl-C again does not want to wait for answers.
+            self._driver.stop(0)
+            self._finished.wait()
+
+    def _on_test_stopping(self, **_kwargs: Any) -> None:
+        self._end_run()
+
+    def _on_quitting(self, **_kwargs: Any) -> None:
+        self._end_run()
+
+    def _on_quit(self, **_kwargs: Any) -> None:
+        """Say the result last, below Locust's own table; standard output stays free for --json."""
+        self._session.end()
+        if self._report is None:
+            return
+        from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+
+        write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+
+
+def _refuse_endless(phases: Any) -> None:
+    for number, phase in enumerate(phases):
+        if phase.duration is None and phase.requests is None and phase.passes is None:
+            raise UsageError(
+                f"Phase {phase.name!r} would never end: give phases.{number} a duration, requests or passes, or say "
+                "how long with -t."
+            )

@@ -1,0 +1,203 @@
+"""One start of the load, from its folder made to its last sample written."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import msgspec
+
+from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
+from aether_load.analysis.sample_reader import compact
+from aether_load.analysis.samples import SampleBuffer, SampleFile
+from aether_load.analysis.scrape import RawScrape
+from aether_load.generator.recorder import Recorder
+from aether_load.generator.transport import Connection, Counts, Endpoint, TransportError
+from aether_load.generator.valve import Valve
+from aether_load.protocol import METRICS_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aether_load.workload.scenario import Scenario
+    from aether_load.workload.workload import Workload
+
+FLUSH_INTERVAL_S = 0.5
+SCRAPE_TIMEOUT_S = 2.0
+_BALLAST_BYTES = 4 << 20
+
+
+def now() -> ClockPair:
+    """Return this instant on both clocks."""
+    return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
+
+
+class Run:
+    """What the users of one run share, and the files that it grows in."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        manifest: Manifest,
+        scenario: Scenario,
+        workload: Workload,
+        requests: tuple[bytes, ...],
+        fire_request: Callable[..., Any],
+    ) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.scenario = scenario
+        self.requests = requests
+        self.valve = Valve()
+        self.counts = Counts()
+        self.buffer = SampleBuffer(
+            [phase.name for phase in scenario.phases],
+            [prompt.id for prompt in workload.prompts],
+            [prompt.dataset for prompt in workload.prompts],
+        )
+        self.recorder = Recorder(self.buffer, workload, fire_request)
+        self.disk_is_full = gevent.event.Event()
+        self._endpoint = Endpoint.of(manifest.target.url)
+        self._metrics = Connection(
+            self._endpoint, Counts(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
+        )
+        self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
+        self._samples = SampleFile(folder.samples)
+        self._scrapes = os.open(folder.scrapes, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._unwritten_scrapes = b""
+        self._lay_ballast()
+        manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
+        folder.write_manifest(manifest)
+        self._flusher = gevent.spawn(self._flush_for_ever)
+
+    def new_connection(self) -> Connection:
+        """Return a connection of a user's own to the target."""
+        target = self.scenario.target
+        return Connection(
+            self._endpoint,
+            self.counts,
+            connect_timeout_s=target.connect_timeout,
+            answer_timeout_s=target.request_timeout,
+        )
+
+    def scrape(self, phase: str, role: str) -> RawScrape:
+        """Read /metrics once and keep what came, or why nothing did."""
+        began = now()
+        text = error = None
+        try:
+            status, body = self._metrics.exchange(self._metrics_request)
+            if status == 200:
+                text = body.decode(errors="replace")
+            else:
+                error = f"GET {METRICS_PATH} answered {status}"
+        except TransportError as failure:
+            error = str(failure)
+        scrape = RawScrape(
+            phase=phase,
+            role=role,
+            began_ns=began.monotonic_ns,
+            ended_ns=monotonic_ns(),
+            began_utc=began.utc,
+            text=text,
+            error=error,
+        )
+        self._unwritten_scrapes += msgspec.json.encode(scrape) + b"\n"
+        return scrape
+
+    def flush(self) -> None:
+        """Hand everything measured so far to the operating system.
+
+        A full disk is met by giving the ballast back to it, which makes room for the last seconds and for the
+        results; `disk_is_full` tells the run to end.
+        """
+        try:
+            self._write_out()
+        except OSError:
+            self._drop_ballast()
+            self.disk_is_full.set()
+            self._write_out()
+
+    def save_manifest(self) -> None:
+        """Write run.json as it now stands, on the last room there is when the disk is full."""
+        try:
+            self.folder.write_manifest(self.manifest)
+        except OSError:
+            self._drop_ballast()
+            self.disk_is_full.set()
+            self.folder.write_manifest(self.manifest)
+
+    def close(self, ended_as: Ended) -> None:
+        """Write what is left, say how the run ended, and make the sample file compact."""
+        self._flusher.kill()
+        self._metrics.close()
+        ended = now()
+        try:
+            self.flush()
+        except OSError as error:
+            self._rescue(error)
+        self._drop_ballast()
+        self._samples.close()
+        os.close(self._scrapes)
+        worker = self.manifest.workers[0]
+        self.manifest.workers = [
+            msgspec.structs.replace(
+                worker,
+                ended=ended,
+                connections_opened=self.counts.opened,
+                stale_connections_reopened=self.counts.stale_reopened,
+            )
+        ]
+        if self.disk_is_full.is_set():
+            self.manifest.notes.append("The disk was full, so the run was ended early.")
+        self.manifest.ended = ended
+        self.manifest.ended_as = ended_as
+        self.folder.write_manifest(self.manifest)
+        if not self.disk_is_full.is_set():
+            compact(self.folder.samples)
+
+    def _write_out(self) -> None:
+        for batch in self.buffer.take():
+            self._samples.append([batch])
+            # Between two chunks the users have their turn: an answer that is in waits no longer than one.
+            gevent.sleep(0)
+        self._samples.append([])
+        while self._unwritten_scrapes:
+            written = os.write(self._scrapes, self._unwritten_scrapes)
+            self._unwritten_scrapes = self._unwritten_scrapes[written:]
+
+    def _flush_for_ever(self) -> None:
+        while True:
+            gevent.sleep(FLUSH_INTERVAL_S)
+            try:
+                self.flush()
+            except OSError:
+                # What could not be written waits in memory for the next try; the run is ending already.
+                continue
+
+    def _lay_ballast(self) -> None:
+        """Take some room on the disk now, to have it when the disk is full."""
+        try:
+            with self.folder.ballast.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+        except OSError:
+            self.folder.ballast.unlink(missing_ok=True)
+
+    def _drop_ballast(self) -> None:
+        self.folder.ballast.unlink(missing_ok=True)
+
+    def _rescue(self, error: OSError) -> None:
+        """Put what the run's own disk refuses where there may be room, and say so in the manifest."""
+        path = Path(tempfile.gettempdir()) / f"{self.folder.path.name}-samples-tail.arrow"
+        try:
+            self._samples.rescue(path)
+            self.manifest.notes.append(
+                f"The disk refused the last samples ({error.strerror}); they lie in {path}: append that file to "
+                "samples.arrow."
+            )
+        except OSError:
+            self.manifest.notes.append(f"The disk refused the last samples ({error.strerror}); they are lost.")

@@ -1,0 +1,116 @@
+"""All that is made ready before the load: target, scenario, prompts, request bytes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aether_load import UsageError
+from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
+from aether_load.generator.embedded import EmbeddedRuntime
+from aether_load.generator.run import Run, now
+from aether_load.generator.surroundings import git_state, machine, versions
+from aether_load.generator.transport import Endpoint
+from aether_load.protocol import EXECUTE_PATH, Generation
+from aether_load.runtime_client import check_url, probe
+from aether_load.workload.loading import load_prompts
+from aether_load.workload.scenario import to_plain
+from aether_load.workload.workload import build_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aether_load.generator.progress import ProgressLine
+    from aether_load.workload.scenario import Scenario
+
+
+class Session:
+    """One Locust process's preparations; each start of the load makes a run of it."""
+
+    def __init__(self, scenario: Scenario, results: Path, line: ProgressLine) -> None:
+        self.scenario = scenario
+        self._results = results
+        self._line = line
+        self._embedded: EmbeddedRuntime | None = None
+        self._target: TargetRecord | None = None
+        self._run: Run | None = None
+
+    @property
+    def run(self) -> Run:
+        """Return the run that the users belong to."""
+        assert self._run is not None
+        return self._run
+
+    @property
+    def target(self) -> TargetRecord:
+        """Return the target that was found."""
+        assert self._target is not None
+        return self._target
+
+    def find_target(self, host: str | None, simulate: str | None) -> None:
+        """Check the given host, or start the simulated runtime when none is given; raises TargetError."""
+        if host is not None and simulate is not None:
+            raise UsageError(f"--host {host} and --simulate {simulate} contradict each other: leave one away.")
+        if host is None:
+            self._line.show("starting the simulated runtime")
+            self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
+            host = self._embedded.url
+        self._line.show(f"looking for the runtime at {host}")
+        facts = probe(host)
+        self._target = TargetRecord(
+            url=facts.url,
+            kind="simulated" if facts.simulated else "runtime",
+            generation=facts.generation,
+            server=facts.server,
+        )
+
+    def follow_host(self, host: str) -> None:
+        """Take another host as the target from the next run on, when the web page's form names one."""
+        if check_url(host) != self.target.url:
+            generation = self.target.generation
+            self.find_target(host, None)
+            if self.target.generation is not generation:
+                self._write_requests()
+
+    def load_workload(self) -> None:
+        """Load the prompts and write every request's bytes."""
+        sets = len(self.scenario.workload.datasets)
+        self._line.show("loading the prompts")
+        self.prompts, self.identities = load_prompts(
+            self.scenario,
+            lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
+        )
+        self._write_requests()
+        self._line.clear()
+
+    def _write_requests(self) -> None:
+        self.workload = build_workload(self.prompts, self.scenario.workload, self.target.generation)
+
+    def _requests(self) -> tuple[bytes, ...]:
+        endpoint = Endpoint.of(self.target.url)
+        return tuple(endpoint.request_bytes("POST", EXECUTE_PATH, body) for body in self.workload.bodies)
+
+    def start_run(self, fire_request: Callable[..., Any]) -> Run:
+        """Make a new run folder and what the users of this start share."""
+        folder = RunFolder.create(self._results, self.scenario.name)
+        manifest = Manifest(
+            id=folder.path.name,
+            scenario=to_plain(self.scenario),
+            command=sys.argv,
+            seed=self.scenario.seed,
+            target=self.target,
+            datasets=self.identities,
+            node_ids=self.workload.node_ids,
+            began=now(),
+            versions=versions(),
+            machine=machine(),
+            git=git_state(),
+        )
+        self._run = Run(folder, manifest, self.scenario, self.workload, self._requests(), fire_request)
+        return self._run
+
+    def end(self) -> None:
+        """End the simulated runtime, if one was started."""
+        if self._embedded is not None:
+            self._embedded.end()

@@ -1,0 +1,56 @@
+"""Where a run took place: versions, machine, and the state of the sources it was started from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+
+import psutil
+
+_PACKAGES = ("aether-load", "locust", "gevent", "msgspec", "pyarrow")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what the sending path stands on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int | float | None]:
+    """Return what the sending machine is; the host's name is left out, being nobody's business in a report."""
+    return {
+        "os": platform.platform(),
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }
+
+
+def _cpu_name() -> str | None:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 -- a device, not a path of ours
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+    except OSError:
+        return platform.processor() or None
+
+
+def git_state() -> dict[str, str | bool | None]:
+    """Return the commit of the folder that the run was started in, and whether it had changes; None if no git."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain") if commit is not None else None
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=False)  # noqa: S607
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,200 @@
+"""The wire contract of the Aether runtime, both generations: what is sent, what is answered, what is counted."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+EXECUTE_PATH = "/execute"
+HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
+CACHE_STATS_PATH = "/cache/stats"
+
+EXECUTED_NODES_TOTAL = "aether_executed_nodes_total"
+TOKEN_COST_TOTAL = "aether_token_cost_total"  # noqa: S105 -- the name of a metric
+ERRORS_TOTAL = "aether_errors_total"
+CACHE_HITS_TOTAL = "aether_cache_hits_total"
+CACHE_MISSES_TOTAL = "aether_cache_misses_total"
+EXECUTION_TIME_SECONDS = "aether_execution_time_seconds"
+BUCKET_EDGES_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+"""Upper edges of `aether_execution_time_seconds` in ms; a twelfth bucket, +Inf, is above them."""
+
+_MOCK_PREFIX = "[Mock Response]"
+_MOCK_OUTPUT_V1 = "TODO"
+_REJECTED_MARK = "Security violation: "
+_CYCLE_PREFIX = "Cycle detected"
+
+
+class Generation(StrEnum):
+    """Which of the two wire formats a runtime speaks."""
+
+    V1 = "v1"
+    V2 = "v2"
+
+
+class Outcome(IntEnum):
+    """What became of one request; `label` is its name in every output."""
+
+    OK = 0
+    REJECTED = 1
+    NODE_ERROR = 2
+    ABORTED = 3
+    HTTP_ERROR = 4
+    BAD_ANSWER = 5
+    TIMEOUT = 6
+    CONNECTION_ERROR = 7
+    UNSENT = 8
+    CUT_OFF = 9
+
+    @property
+    def label(self) -> str:
+        """Return the name that stands in samples and reports."""
+        return self.name.lower()
+
+
+class NodeState(IntEnum):
+    """What became of one node of an answered DAG."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    SKIPPED = 2
+    NOT_RUN = 3
+
+    @property
+    def label(self) -> str:
+        """Return the name that stands in samples and reports."""
+        return self.name.lower()
+
+
+class LlmNode(msgspec.Struct, frozen=True):
+    """One LLM call of a DAG, its prompt literal text."""
+
+    id: str
+    prompt: str
+    model: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+    dependencies: tuple[str, ...] = ()
+
+
+class DagRequest(msgspec.Struct, frozen=True):
+    """A DAG as it is sent, before it is written in the words of one generation."""
+
+    flow_name: str
+    nodes: tuple[LlmNode, ...]
+
+
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class NodeResult(msgspec.Struct, gc=False):
+    """One successful node of an answer; time in whole ms, cut off. `cache_hit` is None from a v1 runtime."""
+
+    node_id: str
+    execution_time_ms: _Milliseconds
+    output: Any = None
+    token_cost: Annotated[int, msgspec.Meta(ge=0)] = 0
+    cache_hit: bool | None = None
+
+
+class NodeStatus(msgspec.Struct, gc=False):
+    """The state that a v2 runtime reports for one node."""
+
+    state: str
+
+
+class Execution(msgspec.Struct):
+    """What one answer of `/execute` said; times in whole ms, cut off, fields of no use to a measurement left out."""
+
+    execution_id: str
+    total_execution_time_ms: _Milliseconds
+    total_token_cost: Annotated[int, msgspec.Meta(ge=0)] = 0
+    results: list[NodeResult] = []
+    errors: list[str] = []
+    aborted: bool = False
+    node_status: dict[str, NodeStatus] = {}
+
+
+decode_execution = msgspec.json.Decoder(Execution).decode
+"""Bytes of an answer to an `Execution`; raises `msgspec.MsgspecError` when they are not the contract."""
+
+
+def encode_request(dag: DagRequest, generation: Generation) -> bytes:
+    """Return the JSON body that a runtime of `generation` accepts for `dag`."""
+    if generation is Generation.V1:
+        return msgspec.json.encode({"nodes": [_node_v1(node) for node in dag.nodes]})
+    return msgspec.json.encode(
+        {
+            "dag": {
+                "schema_version": "1.0",
+                "metadata": {"flow_name": dag.flow_name},
+                "nodes": [_node_v2(node) for node in dag.nodes],
+            },
+            "context": {},
+        }
+    )
+
+
+def _node_v1(node: LlmNode) -> dict[str, object]:
+    return {
+        "id": node.id,
+        "node_type": "llm_fn",
+        "prompt": node.prompt,
+        "model": node.model,
+        "dependencies": node.dependencies,
+    }
+
+
+def _node_v2(node: LlmNode) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "id": node.id,
+        "node_type": "llm_fn",
+        "prompt_template": node.prompt,
+        "model": node.model,
+        "dependencies": node.dependencies,
+    }
+    if node.temperature is not None:
+        fields["temperature"] = node.temperature
+    if node.max_tokens is not None:
+        fields["max_tokens"] = node.max_tokens
+    return fields
+
+
+def classify(execution: Execution, nodes_sent: int) -> tuple[Outcome, str | None]:
+    """Say what an answer with status 200 means, and quote its first telling error.
+
+    The status code alone says nothing: success is no error, not aborted, and a result for each of the
+    `nodes_sent`; an answer that is silent about a node is not the contract.
+    """
+    errors = execution.errors
+    if not errors and not execution.aborted:
+        if len(execution.results) == nodes_sent:
+            return Outcome.OK, None
+        return Outcome.BAD_ANSWER, f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes"
+    if not errors:
+        return Outcome.ABORTED, "aborted without an error"
+    if execution.aborted and not execution.results and errors[0].startswith(_CYCLE_PREFIX):
+        return Outcome.ABORTED, errors[0]
+    others = [error for error in errors if _REJECTED_MARK not in error]
+    if others:
+        return Outcome.NODE_ERROR, others[0]
+    return Outcome.REJECTED, errors[0]
+
+
+def state_of_missing(execution: Execution, node_id: str) -> NodeState:
+    """Return the state of a node that has no result in `execution`."""
+    status = execution.node_status.get(node_id)
+    if status is not None and status.state == "skipped":
+        return NodeState.SKIPPED
+    if status is not None and status.state == "failed":
+        return NodeState.FAILED
+    if any(node_id in error for error in execution.errors):
+        return NodeState.FAILED
+    return NodeState.NOT_RUN
+
+
+def is_mock_output(output: object) -> bool:
+    """Tell whether a node's output is the fixed text of the runtime's built-in mock provider."""
+    return isinstance(output, str) and (output.startswith(_MOCK_PREFIX) or output == _MOCK_OUTPUT_V1)

@@ -1,0 +1,99 @@
+"""A runtime's quieter endpoints: is it there, is it well, which generation is it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+
+from aether_load import TargetError, UsageError
+from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
+
+PROBE_TIMEOUT_S = 1.5
+SIMULATOR_PATH = "/_sim"
+
+_MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
+
+
+class TargetFacts(msgspec.Struct, frozen=True):
+    """What a probe found out: the base URL without a trailing slash, the generation, and who answers."""
+
+    url: str
+    generation: Generation
+    simulated: bool
+    server: str | None
+
+
+def check_url(url: str) -> str:
+    """Return a target's base URL in plain form; raises UsageError for what is none."""
+    parts = urlsplit(url)
+    try:
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
+        raise UsageError(f"--host {url}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
+    if parts.query or parts.fragment or parts.username:
+        raise UsageError(f"--host {url}: only scheme, host, port and path belong there.")
+    return url.rstrip("/")
+
+
+def probe(url: str) -> TargetFacts:
+    """Find out whether a healthy runtime answers at `url`, and which; raises TargetError within 5 s if not.
+
+    The generation shows in how the runtime refuses an empty body, which runs nothing and counts nothing: it
+    names the field that it misses. Where something in between rewrites refusals, the cache endpoints tell.
+    """
+    url = check_url(url)
+    with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=PROBE_TIMEOUT_S)) as pool:
+        try:
+            health = pool.request("GET", url + HEALTH_PATH, redirect=False)
+            if health.status != 200:
+                raise TargetError(f"The runtime at {url} is not healthy: GET {HEALTH_PATH} answered {health.status}.")
+            generation = _generation(pool, url)
+            simulated = _is_simulator(pool, url)
+        except urllib3.exceptions.HTTPError as error:
+            raise TargetError(
+                f"No runtime can be reached at {url} ({_reason(error)}). Start it there, say where it is with --host, "
+                "or leave --host away to use the simulated runtime."
+            ) from None
+    return TargetFacts(url, generation, simulated, health.headers.get("server"))
+
+
+def _generation(pool: urllib3.PoolManager, url: str) -> Generation:
+    refusal = pool.request("POST", url + EXECUTE_PATH, body=b"{}", headers={"Content-Type": "application/json"})
+    if refusal.status == 422 and (missing := _MISSING_FIELD.search(refusal.data.decode(errors="replace"))):
+        return Generation.V2 if missing.group(1) == "dag" else Generation.V1
+    if refusal.status in {400, 422}:
+        stats = pool.request("GET", url + CACHE_STATS_PATH)
+        if stats.status in {200, 404}:
+            return Generation.V2 if stats.status == 200 else Generation.V1
+    raise TargetError(
+        f"What answers at {url} is not an Aether runtime: POST {EXECUTE_PATH} with an empty object was answered "
+        f"{refusal.status}, where a runtime refuses it with 422."
+    )
+
+
+def _is_simulator(pool: urllib3.PoolManager, url: str) -> bool:
+    answer = pool.request("GET", url + SIMULATOR_PATH)
+    if answer.status != 200:
+        return False
+    try:
+        facts = msgspec.json.decode(answer.data)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(facts, dict) and facts.get("simulator") == "aether-load"
+
+
+def _reason(error: urllib3.exceptions.HTTPError) -> str:
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "its name is not known"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "connection refused or no route"
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return f"no answer within {PROBE_TIMEOUT_S} s"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        return f"TLS: {error}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,34 @@
+"""A dataset's row as a question."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """One row as text, options and the index of the right one (None where the row does not say).
+
+    `id` is the dataset's name and the row's number in its split: stable for one revision of the data.
+    """
+
+    id: str
+    dataset: str
+    text: str
+    options: tuple[str, ...] = ()
+    gold: int | None = None
+
+
+class DatasetIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which data was sent: enough to fetch the same rows again.
+
+    `revision` is the hub's commit, or `sha256:` and the digest of the files that were read.
+    """
+
+    name: str
+    source: str
+    location: str
+    config: str | None
+    split: str | None
+    revision: str
+    rows_available: int
+    rows_used: int

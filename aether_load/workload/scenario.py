@@ -1,0 +1,263 @@
+"""A scenario: what is sent, to what, under which load; read from TOML."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from aether_load import UsageError
+from aether_load.workload.dataset import HUB_DATASETS
+from aether_load.workload.mistakes import describe_mistake
+
+SHIPPED_FOLDERS = (
+    Path(__file__).parents[2] / "scenarios",
+    Path(__file__).parents[1] / "_shipped" / "scenarios",
+)
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+
+
+class Seconds(float):
+    """A duration in seconds; written in a scenario as "90s", "1m30s", "250ms", or a bare number of seconds."""
+
+    __slots__ = ()
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of a scenario: every key is known."""
+
+
+class FileDataset(_Strict, frozen=True, kw_only=True):
+    """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""
+
+    path: str
+    text: str
+    options: str | tuple[str, ...] | None = None
+    answer: str | None = None
+    answer_is: Literal["number_from_0", "number_from_1", "letter", "text"] = "number_from_0"
+
+
+class WorkloadPlan(_Strict, frozen=True, kw_only=True):
+    """What is sent: which prompts, from where, and the model's parameters."""
+
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = tuple(HUB_DATASETS)
+    source: Literal["sample", "hub", "folder"] = "sample"
+    dataset_dir: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    dag: Literal["single"] = "single"
+    model: str = "gpt-4o-mini"
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = 16
+    files: dict[str, FileDataset] = {}
+
+
+class Target(_Strict, frozen=True, kw_only=True):
+    """How the runtime is spoken to; its address comes from the command line."""
+
+    connect_timeout: Seconds = Seconds(5)
+    request_timeout: Seconds = Seconds(30)
+    server_metrics: bool = True
+
+
+class Phase(_Strict, frozen=True, kw_only=True):
+    """A stretch of a run with one load: `users` that each send again when their last answer is in.
+
+    It ends by the first of `duration`, `requests` and `passes` (each prompt once a pass). With `spawn_rate`,
+    users are let loose at that rate a second; the window opens when all are, and `warmup` is over.
+    """
+
+    name: str = "closed"
+    users: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8
+    spawn_rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    warmup: Seconds = Seconds(0)
+    duration: Seconds | None = None
+    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    passes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+class Scenario(_Strict, frozen=True, kw_only=True):
+    """One run's plan, every default filled in."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    purpose: str = ""
+    seed: int = 42
+    max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    workload: WorkloadPlan = WorkloadPlan()
+    target: Target = Target()
+    phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]
+
+
+def parse_duration(value: object) -> Seconds:
+    """Return `value` in seconds; raises ValueError with the reason when it is none, or not above or at zero."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and value.lstrip().startswith("-"):
+        raise ValueError("expected a duration of zero or more")
+    elif isinstance(value, str):
+        match = _DURATION.fullmatch(value.replace(" ", ""))
+        if match is None or not any(match.groups()):
+            raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
+        hours, minutes, whole, milli = (float(part or 0) for part in match.groups())
+        seconds = hours * 3600 + minutes * 60 + whole + milli / 1000
+    else:
+        raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
+    if not 0 <= seconds < float("inf"):
+        raise ValueError("expected a duration of zero or more")
+    return Seconds(seconds)
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Seconds:
+        return parse_duration(value)
+    raise NotImplementedError(kind)
+
+
+def find_scenario(name_or_path: str) -> Path:
+    """Return the file of a scenario given by path, or by its name among those that ship."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise UsageError(f"--scenario {name_or_path}: there is no such file.")
+        return path
+    shipped = shipped_scenarios()
+    if name_or_path not in shipped:
+        raise UsageError(
+            f"--scenario {name_or_path}: no scenario of that name ships; there are {', '.join(shipped)}. "
+            "A file of your own is given by its path, ending in .toml."
+        )
+    return shipped[name_or_path]
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """Return the files of the scenarios that ship, by name."""
+    for folder in SHIPPED_FOLDERS:
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> Scenario:
+    """Read a scenario; `overrides` maps dotted keys ("phases.0.users") to values that win over the file's.
+
+    Raises UsageError that names file, key and value.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
+    raw.setdefault("name", path.stem)
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value)
+    scenario = _convert(raw, str(path))
+    _check(scenario, str(path))
+    return _with_absolute_paths(scenario, path.parent)
+
+
+def _convert(raw: dict[str, Any], where: str) -> Scenario:
+    try:
+        return msgspec.convert(raw, Scenario, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"Scenario {where}: {describe_mistake(str(error), raw, Scenario)}") from None
+
+
+def _override(raw: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    node: Any = raw
+    try:
+        for part in parents:
+            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+        if isinstance(node, list):
+            node[int(last)] = value
+        else:
+            node[last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise UsageError(
+            f"--set {key}: the scenario has no such key; phases are numbered from 0, as in phases.0.users."
+        ) from None
+
+
+def _check(scenario: Scenario, where: str) -> None:
+    plan = scenario.workload
+    for name in plan.datasets:
+        if name not in HUB_DATASETS and name not in plan.files:
+            known = ", ".join([*HUB_DATASETS, *plan.files])
+            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; there are {known}.")
+    if len(set(plan.datasets)) != len(plan.datasets):
+        raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
+    for name in plan.files:
+        if name in HUB_DATASETS:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}: that name is a known dataset's; choose another."
+            )
+    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
+        raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    names = [phase.name for phase in scenario.phases]
+    for number, phase in enumerate(scenario.phases):
+        if names.count(phase.name) > 1:
+            raise UsageError(f"Scenario {where}: phases.{number}.name: {phase.name!r} stands there twice.")
+        if phase.duration is not None and phase.duration <= 0:
+            raise UsageError(f"Scenario {where}: phases.{number}.duration is 0; a window needs time.")
+
+
+def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
+    """Read paths inside a scenario as relative to its file, wherever the command was started."""
+    plan = scenario.workload
+    files = {
+        name: msgspec.structs.replace(dataset, path=str((folder / dataset.path).resolve()))
+        for name, dataset in plan.files.items()
+    }
+    directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
+    return msgspec.structs.replace(scenario, workload=msgspec.structs.replace(plan, files=files, dataset_dir=directory))
+
+
+def with_command_line_load(
+    scenario: Scenario, *, users: int | None, spawn_rate: float | None, run_time_s: float | None
+) -> Scenario:
+    """Return the scenario with Locust's own -u, -r and -t in place of what its one phase says.
+
+    A run time takes the place of every other end. With several phases it is unclear whose load is meant, which
+    is a UsageError.
+    """
+    if users is None and spawn_rate is None and run_time_s is None:
+        return scenario
+    if len(scenario.phases) > 1:
+        given = ", ".join(
+            option for option, value in (("-u", users), ("-r", spawn_rate), ("-t", run_time_s)) if value is not None
+        )
+        raise UsageError(
+            f"{given}: scenario {scenario.name} has {len(scenario.phases)} phases, so it is unclear which is meant; "
+            "say it with --set, as in --set phases.0.users=16."
+        )
+    changes: dict[str, object] = {}
+    if users is not None:
+        if users < 1:
+            raise UsageError(f"-u {users}: at least one user is needed.")
+        changes["users"] = users
+    if spawn_rate is not None:
+        if spawn_rate <= 0:
+            raise UsageError(f"-r {spawn_rate:g}: the spawn rate must be above zero.")
+        changes["spawn_rate"] = float(spawn_rate)
+    if run_time_s is not None:
+        if run_time_s <= 0:
+            raise UsageError(f"-t {run_time_s:g}: the run time must be above zero.")
+        changes.update(duration=Seconds(run_time_s), requests=None, passes=None)
+    phase = msgspec.structs.replace(scenario.phases[0], **changes)
+    return msgspec.structs.replace(scenario, phases=(phase,))
+
+
+def to_plain(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario as JSON's own types, durations as numbers of seconds."""
+    plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
+    return plain
+
+
+def from_plain(plain: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that `to_plain` wrote."""
+    return msgspec.convert(plain, Scenario, dec_hook=_decode)

@@ -1,0 +1,8 @@
+"""Ten lines are enough for a locustfile of your own: another default scenario, and the same users."""
+
+from aether_load.generator import listener
+from aether_load.generator.users import AetherUser
+
+__all__ = ["AetherUser"]
+
+listener.install(scenario="smoke")
