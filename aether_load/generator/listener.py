@@ -14,6 +14,7 @@ from gevent.event import Event
 from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
+from aether_load.analysis.summary import check_summary
 from aether_load.generator.options import DEFAULT_STOP_TIMEOUT_S, add_options, scenario_from
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from aether_load.analysis.report import Report
     from aether_load.generator.run import Run
-
-_SPAWN_RATE_WARNING = "spawn rate is very high"
 
 
 def install(scenario: str = "eval") -> None:
@@ -80,6 +79,7 @@ class Listener:
         scenario = scenario_from(options)
         if self._headless:
             _refuse_endless(scenario.phases)
+        check_summary(Path(options.results_dir) / "summary.csv")
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
             self._session.find_target(environment.host, options.simulate)
@@ -106,7 +106,8 @@ class Listener:
         options.only_summary = not options.print_stats
         environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
         # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
-        logging.getLogger("locust.runners").addFilter(lambda record: _SPAWN_RATE_WARNING not in record.getMessage())
+        _silence("locust.runners", "spawn rate is very high")
+        _silence("locust.main", "No run time limit set")
 
     def _announce(self) -> None:
         target, scenario = self._session.target, self._session.scenario
@@ -149,6 +150,9 @@ class Listener:
                 self._line.clear()
                 run.close("interrupted" if driver.was_stopped or run.disk_is_full.is_set() else "completed")
             self._write_results(run)
+        except AetherLoadError as error:
+            sys.stderr.write(f"aether-load: {error}\n")
+            self._environment.process_exit_code = int(error.exit_code)
         except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
             traceback.print_exc()
             sys.stderr.write(
@@ -195,6 +199,11 @@ class Listener:
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
         write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+
+
+def _silence(logger: str, words: str) -> None:
+    """Keep one of Locust's remarks off the log that is not true of a run whose end the phases decide."""
+    logging.getLogger(logger).addFilter(lambda record: words not in record.getMessage())
 
 
 def _refuse_endless(phases: Any) -> None:
