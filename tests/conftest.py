@@ -1,35 +1,13 @@
-"""What every test may use: the real rows, a simulated runtime as a process, and Locust run as its users run it."""
+"""Fixtures for every test: the real rows, and processes that end with the test."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
-SHARED_DATASETS = REPOSITORY.parent / "shared" / "datasets"
-EVAL = REPOSITORY / "locustfiles" / "eval.py"
-LIMIT_S = 90
-
-
-def wait_for(condition: Callable[[], object], what: str, limit_s: float = 30) -> object:
-    """Return the condition's first true value; fail with `what` when none came in time."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        time.sleep(0.02)  # between two looks at the condition, never in place of one
-    pytest.fail(f"waited {limit_s} s in vain for {what}")
+from processes import SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
 
 @pytest.fixture(scope="session")
@@ -37,32 +15,6 @@ def real_rows() -> Path:
     if not SHARED_DATASETS.is_dir():
         pytest.skip("the real rows are not beside this checkout (../shared/datasets)")
     return SHARED_DATASETS
-
-
-@dataclass
-class Simulator:
-    """A simulated runtime of the test's own, as a process."""
-
-    process: subprocess.Popen[bytes]
-    url: str
-
-
-@contextmanager
-def running_simulator(*options: str) -> Iterator[Simulator]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aether_load", "simulate", "--port", "0", *options],
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline().decode()
-        assert "listening on " in line, line
-        yield Simulator(process, line.split("listening on ")[1].strip())
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -78,76 +30,6 @@ def simulator() -> Iterator[Callable[..., Simulator]]:
     yield start
     for context in contexts:
         context.__exit__(None, None, None)
-
-
-@dataclass
-class Finished:
-    """A Locust run that has ended: exit code, both outputs, and the folder its results went to."""
-
-    code: int
-    out: str
-    err: str
-    results: Path
-
-    @property
-    def run_folder(self) -> Path:
-        (folder,) = (self.results / "runs").iterdir()
-        return folder
-
-    @property
-    def nightly(self) -> Path:
-        (file,) = self.results.glob("nightly_*.json")
-        return file
-
-
-class LocustProcess:
-    """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
-
-    def __init__(self, folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> None:
-        self.folder = folder
-        self.mark = uuid.uuid4().hex
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "locust", "-f", str(EVAL), *options],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # An interactive shell gives its jobs a session of their own; Ctrl-C is then a SIGINT to this process.
-            start_new_session=True,
-            env={
-                **{key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")},
-                "PYTHONPATH": str(REPOSITORY),
-                "AETHER_TEST_MARK": self.mark,
-                **environment,
-            },
-        )
-
-    def samples_written(self) -> int:
-        """Return the size of the run's sample file, 0 before there is one."""
-        files = list((self.folder / "results" / "runs").glob("*/samples.arrow"))
-        return files[0].stat().st_size if files else 0
-
-    def wait_for_samples(self, more_than: int = 20_000) -> None:
-        wait_for(lambda: self.samples_written() > more_than or self.process.poll() is not None, "samples on disk")
-        assert self.process.poll() is None, self.process.communicate()
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def finish(self) -> Finished:
-        out, err = self.process.communicate(timeout=LIMIT_S)
-        return Finished(self.process.returncode, out.decode(), err.decode(), self.folder / "results")
-
-    def left_behind(self) -> list[str]:
-        """Return the command lines of processes that this run started and that still live."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("AETHER_TEST_MARK") == self.mark and process.status() != "zombie":
-                    found.append(" ".join(process.cmdline()))
-            except psutil.Error:
-                continue
-        return found
 
 
 @pytest.fixture
@@ -174,16 +56,3 @@ def run_locust(start_locust: Callable[..., LocustProcess]) -> Callable[..., Fini
         return start_locust("--headless", *options, **environment).finish()
 
     return run
-
-
-def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run `aether-load …` to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "aether_load", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )

@@ -121,14 +121,11 @@ class SampleBuffer:
         """Append 16 bytes, or nothing known."""
         self._execution_ids += raw if raw is not None else bytes(16)
 
-    def take(self) -> list[pa.RecordBatch]:
-        """Return what was appended since the last time, in batches of at most `CHUNK_ROWS`, and forget it."""
-        batches = []
-        while len(self):
-            batches.append(self._take_chunk(min(len(self), CHUNK_ROWS)))
-        return batches
-
-    def _take_chunk(self, rows: int) -> pa.RecordBatch:
+    def take(self) -> pa.RecordBatch | None:
+        """Return the oldest rows, at most `CHUNK_ROWS` of them, and forget them; None when there are none."""
+        rows = min(len(self), CHUNK_ROWS)
+        if not rows:
+            return None
         columns = self._columns
         node_rows = sum(columns["nodes"][:rows])
         taken = {}
@@ -207,17 +204,15 @@ class SampleFile:
         options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
         self._stream = pa.ipc.new_stream(pa.PythonFile(_Sink(self._waiting), mode="w"), SCHEMA, options=options)
 
-    def append(self, batches: Sequence[pa.RecordBatch]) -> None:
-        """Write batches through to the operating system; raises OSError, with nothing lost, when it refuses."""
-        for batch in batches:
-            self._stream.write_batch(batch)
-        self._write_waiting()
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add a batch to what waits to be written."""
+        self._stream.write_batch(batch)
 
     def close(self) -> None:
         """Write the stream's end and what still waits."""
         try:
             self._stream.close()
-            self._write_waiting()
+            self.write_out()
         finally:
             os.close(self._file)
 
@@ -225,7 +220,8 @@ class SampleFile:
         """Write what the file's own disk refused to a file elsewhere, as the stream's continuation in bytes."""
         path.write_bytes(self._waiting)
 
-    def _write_waiting(self) -> None:
+    def write_out(self) -> None:
+        """Hand what waits to the operating system; raises OSError, with nothing lost, when it refuses."""
         written = 0
         try:
             while written < len(self._waiting):

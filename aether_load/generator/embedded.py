@@ -35,7 +35,11 @@ class EmbeddedRuntime:
             start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
-        self.url = self._wait_until_ready()
+        try:
+            self.url = self._wait_until_ready()
+        except BaseException:
+            self.end()
+            raise
 
     @property
     def pid(self) -> int:
@@ -61,8 +65,7 @@ class EmbeddedRuntime:
             line = out.readline().decode(errors="replace")
         found = _LISTENING.search(line)
         if found is None:
-            self._process.kill()
-            self._process.wait()
+            self.end()
             raise TargetError(f"The simulated runtime did not start: {_last_line(err) or line.strip() or 'no word'}.")
         return found.group(1)
 

@@ -74,6 +74,9 @@ class Listener:
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
         environment, options = self._environment, self._environment.parsed_options
+        if options.processes and options.worker:
+            # The parent of this forked worker says the sentence for all.
+            sys.exit(int(ExitCode.USAGE))
         if options.master or options.worker or options.processes:
             raise UsageError("--processes, --master and --worker: this version drives its load from one process.")
         scenario = scenario_from(options)

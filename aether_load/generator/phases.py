@@ -100,6 +100,8 @@ class PhaseDriver:
         self._open(self.planned_requests)
         record.window_began_ns = monotonic_ns()
         self._allow(phase.users)
+        # Written before any user has its turn: a run that is killed must know since when its window was open.
+        self._run.save_manifest()
         self._wait(phase.duration)
         if self._run.disk_is_full.is_set():
             return "full disk"

@@ -16,6 +16,7 @@ from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, Run
 from aether_load.analysis.sample_reader import compact
 from aether_load.analysis.samples import SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.summary import ResultsError
 from aether_load.generator.recorder import Recorder
 from aether_load.generator.transport import Connection, Counts, Endpoint, TransportError
 from aether_load.generator.valve import Valve
@@ -113,36 +114,38 @@ class Run:
         """Hand everything measured so far to the operating system.
 
         A full disk is met by giving the ballast back to it, which makes room for the last seconds and for the
-        results; `disk_is_full` tells the run to end.
+        results; `disk_is_full` tells the run to end, and what is still refused waits in memory for the next try.
         """
-        try:
-            self._write_out()
-        except OSError:
-            self._drop_ballast()
-            self.disk_is_full.set()
-            self._write_out()
+        self._on_what_room_there_is(self._write_out)
 
     def save_manifest(self) -> None:
-        """Write run.json as it now stands, on the last room there is when the disk is full."""
+        """Write run.json as it now stands; on a full disk the older one stays until there is room."""
+        self._on_what_room_there_is(lambda: self.folder.write_manifest(self.manifest))
+
+    def _on_what_room_there_is(self, write: Callable[[], None]) -> OSError | None:
+        """Write, if need be once more without the ballast; return the error that remains, if any."""
         try:
-            self.folder.write_manifest(self.manifest)
+            write()
         except OSError:
             self._drop_ballast()
             self.disk_is_full.set()
-            self.folder.write_manifest(self.manifest)
+            try:
+                write()
+            except OSError as error:
+                return error
+        return None
 
     def close(self, ended_as: Ended) -> None:
         """Write what is left, say how the run ended, and make the sample file compact."""
         self._flusher.kill()
         self._metrics.close()
         ended = now()
-        try:
-            self.flush()
-        except OSError as error:
-            self._rescue(error)
+        refusal = self._on_what_room_there_is(self._write_out)
         self._drop_ballast()
-        self._samples.close()
+        refusal = self._close_samples() or refusal
         os.close(self._scrapes)
+        if refusal is not None:
+            self._rescue(refusal)
         worker = self.manifest.workers[0]
         self.manifest.workers = [
             msgspec.structs.replace(
@@ -156,16 +159,29 @@ class Run:
             self.manifest.notes.append("The disk was full, so the run was ended early.")
         self.manifest.ended = ended
         self.manifest.ended_as = ended_as
-        self.folder.write_manifest(self.manifest)
+        try:
+            self.folder.write_manifest(self.manifest)
+        except OSError as error:
+            raise ResultsError(
+                f"{self.folder.manifest} could not be written at the end ({error.strerror}); the samples are safe. "
+                f"Make room, then: aether-load report {self.folder.path}"
+            ) from None
         if not self.disk_is_full.is_set():
             compact(self.folder.samples)
 
+    def _close_samples(self) -> OSError | None:
+        try:
+            self._samples.close()
+        except OSError as error:
+            return error
+        return None
+
     def _write_out(self) -> None:
-        for batch in self.buffer.take():
-            self._samples.append([batch])
+        while (batch := self.buffer.take()) is not None:
+            self._samples.append(batch)
             # Between two chunks the users have their turn: an answer that is in waits no longer than one.
             gevent.sleep(0)
-        self._samples.append([])
+        self._samples.write_out()
         while self._unwritten_scrapes:
             written = os.write(self._scrapes, self._unwritten_scrapes)
             self._unwritten_scrapes = self._unwritten_scrapes[written:]
@@ -173,11 +189,7 @@ class Run:
     def _flush_for_ever(self) -> None:
         while True:
             gevent.sleep(FLUSH_INTERVAL_S)
-            try:
-                self.flush()
-            except OSError:
-                # What could not be written waits in memory for the next try; the run is ending already.
-                continue
+            self.flush()
 
     def _lay_ballast(self) -> None:
         """Take some room on the disk now, to have it when the disk is full."""

@@ -1,0 +1,224 @@
+"""A run that does not end as planned: interrupted, killed, out of disk, or left by its runtime."""
+
+import csv
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+
+from aether_load.analysis.run import RunFolder
+from aether_load.analysis.sample_reader import read_samples
+from processes import EVAL, REPOSITORY, run_command, wait_for
+
+LONG = ("--headless", "--limit", "20", "-t", "60s")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_run_in_order(start_locust, number):
+    """In-flight requests are answered, the last reading taken, results written; exit 130, no process left."""
+    process = start_locust(*LONG)
+    process.wait_for_samples()
+    process.send(number)
+    finished = process.finish()
+    report = json.loads(finished.nightly.read_bytes())
+    (phase,) = report["phases"]
+    assert (finished.code, process.left_behind()) == (130, []), finished.err
+    assert (report["run"]["ended_as"], report["verdict"]["status"]) == ("interrupted", "interrupted")
+    assert phase["ended_by"] == "stopped"
+    assert phase["all"]["ok_total"] == phase["all"]["requests_total"] > 0
+    assert (phase["reconciliation"]["trust"], phase["reconciliation"]["unexplained_nodes_total"]) == ("trusted", 0)
+    assert "INTERRUPTED (exit code 130)" in finished.out
+    assert "Traceback" not in finished.err
+
+
+def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
+    """Ctrl-C while prompts load or the runtime starts ends everything with exit 130."""
+    process = start_locust(*LONG)
+    wait_for(process.children, "a child of the run")
+    process.send(signal.SIGINT)
+    finished = process.finish()
+    assert (finished.code, process.left_behind()) == (130, []), finished.err
+    assert "Traceback" not in finished.err
+    assert "interrupted before the load began" in finished.err
+
+
+def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, simulator):
+    """Answers that do not come within --stop-timeout are given up, and stand in the samples as cut off."""
+    runtime = simulator("--latency", "constant:30s")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "1")
+    wait_for(lambda: '"window_began_ns"' in process.manifest_text(), "the phase to begin")
+    wait_for(lambda: runtime.record()["in_flight"] == 8, "requests in flight")
+    process.send(signal.SIGINT)
+    finished = process.finish()
+    (phase,) = json.loads(finished.nightly.read_bytes())["phases"]
+    assert finished.code == 5, finished.err
+    assert phase["all"]["outcomes"]["cut_off"] == phase["all"]["requests_total"] == 8
+    assert phase["all"]["error_rate"] is None
+
+
+def test_a_killed_run_keeps_what_was_measured(start_locust):
+    """After kill -9 no process is left, and the folder reports what was written until the last second."""
+    process = start_locust(*LONG)
+    process.wait_for_samples(60_000)
+    process.send(signal.SIGKILL)
+    finished = process.finish()
+    wait_for(lambda: process.left_behind() == [], "the simulated runtime to end with its parent")
+    done = run_command("report", str(finished.run_folder), cwd=process.folder)
+    report = json.loads(finished.nightly.read_bytes())
+    (phase,) = report["phases"]
+    table, torn = read_samples(finished.run_folder / "samples.arrow")
+    last_scrape = json.loads((finished.run_folder / "scrapes.jsonl").read_text().splitlines()[-1])
+    assert (done.returncode, torn) == (5, True), done.stderr
+    assert phase["all"]["requests_total"] == table.num_rows > 100
+    assert report["run"]["ended_as"] == "running"
+    assert "cut_off" in [warning["code"] for warning in report["warnings"]]
+    assert phase["reconciliation"]["trust"] == "no_server_data"
+    assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
+
+
+def test_a_torn_tail_is_dropped_and_the_rest_reported(run_locust, tmp_path):
+    """However many bytes of the sample file are missing, every whole batch before the tear is read."""
+    finished = run_locust("--limit", "4", "-t", "1s")
+    samples = finished.run_folder / "samples.arrow"
+    samples.write_bytes(samples.read_bytes()[:-100])
+    done = run_command("report", str(finished.run_folder), cwd=tmp_path)
+    codes = [warning["code"] for warning in json.loads(finished.nightly.read_bytes())["warnings"]]
+    assert "Traceback" not in done.stderr
+    assert "samples_torn" in codes
+
+
+def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator):
+    """Requests to a dead runtime are connection errors, few a second and not a storm; the samples before stay."""
+    runtime = simulator("--latency", "constant:5ms")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s")
+    process.wait_for_samples()
+    runtime.process.kill()
+    finished = process.finish()
+    (phase,) = json.loads(finished.nightly.read_bytes())["phases"]
+    outcomes = phase["all"]["outcomes"]
+    assert (finished.code, phase["reconciliation"]["trust"]) == (1, "no_server_data"), finished.err
+    assert outcomes["ok"] > 50
+    assert 8 <= outcomes["connection_error"] < 400
+    assert "Traceback" not in finished.err
+
+
+def test_other_clients_of_the_runtime_are_noticed(start_locust, simulator):
+    """Nodes that we did not send make the server's figures void: exit 5, and the sentence says how many."""
+    runtime = simulator("--latency", "constant:5ms")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "3s")
+    process.wait_for_samples()
+    body = json.dumps({"dag": {"nodes": [{"id": "x", "node_type": "llm_fn", "prompt": "foreign"}]}, "context": {}})
+    command = ["curl", "-sf", "-H", "Content-Type: application/json", "-d", body, f"{runtime.url}/execute"]
+    for _ in range(3):
+        subprocess.run(command, check=True, capture_output=True)
+    finished = process.finish()
+    report = json.loads(finished.nightly.read_bytes())
+    ledger = report["phases"][0]["reconciliation"]
+    assert (finished.code, ledger["trust"], ledger["unexplained_nodes_total"]) == (5, "contaminated", 3)
+    assert "3 nodes more than were answered" in report["verdict"]["reasons"][0]
+
+
+def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator):
+    """Counters that fall are noticed by the readings in between, whatever the ends say."""
+    runtime = simulator("--latency", "constant:5ms", "--allow-faults")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s")
+    wait_for(lambda: process.readings() >= 3, "readings of /metrics to fall below")
+    runtime.order({"kind": "restart"})
+    finished = process.finish()
+    report = json.loads(finished.nightly.read_bytes())
+    assert report["phases"][0]["reconciliation"]["trust"] == "restarted", finished.err
+    assert report["phases"][0]["server"] is None
+    assert finished.code in {1, 5}
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path, start_locust):
+    """When the disk refuses, the run ends early with its results, and every booked request is in its samples."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4400k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk of one's own takes the right to mount")
+    try:
+        process = start_locust("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=disk)
+        finished = process.finish()
+        report = json.loads(finished.nightly.read_bytes())
+        table, torn = read_samples(finished.run_folder / "samples.arrow")
+        (phase,) = report["phases"]
+        booked = sum(int(row["requests_total"]) for row in csv.DictReader((disk / "results/summary.csv").open()))
+        assert phase["ended_by"] == "full disk"
+        assert "The disk was full" in finished.out
+        assert not torn
+        assert table.num_rows == phase["reconciliation"]["counted_nodes_total"] == booked
+        assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+        assert finished.code == 130
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
+    """Where even the ballast makes no room, the last samples go to the temporary folder and the report says so."""
+    elsewhere = tmp_path / "tmp"
+    elsewhere.mkdir()
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(EVAL), *LONG],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(elsewhere)},
+        preexec_fn=small_files,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (run,) = (tmp_path / "results" / "runs").iterdir()
+    (tail,) = elsewhere.glob("*-samples-tail.arrow")
+    assert "Traceback" not in done.stderr
+    assert any(str(tail) in note for note in RunFolder(run).read_manifest().notes)
+    whole = tmp_path / "whole.arrow"
+    whole.write_bytes((run / "samples.arrow").read_bytes() + tail.read_bytes())
+    table, _ = read_samples(whole)
+    assert table.num_rows == pa.compute.max(table["request_index"]).as_py() + 1
+
+
+def test_a_progress_line_is_shown_on_a_terminal(tmp_path):
+    """On a terminal one line tells of the prompts that load, then done of all, rate, failures and time left."""
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "locust", "-f", str(EVAL), "--headless", "--limit", "30", "-u", "4"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=other,
+        start_new_session=True,
+    )
+    os.close(other)
+    shown = b""
+    try:
+        while process.poll() is None or select.select([main], [], [], 0)[0]:
+            if select.select([main], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(main, 65536)
+                except OSError:
+                    break
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+    text = shown.decode()
+    assert process.returncode == 0, text
+    assert re.search(r"\r\x1b\[Kloading the prompts: \d of 5 datasets, \d+ prompts", text), text
+    assert re.search(r"\r\x1b\[Kclosed: +\d+ of 150 requests +\d+/s +0 failed +4 users +\d+ s left", text), text

@@ -1,0 +1,159 @@
+"""The main job as a new user runs it: no option but --headless."""
+
+import csv
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pyarrow as pa
+import pytest
+
+from aether_load.analysis.postprocess import report_json
+from aether_load.analysis.report import build_report
+from aether_load.analysis.run import RunFolder
+from aether_load.analysis.schema import schema_text
+from aether_load.analysis.scrape import RawScrape, parse_scrape
+from aether_load.analysis.summary import SUMMARY_COLUMNS
+from processes import EVAL, REPOSITORY, LocustProcess, run_command
+
+DATASETS = ["hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge"]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """One plain run, looked at from many sides."""
+    folder = tmp_path_factory.mktemp("plain")
+    process = LocustProcess(folder, ("--headless", "--csv", "table", "--html", "page.html", "--json-file", "table"), {})
+    finished = process.finish()
+    return process, finished
+
+
+def test_the_main_job_passes_and_leaves_no_process(plain):
+    """It ends by itself with exit code 0, and the simulated runtime with it."""
+    process, finished = plain
+    assert (finished.code, process.left_behind()) == (0, []), finished.err
+    assert "Traceback" not in finished.err + finished.out
+
+
+def test_every_prompt_is_sent_once_and_every_node_is_accounted_for(plain):
+    """The nightly JSON has each of the 400 bundled prompts once, and nothing unexplained on the server's side."""
+    _, finished = plain
+    report = json.loads(finished.nightly.read_bytes())
+    (phase,) = report["phases"]
+    assert [row["dataset"] for row in phase["datasets"]] == DATASETS
+    assert [row["outcomes"]["ok"] for row in [phase["all"], *phase["datasets"]]] == [400, 80, 80, 80, 80, 80]
+    ledger = phase["reconciliation"]
+    assert (ledger["trust"], ledger["reason"], ledger["unexplained_nodes_total"]) == ("trusted", None, 0)
+    assert (ledger["answered_nodes_total"], ledger["counted_nodes_total"]) == (400, 400)
+    assert ledger["unexplained_node_time_ms"] == 0
+    assert [bucket["unexplained"] for bucket in ledger["buckets"]] == [0] * 12
+    table = pa.ipc.open_stream(finished.run_folder / "samples.arrow").read_pandas()
+    assert sorted(table["prompt_id"]) == sorted(f"{name}/{row}" for name in DATASETS for row in range(80))
+    assert sorted(table["request_index"]) == list(range(400))
+
+
+def test_every_output_says_that_the_target_was_simulated(plain):
+    """Nobody takes a simulated figure for a real one: terminal, JSON, CSV and manifest all say it."""
+    _, finished = plain
+    report = json.loads(finished.nightly.read_bytes())
+    manifest = json.loads((finished.run_folder / "run.json").read_bytes())
+    rows = list(csv.DictReader((finished.results / "summary.csv").open()))
+    assert "SIMULATED runtime v2" in finished.out
+    assert report["target"]["kind"] == manifest["target"]["kind"] == rows[0]["target_kind"] == "simulated"
+    assert report["warnings"][0]["code"] == "simulated_target"
+
+
+def test_the_accuracy_of_a_mock_is_absent_and_says_why(plain):
+    """The mock's fixed text answers nothing: null with a reason, not zero."""
+    _, finished = plain
+    report = json.loads(finished.nightly.read_bytes())
+    row = report["phases"][0]["all"]
+    assert row["accuracy"] is None
+    assert row["reasons"]["accuracy"] == (
+        "400 of 400 answers are the mock provider's fixed text, which answers nothing"
+    )
+
+
+def test_the_nightly_json_keeps_to_its_published_schema(plain):
+    """docs/nightly.schema.json is what the code writes, and the file validates against it."""
+    _, finished = plain
+    published = (REPOSITORY / "docs" / "nightly.schema.json").read_text()
+    assert published == schema_text()
+    jsonschema.validate(json.loads(finished.nightly.read_bytes()), json.loads(published))
+
+
+def test_locusts_own_tables_show_the_same_requests(plain):
+    """--csv, --html and --json-file count what our samples count, by dataset."""
+    process, _ = plain
+    with (process.folder / "table_stats.csv").open() as file:
+        by_csv = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
+    by_json = {row["name"]: row["num_requests"] for row in json.loads((process.folder / "table.json").read_text())}
+    assert by_csv == {**dict.fromkeys(DATASETS, 80), "Aggregated": 400}
+    assert by_json == dict.fromkeys(DATASETS, 80)
+    page = (process.folder / "page.html").read_text()
+    assert all(name in page for name in DATASETS)
+
+
+def test_metrics_are_read_at_rest_and_each_second_between(plain):
+    """The first reading is before any request, the last after every answer, and their difference is the run."""
+    _, finished = plain
+    scrapes = [msgspec.json.decode(line, type=RawScrape) for line in (finished.run_folder / "scrapes.jsonl").open()]
+    table = pa.ipc.open_stream(finished.run_folder / "samples.arrow").read_pandas()
+    roles = [scrape.role for scrape in scrapes]
+    assert (roles[0], roles[-1]) == ("before", "after")
+    assert roles[1:-1].count("during") == len(roles) - 2 >= 2
+    assert scrapes[0].ended_ns <= table["sent_ns"].min()
+    assert scrapes[-1].began_ns >= table["ended_ns"].max()
+    counts = [parse_scrape(scrape.text).node_count for scrape in scrapes]
+    assert (counts[0], counts[-1]) == (0, 400)
+    assert counts == sorted(counts)
+
+
+def test_the_summary_has_a_row_a_dataset_and_one_for_the_run(plain):
+    """The run's own summary.csv has all and each dataset; the summary of all runs has the run's row."""
+    _, finished = plain
+    own = list(csv.DictReader((finished.run_folder / "summary.csv").open()))
+    every = list(csv.DictReader((finished.results / "summary.csv").open()))
+    assert tuple(own[0]) == tuple(every[0]) == SUMMARY_COLUMNS
+    assert [row["dataset"] for row in own] == ["all", *DATASETS]
+    assert every == own[:1]
+    assert (every[0]["requests_total"], every[0]["accuracy"]) == ("400", "")
+
+
+def test_quiet_where_nobody_watches(plain):
+    """Without a terminal there is no progress line and no cursor play in the log."""
+    _, finished = plain
+    assert "\x1b" not in finished.err + finished.out
+    assert "left" not in finished.err
+
+
+def test_report_makes_the_same_bytes_again(plain):
+    """`aether-load report RUN` on the folder alone gives the nightly JSON byte for byte, in its own place."""
+    process, finished = plain
+    before = {path.name: path.read_bytes() for path in finished.results.glob("*.*")}
+    finished.nightly.unlink()
+    done = run_command("report", str(finished.run_folder), cwd=process.folder)
+    after = {path.name: path.read_bytes() for path in finished.results.glob("*.*")}
+    assert (done.returncode, after) == (0, before), done.stderr
+    assert done.stdout.splitlines()[-1] == "PASSED (exit code 0)"
+    assert report_json(build_report(RunFolder.open(finished.run_folder))) == finished.nightly.read_bytes()
+
+
+def test_another_runs_files_are_never_overwritten(plain, tmp_path):
+    """A second run of the same day gets a second nightly file and a second row; the first stay as they are."""
+    process, finished = plain
+    first = finished.nightly.read_bytes()
+    second = LocustProcess(process.folder, ("--headless", "--limit", "2"), {}).finish()
+    files = sorted(path.name for path in finished.results.glob("nightly_*.json"))
+    stem = Path(files[0]).stem
+    assert (second.code, files) == (0, [f"{stem}.json", f"{stem}_2.json"])
+    assert (finished.results / files[0]).read_bytes() == first
+    ids = [row["run_id"] for row in csv.DictReader((finished.results / "summary.csv").open())]
+    assert ids == sorted(path.name for path in (finished.results / "runs").iterdir())
+
+
+def test_the_locustfile_is_thin():
+    """A locustfile of one's own takes about ten lines."""
+    code = [line for line in EVAL.read_text().splitlines() if line.strip()]
+    assert len(code) <= 10

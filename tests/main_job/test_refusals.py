@@ -1,0 +1,160 @@
+"""What a user can get wrong is one sentence and the right exit code, and it comes soon."""
+
+import re
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from processes import run_command
+
+ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
+
+
+def assert_refused(finished, code, *words):
+    """Exactly one sentence of ours, no traceback, no run folder."""
+    said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ") or ": error: " in line]
+    assert finished.code == code, finished.err
+    assert "Traceback" not in finished.err + finished.out
+    assert len(said) == 1, finished.err
+    assert all(word in said[0] for word in words), said[0]
+    assert not (finished.results / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--scenario", "evla"), ("--scenario evla", "eval, smoke")),
+        (("--scenario", "nowhere/x.toml"), ("nowhere/x.toml", "no such file")),
+        (("--set", "phases.0.user=3"), ("eval.toml", "unknown key phases.0.user (= 3)", "did you mean 'users'?")),
+        (("--set", "phases.0.users='many'"), ("phases.0.users = 'many'", "whole number")),
+        (("--set", "phases.0.duration='-2s'"), ("phases.0.duration = '-2s'", "zero or more")),
+        (("--set", "phases.7.users=1"), ("--set phases.7.users",)),
+        (("--set", "phases"), ("--set phases", "KEY=VALUE")),
+        (("--limit", "0"), ("--limit 0",)),
+        (("-u", "0"), ("-u 0",)),
+        (("--dataset-dir", "nowhere"), ("--dataset-dir", "nowhere", "no such folder")),
+        (("--dataset-dir", "x", "--dataset-source", "hub"), ("contradict",)),
+        (("--host", "http://127.0.0.1:1", "--simulate", "v1"), ("contradict",)),
+        (("--host", "127.0.0.1:3000"), ("--host 127.0.0.1:3000", "http://127.0.0.1:3000")),
+        (("--processes", "2"), ("--processes",)),
+        (("--scenrio", "eval"), ("--scenrio",)),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_exit_2(run_locust, options, words):
+    """The sentence names what was wrong and what to do."""
+    assert_refused(run_locust(*options), 2, *words)
+
+
+def test_a_load_for_one_phase_is_refused_where_there_are_two(run_locust, tmp_path):
+    """-u with several phases is ambiguous; the sentence names --set."""
+    (tmp_path / "two.toml").write_text(ONE_PHASE + ONE_PHASE.replace("'a'", "'b'"))
+    assert_refused(run_locust("--scenario", "two.toml", "-u", "4"), 2, "-u", "2 phases", "--set phases.0.users=16")
+
+
+def test_a_phase_without_an_end_is_refused_when_headless(run_locust, tmp_path):
+    """A run that nobody could see the end of does not start."""
+    (tmp_path / "endless.toml").write_text("[[phases]]\nusers = 1\n")
+    assert_refused(run_locust("--scenario", "endless.toml"), 2, "never end", "-t")
+
+
+def test_a_summary_with_other_columns_is_refused_before_any_load(run_locust, tmp_path):
+    """A file that our rows do not fit is not broken, and not found out only after the load."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "summary.csv").write_text("a,b\n1,2\n")
+    assert_refused(run_locust(), 2, "summary.csv", "move it away")
+    assert (tmp_path / "results" / "summary.csv").read_text() == "a,b\n1,2\n"
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A web server that is no runtime."""
+
+    health = 200
+
+    def do_GET(self):
+        self.send_response(self.health if self.path == "/health" else 404)
+        self.end_headers()
+
+    def do_POST(self):
+        self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, *_arguments):
+        """Keep quiet."""
+
+
+@pytest.fixture
+def web_server():
+    servers = []
+
+    def start(health):
+        handler = type("Handler", (Answering,), {"health": health})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_target_that_is_not_there_is_exit_3(run_locust):
+    """Nothing listens: one sentence, exit 3."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    assert_refused(run_locust("--host", url), 3, url, "connection refused", "--host")
+
+
+def test_a_target_that_never_answers_is_exit_3_within_seconds(run_locust):
+    """A black hole does not hold the harness: it gives up by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        assert_refused(run_locust("--host", url), 3, url, "no answer within 1.5 s")
+        assert time.monotonic() - began < 20
+
+
+def test_an_unhealthy_target_is_exit_3(run_locust, web_server):
+    """A runtime whose /health is not 200 is not loaded."""
+    assert_refused(run_locust("--host", web_server(503)), 3, "not healthy", "503")
+
+
+def test_a_target_that_is_no_runtime_is_exit_3(run_locust, web_server):
+    """Some other web server is not mistaken for a v1 runtime because it has no /cache."""
+    assert_refused(run_locust("--host", web_server(200)), 3, "not an Aether runtime", "404")
+
+
+def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
+    """The hub is asked once; it never falls back to the sample in silence."""
+    finished = run_locust("--dataset-source", "hub", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
+    assert_refused(finished, 2, "hub cannot be reached", "--dataset-dir DIR", "--dataset-source sample")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("report", "nowhere"), "nowhere is not a run's folder"),
+        (("scenarios", "nothing"), "no scenario of that name ships; there are eval, smoke"),
+        (("simulate", "--generation", "v3"), "v3"),
+        (("nonsense",), "nonsense"),
+        ((), "COMMAND"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence_and_exit_2(tmp_path, arguments, words):
+    """The command line tool keeps to the same rule."""
+    done = run_command(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert re.fullmatch(rf"aether-load: .*{re.escape(words)}.*\n", done.stderr), done.stderr
+
+
+def test_the_scenarios_that_ship_are_listed_and_shown(tmp_path):
+    """Each ships with a sentence of purpose, and shows every default filled in."""
+    listed = run_command("scenarios", cwd=tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["eval", "smoke"]
+    assert all(len(line.split()) > 5 for line in listed)
+    assert '"max_error_rate": 0.01' in run_command("scenarios", "eval", cwd=tmp_path).stdout

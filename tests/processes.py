@@ -1,0 +1,166 @@
+"""Real processes for tests: Locust as its users run it, the command line tool, a simulated runtime."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+import urllib3
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED_DATASETS = REPOSITORY.parent / "shared" / "datasets"
+EVAL = REPOSITORY / "locustfiles" / "eval.py"
+LIMIT_S = 90
+
+
+def wait_for(condition: Callable[[], object], what: str, limit_s: float = 30) -> object:
+    """Return the condition's first true value; fail with `what` when none came in time."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)  # between two looks at the condition, never in place of one
+    pytest.fail(f"waited {limit_s} s in vain for {what}")
+
+
+@dataclass
+class Simulator:
+    """A simulated runtime of the test's own, as a process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+
+    def record(self) -> dict[str, int]:
+        """Return the totals that the simulator itself has counted."""
+        return msgspec.json.decode(urllib3.request("GET", f"{self.url}/_sim/record?summary=true").data)
+
+    def order(self, faults: dict[str, object]) -> None:
+        """Order faults of a simulator that was started with --allow-faults."""
+        answer = urllib3.request("POST", f"{self.url}/_sim/faults", json=faults)
+        assert answer.status == 200, answer.data
+
+
+@contextmanager
+def running_simulator(*options: str) -> Iterator[Simulator]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aether_load", "simulate", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline().decode()
+        assert "listening on " in line, line
+        yield Simulator(process, line.split("listening on ")[1].strip())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@dataclass
+class Finished:
+    """A Locust run that has ended: exit code, both outputs, and the folder its results went to."""
+
+    code: int
+    out: str
+    err: str
+    results: Path
+
+    @property
+    def run_folder(self) -> Path:
+        (folder,) = (self.results / "runs").iterdir()
+        return folder
+
+    @property
+    def nightly(self) -> Path:
+        (file,) = self.results.glob("nightly_*.json")
+        return file
+
+
+class LocustProcess:
+    """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
+
+    def __init__(self, folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.mark = uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", str(EVAL), *options],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # An interactive shell gives its jobs a session of their own; Ctrl-C is then a SIGINT to this process.
+            start_new_session=True,
+            env={
+                **{key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")},
+                "PYTHONPATH": str(REPOSITORY),
+                "AETHER_TEST_MARK": self.mark,
+                **environment,
+            },
+        )
+
+    def samples_written(self) -> int:
+        """Return the size of the run's sample file, 0 before there is one."""
+        files = list((self.folder / "results" / "runs").glob("*/samples.arrow"))
+        return files[0].stat().st_size if files else 0
+
+    def wait_for_samples(self, more_than: int = 20_000) -> None:
+        wait_for(lambda: self.samples_written() > more_than or self.process.poll() is not None, "samples on disk")
+        assert self.process.poll() is None, self.process.communicate()
+
+    def readings(self) -> int:
+        """Return how often the run has read /metrics so far."""
+        files = list((self.folder / "results" / "runs").glob("*/scrapes.jsonl"))
+        return len(files[0].read_bytes().splitlines()) if files else 0
+
+    def manifest_text(self) -> str:
+        """Return the run's run.json as it stands, empty before there is one."""
+        files = list((self.folder / "results" / "runs").glob("*/run.json"))
+        return files[0].read_text() if files else ""
+
+    def children(self) -> list[str]:
+        """Return the command lines of the processes that this one started."""
+        return [line for line in self.left_behind() if " locust " not in line]
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def finish(self) -> Finished:
+        out, err = self.process.communicate(timeout=LIMIT_S)
+        return Finished(self.process.returncode, out.decode(), err.decode(), self.folder / "results")
+
+    def left_behind(self) -> list[str]:
+        """Return the command lines of processes that this run started and that still live."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("AETHER_TEST_MARK") == self.mark and process.status() != "zombie":
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `aether-load …` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "aether_load", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
