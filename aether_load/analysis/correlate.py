@@ -110,7 +110,7 @@ def reconcile(
     exact = nodes_off == 0 and time_off == 0 and all(bucket.unexplained == 0 for bucket in buckets)
     trust: Trust = "trusted"
     reason: str | None = None
-    if not exact and 0 <= nodes_off <= unread and all(bucket.unexplained >= 0 for bucket in buckets):
+    if 0 < nodes_off <= unread and time_off >= 0 and all(bucket.unexplained >= 0 for bucket in buckets):
         reason = f"{nodes_off} nodes more than were answered, which the requests without an answer may have run"
     elif not exact:
         trust = "contaminated"

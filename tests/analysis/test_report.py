@@ -1,0 +1,346 @@
+"""What a run's folder says, on folders made by hand whose truth is known."""
+
+import csv
+import io
+import multiprocessing
+
+import pytest
+
+from aether_load import UsageError
+from aether_load.analysis.correlate import Bucket, Correlation
+from aether_load.analysis.gate import Verdict
+from aether_load.analysis.histogram import Interval, QuantileInterval
+from aether_load.analysis.postprocess import report_json, write_results
+from aether_load.analysis.report import build_report
+from aether_load.analysis.run import RunFolder
+from aether_load.analysis.statistics import Share
+from aether_load.analysis.summary import SUMMARY_COLUMNS, ResultsError, append_summary, check_summary
+from aether_load.analysis.terminal import write_summary
+from aether_load.protocol import Outcome
+from folders import answered, exposition, failed, make_run
+
+CLEAN = [answered(100 * number, 62 + number) for number in range(10)]
+
+
+def report_of(*arguments, **options):
+    return build_report(make_run(*arguments, **options))
+
+
+def codes(report):
+    return [warning.code for warning in report.warnings]
+
+
+def test_a_clean_run_reconciles_and_passes(tmp_path):
+    """Counts agree in every bucket, so the run is trusted and passes."""
+    report = report_of(tmp_path, CLEAN)
+    (phase,) = report.phases
+    ledger = phase.reconciliation
+    assert (ledger.trust, ledger.reason, ledger.unexplained_nodes_total) == ("trusted", None, 0)
+    assert ledger.buckets[4] == Bucket(le_ms=100, answered=10, counted=10, unexplained=0)
+    assert report.verdict == Verdict("passed", 0, ())
+
+
+def test_what_the_server_accounts_for_is_client_time_less_server_time(tmp_path):
+    """Overhead is C - T by request, the share is sum T / sum C, and no tail is claimed from one sample."""
+    (phase,) = report_of(tmp_path, CLEAN).phases
+    overhead = phase.correlation.overhead_ms
+    assert (overhead.min, overhead.mean, overhead.max, overhead.count) == (2.0, 6.5, 11.0, 10)
+    assert phase.correlation.server_time_share == round(600 / 665, 6)
+    assert phase.correlation.tail_server_share is None
+    assert phase.correlation.reasons == {"tail_server_share": "1 requests at or above p99, of 10 needed"}
+
+
+def test_the_tail_is_told_apart_from_the_mean(tmp_path):
+    """Where p99 has ten samples, its share is its own: here the tail is not the server's."""
+    requests = [answered(number / 2, 62) for number in range(1089)] + [answered(900, 600) for _ in range(12)]
+    (phase,) = report_of(tmp_path, requests).phases
+    assert phase.correlation.tail_server_share == 0.1
+    assert phase.correlation.server_time_share == round(1101 * 60 / (1089 * 62 + 12 * 600), 6)
+
+
+def test_littles_law_counts_time_in_flight_inside_the_window(tmp_path):
+    """One user busy for 400 ms of a window of 1 s is a ratio of 0.4, whatever reaches over the edges."""
+    requests = [answered(-100, 200), answered(500, 200), answered(900, 300)]
+    (phase,) = report_of(tmp_path, requests).phases
+    assert phase.correlation.littles_law_ratio == 0.4
+    assert phase.all.requests_total == 2
+    assert phase.requests_outside_window_total == 1
+
+
+def test_the_servers_side_is_intervals(tmp_path):
+    """Ten nodes of 60 ms: the mean is known to the ms, quantiles as tightly as buckets and sum allow."""
+    (phase,) = report_of(tmp_path, CLEAN).phases
+    server = phase.server
+    assert (server.nodes_total, server.node_time_mean_ms) == (10, Interval(60.0, 61.0))
+    assert server.node_time_p50_ms == QuantileInterval(51, 67, 75.0)
+    assert server.node_concurrency == 0.3
+
+
+@pytest.mark.parametrize(
+    ("extra", "trust", "off", "sentence"),
+    [
+        ([60, 60], "contaminated", 2, "2 nodes more than were answered: other clients used it meanwhile"),
+        ([-1], "contaminated", -1, "1 nodes fewer than were answered: another replica, or a restart"),
+        ([-1, 70], "contaminated", 0, "node times differ"),
+    ],
+)
+def test_counts_that_do_not_agree_make_the_run_invalid(tmp_path, extra, trust, off, sentence):
+    """Other clients, another replica, or both at once: each is noticed, and the run is exit 5."""
+    counted = [60] * (10 - extra.count(-1)) + [value for value in extra if value > 0]
+    report = report_of(tmp_path, CLEAN, counted_ms=counted)
+    ledger = report.phases[0].reconciliation
+    assert (ledger.trust, ledger.unexplained_nodes_total, report.verdict.exit_code) == (trust, off, 5)
+    assert sentence in ledger.reason
+    assert trust in codes(report)
+
+
+def test_nodes_of_requests_without_an_answer_may_explain_a_surplus(tmp_path):
+    """A timed-out request may have run its node: that much more is explained, and said."""
+    requests = [*CLEAN * 20, failed(10, 900, Outcome.TIMEOUT)]
+    report = report_of(tmp_path, requests, counted_ms=[60] * 201)
+    ledger = report.phases[0].reconciliation
+    assert (ledger.trust, ledger.unexplained_nodes_total, ledger.unread_nodes_at_most) == ("trusted", 1, 1)
+    assert "unread_answers" in codes(report)
+    assert report.verdict.exit_code == 0
+
+
+def test_a_counter_that_falls_between_voids_the_servers_side(tmp_path):
+    """A restart shows in the readings in between, though the ends look well."""
+    readings = [
+        exposition([5] + [0] * 11, 0.01),
+        exposition([15] + [0] * 11, 0.03),
+        exposition([2] + [0] * 11, 0.004),
+        exposition([25] + [0] * 11, 0.05),
+    ]
+    report = report_of(tmp_path, CLEAN, readings=readings)
+    assert report.phases[0].reconciliation.trust == "restarted"
+    assert report.phases[0].server is None
+    assert report.phases[0].reasons["server"].startswith("aether_executed_nodes_total fell")
+    assert report.verdict.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("readings", "sentence"),
+    [
+        ([None, None], "/metrics could not be read (before the load): no answer"),
+        ([exposition([0] * 12, 0), ""], "/metrics (after the load): aether_execution_time_seconds is there with 0"),
+    ],
+)
+def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, readings, sentence):
+    """No data does not pass; a scenario that says there are no metrics takes the client's side alone."""
+    report = report_of(tmp_path, CLEAN, readings=readings)
+    assert report.phases[0].reconciliation.reason.startswith(sentence)
+    assert report.verdict.exit_code == 5
+    told = {"name": "made", "target": {"server_metrics": False}, "phases": [{"name": "closed", "users": 1}]}
+    allowed = report_of(tmp_path, CLEAN, readings=readings, scenario=told, run_id="20260304T050607Z-made-0002")
+    assert (allowed.verdict.exit_code, codes(allowed)) == (0, ["client_saturated", "few_samples"])
+    assert allowed.phases[0].reconciliation.counted_nodes_total is None
+
+
+@pytest.mark.parametrize(
+    ("requests", "options", "verdict"),
+    [
+        (
+            [failed(1, 1, Outcome.HTTP_ERROR)],
+            {},
+            Verdict("failed", 1, ("phase closed: none of 1 requests succeeded",)),
+        ),
+        ([], {}, Verdict("failed", 1, ("phase closed: none of 0 requests succeeded",))),
+        (
+            [*CLEAN, failed(1, 1, Outcome.HTTP_ERROR)],
+            {},
+            Verdict("failed", 1, ("phase closed: error rate 0.0909 is above max_error_rate 0.01",)),
+        ),
+        (
+            [*CLEAN, failed(1, 1, Outcome.BAD_ANSWER)],
+            {"counted_ms": [60] * 20, "ended_as": "interrupted"},
+            Verdict(
+                "failed",
+                1,
+                (
+                    "phase closed: error rate 0.0909 is above max_error_rate 0.01",
+                    "phase closed: contaminated: the server counted 10 nodes more than were answered: other clients "
+                    "used it meanwhile",
+                    "the run was interrupted; the results are of a part",
+                ),
+            ),
+        ),
+        (
+            CLEAN,
+            {"ended_as": "interrupted"},
+            Verdict("interrupted", 130, ("the run was interrupted; the results are of a part",)),
+        ),
+        (
+            [],
+            {"ended_as": "interrupted"},
+            Verdict("interrupted", 130, ("the run was interrupted; the results are of a part",)),
+        ),
+        (
+            [*CLEAN, failed(990, 1, Outcome.CUT_OFF)],
+            {"ended_as": "interrupted"},
+            Verdict("interrupted", 130, ("the run was interrupted; the results are of a part",)),
+        ),
+        (
+            CLEAN,
+            {"ended_as": "running", "window_ms": (0, None)},
+            Verdict("invalid", 5, ("the run was cut off by force; this is what was written by then",)),
+        ),
+        ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, node=None)], {}, Verdict("passed", 0, ())),
+    ],
+)
+def test_the_first_exit_code_that_applies_is_given(tmp_path, requests, options, verdict):
+    """1 before 5 before 130 before 0; all reasons are told; refusals and what we gave up ourselves do not count."""
+    assert report_of(tmp_path, requests, **options).verdict == verdict
+
+
+def test_throughput_counts_what_came_in_inside_the_window(tmp_path):
+    """An answer after the window's end is in the latencies, not in the rate."""
+    requests = [answered(0, 100), answered(500, 100), answered(990, 100), failed(600, 50, Outcome.HTTP_ERROR)]
+    (phase,) = report_of(tmp_path, requests).phases
+    assert (phase.all.request_throughput_rps, phase.all.ok_throughput_rps) == (3.0, 2.0)
+    assert phase.all.service_latency_ms.count == 4
+
+
+def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path):
+    """Two right, one wrong, one that gave no letter: 2 of 4, one unanswered."""
+    requests = [
+        answered(0, 61, state=0, correct=1),
+        answered(100, 61, state=0, correct=1),
+        answered(200, 61, state=0, correct=0),
+        answered(300, 61, state=1, correct=0),
+    ]
+    row = report_of(tmp_path, requests).phases[0].all
+    assert (row.accuracy, row.unanswered_total) == (Share(0.5, 0.150039, 0.849961, 2, 4), 1)
+
+
+def test_one_mock_answer_voids_the_accuracy(tmp_path):
+    """A mixture of mock and model has no accuracy; null with the reason."""
+    report = report_of(tmp_path, [answered(0, 61, state=0, correct=1), answered(100, 61, state=2)])
+    row = report.phases[0].all
+    assert row.accuracy is None
+    assert row.reasons["accuracy"].startswith("1 of 2 answers are the mock provider's fixed text")
+    assert "mock_provider" in codes(report)
+
+
+def test_every_absent_number_has_its_reason(tmp_path):
+    """In a row without any request each null is explained by name."""
+    row = report_of(tmp_path, []).phases[0].all
+    absent = {field for field in row.__struct_fields__ if getattr(row, field) is None}
+    assert absent == set(row.reasons)
+
+
+def test_threats_to_validity_are_values(tmp_path):
+    """A saturated client, an answering cache, a simulated target: each a code with advice."""
+    report = report_of(tmp_path, [answered(0, 61, cached=1)], users=4, kind="simulated")
+    assert codes(report) == ["simulated_target", "client_saturated", "few_samples", "cache_answered"]
+    assert all(warning.advice for warning in report.warnings)
+
+
+def test_the_same_folder_gives_the_same_bytes(tmp_path):
+    """A report depends on its folder alone."""
+    folder = make_run(tmp_path, CLEAN)
+    assert report_json(build_report(folder)) == report_json(build_report(folder))
+
+
+def test_the_summary_on_the_terminal(tmp_path):
+    """The whole text, so that a change to it is seen."""
+    out = io.StringIO()
+    write_summary(report_of(tmp_path, CLEAN), [], out)
+    assert out.getvalue() == (
+        "\n"
+        "aether-load: made on runtime v2 at http://127.0.0.1:3000\n"
+        "phase closed: closed load, 1 user, window of 1.00 s, ended by duration\n"
+        "\n"
+        "  dataset  requests  per s  p50 ms   p95 ms  p99 ms (95 % interval)  failed  accuracy  server\n"
+        "  piqa           10   10.0    66.0  >= 71.0                 >= 71.0       0         -   90.2%\n"
+        "  -------------------------------------------------------------------------------------------\n"
+        "  all            10   10.0    66.0  >= 71.0                 >= 71.0       0         -   90.2%\n"
+        "  accuracy: none; no answer was scored: none came, or the rows do not say which option is right\n"
+        "\n"
+        "  server   10 nodes; node time, ms: mean [60.00, 61.00), p50 [51, 67), p95 [60, 101), p99 [60, 101)\n"
+        "  counts   10 nodes answered, 10 counted by the server: trusted, 0 unexplained\n"
+        "  client   overhead (client latency less server total, a little high because the server cuts off): "
+        "mean 6.50 ms, p99 >= 11.0 ms\n"
+        "\n"
+        "warnings\n"
+        "  client_saturated: Requests account for 66.5% of the users' time; the rest went by in this client or in\n"
+        "      pauses after lost connections. Use fewer users, or a machine that has nothing else to do.\n"
+        "  few_samples: 10 samples: p99 is only bounded from below (368 bound it, 1,000 make it firm). Send more\n"
+        "      requests: more passes, or a longer duration.\n"
+        "\n"
+        "PASSED (exit code 0)\n"
+    )
+
+
+def test_a_folder_of_another_time_is_refused_by_name(tmp_path):
+    """A manifest of a version that is not known is a sentence, not a guess."""
+    folder = make_run(tmp_path, CLEAN)
+    text = folder.manifest.read_text()
+    folder.manifest.write_text(text.replace('"schema_version": "1.0"', '"schema_version": "9.0"'))
+    with pytest.raises(UsageError, match=r"has schema version 9\.0; this aether-load reads 1\.0"):
+        build_report(folder)
+    folder.manifest.write_text(text[:-20])
+    with pytest.raises(UsageError, match=r"run\.json cannot be read"):
+        build_report(folder)
+
+
+def append_in_process(path, results, number):
+    folder = RunFolder.open(results / "runs" / f"20260304T050607Z-made-{number:04d}")
+    append_summary(path, build_report(folder))
+
+
+def test_runs_that_end_at_once_lose_no_row(tmp_path):
+    """Processes that add their rows at the same time all find them there, under one header."""
+    path = tmp_path / "summary.csv"
+    for number in range(6):
+        make_run(tmp_path, CLEAN, run_id=f"20260304T050607Z-made-{number:04d}")
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=append_in_process, args=(path, tmp_path, number)) for number in range(6)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    rows = list(csv.DictReader(path.open()))
+    assert sorted(row["run_id"][-4:] for row in rows) == ["0000", "0001", "0002", "0003", "0004", "0005"]
+    assert tuple(rows[0]) == SUMMARY_COLUMNS
+
+
+def test_writing_a_run_again_replaces_its_own_row_only(tmp_path):
+    """The summary keeps one row a phase of each run, however often its report is made."""
+    first = make_run(tmp_path, CLEAN)
+    second = make_run(tmp_path, CLEAN, run_id="20260304T050607Z-made-0002")
+    for folder in (first, second, first):
+        write_results(build_report(folder), folder)
+    ids = [row["run_id"] for row in csv.DictReader((tmp_path / "summary.csv").open())]
+    assert ids == ["20260304T050607Z-made-0002", "20260304T050607Z-made-0001"]
+    assert sorted(path.name for path in tmp_path.glob("nightly_*")) == [
+        "nightly_2026-03-04.json",
+        "nightly_2026-03-04_2.json",
+    ]
+
+
+def test_a_foreign_summary_is_left_alone(tmp_path):
+    """Other columns are an error before and after a load; the file stays as it is."""
+    path = tmp_path / "summary.csv"
+    path.write_text("time,value\n1,2\n")
+    with pytest.raises(UsageError, match="other columns"):
+        check_summary(path)
+    with pytest.raises(ResultsError, match="move it away"):
+        append_summary(path, report_of(tmp_path, CLEAN))
+    assert path.read_text() == "time,value\n1,2\n"
+
+
+def test_the_correlation_without_answers_is_all_reasons(tmp_path):
+    """A window in which nothing could be read has no correlation, and says so of each part."""
+    (phase,) = report_of(tmp_path, [failed(1, 400, Outcome.TIMEOUT)]).phases
+    assert phase.correlation == Correlation(
+        overhead_ms=None,
+        server_time_share=None,
+        tail_server_share=None,
+        littles_law_ratio=0.4,
+        reasons={
+            "overhead_ms": "no answer in the window could be read",
+            "server_time_share": "no answer in the window could be read",
+            "tail_server_share": "0 requests at or above p99, of 10 needed",
+        },
+    )

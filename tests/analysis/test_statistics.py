@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from aether_load.analysis.statistics import Distribution, Percentile, Share, distribution, percentile, wilson
+
+
+def ramp(count):
+    return np.arange(1.0, count + 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (10, Percentile(10.0, 9.0, None, "unreliable")),
+        (367, Percentile(364.0, 359.0, None, "unreliable")),
+        (368, Percentile(365.0, 360.0, 368.0, "few_beyond")),
+        (999, Percentile(990.0, 982.0, 996.0, "few_beyond")),
+        (1000, Percentile(990.0, 983.0, 997.0, "ok")),
+    ],
+)
+def test_p99_says_how_far_it_can_be_trusted(count, expected):
+    """Below 368 samples p99 has no upper bound, below 1,000 it has fewer than ten samples beyond it."""
+    assert percentile(ramp(count), 0.99) == expected
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("count", [5, 50, 500, 5000])
+def test_interval_ranks_are_the_tightest_of_the_definition(count, q):
+    """l is the largest rank with P(Bin <= l-1) <= 0.025, u the smallest with P(Bin >= u) <= 0.025."""
+    found = percentile(ramp(count), q)
+    lower = [rank for rank in range(1, count + 1) if binom.cdf(rank - 1, count, q) <= 0.025]
+    upper = [rank for rank in range(1, count + 1) if binom.sf(rank - 1, count, q) <= 0.025]
+    assert found.low == (max(lower) if lower else None)
+    assert found.high == (min(upper) if upper else None)
+
+
+def test_a_distribution_is_exact_and_by_nearest_rank():
+    """No rounding to two digits: 104.9 stays 104.9."""
+    found = distribution(np.array([104.9, 1.0, 2.0, 3.0]))
+    assert found == Distribution(
+        count=4,
+        min=1.0,
+        mean=27.725,
+        stddev=51.456478,
+        p50=Percentile(2.0, None, None, "unreliable"),
+        p90=Percentile(104.9, 2.0, None, "unreliable"),
+        p95=Percentile(104.9, 3.0, None, "unreliable"),
+        p99=Percentile(104.9, 3.0, None, "unreliable"),
+        p99_9=Percentile(104.9, 104.9, None, "unreliable"),
+        max=104.9,
+    )
+
+
+def test_no_samples_have_no_distribution():
+    """Absent is not zero."""
+    assert distribution(np.array([])) is None
+    assert wilson(0, 0) is None
+
+
+def test_wilson_interval_of_known_shares():
+    """The score interval as tabled: 0 of 10 is not certainly 0."""
+    assert wilson(0, 10) == Share(0.0, 0.0, 0.277533, 0, 10)
+    assert wilson(7, 10) == Share(0.7, 0.396778, 0.892209, 7, 10)
