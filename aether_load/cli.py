@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> Parser:
     from aether_load.simulator import cli as simulator_cli  # noqa: PLC0415 -- only for its options
+    from aether_load.workload.options import add_scenario_options  # noqa: PLC0415
 
     parser = Parser(
         prog="aether-load",
@@ -64,6 +65,16 @@ def _parser() -> Parser:
     scenarios.add_argument("show", nargs="?", metavar="NAME|PATH", help="show this one as JSON")
     scenarios.set_defaults(run=_scenarios)
 
+    key = commands.add_parser(
+        "answer-key",
+        help="write the right answers of a scenario's prompts, for aether-load simulate --answer-key",
+        description="Write the right answers of a scenario's prompts as JSON lines, for aether-load simulate "
+        "--answer-key FILE --accuracy P.",
+    )
+    add_scenario_options(key, "eval")
+    key.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: standard output)")
+    key.set_defaults(run=_answer_key)
+
     simulate = commands.add_parser(
         "simulate",
         help="run the simulated runtime",
@@ -84,6 +95,24 @@ def _report(parsed: argparse.Namespace) -> int:
     report = build_report(folder)
     write_summary(report, write_results(report, folder), sys.stdout)
     return report.verdict.exit_code
+
+
+def _answer_key(parsed: argparse.Namespace) -> int:
+    from aether_load.workload.answer_key import write_answer_key  # noqa: PLC0415
+    from aether_load.workload.loading import load_prompts  # noqa: PLC0415
+    from aether_load.workload.options import scenario_from  # noqa: PLC0415
+
+    prompts, _ = load_prompts(scenario_from(parsed))
+    if parsed.output is None:
+        write_answer_key(prompts, sys.stdout.buffer)
+        return int(ExitCode.PASSED)
+    try:
+        with parsed.output.open("wb") as out:
+            written = write_answer_key(prompts, out)
+    except OSError as error:
+        raise UsageError(f"--output {parsed.output}: cannot be written: {error.strerror}.") from None
+    print(f"{written} answers written to {parsed.output}")
+    return int(ExitCode.PASSED)
 
 
 def _scenarios(parsed: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ BUCKET_EDGES_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _MOCK_PREFIX = "[Mock Response]"
 _MOCK_OUTPUT_V1 = "TODO"
 _REJECTED_MARK = "Security violation: "
+_PANIC_MARK = "Task execution panicked"
 _CYCLE_PREFIX = "Cycle detected"
 
 
@@ -190,7 +191,8 @@ def state_of_missing(execution: Execution, node_id: str) -> NodeState:
         return NodeState.SKIPPED
     if status is not None and status.state == "failed":
         return NodeState.FAILED
-    if any(node_id in error for error in execution.errors):
+    # A node that panicked has no status, and its error does not always name it.
+    if any(error.startswith(f"Node {node_id}: ") or _PANIC_MARK in error for error in execution.errors):
         return NodeState.FAILED
     return NodeState.NOT_RUN
 

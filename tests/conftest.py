@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,3 +57,11 @@ def run_locust(start_locust: Callable[..., LocustProcess]) -> Callable[..., Fini
         return start_locust("--headless", *options, **environment).finish()
 
     return run
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -15,7 +15,7 @@ from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
 from aether_load.analysis.summary import check_summary
-from aether_load.generator.options import DEFAULT_STOP_TIMEOUT_S, add_options, scenario_from
+from aether_load.generator.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, without_end
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
@@ -79,9 +79,12 @@ class Listener:
             sys.exit(int(ExitCode.USAGE))
         if options.master or options.worker or options.processes:
             raise UsageError("--processes, --master and --worker: this version drives its load from one process.")
-        scenario = scenario_from(options)
+        scenario = planned_scenario(options)
         if self._headless:
             _refuse_endless(scenario.phases)
+        elif options.run_time is None:
+            # Whoever explores from the page ends the load there.
+            scenario = without_end(scenario)
         check_summary(Path(options.results_dir) / "summary.csv")
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:

@@ -1,49 +1,23 @@
-"""The harness's own options on Locust's command line, and the scenario that comes of them."""
+"""The harness's own options on Locust's command line, and the scenario that comes of them and of Locust's own."""
 
 from __future__ import annotations
 
 import argparse
-import tomllib
-from pathlib import Path
 from typing import Any
 
-from aether_load import UsageError
+import msgspec
+
 from aether_load.protocol import Generation
-from aether_load.workload.scenario import Scenario, find_scenario, load_scenario, with_command_line_load
+from aether_load.workload.options import add_scenario_options, scenario_from
+from aether_load.workload.scenario import Scenario, with_command_line_load
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
 
 
 def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
-    """Add the harness's options; what is left out leaves the scenario's own value as it is."""
+    """Add the harness's options to Locust's."""
     group: Any = parser.add_argument_group("aether-load")
-    group.add_argument(
-        "--scenario",
-        default=default_scenario,
-        metavar="NAME|PATH",
-        help=f"what is sent, under which load: a shipped scenario's name or a TOML file (default: {default_scenario})",
-    )
-    group.add_argument(
-        "--dataset-source",
-        choices=["sample", "hub", "folder"],
-        default=None,
-        help="where the datasets come from: the bundled sample, the hub, or --dataset-dir",
-    )
-    group.add_argument(
-        "--dataset-dir",
-        metavar="DIR",
-        default=None,
-        help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
-    )
-    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
-    group.add_argument("--seed", type=int, default=None, help="order of the prompts, and which --limit takes")
-    group.add_argument(
-        "--set",
-        action="append",
-        default=None,
-        metavar="KEY=VALUE",
-        help="override a key of the scenario, e.g. --set phases.0.users=16; may be given several times",
-    )
+    add_scenario_options(group, default_scenario)
     group.add_argument(
         "--results-dir",
         default="results",
@@ -58,43 +32,19 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     )
 
 
-def scenario_from(options: argparse.Namespace) -> Scenario:
-    """Return the scenario as the command line wants it; raises UsageError for what does not fit together."""
-    scenario = load_scenario(find_scenario(options.scenario), _overrides(options))
+def planned_scenario(options: argparse.Namespace) -> Scenario:
+    """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
     return with_command_line_load(
-        scenario,
+        scenario_from(options),
         users=options.num_users,
         spawn_rate=options.spawn_rate,
         run_time_s=options.run_time,
     )
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, object]:
-    overrides: dict[str, object] = {}
-    for assignment in options.set or []:
-        key, equals, value = assignment.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(f"--set {assignment}: expected KEY=VALUE, as in --set phases.0.users=16.")
-        overrides[key.strip()] = _toml_value(value.strip())
-    if options.dataset_dir is not None and options.dataset_source not in {None, "folder"}:
-        raise UsageError(f"--dataset-dir and --dataset-source {options.dataset_source} contradict each other.")
-    if options.dataset_dir is not None:
-        overrides["workload.source"] = "folder"
-        overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
-    elif options.dataset_source is not None:
-        overrides["workload.source"] = options.dataset_source
-    if options.limit is not None:
-        if options.limit < 1:
-            raise UsageError(f"--limit {options.limit}: at least one row of each dataset is needed.")
-        overrides["workload.limit"] = options.limit
-    if options.seed is not None:
-        overrides["seed"] = options.seed
-    return overrides
-
-
-def _toml_value(text: str) -> object:
-    """Read a value as TOML would, and as a plain text when it is no TOML value."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def without_end(scenario: Scenario) -> Scenario:
+    """Return a scenario of one phase as one that goes on until it is stopped; several phases need their ends."""
+    if len(scenario.phases) > 1:
+        return scenario
+    endless = msgspec.structs.replace(scenario.phases[0], duration=None, requests=None, passes=None)
+    return msgspec.structs.replace(scenario, phases=(endless,))

@@ -194,8 +194,7 @@ class Run:
     def _lay_ballast(self) -> None:
         """Take some room on the disk now, to have it when the disk is full."""
         try:
-            with self.folder.ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+            self.folder.ballast.write_bytes(bytes(_BALLAST_BYTES))
         except OSError:
             self.folder.ballast.unlink(missing_ok=True)
 

@@ -15,8 +15,8 @@ from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.mistakes import describe_mistake
 
 SHIPPED_FOLDERS = (
-    Path(__file__).parents[2] / "scenarios",
     Path(__file__).parents[1] / "_shipped" / "scenarios",
+    Path(__file__).parents[2] / "scenarios",
 )
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
@@ -191,10 +191,14 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; there are {known}.")
     if len(set(plan.datasets)) != len(plan.datasets):
         raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
-    for name in plan.files:
+    for name, file in plan.files.items():
         if name in HUB_DATASETS:
             raise UsageError(
                 f"Scenario {where}: workload.files.{name}: that name is a known dataset's; choose another."
+            )
+        if file.answer is not None and file.options is None:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}.answer: an answer is one of the options, so say options too."
             )
     if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
         raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')

@@ -159,8 +159,8 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
                 1,
                 (
                     "phase closed: error rate 0.0909 is above max_error_rate 0.01",
-                    "phase closed: contaminated: the server counted 10 nodes more than were answered: other clients "
-                    "used it meanwhile",
+                    "phase closed: contaminated: the server counted 10 nodes more than were answered: "
+                    + "other clients used it meanwhile",
                     "the run was interrupted; the results are of a part",
                 ),
             ),

@@ -50,6 +50,20 @@ def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
     assert "interrupted before the load began" in finished.err
 
 
+def test_a_second_interrupt_does_not_wait_for_answers(start_locust, simulator):
+    """Whoever presses Ctrl-C twice has the results at once, without the answers that were still due."""
+    runtime = simulator("--latency", "constant:30s")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "300")
+    wait_for(lambda: runtime.record()["in_flight"] == 8, "requests in flight")
+    process.send(signal.SIGINT)
+    wait_for(lambda: b"KeyboardInterrupt" in process.process.stderr.readline(), "the first interrupt to be taken")
+    process.send(signal.SIGINT)
+    finished = process.finish()
+    (phase,) = json.loads(finished.nightly.read_bytes())["phases"]
+    assert "Traceback" not in finished.err
+    assert phase["all"]["outcomes"]["cut_off"] == 8
+
+
 def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, simulator):
     """Answers that do not come within --stop-timeout are given up, and stand in the samples as cut off."""
     runtime = simulator("--latency", "constant:30s")

@@ -1,0 +1,36 @@
+"""Check what the main job wrote: files, schema, and that every node is accounted for."""
+
+import json
+import sys
+from pathlib import Path
+
+import jsonschema
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def main() -> int:
+    """Return 0 when a results folder holds one run that passed and reconciles."""
+    results = Path(sys.argv[1])
+    (nightly,) = results.glob("nightly_*.json")
+    (run,) = (results / "runs").iterdir()
+    report = json.loads(nightly.read_bytes())
+    jsonschema.validate(report, json.loads((REPOSITORY / "docs" / "nightly.schema.json").read_bytes()))
+    expected = {"run.json", "samples.arrow", "scrapes.jsonl", "report.json", "summary.csv"}
+    found = {path.name for path in run.iterdir()}
+    ledgers = [phase["reconciliation"] for phase in report["phases"]]
+    problems = [
+        *(f"{name} is missing in {run}" for name in sorted(expected - found)),
+        *(f"{name} should not be in {run}" for name in sorted(found - expected)),
+        *(f"unexplained nodes: {ledger}" for ledger in ledgers if ledger["unexplained_nodes_total"] != 0),
+    ]
+    if report["verdict"]["status"] != "passed" or report["phases"][0]["all"]["ok_total"] != 400:
+        problems.append(f"verdict: {report['verdict']}")
+    if not (results / "summary.csv").is_file():
+        problems.append("summary.csv is missing")
+    print("\n".join(problems) or f"main job: {nightly.name} keeps to its schema, 0 nodes unexplained")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The command line's say in a scenario: which one, which data, which keys otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from aether_load import UsageError
+from aether_load.workload.scenario import Scenario, find_scenario, load_scenario
+
+
+def add_scenario_options(group: Any, default_scenario: str) -> None:
+    """Add the options that choose and change a scenario; what is left out leaves its own value as it is."""
+    group.add_argument(
+        "--scenario",
+        default=default_scenario,
+        metavar="NAME|PATH",
+        help=f"what is sent, under which load: a shipped scenario's name or a TOML file (default: {default_scenario})",
+    )
+    group.add_argument(
+        "--dataset-source",
+        choices=["sample", "hub", "folder"],
+        default=None,
+        help="where the datasets come from: the bundled sample, the hub, or --dataset-dir",
+    )
+    group.add_argument(
+        "--dataset-dir",
+        metavar="DIR",
+        default=None,
+        help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
+    )
+    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
+    group.add_argument("--seed", type=int, default=None, help="order of the prompts, and which --limit takes")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=None,
+        metavar="KEY=VALUE",
+        help="override a key of the scenario, e.g. --set phases.0.users=16; may be given several times",
+    )
+
+
+def scenario_from(options: argparse.Namespace) -> Scenario:
+    """Return the scenario that the options ask for; raises UsageError for what does not fit together."""
+    return load_scenario(find_scenario(options.scenario), _overrides(options))
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    overrides: dict[str, object] = {}
+    for assignment in options.set or []:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {assignment}: expected KEY=VALUE, as in --set phases.0.users=16.")
+        overrides[key.strip()] = _toml_value(value.strip())
+    if options.dataset_dir is not None and options.dataset_source not in {None, "folder"}:
+        raise UsageError(f"--dataset-dir and --dataset-source {options.dataset_source} contradict each other.")
+    if options.dataset_dir is not None:
+        overrides["workload.source"] = "folder"
+        overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
+    elif options.dataset_source is not None:
+        overrides["workload.source"] = options.dataset_source
+    if options.limit is not None:
+        if options.limit < 1:
+            raise UsageError(f"--limit {options.limit}: at least one row of each dataset is needed.")
+        overrides["workload.limit"] = options.limit
+    if options.seed is not None:
+        overrides["seed"] = options.seed
+    return overrides
+
+
+def _toml_value(text: str) -> object:
+    """Read a value as TOML would, and as a plain text when it is no TOML value."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

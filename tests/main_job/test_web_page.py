@@ -1,0 +1,65 @@
+"""The same job from Locust's web page: each start is a run of its own."""
+
+import json
+
+import pytest
+import urllib3
+
+from processes import wait_for
+
+
+def open_page(url):
+    """A client of the page, once the page answers: it is there when the prompts are loaded."""
+    http = urllib3.PoolManager(retries=False, timeout=30)
+
+    def answers():
+        try:
+            return http.request("GET", url).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    wait_for(answers, "the web page")
+    return http
+
+
+def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator, free_port):
+    """Start, stop, start, stop: two run folders, both closed in order and reconciled; the page lives on."""
+    runtime = simulator("--latency", "constant:5ms")
+    process = start_locust(
+        "--web-host", "127.0.0.1", "--web-port", str(free_port), "--host", runtime.url, "--limit", "20",
+    )  # fmt: skip
+    url = f"http://127.0.0.1:{free_port}"
+    http = open_page(url)
+    for number in (1, 2):
+        started = http.request(
+            "POST", f"{url}/swarm", fields={"user_count": "5", "spawn_rate": "5", "host": runtime.url}
+        )
+        assert json.loads(started.data)["success"], started.data
+        wait_for(lambda: total_requests(http, url) > 50, "requests in Locust's own table")
+        assert http.request("POST", f"{url}/stop").status == 200
+        folders = list((process.folder / "results" / "runs").iterdir())
+        assert len(folders) == number
+    process.send(2)
+    finished = process.finish()
+    reports = [json.loads((folder / "report.json").read_bytes()) for folder in folders]
+    assert [report["run"]["ended_as"] for report in reports] == ["interrupted", "interrupted"]
+    assert [report["phases"][0]["reconciliation"]["trust"] for report in reports] == ["trusted", "trusted"]
+    assert "Traceback" not in finished.err
+
+
+def test_a_run_time_ends_the_pages_load_by_itself(start_locust, free_port):
+    """With -t the load stops by itself, its results are written, and the page still answers."""
+    process = start_locust("--web-host", "127.0.0.1", "--web-port", str(free_port), "--limit", "2", "-t", "1s")
+    url = f"http://127.0.0.1:{free_port}"
+    http = open_page(url)
+    http.request("POST", f"{url}/swarm", fields={"user_count": "3", "spawn_rate": "3"})
+    wait_for(lambda: json.loads(http.request("GET", f"{url}/stats/requests").data)["state"] == "stopped", "the end")
+    (nightly,) = (process.folder / "results").glob("nightly_*.json")
+    report = json.loads(nightly.read_bytes())
+    assert (report["run"]["ended_as"], report["phases"][0]["ended_by"]) == ("completed", "duration")
+    assert report["phases"][0]["window_s"] == pytest.approx(1, abs=0.2)
+
+
+def total_requests(http, url):
+    stats = json.loads(http.request("GET", f"{url}/stats/requests").data)["stats"]
+    return next(row["num_requests"] for row in stats if row["name"] == "Aggregated")
