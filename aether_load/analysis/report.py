@@ -22,6 +22,7 @@ from aether_load.analysis.gate import Verdict, decide
 from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.sample_reader import read_samples
 from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.sender import Sender, read_sender, sender_over
 from aether_load.analysis.statistics import Distribution, Share, distribution, wilson
 from aether_load.analysis.table import READABLE, PhaseSamples, phase_samples
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
@@ -73,6 +74,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerNodes | None
     reconciliation: Reconciliation
     correlation: Correlation
+    sender: Sender | None
     reasons: dict[str, str]
 
 
@@ -109,11 +111,14 @@ def build_report(folder: RunFolder) -> Report:
     scenario = from_plain(manifest.scenario)
     table, torn = read_samples(folder.samples)
     scrapes = read_scrapes(folder.scrapes)
+    readings = read_sender(folder.sender)
     phases = []
     warnings = list(run_warnings(manifest, scenario, torn=torn))
     for record in manifest.phases:
         samples = phase_samples(table, record)
-        phase = _phase_report(manifest, record, samples, [scrape for scrape in scrapes if scrape.phase == record.name])
+        sender = sender_over(readings, samples.window_began_ns, samples.window_ended_ns)
+        own_scrapes = [scrape for scrape in scrapes if scrape.phase == record.name]
+        phase = _phase_report(manifest, record, samples, own_scrapes, sender)
         phases.append(phase)
         warnings += phase_warnings(manifest, scenario, phase)
     run = RunInfo(
@@ -154,7 +159,7 @@ def read_scrapes(path: Path) -> list[RawScrape]:
 
 
 def _phase_report(
-    manifest: Manifest, record: PhaseRecord, samples: PhaseSamples, scrapes: list[RawScrape]
+    manifest: Manifest, record: PhaseRecord, samples: PhaseSamples, scrapes: list[RawScrape], sender: Sender | None
 ) -> PhaseReport:
     reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids))
     ended_ns = record.ended.monotonic_ns if record.ended else None
@@ -168,6 +173,8 @@ def _phase_report(
         reasons["server"] = reconciliation.reason or "the server counted no node that succeeded"
     if samples.nodes.cached_total is None:
         reasons["cached_nodes_total"] = "no answer said whether a node came from the cache"
+    if sender is None:
+        reasons["sender"] = "the sending process was not read twice inside the window"
     if samples.window_s is None:
         reasons["window_s"] = "the phase ended before its window opened"
     return PhaseReport(
@@ -185,6 +192,7 @@ def _phase_report(
         server=server,
         reconciliation=reconciliation,
         correlation=correlate(samples, record.users),
+        sender=sender,
         reasons=reasons,
     )
 

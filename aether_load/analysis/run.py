@@ -94,6 +94,7 @@ class RunFolder:
         self.manifest = path / "run.json"
         self.samples = path / "samples.arrow"
         self.scrapes = path / "scrapes.jsonl"
+        self.sender = path / "sender.jsonl"
         self.report = path / "report.json"
         self.summary = path / "summary.csv"
         self.ballast = path / ".ballast"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aether_load.analysis.run import Manifest
     from aether_load.workload.scenario import Scenario
 
+SATURATED_ABOVE = 0.9
 SATURATED_BELOW = 0.95
 COUNTED_TWICE_ABOVE = 1.02
 CACHE_ENTRIES = 1000
@@ -78,10 +79,18 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
         yield Warning_(
             "unread_answers", name, f"Counts agree only within bounds: {ledger.reason}.", "Find out why answers broke."
         )
+    if phase.sender is not None and phase.sender.cpu_share_max > SATURATED_ABOVE:
+        yield Warning_(
+            "client_saturated",
+            name,
+            f"The sending process used {phase.sender.cpu_share_max:.0%} of a core in its busiest second, so latencies "
+            "are its own in part.",
+            "Use fewer users, or a machine that has nothing else to do.",
+        )
     little = phase.correlation.littles_law_ratio
     if little is not None and little < SATURATED_BELOW:
         yield Warning_(
-            "client_saturated",
+            "users_not_busy",
             name,
             f"Requests account for {little:.1%} of the users' time; the rest went by in this client or in pauses "
             "after lost connections.",

@@ -79,6 +79,7 @@ class PhaseDriver:
         finally:
             valve.shut()
             if record.window_began_ns is not None:
+                run.read_sender()
                 record.window_ended_ns = monotonic_ns()
             drained = self._drain()
             scraper.kill()
@@ -102,6 +103,7 @@ class PhaseDriver:
         self._allow(phase.users)
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
+        self._run.read_sender()
         self._wait(phase.duration)
         if self._run.disk_is_full.is_set():
             return "full disk"

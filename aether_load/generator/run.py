@@ -6,17 +6,20 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic_ns, process_time
 from typing import TYPE_CHECKING, Any
 
 import gevent
 import msgspec
+import psutil
 
 from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
 from aether_load.analysis.sample_reader import compact
 from aether_load.analysis.samples import SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
+from aether_load.generator.line_file import LineFile
 from aether_load.generator.recorder import Recorder
 from aether_load.generator.transport import Connection, Counts, Endpoint, TransportError
 from aether_load.generator.valve import Valve
@@ -69,8 +72,9 @@ class Run:
         )
         self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
         self._samples = SampleFile(folder.samples)
-        self._scrapes = os.open(folder.scrapes, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._unwritten_scrapes = b""
+        self._scrapes = LineFile(folder.scrapes)
+        self._sender = LineFile(folder.sender)
+        self._process = psutil.Process()
         self._lay_ballast()
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         folder.write_manifest(manifest)
@@ -107,8 +111,16 @@ class Run:
             text=text,
             error=error,
         )
-        self._unwritten_scrapes += msgspec.json.encode(scrape) + b"\n"
+        self._scrapes.append(scrape)
+        self.read_sender()
         return scrape
+
+    def read_sender(self) -> None:
+        """Note what this process has taken of CPU and memory so far."""
+        reading = SenderReading(
+            worker=0, at_ns=monotonic_ns(), cpu_s=process_time(), resident_bytes=self._process.memory_info().rss
+        )
+        self._sender.append(reading)
 
     def flush(self) -> None:
         """Hand everything measured so far to the operating system.
@@ -143,7 +155,8 @@ class Run:
         refusal = self._on_what_room_there_is(self._write_out)
         self._drop_ballast()
         refusal = self._close_samples() or refusal
-        os.close(self._scrapes)
+        self._scrapes.close()
+        self._sender.close()
         if refusal is not None:
             self._rescue(refusal)
         worker = self.manifest.workers[0]
@@ -182,9 +195,8 @@ class Run:
             # Between two chunks the users have their turn: an answer that is in waits no longer than one.
             gevent.sleep(0)
         self._samples.write_out()
-        while self._unwritten_scrapes:
-            written = os.write(self._scrapes, self._unwritten_scrapes)
-            self._unwritten_scrapes = self._unwritten_scrapes[written:]
+        self._scrapes.write_out()
+        self._sender.write_out()
 
     def _flush_for_ever(self) -> None:
         while True:

@@ -51,9 +51,12 @@ def _arc(row: Row) -> tuple[str, tuple[str, ...], int | None]:
 
 
 def _number(value: object, *, base: int) -> int | None:
-    """Return a gold label that counts from `base` as an index, None where a split hides it (empty or -1)."""
-    text = str(value).strip()
-    return None if text in {"", "-1", "None"} else int(text) - base
+    """Return a gold label that counts from `base` as an index, None where a split hides it (empty or -1).
+
+    A column of whole numbers with gaps often comes as floats, so 2.0 is a 2.
+    """
+    text = str(value).strip().removesuffix(".0")
+    return None if text in {"", "-1", "None", "nan"} else int(text) - base
 
 
 HUB_DATASETS: dict[str, HubDataset] = {
@@ -79,7 +82,8 @@ def file_prompts(name: str, columns: FileDataset, rows: Iterable[Row]) -> list[P
         gold = None
         if columns.answer is not None:
             gold = _gold(row[columns.answer], columns.answer_is, options)
-        return str(row[columns.text]), options, gold
+        text = row[columns.text]
+        return "" if text is None else str(text), options, gold
 
     return [_prompt(name, number, row, read) for number, row in enumerate(rows)]
 
@@ -89,21 +93,27 @@ def _options(columns: FileDataset, row: Row) -> tuple[str, ...]:
         return ()
     if isinstance(columns.options, str):
         listed = row[columns.options]
-        if isinstance(listed, str):
-            raise ValueError(f"its column {columns.options!r} holds a text, where a list of options is needed")  # noqa: TRY004
-        return tuple(str(option) for option in listed)
-    return tuple(str(row[column]) for column in columns.options)
+        if not isinstance(listed, list | tuple):
+            raise ValueError(f"its column {columns.options!r} holds no list of options")  # noqa: TRY004
+    else:
+        listed = [row[column] for column in columns.options]
+    if any(option is None or option == "" for option in listed):
+        raise ValueError("one of its options is empty")
+    return tuple(str(option) for option in listed)
 
 
 def _gold(value: object, answer_is: str, options: tuple[str, ...]) -> int | None:
-    text = str(value).strip()
+    if answer_is.startswith("number_"):
+        return _number(value, base=1 if answer_is == "number_from_1" else 0)
+    text = "" if value is None else str(value).strip()
     if text == "":
         return None
-    if answer_is == "text":
-        return options.index(text)
-    if answer_is == "letter":
-        return LETTERS.index(text.upper())
-    return int(text) - (1 if answer_is == "number_from_1" else 0)
+    known = list(LETTERS) if answer_is == "letter" else [option.strip() for option in options]
+    wanted = text.upper() if answer_is == "letter" else text
+    if wanted not in known:
+        allowed = f"a letter from A to {LETTERS[-1]}" if answer_is == "letter" else "one of its options"
+        raise ValueError(f"its answer {text!r} is not {allowed}")
+    return known.index(wanted)
 
 
 def _prompt(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load import AetherLoadError, ExitCode, UsageError
+from aether_load import UsageError
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 from aether_load.workload.rows import Job, Note
 from aether_load.workload.scenario import Scenario
@@ -52,9 +52,7 @@ def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple
         for line in child.stdout:
             note = msgspec.json.decode(line, type=Note)
             if note.error is not None:
-                error = AetherLoadError(note.error)
-                error.exit_code = ExitCode(note.exit_code)
-                raise error
+                raise UsageError(note.error)
             if note.identities is not None:
                 return note.identities
             if progress is not None:

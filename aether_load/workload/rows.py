@@ -7,24 +7,26 @@ input; notes of progress and at the end the result go out on standard output, a 
 
 from __future__ import annotations
 
+import csv
+import glob
 import hashlib
 import logging
 import os
+import re
 import sys
-import tempfile
-from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from aether_load import AetherLoadError, UsageError
+from aether_load import UsageError
 from aether_load.workload.dataset import HUB_DATASETS, Row, file_prompts, hub_prompts, in_seeded_order
+from aether_load.workload.hub import first_line, hub_revisions, hub_rows
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 from aether_load.workload.scenario import FileDataset, WorkloadPlan
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
-HUB_TIMEOUT_S = 3.0
 
 _BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
@@ -44,28 +46,31 @@ class Note(msgspec.Struct, frozen=True):
     loaded_rows: int = 0
     identities: tuple[DatasetIdentity, ...] | None = None
     error: str | None = None
-    exit_code: int = 0
 
 
 def main() -> int:
     """Load what standard input asks for; an error of the user's comes out as a note, not as a traceback."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=lambda kind, value: kind(value))
     _quieten()
+    # Beside the prompts, in the parent's folder: the parent clears it away even if it has to kill this process.
+    scratch = Path(job.prompts_file).parent / "scratch"
     try:
-        with tempfile.TemporaryDirectory(prefix="aether-load-") as scratch:
-            identities = _run(job, Path(scratch))
-    except AetherLoadError as error:
-        _say(Note(error=str(error), exit_code=int(error.exit_code)))
+        identities = _run(job, scratch)
+    except UsageError as error:
+        _say(Note(error=str(error)))
         return int(error.exit_code)
     _say(Note(loaded_sets=len(identities), identities=identities))
     return 0
 
 
 def _quieten() -> None:
-    """Keep the library's bars and warnings off the terminal: what went wrong is said once, by us."""
+    """Keep the library's bars, warnings and counting requests away: what went wrong is said once, by us."""
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_UPDATE_DOWNLOAD_COUNTS"] = "0"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # Xet's downloads have retries of their own, which no setting shortens; plain HTTP is enough for these sizes.
+    os.environ["HF_HUB_DISABLE_XET"] = "1"
     logging.disable(logging.CRITICAL)
 
 
@@ -76,17 +81,17 @@ def _say(note: Note) -> None:
 
 def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     plan = job.plan
-    hub_revisions = {}
+    revisions: dict[str, str | None] = {}
     if plan.source == "hub":
         repos = {HUB_DATASETS[name].repo for name in plan.datasets if name not in plan.files}
-        hub_revisions = {repo: _hub_revision(repo) for repo in sorted(repos)}
+        revisions = hub_revisions(sorted(repos))
     chosen: list[Prompt] = []
     identities: list[DatasetIdentity] = []
     for name in plan.datasets:
         if name in plan.files:
             prompts, identity = _from_file(name, plan.files[name], scratch)
         elif plan.source == "hub":
-            prompts, identity = _from_hub(name, hub_revisions)
+            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo])
         else:
             folder = SAMPLE_FOLDER if plan.source == "sample" else Path(plan.dataset_dir or "")
             prompts, identity = _from_folder(name, folder, plan.source, scratch)
@@ -122,11 +127,19 @@ def _from_folder(name: str, folder: Path, source: str, scratch: Path) -> tuple[l
             f"Dataset {name}: {folder} holds no {expected} (nor .json, .csv, .parquet of that split); the folder must "
             "be laid out like the hub."
         )
+    _check_all_there(name, files)
     location = "bundled sample" if source == "sample" else str(folder / hub.repo)
     identity = _identity(
         name, source=source, location=location, config=hub.config, split=hub.split, revision=_digest(files)
     )
     return hub_prompts(name, _read(files, name, scratch)), identity
+
+
+def _from_hub(name: str, revision: str | None) -> tuple[list[Prompt], DatasetIdentity]:
+    hub = HUB_DATASETS[name]
+    rows, found = hub_rows(name, revision)
+    identity = _identity(name, source="hub", location=hub.repo, config=hub.config, split=hub.split, revision=found)
+    return hub_prompts(name, rows), identity
 
 
 def _split_files(repo: Path, config: str | None, split: str) -> list[Path]:
@@ -140,76 +153,56 @@ def _split_files(repo: Path, config: str | None, split: str) -> list[Path]:
     return []
 
 
-def _read(files: list[Path], name: str, scratch: Path) -> Iterable[Row]:
+def _check_all_there(name: str, files: list[Path]) -> None:
+    """Refuse a part of the shards that the first one's name promises: its rows would pass for the whole split."""
+    promised = re.search(r"-of-(\d+)$", files[0].stem)
+    if promised and int(promised[1]) != len(files):
+        raise UsageError(
+            f"Dataset {name}: {files[0]} is one of {int(promised[1])} files, of which there are {len(files)}."
+        )
+
+
+def _read(files: list[Path], name: str, scratch: Path) -> list[Row]:
     builder = _BUILDERS.get(files[0].suffix.lower())
     if builder is None:
         raise UsageError(
             f"Dataset {name}: {files[0]} ends in none of {', '.join(_BUILDERS)}, so its format is unknown."
         )
-    import datasets  # noqa: PLC0415 -- 0.6 s and 150 MB, needed only here
-
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(
-            builder, data_files=[str(path) for path in files], split="train", cache_dir=str(scratch)
-        )
-    except Exception as error:  # noqa: BLE001 -- each builder has errors of its own, all about the user's file
-        raise UsageError(f"Dataset {name}: {files[0]} cannot be read as {builder}: {_first_line(error)}.") from None
-    rows: Iterable[Row] = loaded
+    rows: list[Row] = []
+    for path in files:
+        try:
+            if _holds_rows(path, builder):
+                rows += _read_file(path, builder, scratch)
+        except Exception as error:  # noqa: BLE001 -- each builder has errors of its own, all about the user's file
+            raise UsageError(f"Dataset {name}: {path} cannot be read as {builder}: {first_line(error)}.") from None
     return rows
 
 
-def _hub_revision(repo: str) -> str:
-    """Return the hub's present commit of `repo`, asked once and with a short limit.
+def _holds_rows(path: Path, builder: str) -> bool:
+    """Tell whether there is a row to read; the library has no clear word for a file without one."""
+    if builder == "parquet":
+        import pyarrow.parquet  # noqa: PLC0415 -- comes with the library, needed only here
 
-    Left to itself the hub's client tries again for 23 s a dataset. With HF_HUB_OFFLINE=1, which is the user's
-    own word, the newest commit in the local cache is taken.
-    """
-    import huggingface_hub  # noqa: PLC0415 -- needed only for the hub
-    from huggingface_hub import constants, errors  # noqa: PLC0415
-
-    try:
-        if constants.HF_HUB_OFFLINE:
-            return _cached_revision(repo)
-        info = huggingface_hub.HfApi().dataset_info(repo, timeout=HUB_TIMEOUT_S)
-    except (errors.RepositoryNotFoundError, errors.GatedRepoError) as error:
-        raise UsageError(f"The hub has no dataset {repo} for you: {_first_line(error)}.") from None
-    except Exception as error:  # noqa: BLE001 -- each transport of the hub's client has errors of its own
-        raise _hub_unreachable(repo, error) from None
-    return str(info.sha)
+        return bool(pyarrow.parquet.read_metadata(path).num_rows)
+    lines_without_rows = 1 if builder == "csv" else 0
+    with path.open("rb") as lines:
+        return len(list(islice((line for line in lines if line.strip()), lines_without_rows + 1))) > lines_without_rows
 
 
-def _cached_revision(repo: str) -> str:
-    from huggingface_hub import scan_cache_dir  # noqa: PLC0415
-
-    for cached in scan_cache_dir().repos:
-        if cached.repo_type == "dataset" and cached.repo_id == repo:
-            newest = max(cached.revisions, key=lambda revision: revision.last_modified)
-            return str(newest.commit_hash)
-    raise UsageError(f"HF_HUB_OFFLINE is set, and the local cache holds no dataset {repo}.")
-
-
-def _hub_unreachable(repo: str, error: BaseException) -> AetherLoadError:
-    if isinstance(error, AetherLoadError):
-        return error
-    return UsageError(
-        f"The hub cannot be reached for dataset {repo} ({_first_line(error)}). Two ways out: --dataset-dir DIR with a "
-        "copy that is laid out like the hub, or --dataset-source sample for the bundled sample."
-    )
-
-
-def _from_hub(name: str, revisions: dict[str, str]) -> tuple[list[Prompt], DatasetIdentity]:
+def _read_file(path: Path, builder: str, scratch: Path) -> list[Row]:
     import datasets  # noqa: PLC0415 -- 0.6 s and 150 MB, needed only here
 
-    hub = HUB_DATASETS[name]
-    revision = revisions[hub.repo]
     datasets.disable_progress_bars()
-    try:
-        rows: Iterable[Row] = datasets.load_dataset(hub.repo, hub.config, split=hub.split, revision=revision)
-    except Exception as error:  # noqa: BLE001 -- whatever it was, it is the hub's answer that cannot be used
-        raise _hub_unreachable(hub.repo, error) from None
-    identity = _identity(name, source="hub", location=hub.repo, config=hub.config, split=hub.split, revision=revision)
-    return hub_prompts(name, rows), identity
+    options: dict[str, Any] = {}
+    if builder == "csv":
+        # Every cell is a text as it stands there: "None" and "NA" are answers, and 007 is not 7.
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            columns = next(csv.reader(lines))
+        texts = datasets.Features({column: datasets.Value("string") for column in columns})
+        options = {"features": texts, "keep_default_na": False}
+    # The library takes a path for a pattern, in which brackets and stars have a meaning.
+    pattern = glob.escape(str(path))
+    return list(datasets.load_dataset(builder, data_files=pattern, split="train", cache_dir=str(scratch), **options))
 
 
 def _identity(name: str, **fields: Any) -> DatasetIdentity:
@@ -221,12 +214,6 @@ def _digest(files: list[Path]) -> str:
     for path in files:
         digest.update(path.read_bytes())
     return f"sha256:{digest.hexdigest()}"
-
-
-def _first_line(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    text = str(cause).strip() or type(cause).__name__
-    return text.splitlines()[0].rstrip(".")
 
 
 if __name__ == "__main__":

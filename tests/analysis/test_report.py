@@ -133,7 +133,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
     assert report.verdict.exit_code == 5
     told = {"name": "made", "target": {"server_metrics": False}, "phases": [{"name": "closed", "users": 1}]}
     allowed = report_of(tmp_path, CLEAN, readings=readings, scenario=told, run_id="20260304T050607Z-made-0002")
-    assert (allowed.verdict.exit_code, codes(allowed)) == (0, ["client_saturated", "few_samples"])
+    assert (allowed.verdict.exit_code, codes(allowed)) == (0, ["users_not_busy", "few_samples"])
     assert allowed.phases[0].reconciliation.counted_nodes_total is None
 
 
@@ -232,7 +232,7 @@ def test_every_absent_number_has_its_reason(tmp_path):
 def test_threats_to_validity_are_values(tmp_path):
     """A saturated client, an answering cache, a simulated target: each a code with advice."""
     report = report_of(tmp_path, [answered(0, 61, cached=1)], users=4, kind="simulated")
-    assert codes(report) == ["simulated_target", "client_saturated", "few_samples", "cache_answered"]
+    assert codes(report) == ["simulated_target", "users_not_busy", "few_samples", "cache_answered"]
     assert all(warning.advice for warning in report.warnings)
 
 
@@ -263,8 +263,8 @@ def test_the_summary_on_the_terminal(tmp_path):
         "mean 6.50 ms, p99 >= 11.0 ms\n"
         "\n"
         "warnings\n"
-        "  client_saturated: Requests account for 66.5% of the users' time; the rest went by in this client or in\n"
-        "      pauses after lost connections. Use fewer users, or a machine that has nothing else to do.\n"
+        "  users_not_busy: Requests account for 66.5% of the users' time; the rest went by in this client or in "
+        "pauses\n      after lost connections. Use fewer users, or a machine that has nothing else to do.\n"
         "  few_samples: 10 samples: p99 is only bounded from below (368 bound it, 1,000 make it firm). Send more\n"
         "      requests: more passes, or a longer duration.\n"
         "\n"

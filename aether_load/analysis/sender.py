@@ -1,0 +1,64 @@
+"""What the sending process itself took: a client that is out of CPU measures itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+
+
+class SenderReading(msgspec.Struct, frozen=True):
+    """A line of sender.jsonl: the process's CPU time so far and its resident memory, at a monotonic instant."""
+
+    worker: int
+    at_ns: int
+    cpu_s: float
+    resident_bytes: int
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """The sending process over a phase; a CPU share of 1 is one core in full, which is all that a process can use."""
+
+    cpu_share_mean: float
+    cpu_share_max: float
+    resident_max_bytes: int
+
+
+def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_ns: int | None) -> Sender | None:
+    """Return the sender's part between two instants, or None with fewer than two readings there.
+
+    The largest share is that of the busiest second, from one reading to the next.
+    """
+    if began_ns is None or ended_ns is None:
+        return None
+    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns]
+    if len(inside) < 2 or inside[-1].at_ns == inside[0].at_ns:
+        return None
+    # Two readings in one scheduling quantum say nothing about a second.
+    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= 500_000_000]
+    mean = _share(inside[0], inside[-1])
+    return Sender(
+        cpu_share_mean=round(mean, 4),
+        cpu_share_max=round(max(shares, default=mean), 4),
+        resident_max_bytes=max(reading.resident_bytes for reading in inside),
+    )
+
+
+def _share(early: SenderReading, late: SenderReading) -> float:
+    return (late.cpu_s - early.cpu_s) / ((late.at_ns - early.at_ns) / 1e9)
+
+
+def read_sender(path: Path) -> list[SenderReading]:
+    """Return the readings of a run's folder; a last line that was cut off is left out."""
+    if not path.is_file():
+        return []
+    decoder = msgspec.json.Decoder(SenderReading)
+    readings = []
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            readings.append(decoder.decode(line))
+        except msgspec.DecodeError:
+            continue
+    return readings
