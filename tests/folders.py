@@ -70,24 +70,18 @@ def make_run(
     folder = RunFolder(results / "runs" / run_id)
     folder.path.mkdir(parents=True)
     buffer = SampleBuffer(["closed"], ["piqa/0", "piqa/1"], ["piqa", "piqa"])
-    append = buffer.appenders()
     for index, request in enumerate(requests):
         sent = BEGAN_NS + int(float(request["at"]) * MS)
-        values = {
-            "phase": 0, "worker": 0, "request_index": index, "prompt": index % 2, "due": sent, "sent": sent,
-            "ended": sent + int(float(request["latency"]) * MS), "outcome": request["outcome"],
-            "status": ABSENT if request["node"] is None else 200, "server_total": request["server"],
-            "tokens": ABSENT if request["node"] is None else 7,
-            "answer_state": request.get("state", ABSENT), "answer": ABSENT, "correct": request.get("correct", ABSENT),
-            "error": ABSENT, "nodes": 0 if request["node"] is None else 1,
-        }  # fmt: skip
-        for name, value in values.items():
-            append[name](value)
-        if request["node"] is not None:
-            append["node_time"](request["node"])
-            append["node_state"](0)
-            append["node_cached"](request.get("cached", 0))
-        buffer.append_execution_id(None)
+        read = request["node"] is not None
+        if read:
+            buffer.add_node(request["node"], 0, request.get("cached", 0))
+        buffer.add_row(
+            request_index=index, due_ns=sent, sent_ns=sent, ended_ns=sent + int(float(request["latency"]) * MS),
+            server_total_ms=request["server"], token_cost=7 if read else ABSENT, prompt=index % 2, nodes=int(read),
+            phase=0, worker=0, http_status=200 if read else ABSENT, answer=ABSENT, error=ABSENT,
+            outcome=request["outcome"], answer_state=request.get("state", ABSENT),
+            correct=request.get("correct", ABSENT), execution_id=b"",
+        )  # fmt: skip
     samples = SampleFile(folder.samples)
     while (batch := buffer.take()) is not None:
         samples.append(batch)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from array import array
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,19 @@ SCHEMA = pa.schema(
 )
 
 
+_ROW = struct.Struct("<qqqqqqiihhhhhbbb16s")
+_ROW_TYPE = np.dtype(
+    [
+        ("request_index", "<i8"), ("due_ns", "<i8"), ("sent_ns", "<i8"), ("ended_ns", "<i8"),
+        ("server_total_ms", "<i8"), ("token_cost", "<i8"), ("prompt", "<i4"), ("nodes", "<i4"), ("phase", "<i2"),
+        ("worker", "<i2"), ("http_status", "<i2"), ("answer", "<i2"), ("error", "<i2"), ("outcome", "i1"),
+        ("answer_state", "i1"), ("correct", "i1"), ("execution_id", "V16"),
+    ]
+)  # fmt: skip
+_NODE = struct.Struct("<qbb")
+_NODE_TYPE = np.dtype([("time_ms", "<i8"), ("state", "i1"), ("cached", "i1")])
+
+
 class TextColumn:
     """Texts that recur, each kept once; past a thousand different ones the rest share a place."""
 
@@ -95,86 +108,105 @@ class SampleBuffer:
         self._answer_states = pa.array(ANSWER_STATES, pa.string())
         self.answers = TextColumn()
         self.errors = TextColumn()
-        self._columns = {
-            name: array(code)
-            for name, code in {
-                "phase": "h", "worker": "h", "request_index": "q", "prompt": "i", "due": "q", "sent": "q",
-                "ended": "q", "outcome": "b", "status": "h", "server_total": "q", "tokens": "q",
-                "answer_state": "b", "answer": "h", "correct": "b", "error": "h", "nodes": "i",
-                "node_time": "q", "node_state": "b", "node_cached": "b",
-            }.items()
-        }  # fmt: skip
-        self._execution_ids = bytearray()
+        self._rows = bytearray()
+        self._nodes = bytearray()
 
     def __len__(self) -> int:
-        return len(self._columns["phase"])
+        return len(self._rows) // _ROW.size
 
-    def appenders(self) -> dict[str, Callable[[int], None]]:
-        """Return the columns' own append methods by name, valid for the buffer's whole life.
+    def add_node(self, time_ms: int, state: int, cached: int) -> None:
+        """Append a node of the request whose row comes next; `ABSENT` for what was not measured."""
+        self._nodes += _NODE.pack(time_ms, state, cached)
 
-        The sender calls them one after the other for a request, without a yield between, `nodes` being the
-        number of node entries that it appended; times in ns or ms, `ABSENT` for what was not measured.
+    def add_row(
+        self,
+        request_index: int,
+        due_ns: int,
+        sent_ns: int,
+        ended_ns: int,
+        server_total_ms: int,
+        token_cost: int,
+        prompt: int,
+        nodes: int,
+        phase: int,
+        worker: int,
+        http_status: int,
+        answer: int,
+        error: int,
+        outcome: int,
+        answer_state: int,
+        correct: int,
+        execution_id: bytes,
+    ) -> None:
+        """Append a request, behind its `nodes` nodes; `ABSENT` for what was not measured, no bytes for no id.
+
+        One packed row takes a third of the time that an append a column takes.
         """
-        return {name: column.append for name, column in self._columns.items()}
-
-    def append_execution_id(self, raw: bytes | None) -> None:
-        """Append 16 bytes, or nothing known."""
-        self._execution_ids += raw if raw is not None else bytes(16)
+        self._rows += _ROW.pack(
+            request_index, due_ns, sent_ns, ended_ns, server_total_ms, token_cost, prompt, nodes, phase, worker,
+            http_status, answer, error, outcome, answer_state, correct, execution_id,
+        )  # fmt: skip
 
     def take(self) -> pa.RecordBatch | None:
         """Return the oldest rows, at most `CHUNK_ROWS` of them, and forget them; None when there are none."""
-        rows = min(len(self), CHUNK_ROWS)
-        if not rows:
+        length = min(len(self), CHUNK_ROWS) * _ROW.size
+        if not length:
             return None
-        columns = self._columns
-        node_rows = sum(columns["nodes"][:rows])
-        taken = {}
-        for name, column in columns.items():
-            length = node_rows if name.startswith("node_") else rows
-            taken[name] = np.array(column[:length])
-            del column[:length]
-        identifiers = bytes(self._execution_ids[: rows * 16])
-        del self._execution_ids[: rows * 16]
-        return self._batch(taken, identifiers)
+        rows = np.frombuffer(bytes(self._rows[:length]), _ROW_TYPE)
+        del self._rows[:length]
+        length = int(rows["nodes"].sum()) * _NODE.size
+        nodes = np.frombuffer(bytes(self._nodes[:length]), _NODE_TYPE)
+        del self._nodes[:length]
+        return self._batch(rows, nodes)
 
-    def _batch(self, taken: dict[str, np.ndarray], identifiers: bytes) -> pa.RecordBatch:
-        prompt = taken["prompt"]
-        sent, ended, due = taken["sent"], taken["ended"], taken["due"]
+    def _batch(self, rows: np.ndarray, nodes: np.ndarray) -> pa.RecordBatch:
+        prompt, sent, ended, due = rows["prompt"], rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
         unsent = sent == ABSENT
-        offsets = pa.array(np.concatenate(([0], np.cumsum(taken["nodes"]))), pa.int32())
-        answered = taken["nodes"] > 0
-        ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(prompt), [None, pa.py_buffer(identifiers)])
-        known = np.frombuffer(identifiers, np.uint8).reshape(-1, 16).any(axis=1)
+        offsets = pa.array(np.concatenate(([0], np.cumsum(rows["nodes"]))), pa.int32())
+        answered = rows["nodes"] > 0
         return pa.RecordBatch.from_arrays(
             [
-                _named(taken["phase"], self._phases),
-                pa.array(taken["worker"]),
-                pa.array(taken["request_index"]),
+                _named(rows["phase"], self._phases),
+                _plain(rows["worker"]),
+                _plain(rows["request_index"]),
                 _named(prompt, self._prompt_ids),
                 _named(self._dataset_of_prompt[prompt], self._dataset_names),
-                pa.array(due),
-                pa.array(sent, mask=unsent),
-                pa.array(ended, mask=unsent),
+                _plain(due),
+                pa.array(np.ascontiguousarray(sent), mask=unsent),
+                pa.array(np.ascontiguousarray(ended), mask=unsent),
                 pa.array((ended - sent) // 1000, mask=unsent),
                 pa.array((ended - due) // 1000, mask=unsent),
-                _named(taken["outcome"], self._outcomes),
-                _nullable(taken["status"]),
-                _nullable(taken["server_total"]),
-                _lists(offsets, _nullable(taken["node_time"]), answered),
-                _lists(offsets, _named(taken["node_state"], self._node_states_names), answered),
-                _lists(offsets, _flags(taken["node_cached"]), answered),
-                _nullable(taken["tokens"]),
-                _named(taken["answer_state"], self._answer_states),
-                _named(taken["answer"], self.answers.texts()),
-                _flags(taken["correct"]),
-                pc.if_else(pa.array(known), ids, None) if not known.all() else ids,
-                _named(taken["error"], self.errors.texts()),
+                _named(rows["outcome"], self._outcomes),
+                _nullable(rows["http_status"]),
+                _nullable(rows["server_total_ms"]),
+                _lists(offsets, _nullable(nodes["time_ms"]), answered),
+                _lists(offsets, _named(nodes["state"], self._node_states_names), answered),
+                _lists(offsets, _flags(nodes["cached"]), answered),
+                _nullable(rows["token_cost"]),
+                _named(rows["answer_state"], self._answer_states),
+                _named(rows["answer"], self.answers.texts()),
+                _flags(rows["correct"]),
+                _identifiers(rows["execution_id"]),
+                _named(rows["error"], self.errors.texts()),
             ],
             schema=SCHEMA,
         )
 
 
+def _plain(values: np.ndarray) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values))
+
+
+def _identifiers(raw: np.ndarray) -> pa.Array:
+    """Return 16 bytes each; all zero stands for none."""
+    whole = np.ascontiguousarray(raw)
+    ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(whole), [None, pa.py_buffer(whole)])
+    known = whole.view(np.uint8).reshape(-1, 16).any(axis=1)
+    return ids if known.all() else pc.if_else(pa.array(known), ids, None)
+
+
 def _nullable(values: np.ndarray) -> pa.Array:
+    values = np.ascontiguousarray(values)
     return pa.array(values, mask=values == ABSENT)
 
 

@@ -35,7 +35,6 @@ class Recorder:
         self, buffer: SampleBuffer, workload: Workload, fire_request: Callable[..., Any], worker: int = 0
     ) -> None:
         self._buffer = buffer
-        self._append = buffer.appenders()
         self._fire = fire_request
         self._worker = worker
         self._prompts = workload.prompts
@@ -82,28 +81,22 @@ class Recorder:
         execution: Execution | None,
         length: int,
     ) -> None:
-        append = self._append
-        append["phase"](self.phase)
-        append["worker"](self._worker)
-        append["request_index"](request)
-        append["prompt"](prompt)
-        append["due"](due_ns)
-        append["sent"](sent_ns)
-        append["ended"](ended_ns)
-        append["outcome"](outcome)
-        append["status"](status)
-        append["error"](self._buffer.errors.place(reason))
-        if execution is None:
-            append["server_total"](ABSENT)
-            append["tokens"](ABSENT)
-            append["nodes"](0)
-            self._buffer.append_execution_id(None)
-            self._book_answer(prompt, None)
-        else:
-            append["server_total"](execution.total_execution_time_ms)
-            append["tokens"](execution.total_token_cost)
-            self._buffer.append_execution_id(_uuid_bytes(execution.execution_id))
-            self._book_nodes(prompt, execution)
+        server_total = tokens = state = correct = ABSENT
+        nodes = 0
+        letter = None
+        identifier = b""
+        if execution is not None:
+            server_total = execution.total_execution_time_ms
+            tokens = execution.total_token_cost
+            identifier = _uuid_bytes(execution.execution_id)
+            nodes = len(self._node_ids)
+            output = self._book_nodes(execution)
+            state, letter, correct = self._score(prompt, output)
+        buffer = self._buffer
+        buffer.add_row(
+            request, due_ns, sent_ns, ended_ns, server_total, tokens, prompt, nodes, self.phase, self._worker, status,
+            buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct, identifier,
+        )  # fmt: skip
         self.done += 1
         failure = None
         if outcome is not Outcome.OK:
@@ -119,45 +112,41 @@ class Recorder:
             response=None,
         )
 
-    def _book_nodes(self, prompt: int, execution: Execution) -> None:
-        append = self._append
+    def _book_nodes(self, execution: Execution) -> object:
+        """Append the nodes in the DAG's order and return the output of the one that answers."""
+        add_node = self._buffer.add_node
+        answer = None
         results = {result.node_id: result for result in execution.results}
-        append["nodes"](len(self._node_ids))
         for node_id in self._node_ids:
             result = results.get(node_id)
             if result is None:
-                append["node_time"](ABSENT)
-                append["node_state"](state_of_missing(execution, node_id))
-                append["node_cached"](ABSENT)
-            else:
-                append["node_time"](result.execution_time_ms)
-                append["node_state"](NodeState.SUCCEEDED)
-                append["node_cached"](ABSENT if result.cache_hit is None else int(result.cache_hit))
-        answer = results.get(self._answer_node)
-        self._book_answer(prompt, None if answer is None else answer.output)
+                add_node(ABSENT, state_of_missing(execution, node_id), ABSENT)
+                continue
+            cached = result.cache_hit
+            add_node(result.execution_time_ms, NodeState.SUCCEEDED, ABSENT if cached is None else cached)
+            if node_id == self._answer_node:
+                answer = result.output
+        return answer
 
-    def _book_answer(self, prompt: int, output: object) -> None:
-        """Score an output; the mock provider's fixed text is no answer at all, neither right nor wrong."""
-        append = self._append
+    def _score(self, prompt: int, output: object) -> tuple[int, str | None, int]:
+        """Return the answer's state, its letter, and whether that is right.
+
+        The mock provider's fixed text is no answer at all, neither right nor wrong.
+        """
         asked = self._prompts[prompt]
-        letter = None
-        state = correct = ABSENT
-        if output is not None and asked.options:
-            if is_mock_output(output):
-                state = _MOCK
-            else:
-                letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
-                state = _UNANSWERED if letter is None else _ANSWERED
-                if asked.gold is not None:
-                    correct = int(letter == LETTERS[asked.gold])
-        append["answer_state"](state)
-        append["answer"](self._buffer.answers.place(letter))
-        append["correct"](correct)
+        if output is None or not asked.options:
+            return ABSENT, None, ABSENT
+        if is_mock_output(output):
+            return _MOCK, None, ABSENT
+        letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
+        correct = ABSENT if asked.gold is None else int(letter == LETTERS[asked.gold])
+        return (_UNANSWERED if letter is None else _ANSWERED), letter, correct
 
 
-def _uuid_bytes(text: str) -> bytes | None:
+def _uuid_bytes(text: str) -> bytes:
+    """Return the 16 bytes of an execution id, or none when it is not a UUID."""
     try:
         raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
-        return None
-    return raw if len(raw) == 16 else None
+        return b""
+    return raw if len(raw) == 16 else b""

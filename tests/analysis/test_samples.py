@@ -17,19 +17,14 @@ def new_buffer():
 
 def add(buffer, **changes):
     """Append one request; what is not said is an answered request of one node."""
-    append = buffer.appenders()
     values = {
-        "phase": 1, "worker": 0, "request_index": 5, "prompt": 1, "due": 1_000_000, "sent": 2_000_000,
-        "ended": 64_345_999, "outcome": 0, "status": 200, "server_total": 60, "tokens": 71, "answer_state": 0,
-        "answer": buffer.answers.place("B"), "correct": 1, "error": ABSENT, "nodes": 1, **changes,
+        "phase": 1, "worker": 0, "request_index": 5, "prompt": 1, "due_ns": 1_000_000, "sent_ns": 2_000_000,
+        "ended_ns": 64_345_999, "outcome": 0, "http_status": 200, "server_total_ms": 60, "token_cost": 71,
+        "answer_state": 0, "answer": buffer.answers.place("B"), "correct": 1, "error": ABSENT, "nodes": 1, **changes,
     }  # fmt: skip
-    for name, value in values.items():
-        append[name](value)
     for _ in range(values["nodes"]):
-        append["node_time"](60)
-        append["node_state"](0)
-        append["node_cached"](0)
-    buffer.append_execution_id(EXECUTION.bytes if values["nodes"] else None)
+        buffer.add_node(60, 0, 0)
+    buffer.add_row(**values, execution_id=EXECUTION.bytes if values["nodes"] else b"")
 
 
 def test_a_sample_is_a_row_of_typed_columns():
@@ -67,7 +62,7 @@ def test_what_was_not_measured_is_null():
     """A request without an answer has no server time, no nodes, no score: null, never zero."""
     buffer = new_buffer()
     add(
-        buffer, status=ABSENT, server_total=ABSENT, tokens=ABSENT, answer_state=ABSENT, answer=ABSENT, correct=ABSENT,
+        buffer, http_status=ABSENT, server_total_ms=ABSENT, token_cost=ABSENT, answer_state=ABSENT, answer=ABSENT, correct=ABSENT,
         nodes=0, outcome=6, error=buffer.errors.place("no answer within 30 s"),
     )  # fmt: skip
     (row,) = buffer.take().to_pylist()
