@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -100,7 +101,17 @@ class Listener:
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
         environment.events.quit.add_listener(self._on_quit)
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt, gevent.getcurrent())
         self._announce()
+
+    def _on_interrupt(self, main: gevent.Greenlet) -> None:
+        """Hand Ctrl-C to Locust's main greenlet, which waits for the run.
+
+        Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
+        """
+        if self._headless and self._driver is not None and self._finished.is_set():
+            return  # The results are written and the process is about to end by itself.
+        gevent.kill(main, KeyboardInterrupt)
 
     def _fill_in(self, phases: Any) -> None:
         """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
@@ -183,6 +194,11 @@ class Listener:
         """End the run that is under way, in order: answers in flight, last reading of /metrics, results."""
         if self._finished.is_set() or self._driver is None:
             return
+        self._line.clear()
+        sys.stderr.write(
+            f"aether-load: ending the run; answers in flight have {self._environment.stop_timeout:g} s (Ctrl-C again: "
+            "none).\n"
+        )
         self._driver.stop(self._environment.stop_timeout)
         try:
             self._finished.wait()

@@ -9,17 +9,39 @@ TransportError
 
 from __future__ import annotations
 
+import functools
+import re
 import ssl
-from collections.abc import Callable
+from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
-import httptools
+import gevent
 import msgspec
 from gevent import socket as gsocket
 from gevent import ssl as gssl
 
+from aether_load.generator.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
+
 _RECEIVE_BYTES = 65536
-_MOST_HEAD_BYTES = 65536
+_MOST_BODY_RECEIVE_BYTES = 1 << 20
+_PEEK = int(gsocket.MSG_PEEK | gsocket.MSG_DONTWAIT)
+
+# The head of the common answer, and nothing that the C parser would read in another way: no second
+# Content-Length, no Transfer-Encoding, no Connection but keep-alive, no status that has no body.
+_VALUE = rb"[\t -~\x80-\xff]*+\r\n"
+_OTHER_HEADERS = (
+    rb"(?:(?!(?i:content-length|transfer-encoding|(?:proxy-)?connection(?!:[ \t]*+keep-alive[ \t]*+\r)):)"
+    rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _VALUE + rb")*+"
+)
+_common_head = re.compile(
+    rb"HTTP/1\.1 (?!204|304)([2-9][0-9][0-9]) "
+    + _VALUE
+    + _OTHER_HEADERS
+    + rb"(?i:content-length):[ \t]*+([0-9]{1,15})[ \t]*+\r\n"
+    + _OTHER_HEADERS
+    + rb"\r\n"
+).match
 
 
 class TransportError(Exception):
@@ -80,6 +102,15 @@ class Counts:
         self.stale_reopened = 0
 
 
+@functools.cache
+def _trust() -> ssl.SSLContext:
+    """Return the process's TLS context: reading the trusted certificates takes too long to do it per connection."""
+    # Not create_default_context: it makes gevent's kind of context only in a process that gevent has patched.
+    context: ssl.SSLContext = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    return context
+
+
 class Connection:
     """One keep-alive connection; not for use by two greenlets at once."""
 
@@ -90,23 +121,27 @@ class Connection:
         self._counts = counts
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
+        self._answer_due = 0.0
         self._socket: gsocket.socket | None = None
 
     def open(self) -> None:
         """Connect now, if not connected; raises ConnectError or TimedOut."""
         if self._socket is not None:
             return
-        endpoint = self._endpoint
+        # One limit for the look-up of the name, every address that it has, and the TLS handshake.
+        limit = gevent.Timeout(self._connect_timeout_s)
         try:
-            connected = gsocket.create_connection((endpoint.host, endpoint.port), timeout=self._connect_timeout_s)
-            connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
-            if endpoint.tls:
-                context = gssl.create_default_context()
-                connected = context.wrap_socket(connected, server_hostname=endpoint.host)
-        except TimeoutError:
+            with limit:
+                connected = self._connect()
+        except gevent.Timeout as raised:
+            if raised is not limit:
+                raise
             raise TimedOut(f"no connection within {self._connect_timeout_s:g} s") from None
-        except (OSError, ssl.SSLError) as error:
-            raise ConnectError(f"no connection: {error.strerror or error}") from None
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectError(f"no connection: the certificate is not trusted: {error.verify_message}") from None
+        except (OSError, ValueError) as error:
+            # A name that cannot be written in DNS is a ValueError.
+            raise ConnectError(f"no connection: {_reason(error)}") from None
         connected.settimeout(self._answer_timeout_s)
         self._socket = connected
         self._counts.opened += 1
@@ -121,6 +156,7 @@ class Connection:
         """Send a request and return the status and body of its answer; raises TransportError.
 
         A request is never sent twice: when the connection breaks after it went out, it may have been executed.
+        The limit of the answer counts from the first byte sent to the last one received.
         """
         if self._socket is None:
             self.open()
@@ -128,133 +164,116 @@ class Connection:
             self.close()
             self._counts.stale_reopened += 1
             self.open()
+        self._answer_due = monotonic() + self._answer_timeout_s
         try:
-            assert self._socket is not None
-            self._socket.sendall(request)
-            return self._receive()
-        except TimeoutError:
-            self.close()
-            raise TimedOut(f"no answer within {self._answer_timeout_s:g} s") from None
+            return self._receive(self._send(request))
         except OSError as error:
             self.close()
-            raise ConnectionLost(f"connection lost: {error.strerror or error}") from None
+            # The kernel's own time-out has a number, and says that the other side is gone.
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise TimedOut(f"no answer within {self._answer_timeout_s:g} s") from None
+            raise ConnectionLost(f"connection lost: {_reason(error)}") from None
+        except MalformedAnswer as error:
+            self.close()
+            raise NotHttp(str(error)) from None
+        except AnswerCutShort as error:
+            self.close()
+            raise ConnectionLost(str(error)) from None
         except BaseException:
             # An answer may still be on its way; the next request must not read it as its own.
             self.close()
             raise
 
+    def _connect(self) -> gsocket.socket:
+        endpoint = self._endpoint
+        connected = gsocket.create_connection((endpoint.host, endpoint.port), timeout=None)
+        try:
+            connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
+            if endpoint.tls:
+                connected = _trust().wrap_socket(
+                    connected, server_hostname=endpoint.host, do_handshake_on_connect=False
+                )
+                connected.do_handshake()
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
     def _is_stale(self) -> bool:
         """Tell whether an idle connection has been closed, or holds bytes that nobody asked for."""
         assert self._socket is not None
-        if self._endpoint.tls:
-            return False
-        raw = self._socket._sock  # noqa: SLF001 -- gevent's own recv would wait for the next byte
         try:
-            raw.recv(1, gsocket.MSG_PEEK | gsocket.MSG_DONTWAIT)
-        except (BlockingIOError, InterruptedError):
+            # gevent's own recv would wait for the next byte.
+            if self._endpoint.tls:
+                # Bytes on the wire may be a session ticket: only a read can tell, and what it reads makes it stale.
+                self._socket._sslobj.read(1)  # noqa: SLF001
+            else:
+                self._socket._sock.recv(1, _PEEK)  # noqa: SLF001
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return False
         except OSError:
             return True
         return True
 
-    def _receive(self) -> tuple[int, bytes]:
-        assert self._socket is not None
-        data = self._socket.recv(_RECEIVE_BYTES)
-        if not data:
-            self.close()
-            raise ConnectionLost("connection closed without an answer")
-        end = data.find(b"\r\n\r\n")
-        if end < 0 or not data.startswith(b"HTTP/1.1 "):
+    def _send(self, request: bytes) -> bytes:
+        """Send the request and return the first bytes of what comes back; none when the other side has closed."""
+        connected = self._socket
+        assert connected is not None
+        sent = 0
+        if not self._endpoint.tls:
+            try:
+                sent = connected._sock.send(request)  # noqa: SLF001 -- gevent's own would wait beyond our limit
+            except BlockingIOError:
+                sent = 0
+            if sent == len(request):
+                data: bytes = connected.recv(_RECEIVE_BYTES)
+                return data
+        with self._time_left():
+            connected.sendall(memoryview(request)[sent:])
+        return self._receive_more()
+
+    def _receive(self, data: bytes) -> tuple[int, bytes]:
+        """Read the rest of the answer that begins with `data`."""
+        head = _common_head(data)
+        if head is None:
             return self._receive_any(data)
-        head = data[:end].lower()
-        length_at = head.find(b"\r\ncontent-length:")
-        if (
-            length_at < 0
-            or b"\r\ntransfer-encoding:" in head
-            or b"\r\nconnection:" in head
-            or head.find(b"\r\ncontent-length:", length_at + 1) >= 0
-        ):
-            return self._receive_any(data)
-        line_end = head.find(b"\r\n", length_at + 2)
-        digits = head[length_at + 17 : line_end if line_end >= 0 else end].strip()
-        status_text = head[9:12]
-        if not digits.isdigit() or not status_text.isdigit() or status_text < b"200" or status_text in {b"204", b"304"}:
-            return self._receive_any(data)
+        status, digits = head.groups()
+        start = head.end()
         length = int(digits)
-        start = end + 4
         have = len(data) - start
         if have == length:
-            return int(status_text), data[start:]
+            return int(status), data[start:]
         if have > length:
-            self.close()
-            raise NotHttp("more bytes came than the answer's Content-Length")
+            raise MalformedAnswer("more bytes came than the answer's Content-Length")
         parts = [data[start:]]
         while have < length:
-            more = self._socket.recv(min(1 << 20, length - have))
+            more = self._receive_more(min(_MOST_BODY_RECEIVE_BYTES, length - have))
             if not more:
-                self.close()
-                raise ConnectionLost(f"connection closed after {have} of {length} bytes of the body")
+                raise AnswerCutShort(f"connection closed after {have} of {length} bytes of the body")
             parts.append(more)
             have += len(more)
-        return int(status_text), b"".join(parts)
+        return int(status), b"".join(parts)
 
     def _receive_any(self, data: bytes) -> tuple[int, bytes]:
         """Read an answer of any legal form through the C parser."""
+        status, body, reusable = read_answer(data, self._receive_more)
+        if not reusable:
+            self.close()
+        return status, body
+
+    def _receive_more(self, most: int = _RECEIVE_BYTES) -> bytes:
         assert self._socket is not None
-        answer = _Answer()
-        parser = httptools.HttpResponseParser(answer)
-        answer.status_of = parser.get_status_code
-        received = 0
-        while True:
-            received += len(data)
-            try:
-                parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                self.close()
-                raise NotHttp(f"not HTTP: {error}") from None
-            if answer.trailing:
-                self.close()
-                raise NotHttp("more bytes came than the answer's own length")
-            if answer.complete:
-                if not parser.should_keep_alive():
-                    self.close()
-                return answer.status, b"".join(answer.body)
-            if not answer.status and received > _MOST_HEAD_BYTES:
-                self.close()
-                raise NotHttp(f"no end of the head within {_MOST_HEAD_BYTES} bytes")
-            data = self._socket.recv(_RECEIVE_BYTES)
-            if not data:
-                self.close()
-                if answer.status and answer.until_close:
-                    return answer.status, b"".join(answer.body)
-                raise ConnectionLost("connection closed in the middle of an answer")
+        with self._time_left():
+            more: bytes = self._socket.recv(most)
+        return more
+
+    def _time_left(self) -> Any:
+        """Return a context that raises TimeoutError when the answer is due; the socket's own limit starts anew."""
+        left = self._answer_due - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return gevent.Timeout(left, TimeoutError)
 
 
-class _Answer:
-    """What the C parser calls back into; an interim answer (1xx) is passed over."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.complete = False
-        self.trailing = False
-        self.body: list[bytes] = []
-        self.until_close = True
-        self.status_of: Callable[[], int] = int
-
-    def on_message_begin(self) -> None:
-        self.trailing = self.complete
-        self.status = 0
-        self.until_close = True
-
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        if name.lower() in {b"content-length", b"transfer-encoding"}:
-            self.until_close = False
-
-    def on_headers_complete(self) -> None:
-        self.status = self.status_of()
-
-    def on_body(self, part: bytes) -> None:
-        self.body.append(part)
-
-    def on_message_complete(self) -> None:
-        self.complete = self.status >= 200
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

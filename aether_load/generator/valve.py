@@ -15,7 +15,8 @@ class Valve:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Event] = []
+        # In order of arrival; a dict, so that a thousand users killed while they wait are each found at once.
+        self._waiting: dict[Event, None] = {}
         self._allowed = 0
         self._work: Iterator[tuple[int, int]] | None = None
         self.loose = 0
@@ -50,22 +51,24 @@ class Valve:
             self._go()
             return
         ticket = Event()
-        self._waiting.append(ticket)
+        self._waiting[ticket] = None
         try:
             ticket.wait()
         except BaseException:
             if ticket in self._waiting:
-                self._waiting.remove(ticket)
+                del self._waiting[ticket]
             else:
+                # Let loose and killed before it ran: its place is free again.
                 self.leave()
             raise
 
     def leave(self) -> None:
         """Come back: this user will send nothing more until it entered again."""
         self.loose -= 1
+        self._let_loose()
+        # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
         if self.loose == 0:
             self.drained.set()
-        self._let_loose()
 
     def next_work(self) -> tuple[int, int] | None:
         """Return the next request and prompt index, or None when this user is to come back."""
@@ -80,7 +83,8 @@ class Valve:
     def _let_loose(self) -> None:
         while self._waiting and self._work is not None and self.loose < self._allowed:
             self._go()
-            self._waiting.pop().set()
+            ticket, _ = self._waiting.popitem()
+            ticket.set()
 
     def _go(self) -> None:
         self.loose += 1

@@ -56,7 +56,7 @@ def test_a_second_interrupt_does_not_wait_for_answers(start_locust, simulator):
     process = start_locust("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "300")
     wait_for(lambda: runtime.record()["in_flight"] == 8, "requests in flight")
     process.send(signal.SIGINT)
-    wait_for(lambda: b"KeyboardInterrupt" in process.process.stderr.readline(), "the first interrupt to be taken")
+    wait_for(lambda: b"ending the run" in process.process.stderr.readline(), "the first interrupt to be taken")
     process.send(signal.SIGINT)
     finished = process.finish()
     (phase,) = json.loads(finished.nightly.read_bytes())["phases"]

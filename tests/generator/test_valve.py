@@ -1,0 +1,385 @@
+"""The valve: who is let loose and when, and counts that stay right whatever happens."""
+
+from __future__ import annotations
+
+import itertools
+
+import gevent
+import pytest
+from gevent.event import Event
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from aether_load.generator.valve import Valve
+
+
+@pytest.fixture(autouse=True)
+def limit():
+    """Fail a test that hangs."""
+    with gevent.Timeout(25):
+        yield
+
+
+class Users:
+    """Users before a valve, each of which notes its work and holds it until told to go on."""
+
+    def __init__(self, count=0):
+        self.valve = Valve()
+        self.done = []
+        self.holding = {}
+        self.greenlets = {}
+        for name in range(count):
+            self.add(name)
+
+    def add(self, name):
+        self.greenlets[name] = gevent.spawn(self._live, name)
+        settle()
+
+    def _live(self, name):
+        while True:
+            self.valve.enter()
+            try:
+                while (work := self.valve.next_work()) is not None:
+                    self.done.append((name, work))
+                    self.holding[name] = Event()
+                    try:
+                        self.holding[name].wait()
+                    finally:
+                        del self.holding[name]
+            finally:
+                self.valve.leave()
+
+    def go_on(self, *names):
+        for name in names or list(self.holding):
+            self.holding[name].set()
+        settle()
+
+    def kill(self, name):
+        self.greenlets.pop(name).kill()
+        settle()
+
+
+def settle():
+    """Let every greenlet run until all of them wait."""
+    for _ in range(6):
+        gevent.sleep(0)
+
+
+def endless():
+    return zip(itertools.count(), itertools.count(), strict=True)
+
+
+def numbered(count):
+    return iter([(n, n) for n in range(count)])
+
+
+def test_nobody_is_let_loose_before_there_is_work_and_leave():
+    """Users wait until there is both work and a number of users allowed."""
+    users = Users(3)
+    valve = users.valve
+    assert (valve.waiting, valve.loose, valve.drained.is_set()) == (3, 0, True)
+    valve.allow(2)
+    assert (valve.waiting, valve.loose) == (3, 0)
+    valve.open(endless())
+    assert (valve.waiting, valve.loose, valve.drained.is_set()) == (1, 2, False)
+    settle()
+    assert sorted(users.holding) == [1, 2]
+    valve.shut()
+    valve.open(endless())
+    assert (valve.waiting, valve.loose) == (1, 2)
+
+
+def test_who_waited_last_is_let_loose_first():
+    """A small load stays with few users, whose connections are warm."""
+    users = Users(4)
+    users.valve.open(endless())
+    for allowed in (1, 2, 3, 4):
+        users.valve.allow(allowed)
+        settle()
+    assert [name for name, _ in users.done] == [3, 2, 1, 0]
+
+
+def test_work_is_given_out_in_order_and_once():
+    """Every piece of work goes to one user, in order."""
+    users = Users(5)
+    users.valve.open(numbered(100))
+    users.valve.allow(5)
+    settle()
+    while users.holding:
+        users.go_on()
+    assert [work for _, work in users.done] == list(numbered(100))
+
+
+def test_a_user_who_comes_late_goes_straight_through():
+    """A user that enters while there is room does not wait."""
+    users = Users()
+    users.valve.open(endless())
+    users.valve.allow(1)
+    users.add("late")
+    assert (list(users.holding), users.valve.waiting, users.valve.loose) == (["late"], 0, 1)
+    users.add("later")
+    assert (users.valve.waiting, users.valve.loose) == (1, 1)
+
+
+def test_work_that_comes_to_its_end():
+    """`exhausted` is set when a user finds no more work, `drained` when the last one is back."""
+    users = Users(2)
+    valve = users.valve
+    valve.open(numbered(3))
+    valve.allow(2)
+    settle()
+    users.go_on(1)
+    assert not valve.exhausted.is_set()
+    users.go_on(1)
+    assert (valve.exhausted.is_set(), valve.drained.is_set(), valve.loose, valve.waiting) == (True, False, 1, 1)
+    users.go_on(0)
+    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (True, 0, 2)
+    valve.open(numbered(1))
+    assert not valve.exhausted.is_set()
+    assert valve.loose == 0
+
+
+def test_work_that_is_none_at_all():
+    """An empty iterator is exhausted by the first user."""
+    users = Users(2)
+    users.valve.open(numbered(0))
+    users.valve.allow(2)
+    settle()
+    assert (users.done, users.valve.exhausted.is_set(), users.valve.drained.is_set()) == ([], True, True)
+    assert (users.valve.loose, users.valve.waiting) == (0, 2)
+
+
+def test_shut_waits_for_what_is_under_way():
+    """After `shut` nobody gets work, and the valve is drained when the last user is back."""
+    users = Users(3)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(2)
+    settle()
+    valve.shut()
+    assert (valve.drained.is_set(), valve.exhausted.is_set(), valve.loose) == (False, False, 2)
+    users.go_on(1)
+    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (False, 1, 2)
+    users.go_on(2)
+    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (True, 0, 3)
+    assert len(users.done) == 2
+
+
+def test_a_valve_shut_before_those_let_loose_ran():
+    """A user that was let loose a moment before the shut sends nothing."""
+    users = Users(2)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(2)
+    valve.shut()
+    assert (valve.loose, valve.drained.is_set()) == (2, False)
+    settle()
+    assert (users.done, valve.loose, valve.waiting, valve.drained.is_set()) == ([], 0, 2, True)
+
+
+def test_new_work_replaces_the_old_without_a_gap():
+    """From a warm-up to its window the users stay loose: they only get other work."""
+    users = Users(2)
+    users.valve.open(endless())
+    users.valve.allow(2)
+    settle()
+    users.valve.open(iter([("new", 0), ("new", 1)]))
+    users.go_on()
+    assert users.valve.loose == 2
+    assert [work for _, work in users.done[2:]] == [("new", 0), ("new", 1)]
+
+
+def test_fewer_are_allowed_while_all_are_loose():
+    """Those beyond the number come back from their next request on, and only they."""
+    users = Users(4)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(4)
+    settle()
+    valve.allow(2)
+    assert valve.loose == 4
+    users.go_on()
+    assert (valve.loose, valve.waiting, len(users.holding)) == (2, 2, 2)
+    for _ in range(3):
+        users.go_on()
+    assert (valve.loose, valve.waiting) == (2, 2)
+    valve.allow(0)
+    users.go_on()
+    assert (valve.loose, valve.waiting, valve.drained.is_set()) == (0, 4, True)
+
+
+def test_more_are_allowed_while_some_are_loose():
+    """Raising the number lets the difference loose; raising it again before anybody came back changes nothing else."""
+    users = Users(4)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(1)
+    settle()
+    valve.allow(3)
+    assert (valve.loose, valve.waiting) == (3, 1)
+    settle()
+    valve.allow(1)
+    valve.allow(3)
+    users.go_on()
+    assert (valve.loose, valve.waiting, len(users.holding)) == (3, 1, 3)
+    valve.allow(100)
+    assert (valve.loose, valve.waiting) == (4, 0)
+
+
+def test_a_user_killed_while_it_waits():
+    """It is no longer among those who wait, and is never let loose."""
+    users = Users(3)
+    valve = users.valve
+    users.kill(2)
+    assert (valve.waiting, valve.loose) == (2, 0)
+    valve.open(endless())
+    valve.allow(3)
+    settle()
+    assert (sorted(users.holding), valve.loose) == ([0, 1], 2)
+
+
+def test_a_user_killed_after_it_was_let_loose_and_before_it_ran():
+    """Its place goes to the next one; with nobody left the valve is drained."""
+    for present, left in ((2, [0]), (1, [])):
+        users = Users(present)
+        valve = users.valve
+        valve.open(endless())
+        # The kill is under way and comes to the user before the news that it is loose.
+        users.greenlets.pop(present - 1).kill(block=False)
+        valve.allow(1)
+        assert (valve.loose, valve.waiting, valve.drained.is_set()) == (1, present - 1, False)
+        settle()
+        assert ([name for name, _ in users.done], list(users.holding)) == (left, left)
+        assert (valve.loose, valve.waiting, valve.drained.is_set()) == (len(left), 0, not left)
+
+
+def test_a_user_killed_at_work():
+    """A user that dies at work gives its place to the next."""
+    users = Users(2)
+    users.valve.open(endless())
+    users.valve.allow(1)
+    settle()
+    users.kill(1)
+    assert (list(users.holding), users.valve.loose) == ([0], 1)
+
+
+def test_all_users_killed_at_once():
+    """Whoever waits, works, or has just been let loose: afterwards nobody is counted."""
+    users = Users(6)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(2)
+    settle()
+    valve.allow(4)
+    gevent.killall(list(users.greenlets.values()))
+    assert (valve.loose, valve.waiting, valve.drained.is_set()) == (0, 0, True)
+
+
+def test_drained_is_not_set_between_two_users():
+    """With one user at a time, its place taken at once, nobody who waits for `drained` wakes up."""
+    users = Users(2)
+    valve = users.valve
+    valve.open(endless())
+    valve.allow(1)
+    settle()
+    waiter = gevent.spawn(valve.drained.wait)
+    settle()
+    users.kill(1)
+    assert (list(users.holding), waiter.dead) == ([0], False)
+    valve.shut()
+    users.go_on()
+    assert waiter.dead
+
+
+class ValveMachine(RuleBasedStateMachine):
+    """Random operations in any order, with and without a turn for the users between them."""
+
+    def __init__(self):
+        super().__init__()
+        self.users = Users()
+        self.valve = self.users.valve
+        self.names = itertools.count()
+        self.allowed = 0
+        self.given = itertools.count()
+
+    def _work(self, limit):
+        for number in itertools.islice(itertools.count(), limit):
+            yield next(self.given), number
+
+    @rule(count=st.integers(1, 3))
+    def add(self, count):
+        for _ in range(count):
+            self.users.add(next(self.names))
+
+    @rule(limit=st.none() | st.integers(0, 4))
+    def open(self, limit):
+        self.valve.open(self._work(limit))
+
+    @rule(users=st.integers(0, 5))
+    def allow(self, users):
+        self.valve.allow(users)
+
+    @rule()
+    def shut(self):
+        self.valve.shut()
+
+    @rule()
+    def run(self):
+        settle()
+
+    @precondition(lambda self: self.users.holding)
+    @rule(data=st.data(), at_once=st.booleans())
+    def answer(self, data, at_once):
+        name = data.draw(st.sampled_from(sorted(self.users.holding)))
+        self.users.holding[name].set()
+        if at_once:
+            settle()
+
+    @precondition(lambda self: self.users.greenlets)
+    @rule(data=st.data(), at_once=st.booleans())
+    def kill(self, data, at_once):
+        name = data.draw(st.sampled_from(sorted(self.users.greenlets)))
+        self.users.greenlets.pop(name).kill(block=at_once)
+
+    @invariant()
+    def counts_are_right(self):
+        valve = self.valve
+        # Nobody waits in vain, and the counts have their bounds at every moment, also between two turns.
+        assert valve.loose >= len(self.users.holding) >= 0
+        assert valve.drained.is_set() == (valve.loose == 0)
+        if valve._work is not None:
+            assert valve.waiting == 0 or valve.loose >= valve._allowed
+        requests = [request for _, (request, _) in self.users.done]
+        assert requests == list(range(len(requests)))
+
+    def teardown(self):
+        settle()
+        alive = [greenlet for greenlet in self.users.greenlets.values() if not greenlet.dead]
+        assert len(alive) == len(self.users.greenlets)
+        assert self.valve.loose == len(self.users.holding)
+        assert self.valve.waiting + self.valve.loose == len(alive)
+        gevent.killall(alive)
+        assert (self.valve.loose, self.valve.waiting, self.valve.drained.is_set()) == (0, 0, True)
+
+
+ValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestAnySequence = ValveMachine.TestCase
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 10), st.integers(0, 40))
+def test_a_whole_phase(present, allowed, amount):
+    """However many users, leave and work there are: all the work is done, by no more users than allowed."""
+    users = Users(present)
+    users.valve.open(numbered(amount))
+    users.valve.allow(allowed)
+    settle()
+    most = 0
+    while users.holding:
+        most = max(most, len(users.holding))
+        users.go_on()
+    assert len(users.done) == (amount if allowed else 0)
+    assert most == min(present, allowed, amount)
+    assert users.valve.drained.is_set()
+    gevent.killall(list(users.greenlets.values()))
