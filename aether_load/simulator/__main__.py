@@ -1,0 +1,32 @@
+"""`python -m aether_load.simulator`: the simulator as a command of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from aether_load import AetherLoadError, UsageError
+from aether_load.simulator.cli import add_arguments, run
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see --help)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = _Parser(prog="python -m aether_load.simulator", description="A simulated Aether runtime.")
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(arguments))
+    except AetherLoadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""What the simulator did, request by request: the truth that a client's own counts are held against."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+
+from aether_load import UsageError
+from aether_load.simulator.trace import NodeTrace
+from aether_load.simulator.wire import encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Entry(Struct):
+    """One `/execute` request: ns of CLOCK_MONOTONIC, and of UTC since 1970; `sent` is `whole` or how it broke off."""
+
+    sequence: int
+    arrival_ns: int
+    start_ns: int
+    start_utc_ns: int
+    end_ns: int = 0
+    execution_id: str | None = None
+    nodes: list[NodeTrace] = field(default_factory=list)
+    total_ms: int | None = None
+    status: int | None = None
+    sent: str = "client_gone"
+    fault: str | None = None
+
+
+class Record:
+    """Entries of requests that ended: the last `limit` in memory, all of them in the file if there is one."""
+
+    def __init__(self, limit: int, path: Path | None) -> None:
+        self._lines: deque[bytes] = deque(maxlen=limit)
+        self._begun = 0
+        self._ended = 0
+        self._statuses: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
+        self._nodes: Counter[str] = Counter()
+        self._tokens = 0
+        self._file: int | None = None
+        if path is not None:
+            try:
+                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+            except OSError as error:
+                raise UsageError(f"--record {path}: {error.strerror}; name a file that can be written") from error
+
+    def begin(self, arrival_ns: int) -> Entry:
+        """Begin an entry for a request that starts now."""
+        self._begun += 1
+        return Entry(self._begun, arrival_ns, time.monotonic_ns(), time.time_ns())
+
+    def end(self, entry: Entry, end_ns: int) -> None:
+        """Keep an entry whose request ended."""
+        entry.end_ns = end_ns
+        line = encode(entry) + b"\n"
+        self._lines.append(line)
+        if self._file is not None:
+            os.write(self._file, line)  # unbuffered: what ended is there even after kill -9
+        self._ended += 1
+        self._statuses[str(entry.status)] += 1
+        self._sent[entry.sent] += 1
+        if entry.fault is not None:
+            self._faults[entry.fault] += 1
+        for node in entry.nodes:
+            self._nodes["cached" if node.cached else node.state] += 1
+            self._tokens += node.tokens
+
+    def lines(self) -> bytes:
+        """Return the entries in memory as JSON lines, in order of their ends."""
+        return b"".join(self._lines)
+
+    @property
+    def dropped(self) -> int:
+        """How many entries were forgotten because newer ones came."""
+        return self._ended - len(self._lines)
+
+    def summary(self) -> dict[str, Any]:
+        """Return totals since the start of the process; a restart does not change them."""
+        nodes = dict(self._nodes)
+        cached = nodes.pop("cached", 0)
+        nodes["succeeded"] = nodes.get("succeeded", 0) + cached
+        return {
+            "requests": self._begun,
+            "ended": self._ended,
+            "in_flight": self._begun - self._ended,
+            "dropped": self.dropped,
+            "status": dict(self._statuses),
+            "sent": dict(self._sent),
+            "faults": dict(self._faults),
+            "nodes": nodes,
+            "cached_nodes": cached,
+            "tokens": self._tokens,
+        }
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

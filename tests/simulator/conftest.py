@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from simulated import Simulator
+
+
+@pytest.fixture
+def simulate() -> Iterator[Callable[..., Simulator]]:
+    """Start simulators; each is ended after the test and has printed nothing on standard error."""
+    started: list[Simulator] = []
+
+    def start(*flags: str, latency: str | None = "constant:0") -> Simulator:
+        started.append(Simulator(*flags, *(["--latency", latency] if latency else [])))
+        return started[-1]
+
+    yield start
+    complaints = [simulator.close() for simulator in started]
+    assert complaints == [""] * len(started)
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Simulator]:
+    """One simulator of today's generation at latency 0, with faults allowed, for a whole module."""
+    simulator = Simulator("--latency", "constant:0", "--allow-faults")
+    yield simulator
+    assert simulator.close() == ""
+
+
+@pytest.fixture
+def tame(quick: Simulator) -> Iterator[Simulator]:
+    """The module's simulator, without faults before and after the test."""
+    quick.call("DELETE", "/_sim/faults")
+    yield quick
+    quick.call("DELETE", "/_sim/faults")

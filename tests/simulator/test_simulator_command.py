@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from simulated import Simulator, is_alive, llm, wait_for
+
+COMMAND = [sys.executable, "-m", "aether_load.simulator"]
+
+
+def run(*flags):
+    done = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, timeout=20, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("generation", ["v1", "v2"])
+def test_one_line_when_ready(simulate, generation):
+    """Says in exactly one line what it simulates and where, and then serves there."""
+    simulator = simulate("--generation", generation)
+    assert simulator.line == f"simulated Aether runtime {generation} listening on http://127.0.0.1:{simulator.port}"
+    about = {"simulator": "aether-load", "version": "0.1.0", "generation": generation}
+    assert simulator.get("/_sim").json() == about
+    assert simulator.get("/health").headers["server"] == "aether-load-simulator/0.1.0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_quietly(simulate, number):
+    """SIGTERM and SIGINT end it with 0 and without a word, also while requests are under way."""
+    simulator = simulate(latency="constant:30s")
+    with simulator.connect() as connection:
+        body = b'{"dag":{"nodes":[{"id":"a","node_type":"llm_fn","prompt":"x"}]}}'
+        head = b"POST /execute HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body)
+        wait_for(lambda: simulator.summary()["in_flight"] == 1)
+        simulator.process.send_signal(number)
+        assert simulator.process.wait(timeout=10) == 0
+        assert simulator.process.stdout.read() == ""
+
+
+def test_ends_when_the_parent_closes_its_pipe(simulate):
+    """With --exit-with-parent, the end of standard input ends it with 0."""
+    simulator = simulate()
+    simulator.process.stdin.close()
+    assert simulator.process.wait(timeout=10) == 0
+    simulator.process.stdin = None
+
+
+def test_ends_when_the_parent_is_killed(tmp_path):
+    """With --exit-with-parent, no simulator is left behind by a parent that was killed with SIGKILL."""
+    program = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen({[*COMMAND, '--port', '0', '--exit-with-parent']!r}, stdin=subprocess.PIPE,"
+        " stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert is_alive(pid)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_for(lambda: not is_alive(pid))
+
+
+def test_stays_without_a_parent_to_watch():
+    """Without --exit-with-parent, the end of standard input means nothing."""
+    with subprocess.Popen([*COMMAND, "--port", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        port = int(process.stdout.readline().rsplit(b":", 1)[1])
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+
+
+def test_a_taken_port_is_named_with_its_remedy(simulate):
+    """A port that is taken ends it with 2 and one sentence that names --port."""
+    port = simulate().port
+    remedy = "choose another with --port, or --port 0 for any free one"
+    assert run("--port", str(port)) == (2, "", f"error: port {port} on 127.0.0.1 is taken; {remedy}\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (["--latency", "often:50ms"], "'often:50ms' is no latency; write one of constant:50ms"),
+        (["--latency", "constant:50"], "'50' is no duration; write it like 50ms"),
+        (["--latency", "uniform:90ms,10ms"], "must not be above the second"),
+        (["--latency", "lognormal:0,1"], "must be above 0"),
+        (["--latency", "lognormal:1s,x"], "'x' is no sigma"),
+        (["--latency", "trace:nowhere"], "the latency trace 'nowhere' cannot be read"),
+        (["--token-latency", "x"], "'x' is no duration"),
+        (["--slots", "0"], "--slots 0 lets no node run"),
+        (["--slots", "many"], "argument --slots: invalid int value: 'many'"),
+        (["--port", "70000"], "--port 70000 is no port"),
+        (["--accuracy", "1.5"], "--accuracy 1.5 is no probability"),
+        (["--fail-rate", "2"], "'2' is no share"),
+        (["--record-limit", "-1"], "--record-limit -1 is below 0"),
+        (["--answer", "A", "--answer-key", "k"], "exclude each other"),
+        (["--answer-key", "nowhere"], "--answer-key nowhere: No such file or directory"),
+        (["--record", "/nowhere/record"], "--record /nowhere/record: No such file or directory"),
+        (["--fault", "quake"], "Invalid value 'quake'"),
+        (["--fault", "close:at=teatime"], "Invalid enum value 'teatime'"),
+        (["--fault", "close:share"], "'share' is no setting of a fault"),
+        (["--fault", "late:delay=soon"], "'soon' is no duration"),
+        (["--stall", "1x"], "'1x' is no duration"),
+        (["--generation", "v3"], "invalid choice: 'v3'"),
+        (["--bind", "256.0.0.1"], "cannot be listened on"),
+        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_bad_options_are_one_sentence(flags, part):
+    """An option that is wrong ends it with 2, one line on standard error, and nothing on standard output."""
+    code, out, err = run("--port", "0", *flags) if "--port" not in flags else run(*flags)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ")
+    assert part in err
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("", "holds no rows"),
+        ("{", "line 1: Input data was truncated"),
+        ('{"match": "a", "answer": "b"}\n{"match": 5}', "line 2: Expected `str`, got `int`"),
+        ('{"match": "", "answer": "b"}', "line 1: an empty match occurs in every prompt"),
+    ],
+)
+def test_a_bad_answer_key_is_named_by_line(tmp_path, content, part):
+    """A key file that is wrong is named with the line."""
+    key = tmp_path / "key.jsonl"
+    key.write_text(content)
+    code, out, err = run("--port", "0", "--answer-key", str(key))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(key) in err
+    assert part in err
+
+
+def test_the_record_file_has_a_line_for_each_request_that_ended(simulate, tmp_path):
+    """The file holds what GET /_sim/record says, at once and not only at the end."""
+    path = tmp_path / "record.jsonl"
+    simulator = simulate("--record", str(path), "--record-limit", "2")
+    for number in range(3):
+        simulator.run(llm(prompt=f"p{number}"))
+    assert [row["sequence"] for row in simulator.record()] == [2, 3]
+    assert path.read_bytes().splitlines()[1:] == simulator.get("/_sim/record").body.splitlines()
+    assert simulator.get("/_sim/record").headers["x-dropped"] == "1"
+    os.kill(simulator.process.pid, signal.SIGKILL)
+    simulator.process.wait()
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_the_simulator_helper_reports_a_failed_start():
+    """A simulator that does not start says why."""
+    with pytest.raises(RuntimeError, match="--slots 0 lets no node run"):
+        Simulator("--slots", "0")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulated import JSON_TYPE, Simulator
+
+EXAMPLES = int(os.environ.get("AETHER_FUZZ_EXAMPLES", "300"))
+LIVELY = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+names = st.sampled_from(["a", "b", "c", "é", "", "{{a}}", "context.x"])
+words = st.text(max_size=20) | st.sampled_from(
+    ["{{context.x}}", "{{a}}", "{{node.a.output}}", "jailbreak", "offensive", "é" * 60, "x" * 99 + "é jailbreak", "{{"]
+)
+texts = st.lists(words, max_size=4).map("".join)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=15,
+)
+refs = st.fixed_dictionaries(
+    {"raw": words, "kind": st.sampled_from(["context", "node_output", "parameter", "constant", "variable"])},
+    optional={
+        "path": st.lists(names, max_size=3),
+        "node_id": names | st.none(),
+        "required": st.booleans(),
+        "folded_value": texts,
+        "sensitivity": st.sampled_from(["low", "medium", "high"]),
+    },
+)
+nodes = st.fixed_dictionaries(
+    {"id": names, "node_type": st.sampled_from(["llm_fn", "llm_fn", "compute", "output"])},
+    optional={
+        "prompt_template": texts,
+        "prompt": texts | st.none(),
+        "template_refs": st.lists(refs, max_size=3),
+        "dependencies": st.lists(names, max_size=3),
+        "model": texts,
+        "temperature": st.floats(0, 2),
+        "max_tokens": st.integers(0, 2**32 - 1),
+        "execution_hints": st.fixed_dictionaries(
+            {}, optional={"error_policy": st.sampled_from(["fail", "skip", "retry", "?"]), "priority": st.just(-1)}
+        ),
+        "render_policy": st.fixed_dictionaries(
+            {},
+            optional={
+                "escape_html": st.booleans(),
+                "max_value_length": st.integers(0, 2**64 - 1) | st.just(7),
+                "allowed_context_keys": st.lists(names, max_size=2),
+            },
+        ),
+    },
+)
+requests_v2 = st.fixed_dictionaries(
+    {"dag": st.fixed_dictionaries({"nodes": st.lists(nodes, max_size=5)})},
+    optional={"context": st.dictionaries(names | st.just("x"), json_values, max_size=3) | st.none()},
+)
+requests_v1 = st.fixed_dictionaries(
+    {
+        "nodes": st.lists(
+            st.fixed_dictionaries(
+                {"id": names, "node_type": st.sampled_from(["llm_fn", "fn", "?"]), "dependencies": st.lists(names)},
+                optional={"prompt": texts | st.none(), "model": texts | st.none()},
+            ),
+            max_size=5,
+        )
+    }
+)
+
+
+@pytest.fixture(scope="module", params=["v1", "v2"])
+def target(request) -> Iterator[Simulator]:
+    simulator = Simulator("--generation", request.param, "--latency", "constant:0")
+    yield simulator
+    assert simulator.process.poll() is None
+    assert simulator.close() == ""
+
+
+def ask(simulator, body, query="", headers=JSON_TYPE):
+    """Send a body; return status and decoded answer, or None for a connection that was closed without one."""
+    try:
+        reply = simulator.call("POST", f"/execute{query}", body, headers)
+    except CLOSED:
+        assert simulator.record()[-1]["sent"] == "panic"
+        return None
+    return reply.status, reply.json() if reply.status == 200 else reply.body.decode()
+
+
+@pytest.mark.parametrize("target", ["v2"], indirect=True)
+@LIVELY
+@given(value=requests_v2, sequential=st.booleans())
+def test_any_dag_of_today_is_answered(target, value, sequential):
+    """Any DAG is run to a whole answer, or ends in the panic that the runtime would have; and never in a 500."""
+    ids = [node["id"] for node in value["dag"]["nodes"]]
+    end = ask(target, json.dumps(value).encode(), "?sequential=true" if sequential else "")
+    if end is None:
+        assert sequential or len(set(ids)) < len(ids)
+        return
+    status, answer = end
+    assert status == 200
+    assert answer["sequential_mode"] is sequential
+    if answer["errors"] and answer["errors"][0].startswith("Cycle"):
+        return
+    states = {name: state["state"] for name, state in answer.get("node_status", {}).items()}
+    assert set(states) <= set(ids) == set(answer.get("node_levels", {}))
+    assert {row["node_id"] for row in answer["results"]} == {name for name in states if states[name] == "succeeded"}
+    assert sorted(answer.get("skipped_nodes", [])) == sorted(name for name in states if states[name] == "skipped")
+    assert answer["total_token_cost"] == sum(row["token_cost"] for row in answer["results"])
+    if not sequential:
+        panicked = sum(error.startswith("Task execution panicked") for error in answer["errors"])
+        assert len(states) + panicked == len(ids)
+
+
+@pytest.mark.parametrize("target", ["v1"], indirect=True)
+@LIVELY
+@given(value=requests_v1)
+def test_any_dag_of_the_first_generation_is_answered(target, value):
+    """Each node of a v1 DAG is a result or an error, unless one panics."""
+    end = ask(target, json.dumps(value).encode())
+    if end is not None:
+        status, answer = end
+        assert (status, len(answer["results"]) + len(answer["errors"])) == (200, len(value["nodes"]))
+
+
+@LIVELY
+@given(
+    value=json_values
+    | st.fixed_dictionaries({"dag": json_values})
+    | st.fixed_dictionaries({"nodes": st.lists(json_values)})
+)
+def test_any_json_is_answered_or_refused(target, value):
+    """JSON of any shape is 200 or 422."""
+    assert ask(target, json.dumps(value).encode())[0] in {200, 422}
+
+
+@LIVELY
+@given(body=st.binary(max_size=60) | requests_v2.map(lambda value: json.dumps(value).encode()[:-3]))
+def test_any_bytes_are_answered_or_refused(target, body):
+    """Bytes of any kind are 400, unless they happen to be JSON."""
+    assert ask(target, body)[0] in {200, 400, 422}
+
+
+@LIVELY
+@given(
+    content_type=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30), query=st.binary(max_size=12)
+)
+def test_any_header_and_query_are_answered_or_refused(target, content_type, query):
+    """Content types and queries of any kind are refused as the contract says or mean nothing."""
+    quoted = "?" + "".join(f"%{byte:02x}" for byte in query)
+    assert ask(target, b"{}", quoted, {"content-type": content_type})[0] in {400, 415, 422}
+
+
+@settings(LIVELY, max_examples=max(1, EXAMPLES // 4))
+@given(
+    pieces=st.lists(
+        st.binary(max_size=40) | st.sampled_from([b"GET /health HTTP/1.1\r\n", b"\r\n", b"host: x\r\n"]), max_size=6
+    )
+)
+def test_any_bytes_on_the_wire_end_in_an_answer_or_nothing(target, pieces):
+    """Whatever is sent, what comes back is HTTP, and the simulator goes on."""
+    with target.connect() as connection:
+        try:
+            connection.sendall(b"".join(pieces))
+            connection.shutdown(1)
+            reply = connection.recv(65536)
+        except OSError:
+            reply = b""
+    assert reply == b"" or reply.startswith(b"HTTP/1.")
+    assert target.get("/health").status == 200
