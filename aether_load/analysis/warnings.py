@@ -53,7 +53,7 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
             "Look at the notes in run.json for where the rest lies.",
         )
     for note in manifest.notes:
-        yield Warning_("note", None, note, "Make room on the disk before the next run.")
+        yield Warning_("note", None, note, "Mend that before the next run.")
     limit = scenario.workload.limit
     for identity in manifest.datasets:
         if limit is not None and identity.rows_available < limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -50,6 +51,15 @@ class PhaseDriver:
 
     def run_phases(self) -> None:
         """Run every phase to its end, or until stopped."""
+        # What is there by now stays: the collector need not walk through it while answers come in.
+        gc.collect()
+        gc.freeze()
+        try:
+            self._run_all()
+        finally:
+            gc.unfreeze()
+
+    def _run_all(self) -> None:
         for number, phase in enumerate(self._run.scenario.phases):
             if self._stopping.is_set():
                 return
@@ -62,6 +72,9 @@ class PhaseDriver:
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
         while self._run.valve.waiting < count and monotonic_ns() < limit and not self._stopping.is_set():
             gevent.sleep(0.005)
+        ready = self._run.valve.waiting
+        if ready < count and not self._stopping.is_set():
+            self._run.manifest.notes.append(f"Only {ready} of {count} users were ready within {SPAWN_LIMIT_S:g} s.")
 
     def _run_phase(self, number: int, phase: Phase) -> None:
         run = self._run

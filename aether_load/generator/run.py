@@ -20,8 +20,9 @@ from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
 from aether_load.generator.line_file import LineFile
+from aether_load.generator.pool import Pool
 from aether_load.generator.recorder import Recorder
-from aether_load.generator.transport import Connection, Counts, Endpoint, TransportError
+from aether_load.generator.transport import Connection, Endpoint, TransportError
 from aether_load.generator.valve import Valve
 from aether_load.protocol import METRICS_PATH
 
@@ -58,7 +59,7 @@ class Run:
         self.scenario = scenario
         self.requests = requests
         self.valve = Valve()
-        self.counts = Counts()
+        self.pool = Pool()
         self.buffer = SampleBuffer(
             [phase.name for phase in scenario.phases],
             [prompt.id for prompt in workload.prompts],
@@ -68,7 +69,7 @@ class Run:
         self.disk_is_full = gevent.event.Event()
         self._endpoint = Endpoint.of(manifest.target.url)
         self._metrics = Connection(
-            self._endpoint, Counts(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
+            self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
         )
         self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
         self._samples = SampleFile(folder.samples)
@@ -85,7 +86,7 @@ class Run:
         target = self.scenario.target
         return Connection(
             self._endpoint,
-            self.counts,
+            self.pool,
             connect_timeout_s=target.connect_timeout,
             answer_timeout_s=target.request_timeout,
         )
@@ -164,8 +165,8 @@ class Run:
             msgspec.structs.replace(
                 worker,
                 ended=ended,
-                connections_opened=self.counts.opened,
-                stale_connections_reopened=self.counts.stale_reopened,
+                connections_opened=self.pool.opened,
+                stale_connections_reopened=self.pool.stale_reopened,
             )
         ]
         if self.disk_is_full.is_set():

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aether_load import UsageError
+import gevent
+
+from aether_load import TargetError, UsageError
 from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
 from aether_load.generator.embedded import EmbeddedRuntime
 from aether_load.generator.run import Run, now
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from aether_load.generator.progress import ProgressLine
     from aether_load.workload.scenario import Scenario
+
+
+PROBE_LIMIT_S = 4.5
 
 
 class Session:
@@ -57,7 +62,10 @@ class Session:
             self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
             host = self._embedded.url
         self._line.show(f"looking for the runtime at {host}")
-        facts = probe(host)
+        # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
+        late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
+        with gevent.Timeout(PROBE_LIMIT_S, late):
+            facts = probe(host)
         self._target = TargetRecord(
             url=facts.url,
             kind="simulated" if facts.simulated else "runtime",

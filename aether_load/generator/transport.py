@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
+import select
 import ssl
 from time import monotonic
 from typing import Any
@@ -18,14 +19,17 @@ from urllib.parse import urlsplit
 
 import gevent
 import msgspec
+from gevent import monkey
 from gevent import socket as gsocket
 from gevent import ssl as gssl
 
 from aether_load.generator.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
+from aether_load.generator.pool import Pool
 
 _RECEIVE_BYTES = 65536
 _MOST_BODY_RECEIVE_BYTES = 1 << 20
-_PEEK = int(gsocket.MSG_PEEK | gsocket.MSG_DONTWAIT)
+# Locust has the process patched, and gevent's own poll would yield to the hub.
+_poll: Any = monkey.get_original("select", "poll")
 
 # The head of the common answer, and nothing that the C parser would read in another way: no second
 # Content-Length, no Transfer-Encoding, no Connection but keep-alive, no status that has no body.
@@ -94,14 +98,6 @@ class Endpoint(msgspec.Struct, frozen=True):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b"")
 
 
-class Counts:
-    """How often the connections of one process had to be opened."""
-
-    def __init__(self) -> None:
-        self.opened = 0
-        self.stale_reopened = 0
-
-
 @functools.cache
 def _trust() -> ssl.SSLContext:
     """Return the process's TLS context: reading the trusted certificates takes too long to do it per connection."""
@@ -114,15 +110,17 @@ def _trust() -> ssl.SSLContext:
 class Connection:
     """One keep-alive connection; not for use by two greenlets at once."""
 
-    def __init__(
-        self, endpoint: Endpoint, counts: Counts, *, connect_timeout_s: float, answer_timeout_s: float
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, pool: Pool, *, connect_timeout_s: float, answer_timeout_s: float) -> None:
         self._endpoint = endpoint
-        self._counts = counts
+        self._pool = pool
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._answer_due = 0.0
         self._socket: gsocket.socket | None = None
+        # Set for a connection without TLS, whose common exchange goes past gevent's own socket.
+        self._plain: Any = None
+        self._readable: Any = None
+        self._look: Any = None
 
     def open(self) -> None:
         """Connect now, if not connected; raises ConnectError or TimedOut."""
@@ -144,10 +142,20 @@ class Connection:
             raise ConnectError(f"no connection: {_reason(error)}") from None
         connected.settimeout(self._answer_timeout_s)
         self._socket = connected
-        self._counts.opened += 1
+        self._pool.opened += 1
+        if not self._endpoint.tls:
+            self._plain = connected._sock  # noqa: SLF001 -- gevent's own send and recv each cost a failing call more
+            self._readable = gevent.get_hub().loop.io(connected.fileno(), 1)
+            look = _poll()
+            look.register(connected.fileno(), select.POLLIN)
+            self._look = look.poll
+            self._pool.keep_time()
 
     def close(self) -> None:
         """Close the connection; the next exchange opens a new one."""
+        if self._readable is not None:
+            self._readable.close()
+            self._readable = self._plain = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -162,11 +170,11 @@ class Connection:
             self.open()
         elif self._is_stale():
             self.close()
-            self._counts.stale_reopened += 1
+            self._pool.stale_reopened += 1
             self.open()
         self._answer_due = monotonic() + self._answer_timeout_s
         try:
-            return self._receive(self._send(request))
+            answer = self._receive(self._send(request))
         except OSError as error:
             self.close()
             # The kernel's own time-out has a number, and says that the other side is gone.
@@ -183,6 +191,7 @@ class Connection:
             # An answer may still be on its way; the next request must not read it as its own.
             self.close()
             raise
+        return answer
 
     def _connect(self) -> gsocket.socket:
         endpoint = self._endpoint
@@ -202,13 +211,12 @@ class Connection:
     def _is_stale(self) -> bool:
         """Tell whether an idle connection has been closed, or holds bytes that nobody asked for."""
         assert self._socket is not None
+        if self._plain is not None:
+            # A quarter of what a recv costs that fails for want of bytes, and good for descriptors of any number.
+            return bool(self._look(0))
         try:
-            # gevent's own recv would wait for the next byte.
-            if self._endpoint.tls:
-                # Bytes on the wire may be a session ticket: only a read can tell, and what it reads makes it stale.
-                self._socket._sslobj.read(1)  # noqa: SLF001
-            else:
-                self._socket._sock.recv(1, _PEEK)  # noqa: SLF001
+            # Bytes on the wire may be a session ticket: only a read can tell, and what it reads makes it stale.
+            self._socket._sslobj.read(1)  # noqa: SLF001
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return False
         except OSError:
@@ -220,17 +228,34 @@ class Connection:
         connected = self._socket
         assert connected is not None
         sent = 0
-        if not self._endpoint.tls:
+        if self._plain is not None:
             try:
-                sent = connected._sock.send(request)  # noqa: SLF001 -- gevent's own would wait beyond our limit
+                sent = self._plain.send(request)
             except BlockingIOError:
                 sent = 0
             if sent == len(request):
-                data: bytes = connected.recv(_RECEIVE_BYTES)
-                return data
+                return self._first_bytes()
         with self._time_left():
             connected.sendall(memoryview(request)[sent:])
         return self._receive_more()
+
+    def _first_bytes(self) -> bytes:
+        """Wait for the answer to begin."""
+        me = gevent.getcurrent()
+        due_s, readable = self._pool.due_s, self._readable
+        due_s[me] = self._answer_due
+        try:
+            while True:
+                readable.start(me.switch)
+                gevent.get_hub().switch()
+                try:
+                    data: bytes = self._plain.recv(_RECEIVE_BYTES)
+                except BlockingIOError:
+                    continue
+                return data
+        finally:
+            readable.stop()
+            del due_s[me]
 
     def _receive(self, data: bytes) -> tuple[int, bytes]:
         """Read the rest of the answer that begins with `data`."""

@@ -13,7 +13,8 @@ import gevent
 from gevent import socket as gsocket
 from gevent.pool import Group
 
-from aether_load.generator.transport import Connection, Counts, Endpoint
+from aether_load.generator.pool import Pool
+from aether_load.generator.transport import Connection, Endpoint
 
 # Closing drops the connection by FIN, resetting by RST.
 CLOSE = "close"
@@ -35,7 +36,7 @@ class Peer:
         self._greenlets = Group()
         self.requests: list[tuple[int, bytes]] = []
         self.connections = 0
-        self.counts = Counts()
+        self.counts = Pool()
         self.port = self._listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if tls else 'http'}://{name}:{self.port}{path}"
