@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,10 +18,11 @@ from aether_load.analysis.correlate import (
     server_nodes,
 )
 from aether_load.analysis.gate import Verdict, decide
+from aether_load.analysis.lines import read_lines
 from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.sample_reader import read_samples
 from aether_load.analysis.scrape import RawScrape
-from aether_load.analysis.sender import Sender, read_sender, sender_over
+from aether_load.analysis.sender import Sender, SenderReading, sender_over
 from aether_load.analysis.statistics import Distribution, Share, distribution, wilson
 from aether_load.analysis.table import READABLE, PhaseSamples, phase_samples
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
@@ -110,8 +110,8 @@ def build_report(folder: RunFolder) -> Report:
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
     table, torn = read_samples(folder.samples)
-    scrapes = read_scrapes(folder.scrapes)
-    readings = read_sender(folder.sender)
+    scrapes = read_lines(folder.scrapes, RawScrape)
+    readings = read_lines(folder.sender, SenderReading)
     phases = []
     warnings = list(run_warnings(manifest, scenario, torn=torn))
     for record in manifest.phases:
@@ -142,20 +142,6 @@ def build_report(folder: RunFolder) -> Report:
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
-
-
-def read_scrapes(path: Path) -> list[RawScrape]:
-    """Return the readings of /metrics in a run's folder; a last line that was cut off is left out."""
-    if not path.is_file():
-        return []
-    decoder = msgspec.json.Decoder(RawScrape)
-    scrapes = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            scrapes.append(decoder.decode(line))
-        except msgspec.DecodeError:
-            continue
-    return scrapes
 
 
 def _phase_report(
@@ -262,4 +248,4 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 6)
 
 
-__all__ = ["ALL", "PhaseReport", "Report", "Row", "RunInfo", "Scenario", "build_report", "read_scrapes"]
+__all__ = ["ALL", "PhaseReport", "Report", "Row", "RunInfo", "Scenario", "build_report"]

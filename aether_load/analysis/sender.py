@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 
@@ -48,17 +47,3 @@ def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_n
 
 def _share(early: SenderReading, late: SenderReading) -> float:
     return (late.cpu_s - early.cpu_s) / ((late.at_ns - early.at_ns) / 1e9)
-
-
-def read_sender(path: Path) -> list[SenderReading]:
-    """Return the readings of a run's folder; a last line that was cut off is left out."""
-    if not path.is_file():
-        return []
-    decoder = msgspec.json.Decoder(SenderReading)
-    readings = []
-    for line in path.read_bytes().split(b"\n"):
-        try:
-            readings.append(decoder.decode(line))
-        except msgspec.DecodeError:
-            continue
-    return readings

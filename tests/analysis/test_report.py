@@ -19,6 +19,7 @@ from aether_load.analysis.terminal import write_summary
 from aether_load.protocol import Outcome
 from folders import answered, exposition, failed, make_run
 
+TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"
 CLEAN = [answered(100 * number, 62 + number) for number in range(10)]
 
 
@@ -159,8 +160,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
                 1,
                 (
                     "phase closed: error rate 0.0909 is above max_error_rate 0.01",
-                    "phase closed: contaminated: the server counted 10 nodes more than were answered: "
-                    + "other clients used it meanwhile",
+                    "phase closed: contaminated: " + TEN_MORE,
                     "the run was interrupted; the results are of a part",
                 ),
             ),

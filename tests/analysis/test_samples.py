@@ -62,8 +62,8 @@ def test_what_was_not_measured_is_null():
     """A request without an answer has no server time, no nodes, no score: null, never zero."""
     buffer = new_buffer()
     add(
-        buffer, http_status=ABSENT, server_total_ms=ABSENT, token_cost=ABSENT, answer_state=ABSENT, answer=ABSENT, correct=ABSENT,
-        nodes=0, outcome=6, error=buffer.errors.place("no answer within 30 s"),
+        buffer, http_status=ABSENT, server_total_ms=ABSENT, token_cost=ABSENT, answer_state=ABSENT, answer=ABSENT,
+        correct=ABSENT, nodes=0, outcome=6, error=buffer.errors.place("no answer within 30 s"),
     )  # fmt: skip
     (row,) = buffer.take().to_pylist()
     absent = [name for name, value in row.items() if value is None]
