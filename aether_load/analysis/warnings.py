@@ -38,6 +38,13 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
             "The target is the simulated runtime: these figures say nothing about Aether.",
             "Give a runtime with --host URL.",
         )
+    if not scenario.target.verify_tls:
+        yield Warning_(
+            "tls_not_verified",
+            None,
+            "Certificates were not verified (--insecure): whoever answered, it may not have been the target.",
+            "Let the runtime's certificate be trusted, by SSL_CERT_FILE for one of your own.",
+        )
     if manifest.ended_as == "running":
         yield Warning_(
             "cut_off",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aether_load.protocol import Generation
+from aether_load.workload.headers import parse_header
 from aether_load.workload.options import add_scenario_options, scenario_from
 from aether_load.workload.scenario import Scenario, with_command_line_load
 
@@ -18,6 +19,14 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     """Add the harness's options to Locust's."""
     group: Any = parser.add_argument_group("aether-load")
     add_scenario_options(group, default_scenario)
+    group.add_argument(
+        "--header",
+        action="append",
+        default=None,
+        metavar="'NAME: VALUE'",
+        help="send this header with every request; ${NAME} in it is taken from the environment and never written down",
+    )
+    group.add_argument("--insecure", action="store_true", help="take any TLS certificate; the report says so")
     group.add_argument(
         "--results-dir",
         default="results",
@@ -34,8 +43,13 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:
     """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
+    scenario = scenario_from(options)
+    headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
+    target = msgspec.structs.replace(
+        scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure
+    )
     return with_command_line_load(
-        scenario_from(options),
+        msgspec.structs.replace(scenario, target=target),
         users=options.num_users,
         spawn_rate=options.spawn_rate,
         run_time_s=options.run_time,

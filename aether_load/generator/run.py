@@ -19,10 +19,11 @@ from aether_load.analysis.samples import SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
+from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.line_file import LineFile
 from aether_load.generator.pool import Pool
 from aether_load.generator.recorder import Recorder
-from aether_load.generator.transport import Connection, Endpoint, TransportError
+from aether_load.generator.transport import Connection, TransportError
 from aether_load.generator.valve import Valve
 from aether_load.protocol import METRICS_PATH
 
@@ -51,6 +52,7 @@ class Run:
         manifest: Manifest,
         scenario: Scenario,
         workload: Workload,
+        endpoint: Endpoint,
         requests: tuple[bytes, ...],
         fire_request: Callable[..., Any],
     ) -> None:
@@ -67,7 +69,7 @@ class Run:
         )
         self.recorder = Recorder(self.buffer, workload, fire_request)
         self.disk_is_full = gevent.event.Event()
-        self._endpoint = Endpoint.of(manifest.target.url)
+        self._endpoint = endpoint
         self._metrics = Connection(
             self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
         )

@@ -11,11 +11,12 @@ import gevent
 from aether_load import TargetError, UsageError
 from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
 from aether_load.generator.embedded import EmbeddedRuntime
+from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.run import Run, now
 from aether_load.generator.surroundings import git_state, machine, versions
-from aether_load.generator.transport import Endpoint
 from aether_load.protocol import EXECUTE_PATH, Generation
 from aether_load.runtime_client import check_url, probe
+from aether_load.workload.headers import filled_in, hidden_command
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.scenario import to_plain
 from aether_load.workload.workload import build_workload
@@ -35,6 +36,7 @@ class Session:
 
     def __init__(self, scenario: Scenario, results: Path, line: ProgressLine) -> None:
         self.scenario = scenario
+        self._headers = filled_in(scenario.target.headers)
         self._results = results
         self._line = line
         self._embedded: EmbeddedRuntime | None = None
@@ -65,7 +67,7 @@ class Session:
         # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
         late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
         with gevent.Timeout(PROBE_LIMIT_S, late):
-            facts = probe(host)
+            facts = probe(host, self._headers, verify_tls=self.scenario.target.verify_tls)
         self._target = TargetRecord(
             url=facts.url,
             kind="simulated" if facts.simulated else "runtime",
@@ -95,9 +97,8 @@ class Session:
     def _write_requests(self) -> None:
         self.workload = build_workload(self.prompts, self.scenario.workload, self.target.generation)
 
-    def _requests(self) -> tuple[bytes, ...]:
-        endpoint = Endpoint.of(self.target.url)
-        return tuple(endpoint.request_bytes("POST", EXECUTE_PATH, body) for body in self.workload.bodies)
+    def _endpoint(self) -> Endpoint:
+        return Endpoint.of(self.target.url, self._headers, verify_tls=self.scenario.target.verify_tls)
 
     def start_run(self, fire_request: Callable[..., Any]) -> Run:
         """Make a new run folder and what the users of this start share."""
@@ -105,7 +106,7 @@ class Session:
         manifest = Manifest(
             id=folder.path.name,
             scenario=to_plain(self.scenario),
-            command=sys.argv,
+            command=hidden_command(sys.argv),
             seed=self.scenario.seed,
             target=self.target,
             datasets=self.identities,
@@ -115,7 +116,9 @@ class Session:
             machine=machine(),
             git=git_state(),
         )
-        self._run = Run(folder, manifest, self.scenario, self.workload, self._requests(), fire_request)
+        endpoint = self._endpoint()
+        requests = tuple(endpoint.request_bytes("POST", EXECUTE_PATH, body) for body in self.workload.bodies)
+        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, requests, fire_request)
         return self._run
 
     def end(self) -> None:

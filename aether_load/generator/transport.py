@@ -9,21 +9,18 @@ TransportError
 
 from __future__ import annotations
 
-import functools
 import re
 import select
 import ssl
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
-import msgspec
 from gevent import monkey
 from gevent import socket as gsocket
-from gevent import ssl as gssl
 
 from aether_load.generator.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
+from aether_load.generator.endpoint import Endpoint, trust
 from aether_load.generator.pool import Pool
 
 _RECEIVE_BYTES = 65536
@@ -66,45 +63,6 @@ class ConnectionLost(TransportError):
 
 class NotHttp(TransportError):
     """What came back is not HTTP/1.1."""
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where a connection goes: host and port, whether in TLS, and the path in front of every request's own."""
-
-    host: str
-    port: int
-    tls: bool
-    base_path: str
-
-    @classmethod
-    def of(cls, url: str) -> Endpoint:
-        """Return the endpoint of a base URL that has been checked."""
-        parts = urlsplit(url)
-        tls = parts.scheme == "https"
-        assert parts.hostname is not None
-        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
-
-    @property
-    def authority(self) -> str:
-        """Return the value of the Host header."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
-
-    def request_bytes(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return a whole request, ready to be sent any number of times."""
-        lines = [f"{method} {self.base_path}{path} HTTP/1.1", f"Host: {self.authority}", "User-Agent: aether-load"]
-        if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b"")
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Return the process's TLS context: reading the trusted certificates takes too long to do it per connection."""
-    # Not create_default_context: it makes gevent's kind of context only in a process that gevent has patched.
-    context: ssl.SSLContext = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_default_certs()
-    return context
 
 
 class Connection:
@@ -199,7 +157,7 @@ class Connection:
         try:
             connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
             if endpoint.tls:
-                connected = _trust().wrap_socket(
+                connected = trust(verify=endpoint.verify_tls).wrap_socket(
                     connected, server_hostname=endpoint.host, do_handshake_on_connect=False
                 )
                 connected.do_handshake()

@@ -12,6 +12,7 @@ import msgspec
 
 from aether_load import UsageError
 from aether_load.workload.dataset import HUB_DATASETS
+from aether_load.workload.headers import hidden
 from aether_load.workload.mistakes import describe_mistake
 
 SHIPPED_FOLDERS = (
@@ -57,8 +58,13 @@ class WorkloadPlan(_Strict, frozen=True, kw_only=True):
 
 
 class Target(_Strict, frozen=True, kw_only=True):
-    """How the runtime is spoken to; its address comes from the command line."""
+    """How the runtime is spoken to; its address comes from the command line.
 
+    In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
+    """
+
+    headers: dict[str, str] = {}
+    verify_tls: bool = True
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
@@ -257,8 +263,9 @@ def with_command_line_load(
 
 
 def to_plain(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as JSON's own types, durations as numbers of seconds."""
+    """Return the scenario as JSON's own types: durations as numbers of seconds, values of headers left out."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
+    plain["target"]["headers"] = hidden(scenario.target.headers)
     return plain
 
 

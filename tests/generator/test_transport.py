@@ -17,14 +17,15 @@ from gevent.event import Event
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aether_load.generator import endpoint as endpoint_room
 from aether_load.generator import transport
 from aether_load.generator.answer_parser import MalformedAnswer, read_answer
+from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.pool import Pool
 from aether_load.generator.transport import (
     ConnectError,
     Connection,
     ConnectionLost,
-    Endpoint,
     NotHttp,
     TimedOut,
     TransportError,
@@ -592,9 +593,9 @@ def certificate(tmp_path_factory):
 def tls(certificate):
     context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    transport._trust.cache_clear()
+    endpoint_room.trust.cache_clear()
     yield context
-    transport._trust.cache_clear()
+    endpoint_room.trust.cache_clear()
 
 
 @pytest.fixture
@@ -626,7 +627,7 @@ def test_tls_with_trust(trusted_tls):
     with Peer([[COMMON], [CHUNKED], [large], [COMMON[:20], COMMON[20:]]], tls=trusted_tls) as peer:
         assert [len(peer.ask()[1]) for _ in range(4)] == [15, 15, 300_000, 15]
         assert (peer.counts.opened, peer.counts.stale_reopened) == (1, 0)
-        assert transport._trust.cache_info().misses == 1
+        assert endpoint_room.trust.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("end", [CLOSE, SECOND])
