@@ -76,7 +76,7 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(
-    samples: PhaseSamples, scrapes: Sequence[RawScrape], nodes_per_request: int
+    samples: PhaseSamples, scrapes: Sequence[RawScrape], nodes_per_request: int, *, has_metrics: bool = True
 ) -> tuple[Reconciliation, Scrape | None]:
     """Hold a phase's answered nodes against the server's counts; also return what the server counted."""
     times = samples.nodes.succeeded_times_ms
@@ -93,6 +93,10 @@ def reconcile(
             unread_nodes_at_most=unread,
         ), None
 
+    if not has_metrics:
+        return void(
+            "no_server_data", "the scenario says that there are no metrics (target.server_metrics = false)"
+        )
     try:
         counted, restarted = _counted(scrapes)
     except ScrapeError as error:

@@ -147,7 +147,8 @@ def build_report(folder: RunFolder) -> Report:
 def _phase_report(
     manifest: Manifest, record: PhaseRecord, samples: PhaseSamples, scrapes: list[RawScrape], sender: Sender | None
 ) -> PhaseReport:
-    reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids))
+    has_metrics = from_plain(manifest.scenario).target.server_metrics
+    reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids), has_metrics=has_metrics)
     ended_ns = record.ended.monotonic_ns if record.ended else None
     elapsed_s = (ended_ns - record.began.monotonic_ns) / 1e9 if ended_ns else None
     interrupted = manifest.ended_as == "interrupted"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -75,11 +76,8 @@ class Listener:
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
         environment, options = self._environment, self._environment.parsed_options
-        if options.processes and options.worker:
-            # The parent of this forked worker says the sentence for all.
-            sys.exit(int(ExitCode.USAGE))
         if options.master or options.worker or options.processes:
-            raise UsageError("--processes, --master and --worker: this version drives its load from one process.")
+            _refuse_distributed(forked=bool(options.processes and options.worker))
         scenario = planned_scenario(options)
         if self._headless:
             _refuse_endless(scenario.phases)
@@ -221,6 +219,19 @@ class Listener:
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
         write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+
+
+def _refuse_distributed(*, forked: bool) -> None:
+    """End this process at once: Locust's sockets between master and workers may hold up an orderly exit for ever.
+
+    A forked worker is silent; its parent says the sentence for all.
+    """
+    if not forked:
+        sys.stderr.write(
+            "aether-load: --processes, --master and --worker: this version drives its load from one process.\n"
+        )
+        sys.stderr.flush()
+    os._exit(int(ExitCode.USAGE))
 
 
 def _silence(logger: str, words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SPAWN_LIMIT_S = 120.0
 _SCRAPE_INTERVAL_S = 1.0
 _DRAIN_SLACK_S = 2.0
+_RELEASE_LIMIT_S = 2.0
 
 
 class PhaseDriver:
@@ -81,7 +83,7 @@ class PhaseDriver:
         valve = run.valve
         run.recorder.phase = number
         self.done_before = run.recorder.done
-        run.scrape(phase.name, "before")
+        self._scrape(phase.name, "before")
         record = PhaseRecord(name=phase.name, users=phase.users, began=now())
         run.manifest.phases.append(record)
         run.save_manifest()
@@ -96,7 +98,7 @@ class PhaseDriver:
                 record.window_ended_ns = monotonic_ns()
             drained = self._drain()
             scraper.kill()
-        run.scrape(phase.name, "after" if drained else "during")
+        self._scrape(phase.name, "after" if drained else "during")
         record.ended = now()
         record.ended_by = ended_by
         run.flush()
@@ -113,10 +115,10 @@ class PhaseDriver:
         self.planned_requests = min(limits, default=None)
         self._open(self.planned_requests)
         record.window_began_ns = monotonic_ns()
-        self._allow(phase.users)
+        self._run.read_sender()
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
-        self._run.read_sender()
+        self._allow(phase.users)
         self._wait(phase.duration)
         if self._run.disk_is_full.is_set():
             return "full disk"
@@ -137,7 +139,22 @@ class PhaseDriver:
             yield request, prompt
 
     def _allow(self, users: int) -> None:
-        self._run.valve.allow(1_000_000 if self._follow else users)
+        """Let users loose, all of them before the first answers are looked at.
+
+        gevent wakes no more than some fifty greenlets in a turn of its loop once the turn has lasted as long as
+        the interpreter's switch interval; then answers have their turn, and of thousands of users the last would
+        begin seconds late.
+        """
+        valve = self._run.valve
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(_RELEASE_LIMIT_S)
+        try:
+            valve.allow(1_000_000 if self._follow else users)
+            limit = monotonic_ns() + _RELEASE_LIMIT_S * 1e9
+            while valve.starting and monotonic_ns() < limit:
+                gevent.sleep(0)
+        finally:
+            sys.setswitchinterval(interval)
 
     def _ramp(self, phase: Phase) -> bool:
         """Let users loose one after the other at the phase's rate; False when stopped meanwhile."""
@@ -179,4 +196,10 @@ class PhaseDriver:
     def _scrape_for_ever(self, phase: str) -> None:
         while True:
             gevent.sleep(_SCRAPE_INTERVAL_S)
-            self._run.scrape(phase, "during")
+            self._scrape(phase, "during")
+
+    def _scrape(self, phase: str, role: str) -> None:
+        """Read the server, unless the scenario says that there is nothing to read, and the sender."""
+        if self._run.scenario.target.server_metrics:
+            self._run.scrape(phase, role)
+        self._run.read_sender()

@@ -115,7 +115,6 @@ class Run:
             error=error,
         )
         self._scrapes.append(scrape)
-        self.read_sender()
         return scrape
 
     def read_sender(self) -> None:

@@ -20,6 +20,7 @@ class Valve:
         self._allowed = 0
         self._work: Iterator[tuple[int, int]] | None = None
         self.loose = 0
+        self.starting = 0
         self.exhausted = Event()
         self.drained = Event()
         self.drained.set()
@@ -54,11 +55,13 @@ class Valve:
         self._waiting[ticket] = None
         try:
             ticket.wait()
+            self.starting -= 1
         except BaseException:
             if ticket in self._waiting:
                 del self._waiting[ticket]
             else:
                 # Let loose and killed before it ran: its place is free again.
+                self.starting -= 1
                 self.leave()
             raise
 
@@ -84,6 +87,7 @@ class Valve:
         while self._waiting and self._work is not None and self.loose < self._allowed:
             self._go()
             ticket, _ = self._waiting.popitem()
+            self.starting += 1
             ticket.set()
 
     def _go(self) -> None:

@@ -2,17 +2,17 @@
 
 import json
 import os
-import time
 from pathlib import Path
-from typing import Any
 
-import gevent
-from locust import FastHttpUser, events, task
+import stock
+from locust import FastHttpUser, task
 
 BODY = json.loads(Path(os.environ["COST_BODY"]).read_text(encoding="utf-8"))
 
+stock.install()
 
-class StockUser(FastHttpUser):
+
+class StockFastUser(FastHttpUser):
     """A user as Locust's documentation writes it."""
 
     @task
@@ -22,22 +22,3 @@ class StockUser(FastHttpUser):
             answer = response.json()
             if answer["errors"] or answer.get("aborted"):
                 response.failure("errors")
-
-
-def _measure(environment: Any) -> None:
-    stats = environment.stats.total
-    cpu, done, began = time.process_time(), stats.num_requests, time.monotonic()
-    gevent.sleep(float(os.environ["COST_SECONDS"]))
-    figures = {
-        "cpu_s": time.process_time() - cpu,
-        "requests": stats.num_requests - done,
-        "elapsed_s": time.monotonic() - began,
-        "failures": stats.num_failures,
-    }
-    Path(os.environ["COST_FILE"]).write_text(json.dumps(figures), encoding="utf-8")
-    environment.runner.quit()
-
-
-@events.init.add_listener
-def _on_init(environment: Any, **_kwargs: Any) -> None:
-    environment.events.spawning_complete.add_listener(lambda **_arguments: gevent.spawn(_measure, environment))

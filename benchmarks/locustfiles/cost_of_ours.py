@@ -1,13 +1,10 @@
 """Our users on a scenario of one phase; writes the sender's CPU time over the phase's window."""
 
-import json
-import os
-import time
-from pathlib import Path
 from typing import Any
 
 import gevent
 from locust import events
+from stretch import Stretch, write
 
 from aether_load.generator import listener
 from aether_load.generator.users import AetherUser
@@ -21,12 +18,14 @@ def _measure(environment: Any) -> None:
     run = environment.aether.run
     while not run.manifest.phases or run.manifest.phases[0].window_began_ns is None:
         gevent.sleep(0.01)
-    cpu, done, began = time.process_time(), run.recorder.done, time.monotonic()
+    recorder = run.recorder
+    stretch = Stretch(recorder.done, recorder.failed)
+    figures = stretch.figures(recorder.done, recorder.failed)
+    # The figures of the last look inside the window count: what comes after it is results, not sending.
     while run.manifest.phases[0].window_ended_ns is None:
-        cpu_now, done_now, now = time.process_time(), run.recorder.done, time.monotonic()
+        figures = stretch.figures(recorder.done, recorder.failed)
         gevent.sleep(0.05)
-    figures = {"cpu_s": cpu_now - cpu, "requests": done_now - done, "elapsed_s": now - began}
-    Path(os.environ["COST_FILE"]).write_text(json.dumps(figures), encoding="utf-8")
+    write(figures)
 
 
 @events.init.add_listener

@@ -1,0 +1,200 @@
+"""A server that costs next to nothing, so that what a benchmark sees is the sender's own cost.
+
+nginx, as one process pinned to one core, when it is installed; else the simulated runtime at latency 0, which is
+itself Python and bounds the rate. Either runs as a child on a free port of 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from setting import BenchmarkFailed, pinned
+
+_START_LIMIT_S = 15.0
+_REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
+_EDGES_S = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
+_COUNTERS = ("cache_hits_total", "cache_misses_total", "errors_total", "executed_nodes_total", "token_cost_total")
+
+
+@dataclass(frozen=True)
+class NullServer:
+    """Where it listens, what it is, and whether its /metrics count what it answers."""
+
+    url: str
+    name: str
+    counts: bool
+
+
+@contextmanager
+def null_server(folder: Path, core: int) -> Iterator[NullServer]:
+    """Run a null server pinned to `core`, its files in `folder`, and end it."""
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
+    if nginx is None:
+        process, server = _start_simulator(core)
+    else:
+        process, server = _start_nginx(nginx, folder, core)
+    try:
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answer(node_id: str = "answer") -> bytes:
+    """Return a v2 runtime's answer of about 1.1 kB to a multiple-choice question: one node, a letter."""
+    question = (
+        "Which ending completes the text best?\n\nTug of war: Two teams dig their heels into the mud and lean back on "
+        "a thick rope. The ribbon in the middle creeps slowly to the left. The team on the right\n\nA. ties the rope "
+        "in a bow.\nB. steps back to watch it rise.\nC. slips and is dragged across the line.\nD. walks along it.\n\n"
+        "Answer with one letter only: A, B, C or D."
+    )
+    latencies = {f"{of}_latency_{rank}_ms": 0 for of in ("node", "level") for rank in ("p50", "p95", "p99")}
+    whole = {
+        "execution_id": "8713cebc-c88a-4c98-b20a-ac931f35eea3",
+        "results": [
+            {
+                "node_id": node_id,
+                "output": "C",
+                "execution_time_ms": 0,
+                "token_cost": 116,
+                "cache_hit": False,
+                "rendered_prompt": question,
+                "input_tokens": 115,
+                "output_tokens": 1,
+                "level": 0,
+            }
+        ],
+        "total_execution_time_ms": 0,
+        "total_token_cost": 116,
+        "parallelization_factor": 1.0,
+        "cache_hit_rate": 0.0,
+        "errors": [],
+        "level_execution_times_ms": [0],
+        "max_concurrency_used": 1,
+        "node_execution_times_ms": {node_id: 0},
+        "node_levels": {node_id: 0},
+        "node_status": {node_id: {"state": "succeeded", "attempts": 1}},
+        "aborted": False,
+        "tokens_saved": 0,
+        **latencies,
+        "sequential_mode": False,
+    }
+    return json.dumps(whole, separators=(",", ":")).encode()
+
+
+def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[bytes], NullServer]:
+    about = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
+    version = re.search(r"nginx/(\S+)", about)
+    # Which temporary folders there are depends on the build, and the default ones need root.
+    temporary = [f"{name.replace('-', '_')} {name};" for name in re.findall(r"--http-([a-z-]+-temp-path)=", about)]
+    port = _free_port()
+    configuration = folder / "nginx.conf"
+    configuration.write_text(_nginx_configuration(port, temporary), encoding="utf-8")
+    log = folder / "nginx.log"
+    command = [nginx, "-p", str(folder), "-e", str(log), "-c", str(configuration)]
+    with pinned(core):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    _wait_until_well(url, process, log)
+    return process, NullServer(url, f"nginx {version.group(1) if version else ''}".strip(), counts=False)
+
+
+def _nginx_configuration(port: int, temporary: list[str]) -> str:
+    """Return a configuration that answers from memory and never closes a connection of its own accord."""
+    return f"""
+daemon off;
+master_process off;
+pid nginx.pid;
+events {{ worker_connections 60000; multi_accept on; }}
+http {{
+  access_log off;
+  {" ".join(temporary)}
+  keepalive_requests 1000000000;
+  keepalive_timeout 3600s;
+  map $content_length $is_empty_object {{ default 0; 2 1; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=16384;
+    default_type text/plain;
+    location = /execute {{
+      default_type application/json;
+      if ($is_empty_object) {{ return 422 {_quoted(_REFUSAL)}; }}
+      return 200 {_quoted(answer().decode())};
+    }}
+    location = /health {{ return 200 OK; }}
+    location = /metrics {{ return 200 {_quoted(_metrics())}; }}
+    location = /cache/stats {{
+      default_type application/json;
+      return 200 {_quoted('{"entries":0,"hits":0,"misses":0,"hit_rate":0.0}')};
+    }}
+    location / {{ return 404; }}
+  }}
+}}
+"""
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as a string of nginx's configuration, in which a dollar cannot be written."""
+    assert "$" not in text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _metrics() -> str:
+    """Return a v2 runtime's exposition in which nothing was ever counted."""
+    lines = []
+    for name in _COUNTERS:
+        lines += [f"# TYPE aether_{name} counter", f"aether_{name} 0"]
+    lines.append("# TYPE aether_execution_time_seconds histogram")
+    lines += [f'aether_execution_time_seconds_bucket{{le="{edge}"}} 0' for edge in _EDGES_S]
+    lines += ["aether_execution_time_seconds_sum 0", "aether_execution_time_seconds_count 0"]
+    return "\n".join(lines) + "\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_until_well(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=1):
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.02)
+    process.kill()
+    process.wait()
+    words = log.read_text(encoding="utf-8", errors="replace").strip() if log.exists() else ""
+    raise BenchmarkFailed(f"nginx did not start: {words or 'no word'}")
+
+
+def _start_simulator(core: int) -> tuple[subprocess.Popen[bytes], NullServer]:
+    command = [sys.executable, "-m", "aether_load", "simulate", "--port", "0", "--latency", "constant:0ms"]
+    with pinned(core):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    words = process.stdout.readline().decode().split()
+    if not words:
+        process.wait()
+        raise BenchmarkFailed("the simulated runtime did not start")
+    return process, NullServer(words[-1], "simulated runtime, latency 0", counts=True)

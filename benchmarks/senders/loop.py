@@ -1,0 +1,39 @@
+"""What the asyncio senders share: users that send again when their answer is in, and the measured stretch."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+
+from stretch import SETTLE_S, Stretch, write
+
+EXECUTE_URL = f"{os.environ['COST_URL']}/execute"
+BODY = Path(os.environ["COST_BODY"]).read_bytes()
+
+
+async def measure(exchange: Callable[[], Awaitable[bool]]) -> None:
+    """Have as many users exchange as the benchmark says, measure, and write the figures."""
+    done = failed = 0
+
+    async def user() -> None:
+        nonlocal done, failed
+        while True:
+            failed += not await exchange()
+            done += 1
+
+    users = [asyncio.create_task(user()) for _ in range(int(os.environ["COST_USERS"]))]
+    await asyncio.sleep(SETTLE_S)
+    stretch = Stretch(done, failed)
+    await asyncio.wait(users, timeout=float(os.environ["COST_SECONDS"]), return_when=asyncio.FIRST_EXCEPTION)
+    figures = stretch.figures(done, failed)
+    for ended in [task for task in users if task.done()]:
+        ended.result()
+    for task in users:
+        task.cancel()
+    await asyncio.gather(*users, return_exceptions=True)
+    write(figures)
+
+
+def run(program: Coroutine[None, None, None]) -> None:
+    """Run a sender's program."""
+    asyncio.run(program)

@@ -1,0 +1,6 @@
+-- Has wrk post the benchmark's body, which it takes from a file only through a script.
+local file = assert(io.open(os.getenv("COST_BODY"), "rb"))
+wrk.method = "POST"
+wrk.body = file:read("*a")
+wrk.headers["Content-Type"] = "application/json"
+file:close()
