@@ -94,9 +94,7 @@ def reconcile(
         ), None
 
     if not has_metrics:
-        return void(
-            "no_server_data", "the scenario says that there are no metrics (target.server_metrics = false)"
-        )
+        return void("no_server_data", "the scenario says that there are no metrics (target.server_metrics = false)")
     try:
         counted, restarted = _counted(scrapes)
     except ScrapeError as error:
