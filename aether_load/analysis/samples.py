@@ -15,7 +15,7 @@ from aether_load.protocol import NodeState, Outcome
 
 ABSENT = -1
 """Stands in a typed buffer for what was not measured; it leaves the buffer as null."""
-CHUNK_ROWS = 2000
+CHUNK_ROWS = 500
 """Rows a batch at most: building a larger one takes so long that latencies in flight would show it."""
 
 ANSWER_STATES = ("answered", "unanswered", "mock")

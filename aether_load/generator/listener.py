@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -17,7 +16,13 @@ from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
 from aether_load.analysis.summary import check_summary
-from aether_load.generator.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, without_end
+from aether_load.generator.options import (
+    DEFAULT_STOP_TIMEOUT_S,
+    ONE_PROCESS,
+    add_options,
+    planned_scenario,
+    without_end,
+)
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
@@ -76,8 +81,8 @@ class Listener:
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
         environment, options = self._environment, self._environment.parsed_options
-        if options.master or options.worker or options.processes:
-            _refuse_distributed(forked=bool(options.processes and options.worker))
+        if options.master or options.worker:
+            raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
         if self._headless:
             _refuse_endless(scenario.phases)
@@ -219,19 +224,6 @@ class Listener:
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
         write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
-
-
-def _refuse_distributed(*, forked: bool) -> None:
-    """End this process at once: Locust's sockets between master and workers may hold up an orderly exit for ever.
-
-    A forked worker is silent; its parent says the sentence for all.
-    """
-    if not forked:
-        sys.stderr.write(
-            "aether-load: --processes, --master and --worker: this version drives its load from one process.\n"
-        )
-        sys.stderr.flush()
-    os._exit(int(ExitCode.USAGE))
 
 
 def _silence(logger: str, words: str) -> None:

@@ -13,10 +13,14 @@ from aether_load.workload.options import add_scenario_options, scenario_from
 from aether_load.workload.scenario import Scenario, with_command_line_load
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
+ONE_PROCESS = "this version drives its load from one process"
 
 
 def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
-    """Add the harness's options to Locust's."""
+    """Add the harness's options to Locust's, and refuse --processes while there is one process still."""
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to an option that is there
+        if action.dest == "processes":
+            action.type = _refuse_processes
     group: Any = parser.add_argument_group("aether-load")
     add_scenario_options(group, default_scenario)
     group.add_argument(
@@ -39,6 +43,11 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         default=None,
         help="which generation the simulated runtime speaks when there is no --host (default: v2)",
     )
+
+
+def _refuse_processes(_value: str) -> int:
+    """Refuse while the command line is read: once Locust has forked, workers wait for a master that has gone."""
+    raise argparse.ArgumentTypeError(ONE_PROCESS)
 
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:

@@ -88,7 +88,8 @@ class PhaseDriver:
         run.manifest.phases.append(record)
         run.save_manifest()
         self.current = record
-        scraper = gevent.spawn(self._scrape_for_ever, phase.name)
+        # Two greenlets: a server that stalls holds up its own reading, not that of this process.
+        readers = [gevent.spawn(self._scrape_for_ever, phase.name), gevent.spawn(self._read_sender_for_ever)]
         try:
             ended_by = self._load(phase, record)
         finally:
@@ -97,7 +98,7 @@ class PhaseDriver:
                 run.read_sender()
                 record.window_ended_ns = monotonic_ns()
             drained = self._drain()
-            scraper.kill()
+            gevent.killall(readers)
         self._scrape(phase.name, "after" if drained else "during")
         record.ended = now()
         record.ended_by = ended_by
@@ -199,7 +200,11 @@ class PhaseDriver:
             self._scrape(phase, "during")
 
     def _scrape(self, phase: str, role: str) -> None:
-        """Read the server, unless the scenario says that there is nothing to read, and the sender."""
+        """Read the server, unless the scenario says that there is nothing to read."""
         if self._run.scenario.target.server_metrics:
             self._run.scrape(phase, role)
-        self._run.read_sender()
+
+    def _read_sender_for_ever(self) -> None:
+        while True:
+            self._run.read_sender()
+            gevent.sleep(_SCRAPE_INTERVAL_S)

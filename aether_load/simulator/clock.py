@@ -38,7 +38,9 @@ class Clock:
         now = time.monotonic()
         due = now + seconds
         while now < due or now < self._stalled_until:
-            await suspend(partial(self._wake, due if now >= self._stalled_until else now + _STALL_STEP))
+            # In short steps, because a stall may be lifted before its time.
+            step = due if now >= self._stalled_until else min(now + _STALL_STEP, self._stalled_until)
+            await suspend(partial(self._wake, step))
             now = time.monotonic()
 
     def _wake(self, until: float, resume: Resume) -> Disarm:
