@@ -105,6 +105,8 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
         return "connection refused or no route"
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return f"no answer within {PROBE_TIMEOUT_S} s"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "what answers there closes the connection or does not speak HTTP"
     if isinstance(error, urllib3.exceptions.SSLError):
         return f"TLS: {error}"
     return str(error) or type(error).__name__

@@ -76,15 +76,18 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(
-    samples: PhaseSamples, scrapes: Sequence[RawScrape], nodes_per_request: int, *, has_metrics: bool = True
+    samples: PhaseSamples, scrapes: Sequence[RawScrape], nodes_per_request: int, *, void: str | None = None
 ) -> tuple[Reconciliation, Scrape | None]:
-    """Hold a phase's answered nodes against the server's counts; also return what the server counted."""
+    """Hold a phase's answered nodes against the server's counts; also return what the server counted.
+
+    `void` is a reason why there is nothing to compare, if there is one.
+    """
     times = samples.nodes.succeeded_times_ms
     frame = samples.everything
     unread = int((~frame["outcome"].isin([*READABLE, "unsent"])).sum()) * nodes_per_request
     answered_ms = int(times.sum())
 
-    def void(trust: Trust, reason: str) -> tuple[Reconciliation, None]:
+    def without(trust: Trust, reason: str) -> tuple[Reconciliation, None]:
         return Reconciliation(
             trust=trust,
             reason=reason,
@@ -93,14 +96,14 @@ def reconcile(
             unread_nodes_at_most=unread,
         ), None
 
-    if not has_metrics:
-        return void("no_server_data", "the scenario says that there are no metrics (target.server_metrics = false)")
+    if void is not None:
+        return without("no_server_data", void)
     try:
         counted, restarted = _counted(scrapes)
     except ScrapeError as error:
-        return void("no_server_data", str(error))
+        return without("no_server_data", str(error))
     if restarted is not None:
-        return void("restarted", f"{restarted} fell between two readings, which only a restart of the runtime does")
+        return without("restarted", f"{restarted} fell between two readings, which only a restart of the runtime does")
     answered = bucket_of_counts(times)
     buckets = tuple(
         Bucket(edge, ours, theirs, theirs - ours)

@@ -24,6 +24,7 @@ from aether_load.analysis.sample_reader import read_samples
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import Sender, SenderReading, sender_over
 from aether_load.analysis.statistics import Distribution, Share, distribution, wilson
+from aether_load.analysis.summary import ResultsError
 from aether_load.analysis.table import READABLE, PhaseSamples, phase_samples
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.protocol import Outcome
@@ -110,6 +111,11 @@ def build_report(folder: RunFolder) -> Report:
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
     table, torn = read_samples(folder.samples)
+    if torn and table.num_rows == 0 and manifest.ended_as != "running":
+        raise ResultsError(
+            f"{folder.samples} is missing or damaged: no sample of the run can be read. Nothing was written; what "
+            "was reported before stays as it is."
+        )
     scrapes = read_lines(folder.scrapes, RawScrape)
     readings = read_lines(folder.sender, SenderReading)
     phases = []
@@ -118,7 +124,7 @@ def build_report(folder: RunFolder) -> Report:
         samples = phase_samples(table, record)
         sender = sender_over(readings, samples.window_began_ns, samples.window_ended_ns)
         own_scrapes = [scrape for scrape in scrapes if scrape.phase == record.name]
-        phase = _phase_report(manifest, record, samples, own_scrapes, sender)
+        phase = _phase_report(manifest, record, samples, own_scrapes, sender, torn=torn)
         phases.append(phase)
         warnings += phase_warnings(manifest, scenario, phase)
     run = RunInfo(
@@ -145,14 +151,24 @@ def build_report(folder: RunFolder) -> Report:
 
 
 def _phase_report(
-    manifest: Manifest, record: PhaseRecord, samples: PhaseSamples, scrapes: list[RawScrape], sender: Sender | None
+    manifest: Manifest,
+    record: PhaseRecord,
+    samples: PhaseSamples,
+    scrapes: list[RawScrape],
+    sender: Sender | None,
+    *,
+    torn: bool,
 ) -> PhaseReport:
-    has_metrics = from_plain(manifest.scenario).target.server_metrics
-    reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids), has_metrics=has_metrics)
+    void = None
+    if not from_plain(manifest.scenario).target.server_metrics:
+        void = "the scenario says that there are no metrics (target.server_metrics = false)"
+    elif torn and manifest.ended_as != "running":
+        void = "the end of samples.arrow is missing, so that the server's counts have nothing to be held against"
+    reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids), void=void)
     ended_ns = record.ended.monotonic_ns if record.ended else None
     elapsed_s = (ended_ns - record.began.monotonic_ns) / 1e9 if ended_ns else None
     interrupted = manifest.ended_as == "interrupted"
-    window = samples.window
+    window, completed = samples.window, samples.completed
     names = [identity.name for identity in manifest.datasets]
     reasons = {}
     server = server_nodes(counted, elapsed_s)
@@ -171,9 +187,16 @@ def _phase_report(
         ended_by=record.ended_by,
         window_s=_rounded(samples.window_s),
         requests_outside_window_total=len(samples.everything) - len(window),
-        all=_row(ALL, window, samples, interrupted=interrupted),
+        all=_row(ALL, window, completed, samples.window_s, interrupted=interrupted),
         datasets=tuple(
-            _row(name, window[window["dataset"] == name], samples, interrupted=interrupted) for name in names
+            _row(
+                name,
+                window[window["dataset"] == name],
+                completed[completed["dataset"] == name],
+                samples.window_s,
+                interrupted=interrupted,
+            )
+            for name in names
         ),
         cached_nodes_total=samples.nodes.cached_total,
         server=server,
@@ -184,7 +207,8 @@ def _phase_report(
     )
 
 
-def _row(name: str, frame: pd.DataFrame, samples: PhaseSamples, *, interrupted: bool) -> Row:
+def _row(name: str, frame: pd.DataFrame, completed: pd.DataFrame, window_s: float | None, *, interrupted: bool) -> Row:
+    """Return a row of requests sent inside the window, and of answers that came in inside it, whenever sent."""
     reasons: dict[str, str] = {}
     counts = frame["outcome"].value_counts()
     outcomes = {outcome.label: int(counts.get(outcome.label, 0)) for outcome in Outcome}
@@ -193,8 +217,7 @@ def _row(name: str, frame: pd.DataFrame, samples: PhaseSamples, *, interrupted: 
     errors = judged - ok - outcomes["rejected"]
     told = frame[frame["outcome"].isin(READABLE)]
     client_us = float(told["service_latency_us"].sum())
-    completed = frame[(frame["ended_ns"] <= (samples.window_ended_ns or 0)) & (frame["outcome"] != "cut_off")]
-    window_s = samples.window_s or None
+    window_s = window_s or None
     sent = frame.dropna(subset=["sent_ns"])
     if judged == 0:
         reasons["error_rate"] = reasons["rejected_rate"] = "no request was sent in the window and had its time"

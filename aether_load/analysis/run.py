@@ -117,6 +117,17 @@ class RunFolder:
             ) from None
         return cls(path)
 
+    @staticmethod
+    def check_room(results: Path) -> None:
+        """Raise UsageError, before any load, where no run's folder could be made."""
+        runs = results / "runs"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--results-dir {results}: {runs} cannot be made: {error.strerror}.") from None
+        if not os.access(runs, os.W_OK | os.X_OK):
+            raise UsageError(f"--results-dir {results}: {runs} cannot be written to.")
+
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """Return the folder of a run that has been; raises UsageError when it is none."""

@@ -10,6 +10,7 @@ import pyarrow as pa
 from aether_load.analysis.samples import SCHEMA
 
 _COMPACT_ROWS = 65_536
+_END_MARK_BYTES = 8
 
 
 class SampleReader:
@@ -24,28 +25,23 @@ class SampleReader:
         self.torn = False
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        self.torn = not self._ends_with_mark()
+        self.torn = True
         with pa.memory_map(str(self._path)) as source:
             try:
                 stream = pa.ipc.open_stream(source)
             except pa.ArrowInvalid:
-                self.torn = True
                 return
             while True:
+                behind_last = source.tell()
                 try:
-                    yield stream.read_next_batch()
+                    batch = stream.read_next_batch()
                 except StopIteration:
+                    # The reader takes the file's end for the stream's: only the mark, and all of it, tells.
+                    self.torn = source.size() - behind_last != _END_MARK_BYTES
                     return
                 except (pa.ArrowInvalid, OSError):
-                    self.torn = True
                     return
-
-    def _ends_with_mark(self) -> bool:
-        """Tell whether the stream's last eight bytes are the end mark of the Arrow IPC format."""
-        size = self._path.stat().st_size
-        with self._path.open("rb") as file:
-            file.seek(max(0, size - 8))
-            return file.read() == b"\xff\xff\xff\xff\x00\x00\x00\x00"
+                yield batch
 
 
 def read_samples(path: Path) -> tuple[pa.Table, bool]:

@@ -125,7 +125,11 @@ def append_summary(path: Path, report: Report) -> None:
 
 def header_mistake(path: Path) -> str | None:
     """Return what is wrong with a summary that is there but has other columns than ours, in a sentence, or None."""
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return f"{path} is no file, so that no row can be added to it; move it away."
+    if path.stat().st_size == 0:
         return None
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         header = next(csv.reader(file), [])

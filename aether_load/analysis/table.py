@@ -41,6 +41,18 @@ class PhaseSamples(msgspec.Struct, frozen=True):
     window_ended_ns: int | None
 
     @property
+    def completed(self) -> pd.DataFrame:
+        """Return the answers that came in inside the window, whenever their requests were sent.
+
+        In a steady load as many reach in at its beginning as reach out at its end.
+        """
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return self.everything.iloc[:0]
+        ended = self.everything["ended_ns"]
+        inside = (ended >= self.window_began_ns) & (ended <= self.window_ended_ns)
+        return self.everything[inside & (self.everything["outcome"] != "cut_off")]
+
+    @property
     def window_s(self) -> float | None:
         """Return the window's length in seconds, or None when it never opened."""
         if self.window_began_ns is None or self.window_ended_ns is None:

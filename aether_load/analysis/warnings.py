@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SATURATED_ABOVE = 0.9
 SATURATED_BELOW = 0.95
 COUNTED_TWICE_ABOVE = 1.02
+SHORTEST_JUDGED_S = 1.0
 CACHE_ENTRIES = 1000
 
 
@@ -95,7 +96,8 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
             "Use fewer users, or a machine that has nothing else to do.",
         )
     little = phase.correlation.littles_law_ratio
-    if little is not None and little < SATURATED_BELOW:
+    long_enough = phase.window_s is not None and phase.window_s >= SHORTEST_JUDGED_S
+    if long_enough and little is not None and little < SATURATED_BELOW:
         yield Warning_(
             "users_not_busy",
             name,
@@ -103,7 +105,7 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
             "after lost connections.",
             "Use fewer users, or a machine that has nothing else to do.",
         )
-    elif little is not None and little > COUNTED_TWICE_ABOVE:
+    elif long_enough and little is not None and little > COUNTED_TWICE_ABOVE:
         yield Warning_(
             "more_in_flight_than_users", name, f"Little's ratio is {little:.3f}.", "Report this: it is a defect."
         )
@@ -128,7 +130,8 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
         yield Warning_(
             "cache_answered",
             name,
-            f"{share:.0%} of the nodes came from the runtime's cache, so latency is of hits and misses mixed.",
+            f"{share:.0%} of the nodes came from the runtime's cache, so latency is of "
+            + ("hits." if share == 1 else "hits and misses mixed."),
             "Send each prompt once (passes = 1) to a runtime whose cache is empty, or judge hits on their own.",
         )
     prompts = sum(identity.rows_used for identity in manifest.datasets)

@@ -15,6 +15,7 @@ from gevent.event import Event
 from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
+from aether_load.analysis.run import RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
@@ -89,6 +90,7 @@ class Listener:
         elif options.run_time is None:
             # Whoever explores from the page ends the load there.
             scenario = without_end(scenario)
+        RunFolder.check_room(Path(options.results_dir))
         check_summary(Path(options.results_dir) / "summary.csv")
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:

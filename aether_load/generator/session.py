@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from locust.exception import StopUser
 
 from aether_load import TargetError, UsageError
 from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from aether_load.workload.scenario import Scenario
 
 
-PROBE_LIMIT_S = 4.5
+PROBE_LIMIT_S = 3.5
 
 
 class Session:
@@ -45,9 +46,15 @@ class Session:
 
     @property
     def run(self) -> Run:
-        """Return the run that the users belong to."""
-        assert self._run is not None
+        """Return the run that the users belong to; raises StopUser when none could be begun."""
+        if self._run is None:
+            raise StopUser
         return self._run
+
+    @property
+    def has_run(self) -> bool:
+        """Tell whether a run could be begun."""
+        return self._run is not None
 
     @property
     def target(self) -> TargetRecord:

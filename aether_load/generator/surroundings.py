@@ -44,7 +44,9 @@ def _cpu_name() -> str | None:
 def git_state() -> dict[str, str | bool | None]:
     """Return the commit of the folder that the run was started in, and whether it had changes; None if no git."""
     commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain") if commit is not None else None
+    if commit is None:
+        return {"commit": None, "dirty": None, "reason": "the run was not started in a git checkout"}
+    changes = _git("status", "--porcelain")
     return {"commit": commit, "dirty": None if changes is None else bool(changes)}
 
 

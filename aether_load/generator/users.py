@@ -28,13 +28,13 @@ class AetherUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        session: Session = vars(environment)["aether"]
-        self._run = session.run
-        self._connection = self._run.new_connection()
+        self._session: Session = vars(environment)["aether"]
         self._lost_in_a_row = 0
 
     def on_start(self) -> None:
         """Connect before the first phase, so that no measured request pays for it."""
+        self._run = self._session.run
+        self._connection = self._run.new_connection()
         try:
             self._connection.open()
         except TransportError:
@@ -43,7 +43,8 @@ class AetherUser(User):
 
     def on_stop(self) -> None:
         """Hang up."""
-        self._connection.close()
+        if self._session.has_run:
+            self._connection.close()
 
     @task
     def work(self) -> None:

@@ -23,6 +23,9 @@ SHIPPED_FOLDERS = (
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 
 
+_LONGEST_S = 366 * 86_400
+
+
 class Seconds(float):
     """A duration in seconds; written in a scenario as "90s", "1m30s", "250ms", or a bare number of seconds."""
 
@@ -53,7 +56,7 @@ class WorkloadPlan(_Strict, frozen=True, kw_only=True):
     dag: Literal["single"] = "single"
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
-    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = 16
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
     files: dict[str, FileDataset] = {}
 
 
@@ -112,8 +115,8 @@ def parse_duration(value: object) -> Seconds:
         seconds = hours * 3600 + minutes * 60 + whole + milli / 1000
     else:
         raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
-    if not 0 <= seconds < float("inf"):
-        raise ValueError("expected a duration of zero or more")
+    if not 0 <= seconds <= _LONGEST_S:
+        raise ValueError("expected a duration of zero or more, and of no more than a year")
     return Seconds(seconds)
 
 
@@ -178,9 +181,9 @@ def _override(raw: dict[str, Any], key: str, value: object) -> None:
     node: Any = raw
     try:
         for part in parents:
-            node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+            node = node[_place(part)] if isinstance(node, list) else node.setdefault(part, {})
         if isinstance(node, list):
-            node[int(last)] = value
+            node[_place(last)] = value
         else:
             node[last] = value
     except (ValueError, IndexError, TypeError, AttributeError):
@@ -189,8 +192,19 @@ def _override(raw: dict[str, Any], key: str, value: object) -> None:
         ) from None
 
 
+def _place(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(text)
+    return int(text)
+
+
 def _check(scenario: Scenario, where: str) -> None:
     plan = scenario.workload
+    for key in ("connect_timeout", "request_timeout"):
+        if getattr(scenario.target, key) <= 0:
+            raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if "\0" in "".join([plan.dataset_dir or "", *(file.path for file in plan.files.values())]):
+        raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
             known = ", ".join([*HUB_DATASETS, *plan.files])

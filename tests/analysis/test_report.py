@@ -201,6 +201,39 @@ def test_throughput_counts_what_came_in_inside_the_window(tmp_path):
     assert phase.all.service_latency_ms.count == 4
 
 
+def test_throughput_counts_answers_to_requests_of_the_warm_up_too(tmp_path):
+    """What came in inside the window counts whenever it was sent: a warm-up makes no rate too low."""
+    requests = [answered(-200, 300), answered(100, 300), answered(400, 300), answered(700, 400)]
+    (phase,) = report_of(tmp_path, requests).phases
+    assert (phase.all.request_throughput_rps, phase.datasets[0].ok_throughput_rps) == (3.0, 3.0)
+    assert (phase.all.requests_total, phase.requests_outside_window_total) == (3, 1)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"garbage" * 100])
+def test_a_run_whose_samples_are_gone_is_not_reported_over(tmp_path, damage):
+    """Without one readable sample the earlier report stays, and nobody is accused of contamination."""
+    folder = make_run(tmp_path, CLEAN)
+    write_results(build_report(folder), folder)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path != folder.samples}
+    if damage is None:
+        folder.samples.unlink()
+    else:
+        folder.samples.write_bytes(damage)
+    with pytest.raises(ResultsError, match=r"samples\.arrow is missing or damaged: no sample of the run can be read"):
+        build_report(folder)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_samples_of_which_the_end_is_missing_accuse_nobody(tmp_path):
+    """Counts are held against nothing when samples are missing; the run is invalid for want of data."""
+    folder = make_run(tmp_path, CLEAN)
+    folder.samples.write_bytes(folder.samples.read_bytes()[:-8])
+    report = build_report(folder)
+    assert report.phases[0].reconciliation.trust == "no_server_data"
+    assert report.verdict.exit_code == 5
+    assert "samples_torn" in codes(report)
+
+
 def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path):
     """Two right, one wrong, one that gave no letter: 2 of 4, one unanswered."""
     requests = [

@@ -98,15 +98,16 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
 
 
-def test_a_torn_tail_is_dropped_and_the_rest_reported(run_locust, tmp_path):
-    """However many bytes of the sample file are missing, every whole batch before the tear is read."""
-    finished = run_locust("--limit", "4", "-t", "1s")
+def test_damaged_samples_leave_the_earlier_report_alone(run_locust, tmp_path):
+    """A run whose samples cannot be read any more is exit 5 with the file's name, and nothing is written over."""
+    finished = run_locust("--limit", "4")
     samples = finished.run_folder / "samples.arrow"
-    samples.write_bytes(samples.read_bytes()[:-100])
+    samples.write_bytes(samples.read_bytes()[:1000])
+    before = finished.nightly.read_bytes()
     done = run_command("report", str(finished.run_folder), cwd=tmp_path)
-    codes = [warning["code"] for warning in json.loads(finished.nightly.read_bytes())["warnings"]]
-    assert "Traceback" not in done.stderr
-    assert "samples_torn" in codes
+    assert (done.returncode, done.stdout) == (5, ""), done.stderr
+    assert done.stderr.startswith(f"aether-load: {samples} is missing or damaged")
+    assert finished.nightly.read_bytes() == before
 
 
 def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator):

@@ -20,7 +20,7 @@ def assert_refused(finished, code, *words):
     assert "Traceback" not in finished.err + finished.out
     assert len(said) == 1, finished.err
     assert all(word in said[0] for word in words), said[0]
-    assert not (finished.results / "runs").exists()
+    assert not any(finished.results.glob("runs/*"))
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,11 @@ def assert_refused(finished, code, *words):
         (("--host", "127.0.0.1:3000"), ("--host 127.0.0.1:3000", "http://127.0.0.1:3000")),
         (("--processes", "2"), ("--processes",)),
         (("--scenrio", "eval"), ("--scenrio",)),
+        (("--set", "target.request_timeout=0"), ("target.request_timeout is 0",)),
+        (("--set", "phases.0.warmup=1e308"), ("phases.0.warmup = 1e+308", "no more than a year")),
+        (("--set", "phases.-1.users=3"), ("--set phases.-1.users",)),
+        (("--set", 'workload.dataset_dir="a\\u0000b"'), ("null character",)),
+        (("--results-dir", "/dev/null"), ("--results-dir /dev/null", "cannot be made")),
     ],
 )
 def test_a_wrong_option_is_one_sentence_and_exit_2(run_locust, options, words):
@@ -66,6 +71,12 @@ def test_a_summary_with_other_columns_is_refused_before_any_load(run_locust, tmp
     (tmp_path / "results" / "summary.csv").write_text("a,b\n1,2\n")
     assert_refused(run_locust(), 2, "summary.csv", "move it away")
     assert (tmp_path / "results" / "summary.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_a_folder_in_the_summarys_place_is_refused(run_locust, tmp_path):
+    """A results folder in which summary.csv is a folder is found out before any load."""
+    (tmp_path / "results" / "summary.csv").mkdir(parents=True)
+    assert_refused(run_locust(), 2, "summary.csv is no file")
 
 
 class Answering(BaseHTTPRequestHandler):
