@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import urllib3
 
 from processes import wait_for
@@ -57,7 +56,7 @@ def test_a_run_time_ends_the_pages_load_by_itself(start_locust, free_port):
     (nightly,) = (process.folder / "results").glob("nightly_*.json")
     report = json.loads(nightly.read_bytes())
     assert (report["run"]["ended_as"], report["phases"][0]["ended_by"]) == ("completed", "duration")
-    assert report["phases"][0]["window_s"] == pytest.approx(1, abs=0.2)
+    assert report["phases"][0]["window_s"] >= 1
 
 
 def total_requests(http, url):
