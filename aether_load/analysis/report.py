@@ -29,7 +29,7 @@ from aether_load.analysis.table import READABLE, PhaseSamples, phase_samples
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.protocol import Outcome
 from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import Scenario, from_plain
+from aether_load.workload.scenario import from_plain
 
 REPORT_SCHEMA_VERSION = "1.0"
 ALL = "all"
@@ -64,7 +64,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     """One phase: the load, its window, its rows, and the server's side."""
 
     name: str
-    users: int
+    users: int | None
     began_utc: str
     ended_by: str | None
     window_s: float | None
@@ -176,6 +176,8 @@ def _phase_report(
         reasons["server"] = reconciliation.reason or "the server counted no node that succeeded"
     if samples.nodes.cached_total is None:
         reasons["cached_nodes_total"] = "no answer said whether a node came from the cache"
+    if record.users is None:
+        reasons["users"] = "Locust's page decided how many there were, and could change it"
     if sender is None:
         reasons["sender"] = "the sending process was not read twice inside the window"
     if samples.window_s is None:
@@ -270,6 +272,3 @@ def _accuracy(frame: pd.DataFrame) -> tuple[Share | None, int | None, Mapping[st
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 6)
-
-
-__all__ = ["ALL", "PhaseReport", "Report", "Row", "RunInfo", "Scenario", "build_report"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,12 +39,13 @@ class ClockPair(msgspec.Struct, frozen=True):
 class PhaseRecord(msgspec.Struct, kw_only=True):
     """When a phase began, when its window was open, and how it ended; None for what did not come to pass.
 
-    `users` is how many were let loose, all at monotonic ns `window_began_ns`; the window ends when no further
-    request may start, the phase when the last answer is in.
+    `users` is how many were let loose, None where Locust's page decided and could change it. The window is open
+    from `window_began_ns`, when all are loose, until no further request may start; the phase ends when the last
+    answer is in.
     """
 
     name: str
-    users: int
+    users: int | None
     began: ClockPair
     window_began_ns: int | None = None
     window_ended_ns: int | None = None
@@ -162,10 +162,3 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def run_date(manifest: Manifest) -> str:
-    """Return the UTC date on which a run began, YYYY-MM-DD."""
-    found = re.match(r"\d{4}-\d{2}-\d{2}", manifest.began.utc)
-    assert found is not None
-    return found.group()

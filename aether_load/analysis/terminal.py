@@ -36,7 +36,7 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
-    users = "1 user" if phase.users == 1 else f"{phase.users} users"
+    users = {None: "users as the page said", 1: "1 user"}.get(phase.users, f"{phase.users} users")
     out.write(f"phase {phase.name}: closed load, {users}, {window}, ended by {phase.ended_by or 'force'}\n\n")
     table = [_HEADER, *(_cells(row) for row in phase.datasets), _cells(phase.all)]
     widths = [max(len(cells[column]) for cells in table) for column in range(len(_HEADER))]

@@ -84,7 +84,7 @@ class PhaseDriver:
         run.recorder.phase = number
         self.done_before = run.recorder.done
         self._scrape(phase.name, "before")
-        record = PhaseRecord(name=phase.name, users=phase.users, began=now())
+        record = PhaseRecord(name=phase.name, users=None if self._follow else phase.users, began=now())
         run.manifest.phases.append(record)
         run.save_manifest()
         self.current = record
@@ -110,7 +110,7 @@ class PhaseDriver:
         if phase.spawn_rate is not None or phase.warmup:
             self._open(None)
             if not (self._ramp(phase) and self._wait(phase.warmup)):
-                return "stopped"
+                return self._early_end()
         prompts = len(self._run.requests)
         limits = [limit for limit in (phase.requests, phase.passes and phase.passes * prompts) if limit is not None]
         self.planned_requests = min(limits, default=None)
@@ -121,13 +121,14 @@ class PhaseDriver:
         self._run.save_manifest()
         self._allow(phase.users)
         self._wait(phase.duration)
-        if self._run.disk_is_full.is_set():
-            return "full disk"
-        if self._stopping.is_set():
-            return "stopped"
+        if self._stopping.is_set() or self._run.disk_is_full.is_set():
+            return self._early_end()
         if not self._run.valve.exhausted.is_set():
             return "duration"
         return "requests" if self.planned_requests == phase.requests else "passes"
+
+    def _early_end(self) -> str:
+        return "refused by the disk" if self._run.disk_is_full.is_set() else "stopped"
 
     def _open(self, limit: int | None) -> None:
         """Hand out the prompts from the first one on, counting requests on through the whole run."""

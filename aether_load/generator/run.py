@@ -69,6 +69,7 @@ class Run:
         )
         self.recorder = Recorder(self.buffer, workload, fire_request)
         self.disk_is_full = gevent.event.Event()
+        self._refusal: str | None = None
         self._endpoint = endpoint
         self._metrics = Connection(
             self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
@@ -140,8 +141,9 @@ class Run:
         """Write, if need be once more without the ballast; return the error that remains, if any."""
         try:
             write()
-        except OSError:
+        except OSError as refusal:
             self._drop_ballast()
+            self._refusal = self._refusal or refusal.strerror
             self.disk_is_full.set()
             try:
                 write()
@@ -171,7 +173,7 @@ class Run:
             )
         ]
         if self.disk_is_full.is_set():
-            self.manifest.notes.append("The disk was full, so the run was ended early.")
+            self.manifest.notes.append(f"The disk refused to take more ({self._refusal}), so the run was ended early.")
         self.manifest.ended = ended
         self.manifest.ended_as = ended_as
         try:

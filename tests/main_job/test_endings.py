@@ -170,8 +170,8 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path, start_locust):
         table, torn = read_samples(finished.run_folder / "samples.arrow")
         (phase,) = report["phases"]
         booked = sum(int(row["requests_total"]) for row in csv.DictReader((disk / "results/summary.csv").open()))
-        assert phase["ended_by"] == "full disk"
-        assert "The disk was full" in finished.out
+        assert phase["ended_by"] == "refused by the disk"
+        assert "The disk refused to take more (No space left on device)" in finished.out
         assert not torn
         assert table.num_rows == phase["reconciliation"]["counted_nodes_total"] == booked
         assert phase["reconciliation"]["unexplained_nodes_total"] == 0

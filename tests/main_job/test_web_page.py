@@ -43,6 +43,10 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
     reports = [json.loads((folder / "report.json").read_bytes()) for folder in folders]
     assert [report["run"]["ended_as"] for report in reports] == ["interrupted", "interrupted"]
     assert [report["phases"][0]["reconciliation"]["trust"] for report in reports] == ["trusted", "trusted"]
+    # The page said 5 users where the scenario says 8, and could have changed its mind.
+    assert [report["phases"][0]["users"] for report in reports] == [None, None]
+    assert all("users" in report["phases"][0]["reasons"] for report in reports)
+    assert all(report["phases"][0]["correlation"]["littles_law_ratio"] is None for report in reports)
     assert "Traceback" not in finished.err
 
 
