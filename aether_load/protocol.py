@@ -80,6 +80,13 @@ class LlmNode(msgspec.Struct, frozen=True):
     dependencies: tuple[str, ...] = ()
 
 
+class NodeShape(msgspec.Struct, frozen=True):
+    """A node's place in a DAG: its id, and the ids of the nodes that it waits for."""
+
+    id: str
+    depends_on: tuple[str, ...] = ()
+
+
 class DagRequest(msgspec.Struct, frozen=True):
     """A DAG as it is sent, before it is written in the words of one generation."""
 

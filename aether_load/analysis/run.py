@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from aether_load import UsageError
-from aether_load.protocol import Generation
+from aether_load.protocol import Generation, NodeShape
 from aether_load.workload.prompt import DatasetIdentity
 
 SCHEMA_VERSION = "1.0"
@@ -39,13 +39,19 @@ class ClockPair(msgspec.Struct, frozen=True):
 class PhaseRecord(msgspec.Struct, kw_only=True):
     """When a phase began, when its window was open, and how it ended; None for what did not come to pass.
 
-    `users` is how many were let loose, None where Locust's page decided and could change it. The window is open
-    from `window_began_ns`, when all are loose, until no further request may start; the phase ends when the last
-    answer is in.
+    `users` is how many were let loose, None where Locust's page decided and could change it, or where the load
+    changed meanwhile; in open load it is the most that could be in flight. `rate_rps` is the open load that was
+    asked for, None in closed load and where it changed. The window is open from `window_began_ns`, when all are
+    loose, until no further request may start; the phase ends when the last answer is in.
     """
 
     name: str
     users: int | None
+    load: Literal["closed", "open"] = "closed"
+    rate_rps: float | None = None
+    think_time_mean_s: float = 0.0
+    sequential: bool = False
+    cache: Literal["as_found", "cold", "warm"] = "as_found"
     began: ClockPair
     window_began_ns: int | None = None
     window_ended_ns: int | None = None
@@ -65,7 +71,11 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, kw_only=True):
-    """run.json: everything about a run that is not a sample or a reading."""
+    """run.json: everything about a run that is not a sample or a reading.
+
+    `node_ids` is the order in which samples list the nodes; `nodes` says what each waits for, and is empty in
+    runs of releases that did not write it down.
+    """
 
     schema_version: str = SCHEMA_VERSION
     id: str
@@ -75,6 +85,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     target: TargetRecord
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]
+    nodes: tuple[NodeShape, ...] = ()
     began: ClockPair
     ended: ClockPair | None = None
     ended_as: Ended = "running"

@@ -18,7 +18,7 @@ from aether_load.workload.workload import work_order
 if TYPE_CHECKING:
     from locust.runners import Runner
 
-    from aether_load.workload.scenario import Phase
+    from aether_load.workload.phase import Phase
 
 SPAWN_LIMIT_S = 120.0
 _SCRAPE_INTERVAL_S = 1.0

@@ -38,7 +38,7 @@ class Recorder:
         self._fire = fire_request
         self._worker = worker
         self._prompts = workload.prompts
-        self._node_ids = workload.node_ids
+        self._node_ids = tuple(node.id for node in workload.nodes)
         self._answer_node = workload.answer_node
         self.phase = 0
         self.done = 0

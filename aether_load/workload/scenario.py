@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,31 +11,19 @@ import msgspec
 
 from aether_load import UsageError
 from aether_load.workload.dataset import HUB_DATASETS
+from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
 from aether_load.workload.mistakes import describe_mistake
+from aether_load.workload.phase import Phase
+from aether_load.workload.strict import Strict
 
 SHIPPED_FOLDERS = (
     Path(__file__).parents[1] / "_shipped" / "scenarios",
     Path(__file__).parents[2] / "scenarios",
 )
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 
-
-_LONGEST_S = 366 * 86_400
-
-
-class Seconds(float):
-    """A duration in seconds; written in a scenario as "90s", "1m30s", "250ms", or a bare number of seconds."""
-
-    __slots__ = ()
-
-
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of a scenario: every key is known."""
-
-
-class FileDataset(_Strict, frozen=True, kw_only=True):
+class FileDataset(Strict, frozen=True, kw_only=True):
     """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""
 
     path: str
@@ -46,7 +33,7 @@ class FileDataset(_Strict, frozen=True, kw_only=True):
     answer_is: Literal["number_from_0", "number_from_1", "letter", "text"] = "number_from_0"
 
 
-class WorkloadPlan(_Strict, frozen=True, kw_only=True):
+class WorkloadPlan(Strict, frozen=True, kw_only=True):
     """What is sent: which prompts, from where, and the model's parameters."""
 
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = tuple(HUB_DATASETS)
@@ -57,39 +44,23 @@ class WorkloadPlan(_Strict, frozen=True, kw_only=True):
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
-    files: dict[str, FileDataset] = {}
+    files: dict[str, FileDataset] = msgspec.field(default_factory=dict)
 
 
-class Target(_Strict, frozen=True, kw_only=True):
+class Target(Strict, frozen=True, kw_only=True):
     """How the runtime is spoken to; its address comes from the command line.
 
     In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
     """
 
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
     verify_tls: bool = True
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
 
 
-class Phase(_Strict, frozen=True, kw_only=True):
-    """A stretch of a run with one load: `users` that each send again when their last answer is in.
-
-    It ends by the first of `duration`, `requests` and `passes` (each prompt once a pass). With `spawn_rate`,
-    users are let loose at that rate a second; the window opens when all are, and `warmup` is over.
-    """
-
-    name: str = "closed"
-    users: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8
-    spawn_rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    warmup: Seconds = Seconds(0)
-    duration: Seconds | None = None
-    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    passes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-
-
-class Scenario(_Strict, frozen=True, kw_only=True):
+class Scenario(Strict, frozen=True, kw_only=True):
     """One run's plan, every default filled in."""
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -99,25 +70,6 @@ class Scenario(_Strict, frozen=True, kw_only=True):
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]
-
-
-def parse_duration(value: object) -> Seconds:
-    """Return `value` in seconds; raises ValueError with the reason when it is none, or not above or at zero."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
-    elif isinstance(value, str) and value.lstrip().startswith("-"):
-        raise ValueError("expected a duration of zero or more")
-    elif isinstance(value, str):
-        match = _DURATION.fullmatch(value.replace(" ", ""))
-        if match is None or not any(match.groups()):
-            raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
-        hours, minutes, whole, milli = (float(part or 0) for part in match.groups())
-        seconds = hours * 3600 + minutes * 60 + whole + milli / 1000
-    else:
-        raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
-    if not 0 <= seconds <= _LONGEST_S:
-        raise ValueError("expected a duration of zero or more, and of no more than a year")
-    return Seconds(seconds)
 
 
 def _decode(kind: type, value: object) -> object:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load.protocol import Generation, encode_request
+from aether_load.protocol import Generation, NodeShape, encode_request
 from aether_load.workload.dag import SINGLE_NODE_ID, single
 from aether_load.workload.prompt import Prompt
 
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 class Workload(msgspec.Struct, frozen=True):
     """Prompts in sending order and, beside each, the JSON body that asks it.
 
-    `node_ids` are the DAG's nodes in the order in which samples list them; `answer_node` is the one whose
-    output is the answer.
+    `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
+    answer.
     """
 
     prompts: tuple[Prompt, ...]
     bodies: tuple[bytes, ...]
-    node_ids: tuple[str, ...]
+    nodes: tuple[NodeShape, ...]
     answer_node: str
 
 
 def build_workload(prompts: Sequence[Prompt], plan: WorkloadPlan, generation: Generation) -> Workload:
     """Write every prompt's request body now, so that no request waits for its own JSON later."""
     bodies = tuple(encode_request(single(prompt, plan), generation) for prompt in prompts)
-    return Workload(prompts=tuple(prompts), bodies=bodies, node_ids=(SINGLE_NODE_ID,), answer_node=SINGLE_NODE_ID)
+    return Workload(
+        prompts=tuple(prompts), bodies=bodies, nodes=(NodeShape(SINGLE_NODE_ID),), answer_node=SINGLE_NODE_ID
+    )
 
 
 def work_order(prompt_count: int, limit: int | None) -> Iterator[int]:

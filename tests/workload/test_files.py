@@ -12,9 +12,10 @@ import pytest
 
 from aether_load import UsageError
 from aether_load.workload.loading import load_prompts
+from aether_load.workload.phase import Phase
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 from aether_load.workload.rows import Job, _run
-from aether_load.workload.scenario import FileDataset, Phase, Scenario, WorkloadPlan, load_scenario
+from aether_load.workload.scenario import FileDataset, Scenario, WorkloadPlan, load_scenario
 from hub import parquet
 
 PIQA = [

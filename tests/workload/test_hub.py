@@ -19,8 +19,9 @@ from aether_load import ExitCode, UsageError
 from aether_load.workload import hub as hub_room
 from aether_load.workload.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
 from aether_load.workload.loading import load_prompts
+from aether_load.workload.phase import Phase
 from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.scenario import Phase, Scenario, WorkloadPlan
+from aether_load.workload.scenario import Scenario, WorkloadPlan
 from hub import HANG, Hub, parquet, running_hub, sample_repos, sample_rows
 
 WAYS_OUT = (
