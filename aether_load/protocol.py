@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import msgspec
 
 EXECUTE_PATH = "/execute"
+SEQUENTIAL_QUERY = "?sequential=true"
+CACHE_CLEAR_PATH = "/cache/clear"
 HEALTH_PATH = "/health"
 METRICS_PATH = "/metrics"
 CACHE_STATS_PATH = "/cache/stats"

@@ -69,7 +69,8 @@ def make_run(
     """
     folder = RunFolder(results / "runs" / run_id)
     folder.path.mkdir(parents=True)
-    buffer = SampleBuffer(["closed"], ["piqa/0", "piqa/1"], ["piqa", "piqa"])
+    buffer = SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
+    buffer.phases.place("closed")
     for index, request in enumerate(requests):
         sent = BEGAN_NS + int(float(request["at"]) * MS)
         read = request["node"] is not None

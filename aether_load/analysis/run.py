@@ -43,6 +43,10 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     changed meanwhile; in open load it is the most that could be in flight. `rate_rps` is the open load that was
     asked for, None in closed load and where it changed. The window is open from `window_began_ns`, when all are
     loose, until no further request may start; the phase ends when the last answer is in.
+
+    `phase` is its name in the scenario, which several records share where it is repeated or has a shape. Those
+    `joined_in` a shape follow each other without a rest: the server was read at rest only before the first and
+    after the last of them.
     """
 
     name: str
@@ -52,6 +56,10 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     think_time_mean_s: float = 0.0
     sequential: bool = False
     cache: Literal["as_found", "cold", "warm"] = "as_found"
+    unique_prompts: bool = False
+    phase: str | None = None
+    repeat: int | None = None
+    joined_in: str | None = None
     began: ClockPair
     window_began_ns: int | None = None
     window_ended_ns: int | None = None

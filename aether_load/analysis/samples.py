@@ -20,6 +20,7 @@ CHUNK_ROWS = 500
 
 ANSWER_STATES = ("answered", "unanswered", "mock")
 _MOST_DISTINCT_TEXTS = 1000
+_MOST_PHASES = 30_000
 _LONGEST_TEXT = 300
 _OTHER_TEXT = "(one of too many different texts)"
 
@@ -70,10 +71,11 @@ _NODE_TYPE = np.dtype([("time_ms", "<i8"), ("state", "i1"), ("cached", "i1")])
 
 
 class TextColumn:
-    """Texts that recur, each kept once; past a thousand different ones the rest share a place."""
+    """Texts that recur, each kept once; past `most` different ones the rest share a place."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _MOST_DISTINCT_TEXTS) -> None:
         self._places: dict[str, int] = {}
+        self._most = most
 
     def place(self, text: str | None) -> int:
         """Return the place of `text`, or `ABSENT` for None."""
@@ -81,7 +83,7 @@ class TextColumn:
             return ABSENT
         found = self._places.get(text)
         if found is None:
-            text = text[:_LONGEST_TEXT] if len(self._places) < _MOST_DISTINCT_TEXTS else _OTHER_TEXT
+            text = text[:_LONGEST_TEXT] if len(self._places) < self._most else _OTHER_TEXT
             found = self._places.setdefault(text, len(self._places))
         return found
 
@@ -93,19 +95,20 @@ class TextColumn:
 class SampleBuffer:
     """Columns that grow by a request at a time; nothing of a request outlives its numbers.
 
-    The vocabularies are fixed before the load, so that a batch refers to them instead of repeating them.
+    The prompts are known before the load, and so a batch refers to them instead of repeating them; phases,
+    answers and errors are added as they come up.
     """
 
-    def __init__(self, phases: Sequence[str], prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
-        """Take the names of the phases, and for each prompt its id and its dataset."""
+    def __init__(self, prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
+        """Take for each prompt its id and its dataset."""
         names = list(dict.fromkeys(datasets))
-        self._phases = pa.array(phases, pa.string())
         self._prompt_ids = pa.array(prompt_ids, pa.string())
         self._dataset_names = pa.array(names, pa.string())
         self._dataset_of_prompt = np.array([names.index(name) for name in datasets], np.int16)
         self._outcomes = pa.array([outcome.label for outcome in Outcome], pa.string())
         self._node_states_names = pa.array([state.label for state in NodeState], pa.string())
         self._answer_states = pa.array(ANSWER_STATES, pa.string())
+        self.phases = TextColumn(_MOST_PHASES)
         self.answers = TextColumn()
         self.errors = TextColumn()
         self._rows = bytearray()
@@ -166,7 +169,7 @@ class SampleBuffer:
         answered = rows["nodes"] > 0
         return pa.RecordBatch.from_arrays(
             [
-                _named(rows["phase"], self._phases),
+                _named(rows["phase"], self.phases.texts()),
                 _plain(rows["worker"]),
                 _plain(rows["request_index"]),
                 _named(prompt, self._prompt_ids),

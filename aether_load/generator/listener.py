@@ -15,7 +15,7 @@ from gevent.event import Event
 from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
-from aether_load.analysis.run import RunFolder
+from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
@@ -27,12 +27,14 @@ from aether_load.generator.options import (
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
+from aether_load.workload.stage import most_users, plan_stages
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from aether_load.analysis.report import Report
     from aether_load.generator.run import Run
+    from aether_load.workload.scenario import Scenario
 
 
 def install(scenario: str = "eval") -> None:
@@ -79,6 +81,13 @@ class Listener:
     def _headless(self) -> bool:
         return bool(self._environment.parsed_options.headless)
 
+    @property
+    def _page_decides(self) -> bool:
+        """Tell whether Locust's page says how many users send: of one plain closed load, and of nothing else."""
+        scenario = self._session.scenario
+        plain = len(scenario.phases) == scenario.repeat == 1 and scenario.phases[0].is_plain_closed
+        return plain and not self._headless
+
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
         environment, options = self._environment, self._environment.parsed_options
@@ -86,7 +95,7 @@ class Listener:
             raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
         if self._headless:
-            _refuse_endless(scenario.phases)
+            _refuse_endless(scenario)
         elif options.run_time is None:
             # Whoever explores from the page ends the load there.
             scenario = without_end(scenario)
@@ -101,7 +110,7 @@ class Listener:
             raise
         environment.aether = self._session
         environment.host = options.host = self._session.target.url
-        self._fill_in(scenario.phases)
+        self._fill_in(scenario)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
@@ -118,10 +127,10 @@ class Listener:
             return  # The results are written and the process is about to end by itself.
         gevent.kill(main, KeyboardInterrupt)
 
-    def _fill_in(self, phases: Any) -> None:
+    def _fill_in(self, scenario: Scenario) -> None:
         """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
         environment, options = self._environment, self._environment.parsed_options
-        most = max(phase.users for phase in phases)
+        most = most_users(scenario)
         options.num_users = most
         options.spawn_rate = most if self._headless else min(most, 100)
         options.run_time = None
@@ -152,7 +161,7 @@ class Listener:
             self._give_up(str(error), error.exit_code)
             return
         self._finished.clear()
-        self._driver = PhaseDriver(run, environment.runner, follow_user_count=not self._headless)
+        self._driver = PhaseDriver(run, environment.runner, follow_user_count=self._page_decides)
         gevent.spawn(self._drive, run, self._driver)
 
     def _give_up(self, sentence: str, code: ExitCode) -> None:
@@ -164,13 +173,16 @@ class Listener:
     def _drive(self, run: Run, driver: PhaseDriver) -> None:
         """Take one run from its first phase to its results; nothing that happens here vanishes."""
         progress = gevent.spawn(watch, run, driver, self._line)
+        ended_as: Ended = "interrupted"
         try:
             try:
                 driver.run_phases()
+                if not (driver.was_stopped or run.disk_is_full.is_set()):
+                    ended_as = "completed"
             finally:
                 progress.kill()
                 self._line.clear()
-                run.close("interrupted" if driver.was_stopped or run.disk_is_full.is_set() else "completed")
+                run.close(ended_as)
             self._write_results(run)
         except AetherLoadError as error:
             sys.stderr.write(f"aether-load: {error}\n")
@@ -233,10 +245,10 @@ def _silence(logger: str, words: str) -> None:
     logging.getLogger(logger).addFilter(lambda record: words not in record.getMessage())
 
 
-def _refuse_endless(phases: Any) -> None:
-    for number, phase in enumerate(phases):
-        if phase.duration is None and phase.requests is None and phase.passes is None:
+def _refuse_endless(scenario: Scenario) -> None:
+    for stage in plan_stages(scenario):
+        if stage.is_endless:
             raise UsageError(
-                f"Phase {phase.name!r} would never end: give phases.{number} a duration, requests or passes, or say "
-                "how long with -t."
+                f"Phase {stage.name!r} would never end: give phases.{stage.phase} a duration, requests or passes, or "
+                "say how long with -t."
             )

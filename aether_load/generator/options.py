@@ -66,8 +66,8 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
 
 
 def without_end(scenario: Scenario) -> Scenario:
-    """Return a scenario of one phase as one that goes on until it is stopped; several phases need their ends."""
-    if len(scenario.phases) > 1:
+    """Return a scenario of one plain phase as one that goes on until it is stopped; any other needs its ends."""
+    if len(scenario.phases) > 1 or scenario.repeat > 1 or not scenario.phases[0].is_plain_closed:
         return scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None, requests=None, passes=None)
     return msgspec.structs.replace(scenario, phases=(endless,))

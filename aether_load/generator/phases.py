@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -12,18 +11,18 @@ import gevent
 from gevent.event import Event
 
 from aether_load.analysis.run import PhaseRecord
+from aether_load.generator.load import Load
 from aether_load.generator.run import Run, now
-from aether_load.workload.workload import work_order
+from aether_load.workload.stage import SearchPlan, plan_items
 
 if TYPE_CHECKING:
     from locust.runners import Runner
 
-    from aether_load.workload.phase import Phase
+    from aether_load.workload.stage import Stage
 
 SPAWN_LIMIT_S = 120.0
 _SCRAPE_INTERVAL_S = 1.0
 _DRAIN_SLACK_S = 2.0
-_RELEASE_LIMIT_S = 2.0
 
 
 class PhaseDriver:
@@ -36,15 +35,19 @@ class PhaseDriver:
         self._follow = follow_user_count
         self._stopping = Event()
         self._stop_timeout_s: float | None = None
-        self._next_request = 0
-        self.current: PhaseRecord | None = None
-        self.planned_requests: int | None = None
+        self._load = Load(run, self._stopping, follow_user_count=follow_user_count)
+        self.current: tuple[Stage, PhaseRecord] | None = None
         self.done_before = 0
 
     @property
     def was_stopped(self) -> bool:
         """Tell whether the phases were ended before their time."""
         return bool(self._stopping.is_set())
+
+    @property
+    def planned_requests(self) -> int | None:
+        """Return how many requests the stage under way will have sent, where that is known."""
+        return self._load.planned_requests
 
     def stop(self, stop_timeout_s: float | None = None) -> None:
         """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit)."""
@@ -53,21 +56,29 @@ class PhaseDriver:
 
     def run_phases(self) -> None:
         """Run every phase to its end, or until stopped."""
+        try:
+            for item in plan_items(self._run.scenario):
+                if self._stopping.is_set() or self._run.disk_is_full.is_set():
+                    return
+                if isinstance(item, SearchPlan):
+                    raise NotImplementedError
+                self.drive(item)
+        finally:
+            self._load.close()
+            gc.unfreeze()
+
+    def drive(self, stages: Sequence[Stage]) -> None:
+        """Drive stages that are joined to each other, from rest to rest."""
+        first = stages[0]
+        self._wait_for_users(1 if self._follow else max(stage.users for stage in stages))
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
-        try:
-            self._run_all()
-        finally:
-            gc.unfreeze()
-
-    def _run_all(self) -> None:
-        for number, phase in enumerate(self._run.scenario.phases):
-            if self._stopping.is_set():
-                return
-            self._wait_for_users(1 if self._follow else phase.users)
-            if not self._stopping.is_set():
-                self._run_phase(number, phase)
+        if self._stopping.is_set():
+            return
+        self._load.prepare(first)
+        if not self._stopping.is_set():
+            self._drive_from_rest(stages)
 
     def _wait_for_users(self, count: int) -> None:
         """Wait until Locust has spawned the users and each stands before the valve with its connection open."""
@@ -78,102 +89,51 @@ class PhaseDriver:
         if ready < count and not self._stopping.is_set():
             self._run.manifest.notes.append(f"Only {ready} of {count} users were ready within {SPAWN_LIMIT_S:g} s.")
 
-    def _run_phase(self, number: int, phase: Phase) -> None:
+    def _drive_from_rest(self, stages: Sequence[Stage]) -> None:
         run = self._run
-        valve = run.valve
-        run.recorder.phase = number
-        self.done_before = run.recorder.done
-        self._scrape(phase.name, "before")
-        record = PhaseRecord(name=phase.name, users=None if self._follow else phase.users, began=now())
-        run.manifest.phases.append(record)
-        run.save_manifest()
-        self.current = record
+        shape = stages[0].shape if len(stages) > 1 else None
+        scraped_as = shape or stages[0].name
+        self._scrape(scraped_as, "before")
+        records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.
-        readers = [gevent.spawn(self._scrape_for_ever, phase.name), gevent.spawn(self._read_sender_for_ever)]
+        readers = [gevent.spawn(self._scrape_for_ever, scraped_as), gevent.spawn(self._read_sender_for_ever)]
         try:
-            ended_by = self._load(phase, record)
+            for stage in stages:
+                records.append(self._new_record(stage, shape))
+                records[-1].ended_by = self._load.drive(stage, records[-1])
+                if self._stopping.is_set() or run.disk_is_full.is_set():
+                    break
         finally:
-            valve.shut()
-            if record.window_began_ns is not None:
-                run.read_sender()
-                record.window_ended_ns = monotonic_ns()
+            self._load.end(records[-1] if records else None)
+            run.read_sender()
             drained = self._drain()
             gevent.killall(readers)
-        self._scrape(phase.name, "after" if drained else "during")
-        record.ended = now()
-        record.ended_by = ended_by
+        self._scrape(scraped_as, "after" if drained else "during")
+        for record in records:
+            record.ended = now()
         run.flush()
         run.save_manifest()
 
-    def _load(self, phase: Phase, record: PhaseRecord) -> str:
-        """Let the users loose and wait for the window's end; return what ended it."""
-        if phase.spawn_rate is not None or phase.warmup:
-            self._open(None)
-            if not (self._ramp(phase) and self._wait(phase.warmup)):
-                return self._early_end()
-        prompts = len(self._run.requests)
-        limits = [limit for limit in (phase.requests, phase.passes and phase.passes * prompts) if limit is not None]
-        self.planned_requests = min(limits, default=None)
-        self._open(self.planned_requests)
-        record.window_began_ns = monotonic_ns()
-        self._run.read_sender()
-        # Written before any user has its turn: a run that is killed must know since when its window was open.
+    def _new_record(self, stage: Stage, shape: str | None) -> PhaseRecord:
+        record = PhaseRecord(
+            name=stage.name,
+            users=None if self._follow else stage.users,
+            load=stage.load,
+            rate_rps=stage.rate_rps,
+            think_time_mean_s=stage.think_time_s,
+            sequential=stage.sequential,
+            cache=stage.cache,
+            unique_prompts=stage.unique_prompts,
+            phase=self._run.scenario.phases[stage.phase].name,
+            repeat=stage.repeat,
+            joined_in=shape,
+            began=now(),
+        )
+        self._run.manifest.phases.append(record)
         self._run.save_manifest()
-        self._allow(phase.users)
-        self._wait(phase.duration)
-        if self._stopping.is_set() or self._run.disk_is_full.is_set():
-            return self._early_end()
-        if not self._run.valve.exhausted.is_set():
-            return "duration"
-        return "requests" if self.planned_requests == phase.requests else "passes"
-
-    def _early_end(self) -> str:
-        return "refused by the disk" if self._run.disk_is_full.is_set() else "stopped"
-
-    def _open(self, limit: int | None) -> None:
-        """Hand out the prompts from the first one on, counting requests on through the whole run."""
-        self._run.valve.open(self._numbered(limit))
-
-    def _numbered(self, limit: int | None) -> Iterator[tuple[int, int]]:
-        for prompt in work_order(len(self._run.requests), limit):
-            request = self._next_request
-            self._next_request += 1
-            yield request, prompt
-
-    def _allow(self, users: int) -> None:
-        """Let users loose, all of them before the first answers are looked at.
-
-        gevent wakes no more than some fifty greenlets in a turn of its loop once the turn has lasted as long as
-        the interpreter's switch interval; then answers have their turn, and of thousands of users the last would
-        begin seconds late.
-        """
-        valve = self._run.valve
-        interval = sys.getswitchinterval()
-        sys.setswitchinterval(_RELEASE_LIMIT_S)
-        try:
-            valve.allow(1_000_000 if self._follow else users)
-            limit = monotonic_ns() + _RELEASE_LIMIT_S * 1e9
-            while valve.starting and monotonic_ns() < limit:
-                gevent.sleep(0)
-        finally:
-            sys.setswitchinterval(interval)
-
-    def _ramp(self, phase: Phase) -> bool:
-        """Let users loose one after the other at the phase's rate; False when stopped meanwhile."""
-        if phase.spawn_rate is not None and not self._follow:
-            began = monotonic_ns()
-            for users in range(1, phase.users + 1):
-                self._run.valve.allow(users)
-                if not self._wait(max(0.0, began / 1e9 + users / phase.spawn_rate - monotonic_ns() / 1e9)):
-                    return False
-        self._allow(phase.users)
-        return True
-
-    def _wait(self, duration_s: float | None) -> bool:
-        """Wait for a time, or until there is no more work; False when the run is to end."""
-        ends = [self._stopping, self._run.disk_is_full, self._run.valve.exhausted]
-        gevent.wait(ends, timeout=duration_s, count=1)
-        return not (self._stopping.is_set() or self._run.disk_is_full.is_set())
+        self.done_before = self._run.recorder.done
+        self.current = stage, record
+        return record
 
     def _drain(self) -> bool:
         """Wait for the answers in flight; what is not in when the limit is reached is cut off."""

@@ -58,24 +58,23 @@ def watch(run: Run, driver: PhaseDriver, line: ProgressLine) -> None:
 
 def progress_text(run: Run, driver: PhaseDriver, rate_rps: float, now_ns: int) -> str:
     """Return the line's text: done of all, rate, failures, and the time left as far as it can be known."""
-    record = driver.current
-    if record is None:
+    if driver.current is None:
         return "waiting for the users"
+    stage, record = driver.current
     done = run.recorder.done - driver.done_before
     planned = driver.planned_requests
-    phase = next(phase for phase in run.scenario.phases if phase.name == record.name)
     left = []
     if planned is not None and rate_rps > 0:
         left.append(max(0.0, (planned - done) / rate_rps))
-    if phase.duration is not None and record.window_began_ns is not None:
-        left.append(max(0.0, phase.duration - (now_ns - record.window_began_ns) / 1e9))
+    if stage.duration_s is not None and record.window_began_ns is not None:
+        left.append(max(0.0, stage.duration_s - (now_ns - record.window_began_ns) / 1e9))
     return "  ".join(
         [
             f"{record.name}:",
             f"{done} of {planned} requests" if planned is not None else f"{done} requests",
             f"{rate_rps:.0f}/s",
             f"{run.recorder.failed} failed",
-            f"{run.valve.loose} users",
+            f"{run.valve.loose} {'in flight' if stage.load == 'open' else 'users'}",
             f"{min(left):.0f} s left" if left else "until stopped",
         ]
     )

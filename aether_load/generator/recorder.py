@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,9 @@ from aether_load.protocol import (
 )
 from aether_load.workload.answer import LETTERS, parse_letter
 from aether_load.workload.workload import Workload
+
+if TYPE_CHECKING:
+    from aether_load.generator.valve import Work
 
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
 _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
@@ -40,39 +43,44 @@ class Recorder:
         self._prompts = workload.prompts
         self._node_ids = tuple(node.id for node in workload.nodes)
         self._answer_node = workload.answer_node
-        self.phase = 0
+        self.off_the_record = False
         self.done = 0
         self.failed = 0
 
-    def answered(
-        self, request: int, prompt: int, due_ns: int, sent_ns: int, ended_ns: int, status: int, body: bytes
-    ) -> None:
+    def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
         """Book a request that brought a whole HTTP answer."""
         if status != 200:
             text = f"HTTP {status}: {body[:200].decode(errors='replace').strip()}"
-            self._book(request, prompt, due_ns, sent_ns, ended_ns, Outcome.HTTP_ERROR, status, text, None, len(body))
+            self._book(work, sent_ns, ended_ns, Outcome.HTTP_ERROR, status, text, None, len(body))
             return
         try:
             execution = decode_execution(body)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             text = f"not the contract: {error}"
-            self._book(request, prompt, due_ns, sent_ns, ended_ns, Outcome.BAD_ANSWER, status, text, None, len(body))
+            self._book(work, sent_ns, ended_ns, Outcome.BAD_ANSWER, status, text, None, len(body))
             return
         outcome, reason = classify(execution, len(self._node_ids))
         told = execution if outcome in _READABLE else None
-        self._book(request, prompt, due_ns, sent_ns, ended_ns, outcome, status, reason, told, len(body))
+        self._book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
 
-    def unanswered(
-        self, request: int, prompt: int, due_ns: int, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str
-    ) -> None:
+    def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
         """Book a request that brought no whole answer."""
-        self._book(request, prompt, due_ns, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+        self._book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+
+    def unsent(self, work: Work) -> None:
+        """Book a request that was due and never sent; Locust, which counts what was sent, is not told."""
+        request, prompt, due, place = work
+        buffer = self._buffer
+        buffer.add_row(
+            request, due or 0, ABSENT, ABSENT, ABSENT, ABSENT, prompt, 0, place, self._worker, ABSENT, ABSENT,
+            buffer.errors.place("no user was free before the load ended"), Outcome.UNSENT, ABSENT, ABSENT, b"",
+        )  # fmt: skip
+        self.done += 1
+        self.failed += 1
 
     def _book(
         self,
-        request: int,
-        prompt: int,
-        due_ns: int,
+        work: Work,
         sent_ns: int,
         ended_ns: int,
         outcome: Outcome,
@@ -81,6 +89,12 @@ class Recorder:
         execution: Execution | None,
         length: int,
     ) -> None:
+        self.done += 1
+        if outcome is not Outcome.OK:
+            self.failed += 1
+        if self.off_the_record:
+            return
+        request, prompt, due, place = work
         server_total = tokens = state = correct = ABSENT
         nodes = 0
         letter = None
@@ -94,20 +108,16 @@ class Recorder:
             state, letter, correct = self._score(prompt, output)
         buffer = self._buffer
         buffer.add_row(
-            request, due_ns, sent_ns, ended_ns, server_total, tokens, prompt, nodes, self.phase, self._worker, status,
-            buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct, identifier,
+            request, sent_ns if due is None else due, sent_ns, ended_ns, server_total, tokens, prompt, nodes, place,
+            self._worker, status, buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct,
+            identifier,
         )  # fmt: skip
-        self.done += 1
-        failure = None
-        if outcome is not Outcome.OK:
-            self.failed += 1
-            failure = RequestFailed(f"{outcome.label}: {reason}")
         self._fire(
             request_type="POST",
             name=self._prompts[prompt].dataset,
             response_time=(ended_ns - sent_ns) / 1e6,
             response_length=length,
-            exception=failure,
+            exception=None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}"),
             context={},
             response=None,
         )

@@ -13,6 +13,7 @@ import gevent
 import msgspec
 import psutil
 
+from aether_load import TargetError
 from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
 from aether_load.analysis.sample_reader import compact
 from aether_load.analysis.samples import SampleBuffer, SampleFile
@@ -25,12 +26,14 @@ from aether_load.generator.pool import Pool
 from aether_load.generator.recorder import Recorder
 from aether_load.generator.transport import Connection, TransportError
 from aether_load.generator.valve import Valve
-from aether_load.protocol import METRICS_PATH
+from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from aether_load.generator.request_book import RequestBook
     from aether_load.workload.scenario import Scenario
+    from aether_load.workload.trace import Trace
     from aether_load.workload.workload import Workload
 
 FLUSH_INTERVAL_S = 0.5
@@ -53,19 +56,20 @@ class Run:
         scenario: Scenario,
         workload: Workload,
         endpoint: Endpoint,
-        requests: tuple[bytes, ...],
+        book: RequestBook,
+        traces: Mapping[int, Trace],
         fire_request: Callable[..., Any],
     ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.scenario = scenario
-        self.requests = requests
+        self.workload = workload
+        self.book = book
+        self.traces = traces
         self.valve = Valve()
         self.pool = Pool()
         self.buffer = SampleBuffer(
-            [phase.name for phase in scenario.phases],
-            [prompt.id for prompt in workload.prompts],
-            [prompt.dataset for prompt in workload.prompts],
+            [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
         )
         self.recorder = Recorder(self.buffer, workload, fire_request)
         self.disk_is_full = gevent.event.Event()
@@ -75,6 +79,7 @@ class Run:
             self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
         )
         self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
+        self._clear_request = self._endpoint.request_bytes("POST", CACHE_CLEAR_PATH, b"")
         self._samples = SampleFile(folder.samples)
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
@@ -117,6 +122,15 @@ class Run:
         )
         self._scrapes.append(scrape)
         return scrape
+
+    def clear_cache(self) -> None:
+        """Empty the runtime's cache; raises TargetError when it does not say that it did."""
+        try:
+            status, _ = self._metrics.exchange(self._clear_request)
+        except TransportError as failure:
+            raise TargetError(f"The runtime's cache could not be cleared: {failure}.") from None
+        if status != 200:
+            raise TargetError(f"The runtime's cache could not be cleared: POST {CACHE_CLEAR_PATH} answered {status}.")
 
     def read_sender(self) -> None:
         """Note what this process has taken of CPU and memory so far."""

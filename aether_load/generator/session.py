@@ -13,13 +13,16 @@ from aether_load import TargetError, UsageError
 from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
 from aether_load.generator.embedded import EmbeddedRuntime
 from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.request_book import RequestBook
 from aether_load.generator.run import Run, now
 from aether_load.generator.surroundings import git_state, machine, versions
-from aether_load.protocol import EXECUTE_PATH, Generation
+from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
 from aether_load.workload.headers import filled_in, hidden_command
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.scenario import to_plain
+from aether_load.workload.stage import SearchPlan, plan_items
+from aether_load.workload.trace import read_traces
 from aether_load.workload.workload import build_workload
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from aether_load.generator.progress import ProgressLine
     from aether_load.workload.scenario import Scenario
+    from aether_load.workload.stage import Stage
 
 
 PROBE_LIMIT_S = 3.5
@@ -81,6 +85,7 @@ class Session:
             generation=facts.generation,
             server=facts.server,
         )
+        self._refuse_what_v1_has_not()
 
     def follow_host(self, host: str) -> None:
         """Take another host as the target from the next run on, when the web page's form names one."""
@@ -94,15 +99,42 @@ class Session:
         """Load the prompts and write every request's bytes."""
         sets = len(self.scenario.workload.datasets)
         self._line.show("loading the prompts")
-        self.prompts, self.identities = load_prompts(
+        prompts, identities = load_prompts(
             self.scenario,
             lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
         )
+        found = read_traces(self.scenario.phases, prompts)
+        self.traces = found.traces
+        self._trace_prompts = len(found.prompts)
+        self.prompts = [*prompts, *found.prompts]
+        self.identities = (*identities, *found.identities)
         self._write_requests()
         self._line.clear()
 
     def _write_requests(self) -> None:
-        self.workload = build_workload(self.prompts, self.scenario.workload, self.target.generation)
+        self.workload = build_workload(
+            self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
+        )
+
+    def _variants(self) -> list[Stage]:
+        """Return stages that stand for every variant of a request that the run may send."""
+        return [
+            stage
+            for item in plan_items(self.scenario)
+            for stage in ((item.stage("", 1, 1.0),) if isinstance(item, SearchPlan) else item)
+        ]
+
+    def _refuse_what_v1_has_not(self) -> None:
+        if self.target.generation is not Generation.V1:
+            return
+        for number, phase in enumerate(self.scenario.phases):
+            for key, asked, plain in (("cache", phase.cache, "as_found"), ("sequential", phase.sequential, False)):
+                if asked != plain:
+                    raise UsageError(
+                        f"Scenario {self.scenario.name}: phases.{number}.{key} = {asked!r}: the runtime at "
+                        f"{self.target.url} is of generation v1, which has no cache and no parallel mode; leave the "
+                        "key away or give a v2 runtime."
+                    )
 
     def _endpoint(self) -> Endpoint:
         return Endpoint.of(self.target.url, self._headers, verify_tls=self.scenario.target.verify_tls)
@@ -125,8 +157,8 @@ class Session:
             git=git_state(),
         )
         endpoint = self._endpoint()
-        requests = tuple(endpoint.request_bytes("POST", EXECUTE_PATH, body) for body in self.workload.bodies)
-        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, requests, fire_request)
+        book = RequestBook(endpoint, self.workload.bodies, self._variants(), manifest.id)
+        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, book, self.traces, fire_request)
         return self._run
 
     def end(self) -> None:

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from gevent import get_hub, getcurrent
 from gevent.event import Event
+
+Work = tuple[int, int, int | None, int]
+"""A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""
 
 
 class Valve:
     """Users that wait, users that are let loose, and the work that is left for those.
 
-    Who waited last is let loose first, so that a small load uses few, warm connections. Everything here runs on
-    one event loop and yields nowhere but in `enter`, so that no count needs a lock.
+    Who waited last is let loose first, so that a small load uses few, warm connections. Users are switched to
+    from the event loop itself, all that are let loose in one of its turns: none of a thousand begins late.
+    Everything here runs on one event loop and yields nowhere but in `enter` and `think`, so that no count needs
+    a lock.
+
+    In closed load users take `work` as long as there is some. In open load they are handed what is due, and what
+    is due while none is free waits in `backlog`, the oldest first.
     """
 
     def __init__(self) -> None:
-        # In order of arrival; a dict, so that a thousand users killed while they wait are each found at once.
-        self._waiting: dict[Event, None] = {}
+        # In order of arrival; dicts, so that a thousand users killed while they wait are each found at once.
+        self._waiting: dict[Any, None] = {}
+        self._starting: dict[Any, None] = {}
         self._allowed = 0
-        self._work: Iterator[tuple[int, int]] | None = None
+        self._work: Iterator[Work] | None = None
+        self._is_open_load = False
+        self._all_is_due = False
+        self._pause_s: Callable[[], float] | None = None
+        self._no_more_thinking = Event()
+        self.backlog: deque[Work] = deque()
         self.loose = 0
-        self.starting = 0
         self.exhausted = Event()
         self.drained = Event()
         self.drained.set()
@@ -30,40 +46,73 @@ class Valve:
         """Return how many users stand before the valve."""
         return len(self._waiting)
 
-    def open(self, work: Iterator[tuple[int, int]]) -> None:
-        """Give out `work`, pairs of request index and prompt index, to as many users as `allow` says."""
+    def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:
+        """Give out `work` to as many users as `allow` says; each thinks for `pause_s()` before a request."""
+        self._is_open_load = False
         self._work = work
+        self._pause_s = pause_s
+        self._begin()
+
+    def open_for_due(self) -> None:
+        """Give out what `hand_over` brings, to as many users as `allow` says."""
+        self._is_open_load = True
+        self._work = iter(())
+        self._pause_s = None
+        self._all_is_due = False
+        self._begin()
+
+    def _begin(self) -> None:
         self.exhausted.clear()
+        self._no_more_thinking.clear()
         self._let_loose()
+
+    def hand_over(self, work: Work) -> None:
+        """Give work that is due to the user who waited least, or keep it until one is free; on the event loop only."""
+        if self._waiting and self.loose < self._allowed and not self.backlog:
+            user, _ = self._waiting.popitem()
+            self._go()
+            user.switch(work)
+        else:
+            self.backlog.append(work)
+
+    def all_is_due(self) -> None:
+        """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
+        self._all_is_due = True
+        if not self.backlog:
+            self._exhaust()
 
     def allow(self, users: int) -> None:
         """Let `users` be loose at a time; those beyond it wait from their next request on."""
         self._allowed = users
         self._let_loose()
 
-    def shut(self) -> None:
-        """Give out no further work; `drained` is set when the last user is back."""
+    def shut(self) -> list[Work]:
+        """Give out no further work; return what was due and is not sent. `drained` is set when all users are back."""
         self._work = None
         self._allowed = 0
+        self._no_more_thinking.set()
+        left = list(self.backlog)
+        self.backlog.clear()
+        return left
 
-    def enter(self) -> None:
-        """Wait until let loose."""
-        if self._work is not None and self.loose < self._allowed:
+    def enter(self) -> Work | None:
+        """Wait until let loose; return the work that came with it, if any."""
+        if self._work is not None and not self._is_open_load and self.loose < self._allowed:
             self._go()
-            return
-        ticket = Event()
-        self._waiting[ticket] = None
+            return None
+        me = getcurrent()
+        self._waiting[me] = None
         try:
-            ticket.wait()
-            self.starting -= 1
+            work: Work | None = get_hub().switch()
         except BaseException:
-            if ticket in self._waiting:
-                del self._waiting[ticket]
+            if me in self._waiting:
+                del self._waiting[me]
             else:
                 # Let loose and killed before it ran: its place is free again.
-                self.starting -= 1
+                self._starting.pop(me, None)
                 self.leave()
             raise
+        return work
 
     def leave(self) -> None:
         """Come back: this user will send nothing more until it entered again."""
@@ -73,22 +122,47 @@ class Valve:
         if self.loose == 0:
             self.drained.set()
 
-    def next_work(self) -> tuple[int, int] | None:
-        """Return the next request and prompt index, or None when this user is to come back."""
+    def next_work(self) -> Work | None:
+        """Return the next work, after thinking if there is any of that, or None when this user is to come back."""
+        if self._pause_s is not None and self._work is not None:
+            self._no_more_thinking.wait(self._pause_s())
         if self._work is None or self.loose > self._allowed:
             return None
+        if self._is_open_load:
+            if not self.backlog:
+                return None
+            work: Work | None = self.backlog.popleft()
+            if self._all_is_due and not self.backlog:
+                self._exhaust()
+            return work
         work = next(self._work, None)
         if work is None:
-            self.shut()
-            self.exhausted.set()
+            self._exhaust()
         return work
 
+    def _exhaust(self) -> None:
+        self.shut()
+        self.exhausted.set()
+
     def _let_loose(self) -> None:
-        while self._waiting and self._work is not None and self.loose < self._allowed:
+        if self._work is None or (self._is_open_load and not self.backlog):
+            return
+        room = min(self._allowed - self.loose, len(self.backlog) if self._is_open_load else len(self._waiting))
+        if room <= 0 or not self._waiting:
+            return
+        if not self._starting:
+            get_hub().loop.run_callback(self._start)
+        for _ in range(min(room, len(self._waiting))):
+            user, _ = self._waiting.popitem()
+            self._starting[user] = None
             self._go()
-            ticket, _ = self._waiting.popitem()
-            self.starting += 1
-            ticket.set()
+
+    def _start(self) -> None:
+        """Switch to each user that is let loose, from the event loop."""
+        while self._starting:
+            user = next(iter(self._starting))
+            del self._starting[user]
+            user.switch(None)
 
     def _go(self) -> None:
         self.loose += 1

@@ -14,7 +14,8 @@ from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
 from aether_load.workload.mistakes import describe_mistake
-from aether_load.workload.phase import Phase
+from aether_load.workload.phase import Phase, default_name, phase_mistake
+from aether_load.workload.stage import Item, SearchPlan, plan_items
 from aether_load.workload.strict import Strict
 
 SHIPPED_FOLDERS = (
@@ -61,7 +62,11 @@ class Target(Strict, frozen=True, kw_only=True):
 
 
 class Scenario(Strict, frozen=True, kw_only=True):
-    """One run's plan, every default filled in."""
+    """One run's plan, every default filled in.
+
+    With `repeat` the phases are driven that often: in turn, there and back ("abba") or shuffled by the seed, so
+    that what drifts meanwhile falls on all of them alike.
+    """
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     purpose: str = ""
@@ -69,6 +74,8 @@ class Scenario(Strict, frozen=True, kw_only=True):
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    order: Literal["in_turn", "abba", "shuffled"] = "in_turn"
     phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]
 
 
@@ -117,6 +124,10 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
     scenario = _convert(raw, str(path))
+    named = [
+        phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
+    ]
+    scenario = msgspec.structs.replace(scenario, phases=tuple(named))
     _check(scenario, str(path))
     return _with_absolute_paths(scenario, path.parent)
 
@@ -174,12 +185,21 @@ def _check(scenario: Scenario, where: str) -> None:
             )
     if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
         raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
-    names = [phase.name for phase in scenario.phases]
     for number, phase in enumerate(scenario.phases):
-        if names.count(phase.name) > 1:
-            raise UsageError(f"Scenario {where}: phases.{number}.name: {phase.name!r} stands there twice.")
-        if phase.duration is not None and phase.duration <= 0:
-            raise UsageError(f"Scenario {where}: phases.{number}.duration is 0; a window needs time.")
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"Scenario {where}: phases.{number}.{mistake}")
+        if scenario.repeat > 1 and phase.find is not None:
+            raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
+    if scenario.order != "in_turn" and scenario.repeat == 1:
+        raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
+    names = [name for item in plan_items(scenario) for name in _names(item)]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"Scenario {where}: two phases would have the name {name!r}; give each its own.")
+
+
+def _names(item: Item) -> list[str]:
+    return [item.name] if isinstance(item, SearchPlan) else [stage.name for stage in item]
 
 
 def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
@@ -190,7 +210,16 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         for name, dataset in plan.files.items()
     }
     directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
-    return msgspec.structs.replace(scenario, workload=msgspec.structs.replace(plan, files=files, dataset_dir=directory))
+    phases = tuple(
+        phase
+        if phase.trace is None
+        else msgspec.structs.replace(
+            phase, trace=msgspec.structs.replace(phase.trace, path=str((folder / phase.trace.path).resolve()))
+        )
+        for phase in scenario.phases
+    )
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory)
+    return msgspec.structs.replace(scenario, workload=plan, phases=phases)
 
 
 def with_command_line_load(
@@ -198,18 +227,23 @@ def with_command_line_load(
 ) -> Scenario:
     """Return the scenario with Locust's own -u, -r and -t in place of what its one phase says.
 
-    A run time takes the place of every other end. With several phases it is unclear whose load is meant, which
-    is a UsageError.
+    A run time takes the place of every other end. With several phases, or a load that is more than a number of
+    users, it is unclear what is meant, which is a UsageError.
     """
-    if users is None and spawn_rate is None and run_time_s is None:
+    options = (("-u", users), ("-r", spawn_rate), ("-t", run_time_s))
+    given = ", ".join(option for option, value in options if value is not None)
+    if not given:
         return scenario
-    if len(scenario.phases) > 1:
-        given = ", ".join(
-            option for option, value in (("-u", users), ("-r", spawn_rate), ("-t", run_time_s)) if value is not None
-        )
+    if len(scenario.phases) > 1 or scenario.repeat > 1:
+        count = len(scenario.phases) * scenario.repeat
         raise UsageError(
-            f"{given}: scenario {scenario.name} has {len(scenario.phases)} phases, so it is unclear which is meant; "
+            f"{given}: scenario {scenario.name} has {count} phases, so it is unclear which is meant; "
             "say it with --set, as in --set phases.0.users=16."
+        )
+    if not scenario.phases[0].is_plain_closed:
+        raise UsageError(
+            f"{given}: scenario {scenario.name} is more than a number of users for a time; say with --set what is to "
+            "change, as in --set phases.0.duration=30s."
         )
     changes: dict[str, object] = {}
     if users is not None:

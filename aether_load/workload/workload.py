@@ -19,21 +19,26 @@ class Workload(msgspec.Struct, frozen=True):
     """Prompts in sending order and, beside each, the JSON body that asks it.
 
     `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
-    answer.
+    answer. The first `prompt_count` prompts are the workload's own; those of traces stand behind them.
     """
 
     prompts: tuple[Prompt, ...]
     bodies: tuple[bytes, ...]
     nodes: tuple[NodeShape, ...]
     answer_node: str
+    prompt_count: int
 
 
-def build_workload(prompts: Sequence[Prompt], plan: WorkloadPlan, generation: Generation) -> Workload:
-    """Write every prompt's request body now, so that no request waits for its own JSON later."""
+def build_workload(
+    prompts: Sequence[Prompt], plan: WorkloadPlan, generation: Generation, *, of_traces: int = 0
+) -> Workload:
+    """Write every prompt's request body now, so that no request waits for its own JSON later.
+
+    The last `of_traces` prompts belong to traces.
+    """
     bodies = tuple(encode_request(single(prompt, plan), generation) for prompt in prompts)
-    return Workload(
-        prompts=tuple(prompts), bodies=bodies, nodes=(NodeShape(SINGLE_NODE_ID),), answer_node=SINGLE_NODE_ID
-    )
+    nodes = (NodeShape(SINGLE_NODE_ID),)
+    return Workload(tuple(prompts), bodies, nodes, SINGLE_NODE_ID, prompt_count=len(prompts) - of_traces)
 
 
 def work_order(prompt_count: int, limit: int | None) -> Iterator[int]:

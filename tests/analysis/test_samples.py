@@ -12,7 +12,9 @@ EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 
 
 def new_buffer():
-    return SampleBuffer(["warm", "closed"], ["piqa/7", "piqa/8"], ["piqa", "piqa"])
+    buffer = SampleBuffer(["piqa/7", "piqa/8"], ["piqa", "piqa"])
+    assert [buffer.phases.place(name) for name in ("warm", "closed")] == [0, 1]
+    return buffer
 
 
 def add(buffer, **changes):

@@ -1,0 +1,284 @@
+"""Puts a stage's load on the runtime: its way up, its window, and what ends that."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent.event import Event
+
+from aether_load.generator.pacer import Pacer
+from aether_load.generator.run import Run
+from aether_load.generator.valve import Work
+from aether_load.workload.arrivals import arrival_offsets
+from aether_load.workload.workload import work_order
+
+if TYPE_CHECKING:
+    from aether_load.analysis.run import PhaseRecord
+    from aether_load.workload.stage import Stage
+
+_NS_PER_S = 1_000_000_000
+_EVERYBODY = 1_000_000
+
+
+class Load:
+    """Drives stages over the valve; `stopping` ends whatever is under way."""
+
+    def __init__(self, run: Run, stopping: Event, *, follow_user_count: bool) -> None:
+        """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
+        self._run = run
+        self._valve = run.valve
+        self._stopping = stopping
+        self._follow = follow_user_count
+        self._pacer = Pacer(run.valve)
+        self._next_request = 0
+        self.planned_requests: int | None = None
+
+    def close(self) -> None:
+        """Give the clock back."""
+        self._pacer.close()
+
+    def prepare(self, stage: Stage) -> None:
+        """Put the runtime's cache into the state that the stage asks for, with nothing in flight and off the record.
+
+        A cold cache that has a way up before its window is emptied at the end of that.
+        """
+        run = self._run
+        run.book.use(stage)
+        if stage.cache == "cold":
+            run.clear_cache()
+        elif stage.cache == "warm":
+            self._send_all_once(stage)
+
+    def drive(self, stage: Stage, record: PhaseRecord) -> str:
+        """Take a stage from its way up to its window's end; return what ended it."""
+        self._run.book.use(stage)
+        place = self._run.buffer.phases.place(stage.name)
+        if stage.load == "open":
+            return self._drive_open(stage, record, place)
+        return self._drive_closed(stage, record, place)
+
+    def end(self, record: PhaseRecord | None) -> None:
+        """Send nothing further; what was due and is not sent is booked so."""
+        self._pacer.stop()
+        for work in self._valve.shut():
+            self._run.recorder.unsent(work)
+        if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
+            record.window_ended_ns = monotonic_ns()
+
+    # Closed load
+
+    def _drive_closed(self, stage: Stage, record: PhaseRecord, place: int) -> str:
+        pause_s = _pauses(stage, self._run.scenario.seed)
+        if stage.spawn_rate is not None or stage.ramp_over_s or stage.warmup_s:
+            self._valve.open(self._closed_work(stage, place, None), pause_s)
+            if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
+                return self._early_end()
+        limit = self._limit(stage)
+        self._valve.open(self._closed_work(stage, place, limit), pause_s)
+        self._open_window(record, monotonic_ns())
+        self._allow(stage.users)
+        self._wait(stage.duration_s)
+        if self._is_over:
+            return self._early_end()
+        if self._valve.exhausted.is_set():
+            return self._end_by_count(stage, limit)
+        record.window_ended_ns = monotonic_ns()
+        return "duration"
+
+    def _climb(self, stage: Stage) -> bool:
+        """Let users loose one after the other; False when the run is to end meanwhile."""
+        began = monotonic_ns() / 1e9
+        if not self._follow:
+            for users, at_s in _user_steps(stage):
+                if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
+                    return False
+                self._valve.allow(users)
+            if not self._wait(max(0.0, began + stage.ramp_over_s - monotonic_ns() / 1e9)):
+                return False
+        self._allow(stage.users)
+        return True
+
+    def _allow(self, users: int) -> None:
+        self._valve.allow(_EVERYBODY if self._follow else users)
+
+    def _closed_work(self, stage: Stage, place: int, limit: int | None) -> Iterator[Work]:
+        for prompt in self._prompts(stage, limit):
+            request = self._next_request
+            self._next_request += 1
+            yield request, prompt, None, place
+
+    # Open load
+
+    def _drive_open(self, stage: Stage, record: PhaseRecord, place: int) -> str:
+        valve, pacer = self._valve, self._pacer
+        valve.open_for_due()
+        self._allow(stage.users)
+        began = monotonic_ns()
+        way_up_s = stage.ramp_over_s + stage.warmup_s
+        if way_up_s and not stage.trace:
+            offsets = self._arrivals(stage, "way up", ramp=True)
+            ended = began + int(way_up_s * _NS_PER_S)
+            pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
+            if not (self._wait_for(pacer.ended) and self._cool(stage)):
+                return self._early_end()
+            # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
+            began = monotonic_ns() if stage.cache == "cold" else ended
+            if stage.cache == "cold":
+                valve.open_for_due()
+                self._allow(stage.users)
+        limit = self._limit(stage)
+        end = None if stage.duration_s is None else began + int(stage.duration_s * _NS_PER_S)
+        offsets, prompts = self._window_schedule(stage, limit)
+        self._open_window(record, began)
+        pacer.start(self._open_work(offsets, prompts, began, place), end)
+        if not self._wait_for(pacer.ended):
+            return self._early_end()
+        if end is not None and monotonic_ns() >= end:
+            record.window_ended_ns = end
+            return "duration"
+        valve.all_is_due()
+        if not self._wait_for(valve.exhausted):
+            return self._early_end()
+        record.window_ended_ns = monotonic_ns()
+        return "trace" if stage.trace else self._end_by_count(stage, limit)
+
+    def _window_schedule(self, stage: Stage, limit: int | None) -> tuple[Iterator[int], Iterator[int]]:
+        """Return the times of the window's requests, from its start, and their prompts."""
+        if not stage.trace:
+            return self._arrivals(stage, "window", ramp=False), self._prompts(stage, limit)
+        trace = self._run.traces[stage.phase]
+        prompts = self._prompts(stage, limit) if trace.prompts is None else iter(trace.prompts)
+        return iter(trace.offsets_ns), islice(prompts, limit)
+
+    def _arrivals(self, stage: Stage, part: str, *, ramp: bool) -> Iterator[int]:
+        assert stage.rate_rps is not None
+        seed = f"{self._run.scenario.seed} {stage.name} {part}"
+        if not ramp or not stage.ramp_over_s:
+            return arrival_offsets(stage.arrivals, stage.rate_rps, seed)
+        return arrival_offsets(
+            stage.arrivals, stage.rate_rps, seed, ramp_from_rps=stage.ramp_from, ramp_over_s=stage.ramp_over_s
+        )
+
+    def _open_work(self, offsets: Iterator[int], prompts: Iterator[int], began_ns: int, place: int) -> Iterator[Work]:
+        # The shorter one ends it; a prompt is drawn first, so that no due time is lost to a limit.
+        for prompt, offset in zip(prompts, offsets, strict=False):
+            request = self._next_request
+            self._next_request += 1
+            yield request, prompt, began_ns + offset, place
+
+    # Both
+
+    def _open_window(self, record: PhaseRecord, began_ns: int) -> None:
+        record.window_began_ns = began_ns
+        self._run.read_sender()
+        # Written before any user has its turn: a run that is killed must know since when its window was open.
+        self._run.save_manifest()
+
+    def _limit(self, stage: Stage) -> int | None:
+        limits = [limit for limit in (stage.requests, stage.passes and stage.passes * self._prompt_count) if limit]
+        self.planned_requests = min(limits, default=None)
+        if stage.trace:
+            length = len(self._run.traces[stage.phase].offsets_ns)
+            self.planned_requests = min(length, self.planned_requests or length)
+        return self.planned_requests
+
+    @property
+    def _prompt_count(self) -> int:
+        return self._run.workload.prompt_count
+
+    def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
+        """Return the places of the prompts from the first one on, pass after pass."""
+        trace = self._run.traces.get(stage.phase)
+        if trace is not None and trace.prompts is not None:
+            return islice(iter(trace.prompts), limit)
+        return work_order(self._prompt_count, limit)
+
+    def _end_by_count(self, stage: Stage, limit: int | None) -> str:
+        return "requests" if limit == stage.requests else "passes"
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
+
+    def _early_end(self) -> str:
+        return "refused by the disk" if self._run.disk_is_full.is_set() else "stopped"
+
+    def _wait(self, duration_s: float | None) -> bool:
+        """Wait for a time, or until there is no more work; False when the run is to end."""
+        gevent.wait([self._stopping, self._run.disk_is_full, self._valve.exhausted], timeout=duration_s, count=1)
+        return not self._is_over
+
+    def _wait_for(self, event: Event) -> bool:
+        """Wait for an event; False when the run is to end."""
+        gevent.wait([self._stopping, self._run.disk_is_full, event], count=1)
+        return not self._is_over
+
+    def _cool(self, stage: Stage) -> bool:
+        """Between a way up and a cold window: let what is in flight come in, and empty the cache."""
+        if stage.cache != "cold":
+            return True
+        for work in self._valve.shut():
+            self._run.recorder.unsent(work)
+        if not self._wait_for(self._valve.drained):
+            return False
+        self._run.clear_cache()
+        return True
+
+    def _send_all_once(self, stage: Stage) -> None:
+        """Send every prompt of the stage once, off the record, and wait for the answers."""
+        recorder, valve = self._run.recorder, self._valve
+        trace = self._run.traces.get(stage.phase)
+        prompts = range(self._prompt_count)
+        whole = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
+        done, failed = recorder.done, recorder.failed
+        recorder.off_the_record = True
+        try:
+            valve.open((-1, prompt, None, 0) for prompt in whole)
+            self._allow(stage.users)
+            self._wait_for(valve.exhausted)
+            valve.shut()
+            self._wait_for(valve.drained)
+        finally:
+            recorder.off_the_record = False
+            failures = recorder.failed - failed
+            recorder.done, recorder.failed = done, failed
+        if failures:
+            self._run.manifest.notes.append(
+                f"Phase {stage.name}: {failures} of the {len(whole)} requests that were to warm the cache failed, so "
+                "that it is not warm for those."
+            )
+
+
+def _user_steps(stage: Stage) -> Iterator[tuple[int, float]]:
+    """Yield how many users are loose from which second of the way up on, evenly spread."""
+    if stage.spawn_rate is not None:
+        for users in range(1, stage.users + 1):
+            yield users, (users - 1) / stage.spawn_rate
+    elif stage.ramp_over_s:
+        first, last = int(stage.ramp_from or 0), stage.users
+        step = 1 if last >= first else -1
+        changes = max(1, abs(last - first))
+        yield first, 0.0
+        for change, users in enumerate(range(first + step, last + step, step), 1):
+            yield users, change / changes * stage.ramp_over_s
+
+
+def _pauses(stage: Stage, seed: int) -> Callable[[], float] | None:
+    """Return what draws the think time before each request, or None when nobody thinks.
+
+    The first pause of a user is a random part of one: users let loose together would go on together otherwise.
+    """
+    mean = stage.think_time_s
+    if not mean:
+        return None
+    chance = random.Random(f"{seed} {stage.name} think")
+    if stage.think == "exponential":
+        return lambda: chance.expovariate(1 / mean)
+    number = count()
+    users = stage.users
+    return lambda: chance.uniform(0, mean) if next(number) < users else mean
