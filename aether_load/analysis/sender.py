@@ -7,6 +7,10 @@ from itertools import pairwise
 
 import msgspec
 
+_SHORTEST_NS = 500_000_000
+_READ_WITHIN_NS = 50_000_000
+"""The reading at a window's end is taken a little after it."""
+
 
 class SenderReading(msgspec.Struct, frozen=True):
     """A line of sender.jsonl: the process's CPU time so far and its resident memory, at a monotonic instant."""
@@ -26,17 +30,17 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_ns: int | None) -> Sender | None:
-    """Return the sender's part between two instants, or None with fewer than two readings there.
+    """Return the sender's part between two instants, or None without two readings there, half a second apart.
 
     The largest share is that of the busiest second, from one reading to the next.
     """
     if began_ns is None or ended_ns is None:
         return None
-    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns]
-    if len(inside) < 2 or inside[-1].at_ns == inside[0].at_ns:
-        return None
+    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns + _READ_WITHIN_NS]
     # Two readings in one scheduling quantum say nothing about a second.
-    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= 500_000_000]
+    if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < _SHORTEST_NS:
+        return None
+    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= _SHORTEST_NS]
     mean = _share(inside[0], inside[-1])
     return Sender(
         cpu_share_mean=round(mean, 4),

@@ -68,7 +68,7 @@ class Load:
         for work in self._valve.shut():
             self._run.recorder.unsent(work)
         if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
-            record.window_ended_ns = monotonic_ns()
+            self._shut_window(record, monotonic_ns())
 
     # Closed load
 
@@ -87,7 +87,7 @@ class Load:
             return self._early_end()
         if self._valve.exhausted.is_set():
             return self._end_by_count(stage, limit)
-        record.window_ended_ns = monotonic_ns()
+        self._shut_window(record, monotonic_ns())
         return "duration"
 
     def _climb(self, stage: Stage) -> bool:
@@ -139,12 +139,12 @@ class Load:
         if not self._wait_for(pacer.ended):
             return self._early_end()
         if end is not None and monotonic_ns() >= end:
-            record.window_ended_ns = end
+            self._shut_window(record, end)
             return "duration"
         valve.all_is_due()
         if not self._wait_for(valve.exhausted):
             return self._early_end()
-        record.window_ended_ns = monotonic_ns()
+        self._shut_window(record, monotonic_ns())
         return "trace" if stage.trace else self._end_by_count(stage, limit)
 
     def _window_schedule(self, stage: Stage, limit: int | None) -> tuple[Iterator[int], Iterator[int]]:
@@ -179,6 +179,10 @@ class Load:
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
 
+    def _shut_window(self, record: PhaseRecord, ended_ns: int) -> None:
+        record.window_ended_ns = ended_ns
+        self._run.read_sender()
+
     def _limit(self, stage: Stage) -> int | None:
         limits = [limit for limit in (stage.requests, stage.passes and stage.passes * self._prompt_count) if limit]
         self.planned_requests = min(limits, default=None)
@@ -210,7 +214,13 @@ class Load:
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        gevent.wait([self._stopping, self._run.disk_is_full, self._valve.exhausted], timeout=duration_s, count=1)
+        ends = [self._stopping, self._run.disk_is_full, self._valve.exhausted]
+        deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
+        left_s = duration_s
+        # The event loop's timers ring up to a millisecond early.
+        while (left_s is None or left_s > 0) and not gevent.wait(ends, timeout=left_s, count=1):
+            assert deadline is not None
+            left_s = (deadline - monotonic_ns()) / _NS_PER_S
         return not self._is_over
 
     def _wait_for(self, event: Event) -> bool:

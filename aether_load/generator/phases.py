@@ -105,7 +105,6 @@ class PhaseDriver:
                     break
         finally:
             self._load.end(records[-1] if records else None)
-            run.read_sender()
             drained = self._drain()
             gevent.killall(readers)
         self._scrape(scraped_as, "after" if drained else "during")
