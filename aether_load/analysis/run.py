@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from aether_load import UsageError
+from aether_load.analysis.sender import SelfCheck
 from aether_load.protocol import Generation, NodeShape
 from aether_load.workload.prompt import DatasetIdentity
 
@@ -102,6 +103,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
     git: dict[str, str | bool | None] = {}
+    self_check: SelfCheck | None = None
+    self_check_reason: str | None = None
     notes: list[str] = []
 
 

@@ -29,6 +29,20 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     resident_max_bytes: int
 
 
+class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client showed of itself before the run, against a null server on its own machine.
+
+    The latencies are those of one user alone, the least that any exchange of this client takes here; `most_rps` is
+    what many users reach together, in one process. The null server's own part is in all of them.
+    """
+
+    latency_p50_ms: float
+    latency_p99_ms: float
+    latency_samples_total: int
+    most_rps: float
+    cpu_us_per_request: float
+
+
 def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_ns: int | None) -> Sender | None:
     """Return the sender's part between two instants, or None without two readings there, half a second apart.
 

@@ -105,6 +105,8 @@ class Listener:
         try:
             self._session.find_target(environment.host, options.simulate)
             self._session.load_workload()
+            if not options.no_self_check:
+                self._session.check_self()
         except BaseException:
             self._session.end()
             raise
