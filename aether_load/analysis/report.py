@@ -189,7 +189,7 @@ def _phase_report(
         ended_by=record.ended_by,
         window_s=_rounded(samples.window_s),
         requests_outside_window_total=len(samples.everything) - len(window),
-        all=_row(ALL, window, completed, samples.window_s, interrupted=interrupted),
+        all=_row(ALL, window, completed, samples.window_s, interrupted=interrupted, unscored=manifest.unscored),
         datasets=tuple(
             _row(
                 name,
@@ -197,6 +197,7 @@ def _phase_report(
                 completed[completed["dataset"] == name],
                 samples.window_s,
                 interrupted=interrupted,
+                unscored=manifest.unscored,
             )
             for name in names
         ),
@@ -209,7 +210,15 @@ def _phase_report(
     )
 
 
-def _row(name: str, frame: pd.DataFrame, completed: pd.DataFrame, window_s: float | None, *, interrupted: bool) -> Row:
+def _row(
+    name: str,
+    frame: pd.DataFrame,
+    completed: pd.DataFrame,
+    window_s: float | None,
+    *,
+    interrupted: bool,
+    unscored: str | None,
+) -> Row:
     """Return a row of requests sent inside the window, and of answers that came in inside it, whenever sent."""
     reasons: dict[str, str] = {}
     counts = frame["outcome"].value_counts()
@@ -231,7 +240,7 @@ def _row(name: str, frame: pd.DataFrame, completed: pd.DataFrame, window_s: floa
         reasons.update(
             dict.fromkeys(("server_time_share", "token_cost_total"), "no answer in the window could be read")
         )
-    accuracy, unanswered, why = _accuracy(frame)
+    accuracy, unanswered, why = _accuracy(frame, unscored)
     reasons.update(why)
     return Row(
         dataset=name,
@@ -252,7 +261,7 @@ def _row(name: str, frame: pd.DataFrame, completed: pd.DataFrame, window_s: floa
     )
 
 
-def _accuracy(frame: pd.DataFrame) -> tuple[Share | None, int | None, Mapping[str, str]]:
+def _accuracy(frame: pd.DataFrame, unscored: str | None) -> tuple[Share | None, int | None, Mapping[str, str]]:
     """Return the share of right answers among those scored, how many gave no letter, and why either is None.
 
     An answer without a letter is wrong, not left out. The mock's fixed text is no answer, so one of it voids the
@@ -265,7 +274,7 @@ def _accuracy(frame: pd.DataFrame) -> tuple[Share | None, int | None, Mapping[st
         return None, None, {"accuracy": why, "unanswered_total": why}
     scored = frame["correct"].dropna()
     if len(scored) == 0:
-        why = "no answer was scored: none came, or the rows do not say which option is right"
+        why = unscored or "no answer was scored: none came, or the rows do not say which option is right"
         return None, None, {"accuracy": why, "unanswered_total": why}
     return wilson(int(scored.astype(bool).sum()), len(scored)), int(states.get("unanswered", 0)), {}
 
