@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from aether_load.analysis.correlate import Reconciliation, ServerNodes
 from aether_load.analysis.histogram import QuantileInterval
-from aether_load.analysis.report import PhaseReport, Report, Row
+from aether_load.analysis.ledger import Reconciliation
+from aether_load.analysis.phase_report import PhaseReport
+from aether_load.analysis.report import Report
+from aether_load.analysis.rows import Row
+from aether_load.analysis.server_nodes import ServerNodes
 from aether_load.analysis.statistics import Percentile
 
 _WIDTH = 110

@@ -82,7 +82,7 @@ class Recorder:
         length: int,
     ) -> None:
         server_total = tokens = state = correct = ABSENT
-        nodes = 0
+        nodes = levels = 0
         letter = None
         identifier = b""
         if execution is not None:
@@ -91,11 +91,15 @@ class Recorder:
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)
+            for time_ms in execution.level_execution_times_ms:
+                self._buffer.add_level(time_ms)
+                levels += 1
             state, letter, correct = self._score(prompt, output)
         buffer = self._buffer
         buffer.add_row(
             request, due_ns, sent_ns, ended_ns, server_total, tokens, prompt, nodes, self.phase, self._worker, status,
             buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct, identifier,
+            levels,
         )  # fmt: skip
         self.done += 1
         failure = None

@@ -16,6 +16,7 @@ from aether_load.workload.headers import hidden
 from aether_load.workload.mistakes import describe_mistake
 from aether_load.workload.phase import Phase
 from aether_load.workload.strict import Strict
+from aether_load.workload.warning_codes import WarningCode
 
 SHIPPED_FOLDERS = (
     Path(__file__).parents[1] / "_shipped" / "scenarios",
@@ -67,6 +68,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     purpose: str = ""
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    forbid_warnings: tuple[WarningCode, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]

@@ -7,16 +7,17 @@ import multiprocessing
 import pytest
 
 from aether_load import UsageError
-from aether_load.analysis.correlate import Bucket, Correlation
+from aether_load.analysis.correlate import Correlation
 from aether_load.analysis.gate import Verdict
 from aether_load.analysis.histogram import Interval, QuantileInterval
+from aether_load.analysis.ledger import Bucket
 from aether_load.analysis.postprocess import report_json, write_results
 from aether_load.analysis.report import build_report
 from aether_load.analysis.run import RunFolder
 from aether_load.analysis.statistics import Share
 from aether_load.analysis.summary import SUMMARY_COLUMNS, ResultsError, append_summary, check_summary
 from aether_load.analysis.terminal import write_summary
-from aether_load.protocol import Outcome
+from aether_load.protocol import NodeState, Outcome
 from folders import answered, exposition, failed, make_run
 
 TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"
@@ -185,7 +186,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
             {"ended_as": "running", "window_ms": (0, None)},
             Verdict("invalid", 5, ("the run was cut off by force; this is what was written by then",)),
         ),
-        ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, node=None)], {}, Verdict("passed", 0, ())),
+        ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, nodes=(NodeState.FAILED,))], {}, Verdict("passed", 0, ())),
     ],
 )
 def test_the_first_exit_code_that_applies_is_given(tmp_path, requests, options, verdict):
@@ -370,10 +371,12 @@ def test_the_correlation_without_answers_is_all_reasons(tmp_path):
         overhead_ms=None,
         server_time_share=None,
         tail_server_share=None,
+        server_variance_share=None,
         littles_law_ratio=0.4,
         reasons={
             "overhead_ms": "no answer in the window could be read",
             "server_time_share": "no answer in the window could be read",
             "tail_server_share": "0 requests at or above p99, of 10 needed",
+            "server_variance_share": "the latencies do not differ, or there are fewer than two",
         },
     )
