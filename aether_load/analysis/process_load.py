@@ -13,24 +13,29 @@ _SHORTEST_NS = 500_000_000
 class ServerReading(msgspec.Struct, frozen=True):
     """A line of server.jsonl: CPU time so far and resident memory of the target's processes, at a monotonic instant.
 
-    `cpu_s` and `resident_bytes` are added up over `processes`; all three are None, with a `reason`, where they
-    could not be read, and then the file has no further line until that changes.
+    `cpu_s` and `resident_bytes` are added up over `processes`, whose programs are `names`; the three are None, with
+    a `reason`, where they could not be read, and then the file has no further line until that changes.
     """
 
     at_ns: int
     cpu_s: float | None = None
     resident_bytes: int | None = None
     processes: int | None = None
+    names: tuple[str, ...] = ()
     reason: str | None = None
 
 
 class ServerProcess(msgspec.Struct, frozen=True, kw_only=True):
-    """The target's processes over a window, where it runs on this machine; a CPU share of 1 is one core in full."""
+    """The target's processes over a window, where it runs on this machine; a CPU share of 1 is one core in full.
+
+    They are whoever listens at the target's address, by `names`: behind a proxy that is the proxy.
+    """
 
     cpu_share_mean: float
     cpu_share_max: float
     resident_max_bytes: int
     processes: int
+    names: tuple[str, ...]
 
 
 def server_process_over(
@@ -60,6 +65,7 @@ def server_process_over(
         cpu_share_max=round(max(shares, default=mean), 4),
         resident_max_bytes=max(reading.resident_bytes or 0 for reading in read),
         processes=max(reading.processes or 0 for reading in read),
+        names=read[-1].names,
     ), None
 
 

@@ -83,6 +83,7 @@ class PhaseDriver:
         valve = run.valve
         run.recorder.phase = number
         self.done_before = run.recorder.done
+        run.find_server()
         self._scrape(phase.name, "before")
         record = PhaseRecord(name=phase.name, users=None if self._follow else phase.users, began=now())
         run.manifest.phases.append(record)

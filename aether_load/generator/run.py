@@ -21,11 +21,12 @@ from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
 from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.line_file import LineFile
+from aether_load.generator.metrics_source import MetricsSource
 from aether_load.generator.pool import Pool
 from aether_load.generator.recorder import Recorder
-from aether_load.generator.transport import Connection, TransportError
+from aether_load.generator.server_watch import ServerWatch
+from aether_load.generator.transport import Connection
 from aether_load.generator.valve import Valve
-from aether_load.protocol import METRICS_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from aether_load.workload.workload import Workload
 
 FLUSH_INTERVAL_S = 0.5
-SCRAPE_TIMEOUT_S = 2.0
 _BALLAST_BYTES = 4 << 20
 
 
@@ -71,13 +71,12 @@ class Run:
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
         self._endpoint = endpoint
-        self._metrics = Connection(
-            self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
-        )
-        self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
+        self._metrics = MetricsSource(endpoint, scenario.target)
+        self._watch = ServerWatch(endpoint.host, endpoint.port)
         self._samples = SampleFile(folder.samples)
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
+        self._server = LineFile(folder.server)
         self._process = psutil.Process()
         self._lay_ballast()
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
@@ -97,15 +96,7 @@ class Run:
     def scrape(self, phase: str, role: str) -> RawScrape:
         """Read /metrics once and keep what came, or why nothing did."""
         began = now()
-        text = error = None
-        try:
-            status, body = self._metrics.exchange(self._metrics_request)
-            if status == 200:
-                text = body.decode(errors="replace")
-            else:
-                error = f"GET {METRICS_PATH} answered {status}"
-        except TransportError as failure:
-            error = str(failure)
+        text, error = self._metrics.read()
         scrape = RawScrape(
             phase=phase,
             role=role,
@@ -118,12 +109,18 @@ class Run:
         self._scrapes.append(scrape)
         return scrape
 
+    def find_server(self) -> None:
+        """Look for the target's process on this machine; not to be done under load."""
+        self._watch.find()
+
     def read_sender(self) -> None:
-        """Note what this process has taken of CPU and memory so far."""
+        """Note what this process has taken of CPU and memory so far, and what the target's has."""
         reading = SenderReading(
             worker=0, at_ns=monotonic_ns(), cpu_s=process_time(), resident_bytes=self._process.memory_info().rss
         )
         self._sender.append(reading)
+        if (of_server := self._watch.read()) is not None:
+            self._server.append(of_server)
 
     def flush(self) -> None:
         """Hand everything measured so far to the operating system.
@@ -161,6 +158,7 @@ class Run:
         refusal = self._close_samples() or refusal
         self._scrapes.close()
         self._sender.close()
+        self._server.close()
         if refusal is not None:
             self._rescue(refusal)
         worker = self.manifest.workers[0]
@@ -201,6 +199,7 @@ class Run:
         self._samples.write_out()
         self._scrapes.write_out()
         self._sender.write_out()
+        self._server.write_out()
 
     def _flush_for_ever(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from aether_load import UsageError
 from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
+from aether_load.workload.metrics_url import metrics_url_mistake
 from aether_load.workload.mistakes import describe_mistake
 from aether_load.workload.phase import Phase
 from aether_load.workload.strict import Strict
@@ -52,6 +53,7 @@ class Target(Strict, frozen=True, kw_only=True):
     """How the runtime is spoken to; its address comes from the command line.
 
     In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
+    `metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -59,6 +61,7 @@ class Target(Strict, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
+    metrics_url: str | None = None
 
 
 class Scenario(Strict, frozen=True, kw_only=True):
@@ -157,6 +160,12 @@ def _check(scenario: Scenario, where: str) -> None:
     for key in ("connect_timeout", "request_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if scenario.target.metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.metrics_url)
+        if mistake is not None:
+            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+        if not scenario.target.server_metrics:
+            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
     if "\0" in "".join([plan.dataset_dir or "", *(file.path for file in plan.files.values())]):
         raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
     for name in plan.datasets:
