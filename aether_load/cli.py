@@ -86,14 +86,15 @@ def _parser() -> Parser:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pandas
-    from aether_load.analysis.report import build_report  # noqa: PLC0415
+    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.report import analyse  # noqa: PLC0415
     from aether_load.analysis.run import RunFolder  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
     folder = RunFolder.open(parsed.folder)
-    report = build_report(folder)
-    write_summary(report, write_results(report, folder), sys.stdout)
+    analysis = analyse(folder)
+    report = analysis.report
+    write_summary(report, write_results(report, folder, analysis.series), sys.stdout)
     return report.verdict.exit_code
 
 

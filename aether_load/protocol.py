@@ -31,7 +31,8 @@ _MOCK_PREFIX = "[Mock Response]"
 _MOCK_OUTPUT_V1 = "TODO"
 _REJECTED_MARK = "Security violation: "
 _PANIC_MARK = "Task execution panicked"
-_CYCLE_PREFIX = "Cycle detected"
+CYCLE_PREFIX = "Cycle detected"
+"""How the one error of an answer begins whose DAG has a cycle."""
 
 
 class Generation(StrEnum):
@@ -62,12 +63,13 @@ class Outcome(IntEnum):
 
 
 class NodeState(IntEnum):
-    """What became of one node of an answered DAG."""
+    """What became of one node of an answered DAG; one that panicked is counted by no metric of the runtime."""
 
     SUCCEEDED = 0
     FAILED = 1
     SKIPPED = 2
     NOT_RUN = 3
+    PANICKED = 4
 
     @property
     def label(self) -> str:
@@ -211,6 +213,7 @@ class Execution(msgspec.Struct):
     errors: list[str] = []
     aborted: bool = False
     node_status: dict[str, NodeStatus] = {}
+    level_execution_times_ms: list[_Milliseconds] = []
 
 
 decode_execution = msgspec.json.Decoder(Execution).decode
@@ -291,7 +294,7 @@ def classify(execution: Execution, nodes_sent: int) -> tuple[Outcome, str | None
         return Outcome.BAD_ANSWER, f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes"
     if not errors:
         return Outcome.ABORTED, "aborted without an error"
-    if execution.aborted and not execution.results and errors[0].startswith(_CYCLE_PREFIX):
+    if execution.aborted and not execution.results and errors[0].startswith(CYCLE_PREFIX):
         return Outcome.ABORTED, errors[0]
     others = [error for error in errors if _REJECTED_MARK not in error]
     if others:
@@ -306,9 +309,12 @@ def state_of_missing(execution: Execution, node_id: str) -> NodeState:
         return NodeState.SKIPPED
     if status is not None and status.state == "failed":
         return NodeState.FAILED
-    # A node that panicked has no status, and its error does not always name it.
-    if any(error.startswith(f"Node {node_id}: ") or _PANIC_MARK in error for error in execution.errors):
+    own = f"Node {node_id}: "
+    if any(error.startswith(own) and _PANIC_MARK not in error for error in execution.errors):
         return NodeState.FAILED
+    # A node that panicked has no status, and its error does not always name it.
+    if any(_PANIC_MARK in error for error in execution.errors):
+        return NodeState.PANICKED
     return NodeState.NOT_RUN
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aether_load import ExitCode
+from aether_load.analysis.ledger import REQUEST_LINES
 
 if TYPE_CHECKING:
-    from aether_load.analysis.report import PhaseReport, RunInfo
+    from aether_load.analysis.phase_report import PhaseReport
+    from aether_load.analysis.report import RunInfo
+    from aether_load.analysis.warnings import Warning_
     from aether_load.workload.scenario import Scenario
 
 Status = Literal["passed", "failed", "invalid", "interrupted"]
@@ -24,12 +27,14 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-def decide(run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario) -> Verdict:
+def decide(
+    run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario, warnings: Sequence[Warning_] = ()
+) -> Verdict:
     """Return the verdict on a run: failed, invalid, interrupted, passed, the first that applies.
 
     A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
-    scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted. An absence of
-    data is never a pass.
+    scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
+    the `warnings` is there that the scenario forbids. An absence of data is never a pass.
     """
     interrupted = run.ended_as == "interrupted"
     findings: list[tuple[Status, ExitCode, str]] = []
@@ -58,6 +63,26 @@ def decide(run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario) -> V
             for phase in phases
             if phase.reconciliation.trust != "trusted"
         ]
+    if run.ended_as != "running":
+        findings += [
+            (
+                "invalid",
+                ExitCode.INVALID,
+                f"phase {phase.name}: {line.name} is {line.ours} by the samples and {line.theirs} by {line.against}",
+            )
+            for phase in phases
+            for line in phase.reconciliation.lines
+            if line.name in REQUEST_LINES and line.agrees is False
+        ]
+    findings += [
+        (
+            "invalid",
+            ExitCode.INVALID,
+            f"{_where(warning)}: forbidden warning {warning.code}: {warning.message.rstrip('.')}",
+        )
+        for warning in warnings
+        if warning.code in scenario.forbid_warnings
+    ]
     if interrupted:
         findings.append(("interrupted", ExitCode.INTERRUPTED, "the run was interrupted; the results are of a part"))
     if not findings:
@@ -65,6 +90,10 @@ def decide(run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario) -> V
     findings.sort(key=lambda finding: _PRECEDENCE.index(finding[1]))
     status, code, _ = findings[0]
     return Verdict(status, int(code), tuple(reason for _, _, reason in findings))
+
+
+def _where(warning: Warning_) -> str:
+    return "the run" if warning.phase is None else f"phase {warning.phase}"
 
 
 _PRECEDENCE = (ExitCode.FAILED, ExitCode.INVALID, ExitCode.INTERRUPTED)

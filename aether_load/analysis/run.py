@@ -120,8 +120,10 @@ class RunFolder:
         self.samples = path / "samples.arrow"
         self.scrapes = path / "scrapes.jsonl"
         self.sender = path / "sender.jsonl"
+        self.server = path / "server.jsonl"
         self.report = path / "report.json"
         self.summary = path / "summary.csv"
+        self.series = path / "series.csv"
         self.ballast = path / ".ballast"
 
     @property

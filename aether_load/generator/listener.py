@@ -201,12 +201,13 @@ class Listener:
             gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
     def _write_results(self, run: Run) -> None:
-        # pandas and its kind are loaded only now that the last answer is in.
+        # scipy and its kind are loaded only now that the last answer is in.
         from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
-        from aether_load.analysis.report import build_report  # noqa: PLC0415
+        from aether_load.analysis.report import analyse  # noqa: PLC0415
 
-        self._report = build_report(run.folder)
-        self._files = write_results(self._report, run.folder)
+        analysis = analyse(run.folder)
+        self._report = analysis.report
+        self._files = write_results(self._report, run.folder, analysis.series)
         self._environment.process_exit_code = int(self._report.verdict.exit_code)
 
     def _end_run(self) -> None:

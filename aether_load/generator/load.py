@@ -65,6 +65,7 @@ class Load:
     def end(self, record: PhaseRecord | None) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()
+        self._take_back()
         for work in self._valve.shut():
             self._run.recorder.unsent(work)
         if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
@@ -126,6 +127,7 @@ class Load:
             pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
             if not (self._wait_for(pacer.ended) and self._cool(stage)):
                 return self._early_end()
+            self._take_back()
             # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
             began = monotonic_ns() if stage.cache == "cold" else ended
             if stage.cache == "cold":
@@ -138,6 +140,7 @@ class Load:
         pacer.start(self._open_work(offsets, prompts, began, place), end)
         if not self._wait_for(pacer.ended):
             return self._early_end()
+        self._take_back()
         if end is not None and monotonic_ns() >= end:
             self._shut_window(record, end)
             return "duration"
@@ -170,6 +173,11 @@ class Load:
             request = self._next_request
             self._next_request += 1
             yield request, prompt, began_ns + offset, place
+
+    def _take_back(self) -> None:
+        """Give the index of a request that never became due to the next one."""
+        if (left := self._pacer.take_back()) is not None:
+            self._next_request = left[0]
 
     # Both
 

@@ -95,7 +95,8 @@ def _choices_at(kind: Any, path: list[str | int]) -> list[str]:
     """Return the texts that are allowed at `path`, or nothing where it is no choice."""
     info = _strip(_type_at(kind, path))
     parts = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    return [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
+    texts = [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
+    return texts + [str(word) for part in parts if isinstance(part, msgspec.inspect.EnumType) for word in part.cls]
 
 
 def _struct_at(kind: Any, path: list[str | int]) -> type:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -57,9 +58,12 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
     )
 
 
-def scenario_from(options: argparse.Namespace) -> Scenario:
-    """Return the scenario that the options ask for; raises UsageError for what does not fit together."""
-    return load_scenario(find_scenario(options.scenario), _overrides(options))
+def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None = None) -> Scenario:
+    """Return the scenario that the options ask for; raises UsageError for what does not fit together.
+
+    `more` has further keys to override, dotted, from options that a single command has.
+    """
+    return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:

@@ -14,10 +14,12 @@ from aether_load.workload.dag import check_dag
 from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
+from aether_load.workload.metrics_url import metrics_url_mistake
 from aether_load.workload.mistakes import describe_mistake
 from aether_load.workload.phase import Phase, default_name, phase_mistake
 from aether_load.workload.stage import Item, SearchPlan, plan_items
 from aether_load.workload.strict import Strict
+from aether_load.workload.warning_codes import WarningCode
 
 SHIPPED_FOLDERS = (
     Path(__file__).parents[1] / "_shipped" / "scenarios",
@@ -62,6 +64,7 @@ class Target(Strict, frozen=True, kw_only=True):
     """How the runtime is spoken to; its address comes from the command line.
 
     In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
+    `metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -69,6 +72,7 @@ class Target(Strict, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
+    metrics_url: str | None = None
 
 
 class Scenario(Strict, frozen=True, kw_only=True):
@@ -82,6 +86,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     purpose: str = ""
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    forbid_warnings: tuple[WarningCode, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -176,6 +181,12 @@ def _check(scenario: Scenario, where: str) -> None:
     for key in ("connect_timeout", "request_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if scenario.target.metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.metrics_url)
+        if mistake is not None:
+            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+        if not scenario.target.server_metrics:
+            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
     if "\0" in "".join([plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]):
         raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
     for name in plan.datasets:
