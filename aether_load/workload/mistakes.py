@@ -49,7 +49,7 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
     return message
 
 
-def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the one of `known` that `word` was meant for, as far as spelling tells; capitals and _ do not count."""
     plain = {_plain(name): name for name in known}
     near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
