@@ -42,12 +42,14 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     whether the runtime was to run one node at a time, which a v1 runtime always does. Phases `joined_in` a shape
     follow each other without a rest: then `reconciliation`, `checks` and `server` are of the whole shape. `phase` is
     its name in the scenario, which several share where it is repeated (`repeat` counts from 1) or has a shape.
+    `search` is the search that it was a probe of.
     """
 
     name: str
     phase: str | None
     repeat: int | None
     joined_in: str | None
+    search: str | None
     users: int | None
     load: Literal["closed", "open"]
     sequential: bool
@@ -166,6 +168,7 @@ def phase_report(
         phase=record.phase,
         repeat=record.repeat,
         joined_in=record.joined_in,
+        search=record.search,
         users=record.users,
         load=record.load,
         sequential=sequential,

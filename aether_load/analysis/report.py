@@ -14,6 +14,7 @@ from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, p
 from aether_load.analysis.process_load import ServerReading
 from aether_load.analysis.run import Ended, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.searches import SearchReport, search_report
 from aether_load.analysis.sender import SelfCheck, SenderReading
 from aether_load.analysis.series import Series
 from aether_load.analysis.summary import ResultsError
@@ -52,6 +53,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
+    searches: tuple[SearchReport, ...]
     datasets: tuple[DatasetIdentity, ...]
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
@@ -99,6 +101,7 @@ def analyse(folder: RunFolder) -> Analysis:
     warnings = list(run_warnings(manifest, scenario, torn=read.torn))
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
+    searches = tuple(map(search_report, manifest.searches))
     run = RunInfo(
         id=manifest.id,
         scenario=scenario.name,
@@ -115,9 +118,10 @@ def analyse(folder: RunFolder) -> Analysis:
         target=manifest.target,
         self_check=manifest.self_check,
         self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
-        verdict=decide(run, phases, scenario, warnings),
+        verdict=decide(run, phases, scenario, warnings, searches),
         warnings=tuple(warnings),
         phases=phases,
+        searches=searches,
         datasets=manifest.datasets,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},

@@ -14,6 +14,7 @@ from aether_load.analysis.nodes import NodeReport
 from aether_load.analysis.phase_report import PhaseReport
 from aether_load.analysis.report import Report
 from aether_load.analysis.rows import Row
+from aether_load.analysis.run import ProbeRecord
 from aether_load.analysis.server_nodes import ServerNodes
 from aether_load.analysis.statistics import Distribution, Percentile
 from aether_load.analysis.warnings import Warning_
@@ -34,6 +35,7 @@ _PARTS: dict[PartName, str] = {
     "undivided_server": "server, undivided",
     "unanswered": "no readable answer",
 }
+_PROBES_HEADER = ("phase", "load", "for s", "why", "held", "against it")
 _NODES_HEADER = (
     "node",
     "level",
@@ -60,8 +62,13 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
             f"{check.latency_p99_ms:.2f}) and sends up to {check.most_rps:.0f}/s, on one machine with its null server\n"
         )
     _write_warnings(report.warnings, out)
+    for search in report.searches:
+        out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
+        out.write(textwrap.fill(search.sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
+        _write_table([_PROBES_HEADER, *map(_probe_cells, search.probes)], out)
     for phase in report.phases:
-        _write_phase(phase, out)
+        if phase.search is None:
+            _write_phase(phase, out)
     if files:
         out.write("\nfiles\n" + "".join(f"  {_short(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
@@ -119,6 +126,18 @@ def _write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str
             out.write("  " + "-" * (sum(widths) + 2 * (len(widths) - 1)) + "\n")
         rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
         out.write(f"  {'  '.join([cells[0].ljust(widths[0]), *rest])}".rstrip() + "\n")
+
+
+def _probe_cells(probe: ProbeRecord) -> tuple[str, ...]:
+    held = {True: "yes", False: "no", None: "undecided"}[probe.holds]
+    return (
+        probe.phase,
+        f"{probe.load:g}",
+        f"{probe.duration_s:g}",
+        probe.purpose,
+        held,
+        "; ".join(probe.against) or "-",
+    )
 
 
 def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from aether_load.generator.options import (
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
+from aether_load.workload.plan_text import plan_text
 from aether_load.workload.stage import most_users, plan_stages
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Listener:
         if options.master or options.worker:
             raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
+        if options.dry_run:
+            sys.stdout.write(plan_text(scenario))
+            sys.exit(int(ExitCode.PASSED))
         if self._headless:
             _refuse_endless(scenario)
         elif options.run_time is None:

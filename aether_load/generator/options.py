@@ -32,6 +32,9 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     )
     group.add_argument("--insecure", action="store_true", help="take any TLS certificate; the report says so")
     group.add_argument(
+        "--dry-run", action="store_true", help="print what would be driven, in which order and for how long, and end"
+    )
+    group.add_argument(
         "--no-self-check",
         action="store_true",
         help="leave out the second in which the client measures its own cost before the load",
