@@ -189,8 +189,8 @@ def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
     if not dag.template.names:
         return (
             (
-                "The DAG file takes nothing of a row, so that all requests are the same, and a v2 cache answers them; "
-                "put {{prompt}} or {{row.…}} into it."
+                "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
+                "{{prompt}} or {{row.…}} into it."
             ),
         )
     broken = dag.panics(prompts)

@@ -376,7 +376,7 @@ def test_a_file_that_takes_nothing_of_a_row_is_told(tmp_path):
     assert len(set(workload.bodies)) == 1
     assert workload.notes == (
         (
-            "The DAG file takes nothing of a row, so that all requests are the same, and a v2 cache answers them; put "
+            "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
             "{{prompt}} or {{row.…}} into it."
         ),
     )
