@@ -62,7 +62,8 @@ def _parser() -> Parser:
         help="list the scenarios that ship, or show one as resolved",
         description="List the scenarios that ship, or show one with every default filled in.",
     )
-    scenarios.add_argument("show", nargs="?", metavar="NAME|PATH", help="show this one as JSON")
+    scenarios.add_argument("words", nargs="*", metavar="show NAME|PATH", help="show this one as JSON")
+    add_scenario_options(scenarios, "eval")
     scenarios.set_defaults(run=_scenarios)
 
     key = commands.add_parser(
@@ -119,18 +120,22 @@ def _answer_key(parsed: argparse.Namespace) -> int:
 def _scenarios(parsed: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 -- the simulator's start does not need what follows
 
+    from aether_load.workload.options import scenario_from  # noqa: PLC0415
     from aether_load.workload.scenario import (  # noqa: PLC0415
-        find_scenario,
         load_scenario,
         shipped_scenarios,
         to_plain,
     )
 
-    if parsed.show is None:
+    words = parsed.words[1:] if parsed.words[:1] == ["show"] else parsed.words
+    if len(words) > 1 or (parsed.words and not words):
+        raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
+    if not words:
         for name, path in shipped_scenarios().items():
             print(f"{name:12} {load_scenario(path).purpose}")
     else:
-        scenario = load_scenario(find_scenario(parsed.show))
+        parsed.scenario = words[0]
+        scenario = scenario_from(parsed)
         print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
     return int(ExitCode.PASSED)
 
