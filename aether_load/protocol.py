@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +21,9 @@ CACHE_MISSES_TOTAL = "aether_cache_misses_total"
 EXECUTION_TIME_SECONDS = "aether_execution_time_seconds"
 BUCKET_EDGES_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Upper edges of `aether_execution_time_seconds` in ms; a twelfth bucket, +Inf, is above them."""
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""The longest body that a runtime takes; a longer one is answered with 413."""
 
 _MOCK_PREFIX = "[Mock Response]"
 _MOCK_OUTPUT_V1 = "TODO"
@@ -71,8 +75,15 @@ class NodeState(IntEnum):
         return self.name.lower()
 
 
+NODE_TYPES: dict[Generation, tuple[str, ...]] = {
+    Generation.V1: ("llm_fn", "fn"),
+    Generation.V2: ("llm_fn", "compute", "conditional", "input", "output"),
+}
+ERROR_POLICIES = ("fail", "fail_fast", "skip", "retry")
+
+
 class LlmNode(msgspec.Struct, frozen=True):
-    """One LLM call of a DAG, its prompt literal text."""
+    """One LLM call of a DAG; of its prompt the runtime fills in the output of each node of `reads`, no more."""
 
     id: str
     prompt: str
@@ -80,6 +91,7 @@ class LlmNode(msgspec.Struct, frozen=True):
     temperature: float | None = None
     max_tokens: int | None = None
     dependencies: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 class NodeShape(msgspec.Struct, frozen=True):
@@ -94,6 +106,80 @@ class DagRequest(msgspec.Struct, frozen=True):
 
     flow_name: str
     nodes: tuple[LlmNode, ...]
+
+
+class TemplateRef(msgspec.Struct, frozen=True):
+    """A placeholder of a v2 prompt template, and what goes there."""
+
+    raw: str
+    kind: str
+    path: tuple[str, ...] = ()
+    node_id: str | None = None
+    field: str | None = None
+    required: bool = True
+    sensitivity: Literal["low", "medium", "high"] = "low"
+    folded_value: str | None = None
+
+
+class ExecutionHints(msgspec.Struct, frozen=True):
+    """Hints of a v2 node; the first node's `error_policy` is the whole DAG's."""
+
+    parallel_group: str | None = None
+    max_concurrency: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    error_policy: str | None = None
+    barrier: bool = False
+
+
+class NodeV1(msgspec.Struct, frozen=True):
+    """A node as a v1 runtime reads it; keys that are not here it passes over."""
+
+    id: str
+    node_type: str
+    dependencies: tuple[str, ...]
+    prompt: str | None = None
+    model: str | None = None
+
+
+class RequestV1(msgspec.Struct, frozen=True):
+    """A body as a v1 runtime reads it."""
+
+    nodes: tuple[NodeV1, ...]
+
+
+class NodeV2(msgspec.Struct, frozen=True):
+    """A node as a v2 runtime reads it; keys that are not here it passes over."""
+
+    id: str
+    node_type: str
+    name: str | None = None
+    prompt_template: str | None = None
+    prompt: str | None = None
+    template_refs: tuple[TemplateRef, ...] = ()
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    system_prompt: str | None = None
+    dependencies: tuple[str, ...] = ()
+    cache_key_inputs: tuple[str, ...] = ()
+    render_policy: dict[str, Any] = {}
+    execution_hints: ExecutionHints = ExecutionHints()
+    return_type: str | None = None
+    source_location: dict[str, Any] | None = None
+
+
+class DagV2(msgspec.Struct, frozen=True):
+    """Nodes as a v2 runtime reads them."""
+
+    nodes: tuple[NodeV2, ...]
+    schema_version: str = "1.0"
+    metadata: dict[str, Any] = {}
+
+
+class RequestV2(msgspec.Struct, frozen=True):
+    """A body as a v2 runtime reads it."""
+
+    dag: DagV2
+    context: dict[str, Any] | None = None
 
 
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
@@ -132,20 +218,38 @@ decode_execution = msgspec.json.Decoder(Execution).decode
 """Bytes of an answer to an `Execution`; raises `msgspec.MsgspecError` when they are not the contract."""
 
 
+def output_placeholder(node_id: str) -> str:
+    """Return what stands in a prompt where a v2 runtime, given the ref to it, fills in a node's output."""
+    return f"{{{{node.{node_id}.output}}}}"
+
+
+def node_output_ref(raw: str, node_id: str) -> dict[str, object]:
+    """Return the template ref that lets a v2 runtime fill in a node's output for `raw`."""
+    return {"raw": raw, "kind": "node_output", "node_id": node_id, "field": "output", "path": [], "required": True}
+
+
+def context_ref(raw: str, path: Sequence[str]) -> dict[str, object]:
+    """Return the template ref that lets a v2 runtime fill in the context's value at `path` for `raw`."""
+    return {"raw": raw, "kind": "context", "path": list(path), "required": True, "sensitivity": "low"}
+
+
+def request_body(dag: DagRequest, generation: Generation) -> dict[str, Any]:
+    """Return the body that a runtime of `generation` accepts for `dag`, before it is written as JSON."""
+    if generation is Generation.V1:
+        return {"nodes": [_node_v1(node) for node in dag.nodes]}
+    return {
+        "dag": {
+            "schema_version": "1.0",
+            "metadata": {"flow_name": dag.flow_name},
+            "nodes": [_node_v2(node) for node in dag.nodes],
+        },
+        "context": {},
+    }
+
+
 def encode_request(dag: DagRequest, generation: Generation) -> bytes:
     """Return the JSON body that a runtime of `generation` accepts for `dag`."""
-    if generation is Generation.V1:
-        return msgspec.json.encode({"nodes": [_node_v1(node) for node in dag.nodes]})
-    return msgspec.json.encode(
-        {
-            "dag": {
-                "schema_version": "1.0",
-                "metadata": {"flow_name": dag.flow_name},
-                "nodes": [_node_v2(node) for node in dag.nodes],
-            },
-            "context": {},
-        }
-    )
+    return msgspec.json.encode(request_body(dag, generation))
 
 
 def _node_v1(node: LlmNode) -> dict[str, object]:
@@ -166,6 +270,8 @@ def _node_v2(node: LlmNode) -> dict[str, object]:
         "model": node.model,
         "dependencies": node.dependencies,
     }
+    if node.reads:
+        fields["template_refs"] = [node_output_ref(output_placeholder(read), read) for read in node.reads]
     if node.temperature is not None:
         fields["temperature"] = node.temperature
     if node.max_tokens is not None:

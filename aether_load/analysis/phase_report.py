@@ -152,9 +152,9 @@ def phase_report(inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples
         ended_by=record.ended_by,
         window_s=rounded(window_s),
         requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
-        all=build_row(ALL, samples, interrupted=interrupted),
+        all=build_row(ALL, samples, interrupted=interrupted, unscored=manifest.unscored),
         datasets=tuple(
-            build_row(name, samples, samples.dataset == place, interrupted=interrupted)
+            build_row(name, samples, samples.dataset == place, interrupted=interrupted, unscored=manifest.unscored)
             for place, name in enumerate(names)
         ),
         cached_nodes_total=own.cached_nodes_total,

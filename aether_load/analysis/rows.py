@@ -43,11 +43,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_row(
-    name: str, samples: PhaseSamples, which: NDArray[np.bool_] | None = None, *, interrupted: bool = False
+    name: str,
+    samples: PhaseSamples,
+    which: NDArray[np.bool_] | None = None,
+    *,
+    interrupted: bool = False,
+    unscored: str | None = None,
 ) -> Row:
     """Return a row of requests due inside the window, and of answers that came in inside it, whenever sent.
 
-    `which` of the samples the row is of; None for all of them.
+    `which` of the samples the row is of; None for all of them. `unscored` says why no answer could be scored.
     """
     in_window, completed = samples.in_window, samples.completed
     if which is not None:
@@ -77,7 +82,7 @@ def build_row(
         reasons.update(
             dict.fromkeys(("server_time_share", "token_cost_total"), "no answer in the window could be read")
         )
-    accuracy, unanswered, why = _accuracy(samples, in_window)
+    accuracy, unanswered, why = _accuracy(samples, in_window, unscored)
     reasons.update(why)
     done = int(np.count_nonzero(completed))
     done_well = int(np.count_nonzero(completed & (samples.outcome == Outcome.OK)))
@@ -100,7 +105,9 @@ def build_row(
     )
 
 
-def _accuracy(samples: PhaseSamples, which: NDArray[np.bool_]) -> tuple[Share | None, int | None, Mapping[str, str]]:
+def _accuracy(
+    samples: PhaseSamples, which: NDArray[np.bool_], unscored: str | None
+) -> tuple[Share | None, int | None, Mapping[str, str]]:
     """Return the share of right answers among those scored, how many gave no letter, and why either is None.
 
     An answer without a letter is wrong, not left out. The mock's fixed text is no answer, so one of it voids the
@@ -114,7 +121,7 @@ def _accuracy(samples: PhaseSamples, which: NDArray[np.bool_]) -> tuple[Share | 
     correct = samples.correct[which]
     scored = int(np.count_nonzero(correct != ABSENT))
     if scored == 0:
-        why = "no answer was scored: none came, or the rows do not say which option is right"
+        why = unscored or "no answer was scored: none came, or the rows do not say which option is right"
         return None, None, {"accuracy": why, "unanswered_total": why}
     right = int(np.count_nonzero(correct == 1))
     return wilson(right, scored), int(np.count_nonzero(states == _UNANSWERED)), {}

@@ -74,7 +74,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """run.json: everything about a run that is not a sample or a reading.
 
     `node_ids` is the order in which samples list the nodes; `nodes` says what each waits for, and is empty in
-    runs of releases that did not write it down.
+    runs of releases that did not write it down. `answer_node` is the one whose output was scored; where there is
+    none, `unscored` says why.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -86,6 +87,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]
     nodes: tuple[NodeShape, ...] = ()
+    answer_node: str | None = None
+    unscored: str | None = None
     began: ClockPair
     ended: ClockPair | None = None
     ended_as: Ended = "running"

@@ -68,6 +68,13 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
         )
     for note in manifest.notes:
         yield Warning_(Code.NOTE, None, note, "Mend that before the next run.")
+    if manifest.target.generation is Generation.V1 and any(node.depends_on for node in manifest.nodes):
+        yield Warning_(
+            Code.OUTPUTS_NOT_PASSED_ON,
+            None,
+            "A v1 runtime fills in nothing and runs a DAG's nodes one after the other: no node read another's output.",
+            "Take the figures as those of so many calls in a row, and use a v2 runtime to measure a DAG.",
+        )
     limit = scenario.workload.limit
     for identity in manifest.datasets:
         if limit is not None and identity.rows_available < limit:
@@ -234,10 +241,13 @@ def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
         )
     prompts = sum(identity.rows_used for identity in manifest.datasets)
     sent = phase.all.requests_total + phase.requests_outside_window_total
-    if manifest.target.generation is Generation.V2 and sent > prompts > CACHE_ENTRIES:
+    entries = prompts * len(manifest.node_ids)
+    if manifest.target.generation is Generation.V2 and sent > prompts and entries > CACHE_ENTRIES:
+        nodes = "" if len(manifest.node_ids) == 1 else f" of {len(manifest.node_ids)} nodes"
         yield Warning_(
             Code.PROMPTS_EXCEED_CACHE,
             name,
-            f"{prompts} prompts were sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts itself.",
+            f"{prompts} prompts{nodes} were sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts "
+            "itself.",
             "Use --limit for a set that fits, or take every request as a miss.",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -46,6 +47,26 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
             what = re.sub(rf"\b{word}\b", in_toml, what)
         return f"{_dotted(path)} = {value!r}: {what[:1].lower()}{what[1:]}."
     return message
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the one of `known` that `word` was meant for, as far as spelling tells; capitals and _ do not count."""
+    plain = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that says which of `known` was meant, or what there is."""
+    names = list(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    return f"there are {', '.join(names)}." if names else "there are none."
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
 
 
 def _path(at: str) -> list[str | int]:

@@ -32,11 +32,12 @@ _BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parq
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What the child is to load, and the file that the prompts go to."""
+    """What the child is to load, and the file that the prompts go to; `asked` as `dataset.hub_prompts` wants it."""
 
     plan: WorkloadPlan
     seed: int
     prompts_file: str
+    asked: dict[str, str] = {}
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -89,12 +90,12 @@ def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     identities: list[DatasetIdentity] = []
     for name in plan.datasets:
         if name in plan.files:
-            prompts, identity = _from_file(name, plan.files[name], scratch)
+            prompts, identity = _from_file(name, plan.files[name], scratch, job.asked)
         elif plan.source == "hub":
-            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo])
+            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo], job.asked)
         else:
             folder = SAMPLE_FOLDER if plan.source == "sample" else Path(plan.dataset_dir or "")
-            prompts, identity = _from_folder(name, folder, plan.source, scratch)
+            prompts, identity = _from_folder(name, folder, plan.source, scratch, job.asked)
         if not prompts:
             raise UsageError(f"Dataset {name} ({identity.location}) holds no rows.")
         taken = in_seeded_order(prompts, job.seed)[: plan.limit]
@@ -107,16 +108,20 @@ def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     return tuple(identities)
 
 
-def _from_file(name: str, columns: FileDataset, scratch: Path) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_file(
+    name: str, columns: FileDataset, scratch: Path, asked: dict[str, str]
+) -> tuple[list[Prompt], DatasetIdentity]:
     path = Path(columns.path)
     if not path.is_file():
         raise UsageError(f"Dataset {name}: there is no file {path} (workload.files.{name}.path).")
     rows = _read([path], name, scratch)
     identity = _identity(name, source="file", location=str(path), config=None, split=None, revision=_digest([path]))
-    return file_prompts(name, columns, rows), identity
+    return file_prompts(name, columns, rows, asked), identity
 
 
-def _from_folder(name: str, folder: Path, source: str, scratch: Path) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_folder(
+    name: str, folder: Path, source: str, scratch: Path, asked: dict[str, str]
+) -> tuple[list[Prompt], DatasetIdentity]:
     hub = HUB_DATASETS[name]
     if not folder.is_dir():
         raise UsageError(f"--dataset-dir {folder}: there is no such folder.")
@@ -132,14 +137,14 @@ def _from_folder(name: str, folder: Path, source: str, scratch: Path) -> tuple[l
     identity = _identity(
         name, source=source, location=location, config=hub.config, split=hub.split, revision=_digest(files)
     )
-    return hub_prompts(name, _read(files, name, scratch)), identity
+    return hub_prompts(name, _read(files, name, scratch), asked), identity
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_hub(name: str, revision: str | None, asked: dict[str, str]) -> tuple[list[Prompt], DatasetIdentity]:
     hub = HUB_DATASETS[name]
     rows, found = hub_rows(name, revision)
     identity = _identity(name, source="hub", location=hub.repo, config=hub.config, split=hub.split, revision=found)
-    return hub_prompts(name, rows), identity
+    return hub_prompts(name, rows, asked), identity
 
 
 def _split_files(repo: Path, config: str | None, split: str) -> list[Path]:

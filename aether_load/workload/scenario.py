@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from aether_load import UsageError
+from aether_load.workload.dag import check_dag
 from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
@@ -25,6 +26,9 @@ SHIPPED_FOLDERS = (
 )
 
 
+DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file"]
+
+
 class FileDataset(Strict, frozen=True, kw_only=True):
     """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""
 
@@ -36,13 +40,19 @@ class FileDataset(Strict, frozen=True, kw_only=True):
 
 
 class WorkloadPlan(Strict, frozen=True, kw_only=True):
-    """What is sent: which prompts, from where, and the model's parameters."""
+    """What is sent: which prompts, from where, in which DAG, and the model's parameters.
+
+    `dag_nodes` is the length of a chain or the width of a fan-out; `dag_file` and `answer_node` go with a DAG file.
+    """
 
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = tuple(HUB_DATASETS)
     source: Literal["sample", "hub", "folder"] = "sample"
     dataset_dir: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    dag: Literal["single"] = "single"
+    dag: DagName = "single"
+    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    dag_file: str | None = None
+    answer_node: str | None = None
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
@@ -166,7 +176,7 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
         if not scenario.target.server_metrics:
             raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
-    if "\0" in "".join([plan.dataset_dir or "", *(file.path for file in plan.files.values())]):
+    if "\0" in "".join([plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]):
         raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
@@ -185,6 +195,10 @@ def _check(scenario: Scenario, where: str) -> None:
             )
     if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
         raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    try:
+        check_dag(plan)
+    except UsageError as error:
+        raise UsageError(f"Scenario {where}: {error}") from None
     names = [phase.name for phase in scenario.phases]
     for number, phase in enumerate(scenario.phases):
         if names.count(phase.name) > 1:
@@ -201,7 +215,9 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         for name, dataset in plan.files.items()
     }
     directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
-    return msgspec.structs.replace(scenario, workload=msgspec.structs.replace(plan, files=files, dataset_dir=directory))
+    dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
+    return msgspec.structs.replace(scenario, workload=plan)
 
 
 def with_command_line_load(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load.protocol import Generation, NodeShape, encode_request
-from aether_load.workload.dag import SINGLE_NODE_ID, single
+from aether_load.protocol import Generation, NodeShape
+from aether_load.workload.dag import notes_on, plan_dag
 from aether_load.workload.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -19,20 +19,30 @@ class Workload(msgspec.Struct, frozen=True):
     """Prompts in sending order and, beside each, the JSON body that asks it.
 
     `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
-    answer.
+    answer, None with the reason in `unscored` where there is none. `notes` are for the reader of the results.
     """
 
     prompts: tuple[Prompt, ...]
     bodies: tuple[bytes, ...]
     nodes: tuple[NodeShape, ...]
-    answer_node: str
+    answer_node: str | None
+    unscored: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build_workload(prompts: Sequence[Prompt], plan: WorkloadPlan, generation: Generation) -> Workload:
-    """Write every prompt's request body now, so that no request waits for its own JSON later."""
-    bodies = tuple(encode_request(single(prompt, plan), generation) for prompt in prompts)
+    """Write every prompt's request body now, so that no request waits for its own JSON later.
+
+    Raises UsageError for a DAG or a row that a runtime of this generation cannot take.
+    """
+    dag = plan_dag(plan, generation)
     return Workload(
-        prompts=tuple(prompts), bodies=bodies, nodes=(NodeShape(SINGLE_NODE_ID),), answer_node=SINGLE_NODE_ID
+        prompts=tuple(prompts),
+        bodies=tuple(dag.bodies(prompts)),
+        nodes=dag.nodes,
+        answer_node=dag.answer_node,
+        unscored=dag.unscored,
+        notes=notes_on(dag, prompts),
     )
 
 
