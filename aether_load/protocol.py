@@ -108,6 +108,9 @@ class DagRequest(msgspec.Struct, frozen=True):
     nodes: tuple[LlmNode, ...]
 
 
+_U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
 class TemplateRef(msgspec.Struct, frozen=True):
     """A placeholder of a v2 prompt template, and what goes there."""
 
@@ -125,7 +128,7 @@ class ExecutionHints(msgspec.Struct, frozen=True):
     """Hints of a v2 node; the first node's `error_policy` is the whole DAG's."""
 
     parallel_group: str | None = None
-    max_concurrency: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    max_concurrency: _U32 | None = None
     error_policy: str | None = None
     barrier: bool = False
 
@@ -157,7 +160,7 @@ class NodeV2(msgspec.Struct, frozen=True):
     template_refs: tuple[TemplateRef, ...] = ()
     model: str | None = None
     temperature: float | None = None
-    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    max_tokens: _U32 | None = None
     system_prompt: str | None = None
     dependencies: tuple[str, ...] = ()
     cache_key_inputs: tuple[str, ...] = ()
@@ -167,12 +170,18 @@ class NodeV2(msgspec.Struct, frozen=True):
     source_location: dict[str, Any] | None = None
 
 
+class DagMetadata(msgspec.Struct, frozen=True):
+    """What a v2 DAG says of itself."""
+
+    flow_name: str | None = None
+
+
 class DagV2(msgspec.Struct, frozen=True):
     """Nodes as a v2 runtime reads them."""
 
     nodes: tuple[NodeV2, ...]
     schema_version: str = "1.0"
-    metadata: dict[str, Any] = {}
+    metadata: DagMetadata = DagMetadata()
 
 
 class RequestV2(msgspec.Struct, frozen=True):

@@ -186,6 +186,13 @@ def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
 
 def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
     """Return what a reader of the results must know of these rows in this DAG."""
+    if not dag.template.names:
+        return (
+            (
+                "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
+                "{{prompt}} or {{row.…}} into it."
+            ),
+        )
     broken = dag.panics(prompts)
     if not broken:
         return ()

@@ -207,7 +207,17 @@ def _read_file(path: Path, builder: str, scratch: Path) -> list[Row]:
         options = {"features": texts, "keep_default_na": False}
     # The library takes a path for a pattern, in which brackets and stars have a meaning.
     pattern = glob.escape(str(path))
-    return list(datasets.load_dataset(builder, data_files=pattern, split="train", cache_dir=str(scratch), **options))
+    read = datasets.load_dataset(builder, data_files=pattern, split="train", cache_dir=str(scratch), **options)
+    rows: list[Row] = list(read)
+    dates = [name for name, kind in read.features.items() if "timestamp" in str(kind)]
+    return _as_written(rows, dates, path) if builder == "json" and dates else rows
+
+
+def _as_written(rows: list[Row], columns: list[str], path: Path) -> list[Row]:
+    """Return the rows with these columns as JSON has them: the library takes a text for a date that looks like one."""
+    data = path.read_bytes()
+    lines = msgspec.json.decode(data) if data.lstrip()[:1] == b"[" else msgspec.json.Decoder().decode_lines(data)
+    return [{**row, **{name: line.get(name) for name in columns}} for row, line in zip(rows, lines, strict=True)]
 
 
 def _identity(name: str, **fields: Any) -> DatasetIdentity:

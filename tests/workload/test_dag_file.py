@@ -370,6 +370,18 @@ def test_rows_that_make_the_runtime_panic_are_told(tmp_path):
     assert build_workload([rows[0], rows[2]], plan, Generation.V2).notes == ()
 
 
+def test_a_file_that_takes_nothing_of_a_row_is_told(tmp_path):
+    """It is sent as it is, and the report says that every request was the same."""
+    workload = build_workload([ROW, ROW], plan_of(tmp_path, changed(GOOD_V1, ("nodes/0/prompt", "x"))), Generation.V1)
+    assert len(set(workload.bodies)) == 1
+    assert workload.notes == (
+        (
+            "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
+            "{{prompt}} or {{row.…}} into it."
+        ),
+    )
+
+
 def test_a_row_that_holds_a_placeholder_of_the_file_is_refused(tmp_path):
     """The runtime would fill it in as if it were the file's own."""
     row = Prompt("set/4", "set", "{{context.user.name}}", columns={"who": "", "extra.tier": ""})
