@@ -68,7 +68,7 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
 class PathShares(msgspec.Struct, frozen=True):
     """Of each node, the part that it has of the node paths' time: of all divided requests, and of those in the tail.
 
-    `on_path` is how often it was on the path. All are None where no request was divided.
+    `on_path` is how often it was on the path. None where the time adds up to nothing, or the tail is too small.
     """
 
     of_all: tuple[float | None, ...]
@@ -102,15 +102,16 @@ def decompose(
     tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
     del ordered
     readable = samples.readable[window]
-    divided = _divide(samples, window, tail, shape, sequential=sequential)
     total = samples.server_total_ms[window]
     reasons: dict[str, str] = {}
     in_tail = int(np.count_nonzero(tail))
-    if in_tail < TAIL_SAMPLES:
+    few = in_tail < TAIL_SAMPLES
+    divided = _divide(samples, window, None if few else tail, shape, sequential=sequential)
+    if few:
         reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
     levels = shape.levels if shape else 1
     nodes = len(shape.ids) if shape else 1
-    measure = _Measure(response, tail if in_tail >= TAIL_SAMPLES else None)
+    measure = _Measure(response, None if few else tail)
     parts: dict[str, Part | None] = dict.fromkeys(
         ("start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered")
     )
@@ -195,7 +196,7 @@ class _Measure:
 def _divide(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
-    tail: NDArray[np.bool_],
+    tail: NDArray[np.bool_] | None,
     shape: DagShape | None,
     *,
     sequential: bool,
@@ -206,7 +207,7 @@ def _divide(
     if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
         return None
     rows = np.flatnonzero(window)[which]
-    in_tail = tail[which]
+    in_tail = tail[which] if tail is not None else np.zeros(count, np.bool_)
     levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
     time_all, time_tail, often = (np.zeros(len(shape.ids)) for _ in range(3))
     for start in range(0, count, _CHUNK_ROWS):
