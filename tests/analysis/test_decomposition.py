@@ -185,7 +185,7 @@ def made(drawn):
 @given(requests_of_three)
 @settings(max_examples=40, deadline=None)
 def test_parts_add_up(drawn):
-    """Whatever the requests: contributions add up to the mean response latency, shares to 1, and no part is negative."""
+    """Whatever the requests: contributions add up to the mean response latency, shares to 1, no part is negative."""
     with tempfile.TemporaryDirectory() as folder:
         phase = phase_of(Path(folder), made(drawn), nodes=FAN_OUT, load="open", window_ms=(0, 900))
     found = phase.decomposition
