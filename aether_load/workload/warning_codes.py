@@ -13,6 +13,7 @@ class WarningCode(StrEnum):
     CUT_OFF = "cut_off"
     SAMPLES_TORN = "samples_torn"
     NOTE = "note"
+    OUTPUTS_NOT_PASSED_ON = "outputs_not_passed_on"
     DATASET_SHORTER_THAN_ASKED = "dataset_shorter_than_asked"
     CONTAMINATED = "contaminated"
     RESTARTED = "restarted"
