@@ -33,7 +33,6 @@ class WarningCode(StrEnum):
     CACHE_ANSWERED = "cache_answered"
     COLD_PHASE_WITH_HITS = "cold_phase_with_hits"
     WARM_PHASE_WITH_MISSES = "warm_phase_with_misses"
-    OUTPUTS_NOT_PASSED_ON = "outputs_not_passed_on"
     LATENCY_NEAR_OWN_FLOOR = "latency_near_own_floor"
     RATE_NEAR_OWN_CEILING = "rate_near_own_ceiling"
     PROMPTS_EXCEED_CACHE = "prompts_exceed_cache"
