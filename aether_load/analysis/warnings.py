@@ -64,7 +64,7 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
         yield Warning_("note", None, note, "Mend that before the next run.")
     limit = scenario.workload.limit
     for identity in manifest.datasets:
-        if limit is not None and identity.rows_available < limit:
+        if limit is not None and identity.rows_available is not None and identity.rows_available < limit:
             yield Warning_(
                 "dataset_shorter_than_asked",
                 None,
