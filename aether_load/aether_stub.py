@@ -22,6 +22,7 @@ from aether_load.evaluation.output import wanted_file
 from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, questions_of
 
 NAME = "aether_stub"
+_NO_TEMPLATE = "--apply_chat_template: a runtime takes a plain prompt and no turns; leave it away."
 
 
 class AetherStub(LM):
@@ -103,10 +104,13 @@ class AetherStub(LM):
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """Raise UsageError when a template is asked for: the runtime puts its prompt before the model by itself."""
         if chat_template:
-            raise UsageError(
-                "--apply_chat_template: an Aether runtime takes a plain prompt and no turns; leave it away."
-            )
+            raise UsageError(_NO_TEMPLATE)
         return None
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Raise UsageError: only the name of a chat template's cache is made of this."""
+        raise UsageError(_NO_TEMPLATE)
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refuse a cache of answers: its key knows neither the model nor the document."""

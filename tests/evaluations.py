@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from aether_load.workload.rows import SAMPLE_FOLDER
@@ -169,3 +172,46 @@ class Evaluations:
         arguments = ",".join(part for part in (f"aether_url={url}" if url else "", model_args) if part)
         said = ["--model_args", arguments] if arguments else []
         return self.run("lm_eval", "--model", "aether_stub", *said, *words)
+
+
+class _CapturingHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format, *args):  # noqa: A002 -- the name is the base class's
+        pass
+
+    def do_GET(self):
+        self._answer(200 if self.path == "/health" else 404, b"OK")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if body == b"{}":
+            self._answer(422, b"missing field `dag`")
+            return
+        self.server.bodies.append(body)
+        self.server.headers.append(dict(self.headers))
+        result = {"node_id": "answer", "output": "A", "execution_time_ms": 1, "token_cost": 1}
+        answer = {"execution_id": "0" * 32, "results": [result], "total_execution_time_ms": 1, "errors": []}
+        self._answer(200, json.dumps(answer).encode())
+
+    def _answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def capturing_runtime():
+    """A runtime that always answers A and keeps every request, to see what was sent."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _CapturingHandler) as server:
+        server.daemon_threads = True
+        server.bodies, server.headers = [], []
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

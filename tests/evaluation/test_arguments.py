@@ -41,8 +41,10 @@ def test_arguments_keep_their_kind():
         (
             {"num_concurrent": 4},
             "2",
-            "--batch_size 2 and --model_args num_concurrent=4 contradict each other: both say how many requests are in "
-            "flight; leave one away.",
+            (
+                "--batch_size 2 and --model_args num_concurrent=4 contradict each other: both say how many requests "
+                "are in flight; leave one away."
+            ),
         ),
     ],
 )
@@ -78,9 +80,9 @@ def test_generation_is_asked_for_as_the_task_says():
         "t", {"until": ["a", ""], "do_sample": False, "temperature": 1}, max_tokens=5, temperature=1
     )
     assert plain == Generation(("a",), 5, 0.0, ())
-    with pytest.raises(UsageError, match="Task t: generation_kwargs .* expected numbers"):
+    with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* expected numbers"):
         read_generation("t", {"max_gen_toks": "many"}, max_tokens=5, temperature=0.0)
-    with pytest.raises(UsageError, match="Task t: generation_kwargs .* out of a runtime's bounds"):
+    with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* out of a runtime's bounds"):
         read_generation("t", {"temperature": 7}, max_tokens=5, temperature=0.0)
 
 
