@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from aether_load.workload.rows import SAMPLE_FOLDER
-from processes import LIMIT_S, SHARED_DATASETS
+from processes import LIMIT_S, REPOSITORY, SHARED_DATASETS
 
 SPLITS = {
     "Rowan/hellaswag": ({"default": ""}, "validation"),
@@ -89,6 +89,15 @@ def _entry(document: dict[str, object]) -> dict[str, object]:
 def _tidy(text: str) -> str:
     """Return a HellaSwag text without its marks, as lm-eval's task shows it."""
     return re.sub(r"\[.*?\]", "", text.strip().replace(" [title]", ". ")).replace("  ", " ")
+
+
+def readme_command(tasks: str, url: str | None = None) -> list[str]:
+    """Return the README's one command for these tasks as words for `python -m`, at another runtime if one is given."""
+    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## Evaluation with lm-eval")[2]
+    commands = [line.split() for line in section.partition("\n## ")[0].splitlines() if "--model aether_stub" in line]
+    (words,) = [words for words in commands if tasks == " ".join(words).partition("--tasks ")[2]]
+    words = words[2:] if words[0] == "python" else ["aether_load", *words[1:]]
+    return [word.replace("http://localhost:3000", url) if url else word for word in words]
 
 
 @dataclass
@@ -166,12 +175,6 @@ class Evaluations:
         finally:
             process.kill()
         return Evaluated(process.returncode, out.decode(), err.decode(), self.folder)
-
-    def lm_eval(self, url: str | None, *words: str, model_args: str = "") -> Evaluated:
-        """Run `python -m lm_eval --model aether_stub` against a runtime."""
-        arguments = ",".join(part for part in (f"aether_url={url}" if url else "", model_args) if part)
-        said = ["--model_args", arguments] if arguments else []
-        return self.run("lm_eval", "--model", "aether_stub", *said, *words)
 
 
 class _CapturingHandler(BaseHTTPRequestHandler):

@@ -189,8 +189,10 @@ metric_list: [{{metric: word_perplexity}}]
     code, lines = tasks.refused(runtime.url, name)
     assert (code, lines[-1]) == (
         2,
-        "aether-load: Task wikitext asks for the likelihood of whole texts (loglikelihood_rolling), which a runtime "
-        "that only generates cannot give; choose a task of multiple choice or of generate_until.",
+        (
+            "aether-load: Task wikitext asks for the likelihood of whole texts (loglikelihood_rolling), which a "
+            "runtime that only generates cannot give; choose a task of multiple choice or of generate_until."
+        ),
     )
 
     from aether_load.aether_stub import AetherStub
@@ -231,8 +233,10 @@ def test_a_runtime_that_is_not_there_is_exit_code_3(tasks, free_port):
     code, lines = tasks.refused(f"http://127.0.0.1:{free_port}", name)
     assert (code, lines[-1]) == (
         3,
-        f"aether-load: No runtime can be reached at http://127.0.0.1:{free_port} (connection refused or no route). "
-        "Start it there, or say where it is with --model_args aether_url=.",
+        (
+            f"aether-load: No runtime can be reached at http://127.0.0.1:{free_port} (connection refused or no route). "
+            "Start it there, or say where it is with --model_args aether_url=."
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""The seed's evaluation commands, word for word but for the port, by upstream's lm-eval and its own tasks."""
+"""The seed's evaluation commands as the README has them, but for the port, by upstream's lm-eval and its own tasks."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from evaluations import documents, gold_letter, write_key
+from evaluations import documents, gold_letter, readme_command, write_key
 from processes import run_command
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e '.[lm-eval]'")
@@ -25,10 +25,7 @@ def results_in(folder):
 def test_the_first_command(evaluations, simulator):
     """hellaswag, 10 documents: ten generations, one in flight, and lm-eval's table with a figure that is true."""
     runtime = simulator("--answer", "B", *FAST)
-    done = evaluations.run(
-        *f"lm_eval --model aether_stub --model_args aether_url={runtime.url},model_name=gpt-4o --tasks hellaswag "
-        "--num_fewshot 0 --batch_size 1 --limit 10".split()
-    )
+    done = evaluations.run(*readme_command("hellaswag --num_fewshot 0 --batch_size 1 --limit 10", runtime.url))
     assert done.code == 0, done.err
     assert runtime.record()["nodes"]["succeeded"] == 10
     share = sum(gold_letter(row) == "B" for row in documents(evaluations.rows, "hellaswag", 10)) / 10
@@ -42,10 +39,7 @@ def test_two_tasks_into_a_folder_beside(evaluations, simulator, tmp_path):
     """piqa,hellaswag, 50 each, --output_path ../results/: the folder is the model's, the accuracy the simulator's."""
     assert write_key(tmp_path / "key.jsonl", evaluations.rows, {"piqa": 50, "hellaswag": 50}) == 100
     runtime = simulator("--answer-key", str(tmp_path / "key.jsonl"), "--accuracy", "0.7", *FAST)
-    done = evaluations.run(
-        *f"lm_eval --model aether_stub --model_args aether_url={runtime.url},model_name=gpt-4o --tasks piqa,hellaswag "
-        "--limit 50 --output_path ../results/".split()
-    )
+    done = evaluations.run(*readme_command("piqa,hellaswag --limit 50 --output_path ../results/", runtime.url))
     assert done.code == 0, done.err
     results = results_in(evaluations.folder.parent / "results" / "gpt-4o")
     ours = done.phase["all"]
@@ -66,10 +60,7 @@ def test_two_tasks_into_a_folder_beside(evaluations, simulator, tmp_path):
 def test_a_file_of_a_chosen_name(evaluations, simulator):
     """piqa, 20, --output_path results/performance_test.json: that file is there, and is what lm-eval wrote."""
     runtime = simulator(*FAST)
-    done = evaluations.run(
-        *f"lm_eval --model aether_stub --model_args aether_url={runtime.url},model_name=gpt-4o --tasks piqa --limit 20 "
-        "--output_path results/performance_test.json".split()
-    )
+    done = evaluations.run(*readme_command("piqa --limit 20 --output_path results/performance_test.json", runtime.url))
     assert done.code == 0, done.err
     file = evaluations.folder / "results" / "performance_test.json"
     (dated,) = file.parent.glob("performance_test_*.json")
@@ -86,16 +77,13 @@ def test_a_file_of_a_chosen_name(evaluations, simulator):
 def test_three_tasks_on_a_v1_runtime(evaluations, simulator):
     """hellaswag,piqa,winogrande, 5 each: a document is asked once, in either generation's words."""
     runtime = simulator("--generation", "v1", "--answer", "B", *FAST)
-    done = evaluations.run(
-        *f"lm_eval --model aether_stub --model_args aether_url={runtime.url},model_name=gpt-4o "
-        "--tasks hellaswag,piqa,winogrande --limit 5".split()
-    )
+    done = evaluations.run(*readme_command("hellaswag,piqa,winogrande --limit 5", runtime.url))
     assert (done.code, runtime.record()["nodes"]["succeeded"]) == (0, 15), done.err
     for task in ("hellaswag", "piqa", "winogrande"):
         golds = [gold_letter(row) for row in documents(evaluations.rows, task, 5)]
         assert done.metric(task) == golds.count("B") / 5
     assert done.report["target"]["generation"] == "v1"
-    assert [row["dataset"] for row in done.phase["datasets"]] == ["hellaswag", "piqa", "winogrande"]
+    assert {row["dataset"] for row in done.phase["datasets"]} == {"hellaswag", "piqa", "winogrande"}
 
 
 def test_no_model_args_at_all(evaluations, simulator):
@@ -107,7 +95,7 @@ def test_no_model_args_at_all(evaluations, simulator):
         except OSError:
             pytest.skip("port 3000 of 127.0.0.1 is in use, so that nothing can be tested there")
     runtime = simulator("--port", "3000", "--answer", "B", *FAST)
-    done = evaluations.run(*["lm_eval", "--model", "aether_stub", "--tasks", "hellaswag", "--limit", "50"])
+    done = evaluations.run(*readme_command("hellaswag --limit 50"))
     assert (done.code, runtime.record()["nodes"]["succeeded"]) == (0, 50), done.err
     golds = [gold_letter(row) for row in documents(evaluations.rows, "hellaswag", 50)]
     assert done.metric("hellaswag") == pytest.approx(golds.count("B") / 50)
@@ -118,8 +106,9 @@ def test_arc_and_a_task_that_generates(evaluations, simulator, tmp_path):
     """arc_easy, arc_challenge and arc_challenge_chat in one go: always "B" scores just the share of gold B."""
     runtime = simulator("--answer", "B", *FAST)
     done = evaluations.run(
-        *f"aether_load lm-eval --model aether_stub --model_args aether_url={runtime.url} "
-        "--tasks arc_easy,arc_challenge,arc_challenge_chat --limit 30 --log_samples --output_path out".split()
+        *readme_command(
+            "arc_easy,arc_challenge,arc_challenge_chat --limit 30 --log_samples --output_path out", runtime.url
+        )
     )
     assert done.code == 0, done.err
     right = 0
@@ -148,9 +137,9 @@ def test_arc_and_a_task_that_generates(evaluations, simulator, tmp_path):
     )
     manifest = msgspec.json.decode((done.run_folder / "run.json").read_bytes())
     assert (manifest["seed"], manifest["scenario"]["name"], manifest["ended_as"]) == (None, "lm_eval", "completed")
-    assert [(row["name"], row["rows_used"], row["rows_available"]) for row in manifest["datasets"]] == [
-        ("arc_easy", 30, None),
+    assert sorted((row["name"], row["rows_used"], row["rows_available"]) for row in manifest["datasets"]) == [
         ("arc_challenge", 30, None),
         ("arc_challenge_chat", 30, None),
+        ("arc_easy", 30, None),
     ]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", manifest["datasets"][0]["revision"])
