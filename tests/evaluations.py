@@ -184,7 +184,7 @@ class _CapturingHandler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        self._answer(200 if self.path == "/health" else 404, b"OK")
+        self._answer(200 if self.path.endswith("/health") else 404, b"OK")
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -192,6 +192,7 @@ class _CapturingHandler(BaseHTTPRequestHandler):
             self._answer(422, b"missing field `dag`")
             return
         self.server.bodies.append(body)
+        self.server.paths.append(self.path)
         self.server.headers.append(dict(self.headers))
         result = {"node_id": "answer", "output": "A", "execution_time_ms": 1, "token_cost": 1}
         answer = {"execution_id": "0" * 32, "results": [result], "total_execution_time_ms": 1, "errors": []}
@@ -209,7 +210,7 @@ def capturing_runtime():
     """A runtime that always answers A and keeps every request, to see what was sent."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _CapturingHandler) as server:
         server.daemon_threads = True
-        server.bodies, server.headers = [], []
+        server.bodies, server.headers, server.paths = [], [], []
         server.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

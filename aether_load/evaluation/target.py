@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from time import monotonic
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -46,6 +47,7 @@ class Target:
         self.facts = facts
         self._headers = {"User-Agent": "aether-load", **headers}
         self._tls = {} if verify_tls else {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+        self._base_path = urlsplit(facts.url).path
         self._is_tls = facts.url.startswith("https:")
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
@@ -58,7 +60,7 @@ class Target:
         headers = {**self._headers, "Content-Type": "application/json"}
         try:
             answer = self._pool().urlopen(
-                "POST", self.facts.url + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
+                "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
                 redirect=False, preload_content=False,
             )  # fmt: skip
             parts = []
@@ -80,7 +82,7 @@ class Target:
         """Read /metrics once: the text, or why there is none."""
         try:
             answer = self._pool().urlopen(
-                "GET", self.facts.url + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S, retries=False,
+                "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S, retries=False,
                 redirect=False,
             )  # fmt: skip
         except urllib3.exceptions.HTTPError as error:

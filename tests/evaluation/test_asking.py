@@ -13,6 +13,7 @@ from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import read_generation
 from aether_load.evaluation.options import read_options
 from aether_load.evaluation.questions import Question
+from evaluations import capturing_runtime
 from processes import wait_for
 
 FAST = ("--latency", "constant:1ms")
@@ -213,3 +214,14 @@ def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):
     scenario = json.loads((asking._run.folder.manifest).read_bytes())["scenario"]
     assert [phase["name"] for phase in scenario["phases"]] == ["loglikelihood", "generate_until"]
     assert (scenario["seed"], scenario["workload"]["source"], scenario["workload"]["max_tokens"]) == (None, None, None)
+
+
+def test_a_path_in_the_url_stands_before_every_request(evaluation):
+    """A runtime below a path is asked there, in the plain form that any server takes."""
+    with capturing_runtime() as runtime:
+        asking = evaluation(runtime.url + "/below/", server_metrics=False)
+        assert asking.choose(questions(2), rows(2), lambda: None) == [0, 0]
+        info = finish(asking)
+        assert runtime.paths == ["/below/execute"] * 2
+    # Without metrics the client's side alone is judged.
+    assert (info["verdict"]["status"], info["phases"]["loglikelihood"]["trust"]) == ("passed", "no_server_data")
