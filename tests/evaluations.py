@@ -184,6 +184,7 @@ class _CapturingHandler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
+        self.server.read.append(self.path)
         self._answer(200 if self.path.endswith("/health") else 404, b"OK")
 
     def do_POST(self):
@@ -210,7 +211,7 @@ def capturing_runtime():
     """A runtime that always answers A and keeps every request, to see what was sent."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _CapturingHandler) as server:
         server.daemon_threads = True
-        server.bodies, server.headers, server.paths = [], [], []
+        server.bodies, server.headers, server.paths, server.read = [], [], [], []
         server.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()

@@ -55,6 +55,7 @@ class EvaluationRun:
     def __init__(self, folder: RunFolder, scenario: dict[str, Any], target: Target, command: Sequence[str]) -> None:
         self.folder = folder
         self._target = target
+        self._reads_metrics: bool = scenario["target"]["server_metrics"]
         facts = target.facts
         self.manifest = Manifest(
             id=folder.path.name,
@@ -181,7 +182,9 @@ class EvaluationRun:
                 self.book(request, sent_ns, ended, Outcome.CUT_OFF, None, reason, None)
 
     def scrape(self, role: str) -> None:
-        """Read /metrics once and keep what came, or why nothing did."""
+        """Read /metrics once and keep what came, or why nothing did; not where the target is said to have none."""
+        if not self._reads_metrics:
+            return
         phase = self.manifest.phases[-1].name
         began = now()
         text, error = self._target.metrics()

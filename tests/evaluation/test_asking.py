@@ -223,5 +223,6 @@ def test_a_path_in_the_url_stands_before_every_request(evaluation):
         assert asking.choose(questions(2), rows(2), lambda: None) == [0, 0]
         info = finish(asking)
         assert runtime.paths == ["/below/execute"] * 2
+        assert not [path for path in runtime.read if path.endswith("/metrics")]
     # Without metrics the client's side alone is judged.
     assert (info["verdict"]["status"], info["phases"]["loglikelihood"]["trust"]) == ("passed", "no_server_data")
