@@ -16,7 +16,15 @@ def main() -> int:
     (run,) = (results / "runs").iterdir()
     report = json.loads(nightly.read_bytes())
     jsonschema.validate(report, json.loads((REPOSITORY / "docs" / "nightly.schema.json").read_bytes()))
-    expected = {"run.json", "samples.arrow", "scrapes.jsonl", "sender.jsonl", "report.json", "summary.csv"}
+    expected = {
+        "run.json",
+        "samples.arrow",
+        "scrapes.jsonl",
+        "sender.jsonl",
+        "report.json",
+        "summary.csv",
+        "series.csv",
+    }
     found = {path.name for path in run.iterdir()}
     ledgers = [phase["reconciliation"] for phase in report["phases"]]
     problems = [

@@ -65,7 +65,8 @@ def _parser() -> Parser:
         help="list the scenarios that ship, or show one as resolved",
         description="List the scenarios that ship, or show one with every default filled in.",
     )
-    scenarios.add_argument("show", nargs="?", metavar="NAME|PATH", help="show this one as JSON")
+    scenarios.add_argument("words", nargs="*", metavar="show NAME|PATH", help="show this one as JSON")
+    add_scenario_options(scenarios, "eval")
     scenarios.set_defaults(run=_scenarios)
 
     key = commands.add_parser(
@@ -106,14 +107,15 @@ def _lm_eval(words: list[str]) -> int:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pandas
-    from aether_load.analysis.report import build_report  # noqa: PLC0415
+    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.report import analyse  # noqa: PLC0415
     from aether_load.analysis.run import RunFolder  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
     folder = RunFolder.open(parsed.folder)
-    report = build_report(folder)
-    write_summary(report, write_results(report, folder), sys.stdout)
+    analysis = analyse(folder)
+    report = analysis.report
+    write_summary(report, write_results(report, folder, analysis.series), sys.stdout)
     return report.verdict.exit_code
 
 
@@ -138,18 +140,22 @@ def _answer_key(parsed: argparse.Namespace) -> int:
 def _scenarios(parsed: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 -- the simulator's start does not need what follows
 
+    from aether_load.workload.options import scenario_from  # noqa: PLC0415
     from aether_load.workload.scenario import (  # noqa: PLC0415
-        find_scenario,
         load_scenario,
         shipped_scenarios,
         to_plain,
     )
 
-    if parsed.show is None:
+    words = parsed.words[1:] if parsed.words[:1] == ["show"] else parsed.words
+    if len(words) > 1 or (parsed.words and not words):
+        raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
+    if not words:
         for name, path in shipped_scenarios().items():
             print(f"{name:12} {load_scenario(path).purpose}")
     else:
-        scenario = load_scenario(find_scenario(parsed.show))
+        parsed.scenario = words[0]
+        scenario = scenario_from(parsed)
         print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
     return int(ExitCode.PASSED)
 

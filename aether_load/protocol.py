@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,11 +24,15 @@ EXECUTION_TIME_SECONDS = "aether_execution_time_seconds"
 BUCKET_EDGES_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Upper edges of `aether_execution_time_seconds` in ms; a twelfth bucket, +Inf, is above them."""
 
+MAX_BODY_BYTES = 2 * 1024 * 1024
+"""The longest body that a runtime takes; a longer one is answered with 413."""
+
 _MOCK_PREFIX = "[Mock Response]"
 _MOCK_OUTPUT_V1 = "TODO"
 _REJECTED_MARK = "Security violation: "
 _PANIC_MARK = "Task execution panicked"
-_CYCLE_PREFIX = "Cycle detected"
+CYCLE_PREFIX = "Cycle detected"
+"""How the one error of an answer begins whose DAG has a cycle."""
 
 
 class Generation(StrEnum):
@@ -58,12 +63,13 @@ class Outcome(IntEnum):
 
 
 class NodeState(IntEnum):
-    """What became of one node of an answered DAG."""
+    """What became of one node of an answered DAG; one that panicked is counted by no metric of the runtime."""
 
     SUCCEEDED = 0
     FAILED = 1
     SKIPPED = 2
     NOT_RUN = 3
+    PANICKED = 4
 
     @property
     def label(self) -> str:
@@ -71,8 +77,15 @@ class NodeState(IntEnum):
         return self.name.lower()
 
 
+NODE_TYPES: dict[Generation, tuple[str, ...]] = {
+    Generation.V1: ("llm_fn", "fn"),
+    Generation.V2: ("llm_fn", "compute", "conditional", "input", "output"),
+}
+ERROR_POLICIES = ("fail", "fail_fast", "skip", "retry")
+
+
 class LlmNode(msgspec.Struct, frozen=True):
-    """One LLM call of a DAG, its prompt literal text."""
+    """One LLM call of a DAG; of its prompt the runtime fills in the output of each node of `reads`, no more."""
 
     id: str
     prompt: str
@@ -80,6 +93,7 @@ class LlmNode(msgspec.Struct, frozen=True):
     temperature: float | None = None
     max_tokens: int | None = None
     dependencies: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 class NodeShape(msgspec.Struct, frozen=True):
@@ -94,6 +108,89 @@ class DagRequest(msgspec.Struct, frozen=True):
 
     flow_name: str
     nodes: tuple[LlmNode, ...]
+
+
+_U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+
+
+class TemplateRef(msgspec.Struct, frozen=True):
+    """A placeholder of a v2 prompt template, and what goes there."""
+
+    raw: str
+    kind: str
+    path: tuple[str, ...] = ()
+    node_id: str | None = None
+    field: str | None = None
+    required: bool = True
+    sensitivity: Literal["low", "medium", "high"] = "low"
+    folded_value: str | None = None
+
+
+class ExecutionHints(msgspec.Struct, frozen=True):
+    """Hints of a v2 node; the first node's `error_policy` is the whole DAG's."""
+
+    parallel_group: str | None = None
+    max_concurrency: _U32 | None = None
+    error_policy: str | None = None
+    barrier: bool = False
+
+
+class NodeV1(msgspec.Struct, frozen=True):
+    """A node as a v1 runtime reads it; keys that are not here it passes over."""
+
+    id: str
+    node_type: str
+    dependencies: tuple[str, ...]
+    prompt: str | None = None
+    model: str | None = None
+
+
+class RequestV1(msgspec.Struct, frozen=True):
+    """A body as a v1 runtime reads it."""
+
+    nodes: tuple[NodeV1, ...]
+
+
+class NodeV2(msgspec.Struct, frozen=True):
+    """A node as a v2 runtime reads it; keys that are not here it passes over."""
+
+    id: str
+    node_type: str
+    name: str | None = None
+    prompt_template: str | None = None
+    prompt: str | None = None
+    template_refs: tuple[TemplateRef, ...] = ()
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: _U32 | None = None
+    system_prompt: str | None = None
+    dependencies: tuple[str, ...] = ()
+    cache_key_inputs: tuple[str, ...] = ()
+    render_policy: dict[str, Any] = {}
+    execution_hints: ExecutionHints = ExecutionHints()
+    return_type: str | None = None
+    source_location: dict[str, Any] | None = None
+
+
+class DagMetadata(msgspec.Struct, frozen=True):
+    """What a v2 DAG says of itself."""
+
+    flow_name: str | None = None
+
+
+class DagV2(msgspec.Struct, frozen=True):
+    """Nodes as a v2 runtime reads them."""
+
+    nodes: tuple[NodeV2, ...]
+    schema_version: str = "1.0"
+    metadata: DagMetadata = DagMetadata()
+
+
+class RequestV2(msgspec.Struct, frozen=True):
+    """A body as a v2 runtime reads it."""
+
+    dag: DagV2
+    context: dict[str, Any] | None = None
 
 
 _Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
@@ -125,26 +222,45 @@ class Execution(msgspec.Struct):
     errors: list[str] = []
     aborted: bool = False
     node_status: dict[str, NodeStatus] = {}
+    level_execution_times_ms: list[_Milliseconds] = []
 
 
 decode_execution = msgspec.json.Decoder(Execution).decode
 """Bytes of an answer to an `Execution`; raises `msgspec.MsgspecError` when they are not the contract."""
 
 
+def output_placeholder(node_id: str) -> str:
+    """Return what stands in a prompt where a v2 runtime, given the ref to it, fills in a node's output."""
+    return f"{{{{node.{node_id}.output}}}}"
+
+
+def node_output_ref(raw: str, node_id: str) -> dict[str, object]:
+    """Return the template ref that lets a v2 runtime fill in a node's output for `raw`."""
+    return {"raw": raw, "kind": "node_output", "node_id": node_id, "field": "output", "path": [], "required": True}
+
+
+def context_ref(raw: str, path: Sequence[str]) -> dict[str, object]:
+    """Return the template ref that lets a v2 runtime fill in the context's value at `path` for `raw`."""
+    return {"raw": raw, "kind": "context", "path": list(path), "required": True, "sensitivity": "low"}
+
+
+def request_body(dag: DagRequest, generation: Generation) -> dict[str, Any]:
+    """Return the body that a runtime of `generation` accepts for `dag`, before it is written as JSON."""
+    if generation is Generation.V1:
+        return {"nodes": [_node_v1(node) for node in dag.nodes]}
+    return {
+        "dag": {
+            "schema_version": "1.0",
+            "metadata": {"flow_name": dag.flow_name},
+            "nodes": [_node_v2(node) for node in dag.nodes],
+        },
+        "context": {},
+    }
+
+
 def encode_request(dag: DagRequest, generation: Generation) -> bytes:
     """Return the JSON body that a runtime of `generation` accepts for `dag`."""
-    if generation is Generation.V1:
-        return msgspec.json.encode({"nodes": [_node_v1(node) for node in dag.nodes]})
-    return msgspec.json.encode(
-        {
-            "dag": {
-                "schema_version": "1.0",
-                "metadata": {"flow_name": dag.flow_name},
-                "nodes": [_node_v2(node) for node in dag.nodes],
-            },
-            "context": {},
-        }
-    )
+    return msgspec.json.encode(request_body(dag, generation))
 
 
 def _node_v1(node: LlmNode) -> dict[str, object]:
@@ -165,6 +281,8 @@ def _node_v2(node: LlmNode) -> dict[str, object]:
         "model": node.model,
         "dependencies": node.dependencies,
     }
+    if node.reads:
+        fields["template_refs"] = [node_output_ref(output_placeholder(read), read) for read in node.reads]
     if node.temperature is not None:
         fields["temperature"] = node.temperature
     if node.max_tokens is not None:
@@ -185,7 +303,7 @@ def classify(execution: Execution, nodes_sent: int) -> tuple[Outcome, str | None
         return Outcome.BAD_ANSWER, f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes"
     if not errors:
         return Outcome.ABORTED, "aborted without an error"
-    if execution.aborted and not execution.results and errors[0].startswith(_CYCLE_PREFIX):
+    if execution.aborted and not execution.results and errors[0].startswith(CYCLE_PREFIX):
         return Outcome.ABORTED, errors[0]
     others = [error for error in errors if _REJECTED_MARK not in error]
     if others:
@@ -200,9 +318,12 @@ def state_of_missing(execution: Execution, node_id: str) -> NodeState:
         return NodeState.SKIPPED
     if status is not None and status.state == "failed":
         return NodeState.FAILED
-    # A node that panicked has no status, and its error does not always name it.
-    if any(error.startswith(f"Node {node_id}: ") or _PANIC_MARK in error for error in execution.errors):
+    own = f"Node {node_id}: "
+    if any(error.startswith(own) and _PANIC_MARK not in error for error in execution.errors):
         return NodeState.FAILED
+    # A node that panicked has no status, and its error does not always name it.
+    if any(_PANIC_MARK in error for error in execution.errors):
+        return NodeState.PANICKED
     return NodeState.NOT_RUN
 
 

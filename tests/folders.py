@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from aether_load.analysis.correlate import bucket_of_counts
+from aether_load.analysis.own_counts import bucket_of_counts
 from aether_load.analysis.run import ClockPair, Manifest, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
-from aether_load.protocol import Generation, Outcome
+from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.workload.prompt import DatasetIdentity
 
 EDGES = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
+TOKENS = 7
+"""What each node that succeeded costs in these folders."""
 
 
 def exposition(counts, total_s, **counters):
@@ -31,6 +35,16 @@ def exposition(counts, total_s, **counters):
     return "\n".join(lines) + "\n"
 
 
+def counted(times_ms: Sequence[int], *, cached: int = 0, failed: int = 0) -> str:
+    """The text that a v2 runtime would give that ran nodes of these times, on top of three nodes of 3 ms."""
+    counts = [a + b for a, b in zip([3, *[0] * 11], bucket_of_counts(np.array(times_ms, np.int64)), strict=True)]
+    total = 3 + len(times_ms)
+    return exposition(
+        counts, (9 + sum(times_ms)) / 1000, token_cost_total=TOKENS * total, errors_total=failed,
+        cache_hits_total=cached, cache_misses_total=total - cached,
+    )  # fmt: skip
+
+
 MS = 1_000_000
 BEGAN_NS = 10_000 * MS
 
@@ -41,13 +55,58 @@ def clock(monotonic_ms: float) -> ClockPair:
 
 
 def answered(at_ms: float, latency_ms: float, server_ms: int = 60, **more: object) -> dict[str, object]:
-    """A request of one node that was answered: sent at, taking so long, `server_ms` of it in the server."""
-    return {"at": at_ms, "latency": latency_ms, "server": server_ms, "outcome": Outcome.OK, "node": server_ms, **more}
+    """A request of one node that was answered: sent at, taking so long, `server_ms` of it in the server.
+
+    `nodes` takes the place of that node: the times of several, or a state in place of a time. `due_ms` is when it
+    was due, if that was not when it was sent.
+    """
+    nodes = more.pop("nodes", (server_ms,))
+    return {"at": at_ms, "latency": latency_ms, "server": server_ms, "outcome": Outcome.OK, "nodes": nodes, **more}
 
 
-def failed(at_ms: float, latency_ms: float, outcome: Outcome) -> dict[str, object]:
+def failed(at_ms: float, latency_ms: float, outcome: Outcome, **more: object) -> dict[str, object]:
     """A request that brought no answer that could be read."""
-    return {"at": at_ms, "latency": latency_ms, "server": ABSENT, "outcome": outcome, "node": None}
+    return {"at": at_ms, "latency": latency_ms, "server": ABSENT, "outcome": outcome, "nodes": (), **more}
+
+
+def unsent(due_ms: float) -> dict[str, object]:
+    """A request that was due and never sent."""
+    return {"at": None, "due_ms": due_ms, "latency": 0, "server": ABSENT, "outcome": Outcome.UNSENT, "nodes": ()}
+
+
+def times_of(requests: Sequence[dict[str, object]]) -> list[int]:
+    """The times of all nodes that succeeded in these requests."""
+    return [time for request in requests for time in request["nodes"] if not isinstance(time, NodeState)]
+
+
+def write_samples(path: Path, requests: Sequence[dict[str, object]], indexes: Sequence[int] | None = None) -> None:
+    """Write requests of one phase, `closed`, as samples of two prompts of one dataset."""
+    buffer = SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
+    buffer.phases.place("closed")
+    for place, request in enumerate(requests):
+        sent = ABSENT if request["at"] is None else BEGAN_NS + int(float(request["at"]) * MS)
+        due = sent if request.get("due_ms") is None else BEGAN_NS + int(float(request["due_ms"]) * MS)
+        nodes = request["nodes"]
+        for node in nodes:
+            if isinstance(node, NodeState):
+                buffer.add_node(ABSENT, node, ABSENT)
+            else:
+                buffer.add_node(node, NodeState.SUCCEEDED, request.get("cached", 0))
+        for level in request.get("levels", ()):
+            buffer.add_level(level)
+        error = request.get("error")
+        buffer.add_row(
+            request_index=place if indexes is None else indexes[place], due_ns=due, sent_ns=sent,
+            ended_ns=ABSENT if sent == ABSENT else sent + int(float(request["latency"]) * MS),
+            server_total_ms=request["server"], token_cost=TOKENS * len(times_of([request])) if nodes else ABSENT,
+            prompt=place % 2, nodes=len(nodes), phase=0, worker=0, http_status=200 if nodes else ABSENT, answer=ABSENT,
+            error=buffer.errors.place(error), outcome=request["outcome"], answer_state=request.get("state", ABSENT),
+            correct=request.get("correct", ABSENT), execution_id=b"", levels=len(request.get("levels", ())),
+        )  # fmt: skip
+    samples = SampleFile(path)
+    while (batch := buffer.take()) is not None:
+        samples.append(batch)
+    samples.close()
 
 
 def make_run(
@@ -56,58 +115,51 @@ def make_run(
     *,
     counted_ms: list[int] | None = None,
     readings: list[str | None] | None = None,
+    reading_at_ms: Sequence[float] | None = None,
     window_ms: tuple[float, float | None] = (0, 1000),
-    users: int = 1,
+    phase_ms: float = 2000,
+    users: int | None = 1,
     ended_as: str = "completed",
     run_id: str = "20260304T050607Z-made-0001",
     scenario: dict[str, object] | None = None,
     kind: str = "runtime",
+    generation: Generation = Generation.V2,
+    nodes: tuple[NodeShape, ...] = (NodeShape("answer"),),
+    indexes: Sequence[int] | None = None,
+    sender: Sequence[object] = (),
+    server: Sequence[object] = (),
+    **phase: object,
 ) -> RunFolder:
     """Write a run's folder: requests of one phase, and readings before and after that differ by `counted_ms`.
 
-    Without `counted_ms` the server counted just what was answered; `readings` gives the texts themselves.
+    Without `counted_ms` the server counted just what was answered; `readings` gives the texts themselves, and
+    `reading_at_ms` when each was taken. `phase` has further fields of the phase's record.
     """
     folder = RunFolder(results / "runs" / run_id)
     folder.path.mkdir(parents=True)
-    buffer = SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
-    buffer.phases.place("closed")
-    for index, request in enumerate(requests):
-        sent = BEGAN_NS + int(float(request["at"]) * MS)
-        read = request["node"] is not None
-        if read:
-            buffer.add_node(request["node"], 0, request.get("cached", 0))
-        buffer.add_row(
-            request_index=index, due_ns=sent, sent_ns=sent, ended_ns=sent + int(float(request["latency"]) * MS),
-            server_total_ms=request["server"], token_cost=7 if read else ABSENT, prompt=index % 2, nodes=int(read),
-            phase=0, worker=0, http_status=200 if read else ABSENT, answer=ABSENT, error=ABSENT,
-            outcome=request["outcome"], answer_state=request.get("state", ABSENT),
-            correct=request.get("correct", ABSENT), execution_id=b"",
-        )  # fmt: skip
-    samples = SampleFile(folder.samples)
-    while (batch := buffer.take()) is not None:
-        samples.append(batch)
-    samples.close()
-
-    import numpy as np
-
-    if counted_ms is None:
-        counted_ms = [int(request["node"]) for request in requests if request["node"] is not None]
+    write_samples(folder.samples, requests, indexes)
     if readings is None:
-        buckets = list(bucket_of_counts(np.array(counted_ms, np.int64)))
-        first = [3, *[0] * 11]
-        both = [a + b for a, b in zip(first, buckets, strict=True)]
-        readings = [exposition(first, 0.009), exposition(both, (9 + sum(counted_ms)) / 1000)]
+        cached = sum(int(request.get("cached", 0)) * len(times_of([request])) for request in requests)
+        failures = sum(request["nodes"].count(NodeState.FAILED) for request in requests)
+        times = times_of(requests) if counted_ms is None else counted_ms
+        readings = [counted([]), counted(times, cached=cached, failed=failures)]
+    if reading_at_ms is None:
+        reading_at_ms = [-1, *range(len(readings) - 2), phase_ms - 1]
     roles = ["before", *["during"] * (len(readings) - 2), "after"]
     lines = [
         msgspec.json.encode(
             RawScrape(
-                phase="closed", role=role, began_ns=BEGAN_NS + place * MS, ended_ns=BEGAN_NS + place * MS + 1,
-                began_utc="2026-03-04T05:06:07.000000Z", text=text, error=None if text is not None else "no answer",
+                phase="closed", role=role, began_ns=BEGAN_NS + int(at_ms * MS),
+                ended_ns=BEGAN_NS + int(at_ms * MS) + 1, began_utc="2026-03-04T05:06:07.000000Z", text=text,
+                error=None if text is not None else "no answer",
             )
         )
-        for place, (role, text) in enumerate(zip(roles, readings, strict=True))
+        for role, text, at_ms in zip(roles, readings, reading_at_ms, strict=True)
     ]  # fmt: skip
     folder.scrapes.write_bytes(b"".join(line + b"\n" for line in lines))
+    for path, values in ((folder.sender, sender), (folder.server, server)):
+        if values:
+            path.write_bytes(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
     window_end = window_ms[1]
     ended = ended_as != "running"
     record = PhaseRecord(
@@ -116,25 +168,27 @@ def make_run(
         began=clock(0),
         window_began_ns=clock(window_ms[0]).monotonic_ns,
         window_ended_ns=None if window_end is None else clock(window_end).monotonic_ns,
-        ended=clock(2000) if ended else None,
+        ended=clock(phase_ms) if ended else None,
         ended_by="duration" if ended else None,
+        **phase,
     )
     folder.write_manifest(
         Manifest(
             id=run_id,
-            scenario=scenario or {"name": "made", "phases": [{"name": "closed", "users": users, "duration": 1.0}]},
+            scenario=scenario or {"name": "made", "phases": [{"name": "closed", "users": users or 1, "duration": 1.0}]},
             command=["locust"],
             seed=1,
-            target=TargetRecord(url="http://127.0.0.1:3000", kind=kind, generation=Generation.V2, server=None),
+            target=TargetRecord(url="http://127.0.0.1:3000", kind=kind, generation=generation, server=None),
             datasets=(
                 DatasetIdentity(
                     name="piqa", source="file", location="x", config=None, split=None, revision="sha256:0",
                     rows_available=2, rows_used=2,
                 ),
             ),
-            node_ids=("answer",),
+            node_ids=tuple(node.id for node in nodes),
+            nodes=nodes,
             began=clock(0),
-            ended=clock(2000) if ended else None,
+            ended=clock(phase_ms) if ended else None,
             ended_as=ended_as,
             phases=[record],
             git={"commit": "abc", "dirty": False},

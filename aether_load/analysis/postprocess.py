@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from aether_load.analysis.report import Report
+from aether_load.analysis.report import Report, analyse
 from aether_load.analysis.run import RunFolder, write_whole
+from aether_load.analysis.series import Series, write_series_csv
 from aether_load.analysis.summary import ResultsError, append_summary, write_summary_csv
 
 
-def write_results(report: Report, folder: RunFolder) -> list[Path]:
+def write_results(report: Report, folder: RunFolder, series: Sequence[Series] | None = None) -> list[Path]:
     """Write everything that a run leaves behind and return where it lies; raises ResultsError.
 
-    Running it again replaces this run's own files and touches no other run's.
+    `series` has each phase second by second; where it is not given, it is made from the folder again. Running this
+    again replaces this run's own files and touches no other run's.
     """
+    if series is None:
+        series = analyse(folder).series
     try:
         content = report_json(report)
         write_whole(folder.report, content)
         text = io.StringIO()
         write_summary_csv(report, text)
         write_whole(folder.summary, text.getvalue().encode())
+        text = io.StringIO()
+        write_series_csv([phase.name for phase in report.phases], series, text)
+        write_whole(folder.series, text.getvalue().encode())
         nightly = _write_nightly(folder.results, report, content)
         everything = folder.results / "summary.csv"
         append_summary(everything, report)

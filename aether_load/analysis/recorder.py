@@ -95,7 +95,7 @@ class Recorder:
             return
         request, prompt, due, place = work
         server_total = tokens = state = correct = ABSENT
-        nodes = 0
+        nodes = levels = 0
         letter = None
         identifier = b""
         if execution is not None:
@@ -104,12 +104,15 @@ class Recorder:
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)
+            for time_ms in execution.level_execution_times_ms:
+                self._buffer.add_level(time_ms)
+                levels += 1
             state, letter, correct = self._score(prompt, output)
         buffer = self._buffer
         buffer.add_row(
             request, sent_ns if due is None else due, sent_ns, ended_ns, server_total, tokens, prompt, nodes, place,
             self._worker, status, buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct,
-            identifier,
+            identifier, levels,
         )  # fmt: skip
         self._fire(
             request_type="POST",

@@ -2,81 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-import pandas as pd
 
-from aether_load.analysis.correlate import (
-    Correlation,
-    Reconciliation,
-    ServerNodes,
-    correlate,
-    reconcile,
-    server_nodes,
-)
+from aether_load.analysis.dag_shape import dag_shape, nodes_alone
 from aether_load.analysis.gate import Verdict, decide
 from aether_load.analysis.lines import read_lines
-from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
-from aether_load.analysis.sample_reader import read_samples
+from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report, series_of
+from aether_load.analysis.process_load import ServerReading
+from aether_load.analysis.run import Ended, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.scrape import RawScrape
-from aether_load.analysis.sender import Sender, SenderReading, sender_over
-from aether_load.analysis.statistics import Distribution, Share, distribution, wilson
+from aether_load.analysis.searches import SearchReport, search_report
+from aether_load.analysis.sender import SelfCheck, SenderReading
+from aether_load.analysis.series import Series
 from aether_load.analysis.summary import ResultsError
-from aether_load.analysis.table import READABLE, PhaseSamples, phase_samples
+from aether_load.analysis.table import PhaseSamples, together
+from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
-from aether_load.protocol import Outcome
 from aether_load.workload.prompt import DatasetIdentity
 from aether_load.workload.scenario import from_plain
 
-REPORT_SCHEMA_VERSION = "1.0"
-ALL = "all"
+REPORT_SCHEMA_VERSION = "1.1"
 
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One dataset's requests in one phase's window, or all of them; `reasons` says of each None why.
-
-    `error_rate` counts failures other than `rejected`, `rejected_rate` those; requests that we gave up ourselves
-    when a run was interrupted are in neither. Throughputs count answers that came in inside the window; latencies
-    are of every request sent inside it, failures too.
-    """
-
-    dataset: str
-    requests_total: int
-    outcomes: dict[str, int]
-    ok_total: int
-    error_rate: float | None
-    rejected_rate: float | None
-    request_throughput_rps: float | None
-    ok_throughput_rps: float | None
-    service_latency_ms: Distribution | None
-    response_latency_ms: Distribution | None
-    server_time_share: float | None
-    token_cost_total: int | None
-    unanswered_total: int | None
-    accuracy: Share | None
-    reasons: dict[str, str]
-
-
-class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One phase: the load, its window, its rows, and the server's side."""
-
-    name: str
-    users: int | None
-    began_utc: str
-    ended_by: str | None
-    window_s: float | None
-    requests_outside_window_total: int
-    all: Row
-    datasets: tuple[Row, ...]
-    cached_nodes_total: int | None
-    server: ServerNodes | None
-    reconciliation: Reconciliation
-    correlation: Correlation
-    sender: Sender | None
-    reasons: dict[str, str]
+_NO_SELF_CHECK = "the release that made this run had no self-check"
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,35 +48,60 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: str
     run: RunInfo
     target: TargetRecord
+    self_check: SelfCheck | None
+    self_check_reason: str | None
     verdict: Verdict
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
+    searches: tuple[SearchReport, ...]
     datasets: tuple[DatasetIdentity, ...]
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
 
 
+class Analysis(msgspec.Struct, frozen=True):
+    """A run's report, and beside it each phase second by second, which is too much for a report."""
+
+    report: Report
+    series: tuple[Series, ...]
+
+
 def build_report(folder: RunFolder) -> Report:
     """Return the report of a run, whether it ended well or was cut off; the same folder gives the same report."""
+    return analyse(folder).report
+
+
+def analyse(folder: RunFolder) -> Analysis:
+    """Return what a run's folder says; raises ResultsError when not one sample of it can be read."""
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
-    table, torn = read_samples(folder.samples)
-    if torn and table.num_rows == 0 and manifest.ended_as != "running":
+    shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+    names = [identity.name for identity in manifest.datasets]
+    level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
+    read = read_phases(folder.samples, manifest.phases, names, level_of)
+    if read.torn and read.rows == 0 and manifest.ended_as != "running":
         raise ResultsError(
             f"{folder.samples} is missing or damaged: no sample of the run can be read. Nothing was written; what "
             "was reported before stays as it is."
         )
-    scrapes = read_lines(folder.scrapes, RawScrape)
-    readings = read_lines(folder.sender, SenderReading)
-    phases = []
-    warnings = list(run_warnings(manifest, scenario, torn=torn))
-    for record in manifest.phases:
-        samples = phase_samples(table, record)
-        sender = sender_over(readings, samples.window_began_ns, samples.window_ended_ns)
-        own_scrapes = [scrape for scrape in scrapes if scrape.phase == record.name]
-        phase = _phase_report(manifest, record, samples, own_scrapes, sender, torn=torn)
-        phases.append(phase)
+    inputs = PhaseInputs(
+        manifest=manifest,
+        scenario=scenario,
+        shape=shape,
+        scrapes=read_lines(folder.scrapes, RawScrape),
+        sender=read_lines(folder.sender, SenderReading),
+        server=read_lines(folder.server, ServerReading),
+        torn=read.torn,
+    )
+    wholes = _wholes(manifest.phases, read.phases)
+    phases = tuple(
+        phase_report(inputs, record, samples, wholes.get(record.joined_in))
+        for record, samples in zip(manifest.phases, read.phases, strict=True)
+    )
+    warnings = list(run_warnings(manifest, scenario, torn=read.torn))
+    for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
+    searches = tuple(map(search_report, manifest.searches))
     run = RunInfo(
         id=manifest.id,
         scenario=scenario.name,
@@ -137,138 +112,36 @@ def build_report(folder: RunFolder) -> Report:
         ended_utc=manifest.ended.utc if manifest.ended else None,
         ended_as=manifest.ended_as,
     )
-    return Report(
+    report = Report(
         schema_version=REPORT_SCHEMA_VERSION,
         run=run,
         target=manifest.target,
-        verdict=decide(run, phases, scenario),
+        self_check=manifest.self_check,
+        self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
+        verdict=decide(run, phases, scenario, warnings, searches),
         warnings=tuple(warnings),
-        phases=tuple(phases),
+        phases=phases,
+        searches=searches,
         datasets=manifest.datasets,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
+    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
 
 
-def _phase_report(
-    manifest: Manifest,
-    record: PhaseRecord,
-    samples: PhaseSamples,
-    scrapes: list[RawScrape],
-    sender: Sender | None,
-    *,
-    torn: bool,
-) -> PhaseReport:
-    void = None
-    if not from_plain(manifest.scenario).target.server_metrics:
-        void = "the scenario says that there are no metrics (target.server_metrics = false)"
-    elif torn and manifest.ended_as != "running":
-        void = "the end of samples.arrow is missing, so that the server's counts have nothing to be held against"
-    reconciliation, counted = reconcile(samples, scrapes, len(manifest.node_ids), void=void)
-    ended_ns = record.ended.monotonic_ns if record.ended else None
-    elapsed_s = (ended_ns - record.began.monotonic_ns) / 1e9 if ended_ns else None
-    interrupted = manifest.ended_as == "interrupted"
-    window, completed = samples.window, samples.completed
-    names = [identity.name for identity in manifest.datasets]
-    reasons = {}
-    server = server_nodes(counted, elapsed_s)
-    if server is None:
-        reasons["server"] = reconciliation.reason or "the server counted no node that succeeded"
-    if samples.nodes.cached_total is None:
-        reasons["cached_nodes_total"] = "no answer said whether a node came from the cache"
-    if record.users is None:
-        reasons["users"] = "Locust's page decided how many there were, and could change it"
-    if sender is None:
-        reasons["sender"] = "the sending process was not read twice inside the window"
-    if samples.window_s is None:
-        reasons["window_s"] = "the phase ended before its window opened"
-    return PhaseReport(
-        name=record.name,
-        users=record.users,
-        began_utc=record.began.utc,
-        ended_by=record.ended_by,
-        window_s=_rounded(samples.window_s),
-        requests_outside_window_total=len(samples.everything) - len(window),
-        all=_row(ALL, window, completed, samples.window_s, interrupted=interrupted),
-        datasets=tuple(
-            _row(
-                name,
-                window[window["dataset"] == name],
-                completed[completed["dataset"] == name],
-                samples.window_s,
-                interrupted=interrupted,
-            )
-            for name in names
-        ),
-        cached_nodes_total=samples.nodes.cached_total,
-        server=server,
-        reconciliation=reconciliation,
-        correlation=correlate(samples, record.users),
-        sender=sender,
-        reasons=reasons,
-    )
-
-
-def _row(name: str, frame: pd.DataFrame, completed: pd.DataFrame, window_s: float | None, *, interrupted: bool) -> Row:
-    """Return a row of requests sent inside the window, and of answers that came in inside it, whenever sent."""
-    reasons: dict[str, str] = {}
-    counts = frame["outcome"].value_counts()
-    outcomes = {outcome.label: int(counts.get(outcome.label, 0)) for outcome in Outcome}
-    ok = outcomes["ok"]
-    judged = len(frame) - (outcomes["cut_off"] if interrupted else 0)
-    errors = judged - ok - outcomes["rejected"]
-    told = frame[frame["outcome"].isin(READABLE)]
-    client_us = float(told["service_latency_us"].sum())
-    window_s = window_s or None
-    sent = frame.dropna(subset=["sent_ns"])
-    if judged == 0:
-        reasons["error_rate"] = reasons["rejected_rate"] = "no request was sent in the window and had its time"
-    if window_s is None:
-        reasons["request_throughput_rps"] = reasons["ok_throughput_rps"] = "there was no window"
-    if len(sent) == 0:
-        reasons["service_latency_ms"] = reasons["response_latency_ms"] = "no request was sent in the window"
-    if len(told) == 0:
-        reasons.update(
-            dict.fromkeys(("server_time_share", "token_cost_total"), "no answer in the window could be read")
+def _wholes(records: Sequence[PhaseRecord], samples: Sequence[PhaseSamples]) -> dict[str | None, Whole]:
+    """Return, for each shape of joined phases, its samples together and the instants between which they lie."""
+    wholes: dict[str | None, Whole] = {}
+    for name in dict.fromkeys(record.joined_in for record in records if record.joined_in is not None):
+        mine = [(record, part) for record, part in zip(records, samples, strict=True) if record.joined_in == name]
+        last = mine[-1][0].ended
+        wholes[name] = Whole(
+            together([part for _, part in mine]), mine[0][0].began.monotonic_ns, last.monotonic_ns if last else None
         )
-    accuracy, unanswered, why = _accuracy(frame)
-    reasons.update(why)
-    return Row(
-        dataset=name,
-        requests_total=len(frame),
-        outcomes=outcomes,
-        ok_total=ok,
-        error_rate=_rounded(errors / judged) if judged else None,
-        rejected_rate=_rounded(outcomes["rejected"] / judged) if judged else None,
-        request_throughput_rps=_rounded(len(completed) / window_s) if window_s else None,
-        ok_throughput_rps=_rounded(int((completed["outcome"] == "ok").sum()) / window_s) if window_s else None,
-        service_latency_ms=distribution(sent["service_latency_us"].to_numpy(np.float64) / 1000),
-        response_latency_ms=distribution(sent["response_latency_us"].to_numpy(np.float64) / 1000),
-        server_time_share=_rounded(float(told["server_total_ms"].sum()) * 1000 / client_us) if client_us else None,
-        token_cost_total=int(told["token_cost"].sum()) if len(told) else None,
-        unanswered_total=unanswered,
-        accuracy=accuracy,
-        reasons=reasons,
-    )
+    return wholes
 
 
-def _accuracy(frame: pd.DataFrame) -> tuple[Share | None, int | None, Mapping[str, str]]:
-    """Return the share of right answers among those scored, how many gave no letter, and why either is None.
-
-    An answer without a letter is wrong, not left out. The mock's fixed text is no answer, so one of it voids the
-    figure: what the rest scored would stand for a mixture that nobody asked about.
-    """
-    states = frame["answer_state"].value_counts()
-    mock = int(states.get("mock", 0))
-    if mock:
-        why = f"{mock} of {len(frame)} answers are the mock provider's fixed text, which answers nothing"
-        return None, None, {"accuracy": why, "unanswered_total": why}
-    scored = frame["correct"].dropna()
-    if len(scored) == 0:
-        why = "no answer was scored: none came, or the rows do not say which option is right"
-        return None, None, {"accuracy": why, "unanswered_total": why}
-    return wilson(int(scored.astype(bool).sum()), len(scored)), int(states.get("unanswered", 0)), {}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), 6)
+def _by_second(phase: PhaseReport, record: PhaseRecord, samples: PhaseSamples, inputs: PhaseInputs) -> Series:
+    if phase.series.resolution_s == 1:
+        return phase.series
+    return series_of(inputs, record, samples, phase_readings(inputs, record), 1)

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import msgspec
 
 from aether_load import UsageError
+from aether_load.analysis.sender import SelfCheck
 from aether_load.protocol import Generation, NodeShape
 from aether_load.workload.prompt import DatasetIdentity
+from aether_load.workload.search import Found, Purpose
 
 SCHEMA_VERSION = "1.0"
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -46,7 +48,7 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
 
     `phase` is its name in the scenario, which several records share where it is repeated or has a shape. Those
     `joined_in` a shape follow each other without a rest: the server was read at rest only before the first and
-    after the last of them.
+    after the last of them. `search` is the search that the phase was a probe of.
     """
 
     name: str
@@ -60,11 +62,33 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     phase: str | None = None
     repeat: int | None = None
     joined_in: str | None = None
+    search: str | None = None
     began: ClockPair
     window_began_ns: int | None = None
     window_ended_ns: int | None = None
     ended: ClockPair | None = None
     ended_by: str | None = None
+
+
+class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One load that a search tried: its phase, and whether it held; None where the samples did not decide it."""
+
+    phase: str
+    purpose: Purpose
+    load: float
+    duration_s: float
+    holds: bool | None
+    against: tuple[str, ...]
+
+
+class SearchRecord(msgspec.Struct, kw_only=True):
+    """A search for the largest load that holds; `found` is None while it goes on."""
+
+    name: str
+    kind: Literal["users", "rate"]
+    slo: tuple[str, ...]
+    probes: list[ProbeRecord] = []
+    found: Found | None = None
 
 
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +107,7 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
     order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
-    not write it down.
+    not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -95,14 +119,19 @@ class Manifest(msgspec.Struct, kw_only=True):
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]
     nodes: tuple[NodeShape, ...] = ()
+    answer_node: str | None = None
+    unscored: str | None = None
     began: ClockPair
     ended: ClockPair | None = None
     ended_as: Ended = "running"
     phases: list[PhaseRecord] = []
+    searches: list[SearchRecord] = []
     workers: list[WorkerRecord] = []
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
     git: dict[str, str | bool | None] = {}
+    self_check: SelfCheck | None = None
+    self_check_reason: str | None = None
     notes: list[str] = []
 
 
@@ -115,8 +144,10 @@ class RunFolder:
         self.samples = path / "samples.arrow"
         self.scrapes = path / "scrapes.jsonl"
         self.sender = path / "sender.jsonl"
+        self.server = path / "server.jsonl"
         self.report = path / "report.json"
         self.summary = path / "summary.csv"
+        self.series = path / "series.csv"
         self.ballast = path / ".ballast"
 
     @property

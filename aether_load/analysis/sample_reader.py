@@ -17,16 +17,20 @@ class SampleReader:
     """The batches of a sample file, one after the other; `torn` tells afterwards whether the tail was cut off.
 
     A file without its end mark but ending at a whole batch counts as torn too: the writer did not get to say
-    that this was all.
+    that this was all. A file that is missing or empty has no batch and is torn. Columns are those of the release
+    that wrote the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.torn = False
+        self.torn = True
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         self.torn = True
-        with pa.memory_map(str(self._path)) as source:
+        if not self._path.is_file() or self._path.stat().st_size == 0:
+            return
+        # Not mapped: the pages of a file of millions of rows would all count as this process's memory.
+        with pa.OSFile(str(self._path)) as source:
             try:
                 stream = pa.ipc.open_stream(source)
             except pa.ArrowInvalid:
@@ -45,23 +49,52 @@ class SampleReader:
 
 
 def read_samples(path: Path) -> tuple[pa.Table, bool]:
-    """Return every whole batch of a sample file as one table, and whether the file's tail was torn off."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return SCHEMA.empty_table(), True
+    """Return every whole batch of a sample file as one table, and whether the file's tail was torn off.
+
+    A column that the file's release did not write is null.
+    """
     reader = SampleReader(path)
-    table = pa.Table.from_batches(list(reader), SCHEMA)
-    return table.unify_dictionaries(), reader.torn
+    batches = [_with_all_columns(batch) for batch in reader]
+    return pa.Table.from_batches(batches, SCHEMA).unify_dictionaries(), reader.torn
+
+
+def _with_all_columns(batch: pa.RecordBatch) -> pa.RecordBatch:
+    if batch.schema.equals(SCHEMA):
+        return batch
+    known = set(batch.schema.names)
+    columns = [
+        batch.column(field.name) if field.name in known else pa.nulls(batch.num_rows, field.type) for field in SCHEMA
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def compact(path: Path) -> None:
-    """Rewrite a finished file's many small batches as few large ones, in one piece or not at all."""
-    table, torn = read_samples(path)
-    if torn:
-        return
+    """Rewrite a finished file's many small batches as few large ones, in one piece or not at all.
+
+    As many rows as make a large batch are in memory at a time.
+    """
+    reader = SampleReader(path)
     smaller = path.with_suffix(".compact")
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     try:
-        with pa.OSFile(str(smaller), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as stream:
-            stream.write_table(table.combine_chunks(), max_chunksize=_COMPACT_ROWS)
-        smaller.replace(path)
+        with pa.OSFile(str(smaller), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
+            for group in _groups(reader):
+                whole = pa.Table.from_batches(group, SCHEMA).unify_dictionaries().combine_chunks()
+                stream.write_table(whole)
+        if not reader.torn:
+            smaller.replace(path)
     finally:
         smaller.unlink(missing_ok=True)
+
+
+def _groups(reader: SampleReader) -> Iterator[list[pa.RecordBatch]]:
+    group: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in reader:
+        if group and rows + batch.num_rows > _COMPACT_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(_with_all_columns(batch))
+        rows += batch.num_rows
+    if group:
+        yield group

@@ -7,6 +7,10 @@ from itertools import pairwise
 
 import msgspec
 
+_SHORTEST_NS = 500_000_000
+_READ_WITHIN_NS = 50_000_000
+"""The reading at a window's end is taken a little after it."""
+
 
 class SenderReading(msgspec.Struct, frozen=True):
     """A line of sender.jsonl: the process's CPU time so far and its resident memory, at a monotonic instant."""
@@ -25,18 +29,32 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     resident_max_bytes: int
 
 
+class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client showed of itself before the run, against a null server on its own machine.
+
+    The latencies are those of one user alone, the least that any exchange of this client takes here; `most_rps` is
+    what many users reach together, in one process. The null server's own part is in all of them.
+    """
+
+    latency_p50_ms: float
+    latency_p99_ms: float
+    latency_samples_total: int
+    most_rps: float
+    cpu_us_per_request: float
+
+
 def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_ns: int | None) -> Sender | None:
-    """Return the sender's part between two instants, or None with fewer than two readings there.
+    """Return the sender's part between two instants, or None without two readings there, half a second apart.
 
     The largest share is that of the busiest second, from one reading to the next.
     """
     if began_ns is None or ended_ns is None:
         return None
-    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns]
-    if len(inside) < 2 or inside[-1].at_ns == inside[0].at_ns:
-        return None
+    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns + _READ_WITHIN_NS]
     # Two readings in one scheduling quantum say nothing about a second.
-    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= 500_000_000]
+    if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < _SHORTEST_NS:
+        return None
+    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= _SHORTEST_NS]
     mean = _share(inside[0], inside[-1])
     return Sender(
         cpu_share_mean=round(mean, 4),

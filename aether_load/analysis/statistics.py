@@ -105,6 +105,11 @@ def wilson(hits: int, count: int) -> Share | None:
     return Share(_tidy(share), _tidy(max(0.0, centre - half)), _tidy(min(1.0, centre + half)), hits, count)
 
 
+def rounded(value: float | None) -> float | None:
+    """Return a figure at the resolution of every figure in a report, or None as it is."""
+    return None if value is None else _tidy(value)
+
+
 def _tidy(value: float) -> float:
     """Return a plain float at a resolution far below what is measured, so that files stay readable."""
     return round(float(value), 6)

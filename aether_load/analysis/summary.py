@@ -13,7 +13,9 @@ from aether_load import AetherLoadError, ExitCode, UsageError
 from aether_load.analysis.run import write_whole
 
 if TYPE_CHECKING:
-    from aether_load.analysis.report import PhaseReport, Report, Row
+    from aether_load.analysis.phase_report import PhaseReport
+    from aether_load.analysis.report import Report
+    from aether_load.analysis.rows import Row
     from aether_load.analysis.statistics import Distribution
 
 LOCK_LIMIT_S = 30

@@ -1,56 +1,54 @@
-"""A run's samples as pandas columns, one phase at a time."""
+"""A run's samples as plain numpy columns, one phase at a time, small enough for ten millions of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
-from aether_load.protocol import NodeState
+from aether_load.analysis.samples import ABSENT
+from aether_load.protocol import NodeState, Outcome
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from aether_load.analysis.run import PhaseRecord
-
-_COLUMNS = [
-    "phase", "dataset", "intended_start_ns", "sent_ns", "ended_ns", "service_latency_us", "response_latency_us",
-    "outcome", "server_total_ms", "token_cost", "answer_state", "correct",
-]  # fmt: skip
-READABLE = ("ok", "rejected", "node_error", "aborted")
+READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 """Outcomes of answers that were read in full, so that the server's own figures are known."""
 
 
-class Nodes(msgspec.Struct, frozen=True):
-    """The nodes of many answers in one row: times in whole ms of those that succeeded, and how many were cached."""
+class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
+    """One phase's samples, an array a column; `ABSENT` (-1) stands where nothing was measured.
 
-    succeeded_times_ms: NDArray[np.int64]
-    cached_total: int | None
+    Instants are monotonic ns, times whole ms as the server said them. Node columns have a row a request and a
+    column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
+    `Outcome`. `window_began_ns` and `window_ended_ns` are the window's edges, None when it never opened.
+    `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
+    in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
+    than one of its nodes.
+    """
 
-
-class PhaseSamples(msgspec.Struct, frozen=True):
-    """One phase's samples: all of them, those sent inside its window, and the window's edges in monotonic ns."""
-
-    everything: pd.DataFrame
-    window: pd.DataFrame
-    nodes: Nodes
+    request_index: NDArray[np.int64]
+    due_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+    dataset: NDArray[np.int16]
+    outcome: NDArray[np.int8]
+    server_total_ms: NDArray[np.int64]
+    token_cost: NDArray[np.int64]
+    answer_state: NDArray[np.int8]
+    correct: NDArray[np.int8]
+    node_times_ms: NDArray[np.int32]
+    node_states: NDArray[np.int8]
+    node_cached: NDArray[np.int8]
+    cycles_total: int
+    levels_told_total: int = 0
+    levels_over_total: int = 0
+    levels_short_total: int = 0
     window_began_ns: int | None
     window_ended_ns: int | None
 
-    @property
-    def completed(self) -> pd.DataFrame:
-        """Return the answers that came in inside the window, whenever their requests were sent.
-
-        In a steady load as many reach in at its beginning as reach out at its end.
-        """
-        if self.window_began_ns is None or self.window_ended_ns is None:
-            return self.everything.iloc[:0]
-        ended = self.everything["ended_ns"]
-        inside = (ended >= self.window_began_ns) & (ended <= self.window_ended_ns)
-        return self.everything[inside & (self.everything["outcome"] != "cut_off")]
+    def __len__(self) -> int:
+        return len(self.due_ns)
 
     @property
     def window_s(self) -> float | None:
@@ -59,33 +57,62 @@ class PhaseSamples(msgspec.Struct, frozen=True):
             return None
         return (self.window_ended_ns - self.window_began_ns) / 1e9
 
+    @property
+    def in_window(self) -> NDArray[np.bool_]:
+        """Tell of each request whether it was due inside the window."""
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return np.zeros(len(self), np.bool_)
+        inside: NDArray[np.bool_] = (self.due_ns >= self.window_began_ns) & (self.due_ns <= self.window_ended_ns)
+        return inside
 
-def phase_samples(table: pa.Table, record: PhaseRecord) -> PhaseSamples:
-    """Return the samples of one phase.
+    @property
+    def completed(self) -> NDArray[np.bool_]:
+        """Tell of each request whether its answer came in inside the window, whenever it was sent.
 
-    A phase that was cut off by force has no end of its window; then it is where its last answer came in.
-    """
-    import pyarrow.compute as pc  # noqa: PLC0415 -- registers its functions at import, which costs
+        In a steady load as many reach in at its beginning as reach out at its end.
+        """
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return np.zeros(len(self), np.bool_)
+        inside = (self.ended_ns >= self.window_began_ns) & (self.ended_ns <= self.window_ended_ns)
+        answered: NDArray[np.bool_] = inside & self.was_sent & (self.outcome != Outcome.CUT_OFF)
+        return answered
 
-    mine = table.filter(pc.equal(pc.cast(table["phase"], "string"), record.name))
-    frame = mine.select(_COLUMNS).to_pandas()
-    began, ended = record.window_began_ns, record.window_ended_ns
-    if began is not None and ended is None and len(frame):
-        ended = int(frame["ended_ns"].max())
-    if began is None or ended is None:
-        window = frame.iloc[:0]
-    else:
-        due = frame["intended_start_ns"]
-        window = frame[(due >= began) & (due <= ended)]
-    return PhaseSamples(frame, window, _nodes(mine), began, ended)
+    @property
+    def was_sent(self) -> NDArray[np.bool_]:
+        """Tell of each request whether it was sent at all."""
+        sent: NDArray[np.bool_] = self.sent_ns != ABSENT
+        return sent
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Tell of each request whether its answer was read in full."""
+        return np.isin(self.outcome, READABLE)
+
+    @property
+    def succeeded_nodes(self) -> NDArray[np.bool_]:
+        """Tell of each node of each request whether it succeeded."""
+        succeeded: NDArray[np.bool_] = self.node_states == NodeState.SUCCEEDED
+        return succeeded
 
 
-def _nodes(table: pa.Table) -> Nodes:
-    import pyarrow.compute as pc  # noqa: PLC0415
+def service_ms(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time from sent to answered, of sent requests, in ms at the samples' resolution of 1 us."""
+    return ((samples.ended_ns[which] - samples.sent_ns[which]) // 1000) / 1000
 
-    if table.num_rows == 0:
-        return Nodes(np.array([], np.int64), None)
-    succeeded = pc.equal(pc.cast(pc.list_flatten(table["node_states"]), "string"), NodeState.SUCCEEDED.label)
-    times = pc.list_flatten(table["node_times_ms"]).filter(succeeded)
-    cached = pc.list_flatten(table["node_cached"]).filter(succeeded).drop_null()
-    return Nodes(times.drop_null().to_numpy().astype(np.int64), pc.sum(cached).as_py() if len(cached) else None)
+
+def response_ms(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time from due to answered, of sent requests, in ms at the samples' resolution of 1 us."""
+    return ((samples.ended_ns[which] - samples.due_ns[which]) // 1000) / 1000
+
+
+def together(parts: Sequence[PhaseSamples]) -> PhaseSamples:
+    """Return the samples of several phases as one, whose window reaches from the first to the last."""
+    columns: dict[str, Any] = {}
+    for field in msgspec.structs.fields(PhaseSamples):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            columns[field.name] = np.concatenate(values)
+        elif field.name.endswith("_total"):
+            columns[field.name] = sum(values)
+    edges = [part.window_began_ns for part in parts], [part.window_ended_ns for part in parts]
+    return PhaseSamples(**columns, window_began_ns=edges[0][0], window_ended_ns=edges[1][-1])

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from aether_load.analysis.report import Report, Row
+from aether_load.analysis.report import Report
+from aether_load.analysis.rows import Row
 from aether_load.analysis.statistics import Distribution
 from aether_load.evaluation.asking import Reply
 from aether_load.protocol import Outcome

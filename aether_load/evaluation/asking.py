@@ -11,9 +11,8 @@ import msgspec
 
 from aether_load.analysis.recorder import read_answer
 from aether_load.evaluation.run import EvaluationRun
-from aether_load.evaluation.target import Exchange, Target, pause_before_retry
+from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
 from aether_load.protocol import Execution, Outcome, is_mock_output
-from aether_load.workload.dag import SINGLE_NODE_ID
 
 STOP_LIMIT_S = 10.0
 _NS = 1_000_000_000
@@ -133,5 +132,5 @@ class Asking:
 def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) -> Reply:
     if outcome is not Outcome.OK or execution is None:
         return Reply(outcome, None, reason)
-    output = next((result.output for result in execution.results if result.node_id == SINGLE_NODE_ID), None)
+    output = next((result.output for result in execution.results if result.node_id == ANSWER_NODE), None)
     return Reply(outcome, output if isinstance(output, str) else None, mock=is_mock_output(output))

@@ -19,13 +19,13 @@ from aether_load.evaluation.output import copy_results
 from aether_load.evaluation.plan import NAME, Sent, identity_of, plain_scenario
 from aether_load.evaluation.questions import Question
 from aether_load.evaluation.run import EvaluationRun
-from aether_load.evaluation.target import Target
+from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.protocol import DagRequest, LlmNode, Outcome, encode_request
 from aether_load.runtime_client import probe
 from aether_load.workload.answer import LETTERS, parse_letter
-from aether_load.workload.dag import SINGLE_NODE_ID, question_text
 from aether_load.workload.headers import filled_in
 from aether_load.workload.prompt import Prompt
+from aether_load.workload.question import question_text
 
 Document = Mapping[str, Any]
 
@@ -110,7 +110,7 @@ class Evaluation:
 
     def _body(self, prompt: Prompt, max_tokens: int, temperature: float) -> bytes:
         node = LlmNode(
-            id=SINGLE_NODE_ID,
+            id=ANSWER_NODE,
             prompt=question_text(prompt),
             model=self.options.model_name,
             temperature=temperature,
@@ -163,14 +163,15 @@ class Evaluation:
             return self._info or {}
         # The last answer is in: now there is time for the half second of pandas and scipy.
         from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
-        from aether_load.analysis.report import build_report  # noqa: PLC0415
+        from aether_load.analysis.report import analyse  # noqa: PLC0415
 
         self._info = {}
         ended: Ended = "interrupted" if self._interrupted else "completed"
         self._run.close(ended)
         folder = self._run.folder
-        report = build_report(folder)
-        files = write_results(report, folder)
+        analysis = analyse(folder)
+        report = analysis.report
+        files = write_results(report, folder, analysis.series)
         self._info = model_info(report, self._tasks, str(folder.path))
 
         def say() -> int:

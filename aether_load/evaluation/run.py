@@ -29,16 +29,16 @@ from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
-from aether_load.evaluation.target import Target
+from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.protocol import Execution, NodeShape, Outcome
 from aether_load.surroundings import git_state, machine, versions
-from aether_load.workload.dag import SINGLE_NODE_ID
 from aether_load.workload.headers import hidden_command
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 from aether_load.workload.workload import Work, Workload
 
 FLUSH_INTERVAL_S = 0.5
 _EVERY_OTHER = 2
+_NO_SELF_CHECK = "an evaluation is sent by lm-eval's process, whose own cost is not measured before it"
 
 
 def now() -> ClockPair:
@@ -69,12 +69,14 @@ class EvaluationRun:
                 server=facts.server,
             ),
             datasets=(),
-            node_ids=(SINGLE_NODE_ID,),
-            nodes=(NodeShape(SINGLE_NODE_ID),),
+            node_ids=(ANSWER_NODE,),
+            nodes=(NodeShape(ANSWER_NODE),),
+            answer_node=ANSWER_NODE,
             began=now(),
             versions=versions(("lm_eval", "urllib3")),
             machine=machine(),
             git=git_state(),
+            self_check_reason=_NO_SELF_CHECK,
         )
         self.manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=self.manifest.began)]
         self._lock = threading.RLock()
@@ -116,7 +118,7 @@ class EvaluationRun:
                 prompts=tuple(self._prompts),
                 bodies=(),
                 nodes=self.manifest.nodes,
-                answer_node=SINGLE_NODE_ID,
+                answer_node=ANSWER_NODE,
                 prompt_count=len(self._prompts),
             )
             self._recorder = Recorder(buffer, workload, _fire_nothing)

@@ -13,6 +13,9 @@ import urllib3
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
 from aether_load.runtime_client import TargetFacts
 
+ANSWER_NODE = "answer"
+"""The one node of every request's DAG."""
+
 SCRAPE_TIMEOUT_S = 2.0
 _MOST_READ_BYTES = 65536
 _LONGEST_PAUSE_S = 30.0

@@ -27,6 +27,7 @@ from aether_load.generator.options import (
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
+from aether_load.workload.plan_text import plan_text
 from aether_load.workload.stage import most_users, plan_stages
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class Listener:
         if options.master or options.worker:
             raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
+        if options.dry_run:
+            sys.stdout.write(plan_text(scenario))
+            sys.exit(int(ExitCode.PASSED))
         if self._headless:
             _refuse_endless(scenario)
         elif options.run_time is None:
@@ -105,6 +109,8 @@ class Listener:
         try:
             self._session.find_target(environment.host, options.simulate)
             self._session.load_workload()
+            if not options.no_self_check:
+                self._session.check_self()
         except BaseException:
             self._session.end()
             raise
@@ -199,12 +205,13 @@ class Listener:
             gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
     def _write_results(self, run: Run) -> None:
-        # pandas and its kind are loaded only now that the last answer is in.
+        # scipy and its kind are loaded only now that the last answer is in.
         from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
-        from aether_load.analysis.report import build_report  # noqa: PLC0415
+        from aether_load.analysis.report import analyse  # noqa: PLC0415
 
-        self._report = build_report(run.folder)
-        self._files = write_results(self._report, run.folder)
+        analysis = analyse(run.folder)
+        self._report = analysis.report
+        self._files = write_results(self._report, run.folder, analysis.series)
         self._environment.process_exit_code = int(self._report.verdict.exit_code)
 
     def _end_run(self) -> None:

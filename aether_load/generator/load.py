@@ -64,10 +64,11 @@ class Load:
     def end(self, record: PhaseRecord | None) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()
+        self._take_back()
         for work in self._valve.shut():
             self._run.recorder.unsent(work)
         if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
-            record.window_ended_ns = monotonic_ns()
+            self._shut_window(record, monotonic_ns())
 
     # Closed load
 
@@ -86,7 +87,7 @@ class Load:
             return self._early_end()
         if self._valve.exhausted.is_set():
             return self._end_by_count(stage, limit)
-        record.window_ended_ns = monotonic_ns()
+        self._shut_window(record, monotonic_ns())
         return "duration"
 
     def _climb(self, stage: Stage) -> bool:
@@ -125,6 +126,7 @@ class Load:
             pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
             if not (self._wait_for(pacer.ended) and self._cool(stage)):
                 return self._early_end()
+            self._take_back()
             # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
             began = monotonic_ns() if stage.cache == "cold" else ended
             if stage.cache == "cold":
@@ -137,13 +139,14 @@ class Load:
         pacer.start(self._open_work(offsets, prompts, began, place), end)
         if not self._wait_for(pacer.ended):
             return self._early_end()
+        self._take_back()
         if end is not None and monotonic_ns() >= end:
-            record.window_ended_ns = end
+            self._shut_window(record, end)
             return "duration"
         valve.all_is_due()
         if not self._wait_for(valve.exhausted):
             return self._early_end()
-        record.window_ended_ns = monotonic_ns()
+        self._shut_window(record, monotonic_ns())
         return "trace" if stage.trace else self._end_by_count(stage, limit)
 
     def _window_schedule(self, stage: Stage, limit: int | None) -> tuple[Iterator[int], Iterator[int]]:
@@ -170,6 +173,11 @@ class Load:
             self._next_request += 1
             yield request, prompt, began_ns + offset, place
 
+    def _take_back(self) -> None:
+        """Give the index of a request that never became due to the next one."""
+        if (left := self._pacer.take_back()) is not None:
+            self._next_request = left[0]
+
     # Both
 
     def _open_window(self, record: PhaseRecord, began_ns: int) -> None:
@@ -177,6 +185,10 @@ class Load:
         self._run.read_sender()
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
+
+    def _shut_window(self, record: PhaseRecord, ended_ns: int) -> None:
+        record.window_ended_ns = ended_ns
+        self._run.read_sender()
 
     def _limit(self, stage: Stage) -> int | None:
         limits = [limit for limit in (stage.requests, stage.passes and stage.passes * self._prompt_count) if limit]
@@ -209,7 +221,13 @@ class Load:
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        gevent.wait([self._stopping, self._run.disk_is_full, self._valve.exhausted], timeout=duration_s, count=1)
+        ends = [self._stopping, self._run.disk_is_full, self._valve.exhausted]
+        deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
+        left_s = duration_s
+        # The event loop's timers ring up to a millisecond early.
+        while (left_s is None or left_s > 0) and not gevent.wait(ends, timeout=left_s, count=1):
+            assert deadline is not None
+            left_s = (deadline - monotonic_ns()) / _NS_PER_S
         return not self._is_over
 
     def _wait_for(self, event: Event) -> bool:

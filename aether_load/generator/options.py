@@ -32,6 +32,26 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     )
     group.add_argument("--insecure", action="store_true", help="take any TLS certificate; the report says so")
     group.add_argument(
+        "--dry-run", action="store_true", help="print what would be driven, in which order and for how long, and end"
+    )
+    group.add_argument(
+        "--no-self-check",
+        action="store_true",
+        help="leave out the second in which the client measures its own cost before the load",
+    )
+    group.add_argument(
+        "--metrics-url",
+        metavar="URL",
+        default=None,
+        help="read the server's metrics there and not at the target's own /metrics",
+    )
+    group.add_argument(
+        "--forbid-warnings",
+        metavar="CODE,CODE",
+        default=None,
+        help="a run with one of these warnings is invalid (exit code 5), e.g. client_saturated,users_not_busy",
+    )
+    group.add_argument(
         "--results-dir",
         default="results",
         metavar="DIR",
@@ -52,7 +72,12 @@ def _refuse_processes(_value: str) -> int:
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:
     """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
-    scenario = scenario_from(options)
+    more: dict[str, object] = {}
+    if options.metrics_url is not None:
+        more["target.metrics_url"] = options.metrics_url
+    if options.forbid_warnings is not None:
+        more["forbid_warnings"] = [code.strip() for code in options.forbid_warnings.split(",") if code.strip()]
+    scenario = scenario_from(options, more)
     headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
     target = msgspec.structs.replace(
         scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure

@@ -22,6 +22,7 @@ class Pacer:
         self._alarm = new_alarm(self._ring)
         self._work: Iterator[Work] = iter(())
         self._next: Work | None = None
+        self._left: Work | None = None
         self._end_ns: int | None = None
         self.ended = Event()
         self.ended.set()
@@ -34,12 +35,18 @@ class Pacer:
         self._work = work
         self._end_ns = end_ns
         self.ended.clear()
+        self._left = None
         self._next = next(work, None)
         self._set()
 
+    def take_back(self) -> Work | None:
+        """Return the work that was drawn last and never became due, if there is one."""
+        left, self._left = self._left, None
+        return left
+
     def stop(self) -> None:
         """Hand over nothing more."""
-        self._next = None
+        self._left, self._next = self._next or self._left, None
         self._work = iter(())
         self.ended.set()
 
@@ -62,7 +69,7 @@ class Pacer:
             due = following[2]
             assert due is not None
             if end_ns is not None and due >= end_ns:
-                following = None
+                self._left, following = following, None
                 break
             if due > now:
                 now = monotonic_ns()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from aether_load.analysis.run import PhaseRecord
+from aether_load.analysis.run import PhaseRecord, ProbeRecord, SearchRecord
+from aether_load.generator.judging import judge
 from aether_load.generator.load import Load
 from aether_load.generator.run import Run, now
+from aether_load.workload.search import Search
 from aether_load.workload.stage import SearchPlan, plan_items
 
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ class PhaseDriver:
                 if self._stopping.is_set() or self._run.disk_is_full.is_set():
                     return
                 if isinstance(item, SearchPlan):
-                    raise NotImplementedError
-                self.drive(item)
+                    self._search(item)
+                else:
+                    self.drive(item)
         finally:
             self._load.close()
             gc.unfreeze()
@@ -80,6 +83,39 @@ class PhaseDriver:
         if not self._stopping.is_set():
             self._drive_from_rest(stages)
 
+    def _search(self, plan: SearchPlan) -> None:
+        """Drive one probe after the other, each judged before the next, within the search's time."""
+        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo)
+        self._run.manifest.searches.append(record)
+        deadline = monotonic_ns() + plan.plan.time_limit * 1e9
+        search = Search(plan)
+        probes = search.probes()
+        try:
+            probe = next(probes)
+            while monotonic_ns() + probe.duration_s * 1e9 <= deadline:
+                name = f"{plan.name}-{len(record.probes) + 1}-{probe.load:g}"
+                self.drive([plan.stage(name, probe.load, probe.duration_s)])
+                if self._stopping.is_set() or self._run.disk_is_full.is_set():
+                    record.found = search.result("stopped")
+                    return
+                judgement = judge(self._run.folder, name)
+                record.probes.append(
+                    ProbeRecord(
+                        phase=name,
+                        purpose=probe.purpose,
+                        load=probe.load,
+                        duration_s=probe.duration_s,
+                        holds=judgement.holds,
+                        against=judgement.against,
+                    )
+                )
+                probe = probes.send(judgement)
+            record.found = search.result("out_of_time")
+        except StopIteration as end:
+            record.found = end.value
+        finally:
+            self._run.save_manifest()
+
     def _wait_for_users(self, count: int) -> None:
         """Wait until Locust has spawned the users and each stands before the valve with its connection open."""
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
@@ -93,6 +129,7 @@ class PhaseDriver:
         run = self._run
         shape = stages[0].shape if len(stages) > 1 else None
         scraped_as = shape or stages[0].name
+        run.find_server()
         self._scrape(scraped_as, "before")
         records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.
@@ -105,7 +142,6 @@ class PhaseDriver:
                     break
         finally:
             self._load.end(records[-1] if records else None)
-            run.read_sender()
             drained = self._drain()
             gevent.killall(readers)
         self._scrape(scraped_as, "after" if drained else "during")
@@ -127,6 +163,7 @@ class PhaseDriver:
             phase=self._run.scenario.phases[stage.phase].name,
             repeat=stage.repeat,
             joined_in=shape,
+            search=stage.shape if self._run.scenario.phases[stage.phase].find is not None else None,
             began=now(),
         )
         self._run.manifest.phases.append(record)

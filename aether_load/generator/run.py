@@ -23,10 +23,12 @@ from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
 from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.metrics_source import MetricsSource
 from aether_load.generator.pool import Pool
+from aether_load.generator.server_watch import ServerWatch
 from aether_load.generator.transport import Connection, TransportError
 from aether_load.generator.valve import Valve
-from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH
+from aether_load.protocol import CACHE_CLEAR_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from aether_load.workload.workload import Workload
 
 FLUSH_INTERVAL_S = 0.5
-SCRAPE_TIMEOUT_S = 2.0
+CONTROL_TIMEOUT_S = 5.0
 _BALLAST_BYTES = 4 << 20
 
 
@@ -75,14 +77,16 @@ class Run:
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
         self._endpoint = endpoint
-        self._metrics = Connection(
-            self._endpoint, Pool(), connect_timeout_s=SCRAPE_TIMEOUT_S, answer_timeout_s=SCRAPE_TIMEOUT_S
+        self._control = Connection(
+            endpoint, Pool(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
         )
-        self._metrics_request = self._endpoint.request_bytes("GET", METRICS_PATH)
-        self._clear_request = self._endpoint.request_bytes("POST", CACHE_CLEAR_PATH, b"")
+        self._metrics = MetricsSource(endpoint, scenario.target)
+        self._watch = ServerWatch(endpoint.host, endpoint.port)
+        self._clear_request = endpoint.request_bytes("POST", CACHE_CLEAR_PATH, b"")
         self._samples = SampleFile(folder.samples)
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
+        self._server = LineFile(folder.server)
         self._process = psutil.Process()
         self._lay_ballast()
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
@@ -102,15 +106,7 @@ class Run:
     def scrape(self, phase: str, role: str) -> RawScrape:
         """Read /metrics once and keep what came, or why nothing did."""
         began = now()
-        text = error = None
-        try:
-            status, body = self._metrics.exchange(self._metrics_request)
-            if status == 200:
-                text = body.decode(errors="replace")
-            else:
-                error = f"GET {METRICS_PATH} answered {status}"
-        except TransportError as failure:
-            error = str(failure)
+        text, error = self._metrics.read()
         scrape = RawScrape(
             phase=phase,
             role=role,
@@ -126,18 +122,24 @@ class Run:
     def clear_cache(self) -> None:
         """Empty the runtime's cache; raises TargetError when it does not say that it did."""
         try:
-            status, _ = self._metrics.exchange(self._clear_request)
+            status, _ = self._control.exchange(self._clear_request)
         except TransportError as failure:
             raise TargetError(f"The runtime's cache could not be cleared: {failure}.") from None
         if status != 200:
             raise TargetError(f"The runtime's cache could not be cleared: POST {CACHE_CLEAR_PATH} answered {status}.")
 
+    def find_server(self) -> None:
+        """Look for the target's process on this machine; not to be done under load."""
+        self._watch.find()
+
     def read_sender(self) -> None:
-        """Note what this process has taken of CPU and memory so far."""
+        """Note what this process has taken of CPU and memory so far, and what the target's has."""
         reading = SenderReading(
             worker=0, at_ns=monotonic_ns(), cpu_s=process_time(), resident_bytes=self._process.memory_info().rss
         )
         self._sender.append(reading)
+        if (of_server := self._watch.read()) is not None:
+            self._server.append(of_server)
 
     def flush(self) -> None:
         """Hand everything measured so far to the operating system.
@@ -169,12 +171,14 @@ class Run:
         """Write what is left, say how the run ended, and make the sample file compact."""
         self._flusher.kill()
         self._metrics.close()
+        self._control.close()
         ended = now()
         refusal = self._on_what_room_there_is(self._write_out)
         self._drop_ballast()
         refusal = self._close_samples() or refusal
         self._scrapes.close()
         self._sender.close()
+        self._server.close()
         if refusal is not None:
             self._rescue(refusal)
         worker = self.manifest.workers[0]
@@ -215,6 +219,7 @@ class Run:
         self._samples.write_out()
         self._scrapes.write_out()
         self._sender.write_out()
+        self._server.write_out()
 
     def _flush_for_ever(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from aether_load.generator.embedded import EmbeddedRuntime
 from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.run import Run, now
+from aether_load.generator.self_check import SelfCheckFailed, check_self
 from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
 from aether_load.surroundings import git_state, machine, versions
@@ -28,6 +29,7 @@ from aether_load.workload.workload import build_workload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aether_load.analysis.sender import SelfCheck
     from aether_load.generator.progress import ProgressLine
     from aether_load.workload.scenario import Scenario
     from aether_load.workload.stage import Stage
@@ -47,6 +49,8 @@ class Session:
         self._embedded: EmbeddedRuntime | None = None
         self._target: TargetRecord | None = None
         self._run: Run | None = None
+        self._self_check: SelfCheck | None = None
+        self._self_check_reason = "the self-check was left out (--no-self-check)"
 
     @property
     def run(self) -> Run:
@@ -111,6 +115,15 @@ class Session:
         self._write_requests()
         self._line.clear()
 
+    def check_self(self) -> None:
+        """Measure what this client costs here; that it could not be measured is no reason to send nothing."""
+        self._line.show("measuring what this client itself costs")
+        try:
+            self._self_check = check_self(self.workload, self.target.generation)
+        except SelfCheckFailed as error:
+            self._self_check_reason = f"the self-check failed: {error}"
+        self._line.clear()
+
     def _write_requests(self) -> None:
         self.workload = build_workload(
             self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
@@ -151,10 +164,15 @@ class Session:
             datasets=self.identities,
             node_ids=tuple(node.id for node in self.workload.nodes),
             nodes=self.workload.nodes,
+            answer_node=self.workload.answer_node,
+            unscored=self.workload.unscored,
+            notes=list(self.workload.notes),
             began=now(),
             versions=versions(),
             machine=machine(),
             git=git_state(),
+            self_check=self._self_check,
+            self_check_reason=None if self._self_check else self._self_check_reason,
         )
         endpoint = self._endpoint()
         book = RequestBook(endpoint, self.workload.bodies, self._variants(), manifest.id)

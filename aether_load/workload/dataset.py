@@ -10,12 +10,15 @@ import msgspec
 
 from aether_load import UsageError
 from aether_load.workload.answer import LETTERS
+from aether_load.workload.columns import column_texts
 from aether_load.workload.prompt import Prompt
 
 if TYPE_CHECKING:
     from aether_load.workload.scenario import FileDataset
 
 Row = Mapping[str, Any]
+
+NOTHING_ASKED: Mapping[str, str] = {}
 
 
 class HubDataset(msgspec.Struct, frozen=True):
@@ -68,14 +71,19 @@ HUB_DATASETS: dict[str, HubDataset] = {
 }
 
 
-def hub_prompts(name: str, rows: Iterable[Row]) -> list[Prompt]:
-    """Return the rows of one of `HUB_DATASETS` as prompts; raises UsageError for a row of another schema."""
+def hub_prompts(name: str, rows: Iterable[Row], asked: Mapping[str, str] = NOTHING_ASKED) -> list[Prompt]:
+    """Return the rows of one of `HUB_DATASETS` as prompts; raises UsageError for a row of another schema.
+
+    `asked` maps each column that a prompt is to carry besides to the place that asks for it.
+    """
     read = HUB_DATASETS[name].read
-    return [_prompt(name, number, row, read) for number, row in enumerate(rows)]
+    return [_prompt(name, number, row, read, asked) for number, row in enumerate(rows)]
 
 
-def file_prompts(name: str, columns: FileDataset, rows: Iterable[Row]) -> list[Prompt]:
-    """Return the rows of a user's own file as prompts, read by the columns that its scenario names."""
+def file_prompts(
+    name: str, columns: FileDataset, rows: Iterable[Row], asked: Mapping[str, str] = NOTHING_ASKED
+) -> list[Prompt]:
+    """Return the rows of a user's own file as prompts, read by the columns that its scenario names; see above."""
 
     def read(row: Row) -> tuple[str, tuple[str, ...], int | None]:
         options = _options(columns, row)
@@ -85,7 +93,7 @@ def file_prompts(name: str, columns: FileDataset, rows: Iterable[Row]) -> list[P
         text = row[columns.text]
         return "" if text is None else str(text), options, gold
 
-    return [_prompt(name, number, row, read) for number, row in enumerate(rows)]
+    return [_prompt(name, number, row, read, asked) for number, row in enumerate(rows)]
 
 
 def _options(columns: FileDataset, row: Row) -> tuple[str, ...]:
@@ -117,7 +125,11 @@ def _gold(value: object, answer_is: str, options: tuple[str, ...]) -> int | None
 
 
 def _prompt(
-    dataset: str, number: int, row: Row, read: Callable[[Row], tuple[str, tuple[str, ...], int | None]]
+    dataset: str,
+    number: int,
+    row: Row,
+    read: Callable[[Row], tuple[str, tuple[str, ...], int | None]],
+    asked: Mapping[str, str],
 ) -> Prompt:
     try:
         text, options, gold = read(row)
@@ -135,7 +147,8 @@ def _prompt(
         ) from None
     except (ValueError, TypeError, IndexError) as error:
         raise UsageError(f"Dataset {dataset}, row {number} cannot be read: {error}.") from None
-    return Prompt(id=f"{dataset}/{number}", dataset=dataset, text=text, options=options, gold=gold)
+    columns = column_texts(row, asked, dataset)
+    return Prompt(id=f"{dataset}/{number}", dataset=dataset, text=text, options=options, gold=gold, columns=columns)
 
 
 def in_seeded_order(prompts: Iterable[Prompt], seed: int) -> list[Prompt]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from aether_load import UsageError
+from aether_load.workload.dag import asked_columns
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 from aether_load.workload.rows import Job, Note
 from aether_load.workload.scenario import Scenario
@@ -23,11 +24,13 @@ def load_prompts(
     """Return the scenario's prompts in sending order, and whose rows they are.
 
     `progress` is called with the sets and rows that are in so far. Raises UsageError for data that is not there
-    or not readable, and for a hub that does not answer.
+    or not readable, for a hub that does not answer, and for a DAG file that is wrong or asks for a column that is
+    not there.
     """
+    asked = asked_columns(scenario.workload)
     with tempfile.TemporaryDirectory(prefix="aether-load-") as folder:
         prompts_file = Path(folder) / "prompts.jsonl"
-        job = Job(plan=scenario.workload, seed=scenario.seed, prompts_file=str(prompts_file))
+        job = Job(plan=scenario.workload, seed=scenario.seed, prompts_file=str(prompts_file), asked=asked)
         identities = _run_child(msgspec.json.encode(job, enc_hook=float), progress)
         prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
     return prompts, identities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -48,6 +49,26 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
     return message
 
 
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the one of `known` that `word` was meant for, as far as spelling tells; capitals and _ do not count."""
+    plain = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that says which of `known` was meant, or what there is."""
+    names = list(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    return f"there are {', '.join(names)}." if names else "there are none."
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
 def _path(at: str) -> list[str | int]:
     """Read `$.phases[0].users`; `[...]` in it stands for the key of a mapping, which msgspec does not name."""
     steps = _STEP.finditer(at.replace("[...]", f".{_ANY}"))
@@ -74,7 +95,8 @@ def _choices_at(kind: Any, path: list[str | int]) -> list[str]:
     """Return the texts that are allowed at `path`, or nothing where it is no choice."""
     info = _strip(_type_at(kind, path))
     parts = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    return [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
+    texts = [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
+    return texts + [str(word) for part in parts if isinstance(part, msgspec.inspect.EnumType) for word in part.cls]
 
 
 def _struct_at(kind: Any, path: list[str | int]) -> type:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from aether_load import UsageError
-from aether_load.workload.scenario import Scenario, find_scenario, load_scenario
+from aether_load.workload.scenario import DagName, Scenario, find_scenario, load_scenario
 
 
 def add_scenario_options(group: Any, default_scenario: str) -> None:
@@ -32,6 +33,21 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
         help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
     )
     group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
+    group.add_argument(
+        "--dag",
+        choices=get_args(DagName),
+        default=None,
+        help="the DAG that each prompt is put into, in place of the scenario's",
+    )
+    group.add_argument(
+        "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
+    )
+    group.add_argument(
+        "--dag-file",
+        metavar="PATH",
+        default=None,
+        help="a DAG of your own as JSON, with {{prompt}} and {{row.column}} in it",
+    )
     group.add_argument("--seed", type=int, default=None, help="order of the prompts, and which --limit takes")
     group.add_argument(
         "--set",
@@ -42,9 +58,12 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
     )
 
 
-def scenario_from(options: argparse.Namespace) -> Scenario:
-    """Return the scenario that the options ask for; raises UsageError for what does not fit together."""
-    return load_scenario(find_scenario(options.scenario), _overrides(options))
+def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None = None) -> Scenario:
+    """Return the scenario that the options ask for; raises UsageError for what does not fit together.
+
+    `more` has further keys to override, dotted, from options that a single command has.
+    """
+    return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:
@@ -61,6 +80,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
         overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
     elif options.dataset_source is not None:
         overrides["workload.source"] = options.dataset_source
+    _override_dag(options, overrides)
     if options.limit is not None:
         if options.limit < 1:
             raise UsageError(f"--limit {options.limit}: at least one row of each dataset is needed.")
@@ -68,6 +88,24 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
     if options.seed is not None:
         overrides["seed"] = options.seed
     return overrides
+
+
+def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> None:
+    """Let the command line's DAG take the place of the scenario's, with what belongs to that one."""
+    dag = options.dag
+    if options.dag_file is not None:
+        if dag not in {None, "file"}:
+            raise UsageError(f"--dag {dag} and --dag-file {options.dag_file} contradict each other.")
+        dag = "file"
+        overrides["workload.dag_file"] = str(Path(options.dag_file).resolve())
+    if dag is not None:
+        overrides["workload.dag"] = dag
+        overrides.setdefault("workload.dag_nodes", None)
+        if dag != "file" or options.dag_file is not None:
+            overrides.setdefault("workload.answer_node", None)
+            overrides.setdefault("workload.dag_file", None)
+    if options.dag_nodes is not None:
+        overrides["workload.dag_nodes"] = options.dag_nodes
 
 
 def _toml_value(text: str) -> object:

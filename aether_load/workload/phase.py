@@ -8,7 +8,7 @@ import msgspec
 
 from aether_load.workload.duration import Seconds
 from aether_load.workload.strict import Strict
-from aether_load.workload.threshold import parse_threshold
+from aether_load.workload.threshold import metric_mistake, parse_threshold
 
 Kind = Literal["users", "rate"]
 MOST_USERS = 100_000
@@ -211,9 +211,11 @@ def _find_mistake(phase: Phase) -> str | None:
         return 'slo: a search needs at least one condition, as in slo = ["p(99)<500"].'
     for condition in phase.slo:
         try:
-            parse_threshold(condition)
+            mistake = metric_mistake(parse_threshold(condition))
         except ValueError as error:
-            return f"slo: {condition!r}: {error}"
+            mistake = str(error)
+        if mistake is not None:
+            return f"slo: {condition!r}: {mistake}"
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
             return f"{key} is 0; a probe needs time."

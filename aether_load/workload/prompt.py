@@ -8,7 +8,8 @@ import msgspec
 class Prompt(msgspec.Struct, frozen=True):
     """One row as text, options and the index of the right one (None where the row does not say).
 
-    `id` is the dataset's name and the row's number in its split: stable for one revision of the data.
+    `id` is the dataset's name and the row's number in its split: stable for one revision of the data. `columns` are
+    the texts of the columns that the DAG asks for, None where it asks for none.
     """
 
     id: str
@@ -16,6 +17,7 @@ class Prompt(msgspec.Struct, frozen=True):
     text: str
     options: tuple[str, ...] = ()
     gold: int | None = None
+    columns: dict[str, str] | None = None
 
 
 class DatasetIdentity(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,11 +32,12 @@ _BUILDERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parq
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What the child is to load, and the file that the prompts go to."""
+    """What the child is to load, and the file that the prompts go to; `asked` as `dataset.hub_prompts` wants it."""
 
     plan: WorkloadPlan
     seed: int
     prompts_file: str
+    asked: dict[str, str] = {}
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -89,12 +90,12 @@ def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     identities: list[DatasetIdentity] = []
     for name in plan.datasets:
         if name in plan.files:
-            prompts, identity = _from_file(name, plan.files[name], scratch)
+            prompts, identity = _from_file(name, plan.files[name], scratch, job.asked)
         elif plan.source == "hub":
-            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo])
+            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo], job.asked)
         else:
             folder = SAMPLE_FOLDER if plan.source == "sample" else Path(plan.dataset_dir or "")
-            prompts, identity = _from_folder(name, folder, plan.source, scratch)
+            prompts, identity = _from_folder(name, folder, plan.source, scratch, job.asked)
         if not prompts:
             raise UsageError(f"Dataset {name} ({identity.location}) holds no rows.")
         taken = in_seeded_order(prompts, job.seed)[: plan.limit]
@@ -107,16 +108,20 @@ def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     return tuple(identities)
 
 
-def _from_file(name: str, columns: FileDataset, scratch: Path) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_file(
+    name: str, columns: FileDataset, scratch: Path, asked: dict[str, str]
+) -> tuple[list[Prompt], DatasetIdentity]:
     path = Path(columns.path)
     if not path.is_file():
         raise UsageError(f"Dataset {name}: there is no file {path} (workload.files.{name}.path).")
     rows = _read([path], name, scratch)
     identity = _identity(name, source="file", location=str(path), config=None, split=None, revision=_digest([path]))
-    return file_prompts(name, columns, rows), identity
+    return file_prompts(name, columns, rows, asked), identity
 
 
-def _from_folder(name: str, folder: Path, source: str, scratch: Path) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_folder(
+    name: str, folder: Path, source: str, scratch: Path, asked: dict[str, str]
+) -> tuple[list[Prompt], DatasetIdentity]:
     hub = HUB_DATASETS[name]
     if not folder.is_dir():
         raise UsageError(f"--dataset-dir {folder}: there is no such folder.")
@@ -132,14 +137,14 @@ def _from_folder(name: str, folder: Path, source: str, scratch: Path) -> tuple[l
     identity = _identity(
         name, source=source, location=location, config=hub.config, split=hub.split, revision=_digest(files)
     )
-    return hub_prompts(name, _read(files, name, scratch)), identity
+    return hub_prompts(name, _read(files, name, scratch), asked), identity
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[list[Prompt], DatasetIdentity]:
+def _from_hub(name: str, revision: str | None, asked: dict[str, str]) -> tuple[list[Prompt], DatasetIdentity]:
     hub = HUB_DATASETS[name]
     rows, found = hub_rows(name, revision)
     identity = _identity(name, source="hub", location=hub.repo, config=hub.config, split=hub.split, revision=found)
-    return hub_prompts(name, rows), identity
+    return hub_prompts(name, rows, asked), identity
 
 
 def _split_files(repo: Path, config: str | None, split: str) -> list[Path]:
@@ -202,7 +207,17 @@ def _read_file(path: Path, builder: str, scratch: Path) -> list[Row]:
         options = {"features": texts, "keep_default_na": False}
     # The library takes a path for a pattern, in which brackets and stars have a meaning.
     pattern = glob.escape(str(path))
-    return list(datasets.load_dataset(builder, data_files=pattern, split="train", cache_dir=str(scratch), **options))
+    read = datasets.load_dataset(builder, data_files=pattern, split="train", cache_dir=str(scratch), **options)
+    rows: list[Row] = list(read)
+    dates = [name for name, kind in read.features.items() if "timestamp" in str(kind)]
+    return _as_written(rows, dates, path) if builder == "json" and dates else rows
+
+
+def _as_written(rows: list[Row], columns: list[str], path: Path) -> list[Row]:
+    """Return the rows with these columns as JSON has them: the library takes a text for a date that looks like one."""
+    data = path.read_bytes()
+    lines = msgspec.json.decode(data) if data.lstrip()[:1] == b"[" else msgspec.json.Decoder().decode_lines(data)
+    return [{**row, **{name: line.get(name) for name in columns}} for row, line in zip(rows, lines, strict=True)]
 
 
 def _identity(name: str, **fields: Any) -> DatasetIdentity:

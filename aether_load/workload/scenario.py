@@ -10,18 +10,24 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from aether_load import UsageError
+from aether_load.workload.dag import check_dag
 from aether_load.workload.dataset import HUB_DATASETS
 from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
+from aether_load.workload.metrics_url import metrics_url_mistake
 from aether_load.workload.mistakes import describe_mistake
 from aether_load.workload.phase import Phase, default_name, phase_mistake
 from aether_load.workload.stage import Item, SearchPlan, plan_items
 from aether_load.workload.strict import Strict
+from aether_load.workload.warning_codes import WarningCode
 
 SHIPPED_FOLDERS = (
     Path(__file__).parents[1] / "_shipped" / "scenarios",
     Path(__file__).parents[2] / "scenarios",
 )
+
+
+DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file"]
 
 
 class FileDataset(Strict, frozen=True, kw_only=True):
@@ -35,13 +41,19 @@ class FileDataset(Strict, frozen=True, kw_only=True):
 
 
 class WorkloadPlan(Strict, frozen=True, kw_only=True):
-    """What is sent: which prompts, from where, and the model's parameters."""
+    """What is sent: which prompts, from where, in which DAG, and the model's parameters.
+
+    `dag_nodes` is the length of a chain or the width of a fan-out; `dag_file` and `answer_node` go with a DAG file.
+    """
 
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = tuple(HUB_DATASETS)
     source: Literal["sample", "hub", "folder"] = "sample"
     dataset_dir: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    dag: Literal["single"] = "single"
+    dag: DagName = "single"
+    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    dag_file: str | None = None
+    answer_node: str | None = None
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
@@ -52,6 +64,7 @@ class Target(Strict, frozen=True, kw_only=True):
     """How the runtime is spoken to; its address comes from the command line.
 
     In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
+    `metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -59,6 +72,7 @@ class Target(Strict, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
+    metrics_url: str | None = None
 
 
 class Scenario(Strict, frozen=True, kw_only=True):
@@ -72,6 +86,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     purpose: str = ""
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+    forbid_warnings: tuple[WarningCode, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -166,7 +181,13 @@ def _check(scenario: Scenario, where: str) -> None:
     for key in ("connect_timeout", "request_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
-    if "\0" in "".join([plan.dataset_dir or "", *(file.path for file in plan.files.values())]):
+    if scenario.target.metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.metrics_url)
+        if mistake is not None:
+            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+        if not scenario.target.server_metrics:
+            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
+    if "\0" in "".join([plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]):
         raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
@@ -185,6 +206,10 @@ def _check(scenario: Scenario, where: str) -> None:
             )
     if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
         raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    try:
+        check_dag(plan)
+    except UsageError as error:
+        raise UsageError(f"Scenario {where}: {error}") from None
     for number, phase in enumerate(scenario.phases):
         if (mistake := phase_mistake(phase)) is not None:
             raise UsageError(f"Scenario {where}: phases.{number}.{mistake}")
@@ -218,7 +243,8 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         )
         for phase in scenario.phases
     )
-    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory)
+    dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
     return msgspec.structs.replace(scenario, workload=plan, phases=phases)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Literal
 
@@ -17,6 +18,11 @@ _CONDITION = re.compile(
 )
 _PERCENTILE = re.compile(r"p\(\s*(\d+(?:\.\d+)?)\s*\)")
 AGGREGATIONS = ("min", "max", "mean", "avg", "med", "stddev", "count")
+
+LATENCIES = ("response_latency_ms", "service_latency_ms", "request_latency_ms")
+"""Metrics that are distributions; `request_latency_ms` is another word for the response latency."""
+SHARES = ("error_rate", "rejected_rate", "accuracy", "unsent_rate")
+PLAIN = ("request_throughput_rps", "ok_throughput_rps", "requests_total", "ok_total", "token_cost_total")
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,3 +87,17 @@ def parse_threshold(text: str) -> Threshold:
         operator=match["operator"],  # type: ignore[arg-type]
         value=float(match["value"]),
     )
+
+
+def metric_mistake(condition: Threshold) -> str | None:
+    """Return what is wrong with a condition's metric, in a sentence with the nearest name, or None."""
+    known = [*LATENCIES, *SHARES, *PLAIN]
+    if condition.metric not in known:
+        near = difflib.get_close_matches(condition.metric, known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+        return f"there is no metric {condition.metric!r}; {advice}"
+    if condition.metric in LATENCIES and condition.aggregation is None:
+        return f"{condition.metric} is a distribution: say which point of it, as in {condition.metric}:p(95)."
+    if condition.metric not in LATENCIES and condition.aggregation is not None:
+        return f"{condition.metric} is one number and has no {condition.aggregation}."
+    return None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load.protocol import Generation, NodeShape, encode_request
-from aether_load.workload.dag import SINGLE_NODE_ID, single
+from aether_load.protocol import Generation, NodeShape
+from aether_load.workload.dag import notes_on, plan_dag
 from aether_load.workload.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -23,14 +23,17 @@ class Workload(msgspec.Struct, frozen=True):
     """Prompts in sending order and, beside each, the JSON body that asks it.
 
     `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
-    answer. The first `prompt_count` prompts are the workload's own; those of traces stand behind them.
+    answer, None with the reason in `unscored` where there is none. `notes` are for the reader of the results. The
+    first `prompt_count` prompts are the workload's own; those of traces stand behind them.
     """
 
     prompts: tuple[Prompt, ...]
     bodies: tuple[bytes, ...]
     nodes: tuple[NodeShape, ...]
-    answer_node: str
+    answer_node: str | None
     prompt_count: int
+    unscored: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def build_workload(
@@ -38,11 +41,19 @@ def build_workload(
 ) -> Workload:
     """Write every prompt's request body now, so that no request waits for its own JSON later.
 
-    The last `of_traces` prompts belong to traces.
+    The last `of_traces` prompts belong to traces. Raises UsageError for a DAG or a row that a runtime of this
+    generation cannot take.
     """
-    bodies = tuple(encode_request(single(prompt, plan), generation) for prompt in prompts)
-    nodes = (NodeShape(SINGLE_NODE_ID),)
-    return Workload(tuple(prompts), bodies, nodes, SINGLE_NODE_ID, prompt_count=len(prompts) - of_traces)
+    dag = plan_dag(plan, generation)
+    return Workload(
+        prompts=tuple(prompts),
+        bodies=tuple(dag.bodies(prompts)),
+        nodes=dag.nodes,
+        answer_node=dag.answer_node,
+        prompt_count=len(prompts) - of_traces,
+        unscored=dag.unscored,
+        notes=notes_on(dag, prompts),
+    )
 
 
 def work_order(prompt_count: int, limit: int | None) -> Iterator[int]:

@@ -7,16 +7,17 @@ import multiprocessing
 import pytest
 
 from aether_load import UsageError
-from aether_load.analysis.correlate import Bucket, Correlation
+from aether_load.analysis.correlate import Correlation
 from aether_load.analysis.gate import Verdict
 from aether_load.analysis.histogram import Interval, QuantileInterval
+from aether_load.analysis.ledger import Bucket
 from aether_load.analysis.postprocess import report_json, write_results
 from aether_load.analysis.report import build_report
 from aether_load.analysis.run import RunFolder
 from aether_load.analysis.statistics import Share
 from aether_load.analysis.summary import SUMMARY_COLUMNS, ResultsError, append_summary, check_summary
 from aether_load.analysis.terminal import write_summary
-from aether_load.protocol import Outcome
+from aether_load.protocol import NodeState, Outcome
 from folders import answered, exposition, failed, make_run
 
 TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"
@@ -185,7 +186,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
             {"ended_as": "running", "window_ms": (0, None)},
             Verdict("invalid", 5, ("the run was cut off by force; this is what was written by then",)),
         ),
-        ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, node=None)], {}, Verdict("passed", 0, ())),
+        ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, nodes=(NodeState.FAILED,))], {}, Verdict("passed", 0, ())),
     ],
 )
 def test_the_first_exit_code_that_applies_is_given(tmp_path, requests, options, verdict):
@@ -282,6 +283,13 @@ def test_the_summary_on_the_terminal(tmp_path):
     assert out.getvalue() == (
         "\n"
         "aether-load: made on runtime v2 at http://127.0.0.1:3000\n"
+        "\n"
+        "warnings\n"
+        "  users_not_busy: Requests account for 66.5% of the users' time; the rest went by in this client or in "
+        "pauses\n      after lost connections. Use fewer users, or a machine that has nothing else to do.\n"
+        "  few_samples: 10 samples: p99 is only bounded from below (368 bound it, 1,000 make it firm). Send more\n"
+        "      requests: more passes, or a longer duration.\n"
+        "\n"
         "phase closed: closed load, 1 user, window of 1.00 s, ended by duration\n"
         "\n"
         "  dataset  requests  per s  p50 ms   p95 ms  p99 ms (95 % interval)  failed  accuracy  server\n"
@@ -290,16 +298,13 @@ def test_the_summary_on_the_terminal(tmp_path):
         "  all            10   10.0    66.0  >= 71.0                 >= 71.0       0         -   90.2%\n"
         "  accuracy: none; no answer was scored: none came, or the rows do not say which option is right\n"
         "\n"
+        "  part of response latency  mean ms  p50 ms  p99 ms  of mean  of tail  of variance\n"
+        "  client and network           6.50    6.00   11.00     9.8%        -       100.0%\n"
+        "  node path                   60.00   60.00   60.00    90.2%        -         0.0%\n"
+        "  tail: none; 1 requests at or above p99, of 10 needed\n"
+        "\n"
         "  server   10 nodes; node time, ms: mean [60.00, 61.00), p50 [51, 67), p95 [60, 101), p99 [60, 101)\n"
         "  counts   10 nodes answered, 10 counted by the server: trusted, 0 unexplained\n"
-        "  client   overhead (client latency less server total, a little high because the server cuts off): "
-        "mean 6.50 ms, p99 >= 11.0 ms\n"
-        "\n"
-        "warnings\n"
-        "  users_not_busy: Requests account for 66.5% of the users' time; the rest went by in this client or in "
-        "pauses\n      after lost connections. Use fewer users, or a machine that has nothing else to do.\n"
-        "  few_samples: 10 samples: p99 is only bounded from below (368 bound it, 1,000 make it firm). Send more\n"
-        "      requests: more passes, or a longer duration.\n"
         "\n"
         "PASSED (exit code 0)\n"
     )
@@ -370,10 +375,12 @@ def test_the_correlation_without_answers_is_all_reasons(tmp_path):
         overhead_ms=None,
         server_time_share=None,
         tail_server_share=None,
+        server_variance_share=None,
         littles_law_ratio=0.4,
         reasons={
             "overhead_ms": "no answer in the window could be read",
             "server_time_share": "no answer in the window could be read",
             "tail_server_share": "0 requests at or above p99, of 10 needed",
+            "server_variance_share": "the latencies do not differ, or there are fewer than two",
         },
     )

@@ -26,7 +26,8 @@ def add(buffer, **changes):
     }  # fmt: skip
     for _ in range(values["nodes"]):
         buffer.add_node(60, 0, 0)
-    buffer.add_row(**values, execution_id=EXECUTION.bytes if values["nodes"] else b"")
+        buffer.add_level(60)
+    buffer.add_row(**values, levels=values["nodes"], execution_id=EXECUTION.bytes if values["nodes"] else b"")
 
 
 def test_a_sample_is_a_row_of_typed_columns():
@@ -57,6 +58,7 @@ def test_a_sample_is_a_row_of_typed_columns():
         "correct": True,
         "execution_id": EXECUTION.bytes,
         "error": None,
+        "level_times_ms": [60],
     }
 
 
@@ -72,6 +74,7 @@ def test_what_was_not_measured_is_null():
     assert absent == [
         "http_status", "server_total_ms", "node_times_ms", "node_states", "node_cached", "token_cost", "answer_state",
         "answer", "correct", "execution_id",
+        "level_times_ms",
     ]  # fmt: skip
     assert (row["outcome"], row["error"]) == ("timeout", "no answer within 30 s")
 

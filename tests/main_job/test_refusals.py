@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from processes import run_command
+from processes import REPOSITORY, run_command
+
+SHIPPED = sorted(path.stem for path in (REPOSITORY / "scenarios").glob("*.toml"))
 
 ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
 
@@ -25,7 +27,7 @@ def assert_refused(finished, code, *words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--scenario", "evla"), ("--scenario evla", "eval, smoke")),
+        (("--scenario", "evla"), ("--scenario evla", ", ".join(SHIPPED))),
         (("--scenario", "nowhere/x.toml"), ("nowhere/x.toml", "no such file")),
         (("--set", "phases.0.user=3"), ("eval.toml", "unknown key phases.0.user (= 3)", "did you mean 'users'?")),
         (("--set", "phases.0.users='many'"), ("phases.0.users = 'many'", "whole number")),
@@ -147,7 +149,7 @@ def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
     ("arguments", "words"),
     [
         (("report", "nowhere"), "nowhere is not a run's folder"),
-        (("scenarios", "nothing"), "no scenario of that name ships; there are eval, smoke"),
+        (("scenarios", "nothing"), f"no scenario of that name ships; there are {', '.join(SHIPPED)}"),
         (("simulate", "--generation", "v3"), "v3"),
         (("nonsense",), "nonsense"),
         ((), "COMMAND"),
@@ -163,6 +165,6 @@ def test_a_wrong_command_is_one_sentence_and_exit_2(tmp_path, arguments, words):
 def test_the_scenarios_that_ship_are_listed_and_shown(tmp_path):
     """Each ships with a sentence of purpose, and shows every default filled in."""
     listed = run_command("scenarios", cwd=tmp_path).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["eval", "smoke"]
+    assert [line.split()[0] for line in listed] == SHIPPED
     assert all(len(line.split()) > 5 for line in listed)
     assert '"max_error_rate": 0.01' in run_command("scenarios", "eval", cwd=tmp_path).stdout

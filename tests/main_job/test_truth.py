@@ -67,7 +67,7 @@ def done(entry, *, generation="v2"):
         "status": entry["status"],
         "total_ms": entry["total_ms"],
         "tokens": sum(node["tokens"] for node in nodes),
-        "states": ["succeeded" if well else "failed" for well in ended],
+        "states": [node["state"] for node in nodes],
         "times_ms": [node["ms"] if well else None for node, well in zip(nodes, ended, strict=True)],
         "cached": [
             node["cached"] if well and generation == "v2" else None for node, well in zip(nodes, ended, strict=True)
@@ -188,7 +188,7 @@ NODE_OUTCOMES = {
     + [("whole", ["failed"], "rejected")] * 3
     + [("whole", ["failed"], "node_error")] * 3
     + [("whole", ["succeeded"], "ok")] * 3,
-    "v2": [("whole", ["failed"], "node_error")] * 3
+    "v2": [("whole", ["panicked"], "node_error")] * 3
     + [("whole", ["failed"], "rejected")] * 3
     + [("whole", ["failed"], "node_error")] * 3
     + [("whole", ["succeeded"], "ok")] * 3,

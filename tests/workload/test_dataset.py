@@ -7,9 +7,9 @@ import pytest
 
 from aether_load import UsageError
 from aether_load.protocol import Generation
-from aether_load.workload.dag import question_text
 from aether_load.workload.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
 from aether_load.workload.prompt import Prompt
+from aether_load.workload.question import question_text
 from aether_load.workload.rows import SAMPLE_FOLDER
 from aether_load.workload.scenario import WorkloadPlan
 from aether_load.workload.workload import build_workload, work_order

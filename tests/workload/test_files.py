@@ -403,3 +403,23 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(UsageError) as raised:
         run(WorkloadPlan(datasets=("mine",), files={"mine": mine}), tmp_path)
     assert str(raised.value) == f"Dataset mine: there is no file {tmp_path / 'none.csv'} (workload.files.mine.path)."
+
+
+DATED = [
+    {"ask": "2026-01-01", "of": {"day": "2026-01-02", "n": 1}},
+    {"ask": "2026-01-03", "of": {"day": "2026-01-04", "n": None}},
+]
+
+
+@pytest.mark.parametrize("make", [jsonl, lambda rows: json.dumps(rows).encode()], ids=["lines", "list"])
+def test_a_text_that_looks_like_a_date_stays_a_text(make, tmp_path: Path):
+    """The day is what stands in the file, without a time of day that nobody wrote, also inside a column."""
+    write(tmp_path, {"mine.jsonl": make(DATED)})
+    plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(tmp_path / "mine.jsonl"), text="ask")})
+    prompts_file = tmp_path / "prompts.jsonl"
+    _run(Job(plan=plan, seed=1, prompts_file=str(prompts_file), asked={"of.day": "here", "of": "here"}), tmp_path / "s")
+    prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
+    assert sorted(prompts, key=lambda prompt: prompt.id) == [
+        Prompt("mine/0", "mine", "2026-01-01", columns={"of.day": "2026-01-02", "of": '{"day":"2026-01-02","n":1}'}),
+        Prompt("mine/1", "mine", "2026-01-03", columns={"of.day": "2026-01-04", "of": '{"day":"2026-01-04","n":null}'}),
+    ]

@@ -1,0 +1,66 @@
+"""Judges one phase of a run that is still going on, in a process of its own (`python -m aether_load.analysis.judge`).
+
+The analysis brings pandas' kind of weight with it, which has no business in the process that sends. The run's folder
+and the phase's name are arguments; the judgement goes to standard output as JSON.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.conditions import judge_condition
+from aether_load.analysis.lines import read_lines
+from aether_load.analysis.open_load import open_load
+from aether_load.analysis.rows import build_row
+from aether_load.analysis.run import RunFolder
+from aether_load.analysis.sender import SenderReading, sender_over
+from aether_load.analysis.table_reader import read_phases
+from aether_load.analysis.warnings import ACHIEVED_BELOW, SATURATED_ABOVE
+from aether_load.workload.scenario import from_plain
+from aether_load.workload.search import Judgement
+from aether_load.workload.threshold import parse_threshold
+
+
+def judge_phase(folder: RunFolder, name: str) -> Judgement:
+    """Return whether a phase held every condition of the search that it belongs to.
+
+    Beside those conditions the load must have been there: an open load that was not sent in full, or a client
+    without CPU left, shows nothing of the runtime under that load.
+    """
+    manifest = folder.read_manifest()
+    record = next(record for record in manifest.phases if record.name == name)
+    plan = next(phase for phase in from_plain(manifest.scenario).phases if phase.name == record.phase)
+    datasets = [identity.name for identity in manifest.datasets]
+    read = read_phases(folder.samples, [record], datasets, (0,) * len(manifest.node_ids))
+    samples = read.phases[0]
+    row = build_row("all", samples)
+    everything = np.ones(len(samples), np.bool_) & samples.in_window
+    findings = [judge_condition(parse_threshold(condition), row, samples, everything) for condition in plan.slo]
+    broken = [finding.sentence for finding in findings if finding.state == "broken"]
+    undecided = [finding.sentence for finding in findings if finding.state == "undecided"]
+    sent = open_load(samples, record)
+    if sent is not None and sent.achieved_share is not None and sent.achieved_share < ACHIEVED_BELOW:
+        broken.append(f"achieved_share>={ACHIEVED_BELOW:g} is broken: {sent.achieved_share:g} of what was due was sent")
+    sender = sender_over(read_lines(folder.sender, SenderReading), samples.window_began_ns, samples.window_ended_ns)
+    if sender is not None and sender.cpu_share_max > SATURATED_ABOVE:
+        broken.append(f"the client itself was saturated: {sender.cpu_share_max:.0%} of a core")
+    return Judgement(
+        holds=False if broken else None if undecided else True,
+        against=tuple(broken or undecided),
+        throughput_rps=row.request_throughput_rps,
+    )
+
+
+def main() -> int:
+    """Judge the phase that the arguments name."""
+    folder, name = sys.argv[1:]
+    sys.stdout.buffer.write(msgspec.json.encode(judge_phase(RunFolder(Path(folder)), name)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

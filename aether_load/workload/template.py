@@ -1,0 +1,105 @@
+"""JSON with places where a row's words go: written once, then filled in row by row without being read again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}")
+
+Path = tuple[str | int, ...]
+"""Where a value stands in a JSON document: keys and places in lists, from the top."""
+
+
+class Template(msgspec.Struct, frozen=True):
+    """JSON as bytes, with a name in every second place: fixed, name, fixed, name, …, fixed."""
+
+    layout: tuple[bytes | str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names in their places; one may stand there several times."""
+        return self.layout[1::2]  # type: ignore[return-value]
+
+    def fill(self, words: Mapping[str, bytes]) -> bytes:
+        """Return the JSON with the `words`, as `escaped` gives them, in place of their names."""
+        layout: list[Any] = list(self.layout)
+        layout[1::2] = [words[name] for name in layout[1::2]]
+        return b"".join(layout)
+
+
+def escaped(text: str) -> bytes:
+    """Return `text` as it stands between the quotes of a JSON string."""
+    return msgspec.json.encode(text)[1:-1]
+
+
+def compile_template(value: object, name_of: Callable[[str], str | None]) -> Template:
+    """Write `value` as compact JSON; in its strings `{{inner}}` becomes a place where `name_of(inner)` is a name.
+
+    Keys are written as they stand.
+    """
+    layout: list[bytes | str] = []
+    fixed: list[bytes] = []
+    for piece in _pieces(value, name_of):
+        if isinstance(piece, bytes):
+            fixed.append(piece)
+        else:
+            layout += [b"".join(fixed), piece]
+            fixed.clear()
+    return Template((*layout, b"".join(fixed)))
+
+
+def _pieces(value: object, name_of: Callable[[str], str | None]) -> Iterator[bytes | str]:
+    if isinstance(value, dict):
+        for number, (key, held) in enumerate(value.items()):
+            yield (b"," if number else b"{") + msgspec.json.encode(key) + b":"
+            yield from _pieces(held, name_of)
+        yield b"}" if value else b"{}"
+    elif isinstance(value, list | tuple):
+        for number, held in enumerate(value):
+            yield b"," if number else b"["
+            yield from _pieces(held, name_of)
+        yield b"]" if value else b"[]"
+    elif isinstance(value, str):
+        yield b'"'
+        end = 0
+        for found in PLACEHOLDER.finditer(value):
+            name = name_of(found[1].strip())
+            if name is not None:
+                yield escaped(value[end : found.start()])
+                yield name
+                end = found.end()
+        yield escaped(value[end:])
+        yield b'"'
+    elif isinstance(value, int):
+        # Python's integers have no limit, msgspec's do.
+        yield json.dumps(value).encode()
+    else:
+        yield msgspec.json.encode(value)
+
+
+def strings_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield each string value of a JSON document, with the path to it."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, held in value.items():
+            yield from strings_in(held, (*path, key))
+    elif isinstance(value, list | tuple):
+        for number, held in enumerate(value):
+            yield from strings_in(held, (*path, number))
+
+
+def keys_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Yield each key of a JSON document's objects, with the path to the object."""
+    if isinstance(value, dict):
+        for key, held in value.items():
+            yield path, key
+            yield from keys_in(held, (*path, key))
+    elif isinstance(value, list | tuple):
+        for number, held in enumerate(value):
+            yield from keys_in(held, (*path, number))

@@ -1,0 +1,146 @@
+"""Files nobody would write: each is refused in one sentence, or a runtime takes it and fills everything in."""
+
+import copy
+import json
+
+import pytest
+import urllib3
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from aether_load import UsageError
+from aether_load.protocol import Generation
+from aether_load.workload.dag_file import read_dag_file
+from aether_load.workload.prompt import Prompt
+from aether_load.workload.scenario import WorkloadPlan
+from aether_load.workload.workload import build_workload
+from processes import running_simulator
+
+PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+NAMES = ["a", "b", "c"]
+GOOD = {
+    Generation.V2: {
+        "dag": {
+            "schema_version": "1.0",
+            "metadata": {"flow_name": "f"},
+            "nodes": [
+                {
+                    "id": "a",
+                    "node_type": "llm_fn",
+                    "prompt_template": "{{prompt}} {{context.x.y}}",
+                    "template_refs": [{"raw": "{{context.x.y}}", "kind": "context", "path": ["x", "y"]}],
+                    "temperature": 0.5,
+                    "max_tokens": 7,
+                    "execution_hints": {"error_policy": "skip"},
+                },
+                {"id": "b", "node_type": "llm_fn", "prompt": "{{node.a.output}}{{a}}", "dependencies": ["a"]},
+                {"id": "c", "node_type": "compute", "dependencies": ["a", "b"]},
+            ],
+        },
+        "context": {"x": {"y": "{{row.z}}"}},
+    },
+    Generation.V1: {
+        "nodes": [
+            {"id": "a", "node_type": "llm_fn", "prompt": "{{prompt}} {{row.z}}", "model": "m", "dependencies": []},
+            {"id": "b", "node_type": "fn", "prompt": None, "dependencies": ["a"]},
+        ]
+    },
+}
+scraps = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 2**33),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "x", "{{prompt}}", "{{row.z}}", "{{context.x}}", "{{node.b.output}}", "{{c}}", "{{", *NAMES]),
+    st.just([]),
+    st.just({}),
+    st.lists(st.sampled_from(NAMES), max_size=2),
+)
+
+
+@pytest.fixture(scope="module")
+def runtimes():
+    """A simulated runtime of each generation that takes no time."""
+    with (
+        running_simulator("--generation", "v1", "--latency", "constant:0") as first,
+        running_simulator("--generation", "v2", "--latency", "constant:0") as second,
+    ):
+        yield {Generation.V1: f"{first.url}/execute", Generation.V2: f"{second.url}/execute"}
+
+
+@st.composite
+def damaged(draw, generation):
+    """A good file with a value or two taken away or replaced, wherever it stands."""
+    value = copy.deepcopy(GOOD[generation])
+    for _ in range(draw(st.integers(0, 2))):
+        held = value
+        while True:
+            keys = list(held) if isinstance(held, dict) else list(range(len(held)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(held[key], dict | list) and draw(st.integers(0, 5)):
+                held = held[key]
+                continue
+            if draw(st.booleans()):
+                del held[key]
+            else:
+                held[key] = draw(scraps)
+            break
+    return value
+
+
+@st.composite
+def graphs(draw):
+    """Nodes with any dependencies, whose prompts and refs name anything."""
+    placeholders = ["{{prompt}}", "{{row.z}}", "{{context.x.y}}", "{{context.x}}", "{{ node.a.output }}"]
+    placeholders += ["{{node.b.output}}", "{{c}}", "{{b}}", '{"j": {}}']
+    nodes = []
+    for name in NAMES:
+        prompt = " ".join(draw(st.lists(st.sampled_from(placeholders), max_size=3)))
+        needed = draw(st.lists(st.sampled_from([other for other in NAMES if other < name] or ["a"]), max_size=2))
+        needed = [other for other in needed if other != name]
+        nodes.append({"id": name, "node_type": "llm_fn", "prompt_template": prompt, "dependencies": needed})
+    return {"dag": {"nodes": draw(st.permutations(nodes))}, "context": {"x": {"y": "{{row.z}}"}}}
+
+
+def sent(value, generation, folder, runtimes):
+    """The answer to the file, or None when it is refused."""
+    path = folder / "dag.json"
+    path.write_text(json.dumps(value))
+    try:
+        file = read_dag_file(str(path))
+        row = Prompt("set/0", "set", "Why?", columns=dict.fromkeys(file.columns, "zed"))
+        workload = build_workload([row], WorkloadPlan(dag="file", dag_file=str(path)), generation)
+    except UsageError as error:
+        sentence = str(error)
+    else:
+        sentence = None
+    if sentence is not None:
+        assert sentence.startswith(f"DAG file {path}: ")
+        assert sentence.endswith((".", "?"))
+        assert "\n" not in sentence
+        return None
+    headers = {"content-type": "application/json"}
+    answer = urllib3.request("POST", runtimes[generation], body=workload.bodies[0], headers=headers, retries=False)
+    assert answer.status == 200, (answer.data, value)
+    return answer.json()
+
+
+@pytest.mark.parametrize("generation", Generation)
+@given(data=st.data())
+@PATIENT
+def test_a_damaged_file_is_refused_or_runs(generation, data, runtimes, tmp_path):
+    """No traceback on our side, and no refusal, no closed connection and no failed node on the runtime's."""
+    value = data.draw(damaged(generation))
+    answer = sent(value, generation, tmp_path, runtimes)
+    assert answer is None or answer["errors"] == []
+
+
+@given(graphs())
+@PATIENT
+def test_whatever_is_let_through_is_filled_in(runtimes, tmp_path_factory, value):
+    """Each placeholder of a file that is found right is gone from what the model is asked."""
+    answer = sent(value, Generation.V2, tmp_path_factory.getbasetemp(), runtimes)
+    for result in answer["results"] if answer else ():
+        assert "{{" not in result["rendered_prompt"]
