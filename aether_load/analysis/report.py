@@ -31,13 +31,13 @@ _NO_SELF_CHECK = "the release that made this run had no self-check"
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run this is, and how it ended."""
+    """Which run this is, and how it ended; `seed` is None where its order was not ours to choose."""
 
     id: str
     scenario: str
     purpose: str
     command: list[str]
-    seed: int
+    seed: int | None
     began_utc: str
     ended_utc: str | None
     ended_as: Ended
