@@ -21,6 +21,7 @@ def main() -> int:
         "samples.arrow",
         "scrapes.jsonl",
         "sender.jsonl",
+        "server.jsonl",
         "report.json",
         "summary.csv",
         "series.csv",

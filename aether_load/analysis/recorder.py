@@ -104,7 +104,7 @@ class Recorder:
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)
-            for time_ms in execution.level_execution_times_ms:
+            for time_ms in execution.level_execution_times_ms or ():
                 self._buffer.add_level(time_ms)
                 levels += 1
             state, letter, correct = self._score(prompt, output)
