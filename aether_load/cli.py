@@ -11,6 +11,9 @@ from typing import NoReturn
 from aether_load import AetherLoadError, ExitCode, UsageError, __version__
 
 
+_FORMATS = ("text", "json", "csv", "markdown", "junit")
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one sentence and exit code 2."""
 
@@ -51,10 +54,23 @@ def _parser() -> Parser:
     report = commands.add_parser(
         "report",
         help="make a run's results again from its folder",
-        description="Make a run's results again from its folder: report.json and summary.csv there, its nightly JSON "
-        "and its row in results/summary.csv. Other runs' files are not touched.",
+        description="Make a run's results again from its folder: report.html, report.json and the others there, its "
+        "nightly JSON and its rows in results/summary.csv. Other runs' files are not touched.",
     )
     report.add_argument("folder", metavar="RUN", type=Path, help="a folder in results/runs/")
+    report.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default=None,
+        help="what goes to standard output: a text for the terminal (the default), or the report as JSON, CSV, "
+        "Markdown or JUnit XML",
+    )
+    report.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
+    )
     report.set_defaults(run=_report)
 
     scenarios = commands.add_parser(
@@ -86,15 +102,27 @@ def _parser() -> Parser:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.formats import formatted  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.output import check_output  # noqa: PLC0415
+    from aether_load.analysis.page import make_page  # noqa: PLC0415
+    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
     from aether_load.analysis.report import analyse  # noqa: PLC0415
-    from aether_load.analysis.run import RunFolder  # noqa: PLC0415
+    from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
+    if parsed.output is not None:
+        check_output(parsed.output)
     folder = RunFolder.open(parsed.folder)
     analysis = analyse(folder)
     report = analysis.report
-    write_summary(report, write_results(report, folder, analysis.series), sys.stdout)
+    files = write_results(report, folder, analysis.series) + make_page(folder)
+    if parsed.output is not None:
+        write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
+        files.append(parsed.output)
+    if parsed.format in {None, "text"}:
+        write_summary(report, files, sys.stdout)
+    else:
+        sys.stdout.write(formatted(report, parsed.format))
     return report.verdict.exit_code
 
 

@@ -201,9 +201,7 @@ def phase_report(
         latency_curve=curve,
         all=build_row(ALL, samples, terms=terms, parts_ms=part_means(decomposition)),
         datasets=tuple(
-            build_row(
-                name, samples, which, terms, part_means_of(samples, which, inputs.shape, sequential=sequential)
-            )
+            build_row(name, samples, which, terms, part_means_of(samples, which, inputs.shape, sequential=sequential))
             for name, which in zip(names, of_dataset, strict=True)
         ),
         cached_nodes_total=own.cached_nodes_total,

@@ -59,9 +59,7 @@ def sweep_reports(phases: Sequence[PhaseReport]) -> tuple[SweepReport, ...]:
 def _sweep(name: str, phases: Sequence[PhaseReport]) -> SweepReport:
     points = tuple(sorted(map(_point, phases), key=lambda point: point.load))
     knee, reason = _knee(points)
-    return SweepReport(
-        name=name, unit=phases[0].load_reached.unit, points=points, knee_load=knee, knee_reason=reason
-    )
+    return SweepReport(name=name, unit=phases[0].load_reached.unit, points=points, knee_load=knee, knee_reason=reason)
 
 
 def _point(phase: PhaseReport) -> SweepPoint:

@@ -40,7 +40,7 @@ def token_figures(
     total = _tokens(samples, due & samples.readable)
     rate = None
     if total is None:
-        reasons["token_cost_total"] = "no answer in the window could be read"
+        reasons["token_cost_total"] = "no answer in the window could be read"  # noqa: S105 -- tokens of a model
     window_s = samples.window_s or None
     if window_s is None:
         reasons["tokens_per_s"] = "there was no window"

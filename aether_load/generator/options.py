@@ -58,6 +58,12 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         help="where run folders and results go (default: results)",
     )
     group.add_argument(
+        "--output",
+        metavar="PATH",
+        default=None,
+        help="write the report as JSON to exactly this file too, in place of what is there",
+    )
+    group.add_argument(
         "--simulate",
         choices=[generation.value for generation in Generation],
         default=None,
