@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from aether_load import AetherLoadError, ExitCode, UsageError, __version__
 
-
 _FORMATS = ("text", "json", "csv", "markdown", "junit")
 
 

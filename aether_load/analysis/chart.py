@@ -56,7 +56,7 @@ def colours(field: str, domain: Sequence[str], places: Sequence[int]) -> dict[st
         "type": "nominal",
         "sort": None,
         "scale": {"domain": list(domain), "range": [f"var(--c{place})" for place in places[: len(domain)]]},
-        "legend": {"title": None, "orient": "top", "columns": 3, "symbolOpacity": 1},
+        "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
     }
 
 
@@ -91,6 +91,7 @@ def _config() -> dict[str, Any]:
             "tickColor": "var(--line)",
             "titleFontWeight": "normal",
         },
-        "legend": {**text, "labelLimit": 220, "symbolType": "square"},
+        "axisX": {"tickCount": 8},
+        "legend": {**text, "labelLimit": 220, "symbolType": "square", "columns": 4},
         "text": {"fontSize": 12},
     }

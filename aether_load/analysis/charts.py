@@ -20,6 +20,7 @@ MOST_CURVES = 12
 MOST_BARS = 60
 _PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _LOG_ABOVE = 20
+_LOG = {"type": "log", "nice": True}
 
 
 def report_charts(report: Report) -> list[Chart]:
@@ -60,12 +61,11 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
     return Chart(
         name="decomposition",
         section="decomposition",
-        title="Where the time went",
-        caption="Mean response latency of each phase's requests, from due to answered, part by part; the parts of a "
-        "request add up, and so do their means.",
+        title="Mean response latency, part by part",
+        caption="Of each phase's requests, from due to answered; the parts of a request add up, and so do their means.",
         spec=bare(values)
         | {
-            "height": {"step": 30},
+            "height": 30 * len(phases),
             "mark": {"type": "bar", "height": {"band": 0.7}},
             "encoding": {
                 "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},
@@ -103,17 +103,18 @@ def _curve(phase: PhaseReport) -> Chart | None:
     everything = [line["ms"] for line in lines if line["ms"] > 0] + [band["high"] for band in bands]
     everything += [band["low"] for band in bands if band["low"] > 0]
     wide = bool(everything) and max(everything) > _LOG_ABOVE * min(everything)
-    scale = {"type": "log" if wide else "linear", "zero": False, "nice": True}
+    scale = _LOG if wide else {"zero": False}
     domain = [*kinds, *(["server: one node"] if bands else [])]
     x = {
         "field": "x",
         "type": "quantitative",
         "scale": {"type": "log", "domain": [1, max(10, curve.requests_total)], "nice": False},
         "axis": axis(
-            "share of requests that took no longer (percentile)",
+            "percentile of requests",
             values=[1, 2, 10, 100, 1000, 10_000, 100_000],
             labelExpr="datum.value == 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.5~g') + ' %'",
             labelOverlap="greedy",
+            labelSeparation=8,
         ),
     }
     y = {"field": "ms", "type": "quantitative", "scale": scale, "axis": axis("ms")}
@@ -225,15 +226,27 @@ def _load_latency(sweep: SweepReport) -> Chart | None:
         "field": "ms",
         "type": "quantitative",
         "axis": axis("response latency, ms"),
-        "scale": {"type": "log" if wide else "linear", "zero": not wide},
+        "scale": _LOG if wide else {"zero": True},
     }
     colour = colours("point", list(points), [0, 1, 3])
     layers: list[dict[str, Any]] = [
         *_knee(sweep, x),
         {
             "data": {"values": values},
-            "mark": {"type": "line", "point": {"filled": True, "size": 40}},
-            "encoding": {"x": x, "y": y, "color": colour, "tooltip": interval_tooltip("point", "load", "phase")},
+            "mark": {"type": "line"},
+            "encoding": {"x": x, "y": y, "color": colour},
+        },
+        {
+            "data": {"values": values},
+            "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colour,
+                # Where the samples bound a percentile from below only, it lies there or higher.
+                "shape": {"condition": {"test": "datum.high === null", "value": "triangle-up"}, "value": "circle"},
+                "tooltip": interval_tooltip("point", "load", "phase"),
+            },
         },
         {
             "data": {"values": [v for v in values if v["low"] is not None and v["high"] is not None]},
@@ -245,7 +258,7 @@ def _load_latency(sweep: SweepReport) -> Chart | None:
         name=f"load-latency-{file_stem(sweep.name)}",
         section="load",
         title=f"Latency against load: {sweep.name}",
-        caption="From due to answered, with 95 % intervals. " + _knee_sentence(sweep),
+        caption="From due to answered, with 95 % intervals; a triangle is there or higher. " + _knee_sentence(sweep),
         spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
     )
 
@@ -263,7 +276,11 @@ def _load_throughput(sweep: SweepReport) -> Chart | None:
         *_knee(sweep, x),
         {
             "data": {"values": values},
-            "mark": {"type": "line", "point": {"filled": True, "size": 40}, "color": "var(--c2)"},
+            "mark": {
+                "type": "line",
+                "point": {"filled": True, "size": 55, "color": "var(--c2)"},
+                "color": "var(--c2)",
+            },
             "encoding": {
                 "x": x,
                 "y": {"field": "rps", "type": "quantitative", "axis": axis("good answers a second")},
@@ -329,7 +346,7 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
         "errors, with a result for each node.",
         spec=bare(values)
         | {
-            "height": {"step": 26},
+            "height": 26 * len(phases),
             "mark": {"type": "bar", "height": {"band": 0.7}},
             "encoding": {
                 "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},

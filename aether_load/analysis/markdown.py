@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from aether_load.analysis.rows import Row
 
 MOST_PHASES = 20
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>()#+!|~&$:@]")
+# Underscores inside a word, and dashes and numbers inside a line, are no markup.
+_SPECIAL = re.compile(
+    r"[\\`*\[\]<>#|~&$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=](?=\s|$|[-=])|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
+)
 _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
     "accuracy", "tokens per s",

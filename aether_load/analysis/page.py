@@ -26,6 +26,7 @@ from aether_load.analysis.run import RunFolder, write_whole
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
+    from aether_load.analysis.warnings import Warning_
 
 LIMIT_S = 120
 MOST_PHASES = 40
@@ -77,6 +78,7 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         pictures=pictures,
         script=script,
         specifications=_in_script(specifications),
+        warnings=_by_code(report),
         phases=report.phases[:MOST_PHASES],
         left_out=len(report.phases) - MOST_PHASES,
         parts_of=lambda phase: list(parts_of(phase.decomposition)),
@@ -90,6 +92,14 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         dark=DARK,
         no_drawing=NO_DRAWING,
     )
+
+
+def _by_code(report: Report) -> dict[str, list[Warning_]]:
+    """Return the warnings of each code together, in the order of the first of them."""
+    found: dict[str, list[Warning_]] = {}
+    for warning in report.warnings:
+        found.setdefault(warning.code, []).append(warning)
+    return found
 
 
 def _in_script(value: Any) -> str:

@@ -15,8 +15,8 @@ from gevent.event import Event
 from locust import events
 
 from aether_load import AetherLoadError, ExitCode, UsageError
-from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.output import check_output
+from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,

@@ -3,6 +3,8 @@ const specifications = JSON.parse(document.getElementById("specifications").text
 const drawings = [...document.querySelectorAll("[data-chart]")].map(async (place) => {
   const specification = specifications[place.dataset.chart];
   const picture = place.innerHTML;
+  // A legend goes down a phone's page, not over its edge.
+  specification.config.legend.columns = Math.max(1, Math.floor(place.clientWidth / 180));
   try {
     // Nothing of what a chart is drawn from is fetched, and no editor elsewhere is offered.
     await window.draw(place, specification, {
