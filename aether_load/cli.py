@@ -72,6 +72,23 @@ def _parser() -> Parser:
     )
     report.set_defaults(run=_report)
 
+    compare = commands.add_parser(
+        "compare",
+        help="show runs side by side",
+        description="Show runs side by side, by phase and dataset, with intervals, and draw them in "
+        "results/comparison_charts/. Runs of other scenarios, kinds of target or machines are shown too, but not "
+        "ranked (exit code 5).",
+    )
+    compare.add_argument("folders", metavar="RUN", type=Path, nargs="+", help="folders in results/runs/; the first is "
+                         "what the others are held against")  # fmt: skip
+    compare.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text", help="what goes to standard output"
+    )
+    compare.add_argument(
+        "--results-dir", type=Path, metavar="DIR", help="where comparison_charts/ goes (default: the first run's)"
+    )
+    compare.set_defaults(run=_compare)
+
     scenarios = commands.add_parser(
         "scenarios",
         help="list the scenarios that ship, or show one as resolved",
@@ -123,6 +140,35 @@ def _report(parsed: argparse.Namespace) -> int:
     else:
         sys.stdout.write(formatted(report, parsed.format))
     return report.verdict.exit_code
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from aether_load.analysis.compare import compare  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.compare_charts import FOLDER, comparison_charts, write_charts  # noqa: PLC0415
+    from aether_load.analysis.compare_text import WRITERS  # noqa: PLC0415
+    from aether_load.analysis.report import build_report  # noqa: PLC0415
+    from aether_load.analysis.run import RunFolder  # noqa: PLC0415
+
+    folders = [RunFolder.open(path) for path in parsed.folders]
+    paths = [folder.path for folder in folders]
+    if len(paths) < 2:
+        raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"compare: {path} is named twice.")
+    reports = [build_report(folder) for folder in folders]
+    comparison = compare(reports)
+    WRITERS[parsed.format](comparison, sys.stdout)
+    charts = (parsed.results_dir or folders[0].results) / FOLDER
+    try:
+        write_charts(charts, comparison, comparison_charts(comparison, reports))
+        if parsed.format == "text":
+            print(f"\ncharts: {charts}")
+    except ImportError:
+        sys.stderr.write("aether-load: no charts were drawn: install vl-convert-python, which draws them.\n")
+    except OSError as error:
+        raise UsageError(f"{charts} cannot be written: {error.strerror}. Say where with --results-dir.") from None
+    return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)
 
 
 def _answer_key(parsed: argparse.Namespace) -> int:

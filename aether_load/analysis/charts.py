@@ -100,8 +100,8 @@ def _curve(phase: PhaseReport) -> Chart | None:
     ]
     bounds = list(_bounds(phase, list(kinds)))
     bands = list(_bands(phase))
-    everything = [line["ms"] for line in lines if line["ms"] > 0] + [band["high"] for band in bands]
-    everything += [band["low"] for band in bands if band["low"] > 0]
+    everything = [value for values in kinds.values() for value in values if value > 0]
+    everything += [edge for band in bands for edge in (band["low"], band["high"])]
     wide = bool(everything) and max(everything) > _LOG_ABOVE * min(everything)
     scale = _LOG if wide else {"zero": False}
     domain = [*kinds, *(["server: one node"] if bands else [])]
