@@ -124,6 +124,7 @@ def _report(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
     from aether_load.analysis.report import analyse  # noqa: PLC0415
     from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
+    from aether_load.analysis.summary import ResultsError  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
     if parsed.output is not None:
@@ -131,7 +132,15 @@ def _report(parsed: argparse.Namespace) -> int:
     folder = RunFolder.open(parsed.folder)
     analysis = analyse(folder)
     report = analysis.report
-    files = write_results(report, folder, analysis.series) + make_page(folder)
+    refusal = None
+    try:
+        files = write_results(report, folder, analysis.series)
+    except ResultsError as error:
+        if not folder.report.exists():
+            raise
+        # What could not be written is said last; what can be shown of the run is shown.
+        refusal, files = error, [folder.path]
+    files += make_page(folder)
     if parsed.output is not None:
         write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
         files.append(parsed.output)
@@ -139,6 +148,8 @@ def _report(parsed: argparse.Namespace) -> int:
         write_summary(report, files, sys.stdout)
     else:
         sys.stdout.write(formatted(report, parsed.format))
+    if refusal is not None:
+        raise refusal
     return report.verdict.exit_code
 
 

@@ -52,7 +52,12 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
     layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-            "encoding": {**shared, "x": x, "tooltip": interval_tooltip("run", "where")},
+            "encoding": {
+                **shared,
+                "x": x,
+                "shape": {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"},
+                "tooltip": interval_tooltip("run", "where"),
+            },
         }
     ]
     if bounded:
@@ -69,7 +74,7 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
 
 def _title(comparison: Comparison, figure: str) -> dict[str, Any]:
     runs = [f"{run.letter}: {run.id} ({run.target_kind})" for run in comparison.runs]
-    note = ["points with their 95 % interval"] if comparison.comparable else ["NOT COMPARABLE: see the table for why"]
+    note = ["points with their 95 % interval; a triangle is there or higher"] if comparison.comparable else ["NOT COMPARABLE: see the table for why"]
     return {
         "text": figure, "subtitle": [*runs, *note], "anchor": "start", "color": "var(--ink)",
         "subtitleColor": "var(--faint)",

@@ -38,16 +38,17 @@ def write_results(
         text = io.StringIO()
         write_series_csv([phase.name for phase in report.phases], series, text)
         write_whole(folder.series, text.getvalue().encode())
-        nightly = _write_nightly(folder.results, report, content)
-        everything = folder.results / "summary.csv"
-        append_summary(everything, report)
-        charted = write_benchmark_files(report, folder.results)
         for path, writer in ((folder.markdown, write_markdown), (folder.junit, write_junit)):
             text = io.StringIO()
             writer(report, text)
             write_whole(path, text.getvalue().encode())
+        nightly = _write_nightly(folder.results, report, content)
+        charted = write_benchmark_files(report, folder.results)
         if output is not None:
             write_whole(output, content)
+        # Last, because a summary of other columns is refused: everything else is written by then.
+        everything = folder.results / "summary.csv"
+        append_summary(everything, report)
     except OSError as error:
         raise ResultsError(
             f"The results could not be written ({error.strerror}: {error.filename}); the samples are safe. When that "
