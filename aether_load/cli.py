@@ -70,6 +70,9 @@ def _parser() -> Parser:
         metavar="PATH",
         help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
     )
+    report.add_argument(
+        "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
+    )
     report.set_defaults(run=_report)
 
     compare = commands.add_parser(
@@ -140,7 +143,8 @@ def _report(parsed: argparse.Namespace) -> int:
             raise
         # What could not be written is said last; what can be shown of the run is shown.
         refusal, files = error, [folder.path]
-    files += make_page(folder)
+    if not parsed.no_page:
+        files += make_page(folder)
     if parsed.output is not None:
         write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
         files.append(parsed.output)

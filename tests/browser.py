@@ -32,6 +32,7 @@ class Page:
         self._session: str | None = None
         self.console: list[str] = []
         self.requests: list[str] = []
+        self._loaded = False
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
@@ -54,6 +55,18 @@ class Page:
         while not self.evaluate(ready):
             assert time.monotonic() < deadline, f"the page was not drawn within {LIMIT_S} s: {self.console}"
             time.sleep(0.02)  # between two looks, never in place of one
+
+    def document_without_scripts(self, path: Path) -> str:
+        """Return what a file is as a document where no script runs."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            self._loaded = False
+            self._ask("Page.navigate", url=path.resolve().as_uri())
+            while not self._loaded:
+                self._note(self._next())
+            return str(self._ask("DOM.getDocument", depth=-1))
+        finally:
+            self._ask("Emulation.setScriptExecutionDisabled", value=False)
 
     def evaluate(self, expression: str) -> Any:
         """Return what an expression is in the page."""
@@ -94,7 +107,9 @@ class Page:
 
     def _note(self, event: Any) -> None:
         method, said = event.get("method"), event.get("params", {})
-        if method == "Runtime.consoleAPICalled" and said["type"] in {"error", "warning", "assert"}:
+        if method == "Page.loadEventFired":
+            self._loaded = True
+        elif method == "Runtime.consoleAPICalled" and said["type"] in {"error", "warning", "assert"}:
             self.console.append(" ".join(str(part.get("value", part)) for part in said["args"]))
         elif method == "Runtime.exceptionThrown":
             self.console.append(str(said["exceptionDetails"]))

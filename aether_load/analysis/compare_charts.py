@@ -74,7 +74,11 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
 
 def _title(comparison: Comparison, figure: str) -> dict[str, Any]:
     runs = [f"{run.letter}: {run.id} ({run.target_kind})" for run in comparison.runs]
-    note = ["points with their 95 % interval; a triangle is there or higher"] if comparison.comparable else ["NOT COMPARABLE: see the table for why"]
+    note = (
+        ["points with their 95 % interval; a triangle is there or higher"]
+        if comparison.comparable
+        else ["NOT COMPARABLE: see the table for why"]
+    )
     return {
         "text": figure, "subtitle": [*runs, *note], "anchor": "start", "color": "var(--ink)",
         "subtitleColor": "var(--faint)",

@@ -215,9 +215,11 @@ class Listener:
 
         analysis = analyse(run.folder)
         self._report = analysis.report
-        output = self._environment.parsed_options.output
-        self._files = write_results(self._report, run.folder, analysis.series, Path(output) if output else None)
-        self._files += make_page(run.folder)
+        options = self._environment.parsed_options
+        output = Path(options.output) if options.output is not None else None
+        self._files = write_results(self._report, run.folder, analysis.series, output)
+        if not options.no_page:
+            self._files += make_page(run.folder)
         self._environment.process_exit_code = int(self._report.verdict.exit_code)
 
     def _end_run(self) -> None:
