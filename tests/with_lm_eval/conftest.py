@@ -6,6 +6,7 @@ import pytest
 
 from evaluations import Evaluations, lay_out_like_the_hub
 
+
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory):
     """A folder in which lm-eval's own tasks find their datasets: the real rows, or the bundled sample without them."""
