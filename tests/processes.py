@@ -89,6 +89,10 @@ class Finished:
         return file
 
 
+SELF_CHECK = "self-check"
+"""Among a test's options: leave the self-check in."""
+
+
 class LocustProcess:
     """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
 
@@ -98,6 +102,10 @@ class LocustProcess:
         """Start it; without `page` report.html is left out, which costs each run seconds and is tested by itself."""
         self.folder = folder
         options = options if page else (*options, "--no-page")
+        # It takes a second of each run and has tests of its own.
+        options = tuple(option for option in options if option != SELF_CHECK) + (
+            () if SELF_CHECK in options else ("--no-self-check",)
+        )
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "locust", "-f", str(EVAL), *options],

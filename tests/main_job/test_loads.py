@@ -1,0 +1,251 @@
+"""Loads driven against the simulated runtime: what was due, sent and answered, phase by phase."""
+
+import json
+import operator
+import signal
+from itertools import pairwise
+
+import pytest
+
+from aether_load.analysis.sample_reader import read_samples
+from processes import SELF_CHECK, wait_for
+
+
+def scenario_file(tmp_path, text):
+    path = tmp_path / "load.toml"
+    path.write_text('[workload]\nsource = "sample"\ndatasets = ["piqa"]\n' + text)
+    return str(path)
+
+
+def samples_of(finished):
+    table, _ = read_samples(finished.run_folder / "samples.arrow")
+    return sorted(table.to_pylist(), key=operator.itemgetter("request_index"))
+
+
+def report_of(finished):
+    return json.loads((finished.run_folder / "report.json").read_bytes())
+
+
+def phases_of(finished):
+    return {phase["name"]: phase for phase in report_of(finished)["phases"]}
+
+
+def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, simulator, tmp_path):
+    """Everything due is sent, those due in the stall wait for it, and a closed user would have shown one of them."""
+    record = tmp_path / "record.jsonl"
+    runtime = simulator("--latency", "constant:5ms", "--allow-faults", "--record", str(record))
+    text = '[[phases]]\nname = "open"\nrate = 100\narrivals = "constant"\nduration = "3s"\nmax_in_flight = 20\n'
+    process = start_locust("--headless", "--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    wait_for(lambda: record.exists() and len(record.read_bytes().splitlines()) > 50, "the load")
+    runtime.order({"kind": "stall", "for": "600ms"})
+    finished = process.finish()
+    (phase,) = phases_of(finished).values()
+    assert finished.code == 0, finished.err
+    assert (phase["all"]["requests_total"], phase["all"]["ok_total"]) == (300, 300)
+    assert phase["open_load"]["unsent_total"] == 0
+    samples = samples_of(finished)
+    due = [sample["intended_start_ns"] for sample in samples]
+    assert {round((late - early) / 1000) for early, late in pairwise(due)} == {10_000}
+    waited = [sample for sample in samples if sample["response_latency_us"] > 300_000]
+    assert len(waited) >= 25
+    # With twenty in flight at most, the others waited for a free user before they were sent.
+    assert max(sample["sent_ns"] - sample["intended_start_ns"] for sample in samples) > 100_000_000
+    assert phase["all"]["response_latency_ms"]["max"] >= phase["all"]["service_latency_ms"]["max"]
+
+
+def test_what_cannot_be_sent_is_unsent(run_locust, simulator, tmp_path):
+    """One user, a rate it cannot serve: what is left when the time is over counts, and Locust saw what was sent."""
+    runtime = simulator("--latency", "constant:50ms")
+    text = '[[phases]]\nrate = 100\narrivals = "constant"\nduration = "1s"\nmax_in_flight = 1\n'
+    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    (phase,) = phases_of(finished).values()
+    outcomes = phase["all"]["outcomes"]
+    assert finished.code == 1
+    assert phase["all"]["requests_total"] == 100 == outcomes["ok"] + outcomes["unsent"]
+    assert outcomes["unsent"] == phase["open_load"]["unsent_total"] > 50
+    assert phase["reconciliation"]["trust"] == "trusted"
+    assert all((sample["sent_ns"] is None) == (sample["outcome"] == "unsent") for sample in samples_of(finished))
+
+
+def test_phases_of_every_kind_each_with_a_row_and_a_ledger(run_locust, simulator, tmp_path):
+    """Sweep, steps, spike, ramp, think time: each window its own, every node accounted for, no request twice."""
+    runtime = simulator("--latency", "constant:5ms")
+    text = """
+[[phases]]
+name = "sweep"
+sweep = [1, 3]
+passes = 1
+[[phases]]
+name = "steps"
+vary = "rate"
+steps = [20, 60]
+duration = "500ms"
+arrivals = "constant"
+[[phases]]
+name = "spike"
+users = 1
+think_time = "50ms"
+spike = { to = 4, after = "300ms", lasting = "300ms", then = "300ms" }
+[[phases]]
+name = "ramp"
+rate = 50
+arrivals = "constant"
+ramp = { from = 10, over = "500ms" }
+requests = 20
+"""
+    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    phases = phases_of(finished)
+    assert finished.code == 0, finished.err
+    assert list(phases) == [
+        "sweep-1", "sweep-3", "steps-20", "steps-60", "spike-before", "spike-spike", "spike-after", "ramp",
+    ]  # fmt: skip
+    assert {phase["reconciliation"]["trust"] for phase in phases.values()} == {"trusted"}
+    assert [phases[name]["all"]["requests_total"] for name in ("sweep-1", "sweep-3", "ramp")] == [80, 80, 20]
+    assert [phases[name]["all"]["requests_total"] for name in ("steps-20", "steps-60")] == [10, 30]
+    # From 10/s to 50/s in half a second is 15 requests, in no window.
+    assert phases["ramp"]["requests_outside_window_total"] == 15
+    samples = samples_of(finished)
+    assert [sample["request_index"] for sample in samples] == list(range(len(samples)))
+    for name in ("sweep-1", "sweep-3"):
+        assert len({sample["prompt_id"] for sample in samples if sample["phase"] == name}) == 80
+
+
+def test_the_runtimes_state_is_what_was_asked_for(run_locust, simulator, tmp_path):
+    """Cold has no hits, warm no misses, unique prompts none ever; sequential reaches the server; pairs are compared."""
+    record = tmp_path / "record.jsonl"
+    runtime = simulator("--latency", "constant:5ms", "--record", str(record))
+    text = """
+[[phases]]
+name = "cold"
+users = 4
+passes = 1
+cache = "cold"
+[[phases]]
+name = "warm"
+users = 4
+passes = 1
+cache = "warm"
+[[phases]]
+name = "unseen"
+users = 4
+passes = 1
+unique_prompts = true
+sequential = true
+"""
+    path = scenario_file(tmp_path, text)
+    finished = run_locust("--host", runtime.url, "--scenario", path, "--set", "repeat=2", "--set", "order=abba")
+    phases = phases_of(finished)
+    assert finished.code == 0, finished.err
+    assert list(phases) == ["cold#1", "warm#1", "unseen#1", "unseen#2", "warm#2", "cold#2"]
+    assert {name: phase["cached_nodes_total"] for name, phase in phases.items()} == {
+        "cold#1": 0, "warm#1": 80, "unseen#1": 0, "unseen#2": 0, "warm#2": 80, "cold#2": 0,
+    }  # fmt: skip
+    assert {phase["reconciliation"]["trust"] for phase in phases.values()} == {"trusted"}
+    pairs = {(row["base"], row["other"], row["pairs_total"]) for row in report_of(finished)["comparisons"]}
+    assert pairs == {("cold", "warm", 2), ("cold", "unseen", 2), ("warm", "unseen", 2)}
+    # Six phases of 80, and each of the two warm ones sends its prompts once before, off the record.
+    assert len(samples_of(finished)) == 480
+    assert sum(json.loads(line)["status"] == 200 for line in record.open()) == 640
+
+
+def test_a_trace_is_sent_again_as_it_was(run_locust, simulator, tmp_path):
+    """Texts in their order, due at the recorded distances, in half the time at speed 2."""
+    runtime = simulator("--latency", "constant:5ms")
+    (tmp_path / "calls.csv").write_text("timestamp,prompt\n10.0,first\n10.4,second\n11.0,third\n")
+    text = '[[phases]]\nname = "calls"\ntrace = { path = "calls.csv", speed = 2.0 }\n'
+    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    samples = samples_of(finished)
+    assert finished.code == 0, finished.err
+    assert [sample["prompt_id"] for sample in samples] == ["calls/0", "calls/1", "calls/2"]
+    due = [sample["intended_start_ns"] for sample in samples]
+    assert [late - early for early, late in pairwise(due)] == [200_000_000, 300_000_000]
+
+
+SEARCH = """
+[[phases]]
+name = "capacity"
+find = "max_users"
+users = {users}
+most = {most}
+slo = ["p(75)<100", "error_rate<0.2"]
+shortest_probe = "1s"
+longest_probe = "3s"
+resolution = {resolution}
+unique_prompts = true
+"""
+
+
+def test_a_search_finds_how_many_users_a_runtime_serves(run_locust, simulator, tmp_path):
+    """Four slots of 60 ms serve four users in 60 ms; of eight, half wait for a slot."""
+    runtime = simulator("--latency", "constant:60ms", "--slots", "4")
+    text = SEARCH.format(users=4, most=8, resolution=1)
+    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    (search,) = report_of(finished)["searches"]
+    assert finished.code == 0, finished.err
+    assert (search["end"], search["largest_held"], search["smallest_not_held"]) == ("found", 4.0, 8.0)
+    assert search["against"][0].startswith("p(75)<100 is broken: ")
+    assert [probe["load"] for probe in search["probes"] if probe["purpose"] != "again"] == [4.0, 8.0, 4.0]
+    assert "4 users held, and did so again when tried once more, 8 did not" in " ".join(finished.out.split())
+
+
+@pytest.mark.slow
+def test_a_search_brings_the_two_loads_together(run_locust, simulator, tmp_path):
+    """Of five users one in five waits, which a p75 does not see; of six, two do."""
+    runtime = simulator("--latency", "constant:60ms", "--slots", "4")
+    text = SEARCH.format(users=2, most=16, resolution=0.01)
+    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    (search,) = report_of(finished)["searches"]
+    assert finished.code == 0, finished.err
+    assert search["end"] == "found"
+    assert search["largest_held"] in {4.0, 5.0}
+    assert search["smallest_not_held"] == search["largest_held"] + 1
+    assert search["probes"][-1]["purpose"] == "confirm"
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"), [('cache = "cold"', "phases.0.cache = 'cold'"), ("sequential = true", "phases.0.sequential")]
+)
+def test_a_v1_runtime_is_refused_what_it_has_not(run_locust, tmp_path, keys, sentence):
+    """One sentence and exit code 2, before any load."""
+    path = scenario_file(tmp_path, f"[[phases]]\nusers = 1\npasses = 1\n{keys}\n")
+    finished = run_locust("--simulate", "v1", "--scenario", path)
+    assert finished.code == 2
+    assert sentence in finished.err
+    assert "Traceback" not in finished.err
+
+
+def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(run_locust, tmp_path):
+    """-u, -r and -t are refused with --set named."""
+    finished = run_locust("--scenario", "open", "-u", "5")
+    assert finished.code == 2
+    assert "--set" in finished.err
+
+
+def test_a_plan_is_printed_and_nothing_sent(run_locust, tmp_path):
+    """--dry-run needs no runtime, and leaves nothing behind."""
+    finished = run_locust("--scenario", "capacity", "--dry-run", "--host", "http://127.0.0.1:9")
+    assert finished.code == 0, finished.err
+    assert "doubling: 20, 40, 80" in finished.out
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_self_check_is_written_down(run_locust):
+    """What this client costs stands in the report; left out, it is null with the reason."""
+    with_check = run_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1")
+    check = report_of(with_check)["self_check"]
+    assert with_check.code == 0, with_check.err
+    assert 0 < check["latency_p50_ms"] <= check["latency_p99_ms"]
+    assert check["most_rps"] > 0 < check["cpu_us_per_request"]
+    assert "self-check: this client alone takes" in with_check.out
+
+
+@pytest.mark.parametrize("kind", ["spike", "capacity"])
+def test_an_interrupted_shape_keeps_what_was_measured(start_locust, tmp_path, kind):
+    """Ctrl-C ends it in order: exit code 130, every request accounted for."""
+    process = start_locust("--headless", "--scenario", kind, "--set", "phases.0.rate=50")
+    wait_for(lambda: process.samples_written() > 4_000 or process.process.poll() is not None, "samples on disk")
+    process.send(signal.SIGINT)
+    finished = process.finish()
+    assert finished.code == 130, finished.err
+    assert "Traceback" not in finished.err
+    assert {phase["reconciliation"]["trust"] for phase in report_of(finished)["phases"]} == {"trusted"}
