@@ -21,6 +21,7 @@ def main() -> int:
         "samples.arrow",
         "scrapes.jsonl",
         "sender.jsonl",
+        "server.jsonl",
         "report.json",
         "summary.csv",
         "series.csv",
@@ -38,9 +39,8 @@ def main() -> int:
     ]
     if report["verdict"]["status"] != "passed" or report["phases"][0]["all"]["ok_total"] != 400:
         problems.append(f"verdict: {report['verdict']}")
-    for name in ("summary.csv", "results_smaller_is_better.json", "results_bigger_is_better.json"):
-        if not (results / name).is_file():
-            problems.append(f"{name} is missing")
+    wanted = ("summary.csv", "results_smaller_is_better.json", "results_bigger_is_better.json")
+    problems += [f"{name} is missing" for name in wanted if not (results / name).is_file()]
     if not list((run / "charts").glob("*.svg")):
         problems.append("no chart was drawn")
     print("\n".join(problems) or f"main job: {nightly.name} keeps to its schema, 0 nodes unexplained")

@@ -23,8 +23,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        parsed = _parser().parse_args(arguments)
+        if words[:1] == ["lm-eval"]:
+            return _lm_eval(words[1:])
+        parsed = _parser().parse_args(words)
         code: int = parsed.run(parsed)
     except AetherLoadError as error:
         sys.stderr.write(f"aether-load: {error}\n")
@@ -97,7 +100,8 @@ def _parser() -> Parser:
         help="list the scenarios that ship, or show one as resolved",
         description="List the scenarios that ship, or show one with every default filled in.",
     )
-    scenarios.add_argument("show", nargs="?", metavar="NAME|PATH", help="show this one as JSON")
+    scenarios.add_argument("words", nargs="*", metavar="show NAME|PATH", help="show this one as JSON")
+    add_scenario_options(scenarios, "eval")
     scenarios.set_defaults(run=_scenarios)
 
     key = commands.add_parser(
@@ -110,6 +114,12 @@ def _parser() -> Parser:
     key.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: standard output)")
     key.set_defaults(run=_answer_key)
 
+    commands.add_parser(
+        "lm-eval",
+        help="run lm-eval with the model aether_stub",
+        add_help=False,
+    )
+
     simulate = commands.add_parser(
         "simulate",
         help="run the simulated runtime",
@@ -118,6 +128,17 @@ def _parser() -> Parser:
     simulator_cli.add_arguments(simulate)
     simulate.set_defaults(run=simulator_cli.run)
     return parser
+
+
+def _lm_eval(words: list[str]) -> int:
+    """Hand everything behind `lm-eval` to lm-eval, its --help too."""
+    try:
+        from aether_load.aether_stub import run_lm_eval  # noqa: PLC0415 -- lm-eval's start takes seconds
+    except ModuleNotFoundError as error:
+        if error.name != "lm_eval":
+            raise
+        raise UsageError("lm-eval is not installed: pip install 'aether-load[lm-eval]'.") from None
+    return run_lm_eval(words)
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -207,18 +228,22 @@ def _answer_key(parsed: argparse.Namespace) -> int:
 def _scenarios(parsed: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415 -- the simulator's start does not need what follows
 
+    from aether_load.workload.options import scenario_from  # noqa: PLC0415
     from aether_load.workload.scenario import (  # noqa: PLC0415
-        find_scenario,
         load_scenario,
         shipped_scenarios,
         to_plain,
     )
 
-    if parsed.show is None:
+    words = parsed.words[1:] if parsed.words[:1] == ["show"] else parsed.words
+    if len(words) > 1 or (parsed.words and not words):
+        raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
+    if not words:
         for name, path in shipped_scenarios().items():
             print(f"{name:12} {load_scenario(path).purpose}")
     else:
-        scenario = load_scenario(find_scenario(parsed.show))
+        parsed.scenario = words[0]
+        scenario = scenario_from(parsed)
         print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
     return int(ExitCode.PASSED)
 

@@ -19,7 +19,6 @@ DATASETS = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge")
 
 def make_big_run(results: Path, requests: int, rate_rps: int = 1000) -> RunFolder:
     """Write a run of one closed phase in which `rate_rps` requests a second were answered, lognormal in latency."""
-    seconds = requests / rate_rps
     length_ms = requests / rate_rps * 1000
     folder = make_run(results, [answered(0, 1)], window_ms=(0, length_ms), phase_ms=length_ms + 20_000, users=80)
     times = _write_samples(folder, requests, rate_rps)

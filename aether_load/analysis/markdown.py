@@ -12,6 +12,7 @@ from aether_load.analysis.part_names import PART_NAMES
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase_report import PhaseReport
+    from aether_load.analysis.repeats import RepeatComparison
     from aether_load.analysis.report import Report
     from aether_load.analysis.rows import Row
 
@@ -24,6 +25,7 @@ _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
     "accuracy", "tokens per s",
 )  # fmt: skip
+_REPEATS_HEADER = ("repeated phases", "of", "pairs", "median", "95 % interval")
 
 
 def escaped(text: object) -> str:
@@ -64,12 +66,21 @@ def write_markdown(report: Report, out: TextIO) -> None:
             f"knee at {sweep.knee_load:g} {sweep.unit}" if sweep.knee_load is not None else escaped(sweep.knee_reason)
         )
         out.write(f"**loads of {escaped(sweep.name)}**: {knee}\n\n")
+    if report.comparisons:
+        out.write(table(_REPEATS_HEADER, map(_repeat_cells, report.comparisons)) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)
     if len(phases) > MOST_PHASES:
         out.write(f"{len(phases) - MOST_PHASES} more phases are in the run's report.html.\n\n")
     _write_environment(report, out)
+
+
+def _repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
+    low, high = pair.ratio_low, pair.ratio_high
+    bounds = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    cells = (f"{pair.other} / {pair.base}", pair.metric, pair.pairs_total, number(pair.ratio_median, 3), bounds)
+    return tuple(map(escaped, cells))
 
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
@@ -127,7 +138,7 @@ def _write_environment(report: Report, out: TextIO) -> None:
         ("run", report.run.id),
         ("commit", f"{git.get('commit') or git.get('reason')}{state}"),
         ("command", " ".join(report.run.command)),
-        ("seed", report.run.seed),
+        ("seed", "none" if report.run.seed is None else report.run.seed),
         ("machine", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())),
         ("datasets", ", ".join(f"{identity.name} {identity.revision}" for identity in report.datasets)),

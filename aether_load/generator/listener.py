@@ -18,6 +18,7 @@ from aether_load import AetherLoadError, ExitCode, UsageError
 from aether_load.analysis.output import check_output
 from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.summary import check_summary
+from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
     ONE_PROCESS,
@@ -165,7 +166,7 @@ class Listener:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
-            run = self._session.start_run(environment.events.request.fire)
+            run = self._session.start_run(LocustFeed(environment))
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
             return

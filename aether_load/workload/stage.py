@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
 DEFAULT_USERS = 8
 DEFAULT_TRACE_USERS = 256
-FEWEST_OPEN_USERS, MOST_OPEN_USERS = 16, 1000
+FEWEST_OPEN_USERS, MOST_OPEN_USERS = 64, 1000
+ANSWER_IN_S = 10.0
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,8 +89,8 @@ Item = tuple[Stage, ...] | SearchPlan
 
 
 def open_users(rate_rps: float) -> int:
-    """Return how many users serve an open load by default: enough for answers that take a second, within bounds."""
-    return int(min(MOST_OPEN_USERS, max(FEWEST_OPEN_USERS, rate_rps)))
+    """Return how many users serve an open load by default: enough for answers that take ten seconds, within bounds."""
+    return int(min(MOST_OPEN_USERS, max(FEWEST_OPEN_USERS, rate_rps * ANSWER_IN_S)))
 
 
 def plan_items(scenario: Scenario) -> list[Item]:
@@ -202,22 +202,3 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
         sequential=phase.sequential,
         trace=phase.trace is not None,
     )
-
-
-def planned_seconds(items: list[Item]) -> float | None:
-    """Return how long the items' windows and ways up take, or None when that depends on the runtime."""
-    total = 0.0
-    for item in items:
-        if isinstance(item, SearchPlan):
-            return None
-        for stage in item:
-            if stage.duration_s is None:
-                return None
-            total += stage.ramp_over_s + stage.warmup_s + stage.duration_s
-    return total
-
-
-def shapes_of(stages: list[Stage]) -> dict[str, list[str]]:
-    """Return, for each shape of joined stages, the names of its stages."""
-    joined = [stage for stage in stages if stage.shape is not None]
-    return {str(shape): [stage.name for stage in group] for shape, group in groupby(joined, lambda s: s.shape)}

@@ -2,10 +2,16 @@
 
 import time
 
+import msgspec
 import pytest
 
+from aether_load.analysis.chart_time import MOST_POINTS
+from aether_load.analysis.charts import report_charts
+from aether_load.analysis.page import page_html
+from aether_load.analysis.report import build_report
 from big_run import make_big_run
 from processes import run_command
+from rich_run import make_rich_run
 
 
 @pytest.mark.slow
@@ -24,16 +30,8 @@ def test_a_million_requests_make_a_page_under_3_mb_in_under_20_s(tmp_path):
 
 def test_many_phases_make_no_bigger_page(tmp_path):
     """A page has a bounded number of curves and tables, and says what it left out."""
-    from aether_load.analysis.chart_time import MOST_POINTS
-    from aether_load.analysis.charts import report_charts
-    from aether_load.analysis.page import page_html
-    from aether_load.analysis.report import build_report
-    from rich_run import make_rich_run
-
     report = build_report(make_rich_run(tmp_path))
     many = tuple(report.phases) * 60
-    import msgspec
-
     report = msgspec.structs.replace(report, phases=many)
     charts = report_charts(report)
     assert sum(chart.section == "latency" for chart in charts) == 12

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,11 +17,9 @@ from aether_load.protocol import (
     state_of_missing,
 )
 from aether_load.workload.answer import LETTERS, parse_letter
-from aether_load.workload.workload import Workload
+from aether_load.workload.workload import Work, Workload
 
-if TYPE_CHECKING:
-    from aether_load.generator.valve import Work
-
+_SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
 _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
@@ -31,14 +28,31 @@ class RequestFailed(Exception):
     """What Locust is told of a request that did not succeed: outcome and reason."""
 
 
+def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
+    """Say what a whole HTTP answer means, and why where it is no success; what it said, where it could be read."""
+    if status != 200:
+        return Outcome.HTTP_ERROR, f"HTTP {status}: {body[:200].decode(errors='replace').strip()}", None
+    try:
+        execution = decode_execution(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Outcome.BAD_ANSWER, f"not the contract: {error}", None
+    outcome, reason = classify(execution, nodes_sent)
+    return outcome, reason, execution if outcome in _READABLE else None
+
+
 class Recorder:
     """Classifies answers and books them; keeps numbers only."""
 
     def __init__(
-        self, buffer: SampleBuffer, workload: Workload, fire_request: Callable[..., Any], worker: int = 0
+        self,
+        buffer: SampleBuffer,
+        workload: Workload,
+        tell: Callable[[str, int, int, int, RequestFailed | None], None],
+        worker: int = 0,
     ) -> None:
+        """Take in `tell` who is told of each request: dataset, sent and ended in ns, bytes, and the failure if any."""
         self._buffer = buffer
-        self._fire = fire_request
+        self._tell = tell
         self._worker = worker
         self._prompts = workload.prompts
         self._node_ids = tuple(node.id for node in workload.nodes)
@@ -49,23 +63,12 @@ class Recorder:
 
     def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
         """Book a request that brought a whole HTTP answer."""
-        if status != 200:
-            text = f"HTTP {status}: {body[:200].decode(errors='replace').strip()}"
-            self._book(work, sent_ns, ended_ns, Outcome.HTTP_ERROR, status, text, None, len(body))
-            return
-        try:
-            execution = decode_execution(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            text = f"not the contract: {error}"
-            self._book(work, sent_ns, ended_ns, Outcome.BAD_ANSWER, status, text, None, len(body))
-            return
-        outcome, reason = classify(execution, len(self._node_ids))
-        told = execution if outcome in _READABLE else None
-        self._book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
+        outcome, reason, told = read_answer(status, body, len(self._node_ids))
+        self.book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
 
     def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
         """Book a request that brought no whole answer."""
-        self._book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+        self.book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
 
     def unsent(self, work: Work) -> None:
         """Book a request that was due and never sent; Locust, which counts what was sent, is not told."""
@@ -78,7 +81,7 @@ class Recorder:
         self.done += 1
         self.failed += 1
 
-    def _book(
+    def book(
         self,
         work: Work,
         sent_ns: int,
@@ -89,6 +92,7 @@ class Recorder:
         execution: Execution | None,
         length: int,
     ) -> None:
+        """Book a request that was sent, with what its answer said where that could be read."""
         self.done += 1
         if outcome is not Outcome.OK:
             self.failed += 1
@@ -105,7 +109,7 @@ class Recorder:
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)
-            for time_ms in execution.level_execution_times_ms:
+            for time_ms in execution.level_execution_times_ms or ():
                 self._buffer.add_level(time_ms)
                 levels += 1
             state, letter, correct = self._score(prompt, output)
@@ -115,20 +119,19 @@ class Recorder:
             self._worker, status, buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct,
             identifier, levels,
         )  # fmt: skip
-        self._fire(
-            request_type="POST",
-            name=self._prompts[prompt].dataset,
-            response_time=(ended_ns - sent_ns) / 1e6,
-            response_length=length,
-            exception=None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}"),
-            context={},
-            response=None,
-        )
+        failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
+        self._tell(self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
 
     def _book_nodes(self, execution: Execution) -> object:
         """Append the nodes in the DAG's order and return the output of the one that answers."""
         add_node = self._buffer.add_node
         answer = None
+        if len(execution.results) == len(self._node_ids) == 1:
+            (only,) = execution.results
+            if only.node_id == self._node_ids[0]:
+                cached = only.cache_hit
+                add_node(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
+                return only.output if only.node_id == self._answer_node else None
         results = {result.node_id: result for result in execution.results}
         for node_id in self._node_ids:
             result = results.get(node_id)
@@ -147,10 +150,12 @@ class Recorder:
         The mock provider's fixed text is no answer at all, neither right nor wrong.
         """
         asked = self._prompts[prompt]
-        if output is None or not asked.options:
+        if output is None:
             return ABSENT, None, ABSENT
         if is_mock_output(output):
             return _MOCK, None, ABSENT
+        if not asked.options:
+            return ABSENT, None, ABSENT
         letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
         correct = ABSENT if asked.gold is None else int(letter == LETTERS[asked.gold])
         return (_UNANSWERED if letter is None else _ANSWERED), letter, correct
