@@ -39,8 +39,8 @@ def main() -> int:
     ]
     if report["verdict"]["status"] != "passed" or report["phases"][0]["all"]["ok_total"] != 400:
         problems.append(f"verdict: {report['verdict']}")
-    wanted = ("summary.csv", "results_smaller_is_better.json", "results_bigger_is_better.json")
-    problems += [f"{name} is missing" for name in wanted if not (results / name).is_file()]
+    expected = ("summary.csv", "results_smaller_is_better.json", "results_bigger_is_better.json")
+    problems += [f"{name} is missing" for name in expected if not (results / name).is_file()]
     if not list((run / "charts").glob("*.svg")):
         problems.append("no chart was drawn")
     print("\n".join(problems) or f"main job: {nightly.name} keeps to its schema, 0 nodes unexplained")

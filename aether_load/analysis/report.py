@@ -56,8 +56,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
     searches: tuple[SearchReport, ...]
-    sweeps: tuple[SweepReport, ...]
     comparisons: tuple[RepeatComparison, ...]
+    sweeps: tuple[SweepReport, ...]
     datasets: tuple[DatasetIdentity, ...]
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
@@ -126,8 +126,8 @@ def analyse(folder: RunFolder) -> Analysis:
         warnings=tuple(warnings),
         phases=phases,
         searches=searches,
-        sweeps=sweep_reports(phases),
         comparisons=compare_repeats(phases),
+        sweeps=sweep_reports(phases),
         datasets=manifest.datasets,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
