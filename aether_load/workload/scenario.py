@@ -16,8 +16,15 @@ from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
 from aether_load.workload.metrics_url import metrics_url_mistake
 from aether_load.workload.mistakes import describe_mistake
-from aether_load.workload.phase import Phase, default_name, phase_mistake
-from aether_load.workload.stage import Item, SearchPlan, plan_items
+from aether_load.workload.phase import (
+    LEAST_SPAWN_RATE,
+    MOST_RATE_RPS,
+    MOST_USERS,
+    Phase,
+    default_name,
+    phase_mistake,
+)
+from aether_load.workload.stage import name_of_two
 from aether_load.workload.strict import Strict
 from aether_load.workload.terms import goodput_slo_mistake
 from aether_load.workload.warning_codes import WarningCode
@@ -194,8 +201,9 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
     if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
         raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
-    if "\0" in "".join([plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]):
-        raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
+    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
+    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
+        raise UsageError(f"Scenario {where}: a path in it holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
             known = ", ".join([*HUB_DATASETS, *plan.files])
@@ -224,14 +232,8 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
     if scenario.order != "in_turn" and scenario.repeat == 1:
         raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
-    names = [name for item in plan_items(scenario) for name in _names(item)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"Scenario {where}: two phases would have the name {name!r}; give each its own.")
-
-
-def _names(item: Item) -> list[str]:
-    return [item.name] if isinstance(item, SearchPlan) else [stage.name for stage in item]
+    if (twice := name_of_two(scenario)) is not None:
+        raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
 
 
 def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
@@ -280,12 +282,12 @@ def with_command_line_load(
         )
     changes: dict[str, object] = {}
     if users is not None:
-        if users < 1:
-            raise UsageError(f"-u {users}: at least one user is needed.")
+        if not 1 <= users <= MOST_USERS:
+            raise UsageError(f"-u {users}: from 1 to {MOST_USERS} users are possible.")
         changes["users"] = users
     if spawn_rate is not None:
-        if spawn_rate <= 0:
-            raise UsageError(f"-r {spawn_rate:g}: the spawn rate must be above zero.")
+        if not LEAST_SPAWN_RATE <= spawn_rate <= MOST_RATE_RPS:
+            raise UsageError(f"-r {spawn_rate:g}: from {LEAST_SPAWN_RATE:g} to {MOST_RATE_RPS:.0f} users a second.")
         changes["spawn_rate"] = float(spawn_rate)
     if run_time_s is not None:
         if run_time_s <= 0:
