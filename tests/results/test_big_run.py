@@ -1,6 +1,6 @@
 """A million requests: the page stays small, and is there in seconds."""
 
-import time
+import resource
 
 import msgspec
 import pytest
@@ -20,9 +20,11 @@ def test_a_million_requests_make_a_page_under_3_mb_in_under_20_s(tmp_path):
     """From the folder to every result, the page among them, in a process as a user starts it."""
     pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")
     folder = make_big_run(tmp_path, 1_000_000)
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = run_command("report", str(folder.path), cwd=tmp_path)
-    took_s = time.monotonic() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # CPU time, which no neighbour of this process lengthens; benchmarks/big_report.py has the clock's.
+    took_s = (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
     assert done.returncode == 0, done.stdout + done.stderr
     assert folder.page.stat().st_size < 3_000_000
     assert folder.report.stat().st_size < 3_000_000
