@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import msgspec
 import psutil
 import pytest
 import urllib3
+
+from aether_load.cli import main
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATASETS = REPOSITORY.parent / "shared" / "datasets"
@@ -176,3 +179,15 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         timeout=LIMIT_S,
         check=False,
     )
+
+
+def call_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `aether-load …` in this process, which spares it a second of imports."""
+    out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(cwd)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(list(arguments))
+    finally:
+        os.chdir(before)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

@@ -36,10 +36,14 @@ def our_options():
     return {option for action in parser._actions for option in action.option_strings}
 
 
+def help_of(command):
+    return run_command(command, "--help", cwd=REPOSITORY).stdout
+
+
 def test_every_option_that_is_named_exists(locust_help, our_options):
     """Each long option in the README is one of Locust's, of ours, or of the tools named beside it."""
     known = our_options | set(
-        re.findall(r"--[a-z][a-z-]+", locust_help + run_command("simulate", "--help", cwd=REPOSITORY).stdout)
+        re.findall(r"--[a-z][a-z-]+", locust_help + "".join(map(help_of, ("simulate", "report", "compare"))))
     )
     # The options of lm-eval are held against lm-eval, where that is installed.
     begin = README.index("## Evaluation with lm-eval")

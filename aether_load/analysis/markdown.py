@@ -12,10 +12,14 @@ from aether_load.analysis.part_names import PART_NAMES
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase_report import PhaseReport
+    from aether_load.analysis.repeats import RepeatComparison
     from aether_load.analysis.report import Report
     from aether_load.analysis.rows import Row
+    from aether_load.analysis.warnings import Warning_
 
 MOST_PHASES = 20
+MOST_LINES = 30
+"""Lines of a list, so that a run of many phases still fits into a comment of 65,536 characters."""
 # Underscores inside a word, and dashes and numbers inside a line, are no markup.
 _SPECIAL = re.compile(
     r"[\\`*\[\]<>#|~&$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=](?=\s|$|[-=])|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
@@ -24,6 +28,7 @@ _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
     "accuracy", "tokens per s",
 )  # fmt: skip
+_REPEATS_HEADER = ("repeated phases", "of", "pairs", "median", "95 % interval")
 
 
 def escaped(text: object) -> str:
@@ -48,14 +53,12 @@ def write_markdown(report: Report, out: TextIO) -> None:
     out.write(f"### aether-load: {escaped(report.run.scenario)}: {verdict.status.upper()}\n\n")
     out.write(f"{who} {target.generation.value} at {escaped(target.url)}, exit code {verdict.exit_code}\n\n")
     if verdict.reasons:
-        out.write("".join(f"- {escaped(reason)}\n" for reason in verdict.reasons) + "\n")
+        _write_list([escaped(reason) for reason in verdict.reasons], out)
     if report.warnings:
         out.write(f"<details{' open' if len(report.warnings) <= 3 else ''}><summary>")
         out.write(f"{len(report.warnings)} warning{'s' * (len(report.warnings) > 1)}</summary>\n\n")
-        for warning in report.warnings:
-            where = f" (phase {escaped(warning.phase)})" if warning.phase else ""
-            out.write(f"- `{warning.code}`{where}: {escaped(warning.message)} {escaped(warning.advice)}\n")
-        out.write("\n</details>\n\n")
+        _write_list([_warning_line(warning) for warning in report.warnings], out)
+        out.write("</details>\n\n")
     for search in report.searches:
         out.write(f"**search {escaped(search.name)}** under {escaped(' and '.join(search.slo))}: ")
         out.write(f"{escaped(search.sentence)}\n\n")
@@ -64,12 +67,33 @@ def write_markdown(report: Report, out: TextIO) -> None:
             f"knee at {sweep.knee_load:g} {sweep.unit}" if sweep.knee_load is not None else escaped(sweep.knee_reason)
         )
         out.write(f"**loads of {escaped(sweep.name)}**: {knee}\n\n")
+    if report.comparisons:
+        out.write(table(_REPEATS_HEADER, map(_repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)
     if len(phases) > MOST_PHASES:
         out.write(f"{len(phases) - MOST_PHASES} more phases are in the run's report.html.\n\n")
     _write_environment(report, out)
+
+
+def _write_list(lines: Sequence[str], out: TextIO) -> None:
+    out.writelines(f"- {line}\n" for line in lines[:MOST_LINES])
+    if len(lines) > MOST_LINES:
+        out.write(f"- {len(lines) - MOST_LINES} more in the run's report.html\n")
+    out.write("\n")
+
+
+def _warning_line(warning: Warning_) -> str:
+    where = f" (phase {escaped(warning.phase)})" if warning.phase else ""
+    return f"`{warning.code}`{where}: {escaped(warning.message)} {escaped(warning.advice)}"
+
+
+def _repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
+    low, high = pair.ratio_low, pair.ratio_high
+    bounds = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    cells = (f"{pair.other} / {pair.base}", pair.metric, pair.pairs_total, number(pair.ratio_median, 3), bounds)
+    return tuple(map(escaped, cells))
 
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
@@ -127,7 +151,7 @@ def _write_environment(report: Report, out: TextIO) -> None:
         ("run", report.run.id),
         ("commit", f"{git.get('commit') or git.get('reason')}{state}"),
         ("command", " ".join(report.run.command)),
-        ("seed", report.run.seed),
+        ("seed", "none" if report.run.seed is None else report.run.seed),
         ("machine", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())),
         ("datasets", ", ".join(f"{identity.name} {identity.revision}" for identity in report.datasets)),

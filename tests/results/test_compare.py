@@ -9,7 +9,7 @@ from aether_load.analysis.compare import Figure, _rank, compare
 from aether_load.analysis.comparable import letter
 from aether_load.analysis.report import build_report
 from folders import answered, make_run
-from processes import run_command
+from processes import call_command, run_command
 from rich_run import MACHINE, SCENARIO, make_rich_run
 
 OTHER_LOAD = {**SCENARIO, "phases": [{**SCENARIO["phases"][0], "duration": 9.0}, SCENARIO["phases"][1]]}
@@ -115,7 +115,7 @@ def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path):
     listed["charts"].append("gone.svg")
     (charts / "comparison.json").write_text(json.dumps(listed))
     (charts / "gone.svg").write_text("of an earlier comparison")
-    done = run_command("compare", str(one.path), str(three.path), cwd=tmp_path)
+    done = call_command("compare", str(one.path), str(three.path), cwd=tmp_path)
     assert done.returncode == ExitCode.INVALID
     assert "NOT COMPARABLE, and so not ranked:\n  target kind: runtime in A and simulated in B\n" in done.stdout
     assert not (charts / "gone.svg").exists()
@@ -134,7 +134,7 @@ def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path):
 def test_what_cannot_be_compared_is_a_sentence(tmp_path, arguments, sentence):
     """Exit code 2, one sentence, no traceback."""
     folder = make_rich_run(tmp_path)
-    done = run_command("compare", *(str(folder.path) if word == "RUN" else word for word in arguments), cwd=tmp_path)
+    done = call_command("compare", *(str(folder.path) if word == "RUN" else word for word in arguments), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
