@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 _CHUNK = 4096
+_NEVER_S = 1e9
+"""Later than any run ends, and small enough to be counted in ns."""
 
 
 def arrival_offsets(
@@ -36,7 +38,7 @@ def arrival_offsets(
             assert ramp_from_rps is not None
             on_ramp = sums < climbed
             seconds[on_ramp] = _time_on_ramp(sums[on_ramp], ramp_from_rps, rate_rps, ramp_over_s)
-        yield from (seconds * 1e9).astype(np.int64).tolist()
+        yield from (np.minimum(seconds, _NEVER_S) * 1e9).astype(np.int64).tolist()
 
 
 def _time_on_ramp(sums: np.ndarray, start: float, end: float, over_s: float) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-_LONGEST_S = 366 * 86_400
+LONGEST_S = 366 * 86_400
 
 
 class Seconds(float):
@@ -28,6 +28,6 @@ def parse_duration(value: object) -> Seconds:
         seconds = hours * 3600 + minutes * 60 + whole + milli / 1000
     else:
         raise ValueError('expected a duration such as "90s", "1m30s" or "250ms"')
-    if not 0 <= seconds <= _LONGEST_S:
+    if not 0 <= seconds <= LONGEST_S:
         raise ValueError("expected a duration of zero or more, and of no more than a year")
     return Seconds(seconds)

@@ -28,7 +28,7 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
     """Return msgspec's `message` about `raw`, read as `kind`, as a sentence with key, value and the nearest key."""
     if unknown := _UNKNOWN.search(message):
         path = _path(unknown["at"] or "$")
-        known = [field.name for field in msgspec.structs.fields(_struct_at(kind, path))]
+        known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
         near = difflib.get_close_matches(unknown["field"], known, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else f"known there are {', '.join(known)}."
         value = _value_at(raw, [*path, unknown["field"]])
@@ -122,4 +122,7 @@ def _type_at(kind: Any, path: list[str | int]) -> Any:
 def _strip(info: Any) -> Any:
     while isinstance(info, msgspec.inspect.Metadata):
         info = info.type
+    if isinstance(info, msgspec.inspect.UnionType):
+        parts = [part for part in info.types if not isinstance(part, msgspec.inspect.NoneType)]
+        return _strip(parts[0]) if len(parts) == 1 else info
     return info

@@ -13,6 +13,7 @@ from aether_load.workload.threshold import metric_mistake, parse_threshold
 Kind = Literal["users", "rate"]
 MOST_USERS = 100_000
 MOST_RATE_RPS = 1_000_000.0
+LEAST_SPAWN_RATE = 0.0001
 
 _Users = Annotated[int, msgspec.Meta(ge=1, le=MOST_USERS)]
 _Rate = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
@@ -61,13 +62,13 @@ class Phase(Strict, frozen=True, kw_only=True):
     are loose (`spawn_rate`), the `ramp` is climbed, and `warmup` is over.
 
     A `sweep` makes a phase of each load, at rest in between; `steps` go from one load to the next without a rest;
-    a `spike` is three such steps; all three are of users unless the phase has a `rate` or `vary` says so. `find`
-    searches for the largest load under which every condition of `slo` holds.
+    both are of users unless `vary` says otherwise. A `spike` is three such steps, from the phase's own load and back
+    to it. `find` searches for the largest load under which every condition of `slo` holds.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
     users: _Users | None = None
-    spawn_rate: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    spawn_rate: Annotated[float, msgspec.Meta(ge=LEAST_SPAWN_RATE, le=MOST_RATE_RPS)] | None = None
     think_time: Seconds = Seconds(0)
     think: Literal["constant", "exponential"] = "constant"
     rate: _Rate | None = None
@@ -118,7 +119,7 @@ _SHAPES = ("sweep", "steps", "spike", "trace", "find")
 _ENDS = ("duration", "requests", "passes")
 _CLOSED_ONLY = ("users", "spawn_rate")
 _OPEN_ONLY = ("rate", "arrivals", "max_in_flight")
-_FIND_ONLY = ("most",)
+_FIND_ONLY = ("most", "resolution", "shortest_probe", "longest_probe", "time_limit")
 
 
 def default_name(phase: Phase) -> str:
@@ -128,11 +129,21 @@ def default_name(phase: Phase) -> str:
 
 def phase_mistake(phase: Phase) -> str | None:
     """Return what contradicts itself in a phase, as "key: sentence", or None."""
-    return _shape_mistake(phase) or _kind_mistake(phase) or _time_mistake(phase) or _find_mistake(phase)
+    return (
+        _shape_mistake(phase)
+        or _trace_mistake(phase)
+        or _kind_mistake(phase)
+        or _whole_users_mistake(phase)
+        or _time_mistake(phase)
+        or _cache_mistake(phase)
+        or _find_mistake(phase)
+    )
 
 
 def _given(phase: Phase, keys: tuple[str, ...]) -> str | None:
-    return next((key for key in keys if getattr(phase, key) is not None), None)
+    """Return the first of the keys that does not have its default."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Phase)}
+    return next((key for key in keys if getattr(phase, key) != defaults[key]), None)
 
 
 def _shape_mistake(phase: Phase) -> str | None:
@@ -150,18 +161,50 @@ def _shape_mistake(phase: Phase) -> str | None:
         return "duration: each of the steps needs one."
     if shape == "steps" and (key := _given(phase, ("requests", "passes"))):
         return f"{key}: steps follow each other by the clock, so only duration is possible."
-    if shape == "trace" and (phase.rate is not None or phase.arrivals is not None):
-        return "rate: the times of a trace are in its file; say speed to change them."
+    if shape in {"sweep", "steps"} and (key := _given(phase, ("users", "rate"))):
+        kind = ' and say vary = "rate"' if key == "rate" and phase.vary is None else ""
+        return f"{key}: the loads are those of {shape}; leave it away{kind}."
+    if shape in {"steps", "spike"} and phase.spawn_rate is not None:
+        return f"spawn_rate: in {shape} one load follows the other at once; a phase of one load may have it."
     loads = phase.sweep or phase.steps or ()
-    if phase.kind == "users":
-        for key, values in (("sweep", phase.sweep or ()), ("steps", phase.steps or ())):
-            for value in values:
-                if value != int(value) or value > MOST_USERS:
-                    return f'{key}: {value:g} is no number of users; for rates say vary = "rate".'
-        if phase.spike is not None and phase.spike.to != int(phase.spike.to):
-            return f'spike.to: {phase.spike.to:g} is no number of users; for rates say vary = "rate".'
     if len(set(loads)) != len(loads):
         return f"{shape}: a load stands there twice; for repetitions there is the scenario's repeat."
+    return None
+
+
+def _trace_mistake(phase: Phase) -> str | None:
+    if phase.trace is None:
+        return None
+    if key := _given(phase, ("rate", "arrivals")):
+        return f"{key}: the times of a trace are in its file; say trace.speed to change them."
+    if phase.warmup:
+        return "warmup: a trace begins with its first request; put a phase before it that warms up."
+    if phase.passes is not None:
+        return "passes: a trace is sent once; for repetitions there is the scenario's repeat."
+    return None
+
+
+def _whole_users_mistake(phase: Phase) -> str | None:
+    """Return which load of a closed phase is no number of users."""
+    if phase.kind != "users":
+        return None
+    loads = [("sweep", load) for load in phase.sweep or ()] + [("steps", load) for load in phase.steps or ()]
+    if phase.spike is not None:
+        loads.append(("spike.to", phase.spike.to))
+    if phase.ramp is not None:
+        loads += [("ramp.from", phase.ramp.from_), ("ramp.to", phase.ramp.to or 1)]
+    if phase.find is not None:
+        loads.append(("most", phase.most or 1))
+    for key, load in loads:
+        if load != int(load) or load > MOST_USERS:
+            advice = ' for rates there is find = "max_rate".' if key == "most" else ' for rates say vary = "rate".'
+            return f"{key}: {load:g} is no number of users from 0 to {MOST_USERS};{advice}"
+    return None
+
+
+def _cache_mistake(phase: Phase) -> str | None:
+    if phase.cache == "warm" and phase.unique_prompts:
+        return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
     return None
 
 
@@ -171,13 +214,22 @@ def _kind_mistake(phase: Phase) -> str | None:
             return f"{key}: that is of closed load, and this phase is open; max_in_flight says how many users serve it."
         if phase.think_time:
             return "think_time: in open load no user thinks; the rate says when requests are due."
-        if phase.rate is None and phase.shape not in {"sweep", "steps", "find", "trace"}:
+        has_goal = phase.ramp is not None and phase.ramp.to is not None
+        if phase.rate is None and not has_goal and phase.shape not in {"sweep", "steps", "find", "trace"}:
             return "rate: an open load needs one."
     elif key := _given(phase, _OPEN_ONLY):
-        return f"{key}: that is of open load, and this phase is closed; give it a rate to open it."
+        return f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
     if phase.think == "exponential" and not phase.think_time:
         return "think: there is no think_time to draw."
     return None
+
+
+def _how_to_open(phase: Phase) -> str:
+    if phase.find is not None:
+        return 'say find = "max_rate" to open it'
+    if phase.vary is not None or phase.shape in {"sweep", "steps"}:
+        return 'say vary = "rate" to open it'
+    return "give it a rate to open it"
 
 
 def _time_mistake(phase: Phase) -> str | None:
@@ -194,8 +246,6 @@ def _time_mistake(phase: Phase) -> str | None:
         load = phase.rate if phase.kind == "rate" else phase.users
         if ramp.to is not None and load is not None and ramp.to != load:
             return f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
-        if phase.kind == "users" and (ramp.to or 1) != int(ramp.to or 1):
-            return f"ramp.to: {ramp.to:g} is no number of users."
         if phase.spawn_rate is not None:
             return "spawn_rate: the ramp says already how fast users are let loose."
     return None
@@ -211,7 +261,10 @@ def _find_mistake(phase: Phase) -> str | None:
         return 'slo: a search needs at least one condition, as in slo = ["p(99)<500"].'
     for condition in phase.slo:
         try:
-            mistake = metric_mistake(parse_threshold(condition))
+            threshold = parse_threshold(condition)
+            mistake = metric_mistake(threshold)
+            if threshold.where and mistake is None:
+                mistake = f"a search is judged on all requests of a probe; leave {':'.join(threshold.where)} away."
         except ValueError as error:
             mistake = str(error)
         if mistake is not None:
@@ -219,8 +272,9 @@ def _find_mistake(phase: Phase) -> str | None:
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
             return f"{key} is 0; a probe needs time."
-    if phase.longest_probe < phase.shortest_probe:
-        return "longest_probe: it is below shortest_probe."
+    for key in ("longest_probe", "time_limit"):
+        if getattr(phase, key) < phase.shortest_probe:
+            return f"{key}: {getattr(phase, key):g} s is below the {phase.shortest_probe:g} s of shortest_probe."
     start = phase.rate if phase.kind == "rate" else phase.users
     if phase.most is not None and start is not None and phase.most < start:
         return f"most: {phase.most:g} is below the load of {start:g} that the search begins at."

@@ -16,8 +16,15 @@ from aether_load.workload.duration import Seconds, parse_duration
 from aether_load.workload.headers import hidden
 from aether_load.workload.metrics_url import metrics_url_mistake
 from aether_load.workload.mistakes import describe_mistake
-from aether_load.workload.phase import Phase, default_name, phase_mistake
-from aether_load.workload.stage import Item, SearchPlan, plan_items
+from aether_load.workload.phase import (
+    LEAST_SPAWN_RATE,
+    MOST_RATE_RPS,
+    MOST_USERS,
+    Phase,
+    default_name,
+    phase_mistake,
+)
+from aether_load.workload.stage import name_of_two
 from aether_load.workload.strict import Strict
 from aether_load.workload.warning_codes import WarningCode
 
@@ -151,7 +158,9 @@ def _convert(raw: dict[str, Any], where: str) -> Scenario:
     try:
         return msgspec.convert(raw, Scenario, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise UsageError(f"Scenario {where}: {describe_mistake(str(error), raw, Scenario)}") from None
+        # TOML has no null to write: a key is left away.
+        message = str(error).replace(" | null", "")
+        raise UsageError(f"Scenario {where}: {describe_mistake(message, raw, Scenario)}") from None
 
 
 def _override(raw: dict[str, Any], key: str, value: object) -> None:
@@ -187,8 +196,9 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
         if not scenario.target.server_metrics:
             raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
-    if "\0" in "".join([plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]):
-        raise UsageError(f"Scenario {where}: a path in workload holds a null character.")
+    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
+    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
+        raise UsageError(f"Scenario {where}: a path in it holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
             known = ", ".join([*HUB_DATASETS, *plan.files])
@@ -217,14 +227,8 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
     if scenario.order != "in_turn" and scenario.repeat == 1:
         raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
-    names = [name for item in plan_items(scenario) for name in _names(item)]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"Scenario {where}: two phases would have the name {name!r}; give each its own.")
-
-
-def _names(item: Item) -> list[str]:
-    return [item.name] if isinstance(item, SearchPlan) else [stage.name for stage in item]
+    if (twice := name_of_two(scenario)) is not None:
+        raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
 
 
 def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
@@ -273,12 +277,12 @@ def with_command_line_load(
         )
     changes: dict[str, object] = {}
     if users is not None:
-        if users < 1:
-            raise UsageError(f"-u {users}: at least one user is needed.")
+        if not 1 <= users <= MOST_USERS:
+            raise UsageError(f"-u {users}: from 1 to {MOST_USERS} users are possible.")
         changes["users"] = users
     if spawn_rate is not None:
-        if spawn_rate <= 0:
-            raise UsageError(f"-r {spawn_rate:g}: the spawn rate must be above zero.")
+        if not LEAST_SPAWN_RATE <= spawn_rate <= MOST_RATE_RPS:
+            raise UsageError(f"-r {spawn_rate:g}: from {LEAST_SPAWN_RATE:g} to {MOST_RATE_RPS:.0f} users a second.")
         changes["spawn_rate"] = float(spawn_rate)
     if run_time_s is not None:
         if run_time_s <= 0:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +19,7 @@ DEFAULT_USERS = 8
 DEFAULT_TRACE_USERS = 256
 FEWEST_OPEN_USERS, MOST_OPEN_USERS = 64, 1000
 ANSWER_IN_S = 10.0
+FIRST_RATE, MOST_RATE, MOST_CLOSED = 10.0, 20_000.0, 1024.0
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +54,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     repeat: int | None = None
 
     @property
+    def most_users(self) -> int:
+        """Return how many users it needs at most: a way down begins with more than it ends with."""
+        return max(self.users, int(self.ramp_from or 0)) if self.load == "closed" else self.users
+
+    @property
     def is_endless(self) -> bool:
         """Tell whether nothing but the user ends it."""
         return not self.trace and self.duration_s is None and self.requests is None and self.passes is None
@@ -67,13 +75,13 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     def start(self) -> float:
         """Return the load that the search begins at."""
         if self.plan.kind == "rate":
-            return self.plan.rate if self.plan.rate is not None else 10.0
+            return self.plan.rate if self.plan.rate is not None else min(FIRST_RATE, self.plan.most or FIRST_RATE)
         return float(self.plan.users or 1)
 
     @property
     def most(self) -> float:
         """Return the largest load that is tried."""
-        return self.plan.most or max(self.start, 20_000.0 if self.plan.kind == "rate" else 1024.0)
+        return self.plan.most or max(self.start, MOST_RATE if self.plan.kind == "rate" else MOST_CLOSED)
 
     def stage(self, name: str, load: float, duration_s: float) -> Stage:
         """Return the stage that tries `load` for a time."""
@@ -115,18 +123,47 @@ def plan_stages(scenario: Scenario) -> list[Stage]:
     return [stage for item in plan_items(scenario) if not isinstance(item, SearchPlan) for stage in item]
 
 
+def name_of_two(scenario: Scenario) -> str | None:
+    """Return a name that would stand for two things, if any: rows are told apart, and readings found, by names."""
+    items = plan_items(scenario)
+    counts = Counter(name for item in items for name in _names(item))
+    twice = [name for name, count in counts.items() if count > 1]
+    twice += [name for name, count in Counter(phase.name for phase in scenario.phases).items() if count > 1]
+    for search in (item for item in items if isinstance(item, SearchPlan)):
+        probe = re.compile(re.escape(search.name) + r"-\d+-.*")
+        twice += [name for name in counts if probe.fullmatch(name)]
+    return next(iter(twice), None)
+
+
+def _names(item: Item) -> list[str]:
+    """Return the names under which an item's samples and readings are kept."""
+    if isinstance(item, SearchPlan):
+        return [item.name]
+    shapes = [item[0].shape] if len(item) > 1 and item[0].shape is not None else []
+    return [*shapes, *(stage.name for stage in item)]
+
+
 def most_users(scenario: Scenario) -> int:
     """Return how many users the scenario needs at most at one time."""
     most = 1
     for item in plan_items(scenario):
         for stage in (item.stage("", item.most, 1.0),) if isinstance(item, SearchPlan) else item:
-            most = max(most, stage.users)
+            most = max(most, stage.most_users)
     return most
 
 
 def _repeated(item: Item, repeat: int) -> Item:
     assert not isinstance(item, SearchPlan)
-    return tuple(msgspec.structs.replace(stage, name=f"{stage.name}#{repeat}", repeat=repeat) for stage in item)
+    return tuple(
+        msgspec.structs.replace(
+            stage,
+            name=f"{stage.name}#{repeat}",
+            repeat=repeat,
+            # The server is read at rest for each repetition of a shape.
+            shape=stage.shape and f"{stage.shape}#{repeat}",
+        )
+        for stage in item
+    )
 
 
 def _items(phase: Phase, number: int) -> Iterator[Item]:
@@ -138,7 +175,7 @@ def _items(phase: Phase, number: int) -> Iterator[Item]:
             yield (msgspec.structs.replace(_stage(phase, number, f"{name}-{load:g}", load), shape=name),)
     elif phase.steps is not None:
         stages = (_stage(phase, number, f"{name}-{load:g}", load) for load in phase.steps)
-        yield _joined(stages, name)
+        yield _joined(phase, stages, name)
     elif phase.spike is not None:
         base = float((phase.rate if phase.kind == "rate" else phase.users) or DEFAULT_USERS)
         spike = phase.spike
@@ -147,12 +184,12 @@ def _items(phase: Phase, number: int) -> Iterator[Item]:
             msgspec.structs.replace(_stage(phase, number, f"{name}-{part}", load), duration_s=float(duration))
             for part, load, duration in parts
         )
-        yield _joined(stages, name)
+        yield _joined(phase, stages, name)
     else:
         yield (_stage(phase, number, name, None),)
 
 
-def _joined(stages: Iterator[Stage], shape: str) -> tuple[Stage, ...]:
+def _joined(phase: Phase, stages: Iterator[Stage], shape: str) -> tuple[Stage, ...]:
     """Join stages; only the first one empties or fills the cache, and all have the users that the largest needs."""
     whole = list(stages)
     users = max(stage.users for stage in whole)
@@ -163,6 +200,9 @@ def _joined(stages: Iterator[Stage], shape: str) -> tuple[Stage, ...]:
             changes["users"] = users
         if place > 0:
             changes["cache"] = "as_found"
+            if phase.spike is not None:
+                # A spike that were let warm up would be over before its window opens.
+                changes["warmup_s"] = 0.0
         joined.append(msgspec.structs.replace(stage, **changes))
     return tuple(joined)
 
@@ -178,7 +218,8 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
     if phase.trace is not None:
         users, rate = phase.max_in_flight or DEFAULT_TRACE_USERS, None
     elif is_open:
-        users, rate = phase.max_in_flight or open_users(load), float(load)
+        highest = max(load, ramp.from_) if ramp is not None else load
+        users, rate = phase.max_in_flight or open_users(highest), float(load)
     else:
         users, rate = int(load), None
     return Stage(

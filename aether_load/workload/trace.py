@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from aether_load import UsageError
+from aether_load.workload.duration import LONGEST_S
 from aether_load.workload.phase import Phase, TraceFile
 from aether_load.workload.prompt import DatasetIdentity, Prompt
 
@@ -68,7 +69,12 @@ def read_traces(phases: Sequence[Phase], prompts: Sequence[Prompt]) -> Traces:
                 f"Trace {phase.trace.path}: {len(times) - len(refers)} of {len(times)} lines say neither "
                 f"{phase.trace.prompt} nor {phase.trace.dataset} and {phase.trace.row}; all of them must, or none."
             )
-        traces[number] = _in_order(times, refers, phase.trace.speed)
+        traces[number] = _in_order(times, refers, phase.trace)
+        if any(prompt.dataset == phase.name for prompt in prompts) and texts:
+            raise UsageError(
+                f"phases.{number}.name: the texts of trace {phase.trace.path} become a dataset of the phase's name, "
+                f"and there is a dataset {phase.name} already; give the phase another name."
+            )
         if texts:
             identities.append(
                 DatasetIdentity(
@@ -108,7 +114,8 @@ def _rows(path: str, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         return
     if not path.lower().endswith((".jsonl", ".ndjson")):
         raise UsageError(f"Trace {path}: a trace is a .csv or a .jsonl file.")
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines, which also splits where a JSON text holds U+2028 as it is.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -119,16 +126,17 @@ def _rows(path: str, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _says(row: dict[str, Any], column: str) -> bool:
-    return row.get(column) not in {None, ""}
+    return row.get(column) is not None and row[column] != ""
 
 
 def _time(row: dict[str, Any], trace: TraceFile, where: str) -> float:
     """Return a line's time in seconds: a number in the trace's unit, or a date and time of ISO 8601."""
     value = row.get(trace.timestamp)
     if value is None:
+        there = ", ".join(repr(column) for column in row if row[column] is not None) or "none"
         raise UsageError(
-            f"{where}: there is no column {trace.timestamp!r}; there are {', '.join(map(repr, row))}. Say which one "
-            "holds the times with trace.timestamp."
+            f"{where}: there is no column {trace.timestamp!r}; there are {there}. Say which one holds the times with "
+            "trace.timestamp."
         )
     seconds = _number(value)
     if seconds is not None:
@@ -162,10 +170,16 @@ def _known_row(row: dict[str, Any], trace: TraceFile, place_of: dict[str, int], 
     return place_of[name]
 
 
-def _in_order(times: list[float], refers: list[int], speed: float) -> Trace:
+def _in_order(times: list[float], refers: list[int], trace: TraceFile) -> Trace:
     order = sorted(range(len(times)), key=times.__getitem__)
     first = times[order[0]]
+    lasts_s = (times[order[-1]] - first) / trace.speed
+    if lasts_s > LONGEST_S:
+        raise UsageError(
+            f"Trace {trace.path} lasts {lasts_s:.3g} s, which is more than a year; check trace.timestamp_unit "
+            f"(now {trace.timestamp_unit!r})."
+        )
     return Trace(
-        tuple(int((times[place] - first) / speed * 1e9) for place in order),
+        tuple(round((times[place] - first) / trace.speed * 1e9) for place in order),
         tuple(refers[place] for place in order) if refers else None,
     )
