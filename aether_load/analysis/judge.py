@@ -28,20 +28,27 @@ from aether_load.workload.threshold import parse_threshold
 def judge_phase(folder: RunFolder, name: str) -> Judgement:
     """Return whether a phase held every condition of the search that it belongs to.
 
-    Beside those conditions the load must have been there: an open load that was not sent in full, or a client
-    without CPU left, shows nothing of the runtime under that load.
+    Beside those conditions requests must have succeeded, within the scenario's `max_error_rate` where `slo` says
+    nothing of errors: a runtime that refuses at once is fast. And the load must have been there: an open load that
+    was not sent in full, or a client without CPU left, shows nothing of the runtime under that load.
     """
     manifest = folder.read_manifest()
     record = next(record for record in manifest.phases if record.name == name)
-    plan = next(phase for phase in from_plain(manifest.scenario).phases if phase.name == record.phase)
+    scenario = from_plain(manifest.scenario)
+    plan = next(phase for phase in scenario.phases if phase.name == record.phase)
     datasets = [identity.name for identity in manifest.datasets]
     read = read_phases(folder.samples, [record], datasets, (0,) * len(manifest.node_ids))
     samples = read.phases[0]
     row = build_row("all", samples)
     everything = np.ones(len(samples), np.bool_) & samples.in_window
-    findings = [judge_condition(parse_threshold(condition), row, samples, everything) for condition in plan.slo]
+    conditions = [parse_threshold(condition) for condition in plan.slo]
+    findings = [judge_condition(condition, row, samples, everything) for condition in conditions]
     broken = [finding.sentence for finding in findings if finding.state == "broken"]
     undecided = [finding.sentence for finding in findings if finding.state == "undecided"]
+    limit = scenario.max_error_rate
+    says_nothing_of_errors = all(condition.metric != "error_rate" for condition in conditions)
+    if says_nothing_of_errors and row.error_rate is not None and row.error_rate > limit:
+        broken.append(f"error_rate<={limit:g} (max_error_rate) is broken: {row.error_rate:g}")
     sent = open_load(samples, record)
     if sent is not None and sent.achieved_share is not None and sent.achieved_share < ACHIEVED_BELOW:
         broken.append(f"achieved_share>={ACHIEVED_BELOW:g} is broken: {sent.achieved_share:g} of what was due was sent")
@@ -50,6 +57,7 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
         broken.append(f"the client itself was saturated: {sender.cpu_share_max:.0%} of a core")
     return Judgement(
         holds=False if broken else None if undecided else True,
+        more_decides=all(finding.value is not None for finding in findings),
         against=tuple(broken or undecided),
         throughput_rps=row.request_throughput_rps,
     )

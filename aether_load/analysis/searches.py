@@ -57,10 +57,13 @@ def search_report(record: SearchRecord) -> SearchReport:
 def _sentence(end: str, unit: str, largest: float | None, not_held: float | None, against: tuple[str, ...]) -> str:
     held = "no load held" if largest is None else f"{largest:g} {unit} held"
     broke = "" if not_held is None else f", {not_held:g} did not ({'; '.join(against)})"
+    if end == "undecided" and not_held is None:
+        broke = f": {'; '.join(against)}"
     why = {
         "found": ", and did so again when tried once more",
         "most_held": ", the most that was to be tried, and did so again when tried once more",
         "nothing_held": "",
+        "undecided": " for certain, because its probes did not decide it",
         "not_confirmed": ", but not when tried once more: between the two the runtime is not steady",
         "out_of_time": "; the search ran out of time before it was done",
         "stopped": "; the search was stopped before it was done",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aether_load.workload.stage import Stage
 
 SPAWN_LIMIT_S = 120.0
+SPAWN_RATE = 100
 _SCRAPE_INTERVAL_S = 1.0
 _DRAIN_SLACK_S = 2.0
 
@@ -47,6 +48,10 @@ class PhaseDriver:
         return bool(self._stopping.is_set())
 
     @property
+    def _is_over(self) -> bool:
+        return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
+
+    @property
     def planned_requests(self) -> int | None:
         """Return how many requests the stage under way will have sent, where that is known."""
         return self._load.planned_requests
@@ -60,7 +65,7 @@ class PhaseDriver:
         """Run every phase to its end, or until stopped."""
         try:
             for item in plan_items(self._run.scenario):
-                if self._stopping.is_set() or self._run.disk_is_full.is_set():
+                if self._is_over:
                     return
                 if isinstance(item, SearchPlan):
                     self._search(item)
@@ -73,14 +78,16 @@ class PhaseDriver:
     def drive(self, stages: Sequence[Stage]) -> None:
         """Drive stages that are joined to each other, from rest to rest."""
         first = stages[0]
-        self._wait_for_users(1 if self._follow else max(stage.users for stage in stages))
+        self._wait_for_users(1 if self._follow else max(stage.most_users for stage in stages))
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
         if self._stopping.is_set():
             return
         self._load.prepare(first)
-        if not self._stopping.is_set():
+        if self._is_over:
+            self._drain()
+        else:
             self._drive_from_rest(stages)
 
     def _search(self, plan: SearchPlan) -> None:
@@ -92,10 +99,10 @@ class PhaseDriver:
         probes = search.probes()
         try:
             probe = next(probes)
-            while monotonic_ns() + probe.duration_s * 1e9 <= deadline:
+            while not record.probes or monotonic_ns() + probe.duration_s * 1e9 <= deadline:
                 name = f"{plan.name}-{len(record.probes) + 1}-{probe.load:g}"
                 self.drive([plan.stage(name, probe.load, probe.duration_s)])
-                if self._stopping.is_set() or self._run.disk_is_full.is_set():
+                if self._is_over:
                     record.found = search.result("stopped")
                     return
                 judgement = judge(self._run.folder, name)
@@ -118,6 +125,9 @@ class PhaseDriver:
 
     def _wait_for_users(self, count: int) -> None:
         """Wait until Locust has spawned the users and each stands before the valve with its connection open."""
+        if not self._follow and self._runner.target_user_count < count:
+            # A number from Locust's page is the load of a plain closed phase only; here the scenario says it.
+            self._runner.start(count, spawn_rate=min(count, SPAWN_RATE))
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
         while self._run.valve.waiting < count and monotonic_ns() < limit and not self._stopping.is_set():
             gevent.sleep(0.005)
@@ -138,7 +148,7 @@ class PhaseDriver:
             for stage in stages:
                 records.append(self._new_record(stage, shape))
                 records[-1].ended_by = self._load.drive(stage, records[-1])
-                if self._stopping.is_set() or run.disk_is_full.is_set():
+                if self._is_over:
                     break
         finally:
             self._load.end(records[-1] if records else None)

@@ -11,7 +11,7 @@ import msgspec
 from aether_load.workload.stage import SearchPlan
 from aether_load.workload.threshold import parse_threshold
 
-End = Literal["found", "most_held", "nothing_held", "not_confirmed", "out_of_time", "stopped"]
+End = Literal["found", "most_held", "nothing_held", "undecided", "not_confirmed", "out_of_time", "stopped"]
 Purpose = Literal["up", "down", "between", "confirm", "again"]
 FIRM_BEYOND = 10
 CONFIRMATIONS = 3
@@ -28,9 +28,13 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a probe showed: whether every condition held (None: not decided), which did not, and the rate reached."""
+    """What a probe showed: whether every condition held (None: not decided), which did not, and the rate reached.
+
+    With `more_decides` a condition was undecided for a want of requests, not of anything to judge it by.
+    """
 
     holds: bool | None
+    more_decides: bool = True
     against: tuple[str, ...] = ()
     throughput_rps: float | None = None
 
@@ -71,6 +75,7 @@ class Search:
         self._against: tuple[str, ...] = ()
         self._held: list[float] = []
         self._not_held: float | None = None
+        self._any_undecided = False
 
     def result(self, end: End) -> Found:
         """Return what is known by now."""
@@ -78,7 +83,7 @@ class Search:
             end=end,
             largest_held=self._held[-1] if self._held else None,
             smallest_not_held=self._not_held,
-            against=self._against,
+            against=self._against if self._not_held is not None or end == "undecided" else (),
         )
 
     def duration_s(self, load: float) -> float:
@@ -86,23 +91,26 @@ class Search:
         plan = self._plan.plan
         rate = load * self._rate_per_load if self._rate_per_load else 0.0
         wanted = self._needed / rate if rate else plan.shortest_probe
-        return float(min(plan.longest_probe, max(plan.shortest_probe, wanted)))
+        return float(min(plan.longest_probe, plan.time_limit, max(plan.shortest_probe, wanted)))
 
     def probes(self) -> Generator[Probe, Judgement, Found]:
         """Yield probes until the largest load that holds is known; return it."""
         yield from self._climb()
-        if not self._held:
+        if not self._held and not self._any_undecided:
             yield from self._descend()
         if not self._held:
-            return self.result("nothing_held")
+            return self.result("undecided" if self._any_undecided else "nothing_held")
         yield from self._bisect()
         return (yield from self._confirm())
 
     def _climb(self) -> Generator[Probe, Judgement, None]:
+        """Double the load until it is too much.
+
+        As long as none held, one that is not decided is passed: a larger load brings more requests to decide on, and
+        what it holds the smaller ones are taken to hold too.
+        """
         load = self._plan.start
-        while (yield from self._try(load, "up")):
-            if load >= self._plan.most:
-                return
+        while (yield from self._try(load, "up")) is not False and load < self._plan.most:
             load = min(load * 2, self._plan.most)
 
     def _descend(self) -> Generator[Probe, Judgement, None]:
@@ -141,8 +149,11 @@ class Search:
 
     def _try(
         self, load: float, purpose: Literal["up", "down", "between", "confirm"]
-    ) -> Generator[Probe, Judgement, bool]:
-        """Try a load, a second time and longer when the first did not decide; what stays undecided does not hold."""
+    ) -> Generator[Probe, Judgement, bool | None]:
+        """Try a load, a second time and longer when the first did not decide; return whether it held.
+
+        What stays undecided counts as not held; None where it is passed on the way up.
+        """
         duration = self.duration_s(load)
         if purpose == "confirm":
             duration = min(2 * duration, float(self._plan.plan.longest_probe))
@@ -156,6 +167,11 @@ class Search:
             if load not in self._held:
                 self._held = sorted([*self._held, load])
             return True
+        if judgement.holds is None:
+            self._any_undecided = True
+            if purpose == "up" and not self._held and judgement.more_decides:
+                self._against = self._against or judgement.against
+                return None
         self._held = [held for held in self._held if held < load]
         if self._not_held is None or load <= self._not_held:
             self._not_held = load
