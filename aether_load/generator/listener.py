@@ -14,7 +14,7 @@ import gevent
 from gevent.event import Event
 from locust import events
 
-from aether_load import AetherLoadError, ExitCode, UsageError
+from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
 from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.options import (
@@ -191,7 +191,9 @@ class Listener:
                 run.close(ended_as)
             self._write_results(run)
         except AetherLoadError as error:
-            sys.stderr.write(f"aether-load: {error}\n")
+            measured = run.manifest.phases and isinstance(error, TargetError)
+            rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
+            sys.stderr.write(f"aether-load: {error}{rest}\n")
             self._environment.process_exit_code = int(error.exit_code)
         except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
             traceback.print_exc()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 from time import monotonic_ns
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _NS_PER_S = 1_000_000_000
 _EVERYBODY = 1_000_000
+_BOOKED_AT_ONCE = 500
 
 
 class Load:
@@ -66,10 +67,10 @@ class Load:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()
         self._take_back()
-        for work in self._valve.shut():
-            self._run.recorder.unsent(work)
+        left = self._valve.shut()
         if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
             self._shut_window(record, monotonic_ns())
+        self._book_unsent(left)
 
     # Closed load
 
@@ -192,11 +193,10 @@ class Load:
         self._run.read_sender()
 
     def _limit(self, stage: Stage) -> int | None:
-        limits = [limit for limit in (stage.requests, stage.passes and stage.passes * self._prompt_count) if limit]
-        self.planned_requests = min(limits, default=None)
+        limits = [stage.requests, stage.passes and stage.passes * self._prompt_count]
         if stage.trace:
-            length = len(self._run.traces[stage.phase].offsets_ns)
-            self.planned_requests = min(length, self.planned_requests or length)
+            limits.append(len(self._run.traces[stage.phase].offsets_ns))
+        self.planned_requests = min((limit for limit in limits if limit), default=None)
         return self.planned_requests
 
     @property
@@ -240,31 +240,39 @@ class Load:
         """Between a way up and a cold window: let what is in flight come in, and empty the cache."""
         if stage.cache != "cold":
             return True
-        for work in self._valve.shut():
-            self._run.recorder.unsent(work)
+        self._book_unsent(self._valve.shut())
         if not self._wait_for(self._valve.drained):
             return False
         self._run.clear_cache()
         return True
 
+    def _book_unsent(self, works: Sequence[Work]) -> None:
+        """Book what was due and never sent, with turns for the answers in flight where that is much."""
+        for place, work in enumerate(works, 1):
+            self._run.recorder.unsent(work)
+            if place % _BOOKED_AT_ONCE == 0:
+                gevent.sleep(0)
+
     def _send_all_once(self, stage: Stage) -> None:
-        """Send every prompt of the stage once, off the record, and wait for the answers."""
+        """Send every prompt of the stage once, off the record, and wait for the answers.
+
+        Where the run ends meanwhile, what is in flight stays off the record.
+        """
         recorder, valve = self._run.recorder, self._valve
         trace = self._run.traces.get(stage.phase)
         prompts = range(self._prompt_count)
         whole = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True
-        try:
-            valve.open((-1, prompt, None, 0) for prompt in whole)
-            self._allow(stage.users)
-            self._wait_for(valve.exhausted)
-            valve.shut()
-            self._wait_for(valve.drained)
-        finally:
-            recorder.off_the_record = False
-            failures = recorder.failed - failed
-            recorder.done, recorder.failed = done, failed
+        valve.open((-1, prompt, None, 0) for prompt in whole)
+        self._allow(stage.users)
+        self._wait_for(valve.exhausted)
+        valve.shut()
+        if not self._wait_for(valve.drained):
+            return
+        recorder.off_the_record = False
+        failures = recorder.failed - failed
+        recorder.done, recorder.failed = done, failed
         if failures:
             self._run.manifest.notes.append(
                 f"Phase {stage.name}: {failures} of the {len(whole)} requests that were to warm the cache failed, so "
