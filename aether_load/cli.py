@@ -21,8 +21,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        parsed = _parser().parse_args(arguments)
+        if words[:1] == ["lm-eval"]:
+            return _lm_eval(words[1:])
+        parsed = _parser().parse_args(words)
         code: int = parsed.run(parsed)
     except AetherLoadError as error:
         sys.stderr.write(f"aether-load: {error}\n")
@@ -76,6 +79,12 @@ def _parser() -> Parser:
     key.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: standard output)")
     key.set_defaults(run=_answer_key)
 
+    commands.add_parser(
+        "lm-eval",
+        help="run lm-eval with the model aether_stub",
+        add_help=False,
+    )
+
     simulate = commands.add_parser(
         "simulate",
         help="run the simulated runtime",
@@ -84,6 +93,17 @@ def _parser() -> Parser:
     simulator_cli.add_arguments(simulate)
     simulate.set_defaults(run=simulator_cli.run)
     return parser
+
+
+def _lm_eval(words: list[str]) -> int:
+    """Hand everything behind `lm-eval` to lm-eval, its --help too."""
+    try:
+        from aether_load.aether_stub import run_lm_eval  # noqa: PLC0415 -- lm-eval's start takes seconds
+    except ModuleNotFoundError as error:
+        if error.name != "lm_eval":
+            raise
+        raise UsageError("lm-eval is not installed: pip install 'aether-load[lm-eval]'.") from None
+    return run_lm_eval(words)
 
 
 def _report(parsed: argparse.Namespace) -> int:

@@ -28,27 +28,29 @@ class TargetFacts(msgspec.Struct, frozen=True):
     server: str | None
 
 
-def check_url(url: str) -> str:
-    """Return a target's base URL in plain form; raises UsageError for what is none."""
+def check_url(url: str, option: str = "--host") -> str:
+    """Return a target's base URL in plain form; raises UsageError, which names `option`, for what is none."""
     parts = urlsplit(url)
     try:
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
         port_is_fine = False
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
-        raise UsageError(f"--host {url}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
+        raise UsageError(f"{option} {url}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
     if parts.query or parts.fragment or parts.username:
-        raise UsageError(f"--host {url}: only scheme, host, port and path belong there.")
+        raise UsageError(f"{option} {url}: only scheme, host, port and path belong there.")
     return url.rstrip("/")
 
 
-def probe(url: str, headers: Mapping[str, str] | None = None, *, verify_tls: bool = True) -> TargetFacts:
+def probe(
+    url: str, headers: Mapping[str, str] | None = None, *, verify_tls: bool = True, option: str = "--host"
+) -> TargetFacts:
     """Find out whether a healthy runtime answers at `url`, and which; raises TargetError within 5 s if not.
 
     The generation shows in how the runtime refuses an empty body, which runs nothing and counts nothing: it
     names the field that it misses. Where something in between rewrites refusals, the cache endpoints tell.
     """
-    url = check_url(url)
+    url = check_url(url, option)
     # The report says that certificates were not verified; urllib3 would say it at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with urllib3.PoolManager(
@@ -66,8 +68,12 @@ def probe(url: str, headers: Mapping[str, str] | None = None, *, verify_tls: boo
             simulated = _is_simulator(pool, url)
         except urllib3.exceptions.HTTPError as error:
             raise TargetError(
-                f"No runtime can be reached at {url} ({_reason(error)}). Start it there, say where it is with --host, "
-                "or leave --host away to use the simulated runtime."
+                f"No runtime can be reached at {url} ({_reason(error)}). Start it there, "
+                + (
+                    "say where it is with --host, or leave --host away to use the simulated runtime."
+                    if option == "--host"
+                    else f"or say where it is with {option}."
+                )
             ) from None
     return TargetFacts(url, generation, simulated, health.headers.get("server"))
 

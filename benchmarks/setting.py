@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aether_load.analysis.run import RunFolder
-from aether_load.generator.surroundings import machine
 from aether_load.protocol import Generation
+from aether_load.surroundings import machine
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.scenario import find_scenario, load_scenario
 from aether_load.workload.workload import build_workload

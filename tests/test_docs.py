@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from aether_load import ExitCode
 from aether_load.analysis.samples import SCHEMA
+from aether_load.evaluation.options import StubOptions
 from aether_load.generator.options import add_options
 from aether_load.workload.scenario import load_scenario, shipped_scenarios
 from processes import EVAL, REPOSITORY, run_command
@@ -39,7 +41,10 @@ def test_every_option_that_is_named_exists(locust_help, our_options):
     known = our_options | set(
         re.findall(r"--[a-z][a-z-]+", locust_help + run_command("simulate", "--help", cwd=REPOSITORY).stdout)
     )
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    # The options of lm-eval are held against lm-eval, where that is installed.
+    begin = README.index("## Evaluation with lm-eval")
+    ours = README[:begin] + README[README.index("\n## ", begin) :]
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
     assert named - known == set()
 
 
@@ -91,3 +96,17 @@ def test_the_number_of_sample_columns_is_right():
 def test_every_link_leads_somewhere(target):
     """Relative links lead to files of the project."""
     assert (REPOSITORY / target).exists()
+
+
+def test_every_argument_of_the_model_is_in_the_readme():
+    """What --model_args takes stands in the section on evaluation, and nothing else does."""
+    (line,) = [line for line in README.splitlines() if line.startswith("`--model_args` takes ")]
+    listed = set(re.findall(r"`([a-z_]+)`", line))
+    assert listed == {field.name for field in msgspec.structs.fields(StubOptions)}
+
+
+def test_ci_runs_evaluations_in_an_environment_of_their_own():
+    """The extra is installed apart, so that nothing here comes to need it."""
+    ci = (REPOSITORY / ".ci" / "run").read_text()
+    assert ".venv-lm-eval/bin/pip install --quiet --editable '.[test,lm-eval]'" in ci
+    assert "tests/lm_eval" in ci

@@ -20,6 +20,11 @@ _CHUNK_ROWS = 262_144
 PartName = Literal["start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"]
 
 
+_PARTS: tuple[PartName, ...] = (
+    "start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
+)  # fmt: skip
+
+
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One part of response latency, in the requests of a window.
 
@@ -68,7 +73,7 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
 class PathShares(msgspec.Struct, frozen=True):
     """Of each node, the part that it has of the node paths' time: of all divided requests, and of those in the tail.
 
-    `on_path` is how often it was on the path. All are None where no request was divided.
+    `on_path` is how often it was on the path. None where the time adds up to nothing, or the tail is too small.
     """
 
     of_all: tuple[float | None, ...]
@@ -94,59 +99,61 @@ def decompose(
     count = int(np.count_nonzero(window))
     if count == 0:
         return _nothing("no request was sent in the window"), None
-    due, sent, ended = samples.due_ns[window], samples.sent_ns[window], samples.ended_ns[window]
-    response = (ended - due) / 1e6
+    response = _between(samples.due_ns, samples.ended_ns, window)
     ordered = np.sort(response)
     p99 = percentile(ordered, 0.99)
     # The percentile is rounded for its readers; the tail begins at the sample itself.
     tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
     del ordered
-    readable = samples.readable[window]
-    divided = _divide(samples, window, tail, shape, sequential=sequential)
-    total = samples.server_total_ms[window]
-    reasons: dict[str, str] = {}
     in_tail = int(np.count_nonzero(tail))
-    if in_tail < TAIL_SAMPLES:
+    few = in_tail < TAIL_SAMPLES
+    reasons: dict[str, str] = {}
+    if few:
         reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
-    levels = shape.levels if shape else 1
-    nodes = len(shape.ids) if shape else 1
-    measure = _Measure(response, tail if in_tail >= TAIL_SAMPLES else None)
-    parts: dict[str, Part | None] = dict.fromkeys(
-        ("start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered")
-    )
-    everyone = np.ones(count, np.bool_)
-    parts["start_delay"] = measure((sent - due) / 1e6, everyone, 0)
-    client = (ended - sent) / 1e6
-    parts["overhead"] = measure(np.where(readable, client - total, 0.0), readable, 1)
+    mean = rounded(response.mean())
+    measure = _Measure(response, None if few else tail)
+    del response
+    parts: dict[str, Part | None] = dict.fromkeys(_PARTS)
+    # One part's column at a time: of ten million requests each takes 80 MB.
+    readable = samples.readable[window]
+    total = samples.server_total_ms[window]
+    parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
+    client = _between(samples.sent_ns, samples.ended_ns, window)
     parts["unanswered"] = measure(np.where(readable, 0.0, client), ~readable, 0)
-    del client, due, sent, ended
+    client -= total
+    client[~readable] = 0.0
+    parts["overhead"] = measure(client, readable, 1)
+    del client
     speedup = bound = None
     which = np.zeros(count, np.bool_)
+    divided = _divide(samples, window, None if few else tail, shape, sequential=sequential)
     if divided is not None:
+        assert shape is not None
         which = divided.which
+        floors = len(shape.ids) if sequential else shape.levels
         within = divided.nodes_ms if sequential else divided.levels_ms
-        parts["scheduler"] = measure(_spread(total[which] - within, which), which, nodes if sequential else levels)
         path = within if sequential else divided.path_ms
-        parts["node_path"] = measure(_spread(path, which), which, nodes if sequential else levels)
+        parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
+        parts["node_path"] = measure(_spread(path, which), which, floors)
         if sequential:
             reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
         else:
-            parts["barrier"] = measure(_spread(divided.levels_ms - divided.path_ms, which), which, levels)
-        speedup = _ratio(divided.nodes_ms.sum(), total[which].sum())
-        bound = _ratio(divided.nodes_ms.sum(), divided.path_ms.sum())
+            parts["barrier"] = measure(_spread(within - path, which), which, floors)
+        all_nodes_ms = divided.nodes_ms.sum()
+        speedup = _ratio(all_nodes_ms, total[which].sum())
+        bound = _ratio(all_nodes_ms, divided.path_ms.sum())
     else:
         why = _why_undivided(samples, window, shape)
         reasons |= dict.fromkeys(("scheduler", "barrier", "node_path"), why)
-    if speedup is None:
-        reasons["parallel_speedup"] = reasons["parallel_speedup_bound"] = reasons.get(
-            "node_path", "the server's times are all below a millisecond"
-        )
+    for key, value in (("parallel_speedup", speedup), ("parallel_speedup_bound", bound)):
+        if value is None:
+            reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
     left = readable & ~which
     parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
     return Decomposition(
         requests_total=count,
         divided_requests_total=int(np.count_nonzero(which)),
-        response_latency_mean_ms=rounded(response.mean()),
+        response_latency_mean_ms=mean,
         response_latency_p99_ms=p99,
         tail_requests_total=in_tail,
         parallel_speedup=speedup,
@@ -158,10 +165,7 @@ def decompose(
 
 def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
     """Yield the parts that there are, by name, in the order in which a request passes them."""
-    names: tuple[PartName, ...] = (
-        "start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
-    )  # fmt: skip
-    for name in names:
+    for name in _PARTS:
         part = getattr(decomposition, name)
         if part is not None:
             yield name, part
@@ -178,7 +182,7 @@ class _Measure:
         self._squares = float(self._centred @ self._centred)
         self._count = len(response)
 
-    def __call__(self, times: NDArray[np.float64], which: NDArray[np.bool_], resolution_ms: int) -> Part:
+    def __call__(self, times: NDArray[np.float64], which: NDArray[np.bool_] | None, resolution_ms: int) -> Part:
         total = float(times.sum())
         # What all requests share to the last ns has no variance to explain, only rounding errors.
         varies = self._squares > 1e-9 * self._count
@@ -188,14 +192,14 @@ class _Measure:
             tail_share=_ratio(times[self._tail].sum(), self._tail_sum) if self._tail is not None else None,
             variance_share=round(float(times @ self._centred) / self._squares, 6) if varies else None,
             resolution_ms=resolution_ms,
-            time_ms=distribution(times[which]),
+            time_ms=distribution(times if which is None or which.all() else times[which]),
         )
 
 
 def _divide(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
-    tail: NDArray[np.bool_],
+    tail: NDArray[np.bool_] | None,
     shape: DagShape | None,
     *,
     sequential: bool,
@@ -206,7 +210,7 @@ def _divide(
     if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
         return None
     rows = np.flatnonzero(window)[which]
-    in_tail = tail[which]
+    in_tail = tail[which] if tail is not None else np.zeros(count, np.bool_)
     levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
     time_all, time_tail, often = (np.zeros(len(shape.ids)) for _ in range(3))
     for start in range(0, count, _CHUNK_ROWS):
@@ -236,7 +240,14 @@ def _why_undivided(samples: PhaseSamples, window: NDArray[np.bool_], shape: DagS
     return "the samples do not have the nodes that the manifest names"
 
 
-def _spread(values: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time between two instants of some requests, in ms."""
+    took = late_ns[which]
+    took -= early_ns[which]
+    return took / 1e6
+
+
+def _spread(values: NDArray[np.integer], which: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return values of some requests in a column of all, 0 for the others."""
     column = np.zeros(len(which))
     column[which] = values

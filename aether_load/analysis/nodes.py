@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -12,6 +12,8 @@ from aether_load.analysis.decomposition import PathShares
 from aether_load.analysis.statistics import Distribution, Share, distribution, wilson
 from aether_load.analysis.table import PhaseSamples
 from aether_load.protocol import NodeState
+
+_NO_TIME = "the paths' times add up to less than a millisecond"
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +39,13 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def node_reports(
-    samples: PhaseSamples, ids: Sequence[str], shape: DagShape | None, shares: PathShares | None, why_no_path: str
+    samples: PhaseSamples,
+    ids: Sequence[str],
+    shape: DagShape | None,
+    shares: PathShares | None,
+    why_not: Mapping[str, str],
 ) -> tuple[NodeReport, ...]:
-    """Return each node's report, in the manifest's order; `why_no_path` is said where there are no `shares`."""
+    """Return each node's report, in the manifest's order; `why_not` has the decomposition's reasons."""
     window = samples.in_window
     reports = []
     for place, id_ in enumerate(ids):
@@ -57,7 +63,9 @@ def node_reports(
         path = [getattr(shares, name)[place] if shares else None for name in ("of_all", "of_tail", "on_path")]
         for name, value in zip(("path_share", "tail_path_share", "on_path_share"), path, strict=True):
             if value is None:
-                reasons[name] = why_no_path if shares is None else "the paths' times add up to less than a millisecond"
+                reasons[name] = why_not.get("node_path") or (
+                    why_not.get("tail_share", _NO_TIME) if name == "tail_path_share" else _NO_TIME
+                )
         if shape is None:
             reasons["level"] = reasons["waits_for"] = "the run does not say how its nodes depend on each other"
         reports.append(

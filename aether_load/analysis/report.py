@@ -12,6 +12,7 @@ from aether_load.analysis.gate import Verdict, decide
 from aether_load.analysis.lines import read_lines
 from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report, series_of
 from aether_load.analysis.process_load import ServerReading
+from aether_load.analysis.repeats import RepeatComparison, compare_repeats
 from aether_load.analysis.run import Ended, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.searches import SearchReport, search_report
@@ -30,13 +31,13 @@ _NO_SELF_CHECK = "the release that made this run had no self-check"
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run this is, and how it ended."""
+    """Which run this is, and how it ended; `seed` is None where its order was not ours to choose."""
 
     id: str
     scenario: str
     purpose: str
     command: list[str]
-    seed: int
+    seed: int | None
     began_utc: str
     ended_utc: str | None
     ended_as: Ended
@@ -54,6 +55,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
     searches: tuple[SearchReport, ...]
+    comparisons: tuple[RepeatComparison, ...]
     datasets: tuple[DatasetIdentity, ...]
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
@@ -122,6 +124,7 @@ def analyse(folder: RunFolder) -> Analysis:
         warnings=tuple(warnings),
         phases=phases,
         searches=searches,
+        comparisons=compare_repeats(phases),
         datasets=manifest.datasets,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},

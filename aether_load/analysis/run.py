@@ -105,16 +105,16 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, kw_only=True):
     """run.json: everything about a run that is not a sample or a reading.
 
-    `node_ids` is the order in which samples list the nodes; `nodes` says what each waits for, and is empty in
-    runs of releases that did not write it down. `answer_node` is the one whose output was scored; where there is
-    none, `unscored` says why.
+    `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
+    order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
+    not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
     """
 
     schema_version: str = SCHEMA_VERSION
     id: str
     scenario: dict[str, Any]
     command: list[str]
-    seed: int
+    seed: int | None
     target: TargetRecord
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]

@@ -63,19 +63,20 @@ class _Growing:
 
     def __init__(self, node_count: int) -> None:
         self._nodes = node_count
-        self._parts: dict[str, list[Column]] = {name: [] for name in _TYPES}
+        self._columns = {name: _Column(kind) for name, kind in _TYPES.items()}
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
 
     def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_]) -> None:
         everything = bool(which.all())
-        for name, parts in self._parts.items():
-            values = columns[name] if everything else columns[name][which]
-            parts.append(values.astype(_TYPES[name], copy=False))
+        for name, column in self._columns.items():
+            column.append((columns[name] if everything else columns[name][which]).reshape(-1))
         for name in self._totals:
             self._totals[name] += int(columns[name][which].sum())
 
     def finish(self, record: PhaseRecord) -> PhaseSamples:
-        whole = {name: self._joined(name) for name in _TYPES}
+        whole = {name: column.finish() for name, column in self._columns.items()}
+        for name in ("node_times_ms", "node_states", "node_cached"):
+            whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
         began, ended = record.window_began_ns, record.window_ended_ns
         if began is not None and ended is None and len(whole["ended_ns"]):
             ended = int(whole["ended_ns"].max())
@@ -89,12 +90,25 @@ class _Growing:
             window_ended_ns=ended,
         )
 
-    def _joined(self, name: str) -> Column:
-        """Return a column in one piece and let its parts go, before the next one is joined."""
-        shape = (0, self._nodes) if name.startswith("node_") else (0,)
-        joined = np.concatenate([np.empty(shape, _TYPES[name]), *self._parts.pop(name)])
-        joined.flags.writeable = False
-        return joined
+
+class _Column:
+    """An array that grows at its end where it lies: joining pieces would need the memory twice."""
+
+    def __init__(self, kind: type) -> None:
+        self._values: Column = np.empty(0, kind)
+        self._length = 0
+
+    def append(self, values: Column) -> None:
+        length = self._length + len(values)
+        if length > len(self._values):
+            self._values.resize(max(length, len(self._values) * 5 // 4), refcheck=False)
+        self._values[self._length : length] = values
+        self._length = length
+
+    def finish(self) -> Column:
+        self._values.resize(self._length, refcheck=False)
+        self._values.flags.writeable = False
+        return self._values
 
 
 class _Batches:

@@ -12,6 +12,7 @@ from aether_load.analysis.histogram import QuantileInterval
 from aether_load.analysis.ledger import Reconciliation
 from aether_load.analysis.nodes import NodeReport
 from aether_load.analysis.phase_report import PhaseReport
+from aether_load.analysis.repeats import RepeatComparison
 from aether_load.analysis.report import Report
 from aether_load.analysis.rows import Row
 from aether_load.analysis.run import ProbeRecord
@@ -35,6 +36,7 @@ _PARTS: dict[PartName, str] = {
     "undivided_server": "server, undivided",
     "unanswered": "no readable answer",
 }
+_REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
 _PROBES_HEADER = ("phase", "load", "for s", "why", "held", "against it")
 _NODES_HEADER = (
     "node",
@@ -69,6 +71,9 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
     for phase in report.phases:
         if phase.search is None:
             _write_phase(phase, out)
+    if report.comparisons:
+        out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
+        _write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
     if files:
         out.write("\nfiles\n" + "".join(f"  {_short(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
@@ -126,6 +131,17 @@ def _write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str
             out.write("  " + "-" * (sum(widths) + 2 * (len(widths) - 1)) + "\n")
         rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
         out.write(f"  {'  '.join([cells[0].ljust(widths[0]), *rest])}".rstrip() + "\n")
+
+
+def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
+    low, high, median = comparison.ratio_low, comparison.ratio_high, comparison.ratio_median
+    return (
+        f"{comparison.other} / {comparison.base}",
+        comparison.metric,
+        str(comparison.pairs_total),
+        "-" if median is None else f"{median:.3f}",
+        f"none; {comparison.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]",
+    )
 
 
 def _probe_cells(probe: ProbeRecord) -> tuple[str, ...]:

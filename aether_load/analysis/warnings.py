@@ -79,7 +79,7 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
         )
     limit = scenario.workload.limit
     for identity in manifest.datasets:
-        if limit is not None and identity.rows_available < limit:
+        if limit is not None and identity.rows_available is not None and identity.rows_available < limit:
             yield Warning_(
                 Code.DATASET_SHORTER_THAN_ASKED,
                 None,

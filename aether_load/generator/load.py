@@ -13,9 +13,8 @@ from gevent.event import Event
 
 from aether_load.generator.pacer import Pacer
 from aether_load.generator.run import Run
-from aether_load.generator.valve import Work
 from aether_load.workload.arrivals import arrival_offsets
-from aether_load.workload.workload import work_order
+from aether_load.workload.workload import Work, work_order
 
 if TYPE_CHECKING:
     from aether_load.analysis.run import PhaseRecord

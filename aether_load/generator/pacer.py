@@ -8,7 +8,8 @@ from time import monotonic_ns
 from gevent.event import Event
 
 from aether_load.generator.alarm import new_alarm
-from aether_load.generator.valve import Valve, Work
+from aether_load.generator.valve import Valve
+from aether_load.workload.workload import Work
 
 _BURST = 50
 

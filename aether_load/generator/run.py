@@ -14,6 +14,8 @@ import msgspec
 import psutil
 
 from aether_load import TargetError
+from aether_load.analysis.line_file import LineFile
+from aether_load.analysis.recorder import Recorder
 from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
 from aether_load.analysis.sample_reader import compact
 from aether_load.analysis.samples import SampleBuffer, SampleFile
@@ -21,10 +23,8 @@ from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
 from aether_load.generator.endpoint import Endpoint
-from aether_load.generator.line_file import LineFile
 from aether_load.generator.metrics_source import MetricsSource
 from aether_load.generator.pool import Pool
-from aether_load.generator.recorder import Recorder
 from aether_load.generator.server_watch import ServerWatch
 from aether_load.generator.transport import Connection, TransportError
 from aether_load.generator.valve import Valve

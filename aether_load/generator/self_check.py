@@ -15,11 +15,11 @@ from gevent import subprocess as gsubprocess
 from locust.event import EventHook
 from locust.stats import RequestStats
 
+from aether_load.analysis.recorder import Recorder
 from aether_load.analysis.samples import SampleBuffer
 from aether_load.analysis.sender import SelfCheck
 from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.pool import Pool
-from aether_load.generator.recorder import Recorder
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.sending import Sending
 from aether_load.generator.transport import Connection

@@ -7,11 +7,11 @@ from time import monotonic_ns
 import gevent
 from gevent import GreenletExit
 
-from aether_load.generator.recorder import Recorder
+from aether_load.analysis.recorder import Recorder
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.transport import Connection, NotHttp, TimedOut, TransportError
-from aether_load.generator.valve import Work
 from aether_load.protocol import Outcome
+from aether_load.workload.workload import Work
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from contextlib import suppress
 from time import monotonic_ns
+from typing import Any
 
 import psutil
 
@@ -87,10 +88,7 @@ def _listeners(addresses: set[str], port: int) -> tuple[list[psutil.Process], st
     there = [
         connection
         for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN
-        and connection.laddr
-        and connection.laddr.port == port
-        and connection.laddr.ip in everywhere
+        if _listens(connection, port) and connection.laddr and connection.laddr.ip in everywhere
     ]
     holders = {connection.pid for connection in there if connection.pid is not None}
     if not holders:
@@ -99,7 +97,21 @@ def _listeners(addresses: set[str], port: int) -> tuple[list[psutil.Process], st
     found = {}
     for pid in sorted(holders):
         with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            for relative in (process, *process.children(recursive=True)):
-                found[relative.pid] = relative
+            first = _first_of(psutil.Process(pid), port)
+            for process in (first, *first.children(recursive=True)):
+                found[process.pid] = process
     return list(found.values()), None
+
+
+def _first_of(process: psutil.Process, port: int) -> psutil.Process:
+    """Return the ancestor that a listening socket came from: of those who share one, the system names any."""
+    with suppress(psutil.AccessDenied):
+        while (parent := process.parent()) is not None and any(
+            _listens(connection, port) for connection in parent.net_connections("tcp")
+        ):
+            process = parent
+    return process
+
+
+def _listens(connection: Any, port: int) -> bool:
+    return connection.status == psutil.CONN_LISTEN and bool(connection.laddr) and connection.laddr.port == port

@@ -16,9 +16,9 @@ from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.run import Run, now
 from aether_load.generator.self_check import SelfCheckFailed, check_self
-from aether_load.generator.surroundings import git_state, machine, versions
 from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
+from aether_load.surroundings import git_state, machine, versions
 from aether_load.workload.headers import filled_in, hidden_command
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.scenario import to_plain

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
-Work = tuple[int, int, int | None, int]
-"""A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""
+if TYPE_CHECKING:
+    from aether_load.workload.workload import Work
 
 
 class Valve:

@@ -300,5 +300,8 @@ def to_plain(scenario: Scenario) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that `to_plain` wrote."""
-    return msgspec.convert(plain, Scenario, dec_hook=_decode)
+    """Return the scenario that `to_plain` wrote; a seed and a source that were not ours to choose are null there."""
+    said = {key: value for key, value in plain.items() if key != "seed" or value is not None}
+    plan = plain["workload"]
+    said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
+    return msgspec.convert(said, Scenario, dec_hook=_decode)

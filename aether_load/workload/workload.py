@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from aether_load.workload.scenario import WorkloadPlan
 
 
+Work = tuple[int, int, int | None, int]
+"""A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""
+
+
 class Workload(msgspec.Struct, frozen=True):
     """Prompts in sending order and, beside each, the JSON body that asks it.
 

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aether_load.analysis.scrape import Scrape, ScrapeError, difference, fell, parse_scrape
 from folders import exposition
@@ -61,3 +63,35 @@ def test_a_difference_is_plain():
 def test_whatever_falls_betrays_a_restart(before, after, name):
     """A counter, one bucket or the sum: any of them that falls does."""
     assert fell(parse_scrape(before), parse_scrape(after)) == name
+
+
+def plus(one, other):
+    """The sum of two differences: what was counted in both stretches."""
+    return Scrape(
+        counters={name: value + other.counters[name] for name, value in one.counters.items()},
+        buckets=tuple(a + b for a, b in zip(one.buckets, other.buckets, strict=True)),
+        node_time_sum_ms=one.node_time_sum_ms + other.node_time_sum_ms,
+    )
+
+
+counts = st.lists(st.integers(0, 10**6), min_size=12, max_size=12)
+# Whole ms, as the runtime counts: their sums are exact.
+stretches = st.builds(
+    lambda buckets, time, tokens: Scrape({"tokens": float(tokens)}, tuple(buckets), float(time)),
+    counts,
+    st.integers(0, 10**9),
+    st.integers(0, 10**9),
+)
+
+
+@given(stretches, stretches, stretches, stretches)
+def test_differences_and_sums_are_associative(start, one, two, three):
+    """However readings are grouped: what was counted between them adds up to the difference of the ends."""
+    assert plus(plus(one, two), three) == plus(one, plus(two, three))
+    first = plus(start, one)
+    second = plus(first, two)
+    third = plus(second, three)
+    assert difference(start, third) == plus(plus(one, two), three)
+    assert difference(start, third) == plus(difference(start, second), difference(second, third))
+    assert difference(start, third) == plus(difference(start, first), difference(first, third))
+    assert fell(start, third) is None

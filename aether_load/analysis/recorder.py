@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -18,10 +18,7 @@ from aether_load.protocol import (
     state_of_missing,
 )
 from aether_load.workload.answer import LETTERS, parse_letter
-from aether_load.workload.workload import Workload
-
-if TYPE_CHECKING:
-    from aether_load.generator.valve import Work
+from aether_load.workload.workload import Work, Workload
 
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
 _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
@@ -29,6 +26,18 @@ _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
 class RequestFailed(Exception):
     """What Locust is told of a request that did not succeed: outcome and reason."""
+
+
+def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
+    """Say what a whole HTTP answer means, and why where it is no success; what it said, where it could be read."""
+    if status != 200:
+        return Outcome.HTTP_ERROR, f"HTTP {status}: {body[:200].decode(errors='replace').strip()}", None
+    try:
+        execution = decode_execution(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return Outcome.BAD_ANSWER, f"not the contract: {error}", None
+    outcome, reason = classify(execution, nodes_sent)
+    return outcome, reason, execution if outcome in _READABLE else None
 
 
 class Recorder:
@@ -49,23 +58,12 @@ class Recorder:
 
     def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
         """Book a request that brought a whole HTTP answer."""
-        if status != 200:
-            text = f"HTTP {status}: {body[:200].decode(errors='replace').strip()}"
-            self._book(work, sent_ns, ended_ns, Outcome.HTTP_ERROR, status, text, None, len(body))
-            return
-        try:
-            execution = decode_execution(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            text = f"not the contract: {error}"
-            self._book(work, sent_ns, ended_ns, Outcome.BAD_ANSWER, status, text, None, len(body))
-            return
-        outcome, reason = classify(execution, len(self._node_ids))
-        told = execution if outcome in _READABLE else None
-        self._book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
+        outcome, reason, told = read_answer(status, body, len(self._node_ids))
+        self.book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
 
     def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
         """Book a request that brought no whole answer."""
-        self._book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+        self.book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
 
     def unsent(self, work: Work) -> None:
         """Book a request that was due and never sent; Locust, which counts what was sent, is not told."""
@@ -78,7 +76,7 @@ class Recorder:
         self.done += 1
         self.failed += 1
 
-    def _book(
+    def book(
         self,
         work: Work,
         sent_ns: int,
@@ -89,6 +87,7 @@ class Recorder:
         execution: Execution | None,
         length: int,
     ) -> None:
+        """Book a request that was sent, with what its answer said where that could be read."""
         self.done += 1
         if outcome is not Outcome.OK:
             self.failed += 1
@@ -147,10 +146,12 @@ class Recorder:
         The mock provider's fixed text is no answer at all, neither right nor wrong.
         """
         asked = self._prompts[prompt]
-        if output is None or not asked.options:
+        if output is None:
             return ABSENT, None, ABSENT
         if is_mock_output(output):
             return _MOCK, None, ABSENT
+        if not asked.options:
+            return ABSENT, None, ABSENT
         letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
         correct = ABSENT if asked.gold is None else int(letter == LETTERS[asked.gold])
         return (_UNANSWERED if letter is None else _ANSWERED), letter, correct

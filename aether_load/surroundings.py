@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 
 import psutil
@@ -12,10 +13,10 @@ import psutil
 _PACKAGES = ("aether-load", "locust", "gevent", "msgspec", "pyarrow")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of what the sending path stands on."""
+def versions(more: Iterable[str] = ()) -> dict[str, str]:
+    """Return the versions of Python, of what the sending path stands on, and of `more` packages."""
     found = {"python": platform.python_version()}
-    for package in _PACKAGES:
+    for package in (*_PACKAGES, *more):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

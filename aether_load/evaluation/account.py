@@ -1,0 +1,120 @@
+"""What an evaluation came to, document by document, and as the part of lm-eval's results file that is ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from aether_load.analysis.report import Report
+from aether_load.analysis.rows import Row
+from aether_load.analysis.statistics import Distribution
+from aether_load.evaluation.asking import Reply
+from aether_load.protocol import Outcome
+
+MEANING = (
+    "The share of documents whose option was named by its letter alone. The runtime only generates: each document is "
+    "asked once, the letter counts 0.0 and every other option a large negative number, so that no figure that weighs "
+    "likelihoods (acc_norm, Brier, perplexity) says more than acc. Failed and unanswered documents count as wrong."
+)
+
+
+class TaskAccount:
+    """One task's documents, counted by what became of them; `add` each when its last attempt is in."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self.unanswered = 0
+        self.mock = 0
+        self.outcomes: Counter[Outcome] = Counter()
+        self.ignored_arguments: set[str] = set()
+
+    def add(self, reply: Reply, *, unanswered: bool) -> None:
+        """Count a document; `unanswered` is one whose answer came and named no option."""
+        self.documents += 1
+        self.outcomes[reply.outcome] += 1
+        self.unanswered += unanswered and not reply.mock
+        self.mock += reply.mock
+
+    def plain(self) -> dict[str, Any]:
+        """Return the counts by name; a mock provider's documents are neither answered nor unanswered."""
+        failures = {
+            outcome.label: count for outcome, count in sorted(self.outcomes.items()) if outcome is not Outcome.OK
+        }
+        return {
+            "documents_total": self.documents,
+            "answered_total": self.outcomes[Outcome.OK] - self.unanswered - self.mock,
+            "unanswered_total": self.unanswered,
+            "rejected_total": self.outcomes[Outcome.REJECTED],
+            "failed_total": sum(failures.values()) - self.outcomes[Outcome.REJECTED],
+            "failures_by_outcome": failures,
+            "mock_answers_total": self.mock,
+            "generation_kwargs_ignored": sorted(self.ignored_arguments),
+        }
+
+
+def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str) -> dict[str, Any]:
+    """Return what goes into lm-eval's results file; latencies in ms, null with a reason where not measured."""
+    mock = sum(task.mock for task in tasks.values())
+    answers = sum(task.outcomes[Outcome.OK] for task in tasks.values())
+    return {
+        "aether_load": {
+            "run_id": report.run.id,
+            "run_folder": folder,
+            "target": msgspec.to_builtins(report.target),
+            "verdict": msgspec.to_builtins(report.verdict),
+            "accuracy_meaning": meaningless(mock, answers) or MEANING,
+            "tasks": {name: task.plain() for name, task in tasks.items()},
+            "phases": {
+                phase.name: {
+                    "num_concurrent": phase.users,
+                    "trust": phase.reconciliation.trust,
+                    "all": _row(phase.all),
+                    **{row.dataset: _row(row) for row in phase.datasets if row.requests_total},
+                }
+                for phase in report.phases
+            },
+            "warnings": [warning.code for warning in report.warnings],
+        }
+    }
+
+
+def meaningless(mock: int, answers: int) -> str | None:
+    """Return why accuracy means nothing, None where it means something."""
+    if not mock:
+        return None
+    return (
+        f"MEANINGLESS: {mock} of {answers} answers are the mock provider's fixed text, which answers nothing; give the "
+        "runtime a real provider to measure accuracy."
+    )
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "calls_total": row.requests_total,
+        "outcomes": {name: count for name, count in row.outcomes.items() if count},
+        "service_latency_ms": _points(row.service_latency_ms),
+        "server_time_share": row.server_time_share,
+        "rejected_rate": row.rejected_rate,
+        "unanswered_total": row.unanswered_total,
+        "accuracy": msgspec.to_builtins(row.accuracy),
+        "reasons": row.reasons,
+    }
+
+
+def _points(latency: Distribution | None) -> dict[str, Any] | None:
+    if latency is None:
+        return None
+    points = {name: msgspec.to_builtins(getattr(latency, name)) for name in ("p50", "p95", "p99")}
+    return {"count": latency.count, "mean": latency.mean, **points, "max": latency.max}
+
+
+def nothing_succeeded(replies: Sequence[Reply]) -> str | None:
+    """Return why a call of lm-eval brought nothing at all, None when any document was answered."""
+    if not replies or any(reply.outcome is Outcome.OK for reply in replies):
+        return None
+    outcomes = Counter(reply.outcome.label for reply in replies)
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    return f"none of {len(replies)} documents was answered ({counts}; the first: {replies[0].reason})"

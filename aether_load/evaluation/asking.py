@@ -1,0 +1,136 @@
+"""Documents asked of a runtime by several threads, each answer booked as it comes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from time import monotonic_ns
+
+import msgspec
+
+from aether_load.analysis.recorder import read_answer
+from aether_load.evaluation.run import EvaluationRun
+from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
+from aether_load.protocol import Execution, Outcome, is_mock_output
+
+STOP_LIMIT_S = 10.0
+_NS = 1_000_000_000
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a document came to after its last attempt: the answer's text, None where there is none."""
+
+    outcome: Outcome
+    text: str | None
+    reason: str | None = None
+    mock: bool = False
+
+
+class Asking:
+    """Asks each document of one call of lm-eval once, `in_flight` at a time, and again where that is safe."""
+
+    def __init__(self, target: Target, run: EvaluationRun, *, in_flight: int, max_retries: int) -> None:
+        self._target = target
+        self._run = run
+        self._in_flight = in_flight
+        self._max_retries = max_retries
+        self._stop = threading.Event()
+        # Set when a document's attempts to connect are used up: those behind it do not wait for a dead target too.
+        self._target_is_gone = threading.Event()
+
+    def ask(self, bodies: Sequence[bytes], first_prompt: int, on_reply: Callable[[], None]) -> list[Reply]:
+        """Return a reply for each body, in order; `on_reply` is called in this thread after each.
+
+        Interrupted, it lets those in flight finish for at most `STOP_LIMIT_S`, books what does not as cut off, and
+        raises KeyboardInterrupt.
+        """
+        replies: list[Reply | None] = [None] * len(bodies)
+        numbers = iter(range(len(bodies)))
+        lock = threading.Lock()
+        finished: SimpleQueue[int | BaseException] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                while not self._stop.is_set():
+                    with lock:
+                        number = next(numbers, None)
+                    if number is None:
+                        return
+                    replies[number] = self._ask_one(first_prompt + number, bodies[number])
+                    finished.put(number)
+            except BaseException as defect:  # noqa: BLE001 -- it is raised again where somebody sees it
+                finished.put(defect)
+
+        threads = [
+            threading.Thread(target=work, name=f"aether-load-{number}", daemon=True)
+            for number in range(min(self._in_flight, len(bodies)))
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in bodies:
+                told = finished.get()
+                if isinstance(told, BaseException):
+                    raise told
+                on_reply()
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._end(threads)
+            raise
+        return [reply for reply in replies if reply is not None]
+
+    def _end(self, threads: Sequence[threading.Thread]) -> None:
+        """Give what is in flight some time, or none when Ctrl-C is pressed again."""
+        self._stop.set()
+        due = monotonic_ns() + STOP_LIMIT_S * _NS
+        try:
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(max(0.0, (due - monotonic_ns()) / _NS))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._run.cut_off("given up when the evaluation was interrupted")
+
+    def _ask_one(self, prompt: int, body: bytes) -> Reply:
+        attempt = 0
+        while True:
+            exchange, outcome, reason, execution = self._attempt(prompt, body)
+            pause_s = pause_before_retry(exchange, outcome, reason, attempt)
+            if not exchange.never_began:
+                self._target_is_gone.clear()
+            if pause_s is None:
+                return _reply(outcome, reason, execution)
+            if attempt >= self._max_retries or (exchange.never_began and self._target_is_gone.is_set()):
+                if exchange.never_began:
+                    self._target_is_gone.set()
+                return _reply(outcome, reason, execution)
+            if self._stop.wait(pause_s):
+                return _reply(outcome, reason, execution)
+            attempt += 1
+
+    def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
+        """Send once and book it, whatever became of it."""
+        sent = monotonic_ns()
+        request = self._run.began(prompt, sent)
+        exchange = self._target.execute(body)
+        ended = monotonic_ns()
+        outcome: Outcome
+        reason: str | None
+        execution = None
+        if exchange.status is None:
+            assert exchange.failure is not None
+            outcome, reason = exchange.failure, exchange.reason
+        else:
+            outcome, reason, execution = read_answer(exchange.status, exchange.body, 1)
+        self._run.book(request, sent, ended, outcome, exchange.status, reason, execution)
+        return exchange, outcome, reason, execution
+
+
+def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) -> Reply:
+    if outcome is not Outcome.OK or execution is None:
+        return Reply(outcome, None, reason)
+    output = next((result.output for result in execution.results if result.node_id == ANSWER_NODE), None)
+    return Reply(outcome, output if isinstance(output, str) else None, mock=is_mock_output(output))

@@ -1,0 +1,119 @@
+"""What `--model_args` may say of the runtime and of how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from aether_load import UsageError
+from aether_load.workload.duration import Seconds, parse_duration
+from aether_load.workload.headers import HIDDEN, hidden, parse_header
+from aether_load.workload.mistakes import describe_mistake
+from aether_load.workload.strict import Strict
+
+_AUTO = "auto"
+_UNSAID_BATCH_SIZE = 1
+"""What lm-eval hands over when nobody said a batch size; a size from its command line comes as a text."""
+
+
+class StubOptions(Strict, frozen=True, kw_only=True):
+    """The model's arguments; durations in seconds, `num_concurrent` requests in flight.
+
+    `max_tokens` bounds the answer to a question with lettered options; `max_gen_toks` bounds generated text where
+    the task does not say it. `max_retries` is how often a request that cannot have run is sent again.
+    """
+
+    aether_url: str = "http://localhost:3000"
+    model_name: str = "gpt-4o-mini"
+    num_concurrent: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 16
+    max_gen_toks: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 256
+    connect_timeout: Seconds = Seconds(5)
+    request_timeout: Seconds = Seconds(30)
+    max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    header: str | tuple[str, ...] = ()
+    insecure: bool = False
+    server_metrics: bool = True
+    results_dir: str = "results"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the extra headers by name, their `${NAME}` not yet filled in."""
+        texts = (self.header,) if isinstance(self.header, str) else self.header
+        return dict(parse_header(text) for text in texts)
+
+
+def read_options(arguments: Mapping[str, Any], batch_size: object = None) -> StubOptions:
+    """Return the options that `--model_args` and `--batch_size` say together; raises UsageError.
+
+    `model` is taken for `model_name`, as other models of lm-eval call it.
+    """
+    raw = dict(arguments)
+    model = raw.pop("model", None)
+    if model is not None and str(raw.setdefault("model_name", model)) != str(model):
+        raise UsageError(f"--model_args: model={model} and model_name={raw['model_name']} contradict each other.")
+    for key in ("aether_url", "model_name", "results_dir"):
+        # lm-eval reads each value as a number where it can; here a number is a name.
+        if isinstance(raw.get(key), int | float):
+            raw[key] = str(raw[key])
+    in_flight = _in_flight(batch_size)
+    if in_flight is not None and raw.setdefault("num_concurrent", in_flight) != in_flight:
+        raise UsageError(
+            f"--batch_size {batch_size} and --model_args num_concurrent={raw['num_concurrent']} contradict each "
+            "other: both say how many requests are in flight; leave one away."
+        )
+    try:
+        options = msgspec.convert(raw, StubOptions, dec_hook=_duration)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--model_args: {describe_mistake(str(error), raw, StubOptions)}") from None
+    for key in ("connect_timeout", "request_timeout"):
+        if getattr(options, key) <= 0:
+            raise UsageError(f"--model_args: {key} is 0; an answer needs time.")
+    if not options.results_dir or "\0" in options.results_dir:
+        raise UsageError("--model_args: results_dir is no name of a folder.")
+    return options
+
+
+def _in_flight(batch_size: object) -> int | None:
+    """Return the number of requests in flight that a batch size asks for, None where it leaves that open."""
+    if batch_size is None or batch_size == _UNSAID_BATCH_SIZE or str(batch_size).split(":")[0] == _AUTO:
+        return None
+    text = str(batch_size)
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"--batch_size {text}: expected a number of requests in flight, 1 or more, or auto.")
+    return int(text)
+
+
+def _duration(kind: type, value: object) -> object:
+    if kind is Seconds:
+        return parse_duration(value)
+    raise NotImplementedError(kind)
+
+
+def hide_header(arguments: dict[str, Any]) -> None:
+    """Leave of a header in `--model_args`, which lm-eval writes into its results, only what may be written down."""
+    given = arguments.get("header")
+    if given is None:
+        return
+    texts = [given] if isinstance(given, str) else list(given)
+    shown = [f"{name}: {value}" for name, value in hidden(dict(parse_header(text) for text in texts)).items()]
+    arguments["header"] = shown[0] if isinstance(given, str) else shown
+
+
+def hidden_model_args(command: list[str]) -> list[str]:
+    """Return a command line as it may be written down: a header among the model's arguments is left out."""
+    return [
+        HIDDEN if '"header"' in word or "'header'" in word else _without_header(word) if "header=" in word else word
+        for word in command
+    ]
+
+
+def _without_header(word: str) -> str:
+    before, name, after = word.partition("header=")
+    if before and before[-1] not in ", ":
+        return word
+    rest = after.partition(",")
+    return f"{before}{name}{HIDDEN}{rest[1]}{rest[2]}"

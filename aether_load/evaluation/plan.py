@@ -1,0 +1,85 @@
+"""An evaluation as a scenario and as datasets: what was sent, under which load, and whose rows it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from aether_load.evaluation.options import StubOptions
+from aether_load.workload.phase import Phase
+from aether_load.workload.prompt import DatasetIdentity
+from aether_load.workload.scenario import Scenario, Target, WorkloadPlan, to_plain
+
+NAME = "lm_eval"
+_PURPOSE = (
+    "An evaluation by lm-eval: its tasks chose the documents and their order, so that there is no seed and no source "
+    "of ours; each document is asked once, and again where it cannot have run."
+)
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What one call of lm-eval led to: a phase's name and users, its tasks, and the model's bounds it was sent with."""
+
+    phase: str
+    users: int
+    tasks: tuple[str, ...]
+    max_tokens: frozenset[int]
+    temperatures: frozenset[float]
+
+
+def plain_scenario(options: StubOptions, calls: Sequence[Sent]) -> dict[str, Any]:
+    """Return what was done as a scenario's plain dict.
+
+    Seed and source are null, with the reason in `purpose`: lm-eval decided what they would. A bound in tokens and a
+    temperature are null where tasks differ in them.
+    """
+    tasks = dict.fromkeys(task for call in calls for task in call.tasks)
+    bounds = {bound for call in calls for bound in call.max_tokens}
+    temperatures = {temperature for call in calls for temperature in call.temperatures}
+    scenario = Scenario(
+        name=NAME,
+        purpose=_PURPOSE,
+        workload=WorkloadPlan(
+            datasets=tuple(tasks) or ("none",),
+            model=options.model_name,
+            temperature=temperatures.pop() if len(temperatures) == 1 else None,
+            max_tokens=bounds.pop() if len(bounds) == 1 else None,
+        ),
+        target=Target(
+            headers=options.headers,
+            verify_tls=not options.insecure,
+            connect_timeout=options.connect_timeout,
+            request_timeout=options.request_timeout,
+            server_metrics=options.server_metrics,
+        ),
+        phases=tuple(Phase(name=call.phase, users=call.users, passes=1) for call in calls)
+        or (Phase(name="none", users=options.num_concurrent, passes=1),),
+    )
+    plain = to_plain(scenario)
+    plain["seed"] = None
+    plain["workload"]["source"] = None
+    return plain
+
+
+def identity_of(task: str, documents: Sequence[Mapping[str, Any]]) -> DatasetIdentity:
+    """Return whose rows a task's documents are, as far as the documents themselves say it.
+
+    The revision is a digest of the documents as lm-eval handed them over; how many there would have been it did
+    not say.
+    """
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(msgspec.json.encode(document, enc_hook=str, order="deterministic") + b"\n")
+    return DatasetIdentity(
+        name=task,
+        source=NAME,
+        location=f"lm-eval task {task}",
+        config=None,
+        split=None,
+        revision=f"sha256:{digest.hexdigest()}",
+        rows_available=None,
+        rows_used=len(documents),
+    )

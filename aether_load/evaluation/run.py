@@ -1,0 +1,270 @@
+"""An evaluation's run folder: the same files as a load's, written by a thread while lm-eval waits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from time import monotonic_ns, process_time
+from typing import Any
+
+import msgspec
+import psutil
+
+from aether_load.analysis.line_file import LineFile
+from aether_load.analysis.recorder import Recorder
+from aether_load.analysis.run import (
+    UTC_FORMAT,
+    ClockPair,
+    Ended,
+    Manifest,
+    PhaseRecord,
+    RunFolder,
+    TargetRecord,
+    WorkerRecord,
+)
+from aether_load.analysis.sample_reader import compact
+from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
+from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.sender import SenderReading
+from aether_load.analysis.summary import ResultsError
+from aether_load.evaluation.target import ANSWER_NODE, Target
+from aether_load.protocol import Execution, NodeShape, Outcome
+from aether_load.surroundings import git_state, machine, versions
+from aether_load.workload.headers import hidden_command
+from aether_load.workload.prompt import DatasetIdentity, Prompt
+from aether_load.workload.workload import Work, Workload
+
+FLUSH_INTERVAL_S = 0.5
+_EVERY_OTHER = 2
+_NO_SELF_CHECK = "an evaluation is sent by lm-eval's process, whose own cost is not measured before it"
+
+
+def now() -> ClockPair:
+    """Return this instant on both clocks."""
+    return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
+
+
+class EvaluationRun:
+    """What an evaluation measured: a phase for each kind of request that lm-eval makes.
+
+    Threads book through one lock, after their clocks were read, so that no latency waits for it.
+    """
+
+    def __init__(self, folder: RunFolder, scenario: dict[str, Any], target: Target, command: Sequence[str]) -> None:
+        self.folder = folder
+        self._target = target
+        self._reads_metrics: bool = scenario["target"]["server_metrics"]
+        facts = target.facts
+        self.manifest = Manifest(
+            id=folder.path.name,
+            scenario=scenario,
+            command=hidden_command(command),
+            seed=None,
+            target=TargetRecord(
+                url=facts.url,
+                kind="simulated" if facts.simulated else "runtime",
+                generation=facts.generation,
+                server=facts.server,
+            ),
+            datasets=(),
+            node_ids=(ANSWER_NODE,),
+            nodes=(NodeShape(ANSWER_NODE),),
+            answer_node=ANSWER_NODE,
+            began=now(),
+            versions=versions(("lm_eval", "urllib3")),
+            machine=machine(),
+            git=git_state(),
+            self_check_reason=_NO_SELF_CHECK,
+        )
+        self.manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=self.manifest.began)]
+        self._lock = threading.RLock()
+        self._prompts: list[Prompt] = []
+        self._requests = 0
+        self._flying: dict[int, tuple[Work, int]] = {}
+        self._buffer: SampleBuffer | None = None
+        self._recorder: Recorder | None = None
+        self._samples = SampleFile(folder.samples)
+        self._scrapes = LineFile(folder.scrapes)
+        self._sender = LineFile(folder.sender)
+        self._process = psutil.Process()
+        self._refusal: str | None = None
+        self._ended = threading.Event()
+        self._flusher = threading.Thread(target=self._flush_for_ever, name="aether-load-flush", daemon=True)
+        folder.write_manifest(self.manifest)
+
+    def begin_phase(
+        self,
+        name: str,
+        users: int,
+        prompts: Sequence[Prompt],
+        identities: Sequence[DatasetIdentity],
+        plan: dict[str, Any],
+    ) -> int:
+        """Read the server at rest and open the phase's window; return the index of the first of its prompts."""
+        with self._lock:
+            self._drain_buffer()
+            first = len(self._prompts)
+            self._prompts += prompts
+            buffer = SampleBuffer([prompt.id for prompt in self._prompts], [prompt.dataset for prompt in self._prompts])
+            if self._buffer is not None:
+                # The file's dictionaries grow: what has a place in it keeps that place.
+                buffer.phases, buffer.answers, buffer.errors = (
+                    self._buffer.phases, self._buffer.answers, self._buffer.errors,
+                )  # fmt: skip
+            self._buffer = buffer
+            workload = Workload(
+                prompts=tuple(self._prompts),
+                bodies=(),
+                nodes=self.manifest.nodes,
+                answer_node=ANSWER_NODE,
+                prompt_count=len(self._prompts),
+            )
+            self._recorder = Recorder(buffer, workload, _fire_nothing)
+            record = PhaseRecord(name=name, users=users, began=now(), phase=name)
+            self.manifest.phases = [*self.manifest.phases, record]
+            self.manifest.datasets = (*self.manifest.datasets, *identities)
+            self.manifest.scenario = plan
+        self.scrape("before")
+        record.window_began_ns = monotonic_ns()
+        self.read_sender()
+        self.save_manifest()
+        if not self._flusher.is_alive():
+            self._flusher.start()
+        return first
+
+    def end_phase(self, ended_by: str) -> None:
+        """Shut the window with the last answer in, and read the server at rest again."""
+        record = self.manifest.phases[-1]
+        if record.ended is not None:
+            return
+        self.read_sender()
+        with self._lock:
+            record.window_ended_ns = monotonic_ns()
+        self.scrape("after")
+        record.ended = now()
+        record.ended_by = ended_by
+        self.flush()
+        self.save_manifest()
+
+    def began(self, prompt: int, sent_ns: int) -> int:
+        """Note a request that goes out for a prompt now, and return its index in the run."""
+        with self._lock:
+            assert self._buffer is not None
+            request = self._requests
+            self._requests += 1
+            place = self._buffer.phases.place(self.manifest.phases[-1].name)
+            self._flying[request] = (request, prompt, None, place), sent_ns
+            return request
+
+    def book(
+        self,
+        request: int,
+        sent_ns: int,
+        ended_ns: int,
+        outcome: Outcome,
+        status: int | None,
+        reason: str | None,
+        execution: Execution | None,
+    ) -> None:
+        """Book a request by what came of it, once; one that was cut off before stays that."""
+        with self._lock:
+            assert self._recorder is not None
+            flying = self._flying.pop(request, None)
+            if flying is not None:
+                code = ABSENT if status is None else status
+                self._recorder.book(flying[0], sent_ns, ended_ns, outcome, code, reason, execution, 0)
+
+    def cut_off(self, reason: str) -> None:
+        """Book what is still in flight as given up by ourselves."""
+        ended = monotonic_ns()
+        with self._lock:
+            for request, (_, sent_ns) in list(self._flying.items()):
+                self.book(request, sent_ns, ended, Outcome.CUT_OFF, None, reason, None)
+
+    def scrape(self, role: str) -> None:
+        """Read /metrics once and keep what came, or why nothing did; not where the target is said to have none."""
+        if not self._reads_metrics:
+            return
+        phase = self.manifest.phases[-1].name
+        began = now()
+        text, error = self._target.metrics()
+        scrape = RawScrape(
+            phase=phase,
+            role=role,
+            began_ns=began.monotonic_ns,
+            ended_ns=monotonic_ns(),
+            began_utc=began.utc,
+            text=text,
+            error=error,
+        )
+        with self._lock:
+            self._scrapes.append(scrape)
+
+    def read_sender(self) -> None:
+        """Note what this process has taken of CPU and memory so far."""
+        resident = self._process.memory_info().rss
+        with self._lock:
+            self._sender.append(SenderReading(0, monotonic_ns(), process_time(), resident))
+
+    def flush(self) -> None:
+        """Hand what was measured to the operating system; what a full disk refuses waits for the next try."""
+        with self._lock:
+            self._drain_buffer()
+            try:
+                self._samples.write_out()
+                self._scrapes.write_out()
+                self._sender.write_out()
+            except OSError as refusal:
+                self._refusal = self._refusal or refusal.strerror
+
+    def save_manifest(self) -> None:
+        """Write run.json as it now stands; on a full disk the older one stays until there is room."""
+        try:
+            self.folder.write_manifest(self.manifest)
+        except OSError as refusal:
+            self._refusal = self._refusal or refusal.strerror
+
+    def close(self, ended_as: Ended) -> None:
+        """Write what is left and say how the evaluation ended; raises ResultsError when the disk takes no more."""
+        self._ended.set()
+        if self._flusher.is_alive():
+            self._flusher.join()
+        if self.manifest.phases:
+            self.end_phase("interrupted")
+        self.flush()
+        self.manifest.ended = now()
+        self.manifest.ended_as = ended_as
+        self.manifest.workers = [msgspec.structs.replace(self.manifest.workers[0], ended=self.manifest.ended)]
+        if self._refusal is not None:
+            self.manifest.notes.append(f"The disk refused to take more for a while ({self._refusal}).")
+        try:
+            self._samples.close()
+            self._scrapes.close()
+            self._sender.close()
+            self.folder.write_manifest(self.manifest)
+        except OSError as error:
+            raise ResultsError(
+                f"{self.folder.path} could not be written to the end ({error.strerror}). Make room, then: aether-load "
+                f"report {self.folder.path}"
+            ) from None
+        if self._refusal is None:
+            compact(self.folder.samples)
+
+    def _drain_buffer(self) -> None:
+        while self._buffer is not None and (batch := self._buffer.take()) is not None:
+            self._samples.append(batch)
+
+    def _flush_for_ever(self) -> None:
+        turn = 0
+        while not self._ended.wait(FLUSH_INTERVAL_S):
+            turn += 1
+            if turn % _EVERY_OTHER == 0 and self.manifest.phases[-1].window_ended_ns is None:
+                self.scrape("during")
+                self.read_sender()
+            self.flush()
+
+
+def _fire_nothing(**_request: object) -> None:
+    """Take the place of Locust's event: nobody but the samples counts here."""

@@ -1,0 +1,130 @@
+"""The runtime as an evaluation speaks to it: blocking HTTP, one kept-alive connection a thread."""
+
+from __future__ import annotations
+
+import re
+import threading
+from time import monotonic
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+
+from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
+from aether_load.runtime_client import TargetFacts
+
+ANSWER_NODE = "answer"
+"""The one node of every request's DAG."""
+
+SCRAPE_TIMEOUT_S = 2.0
+_MOST_READ_BYTES = 65536
+_LONGEST_PAUSE_S = 30.0
+_SHORTEST_PAUSE_S = 0.5
+_RATE_LIMITED = re.compile(r"Rate limited: retry after (\d+)s")
+_REFUSED_FOR_NOW = (429, 503)
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """What one attempt brought: a whole HTTP answer, or how it failed; `never_began` when no byte was sent."""
+
+    status: int | None = None
+    body: bytes = b""
+    retry_after: str | None = None
+    failure: Outcome | None = None
+    reason: str = ""
+    never_began: bool = False
+
+
+class Target:
+    """Sends requests to one runtime; every thread has a connection of its own, so that none waits for another's."""
+
+    def __init__(
+        self,
+        facts: TargetFacts,
+        headers: dict[str, str],
+        *,
+        verify_tls: bool,
+        connect_timeout_s: float,
+        request_timeout_s: float,
+    ) -> None:
+        self.facts = facts
+        self._headers = {"User-Agent": "aether-load", **headers}
+        self._tls = {} if verify_tls else {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+        self._base_path = urlsplit(facts.url).path
+        self._is_tls = facts.url.startswith("https:")
+        self._connect_timeout_s = connect_timeout_s
+        self._request_timeout_s = request_timeout_s
+        self._own = threading.local()
+
+    def execute(self, body: bytes) -> Exchange:
+        """Send one request to /execute and return what came of it."""
+        due = monotonic() + self._request_timeout_s
+        timeout = urllib3.Timeout(connect=self._connect_timeout_s, read=self._request_timeout_s)
+        headers = {**self._headers, "Content-Type": "application/json"}
+        try:
+            answer = self._pool().urlopen(
+                "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
+                redirect=False, preload_content=False,
+            )  # fmt: skip
+            parts = []
+            while part := answer.read1(_MOST_READ_BYTES):
+                parts.append(part)
+                if monotonic() > due:
+                    answer.close()
+                    return self._late()
+            answer.release_conn()
+        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
+            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=_reason(error), never_began=True)
+        except urllib3.exceptions.TimeoutError:
+            return self._late()
+        except urllib3.exceptions.HTTPError as error:
+            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {_reason(error)}")
+        return Exchange(status=answer.status, body=b"".join(parts), retry_after=answer.headers.get("Retry-After"))
+
+    def metrics(self) -> tuple[str | None, str | None]:
+        """Read /metrics once: the text, or why there is none."""
+        try:
+            answer = self._pool().urlopen(
+                "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S, retries=False,
+                redirect=False,
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError as error:
+            return None, _reason(error)
+        if answer.status != 200:
+            return None, f"GET {METRICS_PATH} answered {answer.status}"
+        return answer.data.decode(errors="replace"), None
+
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        """Return this thread's connection, kept alive from one exchange to the next."""
+        pool = getattr(self._own, "pool", None)
+        if pool is None:
+            pool = urllib3.connection_from_url(self.facts.url, maxsize=1, **(self._tls if self._is_tls else {}))
+            self._own.pool = pool
+        assert isinstance(pool, urllib3.HTTPConnectionPool)
+        return pool
+
+    def _late(self) -> Exchange:
+        return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
+
+
+def pause_before_retry(exchange: Exchange, outcome: Outcome, reason: str | None, attempt: int) -> float | None:
+    """Return the seconds to wait before a request is sent again, None where that is not safe.
+
+    It is safe where nothing was generated: no connection came about, the target refused for now (429, 503), or
+    the provider did. A request that may have run is not repeated: its nodes would be paid and counted twice.
+    """
+    backoff: float = min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2**attempt)
+    if exchange.never_began:
+        return backoff
+    if exchange.status in _REFUSED_FOR_NOW:
+        said = exchange.retry_after or ""
+        return min(_LONGEST_PAUSE_S, float(said)) if said.isdigit() else backoff
+    if outcome is Outcome.NODE_ERROR and (limited := _RATE_LIMITED.search(reason or "")):
+        return min(_LONGEST_PAUSE_S, float(limited[1]))
+    return None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error.args[-1] if error.args else error)
+    # urllib3 begins with the connection's own repr, an address in memory that differs in every message.
+    return re.sub(r"^(<[^>]*>|HTTPS?Connection\([^)]*\)): ", "", text) or type(error).__name__

@@ -1,0 +1,22 @@
+"""Our users with one of the sender's own habits left out, as the environment says: to see what it costs."""
+
+import gc
+import os
+
+import gevent
+
+from aether_load.generator import listener, run
+from aether_load.generator.users import AetherUser
+
+__all__ = ["AetherUser"]
+
+without = os.environ.get("COST_WITHOUT", "")
+if without == "freeze":
+    gc.freeze = lambda: None
+elif without == "flush":
+    # The first flush comes with the phase's end: nothing is written while requests are sent.
+    run.FLUSH_INTERVAL_S = 3600.0
+elif without == "collector":
+    gevent.spawn(gc.disable)
+
+listener.install(scenario="eval")

@@ -1,0 +1,141 @@
+"""--model_args, --batch_size, generation_kwargs and --output_path, as lm-eval hands them over."""
+
+import json
+
+import pytest
+
+from aether_load import UsageError
+from aether_load.evaluation.generation import Generation, cut_off, read_generation
+from aether_load.evaluation.options import StubOptions, hidden_model_args, hide_header, read_options
+from aether_load.evaluation.output import copy_results, wanted_file
+
+
+def test_without_arguments_it_is_the_seeds_runtime():
+    """Nothing said is http://localhost:3000 with eight in flight; lm-eval's unsaid batch size of 1 is no wish."""
+    assert read_options({}, 1) == StubOptions(aether_url="http://localhost:3000", num_concurrent=8)
+
+
+@pytest.mark.parametrize(("size", "in_flight"), [("1", 1), ("16", 16), (4, 4), ("auto", 8), ("auto:4", 8), (None, 8)])
+def test_a_batch_size_is_a_number_in_flight(size, in_flight):
+    """Said on the command line it is a text, and means what it says."""
+    assert read_options({}, size).num_concurrent == in_flight
+
+
+def test_arguments_keep_their_kind():
+    """A model called 4 is a name; durations are written as everywhere."""
+    options = read_options({"model": 4, "request_timeout": "1m30s", "connect_timeout": 2, "temperature": 1})
+    assert options == StubOptions(model_name="4", request_timeout=90.0, connect_timeout=2.0, temperature=1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "sentence"),
+    [
+        ({"aether_uri": "x"}, None, "--model_args: unknown key aether_uri (= 'x'); did you mean 'aether_url'?"),
+        ({"num_concurrent": 0}, None, "--model_args: num_concurrent = 0: expected a whole number >= 1."),
+        ({"temperature": "hot"}, None, "--model_args: temperature = 'hot': expected a number, got a text."),
+        ({"request_timeout": 0}, None, "--model_args: request_timeout is 0; an answer needs time."),
+        ({"results_dir": ""}, None, "--model_args: results_dir is no name of a folder."),
+        ({"model": "a", "model_name": "b"}, None, "--model_args: model=a and model_name=b contradict each other."),
+        ({}, "0", "--batch_size 0: expected a number of requests in flight, 1 or more, or auto."),
+        ({}, "many", "--batch_size many: expected a number of requests in flight, 1 or more, or auto."),
+        (
+            {"num_concurrent": 4},
+            "2",
+            (
+                "--batch_size 2 and --model_args num_concurrent=4 contradict each other: both say how many requests "
+                "are in flight; leave one away."
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(arguments, size, sentence):
+    """Key, value, and what to do."""
+    with pytest.raises(UsageError) as refusal:
+        read_options(arguments, size)
+    assert str(refusal.value) == sentence
+
+
+def test_a_header_is_written_down_nowhere():
+    """lm-eval writes the model's arguments into its results: of a header only the variable's name is left there."""
+    arguments = {"header": "Authorization: Bearer ${TOKEN}"}
+    assert read_options(arguments).headers == {"Authorization": "Bearer ${TOKEN}"}
+    hide_header(arguments)
+    assert arguments == {"header": "Authorization: ${TOKEN}"}
+    several = {"header": ["X-Key: secret", "X-Other: hidden"]}
+    assert read_options(several).headers == {"X-Key": "secret", "X-Other": "hidden"}
+    hide_header(several)
+    assert several == {"header": ["X-Key: ***", "X-Other: ***"]}
+    command = ["--model_args", "aether_url=http://h,header=X-Key: secret,model_name=m", "--limit", "5"]
+    assert hidden_model_args(command)[1] == "aether_url=http://h,header=***,model_name=m"
+    assert hidden_model_args(['{"header": ["X-Key: secret"]}', "header=X-Key: secret"]) == ["***", "header=***"]
+
+
+def test_generation_is_asked_for_as_the_task_says():
+    """End marks as one text or several, a bound under any of its names, no warmth where nothing is sampled."""
+    said = read_generation(
+        "t", {"until": "\n", "max_new_tokens": "9", "temperature": 0.7, "top_p": 0.5}, max_tokens=256, temperature=0.0
+    )
+    assert said == Generation(("\n",), 9, 0.7, ("top_p",))
+    plain = read_generation(
+        "t", {"until": ["a", ""], "do_sample": False, "temperature": 1}, max_tokens=5, temperature=1
+    )
+    assert plain == Generation(("a",), 5, 0.0, ())
+    with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* expected numbers"):
+        read_generation("t", {"max_gen_toks": "many"}, max_tokens=5, temperature=0.0)
+    with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* out of a runtime's bounds"):
+        read_generation("t", {"temperature": 7}, max_tokens=5, temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "until", "kept"),
+    [
+        ("B. Because", ["\n\n", "."], "B"),
+        ("one\n\ntwo. three", [".", "\n\n"], "one"),
+        ("all", [], "all"),
+        (".", ["."], ""),
+    ],
+)
+def test_a_text_ends_at_the_first_of_its_marks(text, until, kept):
+    """Whichever mark comes first in the text, in whatever order they are given."""
+    assert cut_off(text, until) == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        ("run --output_path results/x.json --tasks a", "results/x.json"),
+        ("--tasks a -o x.json", "x.json"),
+        ("--output_path=x.json", "x.json"),
+        ("--output_path ../results/ --limit 5", None),
+        ("--tasks a", None),
+        ("--output_path", None),
+    ],
+)
+def test_the_wanted_file_is_the_command_lines(words, file):
+    """Only a path that ends in .json names a file."""
+    found = wanted_file(words.split())
+    assert (found and str(found)) == file
+
+
+def test_the_wanted_file_may_stand_in_lm_evals_own_configuration(tmp_path):
+    """--config FILE gives it where the command line does not."""
+    config = tmp_path / "c.yaml"
+    config.write_text('tasks: [a]\noutput_path: "out/y.json"  # here\n')
+    assert str(wanted_file(["--config", str(config)])) == "out/y.json"
+    assert str(wanted_file(["--config", str(config), "-o", "z.json"])) == "z.json"
+    assert wanted_file(["--config", str(tmp_path / "none.yaml")]) is None
+
+
+def test_results_are_known_by_the_run_and_not_by_their_time(tmp_path):
+    """Of several dated files beside the wanted one, that of this run is copied; another's is never taken."""
+    stamp = "2026-03-04T05-06-07.123456"
+    mine = {"config": {"aether_load": {"run_id": "mine"}}}
+    (tmp_path / f"x_{stamp}.json").write_text(json.dumps(mine))
+    (tmp_path / "x_2026-03-04T09-09-09.000001.json").write_text('{"config": {"aether_load": {"run_id": "other"}}}')
+    (tmp_path / "x_2026-03-05T09-09-09.000001.json").write_text("no JSON")
+    (tmp_path / f"x_more_{stamp}.json").write_text(json.dumps(mine))
+    (tmp_path / "x.json").write_text("an older one")
+    assert copy_results(tmp_path / "x.json", "mine") == tmp_path / f"x_{stamp}.json"
+    assert json.loads((tmp_path / "x.json").read_text()) == mine
+    assert copy_results(tmp_path / "x.json", "nobody's") is None
+    assert json.loads((tmp_path / "x.json").read_text()) == mine

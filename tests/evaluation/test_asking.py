@@ -1,0 +1,228 @@
+"""Documents asked of a runtime that fails in every way: none loses the run, each is booked and told of."""
+
+import json
+import signal
+import threading
+
+import pyarrow as pa
+import pytest
+
+from aether_load import AetherLoadError, TargetError
+from aether_load.analysis.run import RunFolder
+from aether_load.evaluation.evaluation import Evaluation
+from aether_load.evaluation.generation import read_generation
+from aether_load.evaluation.options import read_options
+from aether_load.evaluation.questions import Question
+from evaluations import capturing_runtime
+from processes import wait_for
+
+FAST = ("--latency", "constant:1ms")
+
+
+def questions(count, task="piqa"):
+    return [
+        Question(task, number, 0, f"Goal number {number}", ("one", "two"), (2 * number, 2 * number + 1))
+        for number in range(count)
+    ]
+
+
+def rows(count, label=1):
+    return [{"goal": str(number), "sol1": "one", "sol2": "two", "label": label} for number in range(count)]
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    """Begin an evaluation of the runtime at a URL."""
+
+    def begin(url, **arguments):
+        return Evaluation(read_options({"aether_url": url, "results_dir": str(tmp_path / "results"), **arguments}))
+
+    return begin
+
+
+def samples(info):
+    table = pa.ipc.open_stream(info["run_folder"] + "/samples.arrow").read_pandas()
+    return table.sort_values("request_index")
+
+
+def finish(evaluation):
+    return evaluation.finish()["aether_load"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "failed", "rejected"),
+    [
+        ({"kind": "status", "code": 500}, "http_error", 3, 0),
+        ({"kind": "garbage"}, "bad_answer", 3, 0),
+        ({"kind": "close", "at": "body"}, "connection_error", 3, 0),
+        ({"kind": "node_failure"}, "node_error", 3, 0),
+        ({"kind": "guard_refusal"}, "rejected", 0, 3),
+        ({"kind": "late", "delay": "3s"}, "timeout", 3, 0),
+    ],
+)
+def test_a_document_that_fails_is_booked_once_and_is_wrong(evaluation, simulator, fault, outcome, failed, rejected):
+    """What may have run is not sent again; the other documents are answered, and the score counts all."""
+    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    asking = evaluation(runtime.url, request_timeout="500ms")
+    runtime.order({**fault, "count": 3})
+    replied = []
+    chosen = asking.choose(questions(10), rows(10), lambda: replied.append(1))
+    info = finish(asking)
+    assert (chosen.count(1), chosen.count(None), len(replied)) == (7, 3, 10)
+    assert info["tasks"]["piqa"] == {
+        "documents_total": 10,
+        "answered_total": 7,
+        "unanswered_total": 0,
+        "rejected_total": rejected,
+        "failed_total": failed,
+        "failures_by_outcome": {outcome: 3},
+        "mock_answers_total": 0,
+        "generation_kwargs_ignored": [],
+    }
+    assert info["phases"]["loglikelihood"]["all"]["outcomes"] == {"ok": 7, outcome: 3}
+    assert info["phases"]["loglikelihood"]["all"]["accuracy"]["hits"] == 7
+    assert info["phases"]["loglikelihood"]["trust"] == "trusted"
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "code": 503}, {"kind": "node_failure", "reason": "Rate limited: retry after 0s"}]
+)
+def test_what_cannot_have_run_is_sent_again(evaluation, simulator, fault):
+    """A target or a provider that refuses for now is asked again; each attempt is a request in the samples."""
+    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    asking = evaluation(runtime.url, num_concurrent=1)
+    runtime.order({**fault, "count": 2})
+    assert asking.choose(questions(4), rows(4), lambda: None) == [1, 1, 1, 1]
+    info = finish(asking)
+    table = samples(info)
+    assert list(table["prompt_id"]) == ["piqa/0", "piqa/0", "piqa/0", "piqa/1", "piqa/2", "piqa/3"]
+    assert list(table["outcome"] == "ok") == [False, False, True, True, True, True]
+    assert (info["tasks"]["piqa"]["documents_total"], info["tasks"]["piqa"]["answered_total"]) == (4, 4)
+
+
+def test_without_retries_a_refusal_stands(evaluation, simulator):
+    """max_retries=0 asks each document once."""
+    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    asking = evaluation(runtime.url, num_concurrent=1, max_retries=0)
+    runtime.order({"kind": "status", "code": 503, "count": 2})
+    assert asking.choose(questions(4), rows(4), lambda: None) == [None, None, 1, 1]
+    assert len(samples(finish(asking))) == 4
+
+
+def test_a_runtime_that_is_gone_ends_with_a_sentence_and_its_run(evaluation, simulator):
+    """Where nothing at all was answered there is no score; what was sent is in the folder."""
+    runtime = simulator("--answer", "B", *FAST)
+    asking = evaluation(runtime.url, max_retries=1, num_concurrent=4)
+    runtime.process.kill()
+    runtime.process.wait()
+    with pytest.raises(AetherLoadError, match=r"none of 12 documents was answered \(12 connection_error; the first: "):
+        asking.choose(questions(12), rows(12), lambda: None)
+    info = finish(asking)
+    assert (info["verdict"]["status"], info["verdict"]["exit_code"]) == ("failed", 1)
+    # The first documents in flight try again; those behind a target that is known to be gone do not.
+    assert 12 < len(samples(info)) < 24
+
+
+def test_no_runtime_is_found_before_anything_is_asked(evaluation, free_port, tmp_path):
+    """One sentence that says where to name another; no folder is left."""
+    with pytest.raises(TargetError) as refusal:
+        evaluation(f"http://127.0.0.1:{free_port}")
+    assert str(refusal.value) == (
+        f"No runtime can be reached at http://127.0.0.1:{free_port} (connection refused or no route). Start it there, "
+        "or say where it is with --model_args aether_url=."
+    )
+    assert list((tmp_path / "results" / "runs").iterdir()) == []
+
+
+def test_an_answer_without_a_letter_is_unanswered_and_wrong(evaluation, simulator):
+    """A sentence with a letter somewhere is no answer; the right option being A changes nothing."""
+    runtime = simulator("--answer", "A man could think of option A", *FAST)
+    asking = evaluation(runtime.url)
+    assert asking.choose(questions(5), rows(5, label=0), lambda: None) == [None] * 5
+    info = finish(asking)
+    assert info["tasks"]["piqa"]["unanswered_total"] == 5
+    row = info["phases"]["loglikelihood"]["piqa"]
+    assert (row["accuracy"]["value"], row["unanswered_total"]) == (0.0, 5)
+
+
+def test_a_mock_has_no_accuracy(evaluation, simulator):
+    """Its fixed text is neither answered nor unanswered, and the figure says that it means nothing."""
+    runtime = simulator(*FAST)
+    asking = evaluation(runtime.url)
+    assert asking.choose(questions(5), rows(5), lambda: None) == [None] * 5
+    info = finish(asking)
+    assert info["accuracy_meaning"].startswith("MEANINGLESS: 5 of 5 answers are the mock provider's fixed text")
+    assert (info["tasks"]["piqa"]["mock_answers_total"], info["tasks"]["piqa"]["unanswered_total"]) == (5, 0)
+    assert info["phases"]["loglikelihood"]["all"]["accuracy"] is None
+
+
+def test_an_interruption_keeps_what_was_answered(evaluation, simulator):
+    """Ctrl-C lets those in flight finish; the run says that it is a part."""
+    runtime = simulator("--answer", "B", "--latency", "constant:20ms")
+    asking = evaluation(runtime.url, num_concurrent=2)
+    done = []
+
+    def press_at_the_third():
+        done.append(1)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        asking.choose(questions(50), rows(50), press_at_the_third)
+    info = finish(asking)
+    manifest = RunFolder.open(RunFolder(asking._run.folder.path).path).read_manifest()
+    assert (manifest.ended_as, manifest.phases[0].ended_by) == ("interrupted", "interrupted")
+    assert (info["verdict"]["status"], info["verdict"]["exit_code"]) == ("interrupted", 130)
+    outcomes = info["phases"]["loglikelihood"]["all"]["outcomes"]
+    assert set(outcomes) == {"ok"}
+    assert 3 <= outcomes["ok"] < 50
+
+
+def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulator, monkeypatch):
+    """Answers in flight are waited for, here not at all; then they are booked as given up by ourselves."""
+    monkeypatch.setattr("aether_load.evaluation.asking.STOP_LIMIT_S", 0.0)
+    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    asking = evaluation(runtime.url, num_concurrent=3)
+    runtime.order({"kind": "late", "delay": "20s"})
+
+    def press_when_all_are_in_flight():
+        wait_for(lambda: runtime.record()["requests"] - runtime.record()["ended"] == 3, "three requests in flight")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    finger = threading.Thread(target=press_when_all_are_in_flight)
+    finger.start()
+    with pytest.raises(KeyboardInterrupt):
+        asking.choose(questions(3), rows(3), lambda: None)
+    finger.join()
+    assert finish(asking)["phases"]["loglikelihood"]["all"]["outcomes"] == {"cut_off": 3}
+
+
+def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):
+    """What is generated comes back cut off at its marks; samples of both phases are read from one file."""
+    runtime = simulator("--answer", "B. That is it", *FAST)
+    asking = evaluation(runtime.url)
+    assert asking.choose(questions(3), rows(3), lambda: None) == [None] * 3
+    plan = read_generation("chat", {"until": ["."], "top_k": 3}, max_tokens=9, temperature=0.0)
+    texts = [("chat", f"chat/{number}", f"Say something {number}") for number in range(4)]
+    assert asking.generate(texts, [plan] * 4, [{"question": number} for number in range(4)], lambda: None) == ["B"] * 4
+    info = finish(asking)
+    table = samples(info)
+    assert list(table["phase"]) == ["loglikelihood"] * 3 + ["generate_until"] * 4
+    assert sorted(table["prompt_id"]) == sorted([f"piqa/{n}" for n in range(3)] + [f"chat/{n}" for n in range(4)])
+    assert set(table["dataset"]) == {"piqa", "chat"}
+    assert info["tasks"]["chat"]["generation_kwargs_ignored"] == ["top_k"]
+    scenario = json.loads((asking._run.folder.manifest).read_bytes())["scenario"]
+    assert [phase["name"] for phase in scenario["phases"]] == ["loglikelihood", "generate_until"]
+    assert (scenario["seed"], scenario["workload"]["source"], scenario["workload"]["max_tokens"]) == (None, None, None)
+
+
+def test_a_path_in_the_url_stands_before_every_request(evaluation):
+    """A runtime below a path is asked there, in the plain form that any server takes."""
+    with capturing_runtime() as runtime:
+        asking = evaluation(runtime.url + "/below/", server_metrics=False)
+        assert asking.choose(questions(2), rows(2), lambda: None) == [0, 0]
+        info = finish(asking)
+        assert runtime.paths == ["/below/execute"] * 2
+        assert not [path for path in runtime.read if path.endswith("/metrics")]
+    # Without metrics the client's side alone is judged.
+    assert (info["verdict"]["status"], info["phases"]["loglikelihood"]["trust"]) == ("passed", "no_server_data")

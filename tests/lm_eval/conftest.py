@@ -1,0 +1,21 @@
+"""lm-eval as its users run it, offline: upstream's own tasks on rows of this machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from evaluations import Evaluations, lay_out_like_the_hub
+
+pytest_plugins: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory):
+    """A folder in which lm-eval's own tasks find their datasets: the real rows, or the bundled sample without them."""
+    return lay_out_like_the_hub(tmp_path_factory.mktemp("rows"))
+
+
+@pytest.fixture
+def evaluations(rows, tmp_path):
+    """A place to run lm-eval in."""
+    return Evaluations(rows, tmp_path)

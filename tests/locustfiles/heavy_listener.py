@@ -1,0 +1,19 @@
+"""The main job with a listener of somebody's own that takes 5 ms of this process for each request."""
+
+from time import perf_counter_ns
+
+from locust import events
+
+from aether_load.generator.listener import install
+from aether_load.generator.users import AetherUser
+
+__all__ = ["AetherUser"]
+
+install()
+
+
+@events.request.add_listener
+def work(**_request):
+    until = perf_counter_ns() + 5_000_000
+    while perf_counter_ns() < until:
+        pass
