@@ -21,9 +21,14 @@ def main() -> int:
         "samples.arrow",
         "scrapes.jsonl",
         "sender.jsonl",
+        "server.jsonl",
         "report.json",
         "summary.csv",
         "series.csv",
+        "report.md",
+        "junit.xml",
+        "report.html",
+        "charts",
     }
     found = {path.name for path in run.iterdir()}
     ledgers = [phase["reconciliation"] for phase in report["phases"]]
@@ -34,8 +39,10 @@ def main() -> int:
     ]
     if report["verdict"]["status"] != "passed" or report["phases"][0]["all"]["ok_total"] != 400:
         problems.append(f"verdict: {report['verdict']}")
-    if not (results / "summary.csv").is_file():
-        problems.append("summary.csv is missing")
+    expected = ("summary.csv", "results_smaller_is_better.json", "results_bigger_is_better.json")
+    problems += [f"{name} is missing" for name in expected if not (results / name).is_file()]
+    if not list((run / "charts").glob("*.svg")):
+        problems.append("no chart was drawn")
     print("\n".join(problems) or f"main job: {nightly.name} keeps to its schema, 0 nodes unexplained")
     return 1 if problems else 0
 

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 from aether_load import AetherLoadError, ExitCode, UsageError, __version__
 
+_FORMATS = ("text", "json", "csv", "markdown", "junit")
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes are one sentence and exit code 2."""
@@ -54,11 +56,44 @@ def _parser() -> Parser:
     report = commands.add_parser(
         "report",
         help="make a run's results again from its folder",
-        description="Make a run's results again from its folder: report.json and summary.csv there, its nightly JSON "
-        "and its row in results/summary.csv. Other runs' files are not touched.",
+        description="Make a run's results again from its folder: report.html, report.json and the others there, its "
+        "nightly JSON and its rows in results/summary.csv. Other runs' files are not touched.",
     )
     report.add_argument("folder", metavar="RUN", type=Path, help="a folder in results/runs/")
+    report.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default=None,
+        help="what goes to standard output: a text for the terminal (the default), or the report as JSON, CSV, "
+        "Markdown or JUnit XML",
+    )
+    report.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
+    )
+    report.add_argument(
+        "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
+    )
     report.set_defaults(run=_report)
+
+    compare = commands.add_parser(
+        "compare",
+        help="show runs side by side",
+        description="Show runs side by side, by phase and dataset, with intervals, and draw them in "
+        "results/comparison_charts/. Runs of other scenarios, kinds of target or machines are shown too, but not "
+        "ranked (exit code 5).",
+    )
+    compare.add_argument("folders", metavar="RUN", type=Path, nargs="+", help="folders in results/runs/; the first is "
+                         "what the others are held against")  # fmt: skip
+    compare.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text", help="what goes to standard output"
+    )
+    compare.add_argument(
+        "--results-dir", type=Path, metavar="DIR", help="where comparison_charts/ goes (default: the first run's)"
+    )
+    compare.set_defaults(run=_compare)
 
     scenarios = commands.add_parser(
         "scenarios",
@@ -107,16 +142,69 @@ def _lm_eval(words: list[str]) -> int:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.formats import formatted  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.output import check_output  # noqa: PLC0415
+    from aether_load.analysis.page import make_page  # noqa: PLC0415
+    from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
     from aether_load.analysis.report import analyse  # noqa: PLC0415
-    from aether_load.analysis.run import RunFolder  # noqa: PLC0415
+    from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
+    from aether_load.analysis.summary import ResultsError  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
+    if parsed.output is not None:
+        check_output(parsed.output)
     folder = RunFolder.open(parsed.folder)
     analysis = analyse(folder)
     report = analysis.report
-    write_summary(report, write_results(report, folder, analysis.series), sys.stdout)
+    refusal = None
+    try:
+        files = write_results(report, folder, analysis.series)
+    except ResultsError as error:
+        if not folder.report.exists():
+            raise
+        # What could not be written is said last; what can be shown of the run is shown.
+        refusal, files = error, [folder.path]
+    if not parsed.no_page:
+        files += make_page(folder)
+    if parsed.output is not None:
+        write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
+        files.append(parsed.output)
+    if parsed.format in {None, "text"}:
+        write_summary(report, files, sys.stdout)
+    else:
+        sys.stdout.write(formatted(report, parsed.format))
+    if refusal is not None:
+        raise refusal
     return report.verdict.exit_code
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from aether_load.analysis.compare import compare  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.compare_charts import FOLDER, comparison_charts, write_charts  # noqa: PLC0415
+    from aether_load.analysis.compare_text import WRITERS  # noqa: PLC0415
+    from aether_load.analysis.report import build_report  # noqa: PLC0415
+    from aether_load.analysis.run import RunFolder  # noqa: PLC0415
+
+    folders = [RunFolder.open(path) for path in parsed.folders]
+    paths = [folder.path for folder in folders]
+    if len(paths) < 2:
+        raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"compare: {path} is named twice.")
+    reports = [build_report(folder) for folder in folders]
+    comparison = compare(reports)
+    WRITERS[parsed.format](comparison, sys.stdout)
+    charts = (parsed.results_dir or folders[0].results) / FOLDER
+    try:
+        write_charts(charts, comparison, comparison_charts(comparison, reports))
+        if parsed.format == "text":
+            print(f"\ncharts: {charts}")
+    except ImportError:
+        sys.stderr.write("aether-load: no charts were drawn: install vl-convert-python, which draws them.\n")
+    except OSError as error:
+        raise UsageError(f"{charts} cannot be written: {error.strerror}. Say where with --results-dir.") from None
+    return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)
 
 
 def _answer_key(parsed: argparse.Namespace) -> int:

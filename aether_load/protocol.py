@@ -222,7 +222,7 @@ class Execution(msgspec.Struct):
     errors: list[str] = []
     aborted: bool = False
     node_status: dict[str, NodeStatus] = {}
-    level_execution_times_ms: list[_Milliseconds] = []
+    level_execution_times_ms: list[_Milliseconds] | None = None
 
 
 decode_execution = msgspec.json.Decoder(Execution).decode

@@ -38,8 +38,8 @@ def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
     """Start Locust on the main job's locustfile; whatever is still alive at the test's end is killed."""
     started: list[LocustProcess] = []
 
-    def start(*options: str, folder: Path = tmp_path, **environment: str) -> LocustProcess:
-        started.append(LocustProcess(folder, options, environment))
+    def start(*options: str, folder: Path = tmp_path, page: bool = False, **environment: str) -> LocustProcess:
+        started.append(LocustProcess(folder, options, environment, page=page))
         return started[-1]
 
     yield start
@@ -53,8 +53,8 @@ def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
 def run_locust(start_locust: Callable[..., LocustProcess]) -> Callable[..., Finished]:
     """Run the main job's locustfile headless with the options given, to its end."""
 
-    def run(*options: str, **environment: str) -> Finished:
-        return start_locust("--headless", *options, **environment).finish()
+    def run(*options: str, page: bool = False, **environment: str) -> Finished:
+        return start_locust("--headless", *options, page=page, **environment).finish()
 
     return run
 

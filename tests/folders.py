@@ -128,6 +128,7 @@ def make_run(
     indexes: Sequence[int] | None = None,
     sender: Sequence[object] = (),
     server: Sequence[object] = (),
+    machine: dict[str, str | int | float | None] | None = None,
     **phase: object,
 ) -> RunFolder:
     """Write a run's folder: requests of one phase, and readings before and after that differ by `counted_ms`.
@@ -192,6 +193,7 @@ def make_run(
             ended_as=ended_as,
             phases=[record],
             git={"commit": "abc", "dirty": False},
+            machine=machine or {},
         )
     )  # fmt: skip
     return folder

@@ -92,8 +92,12 @@ class Finished:
 class LocustProcess:
     """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
 
-    def __init__(self, folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, options: tuple[str, ...], environment: dict[str, str], *, page: bool = False
+    ) -> None:
+        """Start it; without `page` report.html is left out, which costs each run seconds and is tested by itself."""
         self.folder = folder
+        options = options if page else (*options, "--no-page")
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "locust", "-f", str(EVAL), *options],

@@ -109,4 +109,4 @@ def test_ci_runs_evaluations_in_an_environment_of_their_own():
     """The extra is installed apart, so that nothing here comes to need it."""
     ci = (REPOSITORY / ".ci" / "run").read_text()
     assert ".venv-lm-eval/bin/pip install --quiet --editable '.[test,lm-eval]'" in ci
-    assert "tests/lm_eval" in ci
+    assert "tests/with_lm_eval" in ci

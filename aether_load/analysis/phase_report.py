@@ -12,13 +12,16 @@ from aether_load.analysis.checks import Check, check_phase
 from aether_load.analysis.correlate import Correlation, correlate
 from aether_load.analysis.dag_shape import DagShape
 from aether_load.analysis.decomposition import Decomposition, decompose
+from aether_load.analysis.latency_curve import LatencyCurve, latency_curve
 from aether_load.analysis.ledger import Reconciliation, reconcile
+from aether_load.analysis.load_reached import LoadReached, load_reached
 from aether_load.analysis.nodes import NodeReport, node_reports
 from aether_load.analysis.open_load import OpenLoad, open_load
 from aether_load.analysis.own_counts import own_counts
 from aether_load.analysis.process_load import ServerProcess, ServerReading, server_process_over
 from aether_load.analysis.readings import Readings, take_together
-from aether_load.analysis.rows import Row, build_row
+from aether_load.analysis.row_parts import part_means, part_means_of
+from aether_load.analysis.rows import NO_CACHE_TOLD, Row, Terms, build_row
 from aether_load.analysis.run import Manifest, PhaseRecord
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import Sender, SenderReading, sender_over
@@ -30,6 +33,7 @@ from aether_load.analysis.table import PhaseSamples
 from aether_load.analysis.tail import tail_sentence
 from aether_load.protocol import Generation
 from aether_load.workload.scenario import Scenario
+from aether_load.workload.terms import goodput_condition
 
 ALL = "all"
 
@@ -52,6 +56,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     search: str | None
     users: int | None
     load: Literal["closed", "open"]
+    load_reached: LoadReached
     sequential: bool
     cache: Literal["as_found", "cold", "warm"]
     unique_prompts: bool
@@ -59,6 +64,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     ended_by: str | None
     window_s: float | None
     requests_outside_window_total: int
+    latency_curve: LatencyCurve | None
     all: Row
     datasets: tuple[Row, ...]
     cached_nodes_total: int | None
@@ -148,11 +154,12 @@ def phase_report(
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
     rates = open_load(samples, record)
     steadiness = _steadiness(samples)
+    correlation = correlate(samples, record)
     window_s = samples.window_s
     reasons: dict[str, str | None] = {
         "server": None if server else ledger.reason or "the server counted no node that succeeded",
-        "cached_nodes_total": None if own.cached_nodes_total is not None else _NO_CACHE_TOLD,
-        "uncached_nodes_total": None if own.uncached_nodes_total is not None else _NO_CACHE_TOLD,
+        "cached_nodes_total": None if own.cached_nodes_total is not None else NO_CACHE_TOLD,
+        "uncached_nodes_total": None if own.uncached_nodes_total is not None else NO_CACHE_TOLD,
         "users": None if record.users is not None else "Locust's page decided how many there were, and could change it",
         "sender": None if sender else "the sending process was not read twice inside the window",
         "window_s": None if window_s is not None else "the phase ended before its window opened",
@@ -161,7 +168,17 @@ def phase_report(
         "steadiness": None if steadiness else "the window is shorter than two minutes",
         "server_process": why_no_process,
     }
+    curve = latency_curve(samples)
+    if curve is None:
+        reasons["latency_curve"] = "no request was sent in the window"
     names = [identity.name for identity in manifest.datasets]
+    terms = Terms(
+        interrupted=interrupted,
+        unscored=manifest.unscored,
+        goodput_slo=goodput_condition(inputs.scenario.goodput_slo),
+        price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
+    )
+    of_dataset = [samples.dataset == place for place in range(len(names))]
     return PhaseReport(
         name=record.name,
         phase=record.phase,
@@ -170,6 +187,9 @@ def phase_report(
         search=record.search,
         users=record.users,
         load=record.load,
+        load_reached=load_reached(
+            record, rates, correlation.littles_law_ratio, correlation.reasons.get("littles_law_ratio")
+        ),
         sequential=sequential,
         cache=record.cache,
         unique_prompts=record.unique_prompts,
@@ -177,17 +197,18 @@ def phase_report(
         ended_by=record.ended_by,
         window_s=rounded(window_s),
         requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
-        all=build_row(ALL, samples, interrupted=interrupted, unscored=manifest.unscored),
+        latency_curve=curve,
+        all=build_row(ALL, samples, terms=terms, parts_ms=part_means(decomposition)),
         datasets=tuple(
-            build_row(name, samples, samples.dataset == place, interrupted=interrupted, unscored=manifest.unscored)
-            for place, name in enumerate(names)
+            build_row(name, samples, which, terms, part_means_of(samples, which, inputs.shape, sequential=sequential))
+            for name, which in zip(names, of_dataset, strict=True)
         ),
         cached_nodes_total=own.cached_nodes_total,
         uncached_nodes_total=own.uncached_nodes_total,
         server=server,
         reconciliation=ledger,
         checks=checks,
-        correlation=correlate(samples, record),
+        correlation=correlation,
         decomposition=decomposition,
         tail_sentence=sentence,
         nodes=nodes,
@@ -198,9 +219,6 @@ def phase_report(
         series=series_of(inputs, record, samples, readings),
         reasons={key: why for key, why in reasons.items() if why is not None},
     )
-
-
-_NO_CACHE_TOLD = "no answer said whether a node came from the cache"
 
 
 def _steadiness(samples: PhaseSamples) -> Steadiness | None:

@@ -9,17 +9,23 @@ from pathlib import Path
 
 import msgspec
 
+from aether_load.analysis.benchmark_action import write_benchmark_files
+from aether_load.analysis.junit import write_junit
+from aether_load.analysis.markdown import write_markdown
 from aether_load.analysis.report import Report, analyse
 from aether_load.analysis.run import RunFolder, write_whole
 from aether_load.analysis.series import Series, write_series_csv
 from aether_load.analysis.summary import ResultsError, append_summary, write_summary_csv
 
 
-def write_results(report: Report, folder: RunFolder, series: Sequence[Series] | None = None) -> list[Path]:
+def write_results(
+    report: Report, folder: RunFolder, series: Sequence[Series] | None = None, output: Path | None = None
+) -> list[Path]:
     """Write everything that a run leaves behind and return where it lies; raises ResultsError.
 
     `series` has each phase second by second; where it is not given, it is made from the folder again. Running this
-    again replaces this run's own files and touches no other run's.
+    again replaces this run's own files and the two of the latest run for github-action-benchmark, and touches no
+    other run's. The report goes to `output` too, whatever is there. Pictures are not made here: see `page`.
     """
     if series is None:
         series = analyse(folder).series
@@ -32,7 +38,15 @@ def write_results(report: Report, folder: RunFolder, series: Sequence[Series] | 
         text = io.StringIO()
         write_series_csv([phase.name for phase in report.phases], series, text)
         write_whole(folder.series, text.getvalue().encode())
+        for path, writer in ((folder.markdown, write_markdown), (folder.junit, write_junit)):
+            text = io.StringIO()
+            writer(report, text)
+            write_whole(path, text.getvalue().encode())
         nightly = _write_nightly(folder.results, report, content)
+        charted = write_benchmark_files(report, folder.results)
+        if output is not None:
+            write_whole(output, content)
+        # Last, because a summary of other columns is refused: everything else is written by then.
         everything = folder.results / "summary.csv"
         append_summary(everything, report)
     except OSError as error:
@@ -40,7 +54,7 @@ def write_results(report: Report, folder: RunFolder, series: Sequence[Series] | 
             f"The results could not be written ({error.strerror}: {error.filename}); the samples are safe. When that "
             f"is mended: aether-load report {folder.path}"
         ) from None
-    return [folder.path, nightly, everything]
+    return [folder.path, nightly, everything, *charted, *([output] if output is not None else [])]
 
 
 def report_json(report: Report) -> bytes:

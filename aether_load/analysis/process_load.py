@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import msgspec
 
-_SHORTEST_NS = 500_000_000
+SHORTEST_NS = 500_000_000
+"""Between two readings of a process's CPU time; closer ones lie in a scheduling quantum or two and say nothing."""
 
 
 class ServerReading(msgspec.Struct, frozen=True):
@@ -51,11 +52,11 @@ def server_process_over(
     if len(read) < 2 or read[-1].at_ns == read[0].at_ns:
         reasons = [reading.reason for reading in readings if reading.reason and reading.at_ns <= ended_ns]
         return None, reasons[-1] if reasons else "the target's process was not read twice inside the window"
-    # Two readings in one scheduling quantum say nothing about a second; a process that came or went breaks the row.
+    # A process that came or went breaks the row.
     shares = [
         share
         for early, late in pairwise(read)
-        if late.at_ns - early.at_ns >= _SHORTEST_NS and (share := _share(early, late)) >= 0
+        if late.at_ns - early.at_ns >= SHORTEST_NS and (share := _share(early, late)) >= 0
     ]
     mean = _share(read[0], read[-1])
     if mean < 0:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -20,6 +19,7 @@ from aether_load.protocol import (
 from aether_load.workload.answer import LETTERS, parse_letter
 from aether_load.workload.workload import Work, Workload
 
+_SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
 _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
@@ -44,10 +44,15 @@ class Recorder:
     """Classifies answers and books them; keeps numbers only."""
 
     def __init__(
-        self, buffer: SampleBuffer, workload: Workload, fire_request: Callable[..., Any], worker: int = 0
+        self,
+        buffer: SampleBuffer,
+        workload: Workload,
+        tell: Callable[[str, int, int, int, RequestFailed | None], None],
+        worker: int = 0,
     ) -> None:
+        """Take in `tell` who is told of each request: dataset, sent and ended in ns, bytes, and the failure if any."""
         self._buffer = buffer
-        self._fire = fire_request
+        self._tell = tell
         self._worker = worker
         self._prompts = workload.prompts
         self._node_ids = tuple(node.id for node in workload.nodes)
@@ -104,7 +109,7 @@ class Recorder:
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)
-            for time_ms in execution.level_execution_times_ms:
+            for time_ms in execution.level_execution_times_ms or ():
                 self._buffer.add_level(time_ms)
                 levels += 1
             state, letter, correct = self._score(prompt, output)
@@ -114,20 +119,19 @@ class Recorder:
             self._worker, status, buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct,
             identifier, levels,
         )  # fmt: skip
-        self._fire(
-            request_type="POST",
-            name=self._prompts[prompt].dataset,
-            response_time=(ended_ns - sent_ns) / 1e6,
-            response_length=length,
-            exception=None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}"),
-            context={},
-            response=None,
-        )
+        failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
+        self._tell(self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
 
     def _book_nodes(self, execution: Execution) -> object:
         """Append the nodes in the DAG's order and return the output of the one that answers."""
         add_node = self._buffer.add_node
         answer = None
+        if len(execution.results) == len(self._node_ids) == 1:
+            (only,) = execution.results
+            if only.node_id == self._node_ids[0]:
+                cached = only.cache_hit
+                add_node(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
+                return only.output if only.node_id == self._answer_node else None
         results = {result.node_id: result for result in execution.results}
         for node_id in self._node_ids:
             result = results.get(node_id)

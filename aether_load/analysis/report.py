@@ -19,13 +19,14 @@ from aether_load.analysis.searches import SearchReport, search_report
 from aether_load.analysis.sender import SelfCheck, SenderReading
 from aether_load.analysis.series import Series
 from aether_load.analysis.summary import ResultsError
+from aether_load.analysis.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.table import PhaseSamples, together
 from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.workload.prompt import DatasetIdentity
 from aether_load.workload.scenario import from_plain
 
-REPORT_SCHEMA_VERSION = "1.1"
+REPORT_SCHEMA_VERSION = "1.2"
 
 _NO_SELF_CHECK = "the release that made this run had no self-check"
 
@@ -56,6 +57,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[PhaseReport, ...]
     searches: tuple[SearchReport, ...]
     comparisons: tuple[RepeatComparison, ...]
+    sweeps: tuple[SweepReport, ...]
     datasets: tuple[DatasetIdentity, ...]
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
@@ -125,6 +127,7 @@ def analyse(folder: RunFolder) -> Analysis:
         phases=phases,
         searches=searches,
         comparisons=compare_repeats(phases),
+        sweeps=sweep_reports(phases),
         datasets=manifest.datasets,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},

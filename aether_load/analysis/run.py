@@ -148,6 +148,10 @@ class RunFolder:
         self.report = path / "report.json"
         self.summary = path / "summary.csv"
         self.series = path / "series.csv"
+        self.markdown = path / "report.md"
+        self.junit = path / "junit.xml"
+        self.page = path / "report.html"
+        self.charts = path / "charts"
         self.ballast = path / ".ballast"
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.analysis.process_load import ServerReading
+from aether_load.analysis.process_load import SHORTEST_NS, ServerReading
 from aether_load.analysis.readings import Reading, Readings
 from aether_load.analysis.run import PhaseRecord
 from aether_load.analysis.scrape import fell
@@ -224,7 +224,7 @@ class _Steps:
         for step, early, late in self._last_of_steps([(at_ns, (cpu, size)) for at_ns, cpu, size in readings]):
             (early_ns, (early_cpu, _)), (late_ns, (late_cpu, size)) = early, late
             sizes[step] = float(size)
-            if late_ns > early_ns and late_cpu >= early_cpu:
+            if late_ns - early_ns >= SHORTEST_NS and late_cpu >= early_cpu:
                 shares[step] = round((late_cpu - early_cpu) / ((late_ns - early_ns) / 1e9), 4)
         return tuple(shares), tuple(sizes)
 

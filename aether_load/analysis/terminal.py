@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from aether_load.analysis.cells import bounded, number, share, share_with_interval, with_interval
 from aether_load.analysis.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.histogram import QuantileInterval
 from aether_load.analysis.ledger import Reconciliation
 from aether_load.analysis.nodes import NodeReport
+from aether_load.analysis.part_names import PART_NAMES
 from aether_load.analysis.phase_report import PhaseReport
 from aether_load.analysis.repeats import RepeatComparison
 from aether_load.analysis.report import Report
 from aether_load.analysis.rows import Row
 from aether_load.analysis.run import ProbeRecord
 from aether_load.analysis.server_nodes import ServerNodes
-from aether_load.analysis.statistics import Distribution, Percentile
+from aether_load.analysis.statistics import Distribution
 from aether_load.analysis.warnings import Warning_
 
 _WIDTH = 110
@@ -27,15 +29,6 @@ _OPEN_HEADER = (
     "server",
 )  # fmt: skip
 _PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
-_PARTS: dict[PartName, str] = {
-    "start_delay": "start delay",
-    "overhead": "client and network",
-    "scheduler": "scheduler",
-    "barrier": "barriers",
-    "node_path": "node path",
-    "undivided_server": "server, undivided",
-    "unanswered": "no readable answer",
-}
 _REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
 _PROBES_HEADER = ("phase", "load", "for s", "why", "held", "against it")
 _NODES_HEADER = (
@@ -159,19 +152,18 @@ def _probe_cells(probe: ProbeRecord) -> tuple[str, ...]:
 def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
     """Return a row's cells; in open load, where the two differ, service and response latency side by side."""
     service, response = row.service_latency_ms, row.response_latency_ms
-    accuracy = row.accuracy
     points = [service.p50, response.p50, service.p99] if is_open and service and response else []
     if not is_open and service:
         points = [service.p50, service.p95]
     return (
         row.dataset,
         str(row.requests_total),
-        _number(row.request_throughput_rps, 1),
-        *(map(_bounded, points) if points else ["-"] * (3 if is_open else 2)),
-        _with_interval(response.p99) if response else "-",
+        number(row.request_throughput_rps, 1),
+        *(map(bounded, points) if points else ["-"] * (3 if is_open else 2)),
+        with_interval(response.p99) if response else "-",
         str(row.requests_total - row.ok_total),
-        f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]" if accuracy else "-",
-        _share(row.server_time_share),
+        share_with_interval(row.accuracy),
+        share(row.server_time_share),
     )
 
 
@@ -179,12 +171,12 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
     parts = phase.decomposition
     rows = [
         (
-            _PARTS[name],
+            PART_NAMES[name],
             f"{part.mean_contribution_ms:.2f}",
             *_middle_and_tail(part.time_ms),
-            _share(part.mean_share),
-            _share(part.tail_share),
-            _share(part.variance_share),
+            share(part.mean_share),
+            share(part.tail_share),
+            share(part.variance_share),
         )
         for name, part in parts_of(parts)
         if part.mean_contribution_ms or name in _always_shown(phase)
@@ -194,7 +186,7 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
     out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")
     for key in ("node_path",):
         if key in parts.reasons:
-            out.write(f"  {_PARTS['node_path']}: none; {parts.reasons[key]}\n")
+            out.write(f"  {PART_NAMES['node_path']}: none; {parts.reasons[key]}\n")
     _write_speedup(parts, len(phase.nodes), out)
 
 
@@ -222,11 +214,11 @@ def _node_cells(node: NodeReport) -> tuple[str, ...]:
         str(node.states["succeeded"]),
         ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",
         f"{times.mean:.1f}" if times else "-",
-        _bounded(times.p50) if times else "-",
-        _bounded(times.p99) if times else "-",
-        _share(node.cached_share.value) if node.cached_share else "-",
-        _share(node.path_share),
-        _share(node.tail_path_share),
+        bounded(times.p50) if times else "-",
+        bounded(times.p99) if times else "-",
+        share(node.cached_share.value) if node.cached_share else "-",
+        share(node.path_share),
+        share(node.tail_path_share),
     )
 
 
@@ -268,24 +260,6 @@ def _write_processes(phase: PhaseReport, out: TextIO) -> None:
 def _quantile(interval: QuantileInterval) -> str:
     high = "inf" if interval.high is None else f"{interval.high:g}"
     return f"[{interval.low:g}, {high})"
-
-
-def _bounded(point: Percentile) -> str:
-    return f">= {point.value:.1f}" if point.reliability == "unreliable" else f"{point.value:.1f}"
-
-
-def _with_interval(point: Percentile) -> str:
-    if point.low is None or point.high is None:
-        return _bounded(point)
-    return f"{_bounded(point)} [{point.low:.1f}, {point.high:.1f}]"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _short(path: Path) -> str:

@@ -121,7 +121,7 @@ class EvaluationRun:
                 answer_node=ANSWER_NODE,
                 prompt_count=len(self._prompts),
             )
-            self._recorder = Recorder(buffer, workload, _fire_nothing)
+            self._recorder = Recorder(buffer, workload, _tell_nobody)
             record = PhaseRecord(name=name, users=users, began=now(), phase=name)
             self.manifest.phases = [*self.manifest.phases, record]
             self.manifest.datasets = (*self.manifest.datasets, *identities)
@@ -266,5 +266,5 @@ class EvaluationRun:
             self.flush()
 
 
-def _fire_nothing(**_request: object) -> None:
-    """Take the place of Locust's event: nobody but the samples counts here."""
+def _tell_nobody(*_request: object) -> None:
+    """Take the place of Locust's statistics: nobody but the samples counts here."""

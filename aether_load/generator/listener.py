@@ -15,8 +15,10 @@ from gevent.event import Event
 from locust import events
 
 from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
+from aether_load.analysis.output import check_output
 from aether_load.analysis.run import Ended, RunFolder
 from aether_load.analysis.summary import check_summary
+from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
     ONE_PROCESS,
@@ -105,6 +107,8 @@ class Listener:
             scenario = without_end(scenario)
         RunFolder.check_room(Path(options.results_dir))
         check_summary(Path(options.results_dir) / "summary.csv")
+        if options.output is not None:
+            check_output(Path(options.output))
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
             self._session.find_target(environment.host, options.simulate)
@@ -162,7 +166,7 @@ class Listener:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
-            run = self._session.start_run(environment.events.request.fire)
+            run = self._session.start_run(LocustFeed(environment))
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
             return
@@ -208,12 +212,17 @@ class Listener:
 
     def _write_results(self, run: Run) -> None:
         # scipy and its kind are loaded only now that the last answer is in.
+        from aether_load.analysis.page import make_page  # noqa: PLC0415
         from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
         from aether_load.analysis.report import analyse  # noqa: PLC0415
 
         analysis = analyse(run.folder)
         self._report = analysis.report
-        self._files = write_results(self._report, run.folder, analysis.series)
+        options = self._environment.parsed_options
+        output = Path(options.output) if options.output is not None else None
+        self._files = write_results(self._report, run.folder, analysis.series, output)
+        if not options.no_page:
+            self._files += make_page(run.folder)
         self._environment.process_exit_code = int(self._report.verdict.exit_code)
 
     def _end_run(self) -> None:

@@ -58,6 +58,15 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         help="where run folders and results go (default: results)",
     )
     group.add_argument(
+        "--output",
+        metavar="PATH",
+        default=None,
+        help="write the report as JSON to exactly this file too, in place of what is there",
+    )
+    group.add_argument(
+        "--no-page", action="store_true", help="leave out report.html and charts/, which take some seconds to draw"
+    )
+    group.add_argument(
         "--simulate",
         choices=[generation.value for generation in Generation],
         default=None,

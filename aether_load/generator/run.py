@@ -7,7 +7,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns, process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
 import msgspec
@@ -23,6 +23,7 @@ from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
 from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.metrics_source import MetricsSource
 from aether_load.generator.pool import Pool
 from aether_load.generator.server_watch import ServerWatch
@@ -60,7 +61,7 @@ class Run:
         endpoint: Endpoint,
         book: RequestBook,
         traces: Mapping[int, Trace],
-        fire_request: Callable[..., Any],
+        feed: LocustFeed,
     ) -> None:
         self.folder = folder
         self.manifest = manifest
@@ -73,7 +74,8 @@ class Run:
         self.buffer = SampleBuffer(
             [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
         )
-        self.recorder = Recorder(self.buffer, workload, fire_request)
+        self.recorder = Recorder(self.buffer, workload, feed.told)
+        self._feed = feed
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
         self._endpoint = endpoint
@@ -212,6 +214,7 @@ class Run:
         return None
 
     def _write_out(self) -> None:
+        self._feed.flush()
         while (batch := self.buffer.take()) is not None:
             self._samples.append(batch)
             # Between two chunks the users have their turn: an answer that is in waits no longer than one.

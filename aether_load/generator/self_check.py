@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from time import monotonic_ns, process_time
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,13 @@ import gevent
 import msgspec
 import numpy as np
 from gevent import subprocess as gsubprocess
-from locust.event import EventHook
-from locust.stats import RequestStats
+from locust.env import Environment
 
 from aether_load.analysis.recorder import Recorder
 from aether_load.analysis.samples import SampleBuffer
 from aether_load.analysis.sender import SelfCheck
 from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.pool import Pool
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.sending import Sending
@@ -66,17 +65,10 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
 
 
 def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
-    # Locust's hook has no types.
-    hook: Any = EventHook
-    fire = hook()
-    stats = RequestStats()
-    fire.add_listener(
-        lambda **told: stats.log_request(
-            told["request_type"], told["name"], told["response_time"], told["response_length"]
-        )
-    )
-    alone, _, _ = _stretch(workload, body, url, 1, fire.fire)
-    many, elapsed_s, cpu_s = _stretch(workload, body, url, _USERS, fire.fire)
+    # What Locust takes of it is kept from the statistics that the user will see.
+    aside: Any = Environment()
+    alone, _, _ = _stretch(workload, body, url, 1, aside)
+    many, elapsed_s, cpu_s = _stretch(workload, body, url, _USERS, aside)
     latencies_ms = np.sort(alone) / 1000
     return SelfCheck(
         latency_p50_ms=float(latencies_ms[(len(latencies_ms) - 1) // 2]),
@@ -87,14 +79,13 @@ def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
     )
 
 
-def _stretch(
-    workload: Workload, body: bytes, url: str, users: int, fire: Callable[..., Any]
-) -> tuple[np.ndarray, float, float]:
+def _stretch(workload: Workload, body: bytes, url: str, users: int, aside: Any) -> tuple[np.ndarray, float, float]:
     """Send for a short while; return the latencies in whole us, the seconds it took and the CPU seconds of it."""
     endpoint, pool = Endpoint.of(url), Pool()
     buffer = SampleBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
-    recorder = Recorder(buffer, workload, fire)
+    feed = LocustFeed(aside)
+    recorder = Recorder(buffer, workload, feed.told)
     book = RequestBook(endpoint, (body,), (), "")
     senders = [
         Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
@@ -109,6 +100,7 @@ def _stretch(
     finally:
         for sender in senders:
             sender.close()
+    feed.flush()
     latencies = []
     # What a sample takes to be made ready for its file is a part of what it costs.
     while (batch := buffer.take()) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
 from locust.exception import StopUser
@@ -27,9 +27,8 @@ from aether_load.workload.trace import read_traces
 from aether_load.workload.workload import build_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aether_load.analysis.sender import SelfCheck
+    from aether_load.generator.locust_feed import LocustFeed
     from aether_load.generator.progress import ProgressLine
     from aether_load.workload.scenario import Scenario
     from aether_load.workload.stage import Stage
@@ -152,7 +151,7 @@ class Session:
     def _endpoint(self) -> Endpoint:
         return Endpoint.of(self.target.url, self._headers, verify_tls=self.scenario.target.verify_tls)
 
-    def start_run(self, fire_request: Callable[..., Any]) -> Run:
+    def start_run(self, feed: LocustFeed) -> Run:
         """Make a new run folder and what the users of this start share."""
         folder = RunFolder.create(self._results, self.scenario.name)
         manifest = Manifest(
@@ -176,7 +175,7 @@ class Session:
         )
         endpoint = self._endpoint()
         book = RequestBook(endpoint, self.workload.bodies, self._variants(), manifest.id)
-        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, book, self.traces, fire_request)
+        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, book, self.traces, feed)
         return self._run
 
     def end(self) -> None:

@@ -26,6 +26,7 @@ from aether_load.workload.phase import (
 )
 from aether_load.workload.stage import name_of_two
 from aether_load.workload.strict import Strict
+from aether_load.workload.terms import goodput_slo_mistake
 from aether_load.workload.warning_codes import WarningCode
 
 SHIPPED_FOLDERS = (
@@ -51,6 +52,7 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     """What is sent: which prompts, from where, in which DAG, and the model's parameters.
 
     `dag_nodes` is the length of a chain or the width of a fan-out; `dag_file` and `answer_node` go with a DAG file.
+    The price makes a cost of the tokens that the runtime counts; nothing that is sent depends on it.
     """
 
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = tuple(HUB_DATASETS)
@@ -64,6 +66,7 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
+    price_usd_per_1000_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
     files: dict[str, FileDataset] = msgspec.field(default_factory=dict)
 
 
@@ -86,7 +89,8 @@ class Scenario(Strict, frozen=True, kw_only=True):
     """One run's plan, every default filled in.
 
     With `repeat` the phases are driven that often: in turn, there and back ("abba") or shuffled by the seed, so
-    that what drifts meanwhile falls on all of them alike.
+    that what drifts meanwhile falls on all of them alike. A request that succeeds and keeps `goodput_slo`
+    ("response_latency_ms<500") counts to the goodput; it decides no verdict.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -94,6 +98,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     forbid_warnings: tuple[WarningCode, ...] = ()
+    goodput_slo: str | None = None
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -196,6 +201,8 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
         if not scenario.target.server_metrics:
             raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
+    if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
+        raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
     paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
     if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
         raise UsageError(f"Scenario {where}: a path in it holds a null character.")
@@ -302,6 +309,6 @@ def to_plain(scenario: Scenario) -> dict[str, Any]:
 def from_plain(plain: Mapping[str, Any]) -> Scenario:
     """Return the scenario that `to_plain` wrote; a seed and a source that were not ours to choose are null there."""
     said = {key: value for key, value in plain.items() if key != "seed" or value is not None}
-    plan = plain["workload"]
+    plan = plain.get("workload", {})
     said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
     return msgspec.convert(said, Scenario, dec_hook=_decode)

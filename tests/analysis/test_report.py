@@ -339,18 +339,19 @@ def test_runs_that_end_at_once_lose_no_row(tmp_path):
     for process in processes:
         process.join(60)
     rows = list(csv.DictReader(path.open()))
-    assert sorted(row["run_id"][-4:] for row in rows) == ["0000", "0001", "0002", "0003", "0004", "0005"]
+    told = sorted((row["run_id"][-4:], row["dataset"]) for row in rows)
+    assert told == [(f"000{number}", dataset) for number in range(6) for dataset in ("all", "piqa")]
     assert tuple(rows[0]) == SUMMARY_COLUMNS
 
 
 def test_writing_a_run_again_replaces_its_own_row_only(tmp_path):
-    """The summary keeps one row a phase of each run, however often its report is made."""
+    """The summary keeps one row a phase and dataset of each run, however often its report is made."""
     first = make_run(tmp_path, CLEAN)
     second = make_run(tmp_path, CLEAN, run_id="20260304T050607Z-made-0002")
     for folder in (first, second, first):
         write_results(build_report(folder), folder)
-    ids = [row["run_id"] for row in csv.DictReader((tmp_path / "summary.csv").open())]
-    assert ids == ["20260304T050607Z-made-0002", "20260304T050607Z-made-0001"]
+    ids = [(row["run_id"][-4:], row["dataset"]) for row in csv.DictReader((tmp_path / "summary.csv").open())]
+    assert ids == [("0002", "all"), ("0002", "piqa"), ("0001", "all"), ("0001", "piqa")]
     assert sorted(path.name for path in tmp_path.glob("nightly_*")) == [
         "nightly_2026-03-04.json",
         "nightly_2026-03-04_2.json",

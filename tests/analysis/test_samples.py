@@ -5,6 +5,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
+from aether_load.analysis import sample_reader
 from aether_load.analysis.sample_reader import compact, read_samples
 from aether_load.analysis.samples import ABSENT, CHUNK_ROWS, SCHEMA, SampleBuffer, SampleFile, TextColumn
 
@@ -176,8 +177,10 @@ def test_a_refused_write_is_made_good_later(tmp_path, monkeypatch):
     assert (table["request_index"].to_pylist(), torn) == ([0, 1, 2], False)
 
 
-def test_compacting_changes_no_row(tmp_path):
-    """Many small batches become few, with the same rows and still readable by anybody."""
+@pytest.mark.parametrize("rows", [7, 65_536])
+def test_compacting_changes_no_row(tmp_path, monkeypatch, rows):
+    """Many small batches become few, as large as allowed, with the same rows and still readable by anybody."""
+    monkeypatch.setattr(sample_reader, "_COMPACT_ROWS", rows)
     path = tmp_path / "samples.arrow"
     written(path, 50)
     before, _ = read_samples(path)
@@ -185,6 +188,8 @@ def test_compacting_changes_no_row(tmp_path):
     compact(path)
     after, torn = read_samples(path)
     assert after.to_pylist() == before.to_pylist()
+    assert pa.ipc.open_stream(path).read_all()["error"].to_pylist() == before["error"].to_pylist()
+    assert len(list(sample_reader.SampleReader(path))) == -(-50 // rows)
     assert not torn
     assert path.stat().st_size < size
     assert [file.name for file in tmp_path.iterdir()] == ["samples.arrow"]

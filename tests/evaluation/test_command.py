@@ -7,7 +7,7 @@ import pytest
 from processes import run_command
 
 
-@pytest.mark.skipif(find_spec("lm_eval") is not None, reason="lm-eval is installed here; tests/lm_eval runs it")
+@pytest.mark.skipif(find_spec("lm_eval") is not None, reason="lm-eval is installed here; tests/with_lm_eval runs it")
 def test_without_lm_eval_one_sentence_says_how_to_get_it(tmp_path):
     """The base install stays small, and says what to type."""
     done = run_command("lm-eval", "--model", "aether_stub", "--tasks", "hellaswag", cwd=tmp_path)

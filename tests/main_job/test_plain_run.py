@@ -24,7 +24,9 @@ DATASETS = ["hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge"]
 def plain(tmp_path_factory):
     """One plain run, looked at from many sides."""
     folder = tmp_path_factory.mktemp("plain")
-    process = LocustProcess(folder, ("--headless", "--csv", "table", "--html", "page.html", "--json-file", "table"), {})
+    (folder / "performance_test.json").write_text("of an earlier run")
+    options = ("--headless", "--csv", "table", "--html", "page.html", "--json-file", "table")
+    process = LocustProcess(folder, (*options, "--output", "performance_test.json"), {}, page=True)
     finished = process.finish()
     return process, finished
 
@@ -111,14 +113,34 @@ def test_metrics_are_read_at_rest_and_each_second_between(plain):
 
 
 def test_the_summary_has_a_row_a_dataset_and_one_for_the_run(plain):
-    """The run's own summary.csv has all and each dataset; the summary of all runs has the run's row."""
+    """The run's own summary.csv has all and each dataset, and the summary of all runs the same rows."""
     _, finished = plain
     own = list(csv.DictReader((finished.run_folder / "summary.csv").open()))
     every = list(csv.DictReader((finished.results / "summary.csv").open()))
     assert tuple(own[0]) == tuple(every[0]) == SUMMARY_COLUMNS
     assert [row["dataset"] for row in own] == ["all", *DATASETS]
-    assert every == own[:1]
+    assert every == own
     assert (every[0]["requests_total"], every[0]["accuracy"]) == ("400", "")
+
+
+def test_the_page_and_its_pictures_are_drawn(plain):
+    """report.html and charts/ lie in the run's folder, drawn after the last answer by a process of its own."""
+    pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")
+    _, finished = plain
+    run = finished.run_folder
+    page = (run / "report.html").read_text()
+    assert page.count("data-chart=") >= 5
+    assert "SIMULATED" in page
+    assert {"decomposition.svg", "latency-closed.png", "time-latency.svg"} <= {
+        path.name for path in (run / "charts").iterdir()
+    }
+    assert f"{run.name}/report.html" in finished.out
+
+
+def test_the_report_goes_to_the_file_that_output_names(plain):
+    """--output PATH is exactly that file, in place of what was there, with the nightly JSON's bytes."""
+    process, finished = plain
+    assert (process.folder / "performance_test.json").read_bytes() == finished.nightly.read_bytes()
 
 
 def test_quiet_where_nobody_watches(plain):
@@ -149,7 +171,8 @@ def test_another_runs_files_are_never_overwritten(plain, tmp_path):
     stem = Path(files[0]).stem
     assert (second.code, files) == (0, [f"{stem}.json", f"{stem}_2.json"])
     assert (finished.results / files[0]).read_bytes() == first
-    ids = [row["run_id"] for row in csv.DictReader((finished.results / "summary.csv").open())]
+    rows = csv.DictReader((finished.results / "summary.csv").open())
+    ids = list(dict.fromkeys(row["run_id"] for row in rows))
     assert ids == sorted(path.name for path in (finished.results / "runs").iterdir())
 
 

@@ -46,6 +46,9 @@ def assert_refused(finished, code, *words):
         (("--set", "phases.0.warmup=1e308"), ("phases.0.warmup = 1e+308", "no more than a year")),
         (("--set", "phases.-1.users=3"), ("--set phases.-1.users",)),
         (("--set", 'workload.dataset_dir="a\\u0000b"'), ("null character",)),
+        (("--output", "."), ("--output .", "that is a folder")),
+        (("--output", "no/where.json"), ("--output no/where.json", "there is no folder no")),
+        (("--set", "goodput_slo='p(95)<5'"), ("goodput_slo = 'p(95)<5'", "response_latency_ms<500")),
         (("--results-dir", "/dev/null"), ("--results-dir /dev/null", "cannot be made")),
     ],
 )

@@ -6,8 +6,6 @@ import pytest
 
 from evaluations import Evaluations, lay_out_like_the_hub
 
-pytest_plugins: list[str] = []
-
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory):

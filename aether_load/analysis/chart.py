@@ -1,0 +1,97 @@
+"""What all charts have in common: one value each, colours by name, and Vega-Lite's blocks they are built of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+LIGHT: Mapping[str, str] = {
+    "--paper": "#ffffff", "--ink": "#1d2129", "--faint": "#5c6470", "--line": "#dfe3e8",
+    "--c0": "#2f6db5", "--c1": "#d0690a", "--c2": "#258a56", "--c3": "#bf3a2b", "--c4": "#7d5ba6", "--c5": "#a67c00",
+    "--c6": "#16899a", "--c7": "#7a7f87",
+}  # fmt: skip
+DARK: Mapping[str, str] = {
+    "--paper": "#15181d", "--ink": "#e8eaee", "--faint": "#a3abb7", "--line": "#343b45",
+    "--c0": "#6ea8ea", "--c1": "#f2a154", "--c2": "#5cc98f", "--c3": "#f07a6a", "--c4": "#b79ae0", "--c5": "#e0bd4c",
+    "--c6": "#5cc8d4", "--c7": "#9aa1ab",
+}  # fmt: skip
+"""Colours by the names that charts use; the page gives these names their values as CSS variables."""
+
+STATIC_WIDTH = 760
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """One chart: the stem of its file's name, its place on the page, title and caption, and its specification."""
+
+    name: str
+    section: str
+    title: str
+    caption: str
+    spec: dict[str, Any]
+
+
+def bare(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the beginning of a chart of one layer, as wide as where it stands."""
+    return {"width": "container", "data": {"values": list(values)}, "config": _config(), "autosize": _AUTOSIZE}
+
+
+def layered(layers: Sequence[Mapping[str, Any]], height: int) -> dict[str, Any]:
+    """Return a chart of several layers, as wide as where it stands."""
+    return {
+        "width": "container",
+        "height": height,
+        "layer": list(layers),
+        "config": _config(),
+        "autosize": _AUTOSIZE,
+    }
+
+
+def colours(field: str, domain: Sequence[str], places: Sequence[int]) -> dict[str, Any]:
+    """Return the colours of a field's values, by their places in the palette, with a legend above the chart."""
+    return {
+        "field": field,
+        "type": "nominal",
+        "sort": None,
+        "scale": {"domain": list(domain), "range": [f"var(--c{place})" for place in places[: len(domain)]]},
+        "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
+    }
+
+
+def axis(title: str | None, **more: Any) -> dict[str, Any]:
+    """Return an axis with a title (with its unit) and whatever else is said of it."""
+    return {"title": title, **more}
+
+
+def interval_tooltip(*fields: str) -> list[dict[str, Any]]:
+    """Return a tooltip of a value in ms with its 95 % interval, behind the fields named."""
+    return [
+        *({"field": field, "title": field} for field in fields),
+        {"field": "value", "title": "ms", "format": ".2f"},
+        {"field": "low", "title": "at least", "format": ".2f"},
+        {"field": "high", "title": "at most", "format": ".2f"},
+    ]
+
+
+_AUTOSIZE = {"type": "fit-x", "contains": "padding", "resize": True}
+
+
+def _config() -> dict[str, Any]:
+    text = {"labelColor": "var(--faint)", "titleColor": "var(--faint)", "labelFontSize": 12, "titleFontSize": 12}
+    return {
+        "background": "var(--paper)",
+        "font": _FONT,
+        "view": {"stroke": None},
+        "axis": {
+            **text,
+            "gridColor": "var(--line)",
+            "domainColor": "var(--line)",
+            "tickColor": "var(--line)",
+            "titleFontWeight": "normal",
+        },
+        "axisX": {"tickCount": 8},
+        "legend": {**text, "labelLimit": 220, "symbolType": "square", "columns": 4},
+        "text": {"fontSize": 12},
+    }

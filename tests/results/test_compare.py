@@ -1,0 +1,140 @@
+"""Runs side by side: ranked only where everything but the build was the same."""
+
+import json
+
+import pytest
+
+from aether_load import ExitCode
+from aether_load.analysis.compare import Figure, _rank, compare
+from aether_load.analysis.comparable import letter
+from aether_load.analysis.report import build_report
+from folders import answered, make_run
+from processes import run_command
+from rich_run import MACHINE, SCENARIO, make_rich_run
+
+OTHER_LOAD = {**SCENARIO, "phases": [{**SCENARIO["phases"][0], "duration": 9.0}, SCENARIO["phases"][1]]}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return build_report(make_rich_run(tmp_path_factory.mktemp("first")))
+
+
+def report_of(tmp_path, **options):
+    return build_report(make_rich_run(tmp_path, run_id="20260305T050607Z-evening-0002", **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"scenario": OTHER_LOAD}, "scenario, phases.0.duration: 4.0 in A and 9.0 in B"),
+        ({"kind": "simulated"}, "target kind: runtime in A and simulated in B"),
+        ({"machine": {**MACHINE, "cpu": "M1"}}, "machine, cpu: AMD EPYC 7R13 in A and M1 in B"),
+        ({"machine": {}}, "machine, memory_bytes: 34359738368 in A and not known in B"),
+        ({"ended_as": "interrupted"}, "run B was interrupted"),
+        ({"ended_as": "running"}, "run B was cut off by force"),
+        ({"dataset": "hellaswag"}, "dataset piqa: there in A and not there in B"),
+    ],
+)
+def test_what_was_not_the_same_is_shown_and_not_ranked(first, tmp_path, options, sentence):
+    """Another scenario, target, machine, dataset, or a run that is only a part: said, and no row has a rank."""
+    comparison = compare([first, report_of(tmp_path, **options)])
+    assert not comparison.comparable
+    assert sentence in comparison.obstacles
+    assert len(comparison.rows) > 50
+    assert {rank for row in comparison.rows for rank in row.rank} == {None}
+
+
+def test_names_and_limits_make_no_other_load(first, tmp_path):
+    """A scenario by another name that sends the same is the same; a limit for goodput unranks only goodput."""
+    plan = {**SCENARIO, "name": "night", "purpose": "x", "max_error_rate": 0.5, "goodput_slo": "p50<1".replace("p50", "response_latency_ms")}
+    comparison = compare([first, report_of(tmp_path, scenario=plan)])
+    assert comparison.comparable
+    assert {row.rank[1] for row in comparison.rows if row.figure == "within the SLO"} == {None}
+    assert "not told apart" in {row.rank[1] for row in comparison.rows if row.figure == "accuracy"}
+
+
+def test_a_slower_build_is_worse_where_it_is_certain(first, tmp_path):
+    """The medians' intervals lie apart in each phase; shares that overlap are not told apart; rates have no rank."""
+    comparison = compare([first, report_of(tmp_path, slower=1.3, seed=8)])
+    ranks = {(row.phase, row.figure): row.rank for row in comparison.rows if row.dataset == "all"}
+    assert {rank for (_, figure), rank in ranks.items() if figure == "response latency p50"} == {(None, "worse")}
+    assert ranks["load-8", "accuracy"] == (None, "not told apart")
+    assert ranks["load-8", "good answers"] == (None, None)
+    assert compare([first, first]).rows[0].rank == (None, "not told apart")
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "smaller", "rank"),
+    [
+        (Figure(5, 4, 6), Figure(8, 7, 9), True, "worse"),
+        (Figure(5, 4, 6), Figure(8, 7, 9), False, "better"),
+        (Figure(8, 7, 9), Figure(5, 4, 6), True, "better"),
+        (Figure(5, 4, 6), Figure(6, 6, 9), True, "not told apart"),
+        (Figure(5, 4, None), Figure(9, 8, 10), True, "not told apart"),
+        (Figure(5, 4, 6), Figure(9, 8, None), True, "worse"),
+        (Figure(5, None, None), Figure(9, 8, 10), True, None),
+        (None, Figure(9, 8, 10), True, None),
+    ],
+)
+def test_a_rank_needs_intervals_that_do_not_touch(first, other, smaller, rank):
+    """A bound that is not there overlaps everything on its side."""
+    assert _rank(first, other, smaller=smaller) == rank
+
+
+def test_runs_have_letters():
+    """Beyond Z there are two."""
+    assert [letter(place) for place in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
+
+
+def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path):
+    """0 where ranked, 5 where not, 2 for a mistake; pictures of an earlier comparison go, other files stay."""
+    pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")
+    one, two, three = (
+        make_run(
+            tmp_path,
+            [answered(9 * place, latency) for place in range(100)],
+            run_id=f"20260304T050607Z-made-000{number}",
+            kind=kind,
+            machine=MACHINE,
+        )
+        for number, (latency, kind) in enumerate([(62, "runtime"), (75, "runtime"), (62, "simulated")])
+    )
+    charts = tmp_path / "comparison_charts"
+    charts.mkdir()
+    (charts / "mine.svg").write_text("mine")
+    done = run_command("compare", str(one.path), str(two.path), "--format", "json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (ExitCode.PASSED, "")
+    assert json.loads(done.stdout)["comparable"] is True
+    drawn = {path.name for path in charts.iterdir()}
+    assert {"response-latency-p95.svg", "response-latency-p95.png", "decomposition.svg", "mine.svg"} <= drawn
+    picture = (charts / "good-answers.svg").read_text()
+    assert "var(" not in picture
+    listed = json.loads((charts / "comparison.json").read_text())
+    assert set(listed["charts"]) | {"comparison.json", "mine.svg"} == drawn
+    listed["charts"].append("gone.svg")
+    (charts / "comparison.json").write_text(json.dumps(listed))
+    (charts / "gone.svg").write_text("of an earlier comparison")
+    done = run_command("compare", str(one.path), str(three.path), cwd=tmp_path)
+    assert done.returncode == ExitCode.INVALID
+    assert "NOT COMPARABLE, and so not ranked:\n  target kind: runtime in A and simulated in B\n" in done.stdout
+    assert not (charts / "gone.svg").exists()
+    assert (charts / "mine.svg").exists()
+    assert "NOT COMPARABLE" in (charts / "good-answers.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["RUN"], "compare: one run is nothing to compare; name two or more folders of results/runs/."),
+        (["RUN", "RUN"], "is named twice."),
+        (["RUN", "nowhere"], "nowhere is not a run's folder: it holds no run.json."),
+    ],
+)
+def test_what_cannot_be_compared_is_a_sentence(tmp_path, arguments, sentence):
+    """Exit code 2, one sentence, no traceback."""
+    folder = make_rich_run(tmp_path)
+    done = run_command("compare", *(str(folder.path) if word == "RUN" else word for word in arguments), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
