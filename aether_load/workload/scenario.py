@@ -163,7 +163,9 @@ def _convert(raw: dict[str, Any], where: str) -> Scenario:
     try:
         return msgspec.convert(raw, Scenario, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise UsageError(f"Scenario {where}: {describe_mistake(str(error), raw, Scenario)}") from None
+        # TOML has no null to write: a key is left away.
+        message = str(error).replace(" | null", "")
+        raise UsageError(f"Scenario {where}: {describe_mistake(message, raw, Scenario)}") from None
 
 
 def _override(raw: dict[str, Any], key: str, value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -64,7 +65,8 @@ def parse_threshold(text: str) -> Threshold:
     what = match["what"]
     quantile = aggregation = None
     if percentile := _PERCENTILE.fullmatch(what):
-        quantile = float(percentile[1]) / 100
+        # By decimals: 99.9 / 100 is a little above 0.999, which of a thousand samples would be the last one.
+        quantile = float(Decimal(percentile[1]) / 100)
         if not 0 < quantile < 1:
             raise ValueError(f"there is no {what}: a percentile lies between 0 and 100.")
         aggregation = "p"

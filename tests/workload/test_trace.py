@@ -1,0 +1,217 @@
+"""Recorded files of requests: when each was sent, and what."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aether_load import UsageError
+from aether_load.workload.phase import Phase, TraceFile
+from aether_load.workload.prompt import DatasetIdentity, Prompt
+from aether_load.workload.trace import Trace, Traces, read_traces
+
+PROMPTS = [Prompt(f"piqa/{row}", "piqa", f"Goal {row}?") for row in range(5)]
+MS = 1_000_000
+
+
+def read(path, **keys):
+    return read_traces([Phase(passes=1), Phase(name="again", trace=TraceFile(path=str(path), **keys))], PROMPTS)
+
+
+def written(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def refusal(path, **keys):
+    with pytest.raises(UsageError) as caught:
+        read(path, **keys)
+    return str(caught.value).replace(str(path), "FILE")
+
+
+def test_times_alone(tmp_path):
+    """Where a line says nothing of what was sent, the workload's prompts are."""
+    path = written(tmp_path, "t.csv", "timestamp\n10.5\n10\n12\n")
+    assert read(path) == Traces({1: Trace((0, 500 * MS, 2000 * MS), None)}, (), ())
+
+
+def test_texts_become_prompts_of_the_phase(tmp_path):
+    """In the order of their times, behind the workload's own, with the file's hash for a revision."""
+    rows = [{"timestamp": 3, "prompt": "third"}, {"timestamp": 1, "prompt": 'first "quoted"\nline'}]
+    content = "\n".join(map(json.dumps, rows)).encode()
+    path = written(tmp_path, "t.jsonl", content)
+    assert read(path) == Traces(
+        {1: Trace((0, 2000 * MS), (6, 5))},
+        (
+            Prompt("again/0", "again", "third"),
+            Prompt("again/1", "again", 'first "quoted"\nline'),
+        ),
+        (
+            DatasetIdentity(
+                name="again", source="trace", location=str(path), config=None, split=None,
+                revision="sha256:" + hashlib.sha256(content).hexdigest(), rows_available=2, rows_used=2,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def test_a_datasets_rows(tmp_path):
+    """By dataset and row; the columns' names may be others."""
+    path = written(tmp_path, "t.csv", "at,set,number\n2,piqa,4\n1,piqa,0\n2,piqa,4\n")
+    found = read(path, timestamp="at", dataset="set", row="number")
+    assert found == Traces({1: Trace((0, 1000 * MS, 1000 * MS), (0, 4, 4))}, (), ())
+
+
+@pytest.mark.parametrize(
+    ("times", "keys", "offsets_ms"),
+    [
+        (["1700000000000", "1700000000250"], {"timestamp_unit": "ms"}, [0, 250]),
+        (["2026-01-31T12:00:00Z", "2026-01-31T13:00:01+01:00"], {}, [0, 1000]),
+        (["2026-01-31 12:00:00", "2026-01-31T12:00:00.125Z"], {}, [0, 125]),
+        (["1769860800", "2026-01-31T12:00:02Z"], {}, [0, 2000]),
+        (["0", "10"], {"speed": 4.0}, [0, 2500]),
+        (["0", "1"], {"speed": 0.5}, [0, 2000]),
+        (["-5", "5"], {}, [0, 10_000]),
+        (["7"], {}, [0]),
+    ],
+)
+def test_times_of_every_kind(tmp_path, times, keys, offsets_ms):
+    """Numbers of seconds or ms, and ISO 8601 with or without a zone (then UTC); a speed divides them."""
+    path = written(tmp_path, "t.csv", "timestamp\n" + "\n".join(times))
+    assert read(path, **keys).traces[1].offsets_ns == tuple(offset * MS for offset in offsets_ms)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 4)), min_size=1, max_size=30))
+def test_any_order_of_lines_is_put_in_order(tmp_path_factory, lines):
+    """Times rise from zero, each line is there once, and lines of one time keep their order."""
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    path.write_text("".join(f'{{"timestamp": {at!r}, "dataset": "piqa", "row": {row}}}\n' for at, row in lines))
+    trace = read(path).traces[1]
+    first = min(at for at, _ in lines)
+    expected = sorted(((round((at - first) * 1e9), row) for at, row in lines), key=lambda pair: pair[0])
+    assert list(zip(trace.offsets_ns, trace.prompts, strict=True)) == expected
+
+
+def test_csv_and_jsonl_say_the_same(tmp_path):
+    """Line breaks, commas, quotes and U+2028 in a text do not end its line; a byte order mark is none of it."""
+    rows = [{"timestamp": number, "prompt": text} for number, text in enumerate(["a,b", 'c"d', "e\nf", "g\u2028h\x0b"])]
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, ["timestamp", "prompt"])
+    writer.writeheader()
+    writer.writerows(rows)
+    as_csv = read(written(tmp_path, "t.csv", b"\xef\xbb\xbf" + table.getvalue().encode()))
+    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\r\n\r\n"
+    as_lines = read(written(tmp_path, "t.jsonl", lines))
+    assert as_csv.traces == as_lines.traces
+    assert as_csv.prompts == as_lines.prompts
+    assert [prompt.text for prompt in as_csv.prompts] == [row["prompt"] for row in rows]
+
+
+def test_a_large_trace_is_read_in_a_breath(tmp_path):
+    """Two hundred thousand lines, backwards."""
+    path = written(tmp_path, "t.csv", "timestamp\n" + "\n".join(map(str, range(200_000, 0, -1))))
+    assert read(path).traces[1].offsets_ns == tuple(range(0, 200_000 * 1000 * MS, 1000 * MS))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys", "sentence"),
+    [
+        ("t.csv", "", {}, "Trace FILE holds no request."),
+        ("t.csv", "timestamp\n", {}, "Trace FILE holds no request."),
+        ("t.jsonl", "\n\n", {}, "Trace FILE holds no request."),
+        ("t.txt", "timestamp\n1\n", {}, "Trace FILE: a trace is a .csv or a .jsonl file."),
+        ("t.csv", b"timestamp\n\xff\n", {}, "Trace FILE is not UTF-8 text."),
+        (
+            "t.csv",
+            "time,prompt\n1,a\n",
+            {},
+            "Trace FILE, line 2: there is no column 'timestamp'; there are 'time', 'prompt'. Say which one holds the "
+            "times with trace.timestamp.",
+        ),
+        (
+            "t.csv",
+            "prompt,timestamp\na\n",
+            {},
+            "Trace FILE, line 2: there is no column 'timestamp'; there are 'prompt'. Say which one holds the times "
+            "with trace.timestamp.",
+        ),
+        (
+            "t.csv",
+            "timestamp\n1\nsoon\n",
+            {},
+            "Trace FILE, line 3: timestamp = 'soon' is neither a number nor a time such as 2026-01-31T12:00:00Z.",
+        ),
+        (
+            "t.jsonl",
+            '{"timestamp": true}',
+            {},
+            "Trace FILE, line 1: timestamp = True is neither a number nor a time such as 2026-01-31T12:00:00Z.",
+        ),
+        (
+            "t.csv",
+            "timestamp\nnan\n",
+            {},
+            "Trace FILE, line 2: timestamp = 'nan' is neither a number nor a time such as 2026-01-31T12:00:00Z.",
+        ),
+        (
+            "t.csv",
+            "timestamp\n1700000000000\n1800000000000\n",
+            {},
+            "Trace FILE lasts 1e+11 s, which is more than a year; check trace.timestamp_unit (now 's').",
+        ),
+        (
+            "t.csv",
+            "timestamp,prompt\n1,a\n2,\n3,\n",
+            {},
+            "Trace FILE: 2 of 3 lines say neither prompt nor dataset and row; all of them must, or none.",
+        ),
+        (
+            "t.csv",
+            "timestamp,dataset,row\n1,piqa,9\n",
+            {},
+            "Trace FILE, line 2: there is no row piqa/9 among the prompts of this run; check dataset and row, and that "
+            "workload.datasets and workload.limit take it in.",
+        ),
+        (
+            "t.jsonl",
+            '{"timestamp": 1, "dataset": ["piqa"], "row": 1}',
+            {},
+            "Trace FILE, line 1: there is no row ['piqa']/1 among the prompts of this run; check dataset and row, and "
+            "that workload.datasets and workload.limit take it in.",
+        ),
+    ],
+)
+def test_a_trace_with_a_mistake_is_one_sentence(tmp_path, name, text, keys, sentence):
+    """It names file, line and value."""
+    assert refusal(written(tmp_path, name, text), **keys) == sentence
+
+
+@pytest.mark.parametrize("line", ["[1, 2]", "{", '"text"', "nonsense"])
+def test_a_line_that_is_no_object(tmp_path, line):
+    """With its number."""
+    path = written(tmp_path, "t.jsonl", f'{{"timestamp": 1}}\n{line}\n')
+    assert refusal(path).startswith("Trace FILE, line 2: not a JSON object: ")
+
+
+def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path):
+    """The system's own words."""
+    assert refusal(tmp_path / "t.csv") == "Trace FILE cannot be read: No such file or directory."
+    assert refusal(tmp_path) == "Trace FILE cannot be read: Is a directory."
+
+
+def test_texts_of_a_phase_that_is_named_as_a_dataset(tmp_path):
+    """Two datasets of one name would be one row."""
+    path = written(tmp_path, "t.csv", "timestamp,prompt\n1,a\n")
+    with pytest.raises(UsageError) as caught:
+        read_traces([Phase(name="piqa", trace=TraceFile(path=str(path)))], PROMPTS)
+    assert str(caught.value) == (
+        f"phases.0.name: the texts of trace {path} become a dataset of the phase's name, and there is a dataset piqa "
+        "already; give the phase another name."
+    )
