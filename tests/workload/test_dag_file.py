@@ -202,7 +202,7 @@ REF = {"raw": "{{context.user.name}}", "kind": "context", "path": ["user", "name
         ([("dag/nodes/0/dependencies", ["b"])], "dependencies go round in a circle: 'a' needs 'b' needs 'a'."),
         ([("dag/nodes/1/dependencies", ["b"])], "dependencies go round in a circle: 'b' needs 'b'."),
         ([("dag/nodes/1/temperature", "hot")],
-         "node 'b': dag.nodes.1.temperature = 'hot': expected a number | null, got a text."),
+         "node 'b': dag.nodes.1.temperature = 'hot': expected a number, got a text."),
         ([("dag/nodes/1/dependencies", None), ("dag/nodes/1/dependancies", ["a"])],
          "node 'b': unknown key dependancies, which the runtime would pass over; did you mean 'dependencies'?"),
         ([("dag/nodes/1/prompt_template", None)],
