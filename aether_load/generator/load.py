@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from gevent.event import Event
 from aether_load.generator.pacer import Pacer
 from aether_load.generator.run import Run
 from aether_load.workload.arrivals import arrival_offsets
+from aether_load.workload.think_time import pauses
+from aether_load.workload.way_up import user_steps
 from aether_load.workload.workload import Work, work_order
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Load:
     # Closed load
 
     def _drive_closed(self, stage: Stage, record: PhaseRecord, place: int) -> str:
-        pause_s = _pauses(stage, self._run.scenario.seed)
+        pause_s = pauses(stage, self._run.scenario.seed)
         if stage.spawn_rate is not None or stage.ramp_over_s or stage.warmup_s:
             self._valve.open(self._closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
@@ -95,7 +96,7 @@ class Load:
         """Let users loose one after the other; False when the run is to end meanwhile."""
         began = monotonic_ns() / 1e9
         if not self._follow:
-            for users, at_s in _user_steps(stage):
+            for users, at_s in user_steps(stage):
                 if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
                     return False
                 self._valve.allow(users)
@@ -277,33 +278,3 @@ class Load:
                 f"Phase {stage.name}: {failures} of the {len(whole)} requests that were to warm the cache failed, so "
                 "that it is not warm for those."
             )
-
-
-def _user_steps(stage: Stage) -> Iterator[tuple[int, float]]:
-    """Yield how many users are loose from which second of the way up on, evenly spread."""
-    if stage.spawn_rate is not None:
-        for users in range(1, stage.users + 1):
-            yield users, (users - 1) / stage.spawn_rate
-    elif stage.ramp_over_s:
-        first, last = int(stage.ramp_from or 0), stage.users
-        step = 1 if last >= first else -1
-        changes = max(1, abs(last - first))
-        yield first, 0.0
-        for change, users in enumerate(range(first + step, last + step, step), 1):
-            yield users, change / changes * stage.ramp_over_s
-
-
-def _pauses(stage: Stage, seed: int) -> Callable[[], float] | None:
-    """Return what draws the think time before each request, or None when nobody thinks.
-
-    The first pause of a user is a random part of one: users let loose together would go on together otherwise.
-    """
-    mean = stage.think_time_s
-    if not mean:
-        return None
-    chance = random.Random(f"{seed} {stage.name} think")
-    if stage.think == "exponential":
-        return lambda: chance.expovariate(1 / mean)
-    number = count()
-    users = stage.users
-    return lambda: chance.uniform(0, mean) if next(number) < users else mean

@@ -6,6 +6,7 @@ import itertools
 
 import gevent
 import pytest
+from gevent import get_hub
 from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,15 +39,18 @@ class Users:
 
     def _live(self, name):
         while True:
-            self.valve.enter()
+            work = self.valve.enter()
             try:
-                while (work := self.valve.next_work()) is not None:
+                if work is None:
+                    work = self.valve.next_work()
+                while work is not None:
                     self.done.append((name, work))
                     self.holding[name] = Event()
                     try:
                         self.holding[name].wait()
                     finally:
                         del self.holding[name]
+                    work = self.valve.next_work()
             finally:
                 self.valve.leave()
 
@@ -68,6 +72,13 @@ def settle():
 
 def endless():
     return zip(itertools.count(), itertools.count(), strict=True)
+
+
+def hand_over(valve, *works):
+    """Give work that is due to the valve as the pacer does, from the event loop."""
+    for work in works:
+        get_hub().loop.run_callback(valve.hand_over, work)
+    settle()
 
 
 def numbered(count):
@@ -292,6 +303,109 @@ def test_drained_is_not_set_between_two_users():
     assert waiter.dead
 
 
+def test_what_is_due_goes_to_whoever_waited_least():
+    """In open load a user comes with the work in its hands, the last one that came back first."""
+    users = Users(3)
+    users.valve.open_for_due()
+    users.valve.allow(3)
+    settle()
+    assert (users.done, users.valve.loose, users.valve.waiting) == ([], 0, 3)
+    hand_over(users.valve, "a", "b")
+    assert users.done == [(2, "a"), (1, "b")]
+    users.go_on(2)
+    hand_over(users.valve, "c")
+    assert users.done[2:] == [(2, "c")]
+
+
+def test_what_is_due_while_nobody_is_free_waits_its_turn():
+    """The oldest is sent first, by whoever is free first, and nothing that is due later goes before it."""
+    users = Users(2)
+    valve = users.valve
+    valve.open_for_due()
+    valve.allow(1)
+    hand_over(valve, "a", "b", "c")
+    assert (users.done, list(valve.backlog)) == ([(1, "a")], ["b", "c"])
+    users.go_on(1)
+    hand_over(valve, "d")
+    assert (users.done, list(valve.backlog)) == ([(1, "a"), (1, "b")], ["c", "d"])
+    valve.allow(2)
+    settle()
+    assert (users.done[2:], list(valve.backlog)) == ([(0, "c")], ["d"])
+
+
+def test_what_waits_in_one_open_load_is_sent_in_the_next():
+    """Steps follow each other without a rest: what is late in one is sent in the other, before what is due there."""
+    users = Users(1)
+    valve = users.valve
+    valve.open_for_due()
+    valve.allow(1)
+    hand_over(valve, "a", "late")
+    valve.open_for_due()
+    hand_over(valve, "new")
+    users.go_on()
+    users.go_on()
+    assert [work for _, work in users.done] == ["a", "late", "new"]
+
+
+def test_the_end_of_an_open_load():
+    """`exhausted` is set when nothing more becomes due and all of it is taken; the answers may still be out."""
+    users = Users(1)
+    valve = users.valve
+    valve.open_for_due()
+    valve.allow(1)
+    hand_over(valve, "a", "b")
+    valve.all_is_due()
+    assert (valve.exhausted.is_set(), valve.drained.is_set()) == (False, False)
+    users.go_on()
+    assert (valve.exhausted.is_set(), valve.drained.is_set(), list(valve.backlog)) == (True, False, [])
+    users.go_on()
+    assert (valve.drained.is_set(), [work for _, work in users.done]) == (True, ["a", "b"])
+    valve.open_for_due()
+    assert not valve.exhausted.is_set()
+    valve.all_is_due()
+    assert valve.exhausted.is_set()
+
+
+def test_shut_gives_back_what_was_never_sent():
+    """In the order in which it was due, and once."""
+    users = Users(1)
+    valve = users.valve
+    valve.open_for_due()
+    valve.allow(1)
+    hand_over(valve, "a", "b", "c")
+    assert valve.shut() == ["b", "c"]
+    assert valve.shut() == []
+    users.go_on()
+    assert ([work for _, work in users.done], valve.drained.is_set()) == (["a"], True)
+
+
+def test_a_user_killed_as_it_comes_for_what_waits():
+    """What waits is left to the next one."""
+    users = Users(2)
+    valve = users.valve
+    valve.open_for_due()
+    get_hub().loop.run_callback(valve.hand_over, "a")
+    settle()
+    assert list(valve.backlog) == ["a"]
+    users.greenlets.pop(1).kill(block=False)
+    valve.allow(1)
+    settle()
+    assert ([work for _, work in users.done], list(users.holding)) == (["a"], [0])
+
+
+def test_a_thought_that_outlasts_the_load_is_broken_off():
+    """Users that think longer than the window are back when it shuts, without another request."""
+    users = Users(3)
+    valve = users.valve
+    valve.open(endless(), lambda: 3600.0)
+    valve.allow(3)
+    settle()
+    assert (users.done, valve.loose) == ([], 3)
+    valve.shut()
+    settle()
+    assert (users.done, valve.loose, valve.waiting, valve.drained.is_set()) == ([], 0, 3, True)
+
+
 class ValveMachine(RuleBasedStateMachine):
     """Random operations in any order, with and without a turn for the users between them."""
 
@@ -365,6 +479,96 @@ class ValveMachine(RuleBasedStateMachine):
 
 ValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestAnySequence = ValveMachine.TestCase
+
+
+class OpenValveMachine(RuleBasedStateMachine):
+    """Open load: requests become due, users come, answer and are killed, in any order."""
+
+    def __init__(self):
+        super().__init__()
+        self.users = Users()
+        self.valve = self.users.valve
+        self.names = itertools.count()
+        self.numbers = itertools.count()
+        self.handed = []
+        self.given_back = []
+
+    def _hand_over(self):
+        number = next(self.numbers)
+        self.handed.append(number)
+        self.valve.hand_over(number)
+
+    @rule(count=st.integers(1, 3))
+    def add(self, count):
+        for _ in range(count):
+            self.users.add(next(self.names))
+
+    @rule()
+    def open(self):
+        self.valve.open_for_due()
+
+    @rule(users=st.integers(0, 5))
+    def allow(self, users):
+        self.valve.allow(users)
+
+    @rule(count=st.integers(1, 4), at_once=st.booleans())
+    def become_due(self, count, at_once):
+        for _ in range(count):
+            get_hub().loop.run_callback(self._hand_over)
+        if at_once:
+            settle()
+
+    @rule()
+    def all_is_due(self):
+        self.valve.all_is_due()
+
+    @rule()
+    def shut(self):
+        self.given_back += self.valve.shut()
+
+    @rule()
+    def run(self):
+        settle()
+        valve = self.valve
+        # Nothing waits while somebody who may send does.
+        if valve._work is not None and valve.backlog:
+            assert valve.waiting == 0 or valve.loose >= valve._allowed
+
+    @precondition(lambda self: self.users.holding)
+    @rule(data=st.data(), at_once=st.booleans())
+    def answer(self, data, at_once):
+        name = data.draw(st.sampled_from(sorted(self.users.holding)))
+        self.users.holding[name].set()
+        if at_once:
+            settle()
+
+    @precondition(lambda self: self.users.greenlets)
+    @rule(data=st.data(), at_once=st.booleans())
+    def kill(self, data, at_once):
+        name = data.draw(st.sampled_from(sorted(self.users.greenlets)))
+        self.users.greenlets.pop(name).kill(block=at_once)
+
+    @invariant()
+    def nothing_is_lost_or_sent_twice(self):
+        valve = self.valve
+        sent = [work for _, work in self.users.done]
+        assert sent == sorted(sent)
+        assert sorted([*sent, *self.given_back, *valve.backlog]) == self.handed
+        assert list(valve.backlog) == sorted(valve.backlog)
+        assert valve.loose >= len(self.users.holding) >= 0
+        assert valve.drained.is_set() == (valve.loose == 0)
+
+    def teardown(self):
+        settle()
+        alive = list(self.users.greenlets.values())
+        assert not any(greenlet.dead for greenlet in alive)
+        assert self.valve.loose == len(self.users.holding)
+        gevent.killall(alive)
+        assert (self.valve.loose, self.valve.waiting, self.valve.drained.is_set()) == (0, 0, True)
+
+
+OpenValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestAnySequenceOfOpenLoad = OpenValveMachine.TestCase
 
 
 @settings(max_examples=30, deadline=None)

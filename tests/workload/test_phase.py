@@ -184,8 +184,8 @@ SENTENCES = [
     (
         'find = "max_rate"\nslo = ["piqa:response_latency_ms:p(99)<5"]',
         (
-            "phases.0.slo: 'piqa:response_latency_ms:p(99)<5': a search is judged on all requests of a probe; leave "
-            "piqa away."
+            "phases.0.slo: 'piqa:response_latency_ms:p(99)<5': a search is judged on all requests of a probe; "
+            "leave piqa away."
         ),
     ),
     ("ramp = {form = 1, over = 1}", "unknown key phases.0.ramp.form (= 1); did you mean 'from'?"),
