@@ -74,6 +74,8 @@ class Valve:
             user.switch(work)
         else:
             self.backlog.append(work)
+            if self._waiting:
+                self._let_loose()
 
     def all_is_due(self) -> None:
         """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
@@ -97,7 +99,7 @@ class Valve:
 
     def enter(self) -> Work | None:
         """Wait until let loose; return the work that came with it, if any."""
-        if self._work is not None and not self._is_open_load and self.loose < self._allowed:
+        if self._work is not None and self.loose < self._allowed and (self.backlog or not self._is_open_load):
             self._go()
             return None
         me = getcurrent()
@@ -147,7 +149,9 @@ class Valve:
     def _let_loose(self) -> None:
         if self._work is None or (self._is_open_load and not self.backlog):
             return
-        room = min(self._allowed - self.loose, len(self.backlog) if self._is_open_load else len(self._waiting))
+        # Who is about to start takes some of what waits.
+        wanted = len(self.backlog) - len(self._starting) if self._is_open_load else len(self._waiting)
+        room = min(self._allowed - self.loose, wanted)
         if room <= 0 or not self._waiting:
             return
         if not self._starting:
