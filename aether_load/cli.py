@@ -74,6 +74,12 @@ def _parser() -> Parser:
         help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
     )
     report.add_argument(
+        "--threshold",
+        action="append",
+        metavar="CONDITION",
+        help="hold the run against this condition too, beside its scenario's thresholds; may be given several times",
+    )
+    report.add_argument(
         "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
     )
     report.set_defaults(run=_report)
@@ -150,11 +156,12 @@ def _report(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
     from aether_load.analysis.summary import ResultsError  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+    from aether_load.analysis.thresholds import asked_of_run  # noqa: PLC0415
 
     if parsed.output is not None:
         check_output(parsed.output)
     folder = RunFolder.open(parsed.folder)
-    analysis = analyse(folder)
+    analysis = analyse(folder, asked_of_run(folder.read_manifest(), parsed.threshold or ()))
     report = analysis.report
     refusal = None
     try:
