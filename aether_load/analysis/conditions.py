@@ -173,7 +173,8 @@ def decide(condition: Threshold, number: Measured) -> Finding:
     if low is not None and high is not None:
         ends = {condition.holds(low), _holds_up_to(condition, high) if number.is_open else condition.holds(high)}
         # For "==" both ends may miss while the middle hits: an interval that holds the number decides nothing.
-        if condition.operator in {"==", "!="} and low <= condition.value <= high and low < high:
+        inside = low <= condition.value < high or (condition.value == high and not number.is_open)
+        if condition.operator in {"==", "!="} and inside and low < high:
             ends = {True, False}
         state = "undecided" if len(ends) == 2 else "holds" if ends == {True} else "broken"
     return Finding(

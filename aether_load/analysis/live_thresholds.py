@@ -23,12 +23,12 @@ from aether_load.analysis.rows import Terms, build_row
 from aether_load.analysis.run import AbortRecord, Manifest, PhaseRecord, RunFolder
 from aether_load.analysis.table import PhaseSamples
 from aether_load.analysis.table_reader import read_phases
-from aether_load.analysis.thresholds import names_in
+from aether_load.analysis.thresholds import condition_of, names_in
 from aether_load.protocol import Generation
 from aether_load.workload.scenario import Scenario, from_plain
 from aether_load.workload.scope import Scope, scope_of
 from aether_load.workload.terms import goodput_condition
-from aether_load.workload.threshold import ThresholdPlan, parse_threshold
+from aether_load.workload.threshold import ThresholdPlan
 
 CONFIDENCE = 0.999
 """Of the intervals here: who looks a hundred times must not be wrong one time in twenty."""
@@ -94,8 +94,9 @@ def _judge(
     plan: ThresholdPlan, manifest: Manifest, scenario: Scenario, record: PhaseRecord, samples: PhaseSamples
 ) -> tuple[Scope, Finding] | None:
     """Return what a threshold comes to in a phase that is going on; None where it is not about that phase."""
-    condition = parse_threshold(plan.condition)
-    scope = scope_of(condition.where, names_in(manifest, scenario))
+    names = names_in(manifest, scenario)
+    condition = condition_of(plan, names)
+    scope = scope_of(condition.where, names)
     if not scope.covers(record.name, record.phase):
         return None
     which = samples.in_window

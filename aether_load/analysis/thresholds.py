@@ -9,7 +9,7 @@ import numpy as np
 
 from aether_load import UsageError
 from aether_load.analysis.conditions import Finding, State, judge_condition, judge_number
-from aether_load.analysis.numbers import number_of
+from aether_load.analysis.numbers import number_of, numbers
 from aether_load.analysis.phase_report import ALL, PhaseReport
 from aether_load.analysis.run import AbortRecord, Manifest
 from aether_load.analysis.searches import SearchReport
@@ -17,7 +17,7 @@ from aether_load.analysis.table import PhaseSamples
 from aether_load.workload.options import with_asked_thresholds
 from aether_load.workload.scenario import Scenario, from_plain
 from aether_load.workload.scope import Names, Scope, names_of, scope_of, unnumbered
-from aether_load.workload.threshold import Threshold, ThresholdPlan, parse_threshold, quoted
+from aether_load.workload.threshold import DEFAULT_METRIC, MOST_WHERE, Threshold, ThresholdPlan, parse_threshold, quoted
 
 _WORST: tuple[State, ...] = ("broken", "undecided", "holds")
 _WORDS = {
@@ -86,9 +86,20 @@ def _place(phase: str | None, dataset: str | None) -> str:
     return where if dataset is None else f"{where}, {dataset}"
 
 
+def condition_of(plan: ThresholdPlan, names: Names) -> Threshold:
+    """Return a threshold's condition; in "piqa:p(95)<500" the name before the point is not that of a number."""
+    condition = parse_threshold(plan.condition)
+    if condition.metric in numbers() or condition.metric not in names.phases | names.datasets:
+        return condition
+    where = (*condition.where, condition.metric)
+    if condition.aggregation is None or len(where) > MOST_WHERE:
+        return condition
+    return msgspec.structs.replace(condition, where=where, metric=DEFAULT_METRIC)
+
+
 def check_threshold(plan: ThresholdPlan, names: Names) -> None:
     """Raise ValueError with a sentence where a threshold can be asked of no run of a scenario of these names."""
-    condition = parse_threshold(plan.condition)
+    condition = condition_of(plan, names)
     number = number_of(condition)
     scope = scope_of(condition.where, names)
     if number.of != "row" and scope.dataset is not None:
@@ -168,7 +179,7 @@ def _judge(
 ) -> ThresholdReport:
     try:
         check_threshold(plan, names)
-        condition = parse_threshold(plan.condition)
+        condition = condition_of(plan, names)
         findings = tuple(_findings(condition, scope_of(condition.where, names), manifest, phases, samples, searches))
     except ValueError as error:
         findings = (_nothing(ALL, str(error).rstrip(".")),)

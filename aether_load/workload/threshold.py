@@ -19,6 +19,8 @@ Operator = Literal["<", "<=", ">", ">=", "==", "!="]
 DEFAULT_METRIC = "response_latency_ms"
 LONGEST = 200
 """Characters of a condition."""
+MOST_WHERE = 2
+"""Names before a metric: a phase's and a dataset's."""
 _PARTS = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<value>[^<>=!]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _LIMIT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -103,7 +105,7 @@ def parse_threshold(text: str) -> Threshold:
         metric = names.pop()
     else:
         metric = DEFAULT_METRIC
-    if len(names) > 2:
+    if len(names) > MOST_WHERE:
         raise ValueError("before the metric there is room for a phase and a dataset, no more.")
     return Threshold(
         text=" ".join(text.split()),
