@@ -97,11 +97,12 @@ def _judge(
     names = names_in(manifest, scenario)
     condition = condition_of(plan, names)
     scope = scope_of(condition.where, names)
-    if not scope.covers(record.name, record.phase):
+    places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
+    if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *places}:
         return None
     which = samples.in_window
     if scope.dataset is not None:
-        which = which & (samples.dataset == [identity.name for identity in manifest.datasets].index(scope.dataset))
+        which = which & (samples.dataset == places[scope.dataset])
     terms = Terms(
         unscored=manifest.unscored,
         goodput_slo=goodput_condition(scenario.goodput_slo),

@@ -41,41 +41,29 @@ def states(report):
     }
 
 
+UNSCORED = "no answer was scored: none came, or the rows do not say which option is right"
+OVER = "and the limit lies in that interval"
+
+
 @pytest.mark.parametrize(
-    ("condition", "status", "code", "reasons"),
+    ("condition", "status", "code", "why"),
     [
-        ("p(95)<500", "passed", 0, ()),
-        ("p(50)<65", "crossed", 4, ("threshold p(50)<65: phase closed: broken: 69 [67, 72]",)),
-        (
-            "p(50)<70", "inconclusive", 5,
-            ("threshold p(50)<70: phase closed: undecided: 69 [67, 72], and the limit lies in that interval",),
-        ),
-        (
-            "accuracy>0.5", "inconclusive", 5,
-            (("threshold accuracy>0.5: phase closed: undecided: nothing to decide on: no answer was scored: none came, or "
-             "the rows do not say which option is right"),),
-        ),
-        (
-            "closed:piqa:max<70", "crossed", 4,
-            ("threshold closed:piqa:max<70: phase closed, piqa: broken: 79",),
-        ),
-        ("reconciliation.unexplained_nodes_total==0", "passed", 0, ()),
-        ("server.node_time_mean_ms<61", "passed", 0, ()),
-        (
-            "server.node_time_mean_ms<60.5", "inconclusive", 5,
-            (("threshold server.node_time_mean_ms<60.5: phase closed: undecided: [60, 61), and the limit lies in that "
-             "interval"),),
-        ),
-        ("error_rate<=0.05", "passed", 0, ()),
-        (
-            "error_rate<0.01", "inconclusive", 5,
-            ("threshold error_rate<0.01: phase closed: undecided: 0 [0, 0.036993], and the limit lies in that interval",),
-        ),
+        ("p(95)<500", "passed", 0, None),
+        ("p(50)<65", "crossed", 4, "phase closed: broken: 69 [67, 72]"),
+        ("p(50)<70", "inconclusive", 5, f"phase closed: undecided: 69 [67, 72], {OVER}"),
+        ("accuracy>0.5", "inconclusive", 5, f"phase closed: undecided: nothing to decide on: {UNSCORED}"),
+        ("closed:piqa:max<70", "crossed", 4, "phase closed, piqa: broken: 79"),
+        ("reconciliation.unexplained_nodes_total==0", "passed", 0, None),
+        ("server.node_time_mean_ms<61", "passed", 0, None),
+        ("server.node_time_mean_ms<60.5", "inconclusive", 5, f"phase closed: undecided: [60, 61), {OVER}"),
+        ("error_rate<=0.05", "passed", 0, None),
+        ("error_rate<0.01", "inconclusive", 5, f"phase closed: undecided: 0 [0, 0.036993], {OVER}"),
     ],
-)  # fmt: skip
-def test_a_threshold_decides_the_verdict(tmp_path, condition, status, code, reasons):
+)
+def test_a_threshold_decides_the_verdict(tmp_path, condition, status, code, why):
     """Broken is 4, undecided is 5, and each has its reason with the number and its interval."""
     verdict = verdict_of(tmp_path, OK, condition)
+    reasons = () if why is None else (f"threshold {condition}: {why}",)
     assert (verdict.status, verdict.exit_code, verdict.reasons) == (status, code, reasons)
 
 
