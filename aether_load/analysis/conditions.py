@@ -20,6 +20,8 @@ from aether_load.workload.threshold import Threshold
 State = Literal["holds", "broken", "undecided"]
 
 _BELOW = ("<", "<=")
+_POINTS = ("p", "p50")
+_MEDIAN = 0.5
 _NO_SPREAD = "one value alone has no spread"
 _NO_POINT = "the server's buckets give an interval, and no point in it"
 
@@ -85,10 +87,11 @@ def judge_condition(
     requests that we gave up ourselves are in no share of failures.
     """
     number = number_of(condition)
-    if is_latency(number):
-        return decide(condition, _latency(condition, number, samples, which & samples.was_sent, confidence))
     if number.name in COUNTED_SHARES:
         return decide(condition, _counted_share(number, row, confidence, interrupted=interrupted))
+    published = confidence == CONFIDENCE and condition.quantile in {None, *QUANTILES.values()}
+    if is_latency(number) and condition.aggregation in _POINTS and not published:
+        return decide(condition, _latency(condition, number, samples, which & samples.was_sent, confidence))
     return judge_number(condition, row, confidence=confidence)
 
 
@@ -108,8 +111,8 @@ def _measured(condition: Threshold, value: Any, confidence: float) -> Measured:
     if isinstance(value, Percentile):
         return _of_percentile(value)
     if isinstance(value, Distribution):
-        if condition.aggregation in {"p", "p50"}:
-            name = next((name for name, q in QUANTILES.items() if q == condition.quantile), "p50")
+        if condition.aggregation in _POINTS:
+            name = next(name for name, q in QUANTILES.items() if q == (condition.quantile or _MEDIAN))
             return _of_percentile(getattr(value, name))
         assert condition.aggregation is not None
         value = getattr(value, condition.aggregation)
@@ -125,19 +128,7 @@ def _latency(
     values = np.sort(take(samples, which))
     if len(values) == 0:
         return Measured(reason="no request was sent in the window")
-    if condition.quantile is not None or condition.aggregation == "p50":
-        return _of_percentile(percentile(values, condition.quantile or 0.5, confidence))
-    if condition.aggregation == "stddev" and len(values) == 1:
-        return Measured(reason=_NO_SPREAD)
-    plain = {
-        "min": values[0],
-        "max": values[-1],
-        "mean": values.mean(),
-        "count": len(values),
-        "stddev": values.std(ddof=1) if len(values) > 1 else 0.0,
-    }
-    assert condition.aggregation is not None
-    return Measured(value=round(float(plain[condition.aggregation]), 6))
+    return _of_percentile(percentile(values, condition.quantile or _MEDIAN, confidence))
 
 
 def _counted_share(number: Number, row: Row, confidence: float, *, interrupted: bool) -> Measured:
