@@ -139,7 +139,7 @@ class PhaseDriver:
         run = self._run
         shape = stages[0].shape if len(stages) > 1 else None
         scraped_as = shape or stages[0].name
-        run.find_server()
+        run.sides[run.side].find_process()
         self._scrape(scraped_as, "before")
         records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.

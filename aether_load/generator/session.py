@@ -16,6 +16,7 @@ from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.run import Run, now
 from aether_load.generator.self_check import SelfCheckFailed, check_self
+from aether_load.generator.side import Side
 from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
 from aether_load.surroundings import git_state, machine, versions
@@ -148,8 +149,11 @@ class Session:
                         "key away or give a v2 runtime."
                     )
 
-    def _endpoint(self) -> Endpoint:
-        return Endpoint.of(self.target.url, self._headers, verify_tls=self.scenario.target.verify_tls)
+    def _side(self, mark_seed: str) -> Side:
+        """Return the target as a run sees it."""
+        target = self.scenario.target
+        endpoint = Endpoint.of(self.target.url, self._headers, verify_tls=target.verify_tls)
+        return Side(endpoint, target, RequestBook(endpoint, self.workload.bodies, self._variants(), mark_seed))
 
     def start_run(self, feed: LocustFeed) -> Run:
         """Make a new run folder and what the users of this start share."""
@@ -173,9 +177,7 @@ class Session:
             self_check=self._self_check,
             self_check_reason=None if self._self_check else self._self_check_reason,
         )
-        endpoint = self._endpoint()
-        book = RequestBook(endpoint, self.workload.bodies, self._variants(), manifest.id)
-        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, book, self.traces, feed)
+        self._run = Run(folder, manifest, self.scenario, self.workload, [self._side(manifest.id)], self.traces, feed)
         return self._run
 
     def end(self) -> None:
