@@ -21,7 +21,7 @@ def write_junit(report: Report, out: TextIO) -> None:
     A reason against the run stands in the case of the phase or search that it names, any other in the run's. What
     failed or crossed a limit is a failure; what is invalid or was interrupted is an error: it has decided nothing.
     """
-    name = f"aether-load.{_text(report.run.scenario)}"
+    name = f"aether-load.{plain_text(report.run.scenario)}"
     cases = list(_cases(report))
     kind = "failure" if report.verdict.status in _FAILURES else "error"
     against = sum(1 for _, _, reasons in cases if reasons)
@@ -36,14 +36,16 @@ def write_junit(report: Report, out: TextIO) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(report).items():
-        ET.SubElement(properties, "property", {"name": key, "value": _text(value)})
+        ET.SubElement(properties, "property", {"name": key, "value": plain_text(value)})
     for case, seconds, reasons in cases:
-        element = ET.SubElement(suite, "testcase", {"classname": name, "name": _text(case), "time": f"{seconds:.3f}"})
+        element = ET.SubElement(
+            suite, "testcase", {"classname": name, "name": plain_text(case), "time": f"{seconds:.3f}"}
+        )
         if reasons:
-            mark = ET.SubElement(element, kind, {"type": report.verdict.status, "message": _text(reasons[0])})
-            mark.text = _text("\n".join(reasons))
+            mark = ET.SubElement(element, kind, {"type": report.verdict.status, "message": plain_text(reasons[0])})
+            mark.text = plain_text("\n".join(reasons))
     said = [f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings]
-    ET.SubElement(suite, "system-out").text = _text("\n".join(said))
+    ET.SubElement(suite, "system-out").text = plain_text("\n".join(said))
     ET.indent(root)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 
@@ -75,6 +77,6 @@ def _properties(report: Report) -> dict[str, str]:
     }
 
 
-def _text(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return a text without the characters that XML has no way to write."""
     return _NOT_XML.sub("\ufffd", text)
