@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from aether_load.analysis.gate import against
 from aether_load.analysis.report import Report
@@ -13,6 +13,8 @@ _NOT_LOAD = {"name", "purpose", "forbid_warnings", "max_error_rate", "goodput_sl
 """Keys of a scenario that change neither what is sent nor when."""
 _NOT_LOAD_INSIDE = {"workload.price_usd_per_1000_tokens", "target.headers", "target.verify_tls", "target.metrics_url"}
 _MEMORY_TOLERANCE = 0.02
+
+Difference = Literal["scenario", "target", "machine"]
 
 
 def obstacles(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -50,6 +52,17 @@ def _void(report: Report) -> Iterator[str]:
         yield "was ended early by a threshold"
     elif void := next((one for one in against(report) if one.status == "invalid"), None):
         yield f"is invalid: {void.reason}"
+
+
+def differences(first: Report, other: Report) -> Iterator[tuple[Difference, str]]:
+    """Yield in what two runs differ that must have been the same: of which kind, and in a sentence."""
+    for what, ours, theirs in _differences(first, other):
+        kind: Difference = "scenario"
+        if what.startswith(("target kind", "generation")):
+            kind = "target"
+        elif what.startswith("machine"):
+            kind = "machine"
+        yield kind, f"{what}: {ours} in the one and {theirs} in the other"
 
 
 def _differences(first: Report, other: Report) -> Iterator[tuple[str, object, object]]:

@@ -39,7 +39,7 @@ def write_junit(report: Report, out: TextIO) -> None:
     run's. What failed or crossed a limit is a failure; what is invalid, inconclusive or was interrupted is an error:
     it has decided nothing.
     """
-    name = f"aether-load.{_text(report.run.scenario)}"
+    name = f"aether-load.{plain_text(report.run.scenario)}"
     cases = _cases(report)
     counts = {
         "tests": str(len(cases)),
@@ -52,17 +52,17 @@ def write_junit(report: Report, out: TextIO) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(report).items():
-        ET.SubElement(properties, "property", {"name": key, "value": _text(value)})
+        ET.SubElement(properties, "property", {"name": key, "value": plain_text(value)})
     for case in cases:
         element = ET.SubElement(
-            suite, "testcase", {"classname": name, "name": _text(case.name), "time": f"{case.seconds:.3f}"}
+            suite, "testcase", {"classname": name, "name": plain_text(case.name), "time": f"{case.seconds:.3f}"}
         )
         if case.kind is not None:
             first = case.against[0]
-            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": _text(first.reason)})
-            mark.text = _text("\n".join(one.reason for one in case.against))
+            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": plain_text(first.reason)})
+            mark.text = plain_text("\n".join(one.reason for one in case.against))
     said = [f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings]
-    ET.SubElement(suite, "system-out").text = _text("\n".join(said))
+    ET.SubElement(suite, "system-out").text = plain_text("\n".join(said))
     ET.indent(root)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 
@@ -93,6 +93,6 @@ def _properties(report: Report) -> dict[str, str]:
     }
 
 
-def _text(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return a text without the characters that XML has no way to write."""
     return _NOT_XML.sub("\ufffd", text)

@@ -13,7 +13,7 @@ from aether_load.analysis.lines import read_lines
 from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report, series_of
 from aether_load.analysis.process_load import ServerReading
 from aether_load.analysis.repeats import RepeatComparison, compare_repeats
-from aether_load.analysis.run import Ended, PhaseRecord, RunFolder, TargetRecord
+from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.searches import SearchReport, search_report
 from aether_load.analysis.sender import SelfCheck, SenderReading
@@ -25,7 +25,7 @@ from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import from_plain
+from aether_load.workload.scenario import Scenario, from_plain
 from aether_load.workload.threshold import ThresholdPlan
 
 REPORT_SCHEMA_VERSION = "1.3"
@@ -114,16 +114,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     searches = tuple(map(search_report, manifest.searches))
     plans = asked or scenario.thresholds
     thresholds = judge_thresholds(plans, manifest, scenario, phases, read.phases, searches)
-    run = RunInfo(
-        id=manifest.id,
-        scenario=scenario.name,
-        purpose=scenario.purpose,
-        command=manifest.command,
-        seed=manifest.seed,
-        began_utc=manifest.began.utc,
-        ended_utc=manifest.ended.utc if manifest.ended else None,
-        ended_as=manifest.ended_as,
-    )
+    run = run_info(manifest, scenario)
     report = Report(
         schema_version=REPORT_SCHEMA_VERSION,
         run=run,
@@ -142,6 +133,20 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
     return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
+
+
+def run_info(manifest: Manifest, scenario: Scenario) -> RunInfo:
+    """Return which run a manifest is of."""
+    return RunInfo(
+        id=manifest.id,
+        scenario=scenario.name,
+        purpose=scenario.purpose,
+        command=manifest.command,
+        seed=manifest.seed,
+        began_utc=manifest.began.utc,
+        ended_utc=manifest.ended.utc if manifest.ended else None,
+        ended_as=manifest.ended_as,
+    )
 
 
 def _wholes(records: Sequence[PhaseRecord], samples: Sequence[PhaseSamples]) -> dict[str | None, Whole]:

@@ -106,6 +106,21 @@ def wilson(hits: int, count: int, confidence: float = CONFIDENCE) -> Share | Non
     return Share(_tidy(share), _tidy(max(0.0, centre - half)), _tidy(min(1.0, centre + half)), hits, count)
 
 
+def clopper_pearson(hits: int, count: int) -> Share | None:
+    """Return hits/count with its exact 95 % interval (Clopper and Pearson 1934, Biometrika 26), or None for no count.
+
+    It covers at least 95 % whatever the true share is, also where no hit was seen at all.
+    """
+    from scipy.stats import beta  # noqa: PLC0415 -- half a second, needed only after the load
+
+    if count == 0:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, count - hits)) if hits < count else 1.0
+    return Share(_tidy(hits / count), _tidy(low), _tidy(high), hits, count)
+
+
 def rounded(value: float | None) -> float | None:
     """Return a figure at the resolution of every figure in a report, or None as it is."""
     return None if value is None else _tidy(value)

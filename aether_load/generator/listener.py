@@ -24,6 +24,7 @@ from aether_load.generator.options import (
     ONE_PROCESS,
     add_options,
     planned_scenario,
+    read_gate_plan,
     without_end,
 )
 from aether_load.generator.phases import PhaseDriver
@@ -118,6 +119,8 @@ class Listener:
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
             self._session.find_target(environment.host, options.simulate)
+            if options.gate is not None:
+                self._session.find_candidate(read_gate_plan(options.gate))
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()
@@ -155,6 +158,9 @@ class Listener:
         # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
         _silence("locust.runners", "spawn rate is very high")
         _silence("locust.main", "No run time limit set")
+        if options.gate is not None:
+            # Both builds together in one table say nothing of either.
+            logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
 
     def _announce(self) -> None:
         target, scenario = self._session.target, self._session.scenario
@@ -173,6 +179,9 @@ class Listener:
             if environment.host:
                 self._session.follow_host(environment.host)
             run = self._session.start_run(LocustFeed(environment))
+            if (plan := environment.parsed_options.gate) is not None:
+                # Who started this process analyses the run, also one that ends by force.
+                Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
             return
@@ -200,7 +209,10 @@ class Listener:
                 progress.kill()
                 self._line.clear()
                 run.close(ended_as)
-            self._write_results(run)
+            if run.manifest.gate is None:
+                self._write_results(run)
+            else:
+                self._environment.process_exit_code = int(ExitCode.PASSED)
         except AetherLoadError as error:
             measured = run.manifest.phases and isinstance(error, TargetError)
             rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""

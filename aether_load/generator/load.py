@@ -49,15 +49,15 @@ class Load:
         A cold cache that has a way up before its window is emptied at the end of that.
         """
         run = self._run
-        run.book.use(stage)
+        run.turn_to(stage)
         if stage.cache == "cold":
-            run.clear_cache()
+            run.sides[run.side].clear_cache()
         elif stage.cache == "warm":
             self._send_all_once(stage)
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
         """Take a stage from its way up to its window's end; return what ended it."""
-        self._run.book.use(stage)
+        self._run.turn_to(stage)
         place = self._run.buffer.phases.place(stage.name)
         if stage.load == "open":
             return self._drive_open(stage, record, place)
@@ -245,7 +245,7 @@ class Load:
         self._book_unsent(self._valve.shut())
         if not self._wait_for(self._valve.drained):
             return False
-        self._run.clear_cache()
+        self._run.sides[self._run.side].clear_cache()
         return True
 
     def _book_unsent(self, works: Sequence[Work]) -> None:

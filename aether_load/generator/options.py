@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from aether_load.protocol import Generation
+from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
 from aether_load.workload.options import add_scenario_options, scenario_from, with_asked_thresholds
 from aether_load.workload.scenario import Scenario, with_command_line_load
@@ -80,6 +82,8 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         default=None,
         help="which generation the simulated runtime speaks when there is no --host (default: v2)",
     )
+    # Between `aether-load gate` and the Locust that it starts; nobody types it.
+    group.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
 
 
 def _refuse_processes(_value: str) -> int:
@@ -99,12 +103,19 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
     target = msgspec.structs.replace(
         scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure
     )
+    if options.gate is not None:
+        return gate_scenario(msgspec.structs.replace(scenario, target=target), read_gate_plan(options.gate))
     return with_command_line_load(
         msgspec.structs.replace(scenario, target=target),
         users=options.num_users,
         spawn_rate=options.spawn_rate,
         run_time_s=options.run_time,
     )
+
+
+def read_gate_plan(path: str) -> GatePlan:
+    """Return the plan that `aether-load gate` wrote down."""
+    return msgspec.json.decode(Path(path).read_bytes(), type=GatePlan)
 
 
 def without_end(scenario: Scenario) -> Scenario:

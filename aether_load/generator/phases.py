@@ -42,6 +42,7 @@ class PhaseDriver:
         self._load = Load(run, self._stopping, follow_user_count=follow_user_count)
         self.current: tuple[Stage, PhaseRecord] | None = None
         self.done_before = 0
+        self._failed_before = 0
 
     @property
     def was_stopped(self) -> bool:
@@ -79,9 +80,18 @@ class PhaseDriver:
                     self._search(item)
                 else:
                     self.drive(item)
+                if self._run.manifest.gate is not None and self._nothing_succeeded():
+                    return
         finally:
             self._load.close()
             gc.unfreeze()
+
+    def _nothing_succeeded(self) -> bool:
+        """Tell whether the last window brought nothing but failures; a gate need not ask a dead runtime sixty times."""
+        recorder = self._run.recorder
+        return recorder.done > self.done_before and recorder.failed - self._failed_before == (
+            recorder.done - self.done_before
+        )
 
     def drive(self, stages: Sequence[Stage]) -> None:
         """Drive stages that are joined to each other, from rest to rest."""
@@ -147,7 +157,7 @@ class PhaseDriver:
         run = self._run
         shape = stages[0].shape if len(stages) > 1 else None
         scraped_as = shape or stages[0].name
-        run.find_server()
+        run.sides[run.side].find_process()
         self._scrape(scraped_as, "before")
         records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.
@@ -187,6 +197,7 @@ class PhaseDriver:
         self._run.manifest.phases.append(record)
         self._run.save_manifest()
         self.done_before = self._run.recorder.done
+        self._failed_before = self._run.recorder.failed
         self.current = stage, record
         return record
 

@@ -30,10 +30,9 @@ from aether_load.workload.terms import goodput_slo_mistake
 from aether_load.workload.threshold import ThresholdPlan, parse_threshold, plan_mistake, quoted
 from aether_load.workload.warning_codes import WarningCode
 
-SHIPPED_FOLDERS = (
-    Path(__file__).parents[1] / "_shipped" / "scenarios",
-    Path(__file__).parents[2] / "scenarios",
-)
+_SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
+"""Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
+SHIPPED_FOLDERS = tuple(folder / "scenarios" for folder in _SHIPPED)
 
 
 DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file"]
@@ -137,6 +136,14 @@ def shipped_scenarios() -> dict[str, Path]:
         if folder.is_dir():
             return {path.stem: path for path in sorted(folder.glob("*.toml"))}
     return {}
+
+
+def shipped_file(folder: str, name: str) -> Path:
+    """Return a file that ships beside the package; raises UsageError for an installation without it."""
+    for shipped in _SHIPPED:
+        if (path := shipped / folder / name).is_file():
+            return path
+    raise UsageError(f"{folder}/{name} is not there: aether-load is not wholly installed; install it again.")
 
 
 def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> Scenario:
