@@ -48,19 +48,25 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
         return bounds if self.value is None else f"{self.value:g} {bounds}"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one condition: the number with its interval, None where there is none, and in words.
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number decides, and the number itself, as a value with its interval and as text (`shown`).
 
-    `reason` says why there is no number; `shown` is the number as text.
+    `value` is None where `reason` says why; `low` and `high` are None where nothing bounds it, or where it has no
+    interval.
     """
 
-    condition: str
     state: State
     value: float | None
     low: float | None
     high: float | None
     reason: str | None
     shown: str
+
+
+class Finding(Decided, frozen=True, kw_only=True):
+    """What became of one condition, and in words."""
+
+    condition: str
 
     @property
     def sentence(self) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from aether_load import UsageError
-from aether_load.analysis.conditions import Finding, State, judge_condition, judge_number
+from aether_load.analysis.conditions import Decided, Finding, State, judge_condition, judge_number
 from aether_load.analysis.numbers import number_of, numbers
 from aether_load.analysis.phase_report import ALL, PhaseReport
 from aether_load.analysis.run import AbortRecord, Manifest
@@ -27,21 +27,14 @@ _WORDS = {
 }
 
 
-class ThresholdFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a threshold in one phase, or one search, of all its requests or one dataset's.
+class ThresholdFinding(Decided, frozen=True, kw_only=True):
+    """What became of a threshold in one phase, or one search, of all its requests or one dataset's, and in words.
 
-    `value` is None where `reason` says why; `low` and `high` are None where nothing bounds the number, or where it
-    has no interval. `phase` is None where there was no phase to decide it on.
+    `phase` is None where there was no phase to decide it on.
     """
 
     phase: str | None
     dataset: str
-    state: State
-    value: float | None
-    low: float | None
-    high: float | None
-    reason: str | None
-    shown: str
     sentence: str
 
 
@@ -247,32 +240,14 @@ def _judge_search(condition: Threshold, search: SearchReport) -> Finding:
     )
 
 
-def _finding(phase: str, dataset: str, finding: Finding) -> ThresholdFinding:
-    sentence = _WORDS[finding.state].format(finding.shown)
-    if not finding.shown:
-        sentence = f"undecided: nothing to decide on: {finding.reason}"
-    return ThresholdFinding(
-        phase=phase,
-        dataset=dataset,
-        state=finding.state,
-        value=finding.value,
-        low=finding.low,
-        high=finding.high,
-        reason=finding.reason,
-        shown=finding.shown,
-        sentence=sentence,
-    )
+def _finding(phase: str | None, dataset: str, decided: Decided) -> ThresholdFinding:
+    sentence = _WORDS[decided.state].format(decided.shown)
+    if not decided.shown:
+        sentence = f"undecided: nothing to decide on: {decided.reason}"
+    known = {name: getattr(decided, name) for name in Decided.__struct_fields__}
+    return ThresholdFinding(phase=phase, dataset=dataset, sentence=sentence, **known)
 
 
 def _nothing(dataset: str, why: str, phase: str | None = None) -> ThresholdFinding:
-    return ThresholdFinding(
-        phase=phase,
-        dataset=dataset,
-        state="undecided",
-        value=None,
-        low=None,
-        high=None,
-        reason=why,
-        shown="",
-        sentence=f"undecided: nothing to decide on: {why}",
-    )
+    nothing = Decided(state="undecided", value=None, low=None, high=None, reason=why, shown="")
+    return _finding(phase, dataset, nothing)
