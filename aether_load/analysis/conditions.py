@@ -43,9 +43,9 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> str:
         """Return it as text: `812 [790, 840]`."""
         if self.low is None or self.high is None:
-            return f"{self.value:g}"
-        bounds = f"[{_bound(self.low)}, {_bound(self.high)}{')' if self.is_open else ']'}"
-        return bounds if self.value is None else f"{self.value:g} {bounds}"
+            return _text(self.value)
+        bounds = f"[{_text(self.low)}, {_text(self.high)}{')' if self.is_open else ']'}"
+        return bounds if self.value is None else f"{_text(self.value)} {bounds}"
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,5 +192,10 @@ def _holds_up_to(condition: Threshold, end: float) -> bool:
     return end > condition.value if condition.operator in {">", ">="} else condition.operator == "!="
 
 
-def _bound(value: float) -> str:
-    return "unbounded" if math.isinf(value) else f"{value:g}"
+def _text(value: float | None) -> str:
+    if value is None:
+        return "none"
+    if math.isinf(value):
+        return "unbounded"
+    # A count is whole however large it is.
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:g}"

@@ -40,6 +40,7 @@ def test_all_some_or_none_of_an_interval(sign, limit, low, length, is_open):
     [
         ("max<5", Measured(value=4.9999), "holds", "4.9999"),
         ("max<5", Measured(value=5.0), "broken", "5"),
+        ("requests_total>=2000000", Measured(value=12345678.0), "holds", "12345678"),
         ("p(99)<5", Measured(value=3.0, low=2.0, high=math.inf), "undecided", "3 [2, unbounded]"),
         ("p(99)<5", Measured(value=9.0, low=8.0, high=math.inf), "broken", "9 [8, unbounded]"),
         ("p(99)>5", Measured(value=9.0, low=8.0, high=math.inf), "holds", "9 [8, unbounded]"),
