@@ -120,7 +120,7 @@ def metric_of_history(text: str) -> GateMetric:
 
 def write_history(report: HistoryReport, out: TextIO) -> None:
     """Write the comparison for the terminal."""
-    out.write(f"\naether-load gate: {report.candidate} against {len(report.baseline)} stored runs\n")
+    out.write(f"\naether-load gate: {report.candidate} against {len(report.baseline)} stored\n")
     out.write(f"  WEAK: {report.weak}\n")
     out.writelines(f"  refused: {refusal}\n" for refusal in report.refused)
     out.writelines(f"  {found.sentence}\n" for found in report.comparisons)
@@ -148,10 +148,12 @@ def _compare(
     if goodness is None or middle is None or ours is None:
         sentence = f"{what}: not decided: {'no stored run has' if ours else 'the candidate has no'} such figure"
     else:
-        worse = "a loss" if goodness < 1 else "a gain"
+        change = "a loss" if goodness < 1 else "a gain"
+        beyond = "beyond" if goodness < 1 - margin else "within"
+        runs = f"{len(theirs)} run{'s' * (len(theirs) > 1)}"
         sentence = (
-            f"{what}: {ours:g} beside a median of {middle:g} of {len(theirs)} runs, {worse} of {abs(1 - goodness):.1%}"
-            f"{', beyond' if goodness < 1 - margin else ', within'} the margin of {margin:.1%}"
+            f"{what}: {ours:g} beside a median of {middle:g} of {runs}, {change} of {abs(1 - goodness):.1%}, {beyond} the "
+            f"margin of {margin:.1%}"
         )
     return HistoryComparison(
         phase=phase,
