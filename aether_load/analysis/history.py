@@ -152,8 +152,8 @@ def _compare(
         beyond = "beyond" if goodness < 1 - margin else "within"
         runs = f"{len(theirs)} run{'s' * (len(theirs) > 1)}"
         sentence = (
-            f"{what}: {ours:g} beside a median of {middle:g} of {runs}, {change} of {abs(1 - goodness):.1%}, {beyond} the "
-            f"margin of {margin:.1%}"
+            f"{what}: {ours:g} beside a median of {middle:g} of {runs}, {change} of {abs(1 - goodness):.1%}, {beyond} "
+            f"the margin of {margin:.1%}"
         )
     return HistoryComparison(
         phase=phase,

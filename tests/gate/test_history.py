@@ -109,9 +109,8 @@ def test_the_command_reads_files_folders_and_runs(tmp_path):
         nightly.write_bytes(report_json(report_of(tmp_path, 50, number)))
     (tmp_path / "nightly_2026-01-01.json").write_text('{"schema_version": "1.0"}')
     candidate = folder_of(tmp_path, 50, 9)
-    done = call_command(
-        "gate", "--baseline", ".", "--candidate", str(candidate.path), "--output", "g.json", cwd=tmp_path
-    )
+    against = ("--candidate", str(candidate.path))
+    done = call_command("gate", "--baseline", ".", *against, "--output", "g.json", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr.startswith("aether-load: passed over: --baseline nightly_2026-01-01.json: not a report of this")
     assert f"WEAK: {WEAK}" in done.stdout
@@ -120,9 +119,7 @@ def test_the_command_reads_files_folders_and_runs(tmp_path):
         "passed",
         ["nightly_2026-03-01.json", "nightly_2026-03-02.json"],
     )
-    one = call_command(
-        "gate", "--baseline", "nightly_2026-03-01.json", "--candidate", str(candidate.path), cwd=tmp_path
-    )
+    one = call_command("gate", "--baseline", "nightly_2026-03-01.json", *against, cwd=tmp_path)
     assert (one.returncode, one.stderr) == (0, "")
     empty = tmp_path / "empty"
     empty.mkdir()
