@@ -142,6 +142,7 @@ def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, An
         "status": report.verdict.status,
         "exit_code": process.returncode,
         "ratio": comparison.ratio_median,
+        "base_rps": comparison.base_median,
         "p": comparison.test.p_value,
         "smallest_loss_seen": comparison.test.smallest_loss_seen,
         "pairs_used": report.pairs_used_total,
@@ -166,11 +167,15 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
                 rows.append(_row(noise, kind, mine, settings))
     about, seen = settings["machine"], [line["smallest_loss_seen"] for line in lines if line.get("smallest_loss_seen")]
     taken = sum(line["elapsed_s"] for line in lines if "elapsed_s" in line)
+    alone = [line["base_rps"] for line in lines if line.get("noise") == "quiet"]
+    off = sum(abs(rps / _median([*alone[:place], *alone[place + 1 :]]) - 1) > 0.05 for place, rps in enumerate(alone))
     said = (
         f"{settings['pairs']} pairs, windows of {settings['window_s']:g} s, {settings['users']} users; provider's time "
         f"lognormal, median {MEDIAN_MS:g} ms ({settings['slowed_median_ms']:g} ms in the slower one), sigma {SIGMA:g}; "
         f"margin 5 %, confidence 99 %. Smallest loss seen: {_median(seen):.1%} (median of the gates' own). "
-        f"{about['cpu']}, {about['cores']} cores; {taken / 60:.0f} minutes in all."
+        f"{about['cpu']}, {about['cores']} cores; {taken / 60:.0f} minutes in all. With nothing else on it, the "
+        f"same base by itself was more than 5 % off the median of its other gates in {off} of {len(alone)}: that is "
+        "what a stored baseline would have had to go by."
     )
     return "\n".join([*rows, "", said])
 
