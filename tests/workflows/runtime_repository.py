@@ -56,9 +56,9 @@ class RuntimeRepository:
         self.git("commit", "--quiet", "--message", "Change the runtime")
         return self.git("rev-parse", "HEAD")
 
-    def pull_request(self, options: str) -> str:
-        """Return the commit that merges a branch with one change into main, as GitHub makes it for a pull request."""
-        self.git("checkout", "--quiet", "-B", "change", self.first)
+    def pull_request(self, options: str, since: str) -> str:
+        """Return the commit that merges a branch, one change since a commit, as GitHub makes it for a pull request."""
+        self.git("checkout", "--quiet", "-B", "change", since)
         self.commit(SIMULATED, options)
         self.git("checkout", "--quiet", "--detach", "main")
         self.git("merge", "--quiet", "--no-ff", "--message", "Merge", "change")
