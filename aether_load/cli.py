@@ -78,6 +78,12 @@ def _parser() -> Parser:
         help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
     )
     report.add_argument(
+        "--threshold",
+        action="append",
+        metavar="CONDITION",
+        help="hold the run against this condition too, beside its scenario's thresholds; may be given several times",
+    )
+    report.add_argument(
         "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
     )
     report.set_defaults(run=_report)
@@ -169,13 +175,15 @@ def _report(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
     from aether_load.analysis.summary import ResultsError  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+    from aether_load.analysis.thresholds import asked_of_run  # noqa: PLC0415
 
     if parsed.output is not None:
         check_output(parsed.output)
     folder = RunFolder.open(parsed.folder)
-    if folder.read_manifest().gate is not None:
+    manifest = folder.read_manifest()
+    if manifest.gate is not None:
         return _report_gate(folder, parsed)
-    analysis = analyse(folder)
+    analysis = analyse(folder, asked_of_run(manifest, parsed.threshold or ()))
     report = analysis.report
     refusal = None
     try:
@@ -204,6 +212,8 @@ def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:
     from aether_load.analysis.gate_report import build_gate_report  # noqa: PLC0415
     from aether_load.analysis.gate_text import write_gate_text  # noqa: PLC0415
 
+    if parsed.threshold:
+        raise UsageError(f"--threshold {parsed.threshold[0]}: {folder.path} is a gate's run, which has no thresholds.")
     form = parsed.format or "text"
     if form not in GATE_FORMATS:
         raise UsageError(f"--format {form}: a gate has {', '.join(GATE_FORMATS)}.")

@@ -87,7 +87,7 @@ def against_history(
     undecided = [found.sentence for found in comparisons if found.is_regression is None]
     status: Literal["passed", "regression", "invalid"] = "passed"
     code, sentence = ExitCode.PASSED, "; ".join(found.sentence for found in comparisons)
-    if candidate.verdict.status not in {"passed", "crossed"}:
+    if candidate.verdict.status not in {"passed", "crossed", "inconclusive"}:
         status, code = "invalid", ExitCode.INVALID
         sentence = f"the candidate's own run is {candidate.verdict.status}: {candidate.verdict.reasons[0]}"
     elif not taken:

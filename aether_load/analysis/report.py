@@ -22,11 +22,13 @@ from aether_load.analysis.summary import ResultsError
 from aether_load.analysis.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.table import PhaseSamples, together
 from aether_load.analysis.table_reader import read_phases
+from aether_load.analysis.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.workload.prompt import DatasetIdentity
 from aether_load.workload.scenario import Scenario, from_plain
+from aether_load.workload.threshold import ThresholdPlan
 
-REPORT_SCHEMA_VERSION = "1.2"
+REPORT_SCHEMA_VERSION = "1.3"
 
 _NO_SELF_CHECK = "the release that made this run had no self-check"
 
@@ -56,6 +58,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
     searches: tuple[SearchReport, ...]
+    thresholds: tuple[ThresholdReport, ...]
     comparisons: tuple[RepeatComparison, ...]
     sweeps: tuple[SweepReport, ...]
     datasets: tuple[DatasetIdentity, ...]
@@ -75,8 +78,11 @@ def build_report(folder: RunFolder) -> Report:
     return analyse(folder).report
 
 
-def analyse(folder: RunFolder) -> Analysis:
-    """Return what a run's folder says; raises ResultsError when not one sample of it can be read."""
+def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
+    """Return what a run's folder says; raises ResultsError when not one sample of it can be read.
+
+    `asked` are thresholds that the run is held against in place of its scenario's.
+    """
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
@@ -106,6 +112,8 @@ def analyse(folder: RunFolder) -> Analysis:
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
     searches = tuple(map(search_report, manifest.searches))
+    plans = asked or scenario.thresholds
+    thresholds = judge_thresholds(plans, manifest, scenario, phases, read.phases, searches)
     run = run_info(manifest, scenario)
     report = Report(
         schema_version=REPORT_SCHEMA_VERSION,
@@ -113,10 +121,11 @@ def analyse(folder: RunFolder) -> Analysis:
         target=manifest.target,
         self_check=manifest.self_check,
         self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
-        verdict=decide(run, phases, scenario, warnings, searches),
+        verdict=decide(run, phases, scenario, warnings, searches, thresholds),
         warnings=tuple(warnings),
         phases=phases,
         searches=searches,
+        thresholds=thresholds,
         comparisons=compare_repeats(phases),
         sweeps=sweep_reports(phases),
         datasets=manifest.datasets,

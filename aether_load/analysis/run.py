@@ -20,7 +20,8 @@ from aether_load.workload.search import Found, Purpose
 SCHEMA_VERSION = "1.0"
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-Ended = Literal["running", "completed", "interrupted"]
+Ended = Literal["running", "completed", "interrupted", "aborted"]
+"""How a run ended; one is `aborted` when a threshold that was broken ended it early."""
 
 
 class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,17 @@ class SearchRecord(msgspec.Struct, kw_only=True):
     found: Found | None = None
 
 
+class AbortRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The threshold that ended a run early: what was seen of it, and when, in seconds of the phase's window."""
+
+    condition: str
+    phase: str
+    dataset: str | None
+    shown: str
+    confidence: float
+    after_s: float
+
+
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A sending process: its clocks at start and end, and how often it had to open a connection again."""
 
@@ -130,6 +142,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     ended_as: Ended = "running"
     phases: list[PhaseRecord] = []
     searches: list[SearchRecord] = []
+    aborted: AbortRecord | None = None
     workers: list[WorkerRecord] = []
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}

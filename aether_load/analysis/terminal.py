@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from aether_load.analysis.cells import bounded, number, share, share_with_interval, with_interval
+from aether_load.analysis.cells import (
+    THRESHOLD_HEADER,
+    bounded,
+    number,
+    share,
+    share_with_interval,
+    threshold_rows,
+    with_interval,
+)
 from aether_load.analysis.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.histogram import QuantileInterval
 from aether_load.analysis.ledger import Reconciliation
@@ -67,6 +75,9 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
     if report.comparisons:
         out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
         write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+    if report.thresholds:
+        out.write("\nthresholds\n")
+        write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
     if files:
         out.write("\nfiles\n" + "".join(f"  {_short(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")

@@ -16,7 +16,7 @@ from locust import events
 
 from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
 from aether_load.analysis.output import check_output
-from aether_load.analysis.run import Ended, RunFolder
+from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
@@ -30,6 +30,7 @@ from aether_load.generator.options import (
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
+from aether_load.generator.threshold_watch import ThresholdWatch
 from aether_load.workload.plan_text import plan_text
 from aether_load.workload.stage import most_users, plan_stages
 
@@ -98,6 +99,11 @@ class Listener:
         if options.master or options.worker:
             raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
+        if scenario.thresholds:
+            # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
+            from aether_load.analysis.thresholds import check_thresholds  # noqa: PLC0415
+
+            check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
             sys.stdout.write(plan_text(scenario))
             sys.exit(int(ExitCode.PASSED))
@@ -195,9 +201,10 @@ class Listener:
         ended_as: Ended = "interrupted"
         try:
             try:
-                driver.run_phases()
+                with ThresholdWatch(run, lambda broken: self._abort(driver, broken)):
+                    driver.run_phases()
                 if not (driver.was_stopped or run.disk_is_full.is_set()):
-                    ended_as = "completed"
+                    ended_as = "completed" if run.manifest.aborted is None else "aborted"
             finally:
                 progress.kill()
                 self._line.clear()
@@ -221,6 +228,16 @@ class Listener:
             self._finished.set()
         if not driver.was_stopped:
             gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
+
+    def _abort(self, driver: PhaseDriver, broken: AbortRecord) -> None:
+        """End the run in order because a threshold is broken, and say so at once."""
+        driver.abort(broken)
+        where = broken.phase if broken.dataset is None else f"{broken.phase}, {broken.dataset}"
+        self._line.clear()
+        sys.stderr.write(
+            f"aether-load: threshold {broken.condition} is broken in phase {where}: {broken.shown}; the run ends when "
+            "the answers in flight are in.\n"
+        )
 
     def _write_results(self, run: Run) -> None:
         # scipy and its kind are loaded only now that the last answer is in.

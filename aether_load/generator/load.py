@@ -222,7 +222,9 @@ class Load:
         return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
 
     def _early_end(self) -> str:
-        return "refused by the disk" if self._run.disk_is_full.is_set() else "stopped"
+        if self._run.disk_is_full.is_set():
+            return "refused by the disk"
+        return "stopped" if self._run.manifest.aborted is None else "threshold"
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""

@@ -11,7 +11,7 @@ import msgspec
 from aether_load.protocol import Generation
 from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
-from aether_load.workload.options import add_scenario_options, scenario_from
+from aether_load.workload.options import add_scenario_options, scenario_from, with_asked_thresholds
 from aether_load.workload.scenario import Scenario, with_command_line_load
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
@@ -46,6 +46,14 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         metavar="URL",
         default=None,
         help="read the server's metrics there and not at the target's own /metrics",
+    )
+    group.add_argument(
+        "--threshold",
+        action="append",
+        default=None,
+        metavar="CONDITION",
+        help="a condition that decides the exit code beside the scenario's thresholds, e.g. 'p(95)<500' or "
+        "'hellaswag:request_latency_ms:p(95)<500'; may be given several times",
     )
     group.add_argument(
         "--forbid-warnings",
@@ -90,7 +98,7 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
         more["target.metrics_url"] = options.metrics_url
     if options.forbid_warnings is not None:
         more["forbid_warnings"] = [code.strip() for code in options.forbid_warnings.split(",") if code.strip()]
-    scenario = scenario_from(options, more)
+    scenario = with_asked_thresholds(scenario_from(options, more), options.threshold)
     headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
     target = msgspec.structs.replace(
         scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from aether_load.analysis.run import PhaseRecord, ProbeRecord, SearchRecord
+from aether_load.analysis.run import AbortRecord, PhaseRecord, ProbeRecord, SearchRecord
 from aether_load.generator.judging import judge
 from aether_load.generator.load import Load
 from aether_load.generator.run import Run, now
@@ -37,6 +37,7 @@ class PhaseDriver:
         self._runner = runner
         self._follow = follow_user_count
         self._stopping = Event()
+        self._was_stopped = False
         self._stop_timeout_s: float | None = None
         self._load = Load(run, self._stopping, follow_user_count=follow_user_count)
         self.current: tuple[Stage, PhaseRecord] | None = None
@@ -45,8 +46,8 @@ class PhaseDriver:
 
     @property
     def was_stopped(self) -> bool:
-        """Tell whether the phases were ended before their time."""
-        return bool(self._stopping.is_set())
+        """Tell whether somebody ended the phases before their time."""
+        return self._was_stopped
 
     @property
     def _is_over(self) -> bool:
@@ -60,7 +61,14 @@ class PhaseDriver:
     def stop(self, stop_timeout_s: float | None = None) -> None:
         """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit)."""
         self._stop_timeout_s = stop_timeout_s
+        self._was_stopped = True
         self._stopping.set()
+
+    def abort(self, reason: AbortRecord) -> None:
+        """End the phases because a threshold is broken; requests in flight have their own limit."""
+        if not self._is_over:
+            self._run.manifest.aborted = reason
+            self._stopping.set()
 
     def run_phases(self) -> None:
         """Run every phase to its end, or until stopped."""
