@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
@@ -12,6 +13,8 @@ from aether_load.analysis.gate_window import GateWindow
 from aether_load.analysis.run import Manifest, TargetRecord
 from aether_load.analysis.statistics import rounded
 from aether_load.workload.gate_plan import SIDES
+
+_FIGURES = re.compile(r"[0-9.]+%?")
 
 SideName = Literal["base", "candidate"]
 
@@ -86,6 +89,8 @@ def used_pairs(pairs: Sequence[GatePair]) -> list[GatePair]:
 
 
 def why_not_used(pairs: Sequence[GatePair]) -> list[str]:
-    """Return why pairs were not used, each reason once with the number of pairs."""
-    counts = Counter(pair.not_used for pair in pairs if pair.not_used is not None)
-    return [f"{count} pair{'s' * (count > 1)}: {reason}" for reason, count in counts.most_common()]
+    """Return why pairs were not used, the most frequent reason first; those that differ in figures only are one."""
+    reasons = [pair.not_used for pair in pairs if pair.not_used is not None]
+    kinds = Counter(_FIGURES.sub("", reason) for reason in reasons)
+    first = {_FIGURES.sub("", reason): reason for reason in reversed(reasons)}
+    return [f"{count} pairs, as in {first[kind]}" if count > 1 else first[kind] for kind, count in kinds.most_common()]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from aether_load import UsageError
 from aether_load.analysis.gate_comparison import GateComparison, compare_sides
-from aether_load.analysis.gate_pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs, why_not_used
+from aether_load.analysis.gate_pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs
 from aether_load.analysis.gate_verdict import GateVerdict, decide_gate
+from aether_load.analysis.gate_warnings import gate_warnings
 from aether_load.analysis.gate_window import gate_window
 from aether_load.analysis.lines import read_lines
 from aether_load.analysis.phase_report import PhaseInputs
@@ -23,12 +23,9 @@ from aether_load.analysis.warnings import Warning_, run_warnings
 from aether_load.workload.gate_metric import parse_gate_metric
 from aether_load.workload.gate_plan import SIDES, GatePlan
 from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import Scenario, from_plain
-from aether_load.workload.warning_codes import WarningCode
+from aether_load.workload.scenario import from_plain
 
 GATE_SCHEMA_VERSION = "1.0"
-FEW_REQUESTS = 50
-"""Requests in a window below which chance alone moves a window's figures by a tenth or so."""
 
 
 class GateReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +75,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     )
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
-    warnings = (*run_warnings(manifest, scenario, torn=read.torn), *_warnings(scenario, pairs, sides))
+    warnings = (*run_warnings(manifest, scenario, torn=read.torn), *gate_warnings(scenario, pairs, sides))
     verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
     return GateReport(
         schema_version=GATE_SCHEMA_VERSION,
@@ -94,33 +91,3 @@ def build_gate_report(folder: RunFolder) -> GateReport:
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
-
-
-def _warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence[SideReport]) -> Iterator[Warning_]:
-    dropped = [pair for pair in pairs if pair.not_used is not None and pair.pair != 1]
-    if dropped:
-        yield Warning_(
-            WarningCode.PAIRS_NOT_USED,
-            None,
-            f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
-            "Give the gate a machine with less other work, or find out what the windows have against them.",
-        )
-    hits = {side.side: side.cached_share for side in sides if side.cached_share}
-    if hits and scenario.phases[0].cache == "as_found":
-        said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
-        yield Warning_(
-            WarningCode.CACHE_ANSWERED,
-            None,
-            f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
-            "Send unique_prompts, or set cache to cold or warm.",
-        )
-    small = sorted(
-        window.requests_total for pair in pairs for window in (pair.base, pair.candidate) if window is not None
-    )
-    if small and small[len(small) // 2] < FEW_REQUESTS:
-        yield Warning_(
-            WarningCode.FEW_SAMPLES,
-            None,
-            f"The windows have {small[len(small) // 2]} requests each (the middle one), so that chance moves them.",
-            "Give longer windows, with --window.",
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Literal, TextIO
 
@@ -15,9 +16,10 @@ from aether_load.analysis.rows import Row
 from aether_load.analysis.statistics import Distribution, Share, clopper_pearson, rounded
 from aether_load.workload.gate_metric import GateMetric, parse_gate_metric
 
+_WIDTH = 110
 FEWEST_FOR_A_RATE = 5
 KNOWN_FALSE_ALARMS = (0.17, 0.44)
-"""Of gates against stored baselines with nothing changed, as published: docs/gate.md says by whom."""
+"""The share of gates against stored baselines that fail with nothing changed, on shared machines: why this is weak."""
 
 Kind = Literal["scenario", "target", "machine"]
 
@@ -85,7 +87,7 @@ def against_history(
     undecided = [found.sentence for found in comparisons if found.is_regression is None]
     status: Literal["passed", "regression", "invalid"] = "passed"
     code, sentence = ExitCode.PASSED, "; ".join(found.sentence for found in comparisons)
-    if candidate.verdict.status not in {"passed", "crossed"}:
+    if candidate.verdict.status not in {"passed", "crossed", "inconclusive"}:
         status, code = "invalid", ExitCode.INVALID
         sentence = f"the candidate's own run is {candidate.verdict.status}: {candidate.verdict.reasons[0]}"
     elif not taken:
@@ -120,11 +122,15 @@ def metric_of_history(text: str) -> GateMetric:
 
 def write_history(report: HistoryReport, out: TextIO) -> None:
     """Write the comparison for the terminal."""
-    out.write(f"\naether-load gate: {report.candidate} against {len(report.baseline)} stored runs\n")
-    out.write(f"  WEAK: {report.weak}\n")
-    out.writelines(f"  refused: {refusal}\n" for refusal in report.refused)
-    out.writelines(f"  {found.sentence}\n" for found in report.comparisons)
-    out.write(f"\n{report.status.upper()} (exit code {report.exit_code})\n  {report.sentence}\n")
+    out.write(f"\naether-load gate: {report.candidate} against {len(report.baseline)} stored\n")
+    said = [f"WEAK: {report.weak}", *(f"refused: {refusal}" for refusal in report.refused)]
+    said += [found.sentence for found in report.comparisons]
+    out.writelines(_filled(line) for line in said)
+    out.write(f"\n{report.status.upper()} (exit code {report.exit_code})\n{_filled(report.sentence)}")
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False) + "\n"
 
 
 _STORED = {0.5: "p50", 0.9: "p90", 0.95: "p95", 0.99: "p99", 0.999: "p99_9"}
@@ -148,10 +154,12 @@ def _compare(
     if goodness is None or middle is None or ours is None:
         sentence = f"{what}: not decided: {'no stored run has' if ours else 'the candidate has no'} such figure"
     else:
-        worse = "a loss" if goodness < 1 else "a gain"
+        change = "a loss" if goodness < 1 else "a gain"
+        beyond = "beyond" if goodness < 1 - margin else "within"
+        runs = f"{len(theirs)} run{'s' * (len(theirs) > 1)}"
         sentence = (
-            f"{what}: {ours:g} beside a median of {middle:g} of {len(theirs)} runs, {worse} of {abs(1 - goodness):.1%}"
-            f"{', beyond' if goodness < 1 - margin else ', within'} the margin of {margin:.1%}"
+            f"{what}: {ours:g} beside a median of {middle:g} of {runs}, {change} of {abs(1 - goodness):.1%}, {beyond} "
+            f"the margin of {margin:.1%}"
         )
     return HistoryComparison(
         phase=phase,

@@ -82,7 +82,7 @@ class Load:
                 return self._early_end()
         limit = self._limit(stage)
         self._valve.open(self._closed_work(stage, place, limit), pause_s)
-        self._open_window(record, monotonic_ns())
+        self._open_window(record)
         self._allow(stage.users)
         self._wait(stage.duration_s)
         if self._is_over:
@@ -182,11 +182,15 @@ class Load:
 
     # Both
 
-    def _open_window(self, record: PhaseRecord, began_ns: int) -> None:
-        record.window_began_ns = began_ns
-        self._run.read_sender()
+    def _open_window(self, record: PhaseRecord, began_ns: int | None = None) -> None:
+        """Open the window at an instant, or (None) as soon as that is written down."""
+        record.window_began_ns = began_ns or monotonic_ns()
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
+        if began_ns is None:
+            # The writing takes milliseconds, in which nothing is in flight: of a short window that is a part.
+            record.window_began_ns = monotonic_ns()
+        self._run.read_sender()
 
     def _shut_window(self, record: PhaseRecord, ended_ns: int) -> None:
         record.window_ended_ns = ended_ns

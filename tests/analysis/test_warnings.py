@@ -28,7 +28,8 @@ def test_every_code_is_in_the_table_of_the_docs_and_is_used():
     text = (REPOSITORY / "docs" / "correlation.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z_]+)` \|", text[text.index("## Warnings") :], re.MULTILINE)
     assert listed == [code.value for code in WarningCode]
-    source = (REPOSITORY / "aether_load" / "analysis" / "warnings.py").read_text(encoding="utf-8")
+    room = REPOSITORY / "aether_load" / "analysis"
+    source = "".join((room / name).read_text(encoding="utf-8") for name in ("warnings.py", "gate_warnings.py"))
     assert set(re.findall(r"Code\.([A-Z_]+)", source)) == {code.name for code in WarningCode}
 
 
