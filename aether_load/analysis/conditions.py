@@ -43,6 +43,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> str:
         """Return it as text: `812 [790, 840]`."""
         if self.low is None or self.high is None:
+            assert self.value is not None
             return _text(self.value)
         bounds = f"[{_text(self.low)}, {_text(self.high)}{')' if self.is_open else ']'}"
         return bounds if self.value is None else f"{_text(self.value)} {bounds}"
@@ -192,9 +193,7 @@ def _holds_up_to(condition: Threshold, end: float) -> bool:
     return end > condition.value if condition.operator in {">", ">="} else condition.operator == "!="
 
 
-def _text(value: float | None) -> str:
-    if value is None:
-        return "none"
+def _text(value: float) -> str:
     if math.isinf(value):
         return "unbounded"
     # A count is whole however large it is.

@@ -11,6 +11,7 @@ import numpy as np
 
 from aether_load import ExitCode
 from aether_load.analysis.comparable import differences
+from aether_load.analysis.gate import against as all_against
 from aether_load.analysis.report import Report
 from aether_load.analysis.rows import Row
 from aether_load.analysis.statistics import Distribution, Share, clopper_pearson, rounded
@@ -87,9 +88,11 @@ def against_history(
     undecided = [found.sentence for found in comparisons if found.is_regression is None]
     status: Literal["passed", "regression", "invalid"] = "passed"
     code, sentence = ExitCode.PASSED, "; ".join(found.sentence for found in comparisons)
-    if candidate.verdict.status not in {"passed", "crossed", "inconclusive"}:
+    # A broken threshold stands before what makes a run invalid, and hides it in the verdict.
+    void = next((one for one in all_against(candidate) if one.status not in {"crossed", "inconclusive"}), None)
+    if void is not None:
         status, code = "invalid", ExitCode.INVALID
-        sentence = f"the candidate's own run is {candidate.verdict.status}: {candidate.verdict.reasons[0]}"
+        sentence = f"the candidate's own run is {void.status}: {void.reason}"
     elif not taken:
         why = "; ".join(f"{name}: {against[0]}" for name, _, against in refused[:3]) or "there is no stored run"
         status, code, sentence = "invalid", ExitCode.INVALID, f"nothing to hold the candidate against: {why}"

@@ -11,7 +11,7 @@ import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic_ns, process_time
 
 import msgspec
 
@@ -34,7 +34,7 @@ CONFIDENCE = 0.999
 """Of the intervals here: who looks a hundred times must not be wrong one time in twenty."""
 SHORTEST_PAUSE_S = 1.0
 PAUSE_BY_LOOK = 10
-"""Pauses last so many times as long as the look before them, so that all of it takes a tenth of a core at most."""
+"""Pauses last so many times the CPU time of the look before them: all of it takes a tenth of a core at most."""
 READY = b"ready\n"
 
 
@@ -121,10 +121,10 @@ def watch(look: Callable[[], AbortRecord | None], wait: Callable[[float], bool])
     """Look again and again until something is found, or `wait` says that nobody wants to know any more."""
     pause_s = SHORTEST_PAUSE_S
     while not wait(pause_s):
-        began_ns = monotonic_ns()
+        began_s = process_time()
         if (found := look()) is not None:
             return found
-        pause_s = max(SHORTEST_PAUSE_S, PAUSE_BY_LOOK * (monotonic_ns() - began_ns) / 1e9)
+        pause_s = max(SHORTEST_PAUSE_S, PAUSE_BY_LOOK * (process_time() - began_s))
     return None
 
 

@@ -56,9 +56,10 @@ class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
         """Yield why it is broken, a sentence for each phase in which it is; that which ended the run first."""
         if (seen := self.ended_the_run) is not None:
             where = _place(seen.phase, seen.dataset)
+            interval = f" ({seen.confidence:.1%} interval)" if "[" in seen.shown else ""
             yield (
                 f"threshold {self.condition}: {where}: broken {seen.after_s:.3g} s into the window, which ended the "
-                f"run early: {seen.shown} ({seen.confidence:.1%} interval)"
+                f"run early: {seen.shown}{interval}"
             )
         yield from self._reasons("broken")
 

@@ -27,7 +27,7 @@ from aether_load.workload.phase import (
 from aether_load.workload.stage import name_of_two
 from aether_load.workload.strict import Strict
 from aether_load.workload.terms import goodput_slo_mistake
-from aether_load.workload.threshold import ThresholdPlan, parse_threshold, plan_mistake, quoted
+from aether_load.workload.threshold import ThresholdPlan, meaning, plan_mistake, quoted
 from aether_load.workload.warning_codes import WarningCode
 
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
@@ -256,9 +256,9 @@ def _check_thresholds(scenario: Scenario, where: str) -> None:
     for place, plan in enumerate(scenario.thresholds):
         if (mistake := plan_mistake(plan)) is not None:
             raise UsageError(f"Scenario {where}: thresholds.{place}.{mistake}")
-        condition = parse_threshold(plan.condition).text
+        condition = meaning(plan.condition)
         if condition in found:
-            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(condition)} stands there twice.")
+            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(plan.condition)} stands there twice.")
         found.add(condition)
 
 

@@ -118,6 +118,11 @@ def parse_threshold(text: str) -> Threshold:
     )
 
 
+def meaning(text: str) -> Threshold:
+    """Return what a condition states however it is written: two of one meaning are equal."""
+    return msgspec.structs.replace(parse_threshold(text), text="")
+
+
 def quoted(text: str) -> str:
     """Return a condition as it stands in a sentence about it: in quotes, and no longer than one can read."""
     return repr(text if len(text) <= LONGEST else f"{text[:40]}…")
@@ -139,11 +144,11 @@ def with_conditions(plans: tuple[ThresholdPlan, ...], conditions: Iterable[str])
 
     Raises ValueError with a sentence that quotes the condition.
     """
-    found = {parse_threshold(plan.condition).text: plan for plan in plans}
+    found = {meaning(plan.condition): plan for plan in plans}
     for condition in conditions:
         plan = ThresholdPlan(condition=condition)
         try:
-            found.setdefault(parse_threshold(condition).text, plan)
+            found.setdefault(meaning(condition), plan)
         except ValueError as error:
             raise ValueError(f"{quoted(condition)}: {error}") from None
     return tuple(found.values())

@@ -96,6 +96,18 @@ def test_a_candidate_that_is_not_valid_is_held_against_nothing(tmp_path):
     assert found.sentence.startswith("the candidate's own run is invalid: phase closed: contaminated")
 
 
+def test_a_broken_threshold_hides_no_invalid_candidate(tmp_path):
+    """Its verdict is the threshold's, and it is held against nothing all the same: a sound one is."""
+    scenario = {"name": "made", "thresholds": [{"condition": "p(50)<1"}],
+                "phases": [{"name": "closed", "users": 1, "duration": 1.0}]}  # fmt: skip
+    stored = [report_of(tmp_path, 50)]
+    sound = report_of(tmp_path, 50, 8, scenario=scenario)
+    void = report_of(tmp_path, 50, 9, scenario=scenario, readings=[None, None])
+    assert [report.verdict.status for report in (sound, void)] == ["crossed", "crossed"]
+    assert [held(report, stored).status for report in (sound, void)] == ["passed", "invalid"]
+    assert held(void, stored).sentence.startswith("the candidate's own run is invalid: phase closed: no_server_data")
+
+
 def test_a_figure_that_nobody_stored_decides_nothing(tmp_path):
     """A metric that is absent is no pass."""
     found = held(report_of(tmp_path, 50, 9), [report_of(tmp_path, 50)], "accuracy")

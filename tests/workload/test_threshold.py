@@ -184,7 +184,7 @@ def test_a_condition_in_a_sentence_is_never_longer_than_one_can_read():
 def test_conditions_of_a_command_line_stand_behind_the_scenarios_once_each():
     """One that is there already, in whatever spacing, is not asked twice, and keeps its keys."""
     plan = ThresholdPlan(condition="p(95)<500", abort_on_fail=True)
-    asked = with_conditions((plan,), ["accuracy>0.5", " p(95)<500", "accuracy>0.5"])
+    asked = with_conditions((plan,), ["accuracy>0.5", " p( 95.0 ) < 5e2", "accuracy>0.50"])
     assert asked == (plan, ThresholdPlan(condition="accuracy>0.5"))
     with pytest.raises(ValueError, match=re.escape("'p(95)<': expected a number")):
         with_conditions((), ["p(95)<"])
@@ -212,7 +212,7 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
     ("text", "sentence"),
     [
         ('thresholds = ["p(95)<"]', "thresholds.0.condition = 'p(95)<': expected a number of the report"),
-        ('thresholds = ["max<1", "max<1 "]', "thresholds.1: 'max<1' stands there twice."),
+        ('thresholds = ["max<1", "max<1 "]', "thresholds.1: 'max<1 ' stands there twice."),
         ('thresholds = "max<1"', "thresholds = 'max<1': expected a list, got a text."),
         ("thresholds = [5]", "thresholds.0 = 5: expected a table, got a whole number."),
         ("[[thresholds]]\nabort_on_fail = true", "key thresholds.0.condition is missing."),
