@@ -76,6 +76,7 @@ class Run:
         )
         self.recorder = Recorder(self.buffer, workload, feed.told)
         self._feed = feed
+        self.on_scrape: Callable[[RawScrape], None] | None = None
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
         self._endpoint = endpoint
@@ -119,6 +120,8 @@ class Run:
             error=error,
         )
         self._scrapes.append(scrape)
+        if self.on_scrape is not None:
+            self.on_scrape(scrape)
         return scrape
 
     def clear_cache(self) -> None:
