@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from aether_load.analysis.part_names import PART_NAMES
 from aether_load.live.bins import BINS, Counts
 from aether_load.live.counts import BUCKETS
+
+_Number = TypeVar("_Number", int, float)
 
 PARTS = tuple(PART_NAMES)
 """The parts of response latency, in the order in which a request passes them."""
@@ -59,9 +62,18 @@ class Stretch(msgspec.Struct, kw_only=True):
 
 
 def together(first: Stretch, second: Stretch) -> Stretch:
-    """Return two stretches as one, be they one after the other or of two senders at the same time."""
+    """Return two stretches, one after the other, as one."""
     looked = [seen for seen in (first.in_flight, second.in_flight) if seen is not None]
-    cpu = [spent for spent in (first.cpu_s, second.cpu_s) if spent is not None]
+    target = first.target_rps if second.target_rps is None else second.target_rps
+    return _added(first, second, max(looked, default=None), target)
+
+
+def beside(first: Stretch, second: Stretch) -> Stretch:
+    """Return the same stretch of time as two senders saw it, as one."""
+    return _added(first, second, _sum(first.in_flight, second.in_flight), _sum(first.target_rps, second.target_rps))
+
+
+def _added(first: Stretch, second: Stretch, in_flight: int | None, target_rps: float | None) -> Stretch:
     return Stretch(
         began_s=min(first.began_s, second.began_s),
         ended_s=max(first.ended_s, second.ended_s),
@@ -73,10 +85,16 @@ def together(first: Stretch, second: Stretch) -> Stretch:
         uncached_nodes=first.uncached_nodes + second.uncached_nodes,
         server_buckets=first.server_buckets + second.server_buckets,
         server_time_ms=first.server_time_ms + second.server_time_ms,
-        in_flight=max(looked, default=None),
-        cpu_s=sum(cpu) if cpu else None,
-        target_rps=first.target_rps if second.target_rps is None else second.target_rps,
+        in_flight=in_flight,
+        cpu_s=_sum(first.cpu_s, second.cpu_s),
+        target_rps=target_rps,
     )
+
+
+def _sum(first: _Number | None, second: _Number | None) -> _Number | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 class Timeline:
