@@ -77,8 +77,15 @@ class Page:
         """Click with the mouse on what an expression names, once it is there and within sight."""
         self.wait_for(f"!!({element})", element)
         place = f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center'}}); "
-        place += "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
-        x, y = self.evaluate(place)
+        place += "const b = e.getBoundingClientRect(); let [x, y] = [b.x + b.width / 2, b.y + b.height / 2]; "
+        place += "const f = e.ownerDocument.defaultView.frameElement?.getBoundingClientRect(); "
+        place += "return [x + (f?.x ?? 0), y + (f?.y ?? 0)]; })()"
+        before = None
+        # What slides open below or above it moves it.
+        while (at := self.evaluate(place)) != before:
+            before = at
+            time.sleep(0.05)  # between two looks, never in place of one
+        x, y = at
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

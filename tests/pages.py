@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import urllib3
 
 from processes import wait_for
+
+
+def a_free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class LocustPage:

@@ -36,9 +36,9 @@ def show_in_form(parser: argparse.ArgumentParser) -> None:
         said: Any = action
         said.include_in_web_ui, said.is_secret, said.is_required, said.is_multiple = True, False, False, False
         if action.dest == "scenario":
-            action.choices = _with(shipped_scenarios(), action.default)
+            _offer(action, [*shipped_scenarios()])
         elif action.dest == "dataset":
-            action.choices = _Choices([AS_IN_SCENARIO, *HUB_DATASETS])
+            _offer(action, [AS_IN_SCENARIO, *HUB_DATASETS])
         elif action.dest in {"dag", "cache"}:
             allowed = tuple(action.choices or ())
             action.metavar = "{" + ",".join(allowed) + "}"
@@ -46,8 +46,16 @@ def show_in_form(parser: argparse.ArgumentParser) -> None:
             action.choices = _Choices([AS_IN_SCENARIO, *allowed])
 
 
-def _with(names: Iterable[str], chosen: str) -> _Choices:
-    return _Choices(dict.fromkeys([*names, chosen]))
+def _offer(action: argparse.Action, values: list[str]) -> None:
+    """Make a menu of values, with that of the command line among them: it is parsed again for each look at the page."""
+    offered = _Choices(values)
+
+    def take(text: str) -> str:
+        if text not in list(offered):
+            offered.append(text)
+        return text
+
+    action.type, action.choices = take, offered
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:

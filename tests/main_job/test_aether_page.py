@@ -12,18 +12,12 @@ import urllib3
 
 from aether_load.analysis.page import make_page
 from aether_load.analysis.run import RunFolder
-from pages import LocustPage
+from pages import LocustPage, a_free_port
 from processes import REPOSITORY, LocustProcess, running_simulator, wait_for
 
 WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
 FILES = ("report.html", "nightly.json", "summary.csv", "samples.arrow")
 EVIL = "<script>window.harm=1</script><img src=x onerror='window.harm=1'>"
-
-
-def a_free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +198,9 @@ class TestTheStartForm:
         """Another dataset, DAG, limit, cache and mode, for a time that the run keeps to; then the old ones."""
         page.start(
             users=3, host=runtimes[0].url, dataset="piqa", dag="fan_out", dag_nodes="3", limit="7", cache="cold",
-            sequential="true", run_time="1s", scenario="eval",
+            sequential="true", run_time="3s", scenario="eval",
         )  # fmt: skip
+        page.wait_for_points(0)
         assert "press Stop first to change" in page.refusal(limit="8")
         wait_for(lambda: page.live()["state"] == "ended", "the end of the run time")
         now = page.live()
