@@ -58,6 +58,7 @@ class LiveRun:
         self._gauges: Gauges | None = None
         self.mock_answers = 0
         self._second = 0
+        self._last_ended_ns = 0
         self._open: dict[int, Stretch] = {}
         self.reset()
 
@@ -105,6 +106,7 @@ class LiveRun:
             np.searchsorted(_SERVER_EDGES_US, latency_us, side="right"), minlength=BUCKETS
         )
         self.mock_answers += int(np.count_nonzero(rows["answer_state"] == _MOCK))
+        self._last_ended_ns = max(self._last_ended_ns, int(ended.max()))
         bins = bins_of(latency_us)
         seconds = np.maximum((ended - self._began_ns) // _NS_PER_S, self._second)
         failed = rows["outcome"] != Outcome.OK
@@ -173,6 +175,10 @@ class LiveRun:
         self._to_judge.clear()
         last = max((second for second, stretch in self._open.items() if stretch.requests), default=-1)
         while self._second <= last:
+            if self._second == last:
+                # What came in in the last part of a second came in in no more time than that.
+                ended_s = (self._last_ended_ns - self._began_ns) / _NS_PER_S
+                self._open[last].ended_s = max(ended_s, last + 0.001)
             self._close()
         self._open.clear()
 

@@ -70,16 +70,23 @@ function whatRuns(run, phase) {
   return parts.join(" · ");
 }
 
+// While it runs the last five seconds are of interest, afterwards the whole of it.
+function latency(name, key, now, figures) {
+  if (now === null) return tile(name, brief(figures[key]), "whole run");
+  return tile(name, brief(now[key]), `whole run ${brief(figures[key])}`);
+}
+
 function showTiles({ figures, ledger, state }) {
   const now = state === "running" ? figures.now : null;
-  const whole = (key) => `whole run ${brief(figures[key])}`;
+  const seconds = points.length === 0 ? 0 : points.at(-1).ended_s - points[0].began_s;
+  const rate = now?.rate_rps ?? (seconds > 0 ? figures.requests_total / seconds : null);
   const total = figures.cached_nodes + figures.uncached_nodes;
   const failed = figures.outcomes.filter(([, outcome]) => outcome !== "ok").reduce((sum, [, , count]) => sum + count, 0);
   at("tiles").replaceChildren(
-    tile("requests/s", brief(now?.rate_rps), `${figures.requests_total} in all`),
-    tile("p50 ms", brief(now?.p50_ms), whole("p50_ms")),
-    tile("p95 ms", brief(now?.p95_ms), whole("p95_ms")),
-    tile("p99 ms", brief(now?.p99_ms), whole("p99_ms")),
+    tile("requests/s", brief(rate), `${figures.requests_total} in all`),
+    latency("p50 ms", "p50_ms", now, figures),
+    latency("p95 ms", "p95_ms", now, figures),
+    latency("p99 ms", "p99_ms", now, figures),
     tile("server mean ms", interval(figures.server_mean_ms), "of nodes, whole run"),
     tile("server p95 ms", interval(figures.server_p95_ms), "of nodes, whole run"),
     tile("not ok", String(failed), failed ? "see outcomes" : "", failed ? "bad" : ""),
@@ -87,9 +94,13 @@ function showTiles({ figures, ledger, state }) {
       [figures.thinking_users && `${figures.thinking_users} thinking`, figures.waiting_requests && `${figures.waiting_requests} waiting`].filter(Boolean).join(", ")),
     tile("cache hits", total ? percent(figures.cached_nodes / total) : "–", total ? `${figures.cached_nodes} of ${total} nodes` : "not told"),
     tile("sender CPU", now?.cpu_share === undefined || now === null || now.cpu_share === null ? "–" : percent(now.cpu_share), "of a core"),
-    tile("ledger", TRUST[ledger.state], ledger.difference_nodes === null ? "" : `${ledger.difference_nodes} nodes unexplained`,
+    tile("ledger", trust(ledger), ledger.difference_nodes === null ? "" : `${ledger.difference_nodes} nodes unexplained`,
       { agrees: "good", waiting: "" }[ledger.state] ?? "bad"),
   );
+}
+
+function trust(ledger) {
+  return ledger.state === "agrees" && ledger.at_rest ? "agrees" : TRUST[ledger.state];
 }
 
 function interval(bounds) {
@@ -165,7 +176,7 @@ function showWarnings(warnings) {
 function showLedger(ledger) {
   const word = document.createElement("span");
   word.className = { agrees: "good", waiting: "" }[ledger.state] ?? "bad";
-  word.textContent = TRUST[ledger.state];
+  word.textContent = trust(ledger);
   const how = ledger.lines.length === 0 ? "" : ledger.at_rest ? " (nothing in flight: both sides have to be equal)" : " (what is in flight may be counted by the server already)";
   at("trust").replaceChildren(word, `${how}${ledger.reason === null ? "" : `: ${ledger.reason}`}`);
   const lines = ledger.lines.filter(({ ours, theirs }) => ours || theirs);
@@ -175,15 +186,18 @@ function showLedger(ledger) {
 
 function showRuns(runs) {
   const files = [["report.html", "report"], ["nightly.json", "nightly JSON"], ["summary.csv", "summary.csv"], ["samples.arrow", "samples"]];
-  const rows = runs.map(({ id, verdict, trust }) => {
-    const links = verdict === null ? ["–"] : files.map(([name, text]) => {
+  const rows = runs.map(({ id, verdict, trust: trusts }) => {
+    const links = document.createElement("span");
+    links.className = "links";
+    links.append(...(verdict === null ? ["–"] : files.map(([name, text]) => {
       const link = document.createElement("a");
       link.href = `runs/${encodeURIComponent(id)}/${name}`;
       link.textContent = text;
       if (name === "report.html") link.target = "_blank";
       return link;
-    });
-    return cells([id, verdict === null ? "no results yet" : `${verdict}; ${trust.join(", ")}`, ...links]);
+    })));
+    const outcome = verdict === null ? "no results yet" : `${verdict}; ${[...new Set(trusts)].join(", ")}`;
+    return cells([id, outcome, links]);
   });
   at("runs").replaceChildren(...rows);
 }
