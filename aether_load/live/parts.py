@@ -10,6 +10,7 @@ from aether_load.analysis.table import READABLE
 from aether_load.live.stretch import PARTS
 from aether_load.protocol import Outcome
 
+_IS_READABLE = np.array([outcome in READABLE for outcome in Outcome])
 _START_DELAY, _OVERHEAD, _SCHEDULER, _BARRIER, _NODE_PATH, _UNDIVIDED, _UNANSWERED = range(len(PARTS))
 
 
@@ -23,7 +24,7 @@ def parts_by_request(
     table = np.zeros((len(rows), len(PARTS)))
     client_ms = (rows["ended_ns"] - rows["sent_ns"]) / 1e6
     server_ms = rows["server_total_ms"]
-    readable = np.isin(rows["outcome"], READABLE)
+    readable = _IS_READABLE[rows["outcome"]]
     table[:, _START_DELAY] = (rows["sent_ns"] - rows["due_ns"]) / 1e6
     table[:, _OVERHEAD] = np.where(readable, client_ms - server_ms, 0.0)
     table[:, _UNANSWERED] = np.where(readable, 0.0, client_ms)
