@@ -6,9 +6,12 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from aether_load import AetherLoadError, ExitCode, UsageError, __version__
+
+if TYPE_CHECKING:
+    from aether_load.analysis.run import RunFolder
 
 _FORMATS = ("text", "json", "csv", "markdown", "junit")
 
@@ -42,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
+    from aether_load.gating import options as gate_options  # noqa: PLC0415 -- only for its options
     from aether_load.simulator import cli as simulator_cli  # noqa: PLC0415 -- only for its options
     from aether_load.workload.options import add_scenario_options  # noqa: PLC0415
 
@@ -74,6 +78,12 @@ def _parser() -> Parser:
         help="write the report to exactly this file too, as JSON or as --format says, in place of what is there",
     )
     report.add_argument(
+        "--threshold",
+        action="append",
+        metavar="CONDITION",
+        help="hold the run against this condition too, beside its scenario's thresholds; may be given several times",
+    )
+    report.add_argument(
         "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
     )
     report.set_defaults(run=_report)
@@ -94,6 +104,15 @@ def _parser() -> Parser:
         "--results-dir", type=Path, metavar="DIR", help="where comparison_charts/ goes (default: the first run's)"
     )
     compare.set_defaults(run=_compare)
+
+    gate = commands.add_parser(
+        "gate",
+        help="hold a candidate build against its base",
+        description="Send one load to two builds of a runtime in turns, and say whether the candidate lost more than "
+        "noise and a margin: exit code 0 it did not, 4 it did, 5 that is not decided. docs/gate.md has the method.",
+    )
+    gate_options.add_arguments(gate)
+    gate.set_defaults(run=_gate)
 
     scenarios = commands.add_parser(
         "scenarios",
@@ -141,6 +160,12 @@ def _lm_eval(words: list[str]) -> int:
     return run_lm_eval(words)
 
 
+def _gate(parsed: argparse.Namespace) -> int:
+    from aether_load.gating.command import run  # noqa: PLC0415 -- half a second of pyarrow and scipy
+
+    return run(parsed)
+
+
 def _report(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.formats import formatted  # noqa: PLC0415 -- half a second of pyarrow and scipy
     from aether_load.analysis.output import check_output  # noqa: PLC0415
@@ -150,11 +175,15 @@ def _report(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.run import RunFolder, write_whole  # noqa: PLC0415
     from aether_load.analysis.summary import ResultsError  # noqa: PLC0415
     from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+    from aether_load.analysis.thresholds import asked_of_run  # noqa: PLC0415
 
     if parsed.output is not None:
         check_output(parsed.output)
     folder = RunFolder.open(parsed.folder)
-    analysis = analyse(folder)
+    manifest = folder.read_manifest()
+    if manifest.gate is not None:
+        return _report_gate(folder, parsed)
+    analysis = analyse(folder, asked_of_run(manifest, parsed.threshold or ()))
     report = analysis.report
     refusal = None
     try:
@@ -175,6 +204,26 @@ def _report(parsed: argparse.Namespace) -> int:
         sys.stdout.write(formatted(report, parsed.format))
     if refusal is not None:
         raise refusal
+    return report.verdict.exit_code
+
+
+def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:
+    from aether_load.analysis.gate_output import GATE_FORMATS, write_gate  # noqa: PLC0415
+    from aether_load.analysis.gate_report import build_gate_report  # noqa: PLC0415
+    from aether_load.analysis.gate_text import write_gate_text  # noqa: PLC0415
+
+    if parsed.threshold:
+        raise UsageError(f"--threshold {parsed.threshold[0]}: {folder.path} is a gate's run, which has no thresholds.")
+    form = parsed.format or "text"
+    if form not in GATE_FORMATS:
+        raise UsageError(f"--format {form}: a gate has {', '.join(GATE_FORMATS)}.")
+    report = build_gate_report(folder)
+    more = {} if parsed.output is None else {"json" if form == "text" else form: parsed.output}
+    files = write_gate(report, folder, more)
+    if form == "text":
+        write_gate_text(report, files, sys.stdout)
+    else:
+        GATE_FORMATS[form](report, sys.stdout)
     return report.verdict.exit_code
 
 

@@ -81,11 +81,35 @@ def times_of(requests: Sequence[dict[str, object]]) -> list[int]:
 
 def write_samples(path: Path, requests: Sequence[dict[str, object]], indexes: Sequence[int] | None = None) -> None:
     """Write requests of one phase, `closed`, as samples of two prompts of one dataset."""
-    buffer = SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
-    buffer.phases.place("closed")
+    buffer = new_buffer()
+    fill(buffer, requests, "closed", indexes)
+    write_buffer(path, buffer)
+
+
+def new_buffer() -> SampleBuffer:
+    """A buffer for samples of two prompts of one dataset."""
+    return SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
+
+
+def write_buffer(path: Path, buffer: SampleBuffer) -> None:
+    samples = SampleFile(path)
+    while (batch := buffer.take()) is not None:
+        samples.append(batch)
+    samples.close()
+
+
+def fill(
+    buffer: SampleBuffer,
+    requests: Sequence[dict[str, object]],
+    phase: str,
+    indexes: Sequence[int] | None = None,
+    began_ns: int = BEGAN_NS,
+) -> None:
+    """Add requests of one phase that began at `began_ns`."""
+    phase_place = buffer.phases.place(phase)
     for place, request in enumerate(requests):
-        sent = ABSENT if request["at"] is None else BEGAN_NS + int(float(request["at"]) * MS)
-        due = sent if request.get("due_ms") is None else BEGAN_NS + int(float(request["due_ms"]) * MS)
+        sent = ABSENT if request["at"] is None else began_ns + int(float(request["at"]) * MS)
+        due = sent if request.get("due_ms") is None else began_ns + int(float(request["due_ms"]) * MS)
         nodes = request["nodes"]
         for node in nodes:
             if isinstance(node, NodeState):
@@ -99,14 +123,11 @@ def write_samples(path: Path, requests: Sequence[dict[str, object]], indexes: Se
             request_index=place if indexes is None else indexes[place], due_ns=due, sent_ns=sent,
             ended_ns=ABSENT if sent == ABSENT else sent + int(float(request["latency"]) * MS),
             server_total_ms=request["server"], token_cost=TOKENS * len(times_of([request])) if nodes else ABSENT,
-            prompt=place % 2, nodes=len(nodes), phase=0, worker=0, http_status=200 if nodes else ABSENT, answer=ABSENT,
-            error=buffer.errors.place(error), outcome=request["outcome"], answer_state=request.get("state", ABSENT),
+            prompt=place % 2, nodes=len(nodes), phase=phase_place, worker=0,
+            http_status=200 if nodes else ABSENT, answer=ABSENT, error=buffer.errors.place(error),
+            outcome=request["outcome"], answer_state=request.get("state", ABSENT),
             correct=request.get("correct", ABSENT), execution_id=b"", levels=len(request.get("levels", ())),
         )  # fmt: skip
-    samples = SampleFile(path)
-    while (batch := buffer.take()) is not None:
-        samples.append(batch)
-    samples.close()
 
 
 def make_run(

@@ -168,6 +168,16 @@ class LocustProcess:
         return found
 
 
+def assert_refused(finished: Finished, code: int, *words: str) -> None:
+    """Exactly one sentence of ours, no traceback, no run folder."""
+    said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ") or ": error: " in line]
+    assert finished.code == code, finished.err
+    assert "Traceback" not in finished.err + finished.out
+    assert len(said) == 1, finished.err
+    assert all(word in said[0] for word in words), said[0]
+    assert not any(finished.results.glob("runs/*"))
+
+
 def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run `aether-load …` to its end."""
     return subprocess.run(

@@ -33,7 +33,8 @@ def our_options():
     """The options that the harness adds; Locust's own --help does not load a locustfile to show them."""
     parser = argparse.ArgumentParser(add_help=False)
     add_options(parser, "eval")
-    return {option for action in parser._actions for option in action.option_strings}
+    shown = (action for action in parser._actions if action.help != argparse.SUPPRESS)
+    return {option for action in shown for option in action.option_strings}
 
 
 def help_of(command):
@@ -43,7 +44,7 @@ def help_of(command):
 def test_every_option_that_is_named_exists(locust_help, our_options):
     """Each long option in the README is one of Locust's, of ours, or of the tools named beside it."""
     known = our_options | set(
-        re.findall(r"--[a-z][a-z-]+", locust_help + "".join(map(help_of, ("simulate", "report", "compare"))))
+        re.findall(r"--[a-z][a-z-]+", locust_help + "".join(map(help_of, ("simulate", "report", "compare", "gate"))))
     )
     # The options of lm-eval are held against lm-eval, where that is installed.
     begin = README.index("## Evaluation with lm-eval")

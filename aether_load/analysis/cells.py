@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from aether_load.analysis.statistics import Distribution, Percentile, Share
+
+if TYPE_CHECKING:
+    from aether_load.analysis.thresholds import ThresholdReport
+
+THRESHOLD_HEADER = ("threshold", "phase", "dataset", "number", "state")
 
 
 def number(value: float | None, digits: int) -> str:
@@ -35,3 +43,15 @@ def points(latency: Distribution | None, *names: str) -> list[str]:
 def share_with_interval(value: Share | None) -> str:
     """Return a share with its 95 % interval."""
     return "-" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...]]:
+    """Return a row for each phase that a threshold was decided in, and one for what ended the run early, if so."""
+    rows: list[tuple[str, ...]] = []
+    for asked in thresholds:
+        for found in asked.findings:
+            number = found.shown or f"none; {found.reason}"
+            rows.append((asked.condition, found.phase or "-", found.dataset, number, found.state))
+        if (seen := asked.ended_the_run) is not None:
+            rows.append((asked.condition, seen.phase, seen.dataset or "all", seen.shown, "ended the run"))
+    return rows

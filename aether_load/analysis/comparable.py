@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+from aether_load.analysis.gate import against
 from aether_load.analysis.report import Report
 from aether_load.workload.scenario import from_plain, to_plain
 
-_NOT_LOAD = {"name", "purpose", "forbid_warnings", "max_error_rate", "goodput_slo"}
+_NOT_LOAD = {"name", "purpose", "forbid_warnings", "max_error_rate", "goodput_slo", "thresholds"}
 """Keys of a scenario that change neither what is sent nor when."""
 _NOT_LOAD_INSIDE = {"workload.price_usd_per_1000_tokens", "target.headers", "target.verify_tls", "target.metrics_url"}
 _MEMORY_TOLERANCE = 0.02
+
+Difference = Literal["scenario", "target", "machine"]
 
 
 def obstacles(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -45,8 +48,21 @@ def _void(report: Report) -> Iterator[str]:
         yield "was cut off by force"
     elif report.run.ended_as == "interrupted":
         yield "was interrupted"
-    elif report.verdict.status == "invalid":
-        yield f"is invalid: {report.verdict.reasons[0]}"
+    elif report.run.ended_as == "aborted":
+        yield "was ended early by a threshold"
+    elif void := next((one for one in against(report) if one.status == "invalid"), None):
+        yield f"is invalid: {void.reason}"
+
+
+def differences(first: Report, other: Report) -> Iterator[tuple[Difference, str]]:
+    """Yield in what two runs differ that must have been the same: of which kind, and in a sentence."""
+    for what, ours, theirs in _differences(first, other):
+        kind: Difference = "scenario"
+        if what.startswith(("target kind", "generation")):
+            kind = "target"
+        elif what.startswith("machine"):
+            kind = "machine"
+        yield kind, f"{what}: {ours} in the one and {theirs} in the other"
 
 
 def _differences(first: Report, other: Report) -> Iterator[tuple[str, object, object]]:

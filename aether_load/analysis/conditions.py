@@ -1,114 +1,201 @@
-"""A condition held against a phase's samples: it holds, it is broken, or the samples do not decide it."""
+"""A condition held against a number of a report: it holds, it is broken, or what was measured does not decide it."""
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aether_load.analysis.histogram import Interval, QuantileInterval
+from aether_load.analysis.numbers import COUNTED_SHARES, Number, is_latency, number_of, read
 from aether_load.analysis.rows import Row
-from aether_load.analysis.statistics import percentile, wilson
+from aether_load.analysis.statistics import CONFIDENCE, QUANTILES, Distribution, Percentile, Share, percentile, wilson
 from aether_load.analysis.table import PhaseSamples, response_ms, service_ms
 from aether_load.protocol import Outcome
-from aether_load.workload.threshold import LATENCIES, SHARES, Threshold
+from aether_load.workload.threshold import Threshold
 
 State = Literal["holds", "broken", "undecided"]
 
+_BELOW = ("<", "<=")
+_POINTS = ("p", "p50")
+_MEDIAN = 0.5
+_NO_SPREAD = "one value alone has no spread"
+_NO_POINT = "the server's buckets give an interval, and no point in it"
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one condition: the number with its 95 % interval, None where there is none, and in words."""
 
-    condition: str
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """A number with its interval, from `low` to `high`, both infinite where nothing bounds it; None where none is.
+
+    An `is_open` interval holds all but its upper end, and has no point: `value` is None there. Without any number,
+    `reason` says why.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    is_open: bool = False
+    reason: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Return it as text: `812 [790, 840]`."""
+        if self.low is None or self.high is None:
+            return _text(self.value)
+        bounds = f"[{_text(self.low)}, {_text(self.high)}{')' if self.is_open else ']'}"
+        return bounds if self.value is None else f"{_text(self.value)} {bounds}"
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number decides, and the number itself, as a value with its interval and as text (`shown`).
+
+    `value` is None where `reason` says why; `low` and `high` are None where nothing bounds it, or where it has no
+    interval.
+    """
+
     state: State
     value: float | None
     low: float | None
     high: float | None
-    sentence: str
+    reason: str | None
+    shown: str
 
 
-def judge_condition(condition: Threshold, row: Row, samples: PhaseSamples, which: NDArray[np.bool_]) -> Finding:
+class Finding(Decided, frozen=True, kw_only=True):
+    """What became of one condition, and in words."""
+
+    condition: str
+
+    @property
+    def sentence(self) -> str:
+        """Return it in a sentence that begins with the condition."""
+        if not self.shown:
+            return f"{self.condition}: nothing to decide on: {self.reason}"
+        words = {"holds": "holds", "broken": "is broken", "undecided": "is not decided: the interval reaches over it"}
+        return f"{self.condition} {words[self.state]}: {self.shown}"
+
+
+def judge_condition(
+    condition: Threshold,
+    row: Row,
+    samples: PhaseSamples,
+    which: NDArray[np.bool_],
+    *,
+    confidence: float = CONFIDENCE,
+    interrupted: bool = False,
+) -> Finding:
     """Return what became of a condition on the requests `which` of a phase, of which `row` is the summary.
 
-    Percentiles and shares are decided on their 95 % interval: it holds when all of the interval fulfils it, is
-    broken when none of it does, and is undecided otherwise; other numbers are taken as they are.
+    Percentiles and shares are decided on their interval: it holds when all of the interval fulfils it, is broken
+    when none of it does, and is undecided otherwise; other numbers are taken as they are. In an `interrupted` run
+    requests that we gave up ourselves are in no share of failures.
     """
-    if condition.metric in LATENCIES:
-        return _judge_latency(condition, samples, which & samples.was_sent)
-    if condition.metric in SHARES:
-        return _judge_rate(condition, row)
-    value = getattr(row, condition.metric)
-    if value is None:
-        return _nothing(condition, row.reasons.get(condition.metric, "it was not measured"))
-    return _decided(condition, float(value), None, None)
+    number = number_of(condition)
+    if number.name in COUNTED_SHARES:
+        return decide(condition, _counted_share(number, row, confidence, interrupted=interrupted))
+    published = confidence == CONFIDENCE and condition.quantile in {None, *QUANTILES.values()}
+    if is_latency(number) and condition.aggregation in _POINTS and not published:
+        return decide(condition, _latency(condition, number, samples, which & samples.was_sent, confidence))
+    return judge_number(condition, row, confidence=confidence)
 
 
-def _judge_latency(condition: Threshold, samples: PhaseSamples, which: NDArray[np.bool_]) -> Finding:
-    take = service_ms if condition.metric == "service_latency_ms" else response_ms
+def judge_number(condition: Threshold, whole: Any, *, confidence: float = CONFIDENCE) -> Finding:
+    """Return what became of a condition on a number of `whole`: a row, a phase's report, or a search's."""
+    value, why = read(number_of(condition), whole)
+    return decide(condition, Measured(reason=why) if value is None else _measured(condition, value, confidence))
+
+
+def _measured(condition: Threshold, value: Any, confidence: float) -> Measured:
+    if isinstance(value, Interval | QuantileInterval):
+        return Measured(
+            low=value.low, high=math.inf if value.high is None else value.high, is_open=True, reason=_NO_POINT
+        )
+    if isinstance(value, Share):
+        return _of_share(wilson(value.hits, value.count, confidence))
+    if isinstance(value, Percentile):
+        return _of_percentile(value)
+    if isinstance(value, Distribution):
+        if condition.aggregation in _POINTS:
+            name = next(name for name, q in QUANTILES.items() if q == (condition.quantile or _MEDIAN))
+            return _of_percentile(getattr(value, name))
+        assert condition.aggregation is not None
+        value = getattr(value, condition.aggregation)
+        if value is None:
+            return Measured(reason=_NO_SPREAD)
+    return Measured(value=float(value))
+
+
+def _latency(
+    condition: Threshold, number: Number, samples: PhaseSamples, which: NDArray[np.bool_], confidence: float
+) -> Measured:
+    take = service_ms if number.path == ("service_latency_ms",) else response_ms
     values = np.sort(take(samples, which))
     if len(values) == 0:
-        return _nothing(condition, "no request was sent in the window")
-    if condition.quantile is not None or condition.aggregation == "p50":
-        point = percentile(values, condition.quantile or 0.5)
-        low = -np.inf if point.low is None else point.low
-        high = np.inf if point.high is None else point.high
-        return _decided(condition, point.value, low, high)
-    plain = {
-        "min": values[0],
-        "max": values[-1],
-        "mean": values.mean(),
-        "count": len(values),
-        "stddev": values.std(ddof=1) if len(values) > 1 else 0.0,
-    }
-    assert condition.aggregation is not None
-    return _decided(condition, round(float(plain[condition.aggregation]), 6), None, None)
+        return Measured(reason="no request was sent in the window")
+    return _of_percentile(percentile(values, condition.quantile or _MEDIAN, confidence))
 
 
-def _judge_rate(condition: Threshold, row: Row) -> Finding:
-    if condition.metric == "accuracy":
-        share = row.accuracy
-    else:
-        outcomes = row.outcomes
-        hits = {
-            "error_rate": row.requests_total - outcomes["ok"] - outcomes["rejected"],
-            "rejected_rate": outcomes["rejected"],
-            "unsent_rate": outcomes[Outcome.UNSENT.label],
-        }[condition.metric]
-        share = wilson(hits, row.requests_total)
+def _counted_share(number: Number, row: Row, confidence: float, *, interrupted: bool) -> Measured:
+    outcomes = row.outcomes
+    count = row.requests_total - (outcomes[Outcome.CUT_OFF.label] if interrupted else 0)
+    hits = {
+        "error_rate": count - outcomes["ok"] - outcomes["rejected"],
+        "rejected_rate": outcomes["rejected"],
+        "unsent_rate": outcomes[Outcome.UNSENT.label],
+    }[number.name]
+    return _of_share(wilson(hits, count, confidence), row.reasons.get(number.name, "there was no request"))
+
+
+def _of_share(share: Share | None, reason: str | None = None) -> Measured:
     if share is None:
-        return _nothing(condition, row.reasons.get(condition.metric, "there was no request"))
-    return _decided(condition, share.value, share.low, share.high)
+        return Measured(reason=reason)
+    return Measured(value=share.value, low=share.low, high=share.high)
 
 
-def _nothing(condition: Threshold, why: str) -> Finding:
-    return Finding(
-        condition=condition.text,
-        state="undecided",
-        value=None,
-        low=None,
-        high=None,
-        sentence=f"{condition.text}: nothing to decide on: {why}",
+def _of_percentile(point: Percentile) -> Measured:
+    return Measured(
+        value=point.value,
+        low=-math.inf if point.low is None else point.low,
+        high=math.inf if point.high is None else point.high,
     )
 
 
-def _decided(condition: Threshold, value: float, low: float | None, high: float | None) -> Finding:
-    ends = {condition.holds(end) for end in (value if low is None else low, value if high is None else high)}
-    # For "==" both ends may miss while the middle hits: an interval that holds the number decides nothing.
-    if condition.operator in {"==", "!="} and low is not None and high is not None and low <= condition.value <= high:
-        ends = {True, False} if low < high else ends
-    state: State = "undecided" if len(ends) == 2 else "holds" if ends == {True} else "broken"
-    bounds = "" if low is None or high is None else f" [{_bound(low)}, {_bound(high)}]"
-    words = {"holds": "holds", "broken": "is broken", "undecided": "is not decided: the interval reaches over it"}
+def decide(condition: Threshold, number: Measured) -> Finding:
+    """Return what became of a condition on a number."""
+    low = number.value if number.low is None else number.low
+    high = number.value if number.high is None else number.high
+    state: State = "undecided"
+    if low is not None and high is not None:
+        ends = {condition.holds(low), _holds_up_to(condition, high) if number.is_open else condition.holds(high)}
+        # For "==" both ends may miss while the middle hits: an interval that holds the number decides nothing.
+        inside = low <= condition.value < high or (condition.value == high and not number.is_open)
+        if condition.operator in {"==", "!="} and inside and low < high:
+            ends = {True, False}
+        state = "undecided" if len(ends) == 2 else "holds" if ends == {True} else "broken"
     return Finding(
         condition=condition.text,
         state=state,
-        value=value,
-        low=None if low is None or np.isinf(low) else low,
-        high=None if high is None or np.isinf(high) else high,
-        sentence=f"{condition.text} {words[state]}: {value:g}{bounds}",
+        value=number.value,
+        low=None if number.low is None or math.isinf(number.low) else number.low,
+        high=None if number.high is None or math.isinf(number.high) else number.high,
+        reason=number.reason,
+        shown=number.shown if low is not None else "",
     )
 
 
-def _bound(value: float) -> str:
-    return "unbounded" if np.isinf(value) else f"{value:g}"
+def _holds_up_to(condition: Threshold, end: float) -> bool:
+    """Tell whether numbers right below `end` fulfil a condition."""
+    if condition.operator in _BELOW:
+        return end <= condition.value
+    return end > condition.value if condition.operator in {">", ">="} else condition.operator == "!="
+
+
+def _text(value: float | None) -> str:
+    if value is None:
+        return "none"
+    if math.isinf(value):
+        return "unbounded"
+    # A count is whole however large it is.
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:g}"

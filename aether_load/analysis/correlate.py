@@ -45,7 +45,7 @@ def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
     variance = _variance_share(client, server)
     if variance is None:
         reasons["server_variance_share"] = "the latencies do not differ, or there are fewer than two"
-    little, why = _littles_law_ratio(samples, record)
+    little, why = littles_law_ratio(samples, record)
     if why is not None:
         reasons["littles_law_ratio"] = why
     return Correlation(
@@ -66,7 +66,7 @@ def _variance_share(client: np.ndarray, server: np.ndarray) -> float | None:
     return round(float(centred @ server) / squares, 6) if squares > 1e-9 * len(client) else None
 
 
-def _littles_law_ratio(samples: PhaseSamples, record: PhaseRecord) -> tuple[float | None, str | None]:
+def littles_law_ratio(samples: PhaseSamples, record: PhaseRecord) -> tuple[float | None, str | None]:
     """Return the mean number of requests in flight or of users thinking, over the users let loose; or why not.
 
     It is X (R + Z) / U of Little's law, with X R taken as the time in flight that lies inside the window: then

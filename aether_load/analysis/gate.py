@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from aether_load import ExitCode
 from aether_load.analysis.ledger import REQUEST_LINES
+from aether_load.workload.scenario import from_plain
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase_report import PhaseReport
-    from aether_load.analysis.report import RunInfo
+    from aether_load.analysis.report import Report, RunInfo
     from aether_load.analysis.searches import SearchReport
+    from aether_load.analysis.thresholds import ThresholdReport
     from aether_load.analysis.warnings import Warning_
     from aether_load.workload.scenario import Scenario
 
-Status = Literal["passed", "failed", "crossed", "invalid", "interrupted"]
+Status = Literal["passed", "failed", "crossed", "invalid", "inconclusive", "interrupted"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -28,85 +30,114 @@ class Verdict(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
+class Against(msgspec.Struct, frozen=True):
+    """One reason against a run: what it makes of it, and in words that begin with what they are of."""
+
+    status: Status
+    reason: str
+
+
 def decide(
     run: RunInfo,
     phases: Sequence[PhaseReport],
     scenario: Scenario,
     warnings: Sequence[Warning_] = (),
     searches: Sequence[SearchReport] = (),
+    thresholds: Sequence[ThresholdReport] = (),
 ) -> Verdict:
-    """Return the verdict on a run: failed, crossed, invalid, interrupted, passed, the first that applies.
+    """Return the verdict on a run: failed, crossed, invalid or inconclusive, interrupted, passed, the first that is so.
 
     A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
     scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
-    the `warnings` is there that the scenario forbids. A search under which no load held has crossed its limits; one
-    that was not brought to its end has decided nothing. Its probes may fail: to find out which do is what they are
-    for. An absence of data is never a pass.
+    the `warnings` is there that the scenario forbids, and inconclusive when a threshold could not be decided. A
+    search under which no load held has crossed its limits; one that was not brought to its end has decided nothing.
+    Its probes may fail: to find out which do is what they are for. An absence of data is never a pass.
     """
+    against = _sorted(_all_against(run, phases, scenario, warnings, searches, thresholds))
+    if not against:
+        return Verdict("passed", int(ExitCode.PASSED), ())
+    first = against[0].status
+    return Verdict(first, int(_EXIT_CODES[first]), tuple(one.reason for one in against))
+
+
+def against(report: Report) -> list[Against]:
+    """Return everything that speaks against a run, as in its verdict, with what each makes of it."""
+    scenario = from_plain(report.scenario)
+    parts = report.run, report.phases, scenario, report.warnings, report.searches, report.thresholds
+    return _sorted(_all_against(*parts))
+
+
+def _sorted(found: Iterator[Against]) -> list[Against]:
+    return sorted(found, key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
+
+
+def _all_against(
+    run: RunInfo,
+    phases: Sequence[PhaseReport],
+    scenario: Scenario,
+    warnings: Sequence[Warning_],
+    searches: Sequence[SearchReport],
+    thresholds: Sequence[ThresholdReport],
+) -> Iterator[Against]:
     interrupted = run.ended_as == "interrupted"
-    findings: list[tuple[Status, ExitCode, str]] = []
     for phase in phases:
         row = phase.all
         if row.ok_total == 0 and phase.search is None and not (interrupted and row.error_rate is None):
-            reason = f"phase {phase.name}: none of {row.requests_total} requests succeeded"
-            findings.append(("failed", ExitCode.FAILED, reason))
+            yield Against("failed", f"phase {phase.name}: none of {row.requests_total} requests succeeded")
         elif phase.search is None and row.error_rate is not None and row.error_rate > scenario.max_error_rate:
-            reason = (
+            yield Against(
+                "failed",
                 f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate "
-                f"{scenario.max_error_rate:g}"
+                f"{scenario.max_error_rate:g}",
             )
-            findings.append(("failed", ExitCode.FAILED, reason))
     if not phases and not interrupted:
-        findings.append(("failed", ExitCode.FAILED, "no phase began, so nothing succeeded"))
-    if run.ended_as == "running":
-        findings.append(("invalid", ExitCode.INVALID, "the run was cut off by force; this is what was written by then"))
-    elif scenario.target.server_metrics:
-        findings += [
-            (
-                "invalid",
-                ExitCode.INVALID,
-                f"phase {phase.name}: {phase.reconciliation.trust}: {phase.reconciliation.reason}",
-            )
-            for phase in phases
-            if phase.reconciliation.trust != "trusted"
-        ]
-    if run.ended_as != "running":
-        findings += [
-            (
-                "invalid",
-                ExitCode.INVALID,
-                f"phase {phase.name}: {line.name} is {line.ours} by the samples and {line.theirs} by {line.against}",
-            )
-            for phase in phases
-            for line in phase.reconciliation.lines
-            if line.name in REQUEST_LINES and line.agrees is False
-        ]
-    findings += [
-        (
-            "invalid",
-            ExitCode.INVALID,
-            f"{_where(warning)}: forbidden warning {warning.code}: {warning.message.rstrip('.')}",
-        )
-        for warning in warnings
-        if warning.code in scenario.forbid_warnings
-    ]
+        yield Against("failed", "no phase began, so nothing succeeded")
+    yield from _invalid(run, phases, scenario, warnings)
     for search in searches:
         reason = f"search {search.name}: {search.sentence}"
         if search.end == "nothing_held":
-            findings.append(("crossed", ExitCode.THRESHOLD, reason))
+            yield Against("crossed", reason)
         elif not search.confirmed and not interrupted:
-            findings.append(("invalid", ExitCode.INVALID, reason))
+            yield Against("invalid", reason)
+    for threshold in thresholds:
+        yield from (Against("crossed", reason) for reason in threshold.broken)
+        yield from (Against("inconclusive", reason) for reason in threshold.undecided)
     if interrupted:
-        findings.append(("interrupted", ExitCode.INTERRUPTED, "the run was interrupted; the results are of a part"))
-    if not findings:
-        return Verdict("passed", int(ExitCode.PASSED), ())
-    findings.sort(key=lambda finding: _PRECEDENCE.index(finding[1]))
-    status, code, _ = findings[0]
-    return Verdict(status, int(code), tuple(reason for _, _, reason in findings))
+        yield Against("interrupted", "the run was interrupted; the results are of a part")
+
+
+def _invalid(
+    run: RunInfo, phases: Sequence[PhaseReport], scenario: Scenario, warnings: Sequence[Warning_]
+) -> Iterator[Against]:
+    if run.ended_as == "running":
+        yield Against("invalid", "the run was cut off by force; this is what was written by then")
+    elif scenario.target.server_metrics:
+        for phase in phases:
+            if phase.reconciliation.trust != "trusted":
+                reason = f"{phase.reconciliation.trust}: {phase.reconciliation.reason}"
+                yield Against("invalid", f"phase {phase.name}: {reason}")
+    if run.ended_as != "running":
+        for phase in phases:
+            for line in phase.reconciliation.lines:
+                if line.name in REQUEST_LINES and line.agrees is False:
+                    counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
+                    yield Against("invalid", f"phase {phase.name}: {counts}")
+    for warning in warnings:
+        if warning.code in scenario.forbid_warnings:
+            said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
+            yield Against("invalid", f"{_where(warning)}: {said}")
 
 
 def _where(warning: Warning_) -> str:
     return "the run" if warning.phase is None else f"phase {warning.phase}"
 
 
+_EXIT_CODES: dict[Status, ExitCode] = {
+    "passed": ExitCode.PASSED,
+    "failed": ExitCode.FAILED,
+    "crossed": ExitCode.THRESHOLD,
+    "invalid": ExitCode.INVALID,
+    "inconclusive": ExitCode.INVALID,
+    "interrupted": ExitCode.INTERRUPTED,
+}
 _PRECEDENCE = (ExitCode.FAILED, ExitCode.THRESHOLD, ExitCode.INVALID, ExitCode.INTERRUPTED)

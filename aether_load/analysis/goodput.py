@@ -35,11 +35,7 @@ def goodput(
     if slo is None:
         why = "the scenario states no goodput_slo"
         return Goodput(None, None, {"goodput_rps": why, "goodput_share": why})
-    ok = samples.outcome == Outcome.OK
-    good = np.zeros(len(samples), np.bool_)
-    take = service_ms if slo.metric == "service_latency_ms" else response_ms
-    latency = take(samples, ok)
-    good[ok] = latency < slo.value if slo.operator == "<" else latency <= slo.value
+    good = good_requests(samples, slo)
     reasons = {}
     window_s = samples.window_s or None
     if window_s is None:
@@ -49,3 +45,13 @@ def goodput(
         reasons["goodput_share"] = "no request was due in the window"
     rate = int(np.count_nonzero(good & completed)) / window_s if window_s else None
     return Goodput(rounded(rate), share, reasons)
+
+
+def good_requests(samples: PhaseSamples, slo: Threshold) -> NDArray[np.bool_]:
+    """Tell which requests succeeded and kept `slo`."""
+    ok = samples.outcome == Outcome.OK
+    good = np.zeros(len(samples), np.bool_)
+    take = service_ms if slo.metric == "service_latency_ms" else response_ms
+    latency = take(samples, ok)
+    good[ok] = latency < slo.value if slo.operator == "<" else latency <= slo.value
+    return good

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from aether_load.analysis.cells import number, points, share, share_with_interval, with_interval
+from aether_load.analysis.cells import (
+    THRESHOLD_HEADER,
+    number,
+    points,
+    share,
+    share_with_interval,
+    threshold_rows,
+    with_interval,
+)
 from aether_load.analysis.decomposition import parts_of
 from aether_load.analysis.part_names import PART_NAMES
 
@@ -59,6 +67,11 @@ def write_markdown(report: Report, out: TextIO) -> None:
         out.write(f"{len(report.warnings)} warning{'s' * (len(report.warnings) > 1)}</summary>\n\n")
         _write_list([_warning_line(warning) for warning in report.warnings], out)
         out.write("</details>\n\n")
+    if report.thresholds:
+        found = threshold_rows(report.thresholds)
+        out.write(table(THRESHOLD_HEADER, (tuple(map(escaped, cells)) for cells in found[:MOST_LINES])) + "\n")
+        if len(found) > MOST_LINES:
+            out.write(f"{len(found) - MOST_LINES} more are in the run's report.html.\n\n")
     for search in report.searches:
         out.write(f"**search {escaped(search.name)}** under {escaped(' and '.join(search.slo))}: ")
         out.write(f"{escaped(search.sentence)}\n\n")

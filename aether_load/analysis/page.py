@@ -88,6 +88,8 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         bounded=cells.bounded,
         with_interval=cells.with_interval,
         share_with_interval=cells.share_with_interval,
+        threshold_header=cells.THRESHOLD_HEADER,
+        threshold_rows=cells.threshold_rows(report.thresholds),
         light=LIGHT,
         dark=DARK,
         no_drawing=NO_DRAWING,

@@ -13,7 +13,7 @@ from aether_load.analysis.lines import read_lines
 from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report, series_of
 from aether_load.analysis.process_load import ServerReading
 from aether_load.analysis.repeats import RepeatComparison, compare_repeats
-from aether_load.analysis.run import Ended, PhaseRecord, RunFolder, TargetRecord
+from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.searches import SearchReport, search_report
 from aether_load.analysis.sender import SelfCheck, SenderReading
@@ -22,11 +22,13 @@ from aether_load.analysis.summary import ResultsError
 from aether_load.analysis.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.table import PhaseSamples, together
 from aether_load.analysis.table_reader import read_phases
+from aether_load.analysis.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import from_plain
+from aether_load.workload.scenario import Scenario, from_plain
+from aether_load.workload.threshold import ThresholdPlan
 
-REPORT_SCHEMA_VERSION = "1.2"
+REPORT_SCHEMA_VERSION = "1.3"
 
 _NO_SELF_CHECK = "the release that made this run had no self-check"
 
@@ -56,6 +58,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
     searches: tuple[SearchReport, ...]
+    thresholds: tuple[ThresholdReport, ...]
     comparisons: tuple[RepeatComparison, ...]
     sweeps: tuple[SweepReport, ...]
     datasets: tuple[DatasetIdentity, ...]
@@ -75,8 +78,11 @@ def build_report(folder: RunFolder) -> Report:
     return analyse(folder).report
 
 
-def analyse(folder: RunFolder) -> Analysis:
-    """Return what a run's folder says; raises ResultsError when not one sample of it can be read."""
+def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
+    """Return what a run's folder says; raises ResultsError when not one sample of it can be read.
+
+    `asked` are thresholds that the run is held against in place of its scenario's.
+    """
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
@@ -106,7 +112,32 @@ def analyse(folder: RunFolder) -> Analysis:
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
     searches = tuple(map(search_report, manifest.searches))
-    run = RunInfo(
+    plans = asked or scenario.thresholds
+    thresholds = judge_thresholds(plans, manifest, scenario, phases, read.phases, searches)
+    run = run_info(manifest, scenario)
+    report = Report(
+        schema_version=REPORT_SCHEMA_VERSION,
+        run=run,
+        target=manifest.target,
+        self_check=manifest.self_check,
+        self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
+        verdict=decide(run, phases, scenario, warnings, searches, thresholds),
+        warnings=tuple(warnings),
+        phases=phases,
+        searches=searches,
+        thresholds=thresholds,
+        comparisons=compare_repeats(phases),
+        sweeps=sweep_reports(phases),
+        datasets=manifest.datasets,
+        scenario=manifest.scenario,
+        environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
+    )
+    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
+
+
+def run_info(manifest: Manifest, scenario: Scenario) -> RunInfo:
+    """Return which run a manifest is of."""
+    return RunInfo(
         id=manifest.id,
         scenario=scenario.name,
         purpose=scenario.purpose,
@@ -116,23 +147,6 @@ def analyse(folder: RunFolder) -> Analysis:
         ended_utc=manifest.ended.utc if manifest.ended else None,
         ended_as=manifest.ended_as,
     )
-    report = Report(
-        schema_version=REPORT_SCHEMA_VERSION,
-        run=run,
-        target=manifest.target,
-        self_check=manifest.self_check,
-        self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
-        verdict=decide(run, phases, scenario, warnings, searches),
-        warnings=tuple(warnings),
-        phases=phases,
-        searches=searches,
-        comparisons=compare_repeats(phases),
-        sweeps=sweep_reports(phases),
-        datasets=manifest.datasets,
-        scenario=manifest.scenario,
-        environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
-    )
-    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
 
 
 def _wholes(records: Sequence[PhaseRecord], samples: Sequence[PhaseSamples]) -> dict[str | None, Whole]:

@@ -13,13 +13,15 @@ import msgspec
 from aether_load import UsageError
 from aether_load.analysis.sender import SelfCheck
 from aether_load.protocol import Generation, NodeShape
+from aether_load.workload.gate_plan import GatePlan
 from aether_load.workload.prompt import DatasetIdentity
 from aether_load.workload.search import Found, Purpose
 
 SCHEMA_VERSION = "1.0"
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-Ended = Literal["running", "completed", "interrupted"]
+Ended = Literal["running", "completed", "interrupted", "aborted"]
+"""How a run ended; one is `aborted` when a threshold that was broken ended it early."""
 
 
 class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,17 @@ class SearchRecord(msgspec.Struct, kw_only=True):
     found: Found | None = None
 
 
+class AbortRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The threshold that ended a run early: what was seen of it, and when, in seconds of the phase's window."""
+
+    condition: str
+    phase: str
+    dataset: str | None
+    shown: str
+    confidence: float
+    after_s: float
+
+
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A sending process: its clocks at start and end, and how often it had to open a connection again."""
 
@@ -108,6 +121,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
     order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
     not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
+    Only a gate has a `gate` and a `candidate`; its `target` is the base, and its phases are windows of either side.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -116,6 +130,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     command: list[str]
     seed: int | None
     target: TargetRecord
+    candidate: TargetRecord | None = None
+    gate: GatePlan | None = None
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]
     nodes: tuple[NodeShape, ...] = ()
@@ -126,6 +142,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     ended_as: Ended = "running"
     phases: list[PhaseRecord] = []
     searches: list[SearchRecord] = []
+    aborted: AbortRecord | None = None
     workers: list[WorkerRecord] = []
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
@@ -150,6 +167,8 @@ class RunFolder:
         self.series = path / "series.csv"
         self.markdown = path / "report.md"
         self.junit = path / "junit.xml"
+        self.gate = path / "gate.json"
+        self.gate_markdown = path / "gate.md"
         self.page = path / "report.html"
         self.charts = path / "charts"
         self.ballast = path / ".ballast"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -67,18 +68,18 @@ def distribution(values: NDArray[np.float64]) -> Distribution | None:
     )
 
 
-def percentile(ordered: NDArray[np.float64], q: float) -> Percentile:
+def percentile(ordered: NDArray[np.float64], q: float, confidence: float = CONFIDENCE) -> Percentile:
     """Return the q-quantile of ascending values by nearest rank, with its binomial interval.
 
-    The interval is [X(l), X(u)] with l the largest rank for which P(Bin(n, q) <= l-1) <= 0.025 and u the
-    smallest for which P(Bin(n, q) >= u) <= 0.025: order statistics, no assumption on the distribution
-    (Conover, Practical Nonparametric Statistics, 3.2).
+    The interval is [X(l), X(u)] with l the largest rank for which P(Bin(n, q) <= l-1) <= tail and u the
+    smallest for which P(Bin(n, q) >= u) <= tail, 0.025 at a confidence of 0.95: order statistics, no assumption on
+    the distribution (Conover, Practical Nonparametric Statistics, 3.2).
     """
     from scipy.stats import binom  # noqa: PLC0415 -- half a second, needed only after the load
 
     count = len(ordered)
     rank = max(1, math.ceil(q * count))
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     lower = int(binom.ppf(tail, count, q))
     upper = int(binom.ppf(1 - tail, count, q)) + 1
     reliability: Literal["ok", "few_beyond", "unreliable"] = "ok"
@@ -94,15 +95,30 @@ def percentile(ordered: NDArray[np.float64], q: float) -> Percentile:
     )
 
 
-def wilson(hits: int, count: int) -> Share | None:
+def wilson(hits: int, count: int, confidence: float = CONFIDENCE) -> Share | None:
     """Return hits/count with its Wilson score interval (Wilson 1927, JASA 22), or None for a count of zero."""
     if count == 0:
         return None
-    z = 1.959963984540054
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = hits / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     return Share(_tidy(share), _tidy(max(0.0, centre - half)), _tidy(min(1.0, centre + half)), hits, count)
+
+
+def clopper_pearson(hits: int, count: int) -> Share | None:
+    """Return hits/count with its exact 95 % interval (Clopper and Pearson 1934, Biometrika 26), or None for no count.
+
+    It covers at least 95 % whatever the true share is, also where no hit was seen at all.
+    """
+    from scipy.stats import beta  # noqa: PLC0415 -- half a second, needed only after the load
+
+    if count == 0:
+        return None
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, count - hits)) if hits < count else 1.0
+    return Share(_tidy(hits / count), _tidy(low), _tidy(high), hits, count)
 
 
 def rounded(value: float | None) -> float | None:

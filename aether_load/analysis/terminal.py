@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from aether_load.analysis.cells import bounded, number, share, share_with_interval, with_interval
+from aether_load.analysis.cells import (
+    THRESHOLD_HEADER,
+    bounded,
+    number,
+    share,
+    share_with_interval,
+    threshold_rows,
+    with_interval,
+)
 from aether_load.analysis.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.histogram import QuantileInterval
 from aether_load.analysis.ledger import Reconciliation
@@ -56,24 +64,28 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
             f"self-check: this client alone takes {check.latency_p50_ms:.2f} ms for an exchange (p99 "
             f"{check.latency_p99_ms:.2f}) and sends up to {check.most_rps:.0f}/s, on one machine with its null server\n"
         )
-    _write_warnings(report.warnings, out)
+    write_warnings(report.warnings, out)
     for search in report.searches:
         out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
         out.write(textwrap.fill(search.sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
-        _write_table([_PROBES_HEADER, *map(_probe_cells, search.probes)], out)
+        write_table([_PROBES_HEADER, *map(_probe_cells, search.probes)], out)
     for phase in report.phases:
         if phase.search is None:
             _write_phase(phase, out)
     if report.comparisons:
         out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
-        _write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+        write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+    if report.thresholds:
+        out.write("\nthresholds\n")
+        write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
     if files:
         out.write("\nfiles\n" + "".join(f"  {_short(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
     out.writelines(f"  {reason}\n" for reason in report.verdict.reasons)
 
 
-def _write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
+def write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
+    """Write warnings, each with its advice; nothing where there are none."""
     if not warnings:
         return
     several = len({warning.phase for warning in warnings if warning.phase}) > 1
@@ -89,7 +101,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.write(f"\nphase {phase.name}: {_load(phase)}, {window}, ended by {phase.ended_by or 'force'}\n\n")
     is_open = phase.load == "open"
     rows = [_cells(row, is_open=is_open) for row in (*phase.datasets, phase.all)]
-    _write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
+    write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
     failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
     if failures:
         out.write("  failed: " + ", ".join(f"{count} {name}" for name, count in failures.items()) + "\n")
@@ -100,7 +112,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
         _write_decomposition(phase, out)
     if len(phase.nodes) > 1:
         out.write("\n")
-        _write_table([_NODES_HEADER, *map(_node_cells, phase.nodes)], out)
+        write_table([_NODES_HEADER, *map(_node_cells, phase.nodes)], out)
     out.write("\n")
     _write_server(phase.server, phase.reconciliation, out)
     _write_processes(phase, out)
@@ -115,7 +127,7 @@ def _load(phase: PhaseReport) -> str:
     return f"{phase.load} load, {users}"
 
 
-def _write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str] | None = None) -> None:
+def write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str] | None = None) -> None:
     """Write rows under a header, the first column to the left, and a `last` one below a line."""
     rows = [*table, *([last] if last else [])]
     widths = [max(len(cells[column]) for cells in rows) for column in range(len(table[0]))]
@@ -181,7 +193,7 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
         for name, part in parts_of(parts)
         if part.mean_contribution_ms or name in _always_shown(phase)
     ]
-    _write_table([_PARTS_HEADER, *rows], out)
+    write_table([_PARTS_HEADER, *rows], out)
     why = phase.reasons.get("tail_sentence")
     out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")
     for key in ("node_path",):

@@ -16,7 +16,7 @@ from locust import events
 
 from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
 from aether_load.analysis.output import check_output
-from aether_load.analysis.run import Ended, RunFolder
+from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
@@ -24,6 +24,7 @@ from aether_load.generator.options import (
     ONE_PROCESS,
     add_options,
     planned_scenario,
+    read_gate_plan,
     without_end,
 )
 from aether_load.generator.phases import PhaseDriver
@@ -31,6 +32,7 @@ from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
 from aether_load.generator.shown import Shown
 from aether_load.generator.start_form import Busy, show_in_form
+from aether_load.generator.threshold_watch import ThresholdWatch
 from aether_load.workload.plan_text import plan_text
 from aether_load.workload.stage import most_users, plan_stages
 
@@ -101,6 +103,11 @@ class Listener:
         if options.master or options.worker:
             raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
         scenario = planned_scenario(options)
+        if scenario.thresholds:
+            # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
+            from aether_load.analysis.thresholds import check_thresholds  # noqa: PLC0415
+
+            check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
             sys.stdout.write(plan_text(scenario))
             sys.exit(int(ExitCode.PASSED))
@@ -116,6 +123,8 @@ class Listener:
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
             self._session.find_target(environment.host, options.simulate)
+            if options.gate is not None:
+                self._session.find_candidate(read_gate_plan(options.gate))
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()
@@ -154,6 +163,9 @@ class Listener:
         # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
         _silence("locust.runners", "spawn rate is very high")
         _silence("locust.main", "No run time limit set")
+        if options.gate is not None:
+            # Both builds together in one table say nothing of either.
+            logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
 
     def _announce(self) -> None:
         target, scenario = self._session.target, self._session.scenario
@@ -172,6 +184,9 @@ class Listener:
             if environment.host:
                 self._session.follow_host(environment.host)
             run = self._session.start_run(LocustFeed(environment))
+            if (plan := environment.parsed_options.gate) is not None:
+                # Who started this process analyses the run, also one that ends by force.
+                Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
             return
@@ -203,16 +218,20 @@ class Listener:
         report: Report | None = None
         try:
             try:
-                driver.run_phases()
+                with ThresholdWatch(run, lambda broken: self._abort(driver, broken)):
+                    driver.run_phases()
                 if not (driver.was_stopped or run.disk_is_full.is_set()):
-                    ended_as = "completed"
+                    ended_as = "completed" if run.manifest.aborted is None else "aborted"
             finally:
                 progress.kill()
                 self._line.clear()
                 run.close(ended_as)
                 if self._shown is not None:
                     self._shown.board.stop_following()
-            report = self._write_results(run)
+            if run.manifest.gate is None:
+                report = self._write_results(run)
+            else:
+                self._environment.process_exit_code = int(ExitCode.PASSED)
         except AetherLoadError as error:
             measured = run.manifest.phases and isinstance(error, TargetError)
             rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
@@ -230,6 +249,16 @@ class Listener:
             self._finished.set()
         if not driver.was_stopped:
             gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
+
+    def _abort(self, driver: PhaseDriver, broken: AbortRecord) -> None:
+        """End the run in order because a threshold is broken, and say so at once."""
+        driver.abort(broken)
+        where = broken.phase if broken.dataset is None else f"{broken.phase}, {broken.dataset}"
+        self._line.clear()
+        sys.stderr.write(
+            f"aether-load: threshold {broken.condition} is broken in phase {where}: {broken.shown}; the run ends when "
+            "the answers in flight are in.\n"
+        )
 
     def _write_results(self, run: Run) -> Report:
         # scipy and its kind are loaded only now that the last answer is in.

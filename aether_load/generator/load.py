@@ -49,15 +49,15 @@ class Load:
         A cold cache that has a way up before its window is emptied at the end of that.
         """
         run = self._run
-        run.book.use(stage)
+        run.turn_to(stage)
         if stage.cache == "cold":
-            run.clear_cache()
+            run.sides[run.side].clear_cache()
         elif stage.cache == "warm":
             self._send_all_once(stage)
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
         """Take a stage from its way up to its window's end; return what ended it."""
-        self._run.book.use(stage)
+        self._run.turn_to(stage)
         place = self._run.buffer.phases.place(stage.name)
         if stage.load == "open":
             return self._drive_open(stage, record, place)
@@ -82,7 +82,7 @@ class Load:
                 return self._early_end()
         limit = self._limit(stage)
         self._valve.open(self._closed_work(stage, place, limit), pause_s)
-        self._open_window(record, monotonic_ns())
+        self._open_window(record)
         self._allow(stage.users)
         self._wait(stage.duration_s)
         if self._is_over:
@@ -182,11 +182,15 @@ class Load:
 
     # Both
 
-    def _open_window(self, record: PhaseRecord, began_ns: int) -> None:
-        record.window_began_ns = began_ns
-        self._run.read_sender()
+    def _open_window(self, record: PhaseRecord, began_ns: int | None = None) -> None:
+        """Open the window at an instant, or (None) as soon as that is written down."""
+        record.window_began_ns = began_ns or monotonic_ns()
         # Written before any user has its turn: a run that is killed must know since when its window was open.
         self._run.save_manifest()
+        if began_ns is None:
+            # The writing takes milliseconds, in which nothing is in flight: of a short window that is a part.
+            record.window_began_ns = monotonic_ns()
+        self._run.read_sender()
 
     def _shut_window(self, record: PhaseRecord, ended_ns: int) -> None:
         record.window_ended_ns = ended_ns
@@ -218,7 +222,9 @@ class Load:
         return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
 
     def _early_end(self) -> str:
-        return "refused by the disk" if self._run.disk_is_full.is_set() else "stopped"
+        if self._run.disk_is_full.is_set():
+            return "refused by the disk"
+        return "stopped" if self._run.manifest.aborted is None else "threshold"
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
@@ -243,7 +249,7 @@ class Load:
         self._book_unsent(self._valve.shut())
         if not self._wait_for(self._valve.drained):
             return False
-        self._run.clear_cache()
+        self._run.sides[self._run.side].clear_cache()
         return True
 
     def _book_unsent(self, works: Sequence[Work]) -> None:

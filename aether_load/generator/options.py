@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from aether_load.protocol import Generation
+from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
-from aether_load.workload.options import add_scenario_options, scenario_from
+from aether_load.workload.options import add_scenario_options, scenario_from, with_asked_thresholds
 from aether_load.workload.scenario import Scenario, with_command_line_load, with_every_phase
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
@@ -68,6 +70,14 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         help="read the server's metrics there and not at the target's own /metrics",
     )
     group.add_argument(
+        "--threshold",
+        action="append",
+        default=None,
+        metavar="CONDITION",
+        help="a condition that decides the exit code beside the scenario's thresholds, e.g. 'p(95)<500' or "
+        "'hellaswag:request_latency_ms:p(95)<500'; may be given several times",
+    )
+    group.add_argument(
         "--forbid-warnings",
         metavar="CODE,CODE",
         default=None,
@@ -94,6 +104,8 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         default=None,
         help="which generation the simulated runtime speaks when there is no --host (default: v2)",
     )
+    # Between `aether-load gate` and the Locust that it starts; nobody types it.
+    group.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
 
 
 def _refuse_processes(_value: str) -> int:
@@ -108,7 +120,7 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
         more["target.metrics_url"] = options.metrics_url
     if options.forbid_warnings is not None:
         more["forbid_warnings"] = [code.strip() for code in options.forbid_warnings.split(",") if code.strip()]
-    scenario = scenario_from(options, more)
+    scenario = with_asked_thresholds(scenario_from(options, more), options.threshold)
     changes: dict[str, object] = {}
     if options.cache is not None:
         changes["cache"] = options.cache
@@ -119,12 +131,19 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
     target = msgspec.structs.replace(
         scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure
     )
+    if options.gate is not None:
+        return gate_scenario(msgspec.structs.replace(scenario, target=target), read_gate_plan(options.gate))
     return with_command_line_load(
         msgspec.structs.replace(scenario, target=target),
         users=options.num_users,
         spawn_rate=options.spawn_rate,
         run_time_s=options.run_time,
     )
+
+
+def read_gate_plan(path: str) -> GatePlan:
+    """Return the plan that `aether-load gate` wrote down."""
+    return msgspec.json.decode(Path(path).read_bytes(), type=GatePlan)
 
 
 def without_end(scenario: Scenario) -> Scenario:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.event import Event
 
-from aether_load.analysis.run import PhaseRecord, ProbeRecord, SearchRecord
+from aether_load.analysis.run import AbortRecord, PhaseRecord, ProbeRecord, SearchRecord
 from aether_load.generator.judging import judge
 from aether_load.generator.load import Load
 from aether_load.generator.run import Run, now
@@ -37,15 +37,17 @@ class PhaseDriver:
         self._runner = runner
         self._follow = follow_user_count
         self._stopping = Event()
+        self._was_stopped = False
         self._stop_timeout_s: float | None = None
         self._load = Load(run, self._stopping, follow_user_count=follow_user_count)
         self.current: tuple[Stage, PhaseRecord] | None = None
         self.done_before = 0
+        self._failed_before = 0
 
     @property
     def was_stopped(self) -> bool:
-        """Tell whether the phases were ended before their time."""
-        return bool(self._stopping.is_set())
+        """Tell whether somebody ended the phases before their time."""
+        return self._was_stopped
 
     @property
     def _is_over(self) -> bool:
@@ -59,7 +61,14 @@ class PhaseDriver:
     def stop(self, stop_timeout_s: float | None = None) -> None:
         """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit)."""
         self._stop_timeout_s = stop_timeout_s
+        self._was_stopped = True
         self._stopping.set()
+
+    def abort(self, reason: AbortRecord) -> None:
+        """End the phases because a threshold is broken; requests in flight have their own limit."""
+        if not self._is_over:
+            self._run.manifest.aborted = reason
+            self._stopping.set()
 
     def run_phases(self) -> None:
         """Run every phase to its end, or until stopped."""
@@ -71,9 +80,18 @@ class PhaseDriver:
                     self._search(item)
                 else:
                     self.drive(item)
+                if self._run.manifest.gate is not None and self._nothing_succeeded():
+                    return
         finally:
             self._load.close()
             gc.unfreeze()
+
+    def _nothing_succeeded(self) -> bool:
+        """Tell whether the last window brought nothing but failures; a gate need not ask a dead runtime sixty times."""
+        recorder = self._run.recorder
+        return recorder.done > self.done_before and recorder.failed - self._failed_before == (
+            recorder.done - self.done_before
+        )
 
     def drive(self, stages: Sequence[Stage]) -> None:
         """Drive stages that are joined to each other, from rest to rest."""
@@ -139,7 +157,7 @@ class PhaseDriver:
         run = self._run
         shape = stages[0].shape if len(stages) > 1 else None
         scraped_as = shape or stages[0].name
-        run.find_server()
+        run.sides[run.side].find_process()
         self._scrape(scraped_as, "before")
         records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.
@@ -179,6 +197,7 @@ class PhaseDriver:
         self._run.manifest.phases.append(record)
         self._run.save_manifest()
         self.done_before = self._run.recorder.done
+        self._failed_before = self._run.recorder.failed
         self.current = stage, record
         return record
 

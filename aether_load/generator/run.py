@@ -13,7 +13,6 @@ import gevent
 import msgspec
 import psutil
 
-from aether_load import TargetError
 from aether_load.analysis.line_file import LineFile
 from aether_load.analysis.recorder import Recorder
 from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
@@ -22,25 +21,20 @@ from aether_load.analysis.samples import SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
-from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.locust_feed import LocustFeed
-from aether_load.generator.metrics_source import MetricsSource
 from aether_load.generator.pool import Pool
-from aether_load.generator.server_watch import ServerWatch
-from aether_load.generator.transport import Connection, TransportError
 from aether_load.generator.valve import Valve
-from aether_load.protocol import CACHE_CLEAR_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from aether_load.generator.request_book import RequestBook
+    from aether_load.generator.side import Side
     from aether_load.workload.scenario import Scenario
+    from aether_load.workload.stage import Stage
     from aether_load.workload.trace import Trace
     from aether_load.workload.workload import Workload
 
 FLUSH_INTERVAL_S = 0.5
-CONTROL_TIMEOUT_S = 5.0
 _BALLAST_BYTES = 4 << 20
 
 
@@ -58,16 +52,17 @@ class Run:
         manifest: Manifest,
         scenario: Scenario,
         workload: Workload,
-        endpoint: Endpoint,
-        book: RequestBook,
+        sides: Sequence[Side],
         traces: Mapping[int, Trace],
         feed: LocustFeed,
     ) -> None:
+        """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side."""
         self.folder = folder
         self.manifest = manifest
         self.scenario = scenario
         self.workload = workload
-        self.book = book
+        self.sides = tuple(sides)
+        self.side = 0
         self.traces = traces
         self.valve = Valve()
         self.pool = Pool()
@@ -79,13 +74,6 @@ class Run:
         self.on_scrape: Callable[[RawScrape], None] | None = None
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
-        self._endpoint = endpoint
-        self._control = Connection(
-            endpoint, Pool(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
-        )
-        self._metrics = MetricsSource(endpoint, scenario.target)
-        self._watch = ServerWatch(endpoint.host, endpoint.port)
-        self._clear_request = endpoint.request_bytes("POST", CACHE_CLEAR_PATH, b"")
         self._samples = SampleFile(folder.samples)
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
@@ -96,20 +84,15 @@ class Run:
         folder.write_manifest(manifest)
         self._flusher = gevent.spawn(self._flush_for_ever)
 
-    def new_connection(self) -> Connection:
-        """Return a connection of a user's own to the target."""
-        target = self.scenario.target
-        return Connection(
-            self._endpoint,
-            self.pool,
-            connect_timeout_s=target.connect_timeout,
-            answer_timeout_s=target.request_timeout,
-        )
+    def turn_to(self, stage: Stage) -> None:
+        """Send to the stage's side, in the variant of requests that it asks for, from now on."""
+        self.side = stage.phase if len(self.sides) > 1 else 0
+        self.sides[self.side].book.use(stage)
 
     def scrape(self, phase: str, role: str) -> RawScrape:
         """Read /metrics once and keep what came, or why nothing did."""
         began = now()
-        text, error = self._metrics.read()
+        text, error = self.sides[self.side].read_metrics()
         scrape = RawScrape(
             phase=phase,
             role=role,
@@ -124,26 +107,13 @@ class Run:
             self.on_scrape(scrape)
         return scrape
 
-    def clear_cache(self) -> None:
-        """Empty the runtime's cache; raises TargetError when it does not say that it did."""
-        try:
-            status, _ = self._control.exchange(self._clear_request)
-        except TransportError as failure:
-            raise TargetError(f"The runtime's cache could not be cleared: {failure}.") from None
-        if status != 200:
-            raise TargetError(f"The runtime's cache could not be cleared: POST {CACHE_CLEAR_PATH} answered {status}.")
-
-    def find_server(self) -> None:
-        """Look for the target's process on this machine; not to be done under load."""
-        self._watch.find()
-
     def read_sender(self) -> None:
         """Note what this process has taken of CPU and memory so far, and what the target's has."""
         reading = SenderReading(
             worker=0, at_ns=monotonic_ns(), cpu_s=process_time(), resident_bytes=self._process.memory_info().rss
         )
         self._sender.append(reading)
-        if (of_server := self._watch.read()) is not None:
+        if (of_server := self.sides[self.side].read_process()) is not None:
             self._server.append(of_server)
 
     def flush(self) -> None:
@@ -175,8 +145,8 @@ class Run:
     def close(self, ended_as: Ended) -> None:
         """Write what is left, say how the run ended, and make the sample file compact."""
         self._flusher.kill()
-        self._metrics.close()
-        self._control.close()
+        for side in self.sides:
+            side.close()
         ended = now()
         refusal = self._on_what_room_there_is(self._write_out)
         self._drop_ballast()

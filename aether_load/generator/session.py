@@ -16,6 +16,7 @@ from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.request_book import RequestBook
 from aether_load.generator.run import Run, now
 from aether_load.generator.self_check import SelfCheckFailed, check_self
+from aether_load.generator.side import Side
 from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
 from aether_load.surroundings import git_state, machine, versions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aether_load.analysis.sender import SelfCheck
     from aether_load.generator.locust_feed import LocustFeed
     from aether_load.generator.progress import ProgressLine
+    from aether_load.workload.gate_plan import GatePlan
     from aether_load.workload.scenario import Scenario
     from aether_load.workload.stage import Stage
 
@@ -47,6 +49,8 @@ class Session:
         self._line = line
         self._embedded: EmbeddedRuntime | None = None
         self._target: TargetRecord | None = None
+        self._gate: GatePlan | None = None
+        self._candidate: TargetRecord | None = None
         self._run: Run | None = None
         self._self_check: SelfCheck | None = None
         self._self_check_reason = "the self-check was left out (--no-self-check)"
@@ -77,18 +81,35 @@ class Session:
             self._line.show("starting the simulated runtime")
             self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
             host = self._embedded.url
+        self._target = self._find(host)
+        self._refuse_what_v1_has_not()
+
+    def find_candidate(self, plan: GatePlan) -> None:
+        """Check the other runtime of a gate; raises UsageError where the two cannot be builds of one runtime."""
+        self._gate = plan
+        self._candidate = self._find(plan.candidate, "--candidate")
+        for what, base, candidate in (
+            ("generation of the wire format", self.target.generation.value, self._candidate.generation.value),
+            ("kind of target", self.target.kind, self._candidate.kind),
+        ):
+            if base != candidate:
+                raise UsageError(
+                    f"The base at {self.target.url} and the candidate at {self._candidate.url} differ in their {what} "
+                    f"({base} and {candidate}), so that they are not two builds of one runtime."
+                )
+
+    def _find(self, host: str, option: str = "--host") -> TargetRecord:
         self._line.show(f"looking for the runtime at {host}")
         # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
         late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
         with gevent.Timeout(PROBE_LIMIT_S, late):
-            facts = probe(host, self._headers, verify_tls=self.scenario.target.verify_tls)
-        self._target = TargetRecord(
+            facts = probe(host, self._headers, verify_tls=self.scenario.target.verify_tls, option=option)
+        return TargetRecord(
             url=facts.url,
             kind="simulated" if facts.simulated else "runtime",
             generation=facts.generation,
             server=facts.server,
         )
-        self._refuse_what_v1_has_not()
 
     def follow_host(self, host: str) -> None:
         """Take another host as the target from the next run on, when the web page's form names one."""
@@ -165,8 +186,11 @@ class Session:
                         "key away or give a v2 runtime."
                     )
 
-    def _endpoint(self) -> Endpoint:
-        return Endpoint.of(self.target.url, self._headers, verify_tls=self.scenario.target.verify_tls)
+    def _side(self, url: str, mark_seed: str) -> Side:
+        """Return a runtime as a run sees it."""
+        target = self.scenario.target
+        endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
+        return Side(endpoint, target, RequestBook(endpoint, self.workload.bodies, self._variants(), mark_seed))
 
     def start_run(self, feed: LocustFeed) -> Run:
         """Make a new run folder and what the users of this start share."""
@@ -174,9 +198,11 @@ class Session:
         manifest = Manifest(
             id=folder.path.name,
             scenario=to_plain(self.scenario),
-            command=hidden_command(sys.argv),
+            command=hidden_command(sys.argv) if self._gate is None else list(self._gate.command),
             seed=self.scenario.seed,
             target=self.target,
+            candidate=self._candidate,
+            gate=self._gate,
             datasets=self.identities,
             node_ids=tuple(node.id for node in self.workload.nodes),
             nodes=self.workload.nodes,
@@ -190,9 +216,9 @@ class Session:
             self_check=self._self_check,
             self_check_reason=None if self._self_check else self._self_check_reason,
         )
-        endpoint = self._endpoint()
-        book = RequestBook(endpoint, self.workload.bodies, self._variants(), manifest.id)
-        self._run = Run(folder, manifest, self.scenario, self.workload, endpoint, book, self.traces, feed)
+        targets = (self.target, self._candidate) if self._candidate is not None else (self.target,)
+        sides = [self._side(target.url, manifest.id) for target in targets]
+        self._run = Run(folder, manifest, self.scenario, self.workload, sides, self.traces, feed)
         return self._run
 
     def end(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AetherUser(User):
-    """One client of the runtime: sends what it is given, while its phase wants it to."""
+    """One client of the runtime, or of each of the two: sends what it is given, while its phase wants it to."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -25,14 +25,16 @@ class AetherUser(User):
 
     def on_start(self) -> None:
         """Connect."""
-        self._run = self._session.run
-        self._sending = Sending(self._run.new_connection(), self._run.book, self._run.recorder)
-        self._sending.open()
+        run = self._run = self._session.run
+        self._sending = [Sending(side.new_connection(run.pool), side.book, run.recorder) for side in run.sides]
+        for sending in self._sending:
+            sending.open()
 
     def on_stop(self) -> None:
         """Hang up."""
         if self._session.has_run:
-            self._sending.close()
+            for sending in self._sending:
+                sending.close()
 
     @task
     def work(self) -> None:
@@ -44,7 +46,7 @@ class AetherUser(User):
         self._state = LOCUST_STATE_WAITING
         work = valve.enter()
         self._state = LOCUST_STATE_RUNNING
-        send, next_work = self._sending.send, valve.next_work
+        send, next_work = self._sending[self._run.side].send, valve.next_work
         try:
             if work is None:
                 work = next_work()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import msgspec
+
 from aether_load import UsageError
 from aether_load.workload.scenario import DagName, Scenario, find_scenario, load_scenario
+from aether_load.workload.threshold import with_conditions
 
 
 def add_scenario_options(group: Any, default_scenario: str) -> None:
@@ -70,6 +73,14 @@ def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None
     `more` has further keys to override, dotted, from options that a single command has.
     """
     return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
+
+
+def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) -> Scenario:
+    """Return the scenario with the thresholds of a command line beside its own; raises UsageError."""
+    try:
+        return msgspec.structs.replace(scenario, thresholds=with_conditions(scenario.thresholds, conditions or ()))
+    except ValueError as error:
+        raise UsageError(f"--threshold {error}") from None
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, object]:

@@ -8,7 +8,7 @@ import msgspec
 
 from aether_load.workload.duration import Seconds
 from aether_load.workload.strict import Strict
-from aether_load.workload.threshold import metric_mistake, parse_threshold
+from aether_load.workload.threshold import metric_mistake, parse_threshold, quoted
 
 Kind = Literal["users", "rate"]
 MOST_USERS = 100_000
@@ -268,7 +268,7 @@ def _find_mistake(phase: Phase) -> str | None:
         except ValueError as error:
             mistake = str(error)
         if mistake is not None:
-            return f"slo: {condition!r}: {mistake}"
+            return f"slo: {quoted(condition)}: {mistake}"
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
             return f"{key} is 0; a probe needs time."

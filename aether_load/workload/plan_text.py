@@ -9,6 +9,7 @@ from aether_load.workload.stage import SearchPlan, Stage, plan_items
 
 if TYPE_CHECKING:
     from aether_load.workload.scenario import Scenario
+    from aether_load.workload.threshold import ThresholdPlan
 
 
 def plan_text(scenario: Scenario) -> str:
@@ -19,7 +20,15 @@ def plan_text(scenario: Scenario) -> str:
             lines += _search_lines(item)
         else:
             lines += [f"  {_stage_line(stage)}" for stage in item]
+    lines += [f"  threshold {_threshold(plan)}" for plan in scenario.thresholds]
     return "\n".join(lines) + "\n"
+
+
+def _threshold(plan: ThresholdPlan) -> str:
+    if not plan.abort_on_fail:
+        return plan.condition
+    since = f", from {plan.delay:g} s of a window on" if plan.delay else ""
+    return f"{plan.condition}; ends the run when it is broken{since}"
 
 
 def _stage_line(stage: Stage) -> str:

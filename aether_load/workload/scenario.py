@@ -27,12 +27,12 @@ from aether_load.workload.phase import (
 from aether_load.workload.stage import name_of_two
 from aether_load.workload.strict import Strict
 from aether_load.workload.terms import goodput_slo_mistake
+from aether_load.workload.threshold import ThresholdPlan, parse_threshold, plan_mistake, quoted
 from aether_load.workload.warning_codes import WarningCode
 
-SHIPPED_FOLDERS = (
-    Path(__file__).parents[1] / "_shipped" / "scenarios",
-    Path(__file__).parents[2] / "scenarios",
-)
+_SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
+"""Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
+SHIPPED_FOLDERS = tuple(folder / "scenarios" for folder in _SHIPPED)
 
 
 DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file"]
@@ -90,7 +90,8 @@ class Scenario(Strict, frozen=True, kw_only=True):
 
     With `repeat` the phases are driven that often: in turn, there and back ("abba") or shuffled by the seed, so
     that what drifts meanwhile falls on all of them alike. A request that succeeds and keeps `goodput_slo`
-    ("response_latency_ms<500") counts to the goodput; it decides no verdict.
+    ("response_latency_ms<500") counts to the goodput; it decides no verdict. That is what the `thresholds` do: each
+    is a condition, or a table of one with more keys.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -99,6 +100,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     forbid_warnings: tuple[WarningCode, ...] = ()
     goodput_slo: str | None = None
+    thresholds: tuple[ThresholdPlan, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()
     repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
@@ -136,6 +138,14 @@ def shipped_scenarios() -> dict[str, Path]:
     return {}
 
 
+def shipped_file(folder: str, name: str) -> Path:
+    """Return a file that ships beside the package; raises UsageError for an installation without it."""
+    for shipped in _SHIPPED:
+        if (path := shipped / folder / name).is_file():
+            return path
+    raise UsageError(f"{folder}/{name} is not there: aether-load is not wholly installed; install it again.")
+
+
 def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> Scenario:
     """Read a scenario; `overrides` maps dotted keys ("phases.0.users") to values that win over the file's.
 
@@ -150,6 +160,8 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     raw.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
+    if isinstance(thresholds := raw.get("thresholds"), list):
+        raw["thresholds"] = [{"condition": plan} if isinstance(plan, str) else plan for plan in thresholds]
     scenario = _convert(raw, str(path))
     named = [
         phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
@@ -203,6 +215,7 @@ def _check(scenario: Scenario, where: str) -> None:
             raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
     if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
         raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
+    _check_thresholds(scenario, where)
     paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
     if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
         raise UsageError(f"Scenario {where}: a path in it holds a null character.")
@@ -236,6 +249,17 @@ def _check(scenario: Scenario, where: str) -> None:
         raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
     if (twice := name_of_two(scenario)) is not None:
         raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
+
+
+def _check_thresholds(scenario: Scenario, where: str) -> None:
+    found = set()
+    for place, plan in enumerate(scenario.thresholds):
+        if (mistake := plan_mistake(plan)) is not None:
+            raise UsageError(f"Scenario {where}: thresholds.{place}.{mistake}")
+        condition = parse_threshold(plan.condition).text
+        if condition in found:
+            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(condition)} stands there twice.")
+        found.add(condition)
 
 
 def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
+from aether_load.workload.duration import Seconds
+from aether_load.workload.strict import Strict
+
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
 
 DEFAULT_METRIC = "response_latency_ms"
-_CONDITION = re.compile(
-    r"\s*(?:(?P<path>[A-Za-z0-9_.#-]+(?::[A-Za-z0-9_.#-]+)*?):)?"
-    r"(?P<what>p\(\s*\d+(?:\.\d+)?\s*\)|[A-Za-z_][A-Za-z0-9_]*)"
-    r"\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*"
-)
-_PERCENTILE = re.compile(r"p\(\s*(\d+(?:\.\d+)?)\s*\)")
+LONGEST = 200
+"""Characters of a condition."""
+MOST_WHERE = 2
+"""Names before a metric: a phase's and a dataset's."""
+_PARTS = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<value>[^<>=!]*)")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
+_LIMIT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_PERCENTILE = re.compile(r"p\(\s*([0-9]+(?:\.[0-9]+)?)\s*\)")
 AGGREGATIONS = ("min", "max", "mean", "avg", "med", "stddev", "count")
 
-LATENCIES = ("response_latency_ms", "service_latency_ms", "request_latency_ms")
-"""Metrics that are distributions; `request_latency_ms` is another word for the response latency."""
+ALIASES = {"request_latency_ms": DEFAULT_METRIC}
+"""Other words for a metric."""
+LATENCIES = ("response_latency_ms", "service_latency_ms", *ALIASES)
+"""Metrics that are distributions."""
 SHARES = ("error_rate", "rejected_rate", "accuracy", "unsent_rate")
 PLAIN = ("request_throughput_rps", "ok_throughput_rps", "requests_total", "ok_total", "token_cost_total")
+
+
+class ThresholdPlan(Strict, frozen=True, kw_only=True):
+    """A condition that decides a run's verdict.
+
+    With `abort_on_fail` the run ends early, in order, as soon as it is broken; `delay` is for how long after a
+    window's opening it is not looked at yet.
+    """
+
+    condition: str
+    abort_on_fail: bool = False
+    delay: Seconds = Seconds(0)
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,19 +79,25 @@ def parse_threshold(text: str) -> Threshold:
 
     A percentile or an aggregation alone is of the response latency; a plain name is a number of its own.
     """
-    match = _CONDITION.fullmatch(text)
-    if match is None:
+    if len(text) > LONGEST:
+        raise ValueError(f"it has {len(text)} characters, of {LONGEST} that a condition may have.")
+    match = _PARTS.fullmatch(text)
+    *names, what = [part.strip() for part in match["what"].split(":")] if match else [""]
+    limit = match["value"].strip() if match else ""
+    percentile = _PERCENTILE.fullmatch(what)
+    is_point = percentile is not None or what in AGGREGATIONS
+    if match is None or not (is_point or _NAME.fullmatch(what)) or not all(names) or not _LIMIT.fullmatch(limit):
         raise ValueError('expected a number of the report and a limit, as in "p(95)<500" or "error_rate<0.01".')
-    names = match["path"].split(":") if match["path"] else []
-    what = match["what"]
+    if math.isinf(float(limit)):
+        raise ValueError(f"{limit} is more than any number of a report can be.")
     quantile = aggregation = None
-    if percentile := _PERCENTILE.fullmatch(what):
+    if percentile is not None:
         # By decimals: 99.9 / 100 is a little above 0.999, which of a thousand samples would be the last one.
         quantile = float(Decimal(percentile[1]) / 100)
         if not 0 < quantile < 1:
             raise ValueError(f"there is no {what}: a percentile lies between 0 and 100.")
         aggregation = "p"
-    elif what in AGGREGATIONS:
+    elif is_point:
         aggregation = {"avg": "mean", "med": "p50"}.get(what, what)
     if aggregation is None:
         metric = what
@@ -78,21 +105,52 @@ def parse_threshold(text: str) -> Threshold:
         metric = names.pop()
     else:
         metric = DEFAULT_METRIC
-    if len(names) > 2:
+    if len(names) > MOST_WHERE:
         raise ValueError("before the metric there is room for a phase and a dataset, no more.")
     return Threshold(
-        text=text.strip(),
+        text=" ".join(text.split()),
         where=tuple(names),
         metric=metric,
         aggregation=aggregation,
         quantile=quantile,
         operator=match["operator"],  # type: ignore[arg-type]
-        value=float(match["value"]),
+        value=float(limit),
     )
 
 
+def quoted(text: str) -> str:
+    """Return a condition as it stands in a sentence about it: in quotes, and no longer than one can read."""
+    return repr(text if len(text) <= LONGEST else f"{text[:40]}…")
+
+
+def plan_mistake(plan: ThresholdPlan) -> str | None:
+    """Return what is wrong with one of a scenario's thresholds, as "key = value: sentence", or None."""
+    try:
+        parse_threshold(plan.condition)
+    except ValueError as error:
+        return f"condition = {quoted(plan.condition)}: {error}"
+    if plan.delay and not plan.abort_on_fail:
+        return "delay: it is how long abort_on_fail waits, and that is not set."
+    return None
+
+
+def with_conditions(plans: tuple[ThresholdPlan, ...], conditions: Iterable[str]) -> tuple[ThresholdPlan, ...]:
+    """Return the thresholds with those of a command line behind them; one that is there already is asked once.
+
+    Raises ValueError with a sentence that quotes the condition.
+    """
+    found = {parse_threshold(plan.condition).text: plan for plan in plans}
+    for condition in conditions:
+        plan = ThresholdPlan(condition=condition)
+        try:
+            found.setdefault(parse_threshold(condition).text, plan)
+        except ValueError as error:
+            raise ValueError(f"{quoted(condition)}: {error}") from None
+    return tuple(found.values())
+
+
 def metric_mistake(condition: Threshold) -> str | None:
-    """Return what is wrong with a condition's metric, in a sentence with the nearest name, or None."""
+    """Return what is wrong with the metric of a search's condition, with the nearest name, or None."""
     known = [*LATENCIES, *SHARES, *PLAIN]
     if condition.metric not in known:
         near = difflib.get_close_matches(condition.metric, known, n=1, cutoff=0.5)

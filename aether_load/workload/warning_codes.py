@@ -36,3 +36,4 @@ class WarningCode(StrEnum):
     LATENCY_NEAR_OWN_FLOOR = "latency_near_own_floor"
     RATE_NEAR_OWN_CEILING = "rate_near_own_ceiling"
     PROMPTS_EXCEED_CACHE = "prompts_exceed_cache"
+    PAIRS_NOT_USED = "pairs_not_used"

@@ -21,24 +21,6 @@ from processes import EVAL, REPOSITORY, run_command, wait_for
 LONG = ("--headless", "--limit", "20", "-t", "60s")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_run_in_order(start_locust, number):
-    """In-flight requests are answered, the last reading taken, results written; exit 130, no process left."""
-    process = start_locust(*LONG)
-    process.wait_for_samples()
-    process.send(number)
-    finished = process.finish()
-    report = json.loads(finished.nightly.read_bytes())
-    (phase,) = report["phases"]
-    assert (finished.code, process.left_behind()) == (130, []), finished.err
-    assert (report["run"]["ended_as"], report["verdict"]["status"]) == ("interrupted", "interrupted")
-    assert phase["ended_by"] == "stopped"
-    assert phase["all"]["ok_total"] == phase["all"]["requests_total"] > 0
-    assert (phase["reconciliation"]["trust"], phase["reconciliation"]["unexplained_nodes_total"]) == ("trusted", 0)
-    assert "INTERRUPTED (exit code 130)" in finished.out
-    assert "Traceback" not in finished.err
-
-
 def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
     """Ctrl-C while prompts load or the runtime starts ends everything with exit 130."""
     process = start_locust(*LONG)
@@ -80,11 +62,16 @@ def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, si
 
 def test_a_killed_run_keeps_what_was_measured(start_locust):
     """After kill -9 no process is left, and the folder reports what was written until the last second."""
-    process = start_locust(*LONG)
+    watched = """thresholds=[{condition="p(50)<60000", abort_on_fail=true}]"""
+    process = start_locust(*LONG, "--set", watched)
     process.wait_for_samples(60_000)
+    assert len(process.children()) == 2
     process.send(signal.SIGKILL)
     finished = process.finish()
-    wait_for(lambda: process.left_behind() == [], "the simulated runtime to end with its parent")
+    wait_for(
+        lambda: process.left_behind() == [],
+        "the runtime and the watch over thresholds to end with their parent",
+    )
     done = run_command("report", str(finished.run_folder), "--no-page", cwd=process.folder)
     report = json.loads(finished.nightly.read_bytes())
     (phase,) = report["phases"]
@@ -123,22 +110,6 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator
     assert outcomes["ok"] > 50
     assert 8 <= outcomes["connection_error"] < 400
     assert "Traceback" not in finished.err
-
-
-def test_other_clients_of_the_runtime_are_noticed(start_locust, simulator):
-    """Nodes that we did not send make the server's figures void: exit 5, and the sentence says how many."""
-    runtime = simulator("--latency", "constant:5ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "3s")
-    process.wait_for_samples()
-    body = json.dumps({"dag": {"nodes": [{"id": "x", "node_type": "llm_fn", "prompt": "foreign"}]}, "context": {}})
-    command = ["curl", "-sf", "-H", "Content-Type: application/json", "-d", body, f"{runtime.url}/execute"]
-    for _ in range(3):
-        subprocess.run(command, check=True, capture_output=True)
-    finished = process.finish()
-    report = json.loads(finished.nightly.read_bytes())
-    ledger = report["phases"][0]["reconciliation"]
-    assert (finished.code, ledger["trust"], ledger["unexplained_nodes_total"]) == (5, "contaminated", 3)
-    assert "3 nodes more than were answered" in report["verdict"]["reasons"][0]
 
 
 def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator):

@@ -143,9 +143,7 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 
     # Opened anew it shows the run that ended; started again from the page, it is another run.
     browser.visit(f"{locust.url}/?tab=aether")
-    browser.wait_for(
-        f"({text_of('#runs')} ?? '').includes(run_id)".replace("run_id", repr(run_id)), "the run that ended"
-    )
+    browser.wait_for(f"({text_of('#runs')} ?? '').includes({run_id!r})", "the run that ended")
     browser.press(button("new"))
     start(browser, "2")
     browser.wait_for(f"({text_of('#pill')} ?? '') == 'running'", "the second run")

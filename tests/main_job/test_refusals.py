@@ -7,21 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from processes import REPOSITORY, run_command
+from processes import REPOSITORY, assert_refused, run_command
 
 SHIPPED = sorted(path.stem for path in (REPOSITORY / "scenarios").glob("*.toml"))
 
 ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
-
-
-def assert_refused(finished, code, *words):
-    """Exactly one sentence of ours, no traceback, no run folder."""
-    said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ") or ": error: " in line]
-    assert finished.code == code, finished.err
-    assert "Traceback" not in finished.err + finished.out
-    assert len(said) == 1, finished.err
-    assert all(word in said[0] for word in words), said[0]
-    assert not any(finished.results.glob("runs/*"))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +39,8 @@ def assert_refused(finished, code, *words):
         (("--output", "."), ("--output .", "that is a folder")),
         (("--output", "no/where.json"), ("--output no/where.json", "there is no folder no")),
         (("--set", "goodput_slo='p(95)<5'"), ("goodput_slo = 'p(95)<5'", "response_latency_ms<500")),
+        (("--threshold", "p(95)<"), ("--threshold 'p(95)<'", "expected a number of the report and a limit")),
+        (("--threshold", "piqa:acuracy>1", "--dry-run"), ("'piqa:acuracy>1'", "did you mean 'accuracy'?")),
         (("--results-dir", "/dev/null"), ("--results-dir /dev/null", "cannot be made")),
     ],
 )
@@ -115,14 +107,6 @@ def web_server():
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-def test_a_target_that_is_not_there_is_exit_3(run_locust):
-    """Nothing listens: one sentence, exit 3."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    assert_refused(run_locust("--host", url), 3, url, "connection refused", "--host")
 
 
 def test_a_target_that_never_answers_is_exit_3_within_seconds(run_locust):

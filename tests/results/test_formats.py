@@ -22,7 +22,7 @@ from aether_load.protocol import Outcome
 from folders import answered, failed, make_run
 from golden import assert_golden
 from processes import REPOSITORY
-from rich_run import make_rich_run
+from rich_run import SCENARIO, make_rich_run
 
 SMALL = [
     *(answered(90 * number, 62 + number, state=0, correct=number % 2) for number in range(9)),
@@ -31,14 +31,23 @@ SMALL = [
 SMALL_SCENARIO = {
     "name": "made",
     "goodput_slo": "response_latency_ms<=66",
+    "thresholds": [{"condition": "p(50)<500"}, {"condition": "p(99)<69", "abort_on_fail": True, "delay": 0.5}],
     "workload": {"price_usd_per_1000_tokens": 2.0},
     "phases": [{"name": "closed", "users": 1, "duration": 1.0}],
 }
 
 
+THRESHOLDS = (
+    "load:request_throughput_rps>50", "open:arc_easy:response_latency_ms:p(75)<200", "server.node_time_p95_ms<60",
+    "open:steadiness.cut_s<5",
+)  # fmt: skip
+"""Some of which hold, some of which are broken, some of which nothing decides."""
+
+
 @pytest.fixture(scope="module")
 def rich(tmp_path_factory):
-    return build_report(make_rich_run(tmp_path_factory.mktemp("rich")))
+    scenario = SCENARIO | {"thresholds": [{"condition": condition} for condition in THRESHOLDS]}
+    return build_report(make_rich_run(tmp_path_factory.mktemp("rich"), scenario=scenario))
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from aether_load.analysis.formats import formatted
 from aether_load.analysis.report import build_report
 from aether_load.protocol import Outcome
 from folders import answered, failed, make_run
-from rich_run import make_rich_run
+from rich_run import SCENARIO, make_rich_run
 
 # Null is a value of its own here: a bound that the reliability beside it explains, a setting, a step without an
 # answer, what only some kinds of phase have.
 _SAYS_ITSELF = {
     "low", "high", "stddev", "le_ms", "server", "config", "split", "phase", "repeat", "joined_in", "search",
-    "target_rps", "ended_by", "ended_utc", "tail_share", "variance_share", "time_ms", "mean_share",
+    "target_rps", "ended_the_run", "ended_by", "ended_utc", "tail_share", "variance_share", "time_ms", "mean_share",
 }  # fmt: skip
 _SKIPPED = {"scenario", "series", "lines", "environment"}
 
@@ -42,7 +42,9 @@ def unexplained(value, path="report"):
 def test_every_null_has_its_reason(tmp_path, kind):
     """In whole reports of runs good and bad, each null is explained by its name or by what stands beside it."""
     if kind in {"rich", "crashed"}:
-        folder = make_rich_run(tmp_path, ended_as="completed" if kind == "rich" else "running")
+        asked = ["p(95)<1", "accuracy>0", "later:max<1", "steadiness.cut_s<1", "server.node_time_p50_ms<9"]
+        scenario = SCENARIO | {"thresholds": [{"condition": condition} for condition in asked]}
+        folder = make_rich_run(tmp_path, ended_as="completed" if kind == "rich" else "running", scenario=scenario)
     elif kind == "nothing":
         folder = make_run(tmp_path, [])
     elif kind == "all failed":

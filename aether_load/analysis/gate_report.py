@@ -1,0 +1,126 @@
+"""A gate's folder made into one typed value: pairs, comparisons, and the verdict on the candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from aether_load import UsageError
+from aether_load.analysis.gate_comparison import GateComparison, compare_sides
+from aether_load.analysis.gate_pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs, why_not_used
+from aether_load.analysis.gate_verdict import GateVerdict, decide_gate
+from aether_load.analysis.gate_window import gate_window
+from aether_load.analysis.lines import read_lines
+from aether_load.analysis.phase_report import PhaseInputs
+from aether_load.analysis.report import RunInfo, run_info
+from aether_load.analysis.run import RunFolder
+from aether_load.analysis.scrape import RawScrape
+from aether_load.analysis.sender import SenderReading
+from aether_load.analysis.table_reader import read_phases
+from aether_load.analysis.warnings import Warning_, run_warnings
+from aether_load.workload.gate_metric import parse_gate_metric
+from aether_load.workload.gate_plan import SIDES, GatePlan
+from aether_load.workload.prompt import DatasetIdentity
+from aether_load.workload.scenario import Scenario, from_plain
+from aether_load.workload.warning_codes import WarningCode
+
+GATE_SCHEMA_VERSION = "1.0"
+FEW_REQUESTS = 50
+"""Requests in a window below which chance alone moves a window's figures by a tenth or so."""
+
+
+class GateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a gate found out; gate.json is this, key for key."""
+
+    schema_version: str
+    run: RunInfo
+    plan: GatePlan
+    verdict: GateVerdict
+    comparisons: tuple[GateComparison, ...]
+    sides: tuple[SideReport, ...]
+    warnings: tuple[Warning_, ...]
+    pairs_used_total: int
+    pairs: tuple[GatePair, ...]
+    datasets: tuple[DatasetIdentity, ...]
+    scenario: dict[str, Any]
+    environment: dict[str, dict[str, Any]]
+
+
+def build_gate_report(folder: RunFolder) -> GateReport:
+    """Return what a gate's folder says; raises UsageError for a run that is no gate's."""
+    manifest = folder.read_manifest()
+    plan, candidate = manifest.gate, manifest.candidate
+    if plan is None or candidate is None:
+        raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
+    scenario = from_plain(manifest.scenario)
+    names = [identity.name for identity in manifest.datasets]
+    read = read_phases(folder.samples, manifest.phases, names, (0,) * len(manifest.node_ids))
+    inputs = PhaseInputs(
+        manifest=manifest,
+        scenario=scenario,
+        shape=None,
+        scrapes=read_lines(folder.scrapes, RawScrape),
+        sender=read_lines(folder.sender, SenderReading),
+        server=(),
+        torn=read.torn,
+    )
+    metrics = [parse_gate_metric(text) for text in plan.metrics]
+    windows = {
+        (record.phase, record.repeat): gate_window(inputs, record, samples, metrics)
+        for record, samples in zip(manifest.phases, read.phases, strict=True)
+    }
+    pairs = tuple(gate_pairs(windows, manifest))
+    sides = tuple(
+        side_report(side, target, [window for (name, _), window in windows.items() if name == side])
+        for side, target in zip(SIDES, (manifest.target, candidate), strict=True)
+    )
+    used = used_pairs(pairs)
+    comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
+    warnings = (*run_warnings(manifest, scenario, torn=read.torn), *_warnings(scenario, pairs, sides))
+    verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
+    return GateReport(
+        schema_version=GATE_SCHEMA_VERSION,
+        run=run_info(manifest, scenario),
+        plan=plan,
+        verdict=verdict,
+        comparisons=comparisons,
+        sides=sides,
+        warnings=warnings,
+        pairs_used_total=len(used),
+        pairs=pairs,
+        datasets=manifest.datasets,
+        scenario=manifest.scenario,
+        environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
+    )
+
+
+def _warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence[SideReport]) -> Iterator[Warning_]:
+    dropped = [pair for pair in pairs if pair.not_used is not None and pair.pair != 1]
+    if dropped:
+        yield Warning_(
+            WarningCode.PAIRS_NOT_USED,
+            None,
+            f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
+            "Give the gate a machine with less other work, or find out what the windows have against them.",
+        )
+    hits = {side.side: side.cached_share for side in sides if side.cached_share}
+    if hits and scenario.phases[0].cache == "as_found":
+        said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
+        yield Warning_(
+            WarningCode.CACHE_ANSWERED,
+            None,
+            f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
+            "Send unique_prompts, or set cache to cold or warm.",
+        )
+    small = sorted(
+        window.requests_total for pair in pairs for window in (pair.base, pair.candidate) if window is not None
+    )
+    if small and small[len(small) // 2] < FEW_REQUESTS:
+        yield Warning_(
+            WarningCode.FEW_SAMPLES,
+            None,
+            f"The windows have {small[len(small) // 2]} requests each (the middle one), so that chance moves them.",
+            "Give longer windows, with --window.",
+        )

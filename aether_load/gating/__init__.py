@@ -1,0 +1,1 @@
+"""The command `aether-load gate`: starts servers and Locust, and says what came of it."""

@@ -1,0 +1,8 @@
+"""What `aether-load gate` starts: two builds of a runtime in turns; `aether-load gate --help` says how."""
+
+from aether_load.generator import listener
+from aether_load.generator.users import AetherUser
+
+__all__ = ["AetherUser"]
+
+listener.install(scenario="gate")

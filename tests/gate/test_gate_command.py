@@ -1,0 +1,245 @@
+"""`aether-load gate` as its users run it: real servers, real load, and each of its exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from processes import LIMIT_S, REPOSITORY, call_command, wait_for
+
+SHORT = ("--window", "0.05s", "--pairs", "26", "--limit", "4", "--set", "phases.0.users=4")
+LONG = ("--window", "0.05s", "--pairs", "900", "--limit", "4")
+
+
+def simulate(latency, *more):
+    return f"{sys.executable} -m aether_load simulate --port {{port}} --latency constant:{latency} {' '.join(more)}"
+
+
+class Gate:
+    """A gate that was started, in a folder of the test's own."""
+
+    def __init__(self, folder, *arguments):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "aether_load", "gate", *arguments],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "AETHER_GATE_MARK": str(folder)},
+        )
+
+    def finish(self):
+        self.out, self.err = self.process.communicate(timeout=LIMIT_S)
+        self.code = self.process.returncode
+        return self
+
+    @property
+    def run(self):
+        (run,) = (self.folder / "results" / "runs").iterdir()
+        return run
+
+    @property
+    def report(self):
+        return json.loads((self.run / "gate.json").read_bytes())
+
+    def phases(self):
+        """How many windows the run has begun so far."""
+        files = list((self.folder / "results" / "runs").glob("*/run.json"))
+        return len(json.loads(files[0].read_bytes())["phases"]) if files else 0
+
+    def alive(self):
+        """Processes that this gate started, and those that they started."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("AETHER_GATE_MARK") == str(self.folder) and process.status() != "zombie":
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+@pytest.fixture
+def gate(tmp_path):
+    started = []
+
+    def start(*arguments):
+        started.append(Gate(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.communicate()
+
+
+def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
+    """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
+    files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")
+    done = gate(
+        "--base-command", simulate("40ms"), "--candidate-command", simulate("80ms"), *SHORT, *files,
+        "--metric", "ok_throughput_rps", "--metric", "server_total_ms:mean",
+    ).finish()  # fmt: skip
+    assert (done.code, done.err) == (4, ""), done.err
+    report = done.report
+    assert report["verdict"]["status"] == "regression"
+    assert [each["test"]["finding"] for each in report["comparisons"]] == ["regression", "regression"]
+    assert {pair["base"]["trust"] for pair in report["pairs"]} == {"trusted"}
+    assert "REGRESSION (exit code 4)" in done.out
+    assert {path.name for path in done.run.iterdir()} == {
+        "run.json", "samples.arrow", "scrapes.jsonl", "sender.jsonl", "server.jsonl", "gate.json", "gate.md",
+        "junit.xml", "base.log", "candidate.log",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "g.json").read_bytes()) == report
+    assert (tmp_path / "g.md").read_bytes() == (done.run / "gate.md").read_bytes()
+    assert (tmp_path / "g.xml").read_bytes() == (done.run / "junit.xml").read_bytes()
+    assert "listening on http://127.0.0.1:" in (done.run / "base.log").read_text()
+    assert done.alive() == []
+    manifest = json.loads((done.run / "run.json").read_bytes())
+    assert manifest["command"][1:4] == ["gate", "--base-command", simulate("40ms")]
+    assert manifest["target"]["url"] != manifest["candidate"]["url"]
+
+
+def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
+    """A/A of one gate: exit code 0 and its own power, or 5 where this machine is too noisy to decide."""
+    done = gate("--self-test", "--base-command", simulate("40ms"), *SHORT, "--output", "test.json").finish()
+    test = json.loads((done.folder / "test.json").read_bytes())
+    assert done.code in {0, 5}, done.err
+    assert done.code == test["exit_code"]
+    assert (test["gates_total"], sum(test["statuses"].values())) == (1, 1)
+    assert "self-test of the gate: 1 gates between equal builds" in done.out
+    assert done.report["plan"]["self_test"] is True
+
+
+def test_a_candidate_that_fails_is_exit_1(gate, simulator):
+    """The gate of a candidate that answers nothing well ends after its first window."""
+    base, candidate = simulator("--latency", "constant:5ms"), simulator("--fail-rate", "1")
+    done = gate("--base", base.url, "--candidate", candidate.url, *SHORT).finish()
+    assert (done.code, done.err) == (1, "")
+    verdict = done.report["verdict"]
+    assert verdict["sentence"].startswith("candidate: none of ")
+    assert len(done.report["pairs"]) == 1
+
+
+def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
+    """A candidate that serves others meanwhile is not compared."""
+    base, candidate = simulator("--latency", "constant:5ms"), simulator("--latency", "constant:5ms")
+    node = {"id": "a", "node_type": "llm_fn", "prompt_template": "x"}
+    dag = {"schema_version": "1.0", "metadata": {"flow_name": "x"}, "nodes": [node]}
+    ask = "urllib3.request('POST', sys.argv[1] + '/execute', json=json.loads(sys.argv[2]))"
+    program = f"import json, sys, urllib3\nfor _ in range(20000): {ask}"
+    other = subprocess.Popen([sys.executable, "-c", program, candidate.url, json.dumps({"dag": dag})])
+    try:
+        done = gate("--base", base.url, "--candidate", candidate.url, *SHORT).finish()
+    finally:
+        other.kill()
+        other.wait()
+    assert (done.code, done.report["verdict"]["status"]) == (5, "invalid")
+    assert ": contaminated: " in done.report["verdict"]["sentence"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, number):
+    """Ctrl-C and SIGTERM: exit code 130, the pairs so far are kept, both servers are ended."""
+    done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)
+    wait_for(lambda: done.phases() > 4 or done.process.poll() is not None, "some windows")
+    done.process.send_signal(number)
+    done.finish()
+    assert (done.code, done.report["verdict"]["status"]) == (130, "interrupted"), done.err
+    assert len(done.report["pairs"]) >= 2
+    wait_for(lambda: not done.alive(), "the end of what the gate started")
+
+
+def test_a_gate_that_is_killed_takes_its_servers_with_it(gate):
+    """After kill -9 the load and both servers end by themselves, and what was measured can be read."""
+    done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)
+    wait_for(lambda: done.phases() > 4 or done.process.poll() is not None, "some windows")
+    done.process.kill()
+    done.process.communicate()
+    wait_for(lambda: not done.alive(), "the end of what the gate started")
+    again = call_command("report", str(done.run), cwd=done.folder)
+    # Load and servers end at the same time, so that the last window may hold failures.
+    assert again.returncode in {1, 5, 130}
+    assert "of 900 pairs used" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        (
+            f"{sys.executable} -c \"print('{{port}}: no such build'); raise SystemExit(7)\"",
+            "did not start: its command ended with exit code 7: ",
+        ),
+        (
+            f'{sys.executable} -c "import time; time.sleep(60)" {{port}}',
+            "within 1.5 s (nothing answered). Give it longer with --start-limit, or look at its command.",
+        ),
+    ],
+)
+def test_a_server_that_does_not_come_up_is_exit_3(gate, command, sentence):
+    """Within its limit, with what it said last, and the other one is ended too."""
+    done = gate("--base-command", command, "--candidate-command", command, "--start-limit", "1.5s").finish()
+    assert done.code == 3
+    assert done.err.startswith("aether-load: The base ")
+    assert sentence in done.err
+    assert done.alive() == []
+
+
+def test_targets_that_are_no_two_builds_are_refused(gate, simulator, free_port):
+    """One that is not there is exit code 3, one of the other generation 2, in one sentence each."""
+    base = simulator()
+    missing = gate("--base", base.url, "--candidate", f"http://127.0.0.1:{free_port}", *SHORT).finish()
+    assert missing.code == 3
+    assert missing.err == (
+        f"aether-load: No runtime can be reached at http://127.0.0.1:{free_port} (connection refused or no route). "
+        "Start it there, or say where it is with --candidate.\n"
+    )
+    other = simulator("--generation", "v1")
+    refused = gate("--base", base.url, "--candidate", other.url, *SHORT).finish()
+    assert refused.code == 2
+    assert "differ in their generation of the wire format (v2 and v1)" in refused.err
+
+
+BOTH = "--base http://127.0.0.1:1 --candidate http://127.0.0.1:2"
+USAGE = {
+    "": "say what the candidate is held against: --base URL, --base-command CMD or --baseline PATH.",
+    "--base http://127.0.0.1:1": "say what is to be let through: --candidate URL or --candidate-command CMD.",
+    "--base http://127.0.0.1:1 --candidate http://127.0.0.1:1/": "--base and --candidate are both http://127.0.0.1:1; "
+    "for a build against itself say --self-test.",
+    f"{BOTH} --base-command x{{port}}": "--base and --base-command contradict each other: leave one away.",
+    "--base nonsense --candidate http://127.0.0.1:2": "--base nonsense: not a URL of a runtime; give one such as "
+    "http://127.0.0.1:3000.",
+    f"{BOTH} --metric throughputs": "--metric throughputs: there is no 'throughputs' to compare; did you mean "
+    "'ok_throughput_rps'?",
+    f"{BOTH} --window soon": '--window soon: expected a duration such as "90s", "1m30s" or "250ms".',
+    f"{BOTH} --scenario nightly": "Scenario nightly has the phases closed, open; say with --phase whose load the gate "
+    "sends.",
+    "--base-command run-it --candidate http://127.0.0.1:2": "--base-command 'run-it': {port} does not stand in it, so "
+    "that nobody knows where the server will listen; where its port is fixed, give it a container, as in: docker run "
+    "-p {port}:3000 IMAGE.",
+    "--base-command no-such-program{port} --candidate http://127.0.0.1:2": "--base-command: no-such-programPORT cannot "
+    "be started: No such file or directory.",
+    f"{BOTH} --gates 3": "--gates: only a --self-test is done several times.",
+    f"{BOTH} --allow-other machine": "--allow-other belongs to --baseline.",
+    "--baseline old --candidate x.json": "--baseline old: there is no such file or folder.",
+    "--baseline . --candidate x.json --metric p(42)": "--metric p(42): a stored report has the percentiles p(50), "
+    "p(90), p(95), p(99), p(99.9).",
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), USAGE.items())
+def test_what_does_not_fit_together_is_exit_2(tmp_path, arguments, sentence):
+    """One sentence, before anything is started."""
+    done = call_command("gate", *arguments.split(), cwd=tmp_path)
+    said = re.sub(r"(?<=no-such-program)\d+", "PORT", done.stderr.splitlines()[-1])
+    assert (done.returncode, said) == (2, f"aether-load: {sentence}")

@@ -1,0 +1,72 @@
+"""What docs/thresholds.md and the README say of thresholds is so."""
+
+import re
+
+import pytest
+
+from aether_load.analysis.live_thresholds import CONFIDENCE, PAUSE_BY_LOOK, SHORTEST_PAUSE_S
+from aether_load.analysis.numbers import number_of, numbers
+from aether_load.analysis.statistics import wilson
+from aether_load.analysis.thresholds import check_thresholds
+from aether_load.workload.plan_text import plan_text
+from aether_load.workload.scenario import load_scenario, shipped_scenarios
+from aether_load.workload.threshold import AGGREGATIONS, parse_threshold
+from processes import REPOSITORY
+
+DOCS = (REPOSITORY / "docs" / "thresholds.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL) + [
+    block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "thresholds" in block
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path, block):
+    """As it stands; --dry-run shows each of its thresholds."""
+    (tmp_path / "mine.toml").write_text(block)
+    scenario = load_scenario(tmp_path / "mine.toml")
+    check_thresholds(scenario, "mine")
+    assert scenario.thresholds
+    assert [line for line in plan_text(scenario).splitlines() if line.startswith("  threshold ")] == [
+        f"  threshold {plan.condition}"
+        + (f"; ends the run when it is broken, from {plan.delay:g} s of a window on" if plan.abort_on_fail else "")
+        for plan in scenario.thresholds
+    ]
+
+
+def test_every_name_that_is_named_is_a_number():
+    """In the table, with its aggregation where it has one; in the text, the shares that have an interval."""
+    table = DOCS[DOCS.index("| what | names |") : DOCS.index("Lists (series")]
+    named = re.findall(r"`([a-z][\w.]*(?::p\(\d+\))?)`", table)
+    assert len(named) > 15
+    for name in named:
+        plain = name.split(":")[0]
+        assert plain in numbers()
+        if ":" in name:
+            number_of(parse_threshold(f"{name}<1"))
+    with_interval = re.search(r"\| shares \((.*?)\) \|", DOCS)[1]
+    assert set(re.findall(r"`(\w+)`", with_interval)) == {
+        number.name for number in numbers().values() if number.form == "share"
+    }
+
+
+def test_every_aggregation_is_named():
+    """And an operator each."""
+    grammar = DOCS[DOCS.index("## Grammar") : DOCS.index("| what | names |")]
+    assert set(AGGREGATIONS) <= set(re.findall(r"`(\w+)`", grammar))
+    assert all(f"`{sign}`" in grammar for sign in ("<", "<=", ">", ">=", "==", "!="))
+
+
+def test_the_figures_of_the_text_are_those_of_the_code():
+    """What 400 samples without a failure show, and what a look costs."""
+    assert f"ends at {wilson(0, 400).high:.4f}" in DOCS
+    assert wilson(0, 400).high < 0.01 < wilson(0, 100).high
+    assert f"{CONFIDENCE:.1%} interval".replace("%", " %") in DOCS
+    assert (SHORTEST_PAUSE_S, PAUSE_BY_LOOK) == (1.0, 10)
+    assert "about once a second" in DOCS
+    assert "a tenth of a core" in DOCS
+
+
+def test_no_scenario_ships_with_a_threshold():
+    """What a machine can do is not known beforehand."""
+    assert [name for name, path in shipped_scenarios().items() if load_scenario(path).thresholds] == []

@@ -1,0 +1,30 @@
+"""Fixtures for the workflows' tests."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from runtime_repository import RuntimeRepository
+from stand_ins import GitHub
+
+
+def github_in(folder: Path) -> GitHub:
+    return GitHub(folder, RuntimeRepository(folder / "aether-lang"))
+
+
+@pytest.fixture
+def github(tmp_path):
+    return github_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def github_of_the_module(tmp_path_factory):
+    return github_in(tmp_path_factory.mktemp("github"))
+
+
+@pytest.fixture(scope="module")
+def free_port_of_the_module():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

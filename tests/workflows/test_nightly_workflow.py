@@ -1,0 +1,183 @@
+"""nightly.yml from its first step to its last: what passes, what does not, and what then is not touched."""
+
+import json
+
+import pytest
+
+from job import read, run_job
+from processes import running_simulator
+from runtime_repository import DIES, HEALTHY_STRANGER, NEVER_LISTENS
+
+NIGHTLY = read("nightly.yml")
+SCHEDULED = {"github": {"repository": "aether/aether-load", "token": "", "event_name": "schedule"}}
+INSTALL = "Install the harness"
+TINY = """\
+[workload]
+datasets = ["piqa"]
+limit = 20
+
+[[phases]]
+name = "closed"
+users = 4
+passes = 1
+"""
+EXECUTED = {
+    ("nightly.yml", "load"): {
+        "Build the runtime",
+        "Start the runtime",
+        "Wait for /health",
+        "Run the scenario",
+        "Summary",
+        "Stop the runtime",
+    },
+}
+
+
+def night(github, port, **given):
+    """Run the job `load` with a scenario of one second on a free port."""
+    scenario = github.folder / "tiny.toml"
+    scenario.write_text(TINY)
+    # Page and self-check take seconds of a run and have tests of their own.
+    options = "--no-page --no-self-check"
+    given = {"RUNTIME_PORT": str(port), "SCENARIO": str(scenario), "LOAD_OPTIONS": options, **given}
+    return run_job(NIGHTLY, "load", github.machine("load", INSTALL), SCHEDULED, given)
+
+
+def charts(github, load):
+    needs = {"load": {"result": load.conclusion, "outputs": load.outputs}}
+    return run_job(NIGHTLY, "charts", github.machine("charts"), {**SCHEDULED, "needs": needs}, {})
+
+
+@pytest.fixture(scope="module")
+def passed(github_of_the_module, free_port_of_the_module):
+    return night(github_of_the_module, free_port_of_the_module)
+
+
+def test_a_night_that_passes_executes_every_step(passed):
+    """All but the installation; each ends with 0."""
+    assert {step.name: step.code for step in passed.steps if step.code != 0} == {
+        step.name: None for step in passed.steps if step.name not in EXECUTED["nightly.yml", "load"]
+    }, [step.text for step in passed.steps]
+    assert passed.conclusion == "success"
+    assert passed.scripts == EXECUTED["nightly.yml", "load"]
+
+
+def test_the_artifact_has_the_run_and_the_log(passed, github_of_the_module):
+    """The run's folder, the results beside it, and what the runtime said."""
+    artifact = github_of_the_module.artifact("nightly")
+    (run,) = (artifact / "runs").iterdir()
+    (nightly,) = artifact.glob("nightly_*.json")
+    assert {"run.json", "samples.arrow", "report.md", "junit.xml"} <= {path.name for path in run.iterdir()}
+    assert "listening on" in (artifact / "runtime.log").read_text()
+    report = json.loads(nightly.read_bytes())
+    assert report["verdict"]["status"] == "passed"
+    # The commit that was measured is the runtime's, and nothing that was built counts as a change of it.
+    git = report["environment"]["git"]
+    assert (git["commit"], git["dirty"]) == (github_of_the_module.runtime.first, False)
+
+
+def test_the_summary_is_the_report(passed, github_of_the_module):
+    """What was measured, and the report in Markdown."""
+    first, _, rest = passed.summary.partition("\n")
+    assert first == f"Runtime: sowadalmughni/aether-lang at {github_of_the_module.runtime.first}"
+    (run,) = (github_of_the_module.artifact("nightly") / "runs").iterdir()
+    assert rest.strip() == (run / "report.md").read_text().strip()
+
+
+def test_the_charts_get_one_direction_each(passed, github_of_the_module):
+    """Two steps, a file and a name each; what should fall is not in what should rise."""
+    ended = charts(github_of_the_module, passed)
+    assert ended.conclusion == "success"
+    (smaller, bigger) = github_of_the_module.charts
+    assert smaller[:2] == ("customSmallerIsBetter", "Aether, smaller is better")
+    assert bigger[:2] == ("customBiggerIsBetter", "Aether, bigger is better")
+    assert "response latency p50" in smaller[2]
+    assert "throughput of good answers" in bigger[2]
+    assert smaller[2] & bigger[2] == set()
+
+
+def test_the_runtime_is_ended(passed, free_port_of_the_module):
+    """Nobody answers at its port when the job is over."""
+    import socket
+
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", free_port_of_the_module)) != 0
+
+
+def test_a_trial_of_another_commit_draws_no_chart(passed, github):
+    """Charts are of the runtime's main branch."""
+    needs = {"load": {"result": "success", "outputs": {}}}
+    contexts = {**SCHEDULED, "needs": needs, "inputs": {"runtime-ref": "v0.2"}}
+    assert run_job(NIGHTLY, "charts", github.machine("charts"), contexts, {}).conclusion == "skipped"
+
+
+def failed_at(ended, name):
+    """Check that a job failed at this step and that no later step passed but those that tidy up; return the step."""
+    assert ended.conclusion == "failure"
+    names = [step.name for step in ended.steps]
+    assert [step.name for step in ended.steps if step.outcome == "failure"] == [name]
+    after = [step for step in ended.steps[names.index(name) + 1 :] if step.outcome != "skipped"]
+    tidy = {"Summary", "Stop the runtime", "Keep the run's folder, the results and the runtime's log"}
+    assert {step.name for step in after} <= tidy
+    return ended[name]
+
+
+@pytest.mark.parametrize(
+    ("start", "limit_s", "sentence"),
+    [
+        (DIES, "60", "::error::The runtime ended before it was healthy; its last lines:\nno provider is configured\n"),
+        (
+            NEVER_LISTENS,
+            "1",
+            "::error::The runtime did not answer /health with 200 within 1 s; its last lines:\nloading\n",
+        ),
+    ],
+)
+def test_a_runtime_that_does_not_come_up_fails_the_night(github, free_port, start, limit_s, sentence):
+    """Within its limit and with its own last words; nothing is run, nothing is charted."""
+    github.runtime.commit(start)
+    ended = night(github, free_port, START_LIMIT_S=limit_s)
+    step = failed_at(ended, "Wait for /health")
+    assert (step.code, step.text) == (1, sentence)
+    assert ended["Run the scenario"].outcome == ended["Summary"].outcome == "skipped"
+    assert [path.name for path in github.artifact("nightly").iterdir()] == ["runtime.log"]
+    assert charts(github, ended).conclusion == "skipped"
+    assert github.charts == []
+
+
+def test_somebody_else_at_the_port_is_not_measured(github):
+    """A server that is there before the runtime is refused before it is taken for the runtime."""
+    with running_simulator() as stranger:
+        port = stranger.url.rsplit(":", 1)[1]
+        step = failed_at(night(github, port), "Start the runtime")
+    assert step.text == (
+        f"::error::Something listens on port {port} already, and would be measured in the runtime's place.\n"
+    )
+
+
+def test_a_runtime_that_cannot_be_built_fails_the_night(github, free_port):
+    """At the step that builds it."""
+    (github.runtime.path / "aether-runtime" / "Cargo.toml").unlink()
+    github.runtime.commit("")
+    failed_at(night(github, free_port), "Build the runtime")
+
+
+def test_the_verdict_of_the_night_is_the_runs_exit_code(github, free_port):
+    """Healthy, but no Aether runtime: exit code 3; the charts' files are not there and not touched."""
+    github.runtime.commit(HEALTHY_STRANGER)
+    ended = night(github, free_port)
+    step = failed_at(ended, "Run the scenario")
+    assert step.code == 3
+    assert "is not an Aether runtime" in step.text
+    assert ended["Summary"].outcome == ended["Stop the runtime"].outcome == "success"
+    assert charts(github, ended).conclusion == "skipped"
+    assert github.charts == []
+
+
+def test_the_scenario_of_the_night_is_the_one_that_ships():
+    """`nightly` is a scenario, and the limit of the job leaves room for it."""
+    from aether_load.workload.scenario import load_scenario, shipped_scenarios
+
+    scenario = load_scenario(shipped_scenarios()[NIGHTLY["env"]["SCENARIO"]])
+    seconds = sum(phase.warmup + phase.duration for phase in scenario.phases)
+    assert seconds < NIGHTLY["jobs"]["load"]["timeout-minutes"] * 60 / 4
