@@ -141,6 +141,8 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 
     assert browser.console == []
 
+    # Locust keeps its own statistics for two seconds, and its page takes the state in them for the present one.
+    wait_for(lambda: locust.json("/stats/requests")["state"] == "stopped", "Locust to say that it stopped")
     # Opened anew it shows the run that ended; started again from the page, it is another run.
     browser.visit(f"{locust.url}/?tab=aether")
     browser.wait_for(f"({text_of('#runs')} ?? '').includes({run_id!r})", "the run that ended")

@@ -129,22 +129,20 @@ export class Chart {
   }
 
   band(mark, what) {
-    for (const [from, to] of runs(mark.low, mark.high)) {
-      const places = Array.from({ length: to - from }, (_, place) => from + place);
-      const at = (place, value) => `${this.x(what.xs[place]).toFixed(1)},${this.y(value).toFixed(1)}`;
-      const there = places.map((place) => at(place, mark.high[place]));
-      const back = places.toReversed().map((place) => at(place, mark.low[place]));
-      add(this.svg, "path", { class: "band", d: `M${[...there, ...back].join("L")}Z` }).style.fill = mark.colour;
-    }
+    this.fill("band", mark.colour, what.xs, mark.low, mark.high);
   }
 
   area(mark, what) {
-    for (const [from, to] of runs(mark.bottoms, mark.tops)) {
+    this.fill("area", mark.colour, what.xs, mark.bottoms, mark.tops);
+  }
+
+  fill(kind, colour, xs, low, high) {
+    for (const [from, to] of runs(low, high)) {
       const places = Array.from({ length: to - from }, (_, place) => from + place);
-      const at = (place, value) => `${this.x(what.xs[place]).toFixed(1)},${this.y(value).toFixed(1)}`;
-      const there = places.map((place) => at(place, mark.tops[place]));
-      const back = places.toReversed().map((place) => at(place, mark.bottoms[place]));
-      add(this.svg, "path", { class: "area", d: `M${[...there, ...back].join("L")}Z` }).style.fill = mark.colour;
+      const at = (place, value) => `${this.x(xs[place]).toFixed(1)},${this.y(value).toFixed(1)}`;
+      const there = places.map((place) => at(place, high[place]));
+      const back = places.toReversed().map((place) => at(place, low[place]));
+      add(this.svg, "path", { class: kind, d: `M${[...there, ...back].join("L")}Z` }).style.fill = colour;
     }
   }
 
