@@ -56,6 +56,55 @@ class Page:
             assert time.monotonic() < deadline, f"the page was not drawn within {LIMIT_S} s: {self.console}"
             time.sleep(0.02)  # between two looks, never in place of one
 
+    def visit(self, url: str) -> None:
+        """Load an address and wait until the page is there."""
+        self.console.clear()
+        self.requests.clear()
+        self._loaded = False
+        self._ask("Page.navigate", url=url)
+        while not self._loaded:
+            self._note(self._next())
+
+    def wait_for(self, expression: str, what: str, limit_s: float = LIMIT_S) -> Any:
+        """Return an expression's first true value in the page; fail with `what` when none came in time."""
+        deadline = time.monotonic() + limit_s
+        while not (found := self.evaluate(expression)):
+            assert time.monotonic() < deadline, f"waited {limit_s} s in vain for {what}: {self.console}"
+            time.sleep(0.05)  # between two looks, never in place of one
+        return found
+
+    def press(self, element: str) -> None:
+        """Click with the mouse on what an expression names, once it is there and within sight."""
+        self.wait_for(f"!!({element})", element)
+        place = f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'center'}}); "
+        place += "const b = e.getBoundingClientRect(); let [x, y] = [b.x + b.width / 2, b.y + b.height / 2]; "
+        place += "const f = e.ownerDocument.defaultView.frameElement?.getBoundingClientRect(); "
+        place += "return [x + (f?.x ?? 0), y + (f?.y ?? 0)]; })()"
+        before = None
+        # What slides open below or above it moves it.
+        while (at := self.evaluate(place)) != before:
+            before = at
+            time.sleep(0.05)  # between two looks, never in place of one
+        x, y = at
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def write(self, element: str, text: str) -> None:
+        """Put a text in place of what a field holds, as if it were typed."""
+        self.evaluate(f"(() => {{ const e = {element}; e.focus(); e.select(); }})()")
+        self._ask("Input.insertText", text=text)
+
+    def choose(self, element: str, value: str) -> None:
+        """Take an entry of a menu."""
+        self.evaluate(
+            f"(() => {{ const e = {element}; e.value = {json.dumps(value)}; "
+            "e.dispatchEvent(new Event('change', {bubbles: true})); })()"
+        )
+
+    def keep_downloads(self, folder: Path) -> None:
+        """Save what is downloaded in a folder."""
+        self._ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def document_without_scripts(self, path: Path) -> str:
         """Return what a file is as a document where no script runs."""
         self._ask("Emulation.setScriptExecutionDisabled", value=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pages import a_free_port
 from processes import SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
 
@@ -62,6 +62,4 @@ def run_locust(start_locust: Callable[..., LocustProcess]) -> Callable[..., Fini
 @pytest.fixture
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return a_free_port()

@@ -66,26 +66,46 @@ def dag_shape(nodes: Sequence[NodeShape]) -> DagShape | None:
     )
 
 
+def levels_and_path(shape: DagShape, times_ms: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sum of each level's longest node and the longest path, for node times with a row a request."""
+    columns = _columns(shape, times_ms)
+    return _levels(shape, columns), np.maximum.reduce(_finish(shape, columns))
+
+
 def longest_paths(shape: DagShape, times_ms: NDArray[np.integer]) -> Paths:
     """Return the levels, the longest path and who was on it, for node times with a row a request, all measured."""
-    count = len(times_ms)
-    columns = [np.ascontiguousarray(times_ms[:, place], np.int64) for place in range(len(shape.ids))]
-    levels = np.zeros(count, np.int64)
-    for level in range(shape.levels):
-        own = [columns[place] for place in range(len(shape.ids)) if shape.level_of[place] == level]
-        levels += np.maximum.reduce(own)
-    finish: list[NDArray[np.int64]] = list(columns)
-    for place in shape.order:
-        if shape.waits_for[place]:
-            finish[place] = columns[place] + np.maximum.reduce([finish[needed] for needed in shape.waits_for[place]])
+    columns = _columns(shape, times_ms)
+    finish = _finish(shape, columns)
     path = np.maximum.reduce(finish)
-    weight = np.zeros((count, len(shape.ids)))
+    weight = np.zeros((len(times_ms), len(shape.ids)))
     _share(weight, 1.0, range(len(shape.ids)), finish, path)
     for place in reversed(shape.order):
         if shape.waits_for[place]:
             began = finish[place] - columns[place]
             _share(weight, weight[:, place].copy(), shape.waits_for[place], finish, began)
-    return Paths(levels, path, weight)
+    return Paths(_levels(shape, columns), path, weight)
+
+
+def _columns(shape: DagShape, times_ms: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    return [np.ascontiguousarray(times_ms[:, place], np.int64) for place in range(len(shape.ids))]
+
+
+def _levels(shape: DagShape, columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return the sum of each level's longest node."""
+    levels = np.zeros(len(columns[0]), np.int64)
+    for level in range(shape.levels):
+        own = [columns[place] for place in range(len(shape.ids)) if shape.level_of[place] == level]
+        levels += np.maximum.reduce(own)
+    return levels
+
+
+def _finish(shape: DagShape, columns: Sequence[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """Return of each node when it is done, were it to begin as soon as those that it waits for are."""
+    finish = list(columns)
+    for place in shape.order:
+        if shape.waits_for[place]:
+            finish[place] = columns[place] + np.maximum.reduce([finish[needed] for needed in shape.waits_for[place]])
+    return finish
 
 
 def _share(

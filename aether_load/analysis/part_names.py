@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from aether_load.analysis.decomposition import PartName
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aether_load.analysis.decomposition import PartName
 
 PART_NAMES: dict[PartName, str] = {
     "start_delay": "start delay",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +117,8 @@ class SampleBuffer:
         self._rows = bytearray()
         self._nodes = bytearray()
         self._levels = bytearray()
+        self.watch: Callable[[np.ndarray, np.ndarray], None] | None = None
+        """Who looks at rows and nodes in bulk when they are taken, if anybody does."""
 
     def __len__(self) -> int:
         return len(self._rows) // _ROW.size
@@ -172,6 +174,8 @@ class SampleBuffer:
         length = int(rows["levels"].sum()) * _LEVEL.size
         levels = np.frombuffer(bytes(self._levels[:length]), _LEVEL_TYPE)
         del self._levels[:length]
+        if self.watch is not None:
+            self.watch(rows, nodes)
         return self._batch(rows, nodes, levels)
 
     def _batch(self, rows: np.ndarray, nodes: np.ndarray, levels: np.ndarray) -> pa.RecordBatch:

@@ -30,6 +30,8 @@ from aether_load.generator.options import (
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.session import Session
+from aether_load.generator.shown import Shown
+from aether_load.generator.start_form import Busy, show_in_form
 from aether_load.generator.threshold_watch import ThresholdWatch
 from aether_load.workload.plan_text import plan_text
 from aether_load.workload.stage import most_users, plan_stages
@@ -47,6 +49,7 @@ def install(scenario: str = "eval") -> None:
 
     def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
         add_options(parser, scenario)
+        show_in_form(parser)
 
     def on_init(environment: Any, **_kwargs: Any) -> None:
         _guard(Listener(environment).prepare)
@@ -81,6 +84,7 @@ class Listener:
         self._finished.set()
         self._report: Report | None = None
         self._files: list[Path] = []
+        self._shown: Shown | None = None
 
     @property
     def _headless(self) -> bool:
@@ -124,6 +128,7 @@ class Listener:
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()
+            self._shown = Shown.of(environment, self._session, self._busy)
         except BaseException:
             self._session.end()
             raise
@@ -187,10 +192,20 @@ class Listener:
             return
         self._finished.clear()
         self._driver = PhaseDriver(run, environment.runner, follow_user_count=self._page_decides)
+        if self._shown is not None:
+            self._shown.board.follow(run, self._driver)
         gevent.spawn(self._drive, run, self._driver)
+
+    def _busy(self) -> Busy:
+        """Tell the page what of the last start is still going on."""
+        if self._finished.is_set():
+            return None
+        return "running" if self._shown is not None and self._shown.board.is_running else "writing"
 
     def _give_up(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()
+        if self._shown is not None:
+            self._shown.board.refuse(sentence)
         sys.stderr.write(f"aether-load: {sentence}\n")
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
@@ -199,6 +214,8 @@ class Listener:
         """Take one run from its first phase to its results; nothing that happens here vanishes."""
         progress = gevent.spawn(watch, run, driver, self._line)
         ended_as: Ended = "interrupted"
+        sentence: str | None = None
+        report: Report | None = None
         try:
             try:
                 with ThresholdWatch(run, lambda broken: self._abort(driver, broken)):
@@ -209,22 +226,26 @@ class Listener:
                 progress.kill()
                 self._line.clear()
                 run.close(ended_as)
+                if self._shown is not None:
+                    self._shown.board.stop_following()
             if run.manifest.gate is None:
-                self._write_results(run)
+                report = self._write_results(run)
             else:
                 self._environment.process_exit_code = int(ExitCode.PASSED)
         except AetherLoadError as error:
             measured = run.manifest.phases and isinstance(error, TargetError)
             rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
-            sys.stderr.write(f"aether-load: {error}{rest}\n")
+            sentence = f"{error}{rest}"
+            sys.stderr.write(f"aether-load: {sentence}\n")
             self._environment.process_exit_code = int(error.exit_code)
         except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
             traceback.print_exc()
-            sys.stderr.write(
-                f"aether-load: a defect of its own ended the run; what was measured lies in {run.folder.path}.\n"
-            )
+            sentence = f"a defect of its own ended the run; what was measured lies in {run.folder.path}."
+            sys.stderr.write(f"aether-load: {sentence}\n")
             self._environment.process_exit_code = int(ExitCode.INVALID)
         finally:
+            if self._shown is not None:
+                self._shown.board.end(report, sentence)
             self._finished.set()
         if not driver.was_stopped:
             gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
@@ -239,20 +260,21 @@ class Listener:
             "the answers in flight are in.\n"
         )
 
-    def _write_results(self, run: Run) -> None:
+    def _write_results(self, run: Run) -> Report:
         # scipy and its kind are loaded only now that the last answer is in.
         from aether_load.analysis.page import make_page  # noqa: PLC0415
         from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
         from aether_load.analysis.report import analyse  # noqa: PLC0415
 
         analysis = analyse(run.folder)
-        self._report = analysis.report
+        report = self._report = analysis.report
         options = self._environment.parsed_options
         output = Path(options.output) if options.output is not None else None
-        self._files = write_results(self._report, run.folder, analysis.series, output)
+        self._files = write_results(report, run.folder, analysis.series, output)
         if not options.no_page:
             self._files += make_page(run.folder)
-        self._environment.process_exit_code = int(self._report.verdict.exit_code)
+        self._environment.process_exit_code = int(report.verdict.exit_code)
+        return report
 
     def _end_run(self) -> None:
         """End the run that is under way, in order: answers in flight, last reading of /metrics, results."""
@@ -280,6 +302,8 @@ class Listener:
     def _on_quit(self, **_kwargs: Any) -> None:
         """Say the result last, below Locust's own table; standard output stays free for --json."""
         self._session.end()
+        if self._shown is not None:
+            self._shown.end()
         if self._report is None:
             return
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415

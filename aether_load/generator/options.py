@@ -12,9 +12,11 @@ from aether_load.protocol import Generation
 from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
 from aether_load.workload.options import add_scenario_options, scenario_from, with_asked_thresholds
-from aether_load.workload.scenario import Scenario, with_command_line_load
+from aether_load.workload.scenario import Scenario, with_command_line_load, with_every_phase
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
+LOCAL_HOST = "127.0.0.1"
+CACHE_STATES = ("as_found", "cold", "warm")
 ONE_PROCESS = "this version drives its load from one process"
 
 
@@ -23,6 +25,10 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to an option that is there
         if action.dest == "processes":
             action.type = _refuse_processes
+        elif action.dest == "web_host":
+            # Locust's own default is every interface, and whoever reaches its page may start a load.
+            action.default = LOCAL_HOST
+            action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
     group: Any = parser.add_argument_group("aether-load")
     add_scenario_options(group, default_scenario)
     group.add_argument(
@@ -33,6 +39,22 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         help="send this header with every request; ${NAME} in it is taken from the environment and never written down",
     )
     group.add_argument("--insecure", action="store_true", help="take any TLS certificate; the report says so")
+    group.add_argument(
+        "--cache",
+        choices=CACHE_STATES,
+        default=None,
+        help="the state of the runtime's cache in each phase, in place of the scenario's",
+    )
+    group.add_argument(
+        "--sequential", action="store_true", help="have the runtime run a DAG's nodes one after the other in each phase"
+    )
+    group.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="PORT",
+        default=None,
+        help="serve the client's own live figures for Prometheus there, at /metrics, on 127.0.0.1 or --web-host",
+    )
     group.add_argument(
         "--dry-run", action="store_true", help="print what would be driven, in which order and for how long, and end"
     )
@@ -99,6 +121,12 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
     if options.forbid_warnings is not None:
         more["forbid_warnings"] = [code.strip() for code in options.forbid_warnings.split(",") if code.strip()]
     scenario = with_asked_thresholds(scenario_from(options, more), options.threshold)
+    changes: dict[str, object] = {}
+    if options.cache is not None:
+        changes["cache"] = options.cache
+    if options.sequential:
+        changes["sequential"] = True
+    scenario = with_every_phase(scenario, changes)
     headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
     target = msgspec.structs.replace(
         scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure

@@ -71,6 +71,7 @@ class Run:
         )
         self.recorder = Recorder(self.buffer, workload, feed.told)
         self._feed = feed
+        self.on_scrape: Callable[[RawScrape], None] | None = None
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
         self._samples = SampleFile(folder.samples)
@@ -102,6 +103,8 @@ class Run:
             error=error,
         )
         self._scrapes.append(scrape)
+        if self.on_scrape is not None:
+            self.on_scrape(scrape)
         return scrape
 
     def read_sender(self) -> None:

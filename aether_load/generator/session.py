@@ -119,6 +119,23 @@ class Session:
             if self.target.generation is not generation:
                 self._write_requests()
 
+    def change(self, scenario: Scenario, host: str) -> None:
+        """Take another scenario and target from the next run on; raises AetherLoadError, and all is as it was then."""
+        before = dict(vars(self))
+        generation = self.target.generation
+        try:
+            self.scenario, self._headers = scenario, filled_in(scenario.target.headers)
+            self.find_target(host, None)
+            if _data_of(scenario) != _data_of(before["scenario"]):
+                self.load_workload()
+            elif self.target.generation is not generation:
+                self._write_requests()
+        except BaseException:
+            vars(self).update(before)
+            raise
+        finally:
+            self._line.clear()
+
     def load_workload(self) -> None:
         """Load the prompts and write every request's bytes."""
         sets = len(self.scenario.workload.datasets)
@@ -208,3 +225,8 @@ class Session:
         """End the simulated runtime, if one was started."""
         if self._embedded is not None:
             self._embedded.end()
+
+
+def _data_of(scenario: Scenario) -> tuple[object, ...]:
+    """Return what of a scenario decides which requests there are."""
+    return scenario.workload, scenario.seed, tuple(phase.trace for phase in scenario.phases)

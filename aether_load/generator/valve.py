@@ -37,6 +37,7 @@ class Valve:
         self._no_more_thinking = Event()
         self.backlog: deque[Work] = deque()
         self.loose = 0
+        self.thinking = 0
         self.exhausted = Event()
         self.drained = Event()
         self.drained.set()
@@ -127,7 +128,11 @@ class Valve:
     def next_work(self) -> Work | None:
         """Return the next work, after thinking if there is any of that, or None when this user is to come back."""
         if self._pause_s is not None and self._work is not None:
-            self._no_more_thinking.wait(self._pause_s())
+            self.thinking += 1
+            try:
+                self._no_more_thinking.wait(self._pause_s())
+            finally:
+                self.thinking -= 1
         if self._work is None or self.loose > self._allowed:
             return None
         if self._is_open_load:

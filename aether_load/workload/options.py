@@ -35,6 +35,12 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
         default=None,
         help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
     )
+    group.add_argument(
+        "--dataset",
+        default=None,
+        metavar="NAME[,NAME]",
+        help="the datasets whose rows are sent, in place of the scenario's",
+    )
     group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
     group.add_argument(
         "--dag",
@@ -91,6 +97,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
         overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
     elif options.dataset_source is not None:
         overrides["workload.source"] = options.dataset_source
+    if options.dataset is not None:
+        overrides["workload.datasets"] = [name.strip() for name in options.dataset.split(",")]
     _override_dag(options, overrides)
     if options.limit is not None:
         if options.limit < 1:

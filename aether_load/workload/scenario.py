@@ -323,6 +323,15 @@ def with_command_line_load(
     return msgspec.structs.replace(scenario, phases=(phase,))
 
 
+def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    """Return the scenario with the same keys changed in each of its phases; raises UsageError for what contradicts."""
+    phases = tuple(msgspec.structs.replace(phase, **changes) for phase in scenario.phases)
+    for number, phase in enumerate(phases):
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"Scenario {scenario.name}, with {', '.join(changes)} changed: phases.{number}.{mistake}")
+    return msgspec.structs.replace(scenario, phases=phases)
+
+
 def to_plain(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as JSON's own types: durations as numbers of seconds, values of headers left out."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)

@@ -1,0 +1,60 @@
+// Shows the Aether page in Locust's own, while its Aether tab is the chosen one.
+const home = new URL("..", import.meta.url);
+let frame = null;
+let height = null;
+
+function chosen() {
+  const tab = document.querySelector("[role=tab][aria-selected=true]");
+  return tab !== null && tab.textContent.trim() === "Aether" ? tab.closest("[role=tablist]") : null;
+}
+
+// Locust has a switch of its own between light and dark, and no word for which it is but the colour of its page.
+function theme() {
+  const parts = getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g);
+  return parts && parts.slice(0, 3).reduce((sum, part) => sum + Number(part), 0) < 384 ? "dark" : "light";
+}
+
+function paint() {
+  const page = frame.contentDocument.documentElement;
+  if (page.dataset.theme !== theme()) page.dataset.theme = theme();
+  fit();
+}
+
+function fit() {
+  if (frame !== null && frame.contentDocument.body !== null) {
+    const end = frame.contentDocument.body.getBoundingClientRect().bottom + frame.contentWindow.scrollY;
+    frame.style.height = `${Math.ceil(end) + 8}px`;
+  }
+}
+
+function show(tabs) {
+  frame = document.createElement("iframe");
+  frame.id = "aether";
+  frame.title = "Aether";
+  frame.src = home.href;
+  Object.assign(frame.style, { border: "0", width: "100%", height: "80vh", display: "block" });
+  frame.addEventListener("load", () => {
+    paint();
+    height = new ResizeObserver(fit);
+    height.observe(frame.contentDocument.body);
+  });
+  (tabs.closest(".MuiContainer-root") ?? document.body).append(frame);
+}
+
+function hide() {
+  height?.disconnect();
+  frame.remove();
+  frame = null;
+}
+
+function follow() {
+  const tabs = chosen();
+  if (tabs === null && frame !== null) hide();
+  if (tabs !== null && (frame === null || !frame.isConnected)) show(tabs);
+}
+
+new MutationObserver(follow).observe(document.body, {
+  subtree: true, childList: true, attributes: true, attributeFilter: ["aria-selected"],
+});
+setInterval(() => frame?.contentDocument?.readyState === "complete" && paint(), 500);
+follow();

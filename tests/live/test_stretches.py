@@ -1,0 +1,253 @@
+"""Figures of a run in seconds that can be added up: bins, stretches, the timeline, parts, the quick reading."""
+
+import math
+import re
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+import pytest
+
+from aether_load.analysis.dag_shape import dag_shape, levels_and_path, longest_paths
+from aether_load.analysis.own_counts import bucket_of_counts
+from aether_load.analysis.samples import ABSENT, SampleBuffer
+from aether_load.analysis.scrape import RawScrape, parse_scrape
+from aether_load.live.bins import BINS, bins_of, percentile_ms
+from aether_load.live.figures import figures, point
+from aether_load.live.reading import read_quickly
+from aether_load.live.run import Gauges, LiveRun
+from aether_load.live.stretch import PARTS, Stretch, Timeline, beside
+from aether_load.live.totals import Totals
+from aether_load.protocol import NodeShape, NodeState, Outcome
+from folders import counted, exposition
+
+MS = 1_000_000
+SECOND = 1000 * MS
+FAN_OUT = (NodeShape("a"), NodeShape("b"), NodeShape("sum", ("a", "b")))
+
+
+@pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
+def test_a_percentile_of_bins_is_within_half_a_percent(q):
+    """Whatever the latencies are, the bins say the nearest rank's to 0.5 %."""
+    latencies_us = np.random.default_rng(5).lognormal(9, 1.5, 10_000)
+    exact = np.sort(latencies_us)[math.ceil(q * len(latencies_us)) - 1] / 1000
+    counts = np.bincount(bins_of(latencies_us), minlength=BINS)
+    assert percentile_ms(counts, q) == pytest.approx(exact, rel=0.005)
+
+
+def test_nothing_has_no_percentile():
+    """Absent is not zero."""
+    assert percentile_ms(np.zeros(BINS, np.int64), 0.5) is None
+
+
+def test_a_timeline_of_a_day_is_short_and_loses_nothing():
+    """86,400 seconds take some hundred stretches, in order, without a gap, with all that was in them."""
+    timeline = Timeline()
+    for second in range(86_400):
+        timeline.add(Stretch(began_s=second, ended_s=second + 1, requests=second % 7, in_flight=second))
+    stretches = list(timeline)
+    assert len(stretches) < 1500
+    assert sum(stretch.requests for stretch in stretches) == sum(second % 7 for second in range(86_400))
+    assert all(early.ended_s == late.began_s for early, late in pairwise(stretches))
+    assert (stretches[0].began_s, stretches[-1].ended_s) == (0, 86_400)
+    assert [stretch.seconds for stretch in timeline.latest(5)] == [1, 1, 1, 1, 1]
+    assert stretches[0].in_flight == stretches[0].ended_s - 1
+
+
+def live_run(datasets=("piqa", "arc_easy"), nodes=FAN_OUT):
+    return LiveRun(0, datasets, nodes, Totals())
+
+
+def watched(run):
+    buffer = SampleBuffer(["piqa/0", "arc_easy/0"], ["piqa", "arc_easy"])
+    buffer.phases.place("closed")
+    buffer.watch = run.took
+    return buffer
+
+
+def send(buffer, at_ms, took_ms, nodes=(20, 30, 10), *, server_ms=45, due_ms=None, outcome=Outcome.OK, prompt=0):
+    """Book a request of a DAG of three nodes; without nodes it brought no answer."""
+    for node in nodes:
+        failed = isinstance(node, NodeState)
+        buffer.add_node(ABSENT if failed else node, node if failed else NodeState.SUCCEEDED, 0)
+    buffer.add_row(
+        request_index=0, due_ns=int((at_ms if due_ms is None else due_ms) * MS), sent_ns=int(at_ms * MS),
+        ended_ns=int((at_ms + took_ms) * MS), server_total_ms=server_ms if nodes else ABSENT, token_cost=5 * len(nodes),
+        prompt=prompt, nodes=len(nodes), phase=0, worker=0, http_status=200, answer=ABSENT, error=ABSENT,
+        outcome=outcome, answer_state=ABSENT, correct=ABSENT, execution_id=b"",
+    )  # fmt: skip
+
+
+def written(buffer):
+    while buffer.take() is not None:
+        pass
+
+
+def gauges(**more):
+    return Gauges(
+        **{"in_flight": 2, "thinking_users": 0, "waiting_requests": 0, "cpu_s": 1.0, "target_rps": None, **more}
+    )
+
+
+def test_the_parts_of_a_request_add_up_to_its_response_latency():
+    """Start delay, client, scheduler, barriers, path; a request without an answer is a part of its own."""
+    run = live_run()
+    buffer = watched(run)
+    send(buffer, 110, 50, due_ms=100)
+    send(buffer, 200, 60, nodes=(), outcome=Outcome.TIMEOUT)
+    send(buffer, 300, 40, nodes=(20, NodeState.FAILED, NodeState.SKIPPED), server_ms=25, outcome=Outcome.NODE_ERROR)
+    written(buffer)
+    run.tick(3 * SECOND, gauges())
+    (first, _) = run.timeline
+    assert dict(zip(PARTS, first.parts_ms.tolist(), strict=True)) == pytest.approx(
+        {"start_delay": 10, "overhead": 5 + 15, "scheduler": 5, "barrier": 0, "node_path": 40, "undivided_server": 25,
+         "unanswered": 60}
+    )  # fmt: skip
+    assert first.parts_ms.sum() == pytest.approx(60 + 60 + 40)
+
+
+def test_in_sequence_no_level_waits():
+    """One node at a time the path is all nodes, and the scheduler's part what is left."""
+    run = live_run()
+    run.sequential = True
+    buffer = watched(run)
+    send(buffer, 100, 70, server_ms=65)
+    written(buffer)
+    run.tick(3 * SECOND, gauges())
+    parts = dict(zip(PARTS, next(iter(run.timeline)).parts_ms.tolist(), strict=True))
+    assert (parts["node_path"], parts["scheduler"], parts["barrier"]) == (60, 5, 0)
+
+
+def test_paths_are_the_analysis_own():
+    """What the live figures take for levels and paths is what the report takes."""
+    shape = dag_shape((*FAN_OUT, NodeShape("late", ("a",))))
+    times = np.random.default_rng(3).integers(0, 100, (50, 4))
+    levels, path = levels_and_path(shape, times)
+    whole = longest_paths(shape, times)
+    assert np.array_equal(levels, whole.levels_ms)
+    assert np.array_equal(path, whole.path_ms)
+
+
+def test_a_request_counts_in_the_second_in_which_its_answer_came():
+    """However late its row is written; outcomes and histograms have all of them, the unsent too."""
+    run = live_run()
+    buffer = watched(run)
+    send(buffer, 900, 50)
+    send(buffer, 950, 100, prompt=1)
+    send(buffer, 1100, 7, outcome=Outcome.REJECTED, nodes=())
+    buffer.add_row(
+        0, 5, ABSENT, ABSENT, ABSENT, ABSENT, 0, 0, 0, 0, ABSENT, ABSENT, ABSENT, Outcome.UNSENT, ABSENT, ABSENT, b""
+    )
+    written(buffer)
+    run.tick(4 * SECOND, gauges())
+    assert [(stretch.began_s, stretch.requests, stretch.failed) for stretch in run.timeline] == [
+        (0, 1, 0),
+        (1, 2, 1),
+        (2, 0, 0),
+    ]
+    now = figures(run)
+    assert now.outcomes == [("piqa", "ok", 1), ("piqa", "rejected", 1), ("piqa", "unsent", 1), ("arc_easy", "ok", 1)]
+    assert now.requests_total == 3
+    # 7 ms, 50 ms and 100 ms, as the server would put them: up to 10, up to 50, up to 100.
+    assert now.client_buckets == (0, 1, 0, 1, 1, *[0] * 7)
+
+
+def test_a_second_without_answers_has_no_percentile():
+    """It is a gap in the chart, not a zero; the rate is a zero that was measured."""
+    empty = point(Stretch(began_s=3, ended_s=4))
+    assert (empty.p50_ms, empty.parts_ms, empty.server_mean_ms, empty.cpu_share, empty.cache_hit_share) == (None,) * 5
+    assert empty.rate_rps == 0
+
+
+def test_two_senders_are_one_when_put_together():
+    """What two processes saw of a second, added, is what one would have seen that took both their requests."""
+    one, *two = live_run(), live_run(), live_run()
+    both = watched(one)
+    for place in range(40):
+        single = watched(two[place % 2])
+        for buffer in (both, single):
+            send(buffer, 10 + place * 20, 30 + place, nodes=(place, 10, 7), server_ms=20 + place)
+            written(buffer)
+    for run, cpu_s in ((one, 1.0), (two[0], 0.5), (two[1], 0.5)):
+        run.tick(0, gauges(cpu_s=0))
+        run.tick(SECOND - 1, gauges(cpu_s=cpu_s))
+        run.tick(3 * SECOND, gauges(cpu_s=cpu_s))
+    (whole, *_), (first, *_), (second, *_) = one.timeline, *(run.timeline for run in two)
+    added = beside(first, second)
+    assert (added.in_flight, whole.in_flight) == (4, 2)
+    added.in_flight = whole.in_flight
+    assert msgspec.to_builtins(point(added)) == msgspec.to_builtins(point(whole))
+
+
+def scrape(text, role="during", at_s=1.0):
+    return RawScrape(
+        phase="p", role=role, began_ns=int(at_s * SECOND), ended_ns=int(at_s * SECOND) + MS, began_utc="", text=text
+    )
+
+
+def test_the_servers_side_is_what_it_counted_between_two_readings():
+    """Mean and p95 of a second are of the nodes that were counted in it."""
+    run = live_run()
+    run.scraped(scrape(counted([]), "before", 0.1), 0)
+    run.scraped(scrape(counted([40] * 10), at_s=0.9), 0)
+    run.scraped(scrape(counted([40] * 10 + [7] * 30), at_s=1.9), 0)
+    run.tick(4 * SECOND, gauges())
+    points = [point(stretch) for stretch in run.timeline]
+    assert [now.server_mean_ms for now in points] == [40, 7, None]
+    assert (points[1].server_p95_low_ms, points[1].server_p95_high_ms) == (7, 11)
+
+
+def test_after_a_restart_the_next_reading_counts_again():
+    """Counters that fell are no negative nodes."""
+    run = live_run()
+    run.scraped(scrape(counted([5] * 9), "before", 0.1), 0)
+    run.scraped(scrape(counted([]), at_s=0.9), 0)
+    run.scraped(scrape(counted([7]), at_s=1.9), 0)
+    run.tick(4 * SECOND, gauges())
+    assert [int(stretch.server_buckets.sum()) for stretch in run.timeline] == [0, 1, 0]
+    assert run.ledger.state.state == "restarted"
+
+
+class TestTheQuickReading:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            counted([3, 70, 20_000], cached=1),
+            exposition([0] * 12, 0),
+            exposition([1] * 12, 12.5, errors_total="1e3"),
+            re.sub(r"(?m)^(\w+_total) ", r'\1{a="}",i="x\\"y"} ', counted([9])).replace("{le=", '{a="b",le='),
+            "# HELP other x\n" + "other_total 1\n" * 500 + counted([9]) + "aether_execution_time_seconds_created 1\n",
+        ],
+        ids=["plain", "fresh", "exponents", "labels", "among others"],
+    )
+    def test_it_is_the_careful_one(self, text):
+        """It reads what the whole parser reads, whatever else stands there."""
+        assert read_quickly(text) == parse_scrape(text)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "<html>", exposition([0] * 12, 0).replace('le="10"', 'le="11"'), exposition([0] * 12, "x"),
+         re.sub(".*errors.*\n", "", exposition([0] * 12, 0)), counted([3]).replace("seconds_sum", "seconds_som")],
+        ids=["empty", "html", "other edges", "no number", "no counter", "no sum"],
+    )  # fmt: skip
+    def test_what_is_no_reading_is_none(self, text):
+        """And raises nothing into the load."""
+        assert read_quickly(text) is None
+
+
+def test_own_counts_by_request_are_the_analysis_own():
+    """Buckets of node times are as the report has them."""
+    run = live_run()
+    buffer = watched(run)
+    times = [0, 5, 6, 10, 11, 51, 2500, 2501, 10_001]
+    for place in range(3):
+        send(buffer, 10, 5000, nodes=times[place * 3 : place * 3 + 3])
+    run.scraped(scrape(counted([]), "before", 0.0), 0)
+    written(buffer)
+    run.scraped(scrape(counted(times), "after", 6.0), 0)
+    run.tick(8 * SECOND, gauges())
+    lines = {line.name: line.ours for line in run.ledger.state.lines}
+    assert tuple(lines[name] for name in lines if name.startswith(("nodes up", "nodes above"))) == bucket_of_counts(
+        np.array(times)
+    )
+    assert (lines["nodes"], lines["node time, ms"], lines["tokens"]) == (9, sum(times), 45)

@@ -1,0 +1,75 @@
+"""Locust's page as a test drives it without a browser."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import urllib3
+
+from processes import wait_for
+
+
+def a_free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class LocustPage:
+    """The page of a Locust process on 127.0.0.1, once it answers: it is there when the prompts are loaded."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = urllib3.PoolManager(retries=False, timeout=30)
+        wait_for(self._answers, "the web page")
+
+    def _answers(self) -> bool:
+        try:
+            return self.get("/").status < 400
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        return self.http.request("GET", self.url + path, headers=headers, redirect=False)
+
+    def json(self, path: str) -> Any:
+        answer = self.get(path)
+        assert answer.status == 200, answer.data
+        return json.loads(answer.data)
+
+    def swarm(self, users: int = 4, **fields: str) -> Any:
+        """Press Start with these fields in the form; return what the page is told."""
+        answer = self.http.request(
+            "POST", f"{self.url}/swarm", fields={"user_count": str(users), "spawn_rate": "100", **fields}
+        )
+        assert answer.status == 200, answer.data
+        return json.loads(answer.data)
+
+    def start(self, users: int = 4, **fields: str) -> None:
+        """Press Start, which is to succeed."""
+        said = self.swarm(users, **fields)
+        assert said["success"], said
+
+    def refusal(self, **fields: str) -> str:
+        """Press Start, which is to be refused; return the sentence."""
+        said = self.swarm(**fields)
+        assert not said["success"], said
+        return str(said["message"])
+
+    def stop(self) -> None:
+        assert self.http.request("POST", f"{self.url}/stop").status == 200
+
+    def reset(self) -> None:
+        assert self.http.request("POST", f"{self.url}/stats/reset").status == 200
+
+    def live(self) -> Any:
+        return self.json("/aether/live")
+
+    def wait_for_points(self, more_than: int) -> Any:
+        """Return the live figures when there are enough points of the run that is under way."""
+        return wait_for(
+            lambda: (now := self.live())["state"] == "running" and len(now["points"]) > more_than and now, "points"
+        )
