@@ -25,7 +25,7 @@ def obstacles(reports: Sequence[Report]) -> tuple[str, ...]:
     """
     found = []
     for place, report in enumerate(reports):
-        found += [f"run {letter(place)} {why}" for why in _void(report)]
+        found += [f"run {letter(place)} {why}" for why in void(report)]
     first = reports[0]
     for place, report in enumerate(reports[1:], start=1):
         names = f"in A and {{}} in {letter(place)}"
@@ -43,7 +43,8 @@ def letter(place: int) -> str:
     return word
 
 
-def _void(report: Report) -> Iterator[str]:
+def void(report: Report) -> Iterator[str]:
+    """Yield why a run's figures are to be held against no other's."""
     if report.run.ended_as == "running":
         yield "was cut off by force"
     elif report.run.ended_as == "interrupted":

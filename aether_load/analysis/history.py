@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from aether_load import ExitCode
-from aether_load.analysis.comparable import differences
+from aether_load.analysis.comparable import differences, void
 from aether_load.analysis.gate import against as all_against
 from aether_load.analysis.report import Report
 from aether_load.analysis.rows import Row
@@ -68,13 +68,15 @@ def against_history(
 ) -> HistoryReport:
     """Hold a report against those `stored`, each with the name of its file.
 
-    A stored run of another scenario, kind of target or machine is refused unless that is `allowed`. A regression is a
-    median ratio below 1 - `margin`, the better way up; one run has no interval, so nothing else can be asked of it.
+    A stored run that is void is refused; one of another scenario, kind of target or machine unless that is `allowed`.
+    A regression is a median ratio below 1 - `margin`, the better way up; one run has no interval, so nothing else can
+    be asked of it.
     """
     refused: list[tuple[str, Report, list[str]]] = []
     taken: list[tuple[str, Report, list[str]]] = []
     for name, report in stored:
-        against = [what for kind, what in differences(report, candidate) if kind not in allowed]
+        against = [f"it {why}" for why in void(report)]
+        against += [what for kind, what in differences(report, candidate) if kind not in allowed]
         if report.run.id == candidate.run.id:
             against = ["it is the candidate's own run"]
         (refused if against else taken).append((name, report, against))
@@ -89,10 +91,10 @@ def against_history(
     status: Literal["passed", "regression", "invalid"] = "passed"
     code, sentence = ExitCode.PASSED, "; ".join(found.sentence for found in comparisons)
     # A broken threshold stands before what makes a run invalid, and hides it in the verdict.
-    void = next((one for one in all_against(candidate) if one.status not in {"crossed", "inconclusive"}), None)
-    if void is not None:
+    fault = next((one for one in all_against(candidate) if one.status not in {"crossed", "inconclusive"}), None)
+    if fault is not None:
         status, code = "invalid", ExitCode.INVALID
-        sentence = f"the candidate's own run is {void.status}: {void.reason}"
+        sentence = f"the candidate's own run is {fault.status}: {fault.reason}"
     elif not taken:
         why = "; ".join(f"{name}: {against[0]}" for name, _, against in refused[:3]) or "there is no stored run"
         status, code, sentence = "invalid", ExitCode.INVALID, f"nothing to hold the candidate against: {why}"

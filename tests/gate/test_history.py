@@ -108,6 +108,15 @@ def test_a_broken_threshold_hides_no_invalid_candidate(tmp_path):
     assert held(void, stored).sentence.startswith("the candidate's own run is invalid: phase closed: no_server_data")
 
 
+def test_a_stored_run_that_is_void_is_refused(tmp_path):
+    """Nobody is held against counts that do not reconcile."""
+    found = held(
+        report_of(tmp_path, 50, 9), [report_of(tmp_path, 50), report_of(tmp_path, 90, 1, counted_ms=[60] * 30)]
+    )
+    assert (found.status, found.baseline) == ("passed", ("nightly_0.json",))
+    assert found.refused[0].startswith("nightly_1.json: it is invalid: phase closed: contaminated")
+
+
 def test_a_figure_that_nobody_stored_decides_nothing(tmp_path):
     """A metric that is absent is no pass."""
     found = held(report_of(tmp_path, 50, 9), [report_of(tmp_path, 50)], "accuracy")
