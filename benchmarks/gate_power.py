@@ -34,7 +34,7 @@ from aether_load.surroundings import machine
 USERS = 16
 MEDIAN_MS, SIGMA = 20.0, 0.3
 PAIRS = 30
-WINDOW_S = 0.08
+WINDOW_S = 0.05
 _CALIBRATIONS = 3
 _CLOSE = 0.008
 _GATE_LIMIT_S = 300.0
