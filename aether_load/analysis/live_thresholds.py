@@ -135,7 +135,7 @@ def _parent_is_gone(within_s: float) -> bool:
 
 def main() -> int:
     """Watch the run whose folder the argument names."""
-    import scipy.stats  # noqa: F401, PLC0415 -- loaded before the load begins, not at its first percentile
+    import scipy.special  # noqa: F401, PLC0415 -- loaded before the load begins, not at its first percentile
 
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()

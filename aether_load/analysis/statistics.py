@@ -75,13 +75,11 @@ def percentile(ordered: NDArray[np.float64], q: float, confidence: float = CONFI
     smallest for which P(Bin(n, q) >= u) <= tail, 0.025 at a confidence of 0.95: order statistics, no assumption on
     the distribution (Conover, Practical Nonparametric Statistics, 3.2).
     """
-    from scipy.stats import binom  # noqa: PLC0415 -- half a second, needed only after the load
-
     count = len(ordered)
     rank = max(1, math.ceil(q * count))
     tail = (1 - confidence) / 2
-    lower = int(binom.ppf(tail, count, q))
-    upper = int(binom.ppf(1 - tail, count, q)) + 1
+    lower = binomial_quantile(tail, count, q)
+    upper = binomial_quantile(1 - tail, count, q) + 1
     reliability: Literal["ok", "few_beyond", "unreliable"] = "ok"
     if upper > count:
         reliability = "unreliable"
@@ -93,6 +91,23 @@ def percentile(ordered: NDArray[np.float64], q: float, confidence: float = CONFI
         high=_tidy(ordered[upper - 1]) if upper <= count else None,
         reliability=reliability,
     )
+
+
+def binomial_quantile(share: float, count: int, q: float) -> int:
+    """Return the smallest k with P(Bin(count, q) <= k) >= share, from the distribution function itself.
+
+    The normal approximation is at most a few off, and the steps from there are exact. scipy.special has the function;
+    scipy.stats has this too, and takes more than a second of CPU time to be loaded.
+    """
+    from scipy.special import bdtr  # noqa: PLC0415 -- needed only after the load
+
+    near = count * q + NormalDist().inv_cdf(share) * math.sqrt(count * q * (1 - q))
+    k = min(count, max(0, round(near)))
+    while k > 0 and bdtr(k - 1, count, q) >= share:
+        k -= 1
+    while k < count and bdtr(k, count, q) < share:
+        k += 1
+    return k
 
 
 def wilson(hits: int, count: int, confidence: float = CONFIDENCE) -> Share | None:
@@ -111,13 +126,13 @@ def clopper_pearson(hits: int, count: int) -> Share | None:
 
     It covers at least 95 % whatever the true share is, also where no hit was seen at all.
     """
-    from scipy.stats import beta  # noqa: PLC0415 -- half a second, needed only after the load
+    from scipy.special import betaincinv  # noqa: PLC0415 -- needed only after the load
 
     if count == 0:
         return None
     tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, hits, count - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, count - hits)) if hits < count else 1.0
+    low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
     return Share(_tidy(hits / count), _tidy(low), _tidy(high), hits, count)
 
 

@@ -1,8 +1,17 @@
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
-from aether_load.analysis.statistics import Distribution, Percentile, Share, distribution, percentile, wilson
+from aether_load.analysis.statistics import (
+    Distribution,
+    Percentile,
+    Share,
+    binomial_quantile,
+    clopper_pearson,
+    distribution,
+    percentile,
+    wilson,
+)
 
 
 def ramp(count):
@@ -62,3 +71,21 @@ def test_wilson_interval_of_known_shares():
     """The score interval as tabled: 0 of 10 is not certainly 0."""
     assert wilson(0, 10) == Share(0.0, 0.0, 0.277533, 0, 10)
     assert wilson(7, 10) == Share(0.7, 0.396778, 0.892209, 7, 10)
+
+
+@pytest.mark.parametrize("q", [0.001, 0.05, 0.5, 0.9, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize("share", [0.0005, 0.025, 0.975, 0.9995])
+def test_the_binomial_quantile_is_that_of_its_distribution(q, share):
+    """The smallest k that reaches the share, as scipy's own says, from one sample to millions."""
+    counts = [*range(1, 40), 100, 367, 368, 999, 1000, 12_345, 1_000_000, 10_000_000]
+    assert [binomial_quantile(share, count, q) for count in counts] == [int(binom.ppf(share, n, q)) for n in counts]
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 3), (1, 100), (97, 100), (100, 100), (5, 10)])
+def test_the_exact_interval_of_a_share_is_that_of_the_beta_distribution(hits, count):
+    """Clopper and Pearson's, with its ends at 0 and 1 where nothing or everything was hit."""
+    found = clopper_pearson(hits, count)
+    low = beta.ppf(0.025, hits, count - hits + 1) if hits else 0.0
+    high = beta.ppf(0.975, hits + 1, count - hits) if hits < count else 1.0
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+    assert clopper_pearson(0, 0) is None
