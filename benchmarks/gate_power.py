@@ -45,7 +45,7 @@ def main() -> None:
     """Drive what is left to drive, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--gates", type=int, default=100, help="of each kind, on a machine that has nothing else to do")
+    parser.add_argument("--gates", type=int, default=100, help="of each kind, with no noise made")
     parser.add_argument("--noisy-gates", type=int, default=30, help="of each kind, beside the CPU hog")
     parser.add_argument("--loss", type=float, default=0.10)
     parser.add_argument("--window", type=float, default=WINDOW_S, metavar="SECONDS")
@@ -116,7 +116,7 @@ def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, An
         output = Path(name) / "gate.json"
         command = [
             sys.executable, "-m", "aether_load", "gate", "--base", base, "--candidate", candidate,
-            "--pairs", str(PAIRS), "--window", f"{window_s}s", "--set", f"phases.0.users={USERS}",
+            "--pairs", str(PAIRS), "--window", f"{window_s}s", "--set", f"phases.0.users={USERS}", "--set", 'workload.datasets=["piqa"]',
             "--results-dir", str(Path(name) / "results"), "--output", str(output),
         ]  # fmt: skip
         with pinned(core):
@@ -173,7 +173,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         f"{settings['pairs']} pairs, windows of {settings['window_s']:g} s, {settings['users']} users; provider's time "
         f"lognormal, median {MEDIAN_MS:g} ms ({settings['slowed_median_ms']:g} ms in the slower one), sigma {SIGMA:g}; "
         f"margin 5 %, confidence 99 %. Smallest loss seen: {_median(seen):.1%} (median of the gates' own). "
-        f"{about['cpu']}, {about['cores']} cores; {taken / 60:.0f} minutes in all. With nothing else on it, the "
+        f"{about['cpu']}, {about['cores']} cores; {taken / 60:.0f} minutes in all. With no noise made, the "
         f"same base by itself was more than 5 % off the median of its other gates in {off} of {len(alone)}: that is "
         "what a stored baseline would have had to go by."
     )
@@ -187,7 +187,7 @@ def _row(noise: str, kind: str, mine: Sequence[dict[str, Any]], settings: dict[s
     void = sum(status in {"invalid", "failed"} for status in statuses)
     ratios = [line["ratio"] for line in mine if line["ratio"] is not None]
     what = "equal" if kind == "equal" else f"{settings['loss']:.0%} slower"
-    beside = "nothing else" if noise == "quiet" else "a CPU hog comes and goes"
+    beside = "no noise made" if noise == "quiet" else "a CPU hog comes and goes"
     return (
         f"| {beside} | {what} | {len(mine)} | {found.hits} | "
         f"{found.low:.1%} to {found.high:.1%} | {statuses.count('inconclusive')} | {void} | "

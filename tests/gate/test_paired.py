@@ -100,6 +100,19 @@ def test_p_is_counted_out_by_hand():
     assert wilcoxon_less(np.array([1.0, -2.0, -3.0])) == sum(way <= 1 for way in ways) / 8
 
 
+@pytest.mark.parametrize("count", [1, 5, 20, 29, 50])
+def test_p_is_that_of_scipy_with_ties_and_without(count):
+    """Exact without ties, the approximation with them; zeros are left out."""
+    rng = np.random.default_rng(count)
+    smooth = rng.normal(-0.2, 1, count)
+    assert wilcoxon_less(smooth) == pytest.approx(wilcoxon(smooth, alternative="less", method="exact").pvalue)
+    assert wilcoxon_less(np.array([*smooth, 0.0, 0.0])) == wilcoxon_less(smooth)
+    tied = np.round(rng.normal(-0.2, 1, count + 4), 0) + 0.5
+    assert wilcoxon_less(tied) == pytest.approx(
+        wilcoxon(tied, alternative="less", method="approx", correction=False).pvalue
+    )
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.floats(-0.3, 0.3).map(lambda value: round(value, 6)), min_size=20, max_size=40))
 def test_a_loss_makes_no_finding_milder(values):
