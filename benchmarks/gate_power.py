@@ -116,7 +116,8 @@ def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, An
         output = Path(name) / "gate.json"
         command = [
             sys.executable, "-m", "aether_load", "gate", "--base", base, "--candidate", candidate,
-            "--pairs", str(PAIRS), "--window", f"{window_s}s", "--set", f"phases.0.users={USERS}", "--set", 'workload.datasets=["piqa"]',
+            "--pairs", str(PAIRS), "--window", f"{window_s}s", "--set", f"phases.0.users={USERS}",
+            "--set", 'workload.datasets=["piqa"]',
             "--results-dir", str(Path(name) / "results"), "--output", str(output),
         ]  # fmt: skip
         with pinned(core):

@@ -110,6 +110,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     assert manifest["target"]["url"] != manifest["candidate"]["url"]
 
 
+@pytest.mark.slow
 def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
     """A/A of one gate: exit code 0 and its own power, or 5 where this machine is too noisy to decide."""
     done = gate("--self-test", "--base-command", simulate("40ms"), *SHORT, "--output", "test.json").finish()
@@ -148,7 +149,7 @@ def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
     assert ": contaminated: " in done.report["verdict"]["sentence"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, number):
     """Ctrl-C and SIGTERM: exit code 130, the pairs so far are kept, both servers are ended."""
     done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)

@@ -3,6 +3,7 @@
 import json
 
 import psutil
+import pytest
 
 from processes import wait_for
 
@@ -43,6 +44,7 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
     assert manifest["notes"] == []
 
 
+@pytest.mark.slow
 def test_open_load_in_steps_is_ended_by_one_datasets_threshold(run_locust, simulator, tmp_path):
     """What was due is sent and answered or booked as unsent; the steps that would follow are not driven."""
     runtime = simulator("--latency", "constant:20ms")

@@ -184,7 +184,7 @@ def test_a_progress_line_is_shown_on_a_terminal(tmp_path):
     """On a terminal one line tells of the prompts that load, then done of all, rate, failures and time left."""
     main, other = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", str(EVAL), "--headless", "--limit", "30", "-u", "4"],
+        [sys.executable, "-m", "locust", "-f", str(EVAL), "--headless", "--limit", "30", "-u", "4", "--no-page"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.DEVNULL,

@@ -239,7 +239,7 @@ def test_the_self_check_is_written_down(run_locust):
     assert "self-check: this client alone takes" in with_check.out
 
 
-@pytest.mark.parametrize("kind", ["spike", "capacity"])
+@pytest.mark.parametrize("kind", [pytest.param("spike", marks=pytest.mark.slow), "capacity"])
 def test_an_interrupted_shape_keeps_what_was_measured(start_locust, tmp_path, kind):
     """Ctrl-C ends it in order: exit code 130, every request accounted for."""
     process = start_locust("--headless", "--scenario", kind, "--set", "phases.0.rate=50")
