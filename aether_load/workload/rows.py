@@ -1,4 +1,4 @@
-"""Rows of datasets read through the `datasets` library, in a process of its own.
+"""Rows of datasets read through the `datasets` library (but for the bundled ones), in a process of its own.
 
 `datasets` brings pandas, threads and some 150 MB with it, which have no business in the process that sends; so
 this module is run as a child (`python -m aether_load.workload.rows`) by `loading`. A job comes in on standard
@@ -137,7 +137,13 @@ def _from_folder(
     identity = _identity(
         name, source=source, location=location, config=hub.config, split=hub.split, revision=_digest(files)
     )
-    return hub_prompts(name, _read(files, name, scratch), asked), identity
+    rows = _own_rows(files) if source == "sample" else _read(files, name, scratch)
+    return hub_prompts(name, rows, asked), identity
+
+
+def _own_rows(files: list[Path]) -> list[Row]:
+    """Return the bundled rows: plain JSON lines of known schemas, for which the library need not be loaded."""
+    return [row for path in files for row in msgspec.json.Decoder(dict[str, Any]).decode_lines(path.read_bytes())]
 
 
 def _from_hub(name: str, revision: str | None, asked: dict[str, str]) -> tuple[list[Prompt], DatasetIdentity]:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from processes import run_command
 
 
@@ -17,6 +19,7 @@ def test_a_chosen_accuracy_is_measured_within_its_interval(run_locust, simulator
     assert row["accuracy"]["low"] <= 0.7 <= row["accuracy"]["high"]
 
 
+@pytest.mark.slow
 def test_a_perfect_model_is_right_at_every_row(run_locust, simulator, tmp_path):
     """With an accuracy of 1 each bundled row is answered by its gold letter: key, prompt and scoring agree."""
     key = tmp_path / "key.jsonl"

@@ -6,8 +6,10 @@ import pytest
 
 from correlation_cases import OF_COUNTS, findings_of
 
+SLOW = ("clock steps", "restart in the middle")
 
-@pytest.mark.parametrize("case", OF_COUNTS)
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_COUNTS])
 def test_trust_and_differences_are_what_the_record_says(case, tmp_path):
     """Ledger, trust and exit code of each case are right, and so are the parts of the requests that stand."""
     if case == "clock steps" and shutil.which("cc") is None:

@@ -175,6 +175,7 @@ unique_prompts = true
 """
 
 
+@pytest.mark.slow
 def test_a_search_finds_how_many_users_a_runtime_serves(run_locust, simulator, tmp_path):
     """Four slots of 60 ms serve four users in 60 ms; of eight, half wait for a slot."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")

@@ -89,7 +89,7 @@ def added_ns(sample, entry):
     return sample["ended_ns"] - sample["sent_ns"] - (entry["end_ns"] - entry["arrival_ns"])
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
 def test_every_request_is_a_sample_and_every_sample_a_request(run_locust, simulator, tmp_path, generation):
     """Of concurrent users nothing is lost, doubled or mixed up: ids, times, tokens, states and instants agree."""
     record = tmp_path / "record.jsonl"
@@ -195,7 +195,7 @@ NODE_OUTCOMES = {
 }
 
 
-@pytest.mark.parametrize("generation", ["v1", "v2"])
+@pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
 def test_each_fault_of_a_node_is_the_outcome_that_it_is(run_locust, simulator, tmp_path, generation):
     """Panics, refusals of the guard and failures of the provider are told apart behind their common status of 200.
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import urllib3
 
 from processes import wait_for
@@ -50,6 +51,7 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
     assert "Traceback" not in finished.err
 
 
+@pytest.mark.slow
 def test_a_run_time_ends_the_pages_load_by_itself(start_locust, free_port):
     """With -t the load stops by itself, its results are written, and the page still answers."""
     process = start_locust("--web-host", "127.0.0.1", "--web-port", str(free_port), "--limit", "2", "-t", "1s")
