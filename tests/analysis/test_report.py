@@ -327,6 +327,7 @@ def append_in_process(path, results, number):
     append_summary(path, build_report(folder))
 
 
+@pytest.mark.slow
 def test_runs_that_end_at_once_lose_no_row(tmp_path):
     """Processes that add their rows at the same time all find them there, under one header."""
     path = tmp_path / "summary.csv"

@@ -141,7 +141,7 @@ def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
     program = f"import json, sys, urllib3\nfor _ in range(20000): {ask}"
     other = subprocess.Popen([sys.executable, "-c", program, candidate.url, json.dumps({"dag": dag})])
     try:
-        done = gate("--base", base.url, "--candidate", candidate.url, *SHORT).finish()
+        done = gate("--base", base.url, "--candidate", candidate.url, *SHORT, "--pairs", "21").finish()
     finally:
         other.kill()
         other.wait()

@@ -83,7 +83,10 @@ def test_3_a_target_that_is_not_there(run_locust):
     assert_refused(run_locust("--host", url), ExitCode.TARGET, url, "connection refused", "--host")
 
 
-@pytest.mark.parametrize(("options", "code"), [((), ExitCode.INVALID), ((*BROKEN, *UNDECIDED), ExitCode.THRESHOLD)])
+BROKEN_TOO = pytest.param((*BROKEN, *UNDECIDED), ExitCode.THRESHOLD, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("options", "code"), [((), ExitCode.INVALID), BROKEN_TOO])
 def test_5_a_contaminated_run_and_4_before_it(start_locust, simulator, options, code):
     """Nodes that we did not send make the figures void, a sentence says how many; a broken threshold weighs more."""
     runtime = simulator("--latency", "constant:5ms")

@@ -4,10 +4,8 @@ import json
 
 import pytest
 
-GENERATIONS = ["v1", "v2"]
 
-
-@pytest.mark.parametrize("generation", GENERATIONS)
+@pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
 def test_real_rows_of_four_sets_reconcile(run_locust, real_rows, generation):
     """The main job on real rows, against either generation, accounts for every node that the server counted."""
     finished = run_locust(
