@@ -12,7 +12,7 @@ from aether_load.analysis.gate_comparison import GateComparison
 from aether_load.analysis.gate_pairs import SideReport
 from aether_load.analysis.gate_report import GateReport
 from aether_load.analysis.markdown import escaped, table
-from aether_load.analysis.terminal import write_table, write_warnings
+from aether_load.analysis.terminal import short_path, write_table, write_warnings
 
 _WIDTH = 110
 _HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
@@ -28,7 +28,7 @@ def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> N
     out.write("\n")
     write_table([_SIDES_HEADER, *map(_side_cells, report.sides)], out)
     if files:
-        out.write("\nfiles\n" + "".join(f"  {path}\n" for path in files))
+        out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
     verdict = report.verdict
     out.write(f"\n{verdict.status.upper()} (exit code {verdict.exit_code})\n")
     out.writelines(

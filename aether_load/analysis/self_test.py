@@ -81,7 +81,8 @@ def self_test(reports: Sequence[GateReport]) -> SelfTest:
 
 def write_self_test(test: SelfTest, out: TextIO) -> None:
     """Write a self-test for the terminal and for Markdown alike."""
-    out.write(f"\nself-test of the gate: {test.gates_total} gates between equal builds\n")
+    gates = f"{test.gates_total} gate{'s' * (test.gates_total != 1)}"
+    out.write(f"\nself-test of the gate: {gates} between equal builds\n")
     for metric in test.metrics:
         alarms = metric.false_alarms
         said = "no gate decided"

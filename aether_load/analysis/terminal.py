@@ -79,7 +79,7 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
         out.write("\nthresholds\n")
         write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
     if files:
-        out.write("\nfiles\n" + "".join(f"  {_short(path)}\n" for path in files))
+        out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
     out.writelines(f"  {reason}\n" for reason in report.verdict.reasons)
 
@@ -274,7 +274,8 @@ def _quantile(interval: QuantileInterval) -> str:
     return f"[{interval.low:g}, {high})"
 
 
-def _short(path: Path) -> str:
+def short_path(path: Path) -> str:
+    """Return a path as seen from here, or whole where it lies elsewhere."""
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

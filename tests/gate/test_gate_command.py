@@ -118,7 +118,7 @@ def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
     assert done.code in {0, 5}, done.err
     assert done.code == test["exit_code"]
     assert (test["gates_total"], sum(test["statuses"].values())) == (1, 1)
-    assert "self-test of the gate: 1 gates between equal builds" in done.out
+    assert "self-test of the gate: 1 gate between equal builds" in done.out
     assert done.report["plan"]["self_test"] is True
 
 
