@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pages import a_free_port
-from processes import SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
+from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,15 @@ def start_locust(tmp_path: Path) -> Iterator[Callable[..., LocustProcess]]:
     """Start Locust on the main job's locustfile; whatever is still alive at the test's end is killed."""
     started: list[LocustProcess] = []
 
-    def start(*options: str, folder: Path = tmp_path, page: bool = False, **environment: str) -> LocustProcess:
-        started.append(LocustProcess(folder, options, environment, page=page))
+    def start(
+        *options: str,
+        folder: Path = tmp_path,
+        page: bool = False,
+        locustfile: Path = EVAL,
+        under: tuple[str, ...] = (),
+        **environment: str,
+    ) -> LocustProcess:
+        started.append(LocustProcess(folder, options, environment, page=page, locustfile=locustfile, under=under))
         return started[-1]
 
     yield start

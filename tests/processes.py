@@ -100,9 +100,19 @@ class LocustProcess:
     """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
 
     def __init__(
-        self, folder: Path, options: tuple[str, ...], environment: dict[str, str], *, page: bool = False
+        self,
+        folder: Path,
+        options: tuple[str, ...],
+        environment: dict[str, str],
+        *,
+        page: bool = False,
+        locustfile: Path = EVAL,
+        under: tuple[str, ...] = (),
     ) -> None:
-        """Start it; without `page` report.html is left out, which costs each run seconds and is tested by itself."""
+        """Start it, `under` another command if one is given.
+
+        Without `page` report.html is left out, which costs each run seconds and is tested by itself.
+        """
         self.folder = folder
         options = options if page else (*options, "--no-page")
         # It takes a second of each run and has tests of its own.
@@ -111,7 +121,7 @@ class LocustProcess:
         )
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "locust", "-f", str(EVAL), *options],
+            [*under, sys.executable, "-m", "locust", "-f", str(locustfile), *options],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -127,9 +137,9 @@ class LocustProcess:
         )
 
     def samples_written(self) -> int:
-        """Return the size of the run's sample file, 0 before there is one."""
+        """Return the size of the latest run's sample file, 0 before there is one."""
         files = list((self.folder / "results" / "runs").glob("*/samples.arrow"))
-        return files[0].stat().st_size if files else 0
+        return max(files, key=lambda file: file.stat().st_mtime_ns).stat().st_size if files else 0
 
     def wait_for_samples(self, more_than: int = 20_000) -> None:
         wait_for(lambda: self.samples_written() > more_than or self.process.poll() is not None, "samples on disk")

@@ -10,6 +10,7 @@ import msgspec
 from aether_load import ExitCode
 from aether_load.analysis.ledger import REQUEST_LINES
 from aether_load.workload.scenario import from_plain
+from aether_load.workload.warning_codes import WarningCode
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase_report import PhaseReport
@@ -123,6 +124,8 @@ def _invalid(
                     counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
                     yield Against("invalid", f"phase {phase.name}: {counts}")
     for warning in warnings:
+        if warning.code == WarningCode.WORKER_LOST:
+            yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
         if warning.code in scenario.forbid_warnings:
             said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
             yield Against("invalid", f"{_where(warning)}: {said}")

@@ -16,6 +16,7 @@ from aether_load.analysis.lines import read_lines
 from aether_load.analysis.phase_report import PhaseInputs
 from aether_load.analysis.report import RunInfo, run_info
 from aether_load.analysis.run import RunFolder
+from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.table_reader import read_phases
@@ -53,7 +54,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
         raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
     scenario = from_plain(manifest.scenario)
     names = [identity.name for identity in manifest.datasets]
-    read = read_phases(folder.samples, manifest.phases, names, (0,) * len(manifest.node_ids))
+    read = read_phases(sample_parts(folder, manifest), manifest.phases, names, (0,) * len(manifest.node_ids))
     inputs = PhaseInputs(
         manifest=manifest,
         scenario=scenario,

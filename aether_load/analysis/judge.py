@@ -17,6 +17,7 @@ from aether_load.analysis.lines import read_lines
 from aether_load.analysis.open_load import open_load
 from aether_load.analysis.rows import build_row
 from aether_load.analysis.run import RunFolder
+from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.sender import SenderReading, sender_over
 from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.warnings import ACHIEVED_BELOW, SATURATED_ABOVE
@@ -37,7 +38,7 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
     scenario = from_plain(manifest.scenario)
     plan = next(phase for phase in scenario.phases if phase.name == record.phase)
     datasets = [identity.name for identity in manifest.datasets]
-    read = read_phases(folder.samples, [record], datasets, (0,) * len(manifest.node_ids))
+    read = read_phases(sample_parts(folder, manifest), [record], datasets, (0,) * len(manifest.node_ids))
     samples = read.phases[0]
     row = build_row("all", samples)
     everything = np.ones(len(samples), np.bool_) & samples.in_window

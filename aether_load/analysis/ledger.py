@@ -133,12 +133,15 @@ def reconcile(
 def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[LedgerLine, ...]:
     """Return the lines of requests: each that was handed out is a row, and each row that was sent has an outcome.
 
-    What was handed out is known from the request indexes, which are given without a gap before anything is sent.
+    What was handed out is known from the request indexes, which each worker gives without a gap before it sends
+    anything.
     """
-    indexes = samples.request_index
-    handed_out = int(indexes.max() - indexes.min()) + 1 if len(indexes) else 0
-    seen = int(np.count_nonzero(np.bincount(indexes - indexes.min()))) if len(indexes) else 0
-    doubled = len(indexes) - seen
+    handed_out = seen = 0
+    for worker in np.unique(samples.worker):
+        indexes = samples.request_index[samples.worker == worker]
+        handed_out += int(indexes.max() - indexes.min()) + 1
+        seen += int(np.count_nonzero(np.bincount(indexes - indexes.min())))
+    doubled = len(samples) - seen
     outcomes = np.bincount(samples.outcome, minlength=len(Outcome))
     of_sent = int(outcomes.sum() - outcomes[Outcome.UNSENT])
     causes = (_CUT_OFF,) if was_cut_off else (_LOST,)

@@ -21,6 +21,7 @@ from aether_load.analysis.phase_report import ALL
 from aether_load.analysis.row_parts import part_means_of
 from aether_load.analysis.rows import Terms, build_row
 from aether_load.analysis.run import AbortRecord, Manifest, PhaseRecord, RunFolder
+from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.table import PhaseSamples
 from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.thresholds import condition_of, names_in
@@ -61,7 +62,7 @@ class Watch:
         datasets = [identity.name for identity in manifest.datasets]
         shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
         level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
-        read = read_phases(self._folder.samples, records, datasets, level_of)
+        read = read_phases(sample_parts(self._folder, manifest), records, datasets, level_of)
         for record, samples in zip(records, read.phases, strict=True):
             for plan in plans:
                 if not _is_due(plan, record, now_ns):
@@ -135,8 +136,6 @@ def _parent_is_gone(within_s: float) -> bool:
 
 def main() -> int:
     """Watch the run whose folder the argument names."""
-    import scipy.special  # noqa: F401, PLC0415 -- loaded before the load begins, not at its first percentile
-
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     found = watch(Watch(RunFolder(Path(sys.argv[1]))).look, _parent_is_gone)

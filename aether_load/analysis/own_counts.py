@@ -31,14 +31,14 @@ class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
     unread_nodes_at_most: int
 
 
-def own_counts(samples: PhaseSamples) -> OwnCounts:
-    """Return what a phase's answers add up to."""
+def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCounts:
+    """Return what a phase's answers add up to; requests whose samples were lost count as without an answer."""
     succeeded = samples.succeeded_nodes
     times = samples.node_times_ms[succeeded]
     cached = samples.node_cached[succeeded]
     told = int(np.count_nonzero(cached >= 0))
     hits = int(np.count_nonzero(cached == 1))
-    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.UNSENT)))
+    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.UNSENT))) + lost_requests_at_most
     costs = samples.token_cost
     return OwnCounts(
         succeeded_nodes_total=len(times),

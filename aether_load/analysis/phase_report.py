@@ -22,7 +22,7 @@ from aether_load.analysis.process_load import ServerProcess, ServerReading, serv
 from aether_load.analysis.readings import Readings, take_together
 from aether_load.analysis.row_parts import part_means, part_means_of
 from aether_load.analysis.rows import NO_CACHE_TOLD, Row, Terms, build_row
-from aether_load.analysis.run import Manifest, PhaseRecord
+from aether_load.analysis.run import Manifest, PhaseRecord, WorkerRecord
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import Sender, SenderReading, sender_over
 from aether_load.analysis.series import Series, phase_series
@@ -31,6 +31,7 @@ from aether_load.analysis.statistics import rounded
 from aether_load.analysis.steady import Steadiness, mser5
 from aether_load.analysis.table import PhaseSamples
 from aether_load.analysis.tail import tail_sentence
+from aether_load.analysis.workers import lost_in
 from aether_load.protocol import Generation
 from aether_load.workload.scenario import Scenario
 from aether_load.workload.terms import goodput_condition
@@ -140,8 +141,10 @@ def phase_report(
     sequential = record.sequential or manifest.target.generation is Generation.V1
     readings = phase_readings(inputs, record)
     checks = check_phase(whole.samples, readings, len(manifest.node_ids))
-    own = own_counts(samples)
-    whole_own = own if whole.samples is samples else own_counts(whole.samples)
+    lost = lost_in(manifest, record)
+    lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
+    own = own_counts(samples, lost_at_most)
+    whole_own = own if whole.samples is samples else own_counts(whole.samples, lost_at_most)
     behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
     ledger = reconcile(whole.samples, whole_own, readings, behind=behind, was_cut_off=manifest.ended_as == "running")
     elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
@@ -160,7 +163,7 @@ def phase_report(
         "server": None if server else ledger.reason or "the server counted no node that succeeded",
         "cached_nodes_total": None if own.cached_nodes_total is not None else NO_CACHE_TOLD,
         "uncached_nodes_total": None if own.uncached_nodes_total is not None else NO_CACHE_TOLD,
-        "users": None if record.users is not None else "Locust's page decided how many there were, and could change it",
+        "users": None if record.users is not None else _why_no_users(lost),
         "sender": None if sender else "the sending process was not read twice inside the window",
         "window_s": None if window_s is not None else "the phase ended before its window opened",
         "tail_sentence": why_no_sentence,
@@ -219,6 +222,12 @@ def phase_report(
         series=series_of(inputs, record, samples, readings),
         reasons={key: why for key, why in reasons.items() if why is not None},
     )
+
+
+def _why_no_users(lost: Sequence[WorkerRecord]) -> str:
+    if lost:
+        return f"worker {lost[0].worker} was there for a part of the phase only, and its users with it"
+    return "Locust's page decided how many there were, and could change it"
 
 
 def _steadiness(samples: PhaseSamples) -> Steadiness | None:

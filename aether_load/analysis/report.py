@@ -14,6 +14,7 @@ from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, p
 from aether_load.analysis.process_load import ServerReading
 from aether_load.analysis.repeats import RepeatComparison, compare_repeats
 from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
+from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.searches import SearchReport, search_report
 from aether_load.analysis.sender import SelfCheck, SenderReading
@@ -24,11 +25,12 @@ from aether_load.analysis.table import PhaseSamples, together
 from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
+from aether_load.analysis.workers import WorkerReport, worker_reports
 from aether_load.workload.prompt import DatasetIdentity
 from aether_load.workload.scenario import Scenario, from_plain
 from aether_load.workload.threshold import ThresholdPlan
 
-REPORT_SCHEMA_VERSION = "1.3"
+REPORT_SCHEMA_VERSION = "1.4"
 
 _NO_SELF_CHECK = "the release that made this run had no self-check"
 
@@ -57,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     warnings: tuple[Warning_, ...]
     phases: tuple[PhaseReport, ...]
+    workers: tuple[WorkerReport, ...] = ()
     searches: tuple[SearchReport, ...]
     thresholds: tuple[ThresholdReport, ...]
     comparisons: tuple[RepeatComparison, ...]
@@ -88,7 +91,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
     names = [identity.name for identity in manifest.datasets]
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
-    read = read_phases(folder.samples, manifest.phases, names, level_of)
+    read = read_phases(sample_parts(folder, manifest), manifest.phases, names, level_of)
     if read.torn and read.rows == 0 and manifest.ended_as != "running":
         raise ResultsError(
             f"{folder.samples} is missing or damaged: no sample of the run can be read. Nothing was written; what "
@@ -124,6 +127,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         verdict=decide(run, phases, scenario, warnings, searches, thresholds),
         warnings=tuple(warnings),
         phases=phases,
+        workers=worker_reports(manifest, read.phases),
         searches=searches,
         thresholds=thresholds,
         comparisons=compare_repeats(phases),

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from aether_load import UsageError
+from aether_load.analysis.clock import ClockReading
 from aether_load.analysis.sender import SelfCheck
 from aether_load.protocol import Generation, NodeShape
 from aether_load.workload.gate_plan import GatePlan
@@ -104,15 +105,43 @@ class AbortRecord(msgspec.Struct, frozen=True, kw_only=True):
     after_s: float
 
 
+class LossRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """When a worker was lost, or left by itself, before the run's end.
+
+    It had announced to take on `announced_total` requests at most before it took on any of them, and samples of
+    `received_total` came: as many as lie between may have been sent without a trace here.
+    """
+
+    at: ClockPair
+    phase: str | None
+    how: Literal["lost", "left"]
+    received_total: int
+    announced_total: int
+
+    @property
+    def unaccounted_at_most(self) -> int:
+        """Return how many requests may have been sent of which no sample came."""
+        return max(0, self.announced_total - self.received_total)
+
+
 class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A sending process: its clocks at start and end, and how often it had to open a connection again."""
+    """A sending process: its clocks at start and end, and how often it had to open a connection again.
+
+    Of a worker beside others `clock` has what its monotonic clock was ahead of the run's by, and `utc_ahead_s` what
+    its UTC was; its `began` and `ended` are by the run's clock.
+    """
 
     worker: int
     pid: int
+    host: str | None = None
     began: ClockPair
     ended: ClockPair | None = None
     connections_opened: int | None = None
     stale_connections_reopened: int | None = None
+    requests_total: int | None = None
+    clock: tuple[ClockReading, ...] = ()
+    utc_ahead_s: float | None = None
+    loss: LossRecord | None = None
 
 
 class Manifest(msgspec.Struct, kw_only=True):
@@ -172,6 +201,10 @@ class RunFolder:
         self.page = path / "report.html"
         self.charts = path / "charts"
         self.ballast = path / ".ballast"
+
+    def samples_of(self, worker: int) -> Path:
+        """Return where one of several workers' samples lie until the run ends."""
+        return self.path / f"samples-{worker}.arrow"
 
     @property
     def results(self) -> Path:

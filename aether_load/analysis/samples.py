@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from aether_load.analysis import arrow
+from aether_load.analysis.growing_file import GrowingFile
 from aether_load.protocol import NodeState, Outcome
 
 ABSENT = -1
@@ -59,7 +59,7 @@ SCHEMA = pa.schema(
 
 
 _ROW = struct.Struct("<qqqqqqiihhhhhhbbb16s")
-_ROW_TYPE = np.dtype(
+ROW_TYPE = np.dtype(
     [
         ("request_index", "<i8"), ("due_ns", "<i8"), ("sent_ns", "<i8"), ("ended_ns", "<i8"),
         ("server_total_ms", "<i8"), ("token_cost", "<i8"), ("prompt", "<i4"), ("nodes", "<i4"), ("phase", "<i2"),
@@ -68,7 +68,7 @@ _ROW_TYPE = np.dtype(
     ]
 )  # fmt: skip
 _NODE = struct.Struct("<qbb")
-_NODE_TYPE = np.dtype([("time_ms", "<i8"), ("state", "i1"), ("cached", "i1")])
+NODE_TYPE = np.dtype([("time_ms", "<i8"), ("state", "i1"), ("cached", "i1")])
 _LEVEL = struct.Struct("<q")
 _LEVEL_TYPE = np.dtype("<i8")
 
@@ -92,7 +92,7 @@ class TextColumn:
 
     def texts(self) -> pa.Array:
         """Return the texts so far, each at its place."""
-        return pa.array(self._places, pa.string())
+        return arrow.texts(self._places)
 
 
 class SampleBuffer:
@@ -105,12 +105,12 @@ class SampleBuffer:
     def __init__(self, prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
         """Take for each prompt its id and its dataset."""
         names = list(dict.fromkeys(datasets))
-        self._prompt_ids = pa.array(prompt_ids, pa.string())
-        self._dataset_names = pa.array(names, pa.string())
+        self._prompt_ids = arrow.texts(prompt_ids)
+        self._dataset_names = arrow.texts(names)
         self._dataset_of_prompt = np.array([names.index(name) for name in datasets], np.int16)
-        self._outcomes = pa.array([outcome.label for outcome in Outcome], pa.string())
-        self._node_states_names = pa.array([state.label for state in NodeState], pa.string())
-        self._answer_states = pa.array(ANSWER_STATES, pa.string())
+        self._outcomes = arrow.texts(outcome.label for outcome in Outcome)
+        self._node_states_names = arrow.texts(state.label for state in NodeState)
+        self._answer_states = arrow.texts(ANSWER_STATES)
         self.phases = TextColumn(_MOST_PHASES)
         self.answers = TextColumn()
         self.errors = TextColumn()
@@ -166,10 +166,10 @@ class SampleBuffer:
         length = min(len(self), CHUNK_ROWS) * _ROW.size
         if not length:
             return None
-        rows = np.frombuffer(bytes(self._rows[:length]), _ROW_TYPE)
+        rows = np.frombuffer(bytes(self._rows[:length]), ROW_TYPE)
         del self._rows[:length]
         length = int(rows["nodes"].sum()) * _NODE.size
-        nodes = np.frombuffer(bytes(self._nodes[:length]), _NODE_TYPE)
+        nodes = np.frombuffer(bytes(self._nodes[:length]), NODE_TYPE)
         del self._nodes[:length]
         length = int(rows["levels"].sum()) * _LEVEL.size
         levels = np.frombuffer(bytes(self._levels[:length]), _LEVEL_TYPE)
@@ -181,88 +181,83 @@ class SampleBuffer:
     def _batch(self, rows: np.ndarray, nodes: np.ndarray, levels: np.ndarray) -> pa.RecordBatch:
         prompt, sent, ended, due = rows["prompt"], rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
         unsent = sent == ABSENT
-        offsets = _offsets(rows["nodes"])
-        answered = rows["nodes"] > 0
+        counts = rows["nodes"]
+        unread = counts == 0
         return pa.RecordBatch.from_arrays(
             [
                 _named(rows["phase"], self.phases.texts()),
-                _plain(rows["worker"]),
-                _plain(rows["request_index"]),
+                arrow.numbers(rows["worker"]),
+                arrow.numbers(rows["request_index"]),
                 _named(prompt, self._prompt_ids),
                 _named(self._dataset_of_prompt[prompt], self._dataset_names),
-                _plain(due),
-                pa.array(np.ascontiguousarray(sent), mask=unsent),
-                pa.array(np.ascontiguousarray(ended), mask=unsent),
-                pa.array((ended - sent) // 1000, mask=unsent),
-                pa.array((ended - due) // 1000, mask=unsent),
+                arrow.numbers(due),
+                arrow.numbers(sent, unsent),
+                arrow.numbers(ended, unsent),
+                arrow.numbers((ended - sent) // 1000, unsent),
+                arrow.numbers((ended - due) // 1000, unsent),
                 _named(rows["outcome"], self._outcomes),
                 _nullable(rows["http_status"]),
                 _nullable(rows["server_total_ms"]),
-                _lists(offsets, _nullable(nodes["time_ms"]), answered),
-                _lists(offsets, _named(nodes["state"], self._node_states_names), answered),
-                _lists(offsets, _flags(nodes["cached"]), answered),
+                arrow.lists(counts, _nullable(nodes["time_ms"]), unread),
+                arrow.lists(counts, _named(nodes["state"], self._node_states_names), unread),
+                arrow.lists(counts, _flags(nodes["cached"]), unread),
                 _nullable(rows["token_cost"]),
                 _named(rows["answer_state"], self._answer_states),
                 _named(rows["answer"], self.answers.texts()),
                 _flags(rows["correct"]),
                 _identifiers(rows["execution_id"]),
                 _named(rows["error"], self.errors.texts()),
-                _lists(_offsets(rows["levels"]), _plain(levels), rows["levels"] > 0),
+                arrow.lists(rows["levels"], arrow.numbers(levels), rows["levels"] == 0),
             ],
             schema=SCHEMA,
         )
 
 
-def _plain(values: np.ndarray) -> pa.Array:
-    return pa.array(np.ascontiguousarray(values))
-
-
 def _identifiers(raw: np.ndarray) -> pa.Array:
     """Return 16 bytes each; all zero stands for none."""
     whole = np.ascontiguousarray(raw)
-    ids = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(whole), [None, pa.py_buffer(whole)])
-    known = whole.view(np.uint8).reshape(-1, 16).any(axis=1)
-    return ids if known.all() else pc.if_else(pa.array(known), ids, None)
+    absent = np.equal(whole.view(np.uint8).reshape(-1, 16).max(axis=1), 0)
+    return arrow.bytes_of_16(whole, absent)
 
 
 def _nullable(values: np.ndarray) -> pa.Array:
-    values = np.ascontiguousarray(values)
-    return pa.array(values, mask=values == ABSENT)
+    return arrow.numbers(values, values == ABSENT)
 
 
 def _flags(values: np.ndarray) -> pa.Array:
-    return pa.array(values == 1, mask=values == ABSENT)
+    return arrow.flags(values == 1, values == ABSENT)
 
 
 def _named(places: np.ndarray, names: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(_nullable(places), names)
 
 
-def _offsets(lengths: np.ndarray) -> pa.Array:
-    return pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32())
+class SampleStream:
+    """Batches as an Arrow IPC stream, which grows at the end of `data`."""
 
+    def __init__(self, data: bytearray) -> None:
+        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+        self._stream = pa.ipc.new_stream(pa.PythonFile(_Sink(data), mode="w"), SCHEMA, options=options)
 
-def _lists(offsets: pa.Array, values: pa.Array, present: np.ndarray) -> pa.Array:
-    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(~present))
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add a batch."""
+        self._stream.write_batch(batch)
+
+    def close(self) -> None:
+        """Add the mark of the stream's end."""
+        self._stream.close()
 
 
 class SampleFile:
-    """An Arrow IPC stream that grows while the load runs, and always ends at a whole batch unless cut by force.
-
-    A batch is first made in memory and then appended in one piece; when that fails (a full disk), the file is
-    cut back to its last whole batch and the bytes wait for the next try.
-    """
+    """An Arrow IPC stream in a file that grows while the load runs, and always ends at a whole batch."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        self._waiting = bytearray()
-        self._length = 0
-        options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
-        self._stream = pa.ipc.new_stream(pa.PythonFile(_Sink(self._waiting), mode="w"), SCHEMA, options=options)
+        self._file = GrowingFile(path)
+        self._stream = SampleStream(self._file.waiting)
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Add a batch to what waits to be written."""
-        self._stream.write_batch(batch)
+        self._stream.append(batch)
 
     def close(self) -> None:
         """Write the stream's end and what still waits."""
@@ -270,24 +265,15 @@ class SampleFile:
             self._stream.close()
             self.write_out()
         finally:
-            os.close(self._file)
+            self._file.close()
 
     def rescue(self, path: Path) -> None:
         """Write what the file's own disk refused to a file elsewhere, as the stream's continuation in bytes."""
-        path.write_bytes(self._waiting)
+        self._file.rescue(path)
 
     def write_out(self) -> None:
         """Hand what waits to the operating system; raises OSError, with nothing lost, when it refuses."""
-        written = 0
-        try:
-            while written < len(self._waiting):
-                written += os.write(self._file, memoryview(self._waiting)[written:])
-        except OSError:
-            os.ftruncate(self._file, self._length)
-            os.lseek(self._file, self._length, os.SEEK_SET)
-            raise
-        self._length += written
-        self._waiting.clear()
+        self._file.write_out()
 
 
 class _Sink:

@@ -1,4 +1,4 @@
-"""What the sending process itself took: a client that is out of CPU measures itself."""
+"""What the sending processes themselves took: a client that is out of CPU measures itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ _READ_WITHIN_NS = 50_000_000
 """The reading at a window's end is taken a little after it."""
 
 
+MASTER = -1
+"""Stands for the worker's number in readings of a master, which sends nothing itself."""
+
+
 class SenderReading(msgspec.Struct, frozen=True):
-    """A line of sender.jsonl: the process's CPU time so far and its resident memory, at a monotonic instant."""
+    """A line of sender.jsonl: a process's CPU time so far and its resident memory, at a monotonic instant of the run.
+
+    `worker` is its number, 0 where there is one process alone, `MASTER` that of a master.
+    """
 
     worker: int
     at_ns: int
@@ -22,11 +29,17 @@ class SenderReading(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """The sending process over a phase; a CPU share of 1 is one core in full, which is all that a process can use."""
+    """The sending process over a phase; a CPU share of 1 is one core in full, which is all that a process can use.
+
+    Of several it is the busiest one; `processes_total` is how many there were, and `master_cpu_share_max` their
+    master's, None where there was none.
+    """
 
     cpu_share_mean: float
     cpu_share_max: float
     resident_max_bytes: int
+    processes_total: int = 1
+    master_cpu_share_max: float | None = None
 
 
 class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +64,26 @@ def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_n
     if began_ns is None or ended_ns is None:
         return None
     inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns + _READ_WITHIN_NS]
+    found = {worker: _process_over(own) for worker, own in by_worker(inside).items()}
+    master = found.pop(MASTER, None)
+    senders = [sender for sender in found.values() if sender is not None]
+    if not senders:
+        return None
+    busiest = max(senders, key=lambda sender: sender.cpu_share_max)
+    return msgspec.structs.replace(
+        busiest, processes_total=len(senders), master_cpu_share_max=master.cpu_share_max if master else None
+    )
+
+
+def by_worker(readings: Sequence[SenderReading]) -> dict[int, list[SenderReading]]:
+    """Return the readings of each worker."""
+    found: dict[int, list[SenderReading]] = {}
+    for reading in readings:
+        found.setdefault(reading.worker, []).append(reading)
+    return found
+
+
+def _process_over(inside: Sequence[SenderReading]) -> Sender | None:
     # Two readings in one scheduling quantum say nothing about a second.
     if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < _SHORTEST_NS:
         return None

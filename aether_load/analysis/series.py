@@ -16,7 +16,7 @@ from aether_load.analysis.process_load import SHORTEST_NS, ServerReading
 from aether_load.analysis.readings import Reading, Readings
 from aether_load.analysis.run import PhaseRecord
 from aether_load.analysis.scrape import fell
-from aether_load.analysis.sender import SenderReading
+from aether_load.analysis.sender import MASTER, SenderReading, by_worker
 from aether_load.analysis.table import PhaseSamples
 from aether_load.protocol import Outcome
 
@@ -97,7 +97,14 @@ def phase_series(
     p50, p99 = steps.percentiles(samples, came_in, (0.50, 0.99))
     rates, means = steps.of_server(readings.readable)
     hits = (samples.node_cached[came_in] == 1).sum(axis=1)
-    sender_cpu, sender_memory = steps.of_process([(at.at_ns, at.cpu_s, at.resident_bytes) for at in sender])
+    sender_cpu, sender_memory = _busiest(
+        [
+            steps.of_process([(at.at_ns, at.cpu_s, at.resident_bytes) for at in own])
+            for worker, own in by_worker(sender).items()
+            if worker != MASTER
+        ],
+        steps.count,
+    )
     server_cpu, server_memory = steps.of_process(
         [(at.at_ns, at.cpu_s, at.resident_bytes) for at in server if at.cpu_s is not None and at.resident_bytes]
     )
@@ -125,6 +132,17 @@ def phase_series(
         server_cpu_share=server_cpu,
         server_resident_bytes=server_memory,
     )
+
+
+def _busiest(processes: Sequence[tuple[Floats, Floats]], steps: int) -> tuple[Floats, Floats]:
+    """Return of each step the largest CPU share and the largest memory that any of the processes had."""
+    largest: list[Floats] = []
+    for place in (0, 1):
+        columns = [process[place] for process in processes] or [(None,) * steps]
+        largest.append(
+            tuple(max((one for one in step if one is not None), default=None) for step in zip(*columns, strict=True))
+        )
+    return largest[0], largest[1]
 
 
 def _end(samples: PhaseSamples, record: PhaseRecord, readings: Readings) -> int:

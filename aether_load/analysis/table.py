@@ -21,13 +21,15 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
 
     Instants are monotonic ns, times whole ms as the server said them. Node columns have a row a request and a
     column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
-    `Outcome`. `window_began_ns` and `window_ended_ns` are the window's edges, None when it never opened.
+    `Outcome`; a request's index is one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges,
+    None when it never opened.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
     than one of its nodes.
     """
 
     request_index: NDArray[np.int64]
+    worker: NDArray[np.int16]
     due_ns: NDArray[np.int64]
     sent_ns: NDArray[np.int64]
     ended_ns: NDArray[np.int64]

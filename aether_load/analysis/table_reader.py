@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from aether_load.analysis.arrow import Column, filled, filled_flags
 from aether_load.analysis.run import PhaseRecord
-from aether_load.analysis.sample_reader import SampleReader
+from aether_load.analysis.sample_reader import PartReader, SamplePart
 from aether_load.analysis.samples import ABSENT, ANSWER_STATES
 from aether_load.analysis.table import PhaseSamples
 from aether_load.protocol import CYCLE_PREFIX, NodeState, Outcome
 
-Column = NDArray[Any]
-
 _LARGEST_MS = np.iinfo(np.int32).max
 _TYPES: dict[str, type] = {
-    "request_index": np.int64, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64, "dataset": np.int16,
-    "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64, "answer_state": np.int8,
-    "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8, "node_cached": np.int8,
+    "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
+    "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
+    "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
+    "node_cached": np.int8,
 }  # fmt: skip
 
 
@@ -37,7 +35,7 @@ class SamplesRead(msgspec.Struct, frozen=True):
 
 
 def read_phases(
-    path: Path, records: Sequence[PhaseRecord], datasets: Sequence[str], level_of: Sequence[int]
+    parts: Sequence[SamplePart], records: Sequence[PhaseRecord], datasets: Sequence[str], level_of: Sequence[int]
 ) -> SamplesRead:
     """Read a run's samples; `level_of` has each node's level, in the manifest's order (all 0 where unknown).
 
@@ -45,7 +43,7 @@ def read_phases(
     """
     growing = [_Growing(len(level_of)) for _ in records]
     batches = _Batches({record.name: place for place, record in enumerate(records)}, datasets, level_of)
-    reader = SampleReader(path)
+    reader = PartReader(parts)
     rows = 0
     for batch in reader:
         rows += batch.num_rows
@@ -131,22 +129,23 @@ class _Batches:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
         length, nodes = batch.num_rows, len(self._level_of)
         found = {
-            "request_index": _filled(batch.column("request_index")),
-            "due_ns": _filled(batch.column("intended_start_ns")),
-            "sent_ns": _filled(batch.column("sent_ns")),
-            "ended_ns": _filled(batch.column("ended_ns")),
+            "request_index": filled(batch.column("request_index")),
+            "worker": filled(batch.column("worker")),
+            "due_ns": filled(batch.column("intended_start_ns")),
+            "sent_ns": filled(batch.column("sent_ns")),
+            "ended_ns": filled(batch.column("ended_ns")),
             "dataset": self._places(batch.column("dataset"), "dataset", self._datasets.get),
             "outcome": self._places(batch.column("outcome"), "outcome", self._outcomes.get),
-            "server_total_ms": _filled(batch.column("server_total_ms")),
-            "token_cost": _filled(batch.column("token_cost")),
+            "server_total_ms": filled(batch.column("server_total_ms")),
+            "token_cost": filled(batch.column("token_cost")),
             "answer_state": self._places(batch.column("answer_state"), "answer_state", self._answer_states.get),
-            "correct": _flags(batch.column("correct")),
+            "correct": filled_flags(batch.column("correct")),
         }
         times, states, cached = (batch.column(name) for name in ("node_times_ms", "node_states", "node_cached"))
         dense = _Dense(times, length, nodes)
-        found["node_times_ms"] = dense(np.minimum(_filled(times.flatten()), _LARGEST_MS))
+        found["node_times_ms"] = dense(np.minimum(filled(times.flatten()), _LARGEST_MS))
         found["node_states"] = dense(self._places(states.flatten(), "node_states", self._states.get))
-        found["node_cached"] = dense(_flags(cached.flatten()))
+        found["node_cached"] = dense(filled_flags(cached.flatten()))
         is_cycle = self._places(batch.column("error"), "error", lambda text, _: text.startswith(CYCLE_PREFIX)) == 1
         found["is_cycle"] = is_cycle & (found["outcome"] == Outcome.ABORTED)
         return found | self._levels(batch, found)
@@ -158,7 +157,7 @@ class _Batches:
         if known is None or not known[0].equals(words):
             known = words, np.array([*(int(place(word, ABSENT)) for word in words.to_pylist()), ABSENT], np.int16)
             self._known[name] = known
-        return known[1][_filled(column.indices)]
+        return known[1][filled(column.indices)]
 
     def _levels(self, batch: pa.RecordBatch, found: Mapping[str, Column]) -> dict[str, Column]:
         """Tell of each row whether levels were told, add up to more than the total, or are below one of their nodes."""
@@ -167,7 +166,7 @@ class _Batches:
             return {"levels_told": told, "levels_over": told, "levels_short": told}
         lists = batch.column("level_times_ms")
         depth = max(self._level_of, default=0) + 1
-        levels = _Dense(lists, batch.num_rows, depth)(_filled(lists.flatten()))
+        levels = _Dense(lists, batch.num_rows, depth)(filled(lists.flatten()))
         told = levels[:, 0] != ABSENT
         over = told & (np.maximum(levels, 0).sum(axis=1) > found["server_total_ms"])
         short = np.zeros(batch.num_rows, np.bool_)
@@ -181,7 +180,7 @@ class _Dense:
 
     def __init__(self, lists: pa.ListArray, length: int, width: int) -> None:
         self._shape = length, width
-        lengths = _filled(lists.value_lengths(), 0).astype(np.int64)
+        lengths = filled(lists.value_lengths(), 0).astype(np.int64)
         self._whole = bool((lengths == width).all())
         if not self._whole:
             row = np.repeat(np.arange(length), lengths)
@@ -195,24 +194,3 @@ class _Dense:
         table = np.full(self._shape[0] * self._shape[1], ABSENT, values.dtype)
         table[self._place] = values[self._inner]
         return table.reshape(self._shape)
-
-
-def _filled(column: pa.Array, absent: int = ABSENT) -> Column:
-    """Return an array's numbers, `absent` for null.
-
-    Taken from the buffers themselves: `to_numpy` and `fill_null` load pandas, which costs more than reading a million
-    samples does.
-    """
-    kind = np.dtype(str(column.type))
-    if len(column) == 0:
-        return np.empty(0, kind)
-    valid, data = column.buffers()
-    numbers: Column = np.frombuffer(data, kind, len(column), column.offset * kind.itemsize)
-    if column.null_count == 0:
-        return numbers
-    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
-    return np.where(bits[column.offset : column.offset + len(column)], numbers, kind.type(absent))
-
-
-def _flags(column: pa.Array) -> Column:
-    return _filled(pc.cast(column, pa.int8()))

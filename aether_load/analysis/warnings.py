@@ -25,6 +25,7 @@ FLOORS_BELOW_MEDIAN = 5
 CEILING_SHARE = 0.7
 SHORTEST_JUDGED_S = 1.0
 CACHE_ENTRIES = 1000
+UTC_OFF_ABOVE_S = 1.0
 _ELSEWHERE = "say with --metrics-url where else it is"
 _NO_OTHER_WORK = "Use fewer users, or a machine that has nothing else to do."
 
@@ -68,6 +69,7 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
             "The end of samples.arrow is missing; what came before it was read.",
             "Look at the notes in run.json for where the rest lies.",
         )
+    yield from _of_workers(manifest)
     for note in manifest.notes:
         yield Warning_(Code.NOTE, None, note, "Mend that before the next run.")
     if manifest.target.generation is Generation.V1 and any(node.depends_on for node in manifest.nodes):
@@ -85,6 +87,32 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
                 None,
                 f"{identity.name} has {identity.rows_available} rows, fewer than the {limit} asked for.",
                 "Lower workload.limit, or use a larger source.",
+            )
+
+
+def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
+    for worker in manifest.workers:
+        where = f"worker {worker.worker} (process {worker.pid}" + (f" on {worker.host})" if worker.host else ")")
+        loss = worker.loss
+        if loss is not None:
+            yield Warning_(
+                Code.WORKER_LOST,
+                loss.phase,
+                f"{where.capitalize()} "
+                + ("was lost" if loss.how == "lost" else "left before the run's end")
+                + f" at {loss.at.utc}: its part of the load was missing from then on, and of up to "
+                f"{loss.unaccounted_at_most} requests that it may have sent there is no sample.",
+                "Find out what ended it, and run again; workers that go on were not disturbed.",
+            )
+        if worker.utc_ahead_s is not None and abs(worker.utc_ahead_s) > UTC_OFF_ABOVE_S:
+            yield Warning_(
+                Code.WORKER_CLOCK_OFF,
+                None,
+                f"The clock of {where} is {abs(worker.utc_ahead_s):.1f} s "
+                f"{'ahead of' if worker.utc_ahead_s > 0 else 'behind'} the master's; that is corrected for in all "
+                "figures "
+                "but those of Locust's own table and charts.",
+                "Let its machine keep its clock by NTP.",
             )
 
 
@@ -190,7 +218,8 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
             name,
             f"The sending process used {phase.sender.cpu_share_max:.0%} of a core in its busiest second, so latencies "
             "are its own in part.",
-            _NO_OTHER_WORK,
+            f"{_NO_OTHER_WORK} With cores to spare, more processes carry it together: --processes "
+            f"{2 * phase.sender.processes_total}.",
         )
     little = phase.correlation.littles_law_ratio
     long_enough = phase.window_s is not None and phase.window_s >= SHORTEST_JUDGED_S

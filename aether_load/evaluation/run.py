@@ -24,7 +24,7 @@ from aether_load.analysis.run import (
     TargetRecord,
     WorkerRecord,
 )
-from aether_load.analysis.sample_reader import compact
+from aether_load.analysis.sample_reader import SamplePart, compact
 from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
@@ -250,7 +250,7 @@ class EvaluationRun:
                 f"report {self.folder.path}"
             ) from None
         if self._refusal is None:
-            compact(self.folder.samples)
+            compact([SamplePart(self.folder.samples)], self.folder.samples)
 
     def _drain_buffer(self) -> None:
         while self._buffer is not None and (batch := self._buffer.take()) is not None:

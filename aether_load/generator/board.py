@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import gevent
 import msgspec
 
+from aether_load.generator.senders import Tally
 from aether_load.live.figures import Figures, Point, figures, point
 from aether_load.live.ledger import LedgerState
 from aether_load.live.run import Gauges, LiveRun
@@ -136,7 +137,7 @@ class Board:
         self.folders[manifest.id] = run.folder
         self._runs[manifest.id] = EndedRun(id=manifest.id, verdict=None)
         self._state, self.notice, self._final_warnings = "running", None, None
-        run.buffer.watch = self._live.took
+        driver.senders.watch(self._live.took)
         run.on_scrape = self._scraped
         self._epoch += 1
         self._ticker = gevent.spawn(self._tick_for_ever)
@@ -187,15 +188,15 @@ class Board:
 
     def gauges(self) -> Gauges:
         """Look at what can only be looked at."""
-        run, driver = self._run, self._driver
+        driver = self._driver
         current = driver.current if driver is not None else None
         in_window = current is not None and current[1].window_ended_ns is None
-        valve = run.valve if run is not None else None
+        tally = driver.senders.tally() if driver is not None else Tally(cpu_s=process_time())
         return Gauges(
-            in_flight=valve.loose - valve.thinking if valve else 0,
-            thinking_users=valve.thinking if valve else 0,
-            waiting_requests=len(valve.backlog) if valve else 0,
-            cpu_s=process_time(),
+            in_flight=tally.in_flight,
+            thinking_users=tally.thinking,
+            waiting_requests=tally.waiting,
+            cpu_s=tally.cpu_s,
             target_rps=current[0].rate_rps if current is not None and in_window and self.is_running else None,
         )
 
@@ -251,14 +252,13 @@ class Board:
         return list(live_warnings(live, around))
 
     def _phase(self) -> PhaseFacts | None:
-        current = self._driver.current if self._driver is not None else None
-        if current is None or self._run is None:
+        if self._driver is None or self._driver.current is None:
             return None
-        stage, record = current
+        stage, record = self._driver.current
         return PhaseFacts(
             name=record.name,
             load=record.load,
-            users=self._run.valve.loose,
+            users=self._driver.senders.tally().loose,
             cache=record.cache,
             sequential=stage.sequential,
             in_window=record.window_began_ns is not None and record.window_ended_ns is None,

@@ -18,10 +18,12 @@ from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
 from aether_load.analysis.output import check_output
 from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
+from aether_load.generator.fleet.master import Master
+from aether_load.generator.fleet.worker import Worker
+from aether_load.generator.local_senders import LocalSenders
 from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
-    ONE_PROCESS,
     add_options,
     planned_scenario,
     read_gate_plan,
@@ -33,7 +35,9 @@ from aether_load.generator.session import Session
 from aether_load.generator.shown import Shown
 from aether_load.generator.start_form import Busy, show_in_form
 from aether_load.generator.threshold_watch import ThresholdWatch
+from aether_load.workload.options import names_scenario, scenario_from
 from aether_load.workload.plan_text import plan_text
+from aether_load.workload.scenario import scenario_hash
 from aether_load.workload.stage import most_users, plan_stages
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
     from aether_load.analysis.report import Report
     from aether_load.generator.run import Run
+    from aether_load.generator.senders import Senders
     from aether_load.workload.scenario import Scenario
 
 
@@ -52,7 +57,10 @@ def install(scenario: str = "eval") -> None:
         show_in_form(parser)
 
     def on_init(environment: Any, **_kwargs: Any) -> None:
-        _guard(Listener(environment).prepare)
+        if environment.parsed_options.worker:
+            _guard(lambda: prepare_worker(environment))
+        else:
+            _guard(Listener(environment).prepare)
 
     hooks: Any = events
     hooks.init_command_line_parser.add_listener(on_parser)
@@ -73,11 +81,12 @@ def _guard(prepare: Callable[[], None]) -> None:
 
 
 class Listener:
-    """One Locust process from `init` to `quit`."""
+    """One Locust process that is no worker, from `init` to `quit`."""
 
     def __init__(self, environment: Any) -> None:
         """Take Locust's environment, whose types are looser than what is read of it here."""
         self._environment = environment
+        self._main = gevent.getcurrent()
         self._line = ProgressLine()
         self._driver: PhaseDriver | None = None
         self._finished = Event()
@@ -85,6 +94,7 @@ class Listener:
         self._report: Report | None = None
         self._files: list[Path] = []
         self._shown: Shown | None = None
+        self._master: Master | None = None
 
     @property
     def _headless(self) -> bool:
@@ -99,10 +109,21 @@ class Listener:
 
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
+        try:
+            self._prepare()
+        except BaseException:
+            if self._environment.parsed_options.master:
+                # Workers that have come already have nothing to wait for.
+                self._environment.runner.send_message("quit")
+            raise
+
+    def _prepare(self) -> None:
         environment, options = self._environment, self._environment.parsed_options
-        if options.master or options.worker:
-            raise UsageError(f"--master and --worker: {ONE_PROCESS}.")
+        if options.master:
+            self._master = Master(environment, scenario_hash(scenario_from(options)), self._on_refused)
         scenario = planned_scenario(options)
+        if options.gate is not None and self._master is not None:
+            raise UsageError("A gate sends from one process: leave --processes and --master away.")
         if scenario.thresholds:
             # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
             from aether_load.analysis.thresholds import check_thresholds  # noqa: PLC0415
@@ -129,17 +150,19 @@ class Listener:
             if not options.no_self_check:
                 self._session.check_self()
             self._shown = Shown.of(environment, self._session, self._busy)
+            if self._master is not None:
+                self._master.hand_over(self._session)
         except BaseException:
             self._session.end()
             raise
-        environment.aether = self._session
+        environment.aether = self._session.stations
         environment.host = options.host = self._session.target.url
         self._fill_in(scenario)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)
         environment.events.quit.add_listener(self._on_quit)
-        gevent.signal_handler(signal.SIGINT, self._on_interrupt, gevent.getcurrent())
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt, self._main)
         self._announce()
 
     def _on_interrupt(self, main: gevent.Greenlet) -> None:
@@ -149,6 +172,10 @@ class Listener:
         """
         if self._headless and self._driver is not None and self._finished.is_set():
             return  # The results are written and the process is about to end by itself.
+        if self._headless and self._driver is None and self._master is not None:
+            sys.stderr.write("aether-load: interrupted before the load began.\n")
+            self._leave_before_load(ExitCode.INTERRUPTED)
+            return
         gevent.kill(main, KeyboardInterrupt)
 
     def _fill_in(self, scenario: Scenario) -> None:
@@ -183,7 +210,16 @@ class Listener:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
-            run = self._session.start_run(LocustFeed(environment))
+            stopping, follow, runner = Event(), self._page_decides, environment.runner
+            run: Run
+            senders: Senders
+            if self._master is not None:
+                self._master.hand_over(self._session)
+                self._master.wait_for_workers(self._line)
+                run, senders = self._master.start_run(self._session, stopping, follow_user_count=follow)
+            else:
+                run, station = self._session.start_run(LocustFeed(environment))
+                senders = LocalSenders(run, station, runner, stopping, follow_user_count=follow)
             if (plan := environment.parsed_options.gate) is not None:
                 # Who started this process analyses the run, also one that ends by force.
                 Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
@@ -191,7 +227,7 @@ class Listener:
             self._give_up(str(error), error.exit_code)
             return
         self._finished.clear()
-        self._driver = PhaseDriver(run, environment.runner, follow_user_count=self._page_decides)
+        self._driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
         if self._shown is not None:
             self._shown.board.follow(run, self._driver)
         gevent.spawn(self._drive, run, self._driver)
@@ -201,6 +237,18 @@ class Listener:
         if self._finished.is_set():
             return None
         return "running" if self._shown is not None and self._shown.board.is_running else "writing"
+
+    def _on_refused(self, sentence: str, code: ExitCode) -> None:
+        """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
+        self._line.clear()
+        sys.stderr.write(f"aether-load: {sentence}\n")
+        if self._headless and self._driver is None:
+            self._leave_before_load(code)
+
+    def _leave_before_load(self, code: ExitCode) -> None:
+        """End while Locust still waits for workers, where it listens to nothing else."""
+        self._environment.runner.send_message("quit")
+        gevent.kill(self._main, SystemExit(int(code)))
 
     def _give_up(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()
@@ -212,7 +260,7 @@ class Listener:
 
     def _drive(self, run: Run, driver: PhaseDriver) -> None:
         """Take one run from its first phase to its results; nothing that happens here vanishes."""
-        progress = gevent.spawn(watch, run, driver, self._line)
+        progress = gevent.spawn(watch, driver, self._line)
         ended_as: Ended = "interrupted"
         sentence: str | None = None
         report: Report | None = None
@@ -302,6 +350,8 @@ class Listener:
     def _on_quit(self, **_kwargs: Any) -> None:
         """Say the result last, below Locust's own table; standard output stays free for --json."""
         self._session.end()
+        if self._master is not None:
+            self._master.close()
         if self._shown is not None:
             self._shown.end()
         if self._report is None:
@@ -309,6 +359,14 @@ class Listener:
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
         write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+
+
+def prepare_worker(environment: Any) -> None:
+    """Have a worker ask its master to be taken on; it checks nothing but what its own command line says."""
+    options = environment.parsed_options
+    # A child of --processes has its master's own command line, which that one checks and complains of.
+    named = not options.processes and names_scenario(sys.argv[1:])
+    Worker(environment, scenario_hash(scenario_from(options)) if named else None).prepare()
 
 
 def _silence(logger: str, words: str) -> None:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
 from gevent.event import Event
 
 from aether_load.generator.pacer import Pacer
-from aether_load.generator.run import Run
+from aether_load.generator.station import Station, Window
 from aether_load.workload.arrivals import arrival_offsets
+from aether_load.workload.share import WHOLE, Share
 from aether_load.workload.think_time import pauses
 from aether_load.workload.way_up import user_steps
+from aether_load.workload.work_limit import work_limit
 from aether_load.workload.workload import Work, work_order
 
 if TYPE_CHECKING:
-    from aether_load.analysis.run import PhaseRecord
     from aether_load.workload.stage import Stage
 
 _NS_PER_S = 1_000_000_000
@@ -26,77 +26,115 @@ _EVERYBODY = 1_000_000
 _BOOKED_AT_ONCE = 500
 
 
-class Load:
-    """Drives stages over the valve; `stopping` ends whatever is under way."""
+class Keeper(Protocol):
+    """Who keeps what a load tells of itself, and says what ends it from outside."""
 
-    def __init__(self, run: Run, stopping: Event, *, follow_user_count: bool) -> None:
+    stopping: Event
+    disk_is_full: Event
+
+    def open_window(self, began_ns: int | None) -> int:
+        """Write down that the window is open since then, or (None) now; return since when.
+
+        Done before any user has its turn: a run that is killed must know since when its window was open.
+        """
+
+    def window_edge(self) -> None:
+        """Read what this process has taken so far: a window has just been opened or shut."""
+
+    def empty_cache(self) -> None:
+        """Empty the runtime's cache, with nothing in flight; raises TargetError."""
+
+    def announce(self, request: int, /) -> int:
+        """Say that requests from this index on are about to be taken on; return from which on to say so again."""
+
+    def note(self, sentence: str) -> None:
+        """Write down what a reader of the results has to know."""
+
+    def why_stopped(self) -> str:
+        """Return what ended a load early."""
+
+
+class Load:
+    """Drives stages over a station's valve; the keeper's `stopping` ends whatever is under way."""
+
+    def __init__(self, station: Station, keeper: Keeper, *, follow_user_count: bool) -> None:
         """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
-        self._run = run
-        self._valve = run.valve
-        self._stopping = stopping
+        self._station = station
+        self._keeper = keeper
+        self._valve = station.valve
+        self._stopping = keeper.stopping
         self._follow = follow_user_count
-        self._pacer = Pacer(run.valve)
+        self._pacer = Pacer(station.valve)
         self._next_request = 0
+        self._announce_at = 0
+        self._share = WHOLE
+        self._limited_by = ""
+        self._began_ns: int | None = None
         self.planned_requests: int | None = None
+
+    @property
+    def handed_out(self) -> int:
+        """Return how many requests were handed out so far."""
+        return self._next_request
 
     def close(self) -> None:
         """Give the clock back."""
         self._pacer.close()
 
-    def prepare(self, stage: Stage) -> None:
-        """Put the runtime's cache into the state that the stage asks for, with nothing in flight and off the record.
+    def warm(self, stage: Stage, share: Share = WHOLE) -> None:
+        """Send every prompt of the stage once, off the record, with nothing else in flight."""
+        self._share = share
+        self._station.turn_to(stage)
+        self._send_all_once(stage)
 
-        A cold cache that has a way up before its window is emptied at the end of that.
+    def drive(self, stage: Stage, share: Share = WHOLE, began_ns: int | None = None) -> str:
+        """Take a share of a stage from its way up to its window's end; return what ended it.
+
+        The load begins now, or began at an instant that is just over. The station's `window` tells when it was open.
         """
-        run = self._run
-        run.turn_to(stage)
-        if stage.cache == "cold":
-            run.sides[run.side].clear_cache()
-        elif stage.cache == "warm":
-            self._send_all_once(stage)
-
-    def drive(self, stage: Stage, record: PhaseRecord) -> str:
-        """Take a stage from its way up to its window's end; return what ended it."""
-        self._run.turn_to(stage)
-        place = self._run.buffer.phases.place(stage.name)
+        self._share = share
+        self._began_ns = began_ns
+        self._station.window = Window()
+        self._station.turn_to(stage)
+        place = self._station.buffer.phases.place(stage.name)
         if stage.load == "open":
-            return self._drive_open(stage, record, place)
-        return self._drive_closed(stage, record, place)
+            return self._drive_open(stage, place)
+        return self._drive_closed(stage, place)
 
-    def end(self, record: PhaseRecord | None) -> None:
+    def end(self) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()
         self._take_back()
         left = self._valve.shut()
-        if record is not None and record.window_began_ns is not None and record.window_ended_ns is None:
-            self._shut_window(record, monotonic_ns())
+        if self._station.window.began_ns is not None and self._station.window.ended_ns is None:
+            self._shut_window(monotonic_ns())
         self._book_unsent(left)
 
     # Closed load
 
-    def _drive_closed(self, stage: Stage, record: PhaseRecord, place: int) -> str:
-        pause_s = pauses(stage, self._run.scenario.seed)
-        if stage.spawn_rate is not None or stage.ramp_over_s or stage.warmup_s:
+    def _drive_closed(self, stage: Stage, place: int) -> str:
+        pause_s = pauses(stage, self._station.scenario.seed, self._share)
+        if stage.has_way_up:
             self._valve.open(self._closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
                 return self._early_end()
         limit = self._limit(stage)
         self._valve.open(self._closed_work(stage, place, limit), pause_s)
-        self._open_window(record)
+        self._open_window()
         self._allow(stage.users)
         self._wait(stage.duration_s)
         if self._is_over:
             return self._early_end()
         if self._valve.exhausted.is_set():
-            return self._end_by_count(stage, limit)
-        self._shut_window(record, monotonic_ns())
+            return self._limited_by
+        self._shut_window(monotonic_ns())
         return "duration"
 
     def _climb(self, stage: Stage) -> bool:
         """Let users loose one after the other; False when the run is to end meanwhile."""
-        began = monotonic_ns() / 1e9
+        began = (self._began_ns or monotonic_ns()) / 1e9
         if not self._follow:
-            for users, at_s in user_steps(stage):
+            for users, at_s in self._share.steps(user_steps(stage)):
                 if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
                     return False
                 self._valve.allow(users)
@@ -106,23 +144,25 @@ class Load:
         return True
 
     def _allow(self, users: int) -> None:
-        self._valve.allow(_EVERYBODY if self._follow else users)
+        self._valve.allow(_EVERYBODY if self._follow else self._share.users(users))
 
     def _closed_work(self, stage: Stage, place: int, limit: int | None) -> Iterator[Work]:
         for prompt in self._prompts(stage, limit):
             request = self._next_request
             self._next_request += 1
+            if request >= self._announce_at:
+                self._announce_at = self._keeper.announce(request)
             yield request, prompt, None, place
 
     # Open load
 
-    def _drive_open(self, stage: Stage, record: PhaseRecord, place: int) -> str:
+    def _drive_open(self, stage: Stage, place: int) -> str:
         valve, pacer = self._valve, self._pacer
         valve.open_for_due()
         self._allow(stage.users)
-        began = monotonic_ns()
+        began = self._began_ns or monotonic_ns()
         way_up_s = stage.ramp_over_s + stage.warmup_s
-        if way_up_s and not stage.trace:
+        if stage.has_way_up:
             offsets = self._arrivals(stage, "way up", ramp=True)
             ended = began + int(way_up_s * _NS_PER_S)
             pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
@@ -137,35 +177,39 @@ class Load:
         limit = self._limit(stage)
         end = None if stage.duration_s is None else began + int(stage.duration_s * _NS_PER_S)
         offsets, prompts = self._window_schedule(stage, limit)
-        self._open_window(record, began)
+        self._open_window(began)
         pacer.start(self._open_work(offsets, prompts, began, place), end)
         if not self._wait_for(pacer.ended):
             return self._early_end()
         self._take_back()
         if end is not None and monotonic_ns() >= end:
-            self._shut_window(record, end)
+            self._shut_window(end)
             return "duration"
         valve.all_is_due()
         if not self._wait_for(valve.exhausted):
             return self._early_end()
-        self._shut_window(record, monotonic_ns())
-        return "trace" if stage.trace else self._end_by_count(stage, limit)
+        self._shut_window(monotonic_ns())
+        return self._limited_by
 
     def _window_schedule(self, stage: Stage, limit: int | None) -> tuple[Iterator[int], Iterator[int]]:
         """Return the times of the window's requests, from its start, and their prompts."""
         if not stage.trace:
             return self._arrivals(stage, "window", ramp=False), self._prompts(stage, limit)
-        trace = self._run.traces[stage.phase]
-        prompts = self._prompts(stage, limit) if trace.prompts is None else iter(trace.prompts)
-        return iter(trace.offsets_ns), islice(prompts, limit)
+        trace = self._station.traces[stage.phase]
+        return self._share.items(trace.offsets_ns), self._prompts(stage, limit)
 
     def _arrivals(self, stage: Stage, part: str, *, ramp: bool) -> Iterator[int]:
         assert stage.rate_rps is not None
-        seed = f"{self._run.scenario.seed} {stage.name} {part}"
+        seed = f"{self._station.scenario.seed} {stage.name} {part}"
         if not ramp or not stage.ramp_over_s:
-            return arrival_offsets(stage.arrivals, stage.rate_rps, seed)
+            return arrival_offsets(stage.arrivals, stage.rate_rps, seed, share=self._share)
         return arrival_offsets(
-            stage.arrivals, stage.rate_rps, seed, ramp_from_rps=stage.ramp_from, ramp_over_s=stage.ramp_over_s
+            stage.arrivals,
+            stage.rate_rps,
+            seed,
+            ramp_from_rps=stage.ramp_from,
+            ramp_over_s=stage.ramp_over_s,
+            share=self._share,
         )
 
     def _open_work(self, offsets: Iterator[int], prompts: Iterator[int], began_ns: int, place: int) -> Iterator[Work]:
@@ -173,6 +217,8 @@ class Load:
         for prompt, offset in zip(prompts, offsets, strict=False):
             request = self._next_request
             self._next_request += 1
+            if request >= self._announce_at:
+                self._announce_at = self._keeper.announce(request)
             yield request, prompt, began_ns + offset, place
 
     def _take_back(self) -> None:
@@ -182,53 +228,41 @@ class Load:
 
     # Both
 
-    def _open_window(self, record: PhaseRecord, began_ns: int | None = None) -> None:
+    def _open_window(self, began_ns: int | None = None) -> None:
         """Open the window at an instant, or (None) as soon as that is written down."""
-        record.window_began_ns = began_ns or monotonic_ns()
-        # Written before any user has its turn: a run that is killed must know since when its window was open.
-        self._run.save_manifest()
-        if began_ns is None:
-            # The writing takes milliseconds, in which nothing is in flight: of a short window that is a part.
-            record.window_began_ns = monotonic_ns()
-        self._run.read_sender()
+        self._station.window.began_ns = self._keeper.open_window(began_ns)
+        self._keeper.window_edge()
 
-    def _shut_window(self, record: PhaseRecord, ended_ns: int) -> None:
-        record.window_ended_ns = ended_ns
-        self._run.read_sender()
+    def _shut_window(self, ended_ns: int) -> None:
+        self._station.window.ended_ns = ended_ns
+        self._keeper.window_edge()
 
     def _limit(self, stage: Stage) -> int | None:
-        limits = [stage.requests, stage.passes and stage.passes * self._prompt_count]
-        if stage.trace:
-            limits.append(len(self._run.traces[stage.phase].offsets_ns))
-        self.planned_requests = min((limit for limit in limits if limit), default=None)
-        return self.planned_requests
+        limit, self._limited_by = work_limit(stage, self._prompt_count, self._station.traces)
+        self.planned_requests = self._share.count(limit)
+        return limit
 
     @property
     def _prompt_count(self) -> int:
-        return self._run.workload.prompt_count
+        return self._station.workload.prompt_count
 
     def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
-        """Return the places of the prompts from the first one on, pass after pass."""
-        trace = self._run.traces.get(stage.phase)
+        """Return the places of the share's prompts from the first one on, pass after pass."""
+        trace = self._station.traces.get(stage.phase)
         if trace is not None and trace.prompts is not None:
-            return islice(iter(trace.prompts), limit)
-        return work_order(self._prompt_count, limit)
-
-    def _end_by_count(self, stage: Stage, limit: int | None) -> str:
-        return "requests" if limit == stage.requests else "passes"
+            return self._share.items(trace.prompts[:limit])
+        return work_order(self._prompt_count, limit, self._share)
 
     @property
     def _is_over(self) -> bool:
-        return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
+        return bool(self._stopping.is_set() or self._keeper.disk_is_full.is_set())
 
     def _early_end(self) -> str:
-        if self._run.disk_is_full.is_set():
-            return "refused by the disk"
-        return "stopped" if self._run.manifest.aborted is None else "threshold"
+        return self._keeper.why_stopped()
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        ends = [self._stopping, self._run.disk_is_full, self._valve.exhausted]
+        ends = [self._stopping, self._keeper.disk_is_full, self._valve.exhausted]
         deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
         left_s = duration_s
         # The event loop's timers ring up to a millisecond early.
@@ -239,7 +273,7 @@ class Load:
 
     def _wait_for(self, event: Event) -> bool:
         """Wait for an event; False when the run is to end."""
-        gevent.wait([self._stopping, self._run.disk_is_full, event], count=1)
+        gevent.wait([self._stopping, self._keeper.disk_is_full, event], count=1)
         return not self._is_over
 
     def _cool(self, stage: Stage) -> bool:
@@ -249,13 +283,13 @@ class Load:
         self._book_unsent(self._valve.shut())
         if not self._wait_for(self._valve.drained):
             return False
-        self._run.sides[self._run.side].clear_cache()
+        self._keeper.empty_cache()
         return True
 
     def _book_unsent(self, works: Sequence[Work]) -> None:
         """Book what was due and never sent, with turns for the answers in flight where that is much."""
         for place, work in enumerate(works, 1):
-            self._run.recorder.unsent(work)
+            self._station.recorder.unsent(work)
             if place % _BOOKED_AT_ONCE == 0:
                 gevent.sleep(0)
 
@@ -264,13 +298,14 @@ class Load:
 
         Where the run ends meanwhile, what is in flight stays off the record.
         """
-        recorder, valve = self._run.recorder, self._valve
-        trace = self._run.traces.get(stage.phase)
+        recorder, valve = self._station.recorder, self._valve
+        trace = self._station.traces.get(stage.phase)
         prompts = range(self._prompt_count)
-        whole = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
+        every = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
+        mine = list(self._share.items(every))
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True
-        valve.open((-1, prompt, None, 0) for prompt in whole)
+        valve.open((-1, prompt, None, 0) for prompt in mine)
         self._allow(stage.users)
         self._wait_for(valve.exhausted)
         valve.shut()
@@ -280,7 +315,7 @@ class Load:
         failures = recorder.failed - failed
         recorder.done, recorder.failed = done, failed
         if failures:
-            self._run.manifest.notes.append(
-                f"Phase {stage.name}: {failures} of the {len(whole)} requests that were to warm the cache failed, so "
+            self._keeper.note(
+                f"Phase {stage.name}: {failures} of the {len(mine)} requests that were to warm the cache failed, so "
                 "that it is not warm for those."
             )

@@ -17,15 +17,12 @@ from aether_load.workload.scenario import Scenario, with_command_line_load, with
 DEFAULT_STOP_TIMEOUT_S = 10.0
 LOCAL_HOST = "127.0.0.1"
 CACHE_STATES = ("as_found", "cold", "warm")
-ONE_PROCESS = "this version drives its load from one process"
 
 
 def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
-    """Add the harness's options to Locust's, and refuse --processes while there is one process still."""
+    """Add the harness's options to Locust's."""
     for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to an option that is there
-        if action.dest == "processes":
-            action.type = _refuse_processes
-        elif action.dest == "web_host":
+        if action.dest == "web_host":
             # Locust's own default is every interface, and whoever reaches its page may start a load.
             action.default = LOCAL_HOST
             action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
@@ -106,11 +103,6 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     )
     # Between `aether-load gate` and the Locust that it starts; nobody types it.
     group.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
-
-
-def _refuse_processes(_value: str) -> int:
-    """Refuse while the command line is read: once Locust has forked, workers wait for a master that has gone."""
-    raise argparse.ArgumentTypeError(ONE_PROCESS)
 
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:

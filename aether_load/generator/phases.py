@@ -12,18 +12,15 @@ from gevent.event import Event
 
 from aether_load.analysis.run import AbortRecord, PhaseRecord, ProbeRecord, SearchRecord
 from aether_load.generator.judging import judge
-from aether_load.generator.load import Load
 from aether_load.generator.run import Run, now
+from aether_load.generator.senders import Senders, most_of
 from aether_load.workload.search import Search
 from aether_load.workload.stage import SearchPlan, plan_items
 
 if TYPE_CHECKING:
-    from locust.runners import Runner
-
     from aether_load.workload.stage import Stage
 
 SPAWN_LIMIT_S = 120.0
-SPAWN_RATE = 100
 _SCRAPE_INTERVAL_S = 1.0
 _DRAIN_SLACK_S = 2.0
 
@@ -31,15 +28,17 @@ _DRAIN_SLACK_S = 2.0
 class PhaseDriver:
     """Takes a run through its phases, one after the other; `stop` ends it early but in order."""
 
-    def __init__(self, run: Run, runner: Runner, *, follow_user_count: bool) -> None:
-        """With `follow_user_count` as many are let loose as Locust has users: its web page decides then."""
+    def __init__(self, run: Run, senders: Senders, stopping: Event, *, follow_user_count: bool) -> None:
+        """With `follow_user_count` as many are let loose as Locust has users: its web page decides then.
+
+        `stopping` is what tells `senders` to end whatever is under way.
+        """
         self._run = run
-        self._runner = runner
         self._follow = follow_user_count
-        self._stopping = Event()
+        self._stopping = stopping
         self._was_stopped = False
         self._stop_timeout_s: float | None = None
-        self._load = Load(run, self._stopping, follow_user_count=follow_user_count)
+        self.senders = senders
         self.current: tuple[Stage, PhaseRecord] | None = None
         self.done_before = 0
         self._failed_before = 0
@@ -56,7 +55,7 @@ class PhaseDriver:
     @property
     def planned_requests(self) -> int | None:
         """Return how many requests the stage under way will have sent, where that is known."""
-        return self._load.planned_requests
+        return self.senders.planned_requests
 
     def stop(self, stop_timeout_s: float | None = None) -> None:
         """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit)."""
@@ -83,26 +82,25 @@ class PhaseDriver:
                 if self._run.manifest.gate is not None and self._nothing_succeeded():
                     return
         finally:
-            self._load.close()
+            self.senders.close()
             gc.unfreeze()
 
     def _nothing_succeeded(self) -> bool:
         """Tell whether the last window brought nothing but failures; a gate need not ask a dead runtime sixty times."""
-        recorder = self._run.recorder
-        return recorder.done > self.done_before and recorder.failed - self._failed_before == (
-            recorder.done - self.done_before
-        )
+        tally = self.senders.tally()
+        done = tally.done - self.done_before
+        return 0 < done == tally.failed - self._failed_before
 
     def drive(self, stages: Sequence[Stage]) -> None:
         """Drive stages that are joined to each other, from rest to rest."""
         first = stages[0]
-        self._wait_for_users(1 if self._follow else max(stage.most_users for stage in stages))
+        self._wait_for_users(1 if self._follow else most_of(stages))
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
         if self._stopping.is_set():
             return
-        self._load.prepare(first)
+        self.senders.prepare(first)
         if self._is_over:
             self._drain()
         else:
@@ -143,21 +141,26 @@ class PhaseDriver:
 
     def _wait_for_users(self, count: int) -> None:
         """Wait until Locust has spawned the users and each stands before the valve with its connection open."""
-        if not self._follow and self._runner.target_user_count < count:
+        if not self._follow:
             # A number from Locust's page is the load of a plain closed phase only; here the scenario says it.
-            self._runner.start(count, spawn_rate=min(count, SPAWN_RATE))
+            self.senders.request_users(count)
+        self.senders.muster(count)
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
-        while self._run.valve.waiting < count and monotonic_ns() < limit and not self._stopping.is_set():
+        while not self.senders.are_ready():
+            if monotonic_ns() >= limit or self._stopping.is_set():
+                break
             gevent.sleep(0.005)
-        ready = self._run.valve.waiting
-        if ready < count and not self._stopping.is_set():
+        else:
+            return
+        ready = self.senders.tally().ready
+        if not self._stopping.is_set():
             self._run.manifest.notes.append(f"Only {ready} of {count} users were ready within {SPAWN_LIMIT_S:g} s.")
 
     def _drive_from_rest(self, stages: Sequence[Stage]) -> None:
         run = self._run
         shape = stages[0].shape if len(stages) > 1 else None
         scraped_as = shape or stages[0].name
-        run.sides[run.side].find_process()
+        run.side.find_process()
         self._scrape(scraped_as, "before")
         records: list[PhaseRecord] = []
         # Two greenlets: a server that stalls holds up its own reading, not that of this process.
@@ -165,17 +168,17 @@ class PhaseDriver:
         try:
             for stage in stages:
                 records.append(self._new_record(stage, shape))
-                records[-1].ended_by = self._load.drive(stage, records[-1])
+                records[-1].ended_by = self.senders.drive(stage, records[-1])
                 if self._is_over:
                     break
         finally:
-            self._load.end(records[-1] if records else None)
+            self.senders.end(records[-1] if records else None)
             drained = self._drain()
             gevent.killall(readers)
         self._scrape(scraped_as, "after" if drained else "during")
         for record in records:
             record.ended = now()
-        run.flush()
+        self.senders.hand_in()
         run.save_manifest()
 
     def _new_record(self, stage: Stage, shape: str | None) -> PhaseRecord:
@@ -196,8 +199,8 @@ class PhaseDriver:
         )
         self._run.manifest.phases.append(record)
         self._run.save_manifest()
-        self.done_before = self._run.recorder.done
-        self._failed_before = self._run.recorder.failed
+        tally = self.senders.tally()
+        self.done_before, self._failed_before = tally.done, tally.failed
         self.current = stage, record
         return record
 
@@ -206,7 +209,7 @@ class PhaseDriver:
         target = self._run.scenario.target
         limit = target.connect_timeout + target.request_timeout + _DRAIN_SLACK_S
         deadline = monotonic_ns() + limit * 1e9
-        drained = self._run.valve.drained
+        drained = self.senders.drained
         while not drained.is_set():
             if self._stopping.is_set() and self._stop_timeout_s is not None:
                 deadline = min(deadline, monotonic_ns() + self._stop_timeout_s * 1e9)
@@ -218,7 +221,7 @@ class PhaseDriver:
             drained.wait(min(left, 0.05))
         if drained.is_set():
             return True
-        self._runner.user_greenlets.kill()
+        self.senders.cut_off()
         return False
 
     def _scrape_for_ever(self, phase: str) -> None:
@@ -233,5 +236,5 @@ class PhaseDriver:
 
     def _read_sender_for_ever(self) -> None:
         while True:
-            self._run.read_sender()
+            self.senders.read_process()
             gevent.sleep(_SCRAPE_INTERVAL_S)

@@ -10,7 +10,6 @@ import gevent
 
 if TYPE_CHECKING:
     from aether_load.generator.phases import PhaseDriver
-    from aether_load.generator.run import Run
 
 _INTERVAL_S = 0.25
 
@@ -42,26 +41,27 @@ class ProgressLine:
             self._shown = False
 
 
-def watch(run: Run, driver: PhaseDriver, line: ProgressLine) -> None:
+def watch(driver: PhaseDriver, line: ProgressLine) -> None:
     """Keep the line up to date until killed."""
     if not line.visible:
         return
-    last_done, last_ns, rate = run.recorder.done, monotonic_ns(), 0.0
+    last_done, last_ns, rate = driver.senders.tally().done, monotonic_ns(), 0.0
     while True:
         gevent.sleep(_INTERVAL_S)
-        done, now_ns = run.recorder.done, monotonic_ns()
+        done, now_ns = driver.senders.tally().done, monotonic_ns()
         current_rate = (done - last_done) / ((now_ns - last_ns) / 1e9)
         rate = current_rate if rate == 0 else 0.7 * rate + 0.3 * current_rate
         last_done, last_ns = done, now_ns
-        line.show(progress_text(run, driver, rate, now_ns))
+        line.show(progress_text(driver, rate, now_ns))
 
 
-def progress_text(run: Run, driver: PhaseDriver, rate_rps: float, now_ns: int) -> str:
+def progress_text(driver: PhaseDriver, rate_rps: float, now_ns: int) -> str:
     """Return the line's text: done of all, rate, failures, and the time left as far as it can be known."""
     if driver.current is None:
         return "waiting for the users"
     stage, record = driver.current
-    done = run.recorder.done - driver.done_before
+    tally = driver.senders.tally()
+    done = tally.done - driver.done_before
     planned = driver.planned_requests
     left = []
     if planned is not None and rate_rps > 0:
@@ -73,8 +73,8 @@ def progress_text(run: Run, driver: PhaseDriver, rate_rps: float, now_ns: int) -
             f"{record.name}:",
             f"{done} of {planned} requests" if planned is not None else f"{done} requests",
             f"{rate_rps:.0f}/s",
-            f"{run.recorder.failed} failed",
-            f"{run.valve.loose} {'in flight' if stage.load == 'open' else 'users'}",
+            f"{tally.failed} failed",
+            f"{tally.loose} {'in flight' if stage.load == 'open' else 'users'}",
             f"{min(left):.0f} s left" if left else "until stopped",
         ]
     )

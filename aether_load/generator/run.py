@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns, process_time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
-import msgspec
 import psutil
 
 from aether_load.analysis.line_file import LineFile
-from aether_load.analysis.recorder import Recorder
-from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder, WorkerRecord
-from aether_load.analysis.sample_reader import compact
-from aether_load.analysis.samples import SampleBuffer, SampleFile
+from aether_load.analysis.run import UTC_FORMAT, ClockPair, Ended, Manifest, RunFolder
+from aether_load.analysis.sample_reader import SamplePart, compact
+from aether_load.analysis.samples import SampleFile
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import SenderReading
 from aether_load.analysis.summary import ResultsError
-from aether_load.generator.locust_feed import LocustFeed
-from aether_load.generator.pool import Pool
-from aether_load.generator.valve import Valve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from aether_load.generator.side import Side
+    from aether_load.generator.station import Station
     from aether_load.workload.scenario import Scenario
     from aether_load.workload.stage import Stage
-    from aether_load.workload.trace import Trace
     from aether_load.workload.workload import Workload
 
 FLUSH_INTERVAL_S = 0.5
@@ -43,8 +37,54 @@ def now() -> ClockPair:
     return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
 
 
+class SampleSink(Protocol):
+    """Where a run's samples go, from wherever they come."""
+
+    def write_out(self) -> None:
+        """Hand everything there is to the operating system; raises OSError, with nothing lost, when it refuses."""
+
+    def close(self) -> None:
+        """Write the end of it and what still waits; raises OSError."""
+
+    def rescue(self, path: Path) -> None:
+        """Write what the run's own disk refused to a file elsewhere; raises OSError."""
+
+    def compact(self) -> None:
+        """Make what was written one file of few large batches."""
+
+
+class OwnSamples:
+    """The samples of this process's own station, on their way into the run's one file."""
+
+    def __init__(self, station: Station, path: Path) -> None:
+        self._station = station
+        self._path = path
+        self._file = SampleFile(path)
+
+    def write_out(self) -> None:
+        """Write what the station's buffer holds."""
+        self._station.feed.flush()
+        while (batch := self._station.buffer.take()) is not None:
+            self._file.append(batch)
+            # Between two chunks the users have their turn: an answer that is in waits no longer than one.
+            gevent.sleep(0)
+        self._file.write_out()
+
+    def close(self) -> None:
+        """Write the stream's end and what still waits."""
+        self._file.close()
+
+    def rescue(self, path: Path) -> None:
+        """Write what the disk refused to a file elsewhere, as the stream's continuation in bytes."""
+        self._file.rescue(path)
+
+    def compact(self) -> None:
+        """Rewrite the file's many small batches as few large ones."""
+        compact([SamplePart(self._path)], self._path)
+
+
 class Run:
-    """What the users of one run share, and the files that it grows in."""
+    """One run as its folder and its target's sides: what is read of the server, and what is written."""
 
     def __init__(
         self,
@@ -53,46 +93,41 @@ class Run:
         scenario: Scenario,
         workload: Workload,
         sides: Sequence[Side],
-        traces: Mapping[int, Trace],
-        feed: LocustFeed,
+        samples: SampleSink,
     ) -> None:
         """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side."""
         self.folder = folder
         self.manifest = manifest
         self.scenario = scenario
         self.workload = workload
-        self.sides = tuple(sides)
-        self.side = 0
-        self.traces = traces
-        self.valve = Valve()
-        self.pool = Pool()
-        self.buffer = SampleBuffer(
-            [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
-        )
-        self.recorder = Recorder(self.buffer, workload, feed.told)
-        self._feed = feed
+        self._sides = tuple(sides)
+        self.side = self._sides[0]
         self.on_scrape: Callable[[RawScrape], None] | None = None
         self.disk_is_full = gevent.event.Event()
         self._refusal: str | None = None
-        self._samples = SampleFile(folder.samples)
+        self._samples = samples
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
         self._server = LineFile(folder.server)
         self._process = psutil.Process()
         self._lay_ballast()
-        manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         folder.write_manifest(manifest)
         self._flusher = gevent.spawn(self._flush_for_ever)
 
+    def why_stopped(self) -> str:
+        """Return what ended a phase before its time."""
+        if self.disk_is_full.is_set():
+            return "refused by the disk"
+        return "stopped" if self.manifest.aborted is None else "threshold"
+
     def turn_to(self, stage: Stage) -> None:
-        """Send to the stage's side, in the variant of requests that it asks for, from now on."""
-        self.side = stage.phase if len(self.sides) > 1 else 0
-        self.sides[self.side].book.use(stage)
+        """Read and ask the stage's side of the target from now on."""
+        self.side = self._sides[stage.phase if len(self._sides) > 1 else 0]
 
     def scrape(self, phase: str, role: str) -> RawScrape:
         """Read /metrics once and keep what came, or why nothing did."""
         began = now()
-        text, error = self.sides[self.side].read_metrics()
+        text, error = self.side.read_metrics()
         scrape = RawScrape(
             phase=phase,
             role=role,
@@ -107,14 +142,22 @@ class Run:
             self.on_scrape(scrape)
         return scrape
 
-    def read_sender(self) -> None:
-        """Note what this process has taken of CPU and memory so far, and what the target's has."""
-        reading = SenderReading(
-            worker=0, at_ns=monotonic_ns(), cpu_s=process_time(), resident_bytes=self._process.memory_info().rss
+    def read_sender(self, worker: int = 0) -> None:
+        """Note what this process has taken of CPU and memory so far, as that worker, and what the target's has."""
+        self.note_sender(
+            SenderReading(
+                worker=worker,
+                at_ns=monotonic_ns(),
+                cpu_s=process_time(),
+                resident_bytes=self._process.memory_info().rss,
+            )
         )
-        self._sender.append(reading)
-        if (of_server := self.sides[self.side].read_process()) is not None:
+        if (of_server := self.side.read_process()) is not None:
             self._server.append(of_server)
+
+    def note_sender(self, reading: SenderReading) -> None:
+        """Note what a sending process has taken."""
+        self._sender.append(reading)
 
     def flush(self) -> None:
         """Hand everything measured so far to the operating system.
@@ -143,9 +186,9 @@ class Run:
         return None
 
     def close(self, ended_as: Ended) -> None:
-        """Write what is left, say how the run ended, and make the sample file compact."""
+        """Write what is left, say how the run ended, and make the samples one compact file."""
         self._flusher.kill()
-        for side in self.sides:
+        for side in self._sides:
             side.close()
         ended = now()
         refusal = self._on_what_room_there_is(self._write_out)
@@ -156,15 +199,6 @@ class Run:
         self._server.close()
         if refusal is not None:
             self._rescue(refusal)
-        worker = self.manifest.workers[0]
-        self.manifest.workers = [
-            msgspec.structs.replace(
-                worker,
-                ended=ended,
-                connections_opened=self.pool.opened,
-                stale_connections_reopened=self.pool.stale_reopened,
-            )
-        ]
         if self.disk_is_full.is_set():
             self.manifest.notes.append(f"The disk refused to take more ({self._refusal}), so the run was ended early.")
         self.manifest.ended = ended
@@ -177,7 +211,7 @@ class Run:
                 f"Make room, then: aether-load report {self.folder.path}"
             ) from None
         if not self.disk_is_full.is_set():
-            compact(self.folder.samples)
+            self._samples.compact()
 
     def _close_samples(self) -> OSError | None:
         try:
@@ -187,11 +221,6 @@ class Run:
         return None
 
     def _write_out(self) -> None:
-        self._feed.flush()
-        while (batch := self.buffer.take()) is not None:
-            self._samples.append(batch)
-            # Between two chunks the users have their turn: an answer that is in waits no longer than one.
-            gevent.sleep(0)
         self._samples.write_out()
         self._scrapes.write_out()
         self._sender.write_out()

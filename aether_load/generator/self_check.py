@@ -13,6 +13,7 @@ import numpy as np
 from gevent import subprocess as gsubprocess
 from locust.env import Environment
 
+from aether_load.analysis.arrow import filled
 from aether_load.analysis.recorder import Recorder
 from aether_load.analysis.samples import SampleBuffer
 from aether_load.analysis.sender import SelfCheck
@@ -104,9 +105,7 @@ def _stretch(workload: Workload, body: bytes, url: str, users: int, aside: Any) 
     latencies = []
     # What a sample takes to be made ready for its file is a part of what it costs.
     while (batch := buffer.take()) is not None:
-        column = batch.column("service_latency_us")
-        # From the buffer itself: `to_numpy` loads pandas, in the middle of what is measured here.
-        latencies.append(np.frombuffer(column.buffers()[1], np.dtype(str(column.type)), len(column)))
+        latencies.append(filled(batch.column("service_latency_us")))
     elapsed_s, cpu_s = (monotonic_ns() - began) / 1e9, process_time() - cpu_began
     if recorder.failed or not latencies:
         raise SelfCheckFailed(f"{recorder.failed} of {recorder.done} exchanges with the null server failed")

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gevent
-from locust.exception import StopUser
+import msgspec
 
 from aether_load import TargetError, UsageError
-from aether_load.analysis.run import Manifest, RunFolder, TargetRecord
+from aether_load.analysis.run import Manifest, RunFolder, TargetRecord, WorkerRecord
 from aether_load.generator.embedded import EmbeddedRuntime
 from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.fleet.messages import Handover
 from aether_load.generator.request_book import RequestBook
-from aether_load.generator.run import Run, now
+from aether_load.generator.run import OwnSamples, Run, now
 from aether_load.generator.self_check import SelfCheckFailed, check_self
 from aether_load.generator.side import Side
+from aether_load.generator.station import Station, Stations
 from aether_load.protocol import Generation
 from aether_load.runtime_client import check_url, probe
 from aether_load.surroundings import git_state, machine, versions
 from aether_load.workload.headers import filled_in, hidden_command
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.scenario import to_plain
-from aether_load.workload.stage import SearchPlan, plan_items
+from aether_load.workload.stage import variants
 from aether_load.workload.trace import read_traces
 from aether_load.workload.workload import build_workload
 
 if TYPE_CHECKING:
     from aether_load.analysis.sender import SelfCheck
+    from aether_load.generator.fleet.intake import Intake
     from aether_load.generator.locust_feed import LocustFeed
     from aether_load.generator.progress import ProgressLine
     from aether_load.workload.gate_plan import GatePlan
     from aether_load.workload.scenario import Scenario
-    from aether_load.workload.stage import Stage
 
 
 PROBE_LIMIT_S = 3.5
@@ -51,21 +56,9 @@ class Session:
         self._target: TargetRecord | None = None
         self._gate: GatePlan | None = None
         self._candidate: TargetRecord | None = None
-        self._run: Run | None = None
+        self.stations = Stations()
         self._self_check: SelfCheck | None = None
         self._self_check_reason = "the self-check was left out (--no-self-check)"
-
-    @property
-    def run(self) -> Run:
-        """Return the run that the users belong to; raises StopUser when none could be begun."""
-        if self._run is None:
-            raise StopUser
-        return self._run
-
-    @property
-    def has_run(self) -> bool:
-        """Tell whether a run could be begun."""
-        return self._run is not None
 
     @property
     def target(self) -> TargetRecord:
@@ -166,14 +159,6 @@ class Session:
             self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
         )
 
-    def _variants(self) -> list[Stage]:
-        """Return stages that stand for every variant of a request that the run may send."""
-        return [
-            stage
-            for item in plan_items(self.scenario)
-            for stage in ((item.stage("", 1, 1.0),) if isinstance(item, SearchPlan) else item)
-        ]
-
     def _refuse_what_v1_has_not(self) -> None:
         if self.target.generation is not Generation.V1:
             return
@@ -186,14 +171,47 @@ class Session:
                         "key away or give a v2 runtime."
                     )
 
-    def _side(self, url: str, mark_seed: str) -> Side:
+    def handover(self) -> tuple[str, bytes]:
+        """Return all that a worker needs to send this session's requests, as bytes, and what tells it from others."""
+        handover = Handover(
+            scenario=to_plain(self.scenario),
+            headers=dict(self.scenario.target.headers),
+            url=self.target.url,
+            workload=self.workload,
+            traces=self.traces,
+        )
+        data = msgspec.msgpack.encode(handover)
+        return hashlib.sha256(data).hexdigest()[:12], data
+
+    def start_run(self, feed: LocustFeed) -> tuple[Run, Station]:
+        """Make a new run folder, and what the users of this start share."""
+        folder, manifest = self._new_run()
+        sides = [self._side(target.url, manifest.id, self.workload.bodies) for target in self._targets]
+        station = Station(self.scenario, self.workload, sides, self.traces, feed)
+        manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
+        samples = OwnSamples(station, folder.samples)
+        run = Run(folder, manifest, self.scenario, self.workload, sides, samples)
+        self.stations.current = station
+        return run, station
+
+    def start_fleet_run(self, intake: Callable[[RunFolder, Manifest], Intake]) -> tuple[Run, Intake]:
+        """Make a new run folder for what workers will send."""
+        folder, manifest = self._new_run()
+        sides = [self._side(target.url, manifest.id, ()) for target in self._targets]
+        samples = intake(folder, manifest)
+        return Run(folder, manifest, self.scenario, self.workload, sides, samples), samples
+
+    @property
+    def _targets(self) -> list[TargetRecord]:
+        return [self.target] if self._candidate is None else [self.target, self._candidate]
+
+    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> Side:
         """Return a runtime as a run sees it."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
-        return Side(endpoint, target, RequestBook(endpoint, self.workload.bodies, self._variants(), mark_seed))
+        return Side(endpoint, target, RequestBook(endpoint, bodies, variants(self.scenario), mark_seed))
 
-    def start_run(self, feed: LocustFeed) -> Run:
-        """Make a new run folder and what the users of this start share."""
+    def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)
         manifest = Manifest(
             id=folder.path.name,
@@ -216,10 +234,7 @@ class Session:
             self_check=self._self_check,
             self_check_reason=None if self._self_check else self._self_check_reason,
         )
-        targets = (self.target, self._candidate) if self._candidate is not None else (self.target,)
-        sides = [self._side(target.url, manifest.id) for target in targets]
-        self._run = Run(folder, manifest, self.scenario, self.workload, sides, self.traces, feed)
-        return self._run
+        return folder, manifest
 
     def end(self) -> None:
         """End the simulated runtime, if one was started."""

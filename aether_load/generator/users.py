@@ -13,7 +13,7 @@ from aether_load.generator.sending import Sending
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from aether_load.generator.session import Session
+    from aether_load.generator.station import Stations
 
 
 class AetherUser(User):
@@ -21,18 +21,20 @@ class AetherUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._session: Session = vars(environment)["aether"]
+        self._stations: Stations = vars(environment)["aether"]
 
     def on_start(self) -> None:
         """Connect."""
-        run = self._run = self._session.run
-        self._sending = [Sending(side.new_connection(run.pool), side.book, run.recorder) for side in run.sides]
+        station = self._station = self._stations.station
+        self._sending = [
+            Sending(side.new_connection(station.pool), side.book, station.recorder) for side in station.sides
+        ]
         for sending in self._sending:
             sending.open()
 
     def on_stop(self) -> None:
         """Hang up."""
-        if self._session.has_run:
+        if self._stations.has_station:
             for sending in self._sending:
                 sending.close()
 
@@ -42,11 +44,11 @@ class AetherUser(User):
 
         Only a user that waits may be killed at once when Locust stops: one that sends has an answer due.
         """
-        valve = self._run.valve
+        valve = self._station.valve
         self._state = LOCUST_STATE_WAITING
         work = valve.enter()
         self._state = LOCUST_STATE_RUNNING
-        send, next_work = self._sending[self._run.side].send, valve.next_work
+        send, next_work = self._sending[self._station.side].send, valve.next_work
         try:
             if work is None:
                 work = next_work()

@@ -1,4 +1,4 @@
-"""Prompts fetched from the child process that reads datasets."""
+"""Prompts read: the bundled ones here, all others by the child process that reads datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import msgspec
 from aether_load import UsageError
 from aether_load.workload.dag import asked_columns
 from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.rows import Job, Note
+from aether_load.workload.rows import Job, Note, choose
 from aether_load.workload.scenario import Scenario
 
 
@@ -27,10 +27,13 @@ def load_prompts(
     or not readable, for a hub that does not answer, and for a DAG file that is wrong or asks for a column that is
     not there.
     """
-    asked = asked_columns(scenario.workload)
+    plan = scenario.workload
+    asked = asked_columns(plan)
+    if plan.source == "sample" and not plan.files:
+        return choose(plan, scenario.seed, Path(), asked, progress or (lambda _sets, _rows: None))
     with tempfile.TemporaryDirectory(prefix="aether-load-") as folder:
         prompts_file = Path(folder) / "prompts.jsonl"
-        job = Job(plan=scenario.workload, seed=scenario.seed, prompts_file=str(prompts_file), asked=asked)
+        job = Job(plan=plan, seed=scenario.seed, prompts_file=str(prompts_file), asked=asked)
         identities = _run_child(msgspec.json.encode(job, enc_hook=float), progress)
         prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
     return prompts, identities

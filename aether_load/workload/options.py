@@ -14,6 +14,21 @@ from aether_load import UsageError
 from aether_load.workload.scenario import DagName, Scenario, find_scenario, load_scenario
 from aether_load.workload.threshold import with_conditions
 
+_SCENARIO_OPTIONS = frozenset(
+    [
+        "--scenario",
+        "--dataset-source",
+        "--dataset-dir",
+        "--dataset",
+        "--limit",
+        "--dag",
+        "--dag-nodes",
+        "--dag-file",
+        "--seed",
+        "--set",
+    ]
+)
+
 
 def add_scenario_options(group: Any, default_scenario: str) -> None:
     """Add the options that choose and change a scenario; what is left out leaves its own value as it is."""
@@ -73,6 +88,11 @@ def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None
     `more` has further keys to override, dotted, from options that a single command has.
     """
     return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
+
+
+def names_scenario(arguments: Sequence[str]) -> bool:
+    """Tell whether a command line says anything of a scenario."""
+    return any(argument.split("=")[0] in _SCENARIO_OPTIONS for argument in arguments)
 
 
 def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) -> Scenario:

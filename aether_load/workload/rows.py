@@ -2,7 +2,8 @@
 
 `datasets` brings pandas, threads and some 150 MB with it, which have no business in the process that sends; so
 this module is run as a child (`python -m aether_load.workload.rows`) by `loading`. A job comes in on standard
-input; notes of progress and at the end the result go out on standard output, a JSON object a line.
+input; notes of progress and at the end the result go out on standard output, a JSON object a line. The bundled rows
+need none of it, and are read with `choose` by whoever wants them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -56,10 +58,15 @@ def main() -> int:
     # Beside the prompts, in the parent's folder: the parent clears it away even if it has to kill this process.
     scratch = Path(job.prompts_file).parent / "scratch"
     try:
-        identities = _run(job, scratch)
+        prompts, identities = choose(
+            job.plan, job.seed, scratch, job.asked, lambda sets, rows: _say(Note(loaded_sets=sets, loaded_rows=rows))
+        )
     except UsageError as error:
         _say(Note(error=str(error)))
         return int(error.exit_code)
+    encoder = msgspec.json.Encoder()
+    with Path(job.prompts_file).open("wb") as out:
+        out.writelines(encoder.encode(prompt) + b"\n" for prompt in prompts)
     _say(Note(loaded_sets=len(identities), identities=identities))
     return 0
 
@@ -80,8 +87,10 @@ def _say(note: Note) -> None:
     sys.stdout.buffer.flush()
 
 
-def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
-    plan = job.plan
+def choose(
+    plan: WorkloadPlan, seed: int, scratch: Path, asked: dict[str, str], loaded: Callable[[int, int], None]
+) -> tuple[list[Prompt], tuple[DatasetIdentity, ...]]:
+    """Return the plan's prompts in sending order, and whose they are; `loaded` is told of sets and rows so far."""
     revisions: dict[str, str | None] = {}
     if plan.source == "hub":
         repos = {HUB_DATASETS[name].repo for name in plan.datasets if name not in plan.files}
@@ -90,22 +99,19 @@ def _run(job: Job, scratch: Path) -> tuple[DatasetIdentity, ...]:
     identities: list[DatasetIdentity] = []
     for name in plan.datasets:
         if name in plan.files:
-            prompts, identity = _from_file(name, plan.files[name], scratch, job.asked)
+            prompts, identity = _from_file(name, plan.files[name], scratch, asked)
         elif plan.source == "hub":
-            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo], job.asked)
+            prompts, identity = _from_hub(name, revisions[HUB_DATASETS[name].repo], asked)
         else:
             folder = SAMPLE_FOLDER if plan.source == "sample" else Path(plan.dataset_dir or "")
-            prompts, identity = _from_folder(name, folder, plan.source, scratch, job.asked)
+            prompts, identity = _from_folder(name, folder, plan.source, scratch, asked)
         if not prompts:
             raise UsageError(f"Dataset {name} ({identity.location}) holds no rows.")
-        taken = in_seeded_order(prompts, job.seed)[: plan.limit]
+        taken = in_seeded_order(prompts, seed)[: plan.limit]
         identities.append(msgspec.structs.replace(identity, rows_available=len(prompts), rows_used=len(taken)))
         chosen += taken
-        _say(Note(loaded_sets=len(identities), loaded_rows=len(chosen)))
-    encoder = msgspec.json.Encoder()
-    with Path(job.prompts_file).open("wb") as out:
-        out.writelines(encoder.encode(prompt) + b"\n" for prompt in in_seeded_order(chosen, job.seed))
-    return tuple(identities)
+        loaded(len(identities), len(chosen))
+    return in_seeded_order(chosen, seed), tuple(identities)
 
 
 def _from_file(

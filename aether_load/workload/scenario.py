@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -337,6 +338,11 @@ def to_plain(scenario: Scenario) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
     plain["target"]["headers"] = hidden(scenario.target.headers)
     return plain
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Return a short hash of all that a scenario says."""
+    return hashlib.sha256(msgspec.json.encode(to_plain(scenario), order="deterministic")).hexdigest()[:12]
 
 
 def from_plain(plain: Mapping[str, Any]) -> Scenario:

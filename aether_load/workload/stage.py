@@ -59,6 +59,13 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.users, int(self.ramp_from or 0)) if self.load == "closed" else self.users
 
     @property
+    def has_way_up(self) -> bool:
+        """Tell whether there is load before its window opens; a trace begins at once."""
+        if self.load == "open":
+            return bool(self.ramp_over_s + self.warmup_s) and not self.trace
+        return self.spawn_rate is not None or bool(self.ramp_over_s or self.warmup_s)
+
+    @property
     def is_endless(self) -> bool:
         """Tell whether nothing but the user ends it."""
         return not self.trace and self.duration_s is None and self.requests is None and self.passes is None
@@ -116,6 +123,15 @@ def plan_items(scenario: Scenario) -> list[Item]:
             chance.shuffle(turn)
         items += [_repeated(item, repeat + 1) for item in turn]
     return items
+
+
+def variants(scenario: Scenario) -> list[Stage]:
+    """Return stages that stand for every variant of a request that a run of the scenario may send."""
+    return [
+        stage
+        for item in plan_items(scenario)
+        for stage in ((item.stage("", 1, 1.0),) if isinstance(item, SearchPlan) else item)
+    ]
 
 
 def plan_stages(scenario: Scenario) -> list[Stage]:

@@ -7,21 +7,23 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING
 
+from aether_load.workload.share import WHOLE, Share
+
 if TYPE_CHECKING:
     from aether_load.workload.stage import Stage
 
 
-def pauses(stage: Stage, seed: int) -> Callable[[], float] | None:
-    """Return what draws the think time before each request, or None when nobody thinks.
+def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float] | None:
+    """Return what draws the think time before each of a share's requests, or None when nobody thinks.
 
     The first pause of a user is a random part of one: users let loose together would go on together otherwise.
     """
     mean = stage.think_time_s
     if not mean:
         return None
-    chance = random.Random(f"{seed} {stage.name} think")
+    chance = random.Random(share.seed(f"{seed} {stage.name} think"))
     if stage.think == "exponential":
         return lambda: chance.expovariate(1 / mean)
     number = count()
-    users = stage.users
+    users = share.users(stage.users)
     return lambda: chance.uniform(0, mean) if next(number) < users else mean

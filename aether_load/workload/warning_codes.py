@@ -12,6 +12,8 @@ class WarningCode(StrEnum):
     TLS_NOT_VERIFIED = "tls_not_verified"
     CUT_OFF = "cut_off"
     SAMPLES_TORN = "samples_torn"
+    WORKER_LOST = "worker_lost"
+    WORKER_CLOCK_OFF = "worker_clock_off"
     NOTE = "note"
     OUTPUTS_NOT_PASSED_ON = "outputs_not_passed_on"
     DATASET_SHORTER_THAN_ASKED = "dataset_shorter_than_asked"

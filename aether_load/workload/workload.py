@@ -10,6 +10,7 @@ import msgspec
 from aether_load.protocol import Generation, NodeShape
 from aether_load.workload.dag import notes_on, plan_dag
 from aether_load.workload.prompt import Prompt
+from aether_load.workload.share import WHOLE, Share
 
 if TYPE_CHECKING:
     from aether_load.workload.scenario import WorkloadPlan
@@ -56,9 +57,9 @@ def build_workload(
     )
 
 
-def work_order(prompt_count: int, limit: int | None) -> Iterator[int]:
-    """Yield indices into the prompts, pass after pass, `limit` of them or without end."""
-    index = 0
+def work_order(prompt_count: int, limit: int | None, share: Share = WHOLE) -> Iterator[int]:
+    """Yield a share's indices into the prompts, pass after pass: of `limit` requests in all, or without end."""
+    index = share.index
     while limit is None or index < limit:
         yield index % prompt_count
-        index += 1
+        index += share.of

@@ -15,14 +15,14 @@ listener.install(scenario="eval")
 
 
 def _measure(environment: Any) -> None:
-    run = environment.aether.run
-    while not run.manifest.phases or run.manifest.phases[0].window_began_ns is None:
+    station = environment.aether.station
+    while station.window.began_ns is None:
         gevent.sleep(0.01)
-    recorder = run.recorder
+    recorder = station.recorder
     stretch = Stretch(recorder.done, recorder.failed)
     figures = stretch.figures(recorder.done, recorder.failed)
     # The figures of the last look inside the window count: what comes after it is results, not sending.
-    while run.manifest.phases[0].window_ended_ns is None:
+    while station.window.ended_ns is None:
         figures = stretch.figures(recorder.done, recorder.failed)
         gevent.sleep(0.05)
     write(figures)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aether_load.analysis.conditions import Measured, decide, judge_condition
 from aether_load.analysis.report import analyse
 from aether_load.analysis.rows import Terms, build_row
+from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.statistics import percentile, wilson
 from aether_load.analysis.table_reader import read_phases
 from aether_load.protocol import Outcome
@@ -63,7 +64,7 @@ def test_what_a_number_decides(text, number, state, shown):
 def judged(tmp_path, requests, text, **more):
     folder = make_run(tmp_path, requests)
     manifest = folder.read_manifest()
-    (samples,) = read_phases(folder.samples, manifest.phases, ["piqa"], (0,)).phases
+    (samples,) = read_phases(sample_parts(folder, manifest), manifest.phases, ["piqa"], (0,)).phases
     terms = Terms(interrupted=more.get("interrupted", False))
     return judge_condition(parse_threshold(text), build_row("all", samples, terms=terms), samples, samples.in_window,
                            **more)  # fmt: skip

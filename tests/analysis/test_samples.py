@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from aether_load.analysis import sample_reader
-from aether_load.analysis.sample_reader import compact, read_samples
+from aether_load.analysis.sample_reader import SamplePart, compact, read_samples
 from aether_load.analysis.samples import ABSENT, CHUNK_ROWS, SCHEMA, SampleBuffer, SampleFile, TextColumn
 
 EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
@@ -185,7 +185,7 @@ def test_compacting_changes_no_row(tmp_path, monkeypatch, rows):
     written(path, 50)
     before, _ = read_samples(path)
     size = path.stat().st_size
-    compact(path)
+    compact([SamplePart(path)], path)
     after, torn = read_samples(path)
     assert after.to_pylist() == before.to_pylist()
     assert pa.ipc.open_stream(path).read_all()["error"].to_pylist() == before["error"].to_pylist()

@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from aether_load import UsageError
 from aether_load.workload.loading import load_prompts
 from aether_load.workload.phase import Phase
 from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.rows import Job, _run
+from aether_load.workload.rows import choose
 from aether_load.workload.scenario import FileDataset, Scenario, WorkloadPlan, load_scenario
 from hub import parquet
 
@@ -46,9 +45,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 def run(plan: WorkloadPlan, tmp_path: Path) -> tuple[list[Prompt], tuple[DatasetIdentity, ...]]:
     """Do in this process what the loader does in its own; the prompts come sorted by their ids."""
-    prompts_file = tmp_path / "prompts.jsonl"
-    identities = _run(Job(plan=plan, seed=1, prompts_file=str(prompts_file)), tmp_path / "scratch")
-    prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
+    prompts, identities = choose(plan, 1, tmp_path / "scratch", {}, lambda _sets, _rows: None)
     return sorted(prompts, key=lambda prompt: prompt.id), identities
 
 
@@ -416,9 +413,8 @@ def test_a_text_that_looks_like_a_date_stays_a_text(make, tmp_path: Path):
     """The day is what stands in the file, without a time of day that nobody wrote, also inside a column."""
     write(tmp_path, {"mine.jsonl": make(DATED)})
     plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(tmp_path / "mine.jsonl"), text="ask")})
-    prompts_file = tmp_path / "prompts.jsonl"
-    _run(Job(plan=plan, seed=1, prompts_file=str(prompts_file), asked={"of.day": "here", "of": "here"}), tmp_path / "s")
-    prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
+    asked = {"of.day": "here", "of": "here"}
+    prompts, _ = choose(plan, 1, tmp_path / "scratch", asked, lambda _sets, _rows: None)
     assert sorted(prompts, key=lambda prompt: prompt.id) == [
         Prompt("mine/0", "mine", "2026-01-01", columns={"of.day": "2026-01-02", "of": '{"day":"2026-01-02","n":1}'}),
         Prompt("mine/1", "mine", "2026-01-03", columns={"of.day": "2026-01-04", "of": '{"day":"2026-01-04","n":null}'}),

@@ -1,0 +1,88 @@
+"""The master's part of a run: its workers taken on, its target found once, its folder kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aether_load import AetherLoadError, ExitCode
+from aether_load.generator.fleet.children import forgive_those_gone
+from aether_load.generator.fleet.crew import Crew
+from aether_load.generator.fleet.dispatch import patient_dispatcher
+from aether_load.generator.fleet.fleet_senders import FleetSenders
+from aether_load.generator.fleet.intake import Intake
+from aether_load.generator.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from gevent.event import Event
+
+    from aether_load.generator.run import Run
+    from aether_load.generator.session import Session
+
+READY_LIMIT_S = 60.0
+
+
+class _NoWorkers(AetherLoadError):
+    """No worker can carry the load."""
+
+    def __init__(self, sentence: str, exit_code: ExitCode) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class Master:
+    """What a listener needs beyond a run in one process."""
+
+    def __init__(self, environment: Any, scenario: str, refused: Callable[[str, ExitCode], None]) -> None:
+        """Take in the hash of the scenario that the command line names, and who is told of workers refused.
+
+        To be made before anything that takes time: a worker's first words are lost where nobody listens yet.
+        """
+        self._runner = environment.runner
+        self._expected = int(environment.parsed_options.expect_workers or 1)
+        self._refused = refused
+        self._last_refusal: tuple[str, ExitCode] | None = None
+        self._handed_over: str | None = None
+        self._crew = Crew(self._runner, scenario, self._on_refused)
+        forgive_those_gone()
+        environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
+
+    def hand_over(self, session: Session) -> None:
+        """Give the workers what they need, where it is not what they have."""
+        identity, data = session.handover()
+        if identity != self._handed_over:
+            self._crew.hand_over(identity, data)
+            self._handed_over = identity
+
+    def wait_for_workers(self, line: ProgressLine) -> None:
+        """Wait until all that have come can work; raises AetherLoadError when none can."""
+        line.show("handing the prompts to the workers")
+        crew = self._crew
+
+        def all_are_ready() -> bool:
+            return bool(crew.ready) and len(crew.ready) == len(crew.expected)
+
+        in_time = crew.wait_for(all_are_ready, READY_LIMIT_S)
+        line.clear()
+        if crew.ready:
+            return
+        if self._last_refusal is not None:
+            raise _NoWorkers(*self._last_refusal)
+        why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
+        raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
+
+    def start_run(self, session: Session, stopping: Event, *, follow_user_count: bool) -> tuple[Run, FleetSenders]:
+        """Make a new run folder, and have the workers begin."""
+        run, intake = session.start_fleet_run(Intake)
+        senders = FleetSenders(
+            run, self._crew, intake, self._runner, stopping, session.traces, follow_user_count=follow_user_count
+        )
+        return run, senders
+
+    def close(self) -> None:
+        """Watch over nobody any longer."""
+        self._crew.close()
+
+    def _on_refused(self, sentence: str, code: ExitCode) -> None:
+        self._last_refusal = sentence, code
+        self._refused(sentence, code)

@@ -1,0 +1,206 @@
+"""One worker of a master: sends its share of each stage, and hands in what it measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+from time import monotonic_ns, process_time, time
+from typing import Any
+
+import gevent
+import msgspec
+import psutil
+
+from aether_load import AetherLoadError, ExitCode, TargetError, __version__
+from aether_load.generator.endpoint import Endpoint
+from aether_load.generator.fleet import messages as say
+from aether_load.generator.fleet.envelope import locust_message
+from aether_load.generator.fleet.worker_run import WorkerRun
+from aether_load.generator.locust_feed import LocustFeed
+from aether_load.generator.request_book import RequestBook
+from aether_load.generator.side import Side
+from aether_load.generator.station import Station, Stations
+from aether_load.runtime_client import probe
+from aether_load.workload.headers import filled_in
+from aether_load.workload.scenario import from_plain
+from aether_load.workload.stage import variants
+
+MASTER_SILENCE_S = 10.0
+PROBE_LIMIT_S = 3.5
+_WATCH_INTERVAL_S = 0.25
+_READING_INTERVAL_S = 1.0
+_JOIN_INTERVAL_S = 2.0
+
+
+class Worker:
+    """One worker process from `init` to its end; everything else it is told by its master."""
+
+    def __init__(self, environment: Any, scenario: str | None) -> None:
+        """Take in the hash of the scenario that the command line names, None where it names none."""
+        self._environment = environment
+        self._runner = environment.runner
+        self._scenario = scenario
+        self._stations = Stations()
+        self._number = 0
+        self._chunks: dict[int, bytes] = {}
+        self._handover: say.Handover | None = None
+        self._run: WorkerRun | None = None
+        self._process = psutil.Process()
+        self._parent = os.getppid()
+        self._is_child = bool(environment.parsed_options.processes)
+        self._heard_ns = monotonic_ns()
+        self._was_answered = False
+        self._ending = False
+
+    def prepare(self) -> None:
+        """Ask the master to be taken on, and listen to it from now on."""
+        self._environment.aether = self._stations
+        self._runner.register_message(say.LOCUST_TYPE, self._on_message)
+        self._environment.events.test_stop.add_listener(self._on_test_stop)
+        self._environment.events.quitting.add_listener(self._on_quitting)
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        gevent.spawn(self._watch_for_ever)
+        gevent.spawn(self._read_for_ever)
+        gevent.spawn(self._ask_to_join)
+
+    def _ask_to_join(self) -> None:
+        """Ask until there is an answer: a master that is still being made ready hears nothing yet."""
+        while not (self._was_answered or self._ending):
+            self.send(say.Join(say.PROTOCOL, __version__, self._scenario, platform.node(), os.getpid()))
+            gevent.sleep(_JOIN_INTERVAL_S)
+
+    def send(self, message: say.Message) -> None:
+        """Send the master a message."""
+        self._runner.client.send(locust_message(message, self._runner.client_id))
+
+    def read_process(self) -> None:
+        """Tell what this process has taken so far."""
+        self.send(say.Took(monotonic_ns(), process_time(), self._process.memory_info().rss))
+
+    def send_statistics(self) -> None:
+        """Have Locust's own numbers on their way before anything that is said later."""
+        self._runner._send_stats()  # noqa: SLF001 -- Locust sends them each three seconds, and has no other way
+
+    # What the master says
+
+    def _on_message(self, msg: Any, **_kwargs: Any) -> None:
+        try:
+            message = say.decode(msg.data)
+        except (msgspec.MsgspecError, TypeError):
+            self._end(f"the master speaks of what this release ({__version__}) does not know.", ExitCode.USAGE)
+            return
+        self._heard_ns = monotonic_ns()
+        self._was_answered = True
+        if isinstance(message, say.Ping):
+            self.send(say.Echoed(message.sent_ns, monotonic_ns(), time()))
+        elif isinstance(message, say.Refused):
+            self._end(message.sentence, ExitCode.USAGE)
+        elif isinstance(message, say.Chunk):
+            self._take_chunk(message)
+        elif isinstance(message, say.Begin):
+            self._begin(message)
+        elif self._run is not None:
+            self._run.take(message)
+
+    def _take_chunk(self, chunk: say.Chunk) -> None:
+        if chunk.index == 0:
+            self._chunks.clear()
+        self._number = chunk.worker
+        self._chunks[chunk.index] = chunk.data
+        if len(self._chunks) == chunk.of:
+            data = b"".join(self._chunks[index] for index in range(chunk.of))
+            self._chunks.clear()
+            gevent.spawn(self._set_up, chunk.handover, data)
+
+    def _set_up(self, identity: str, data: bytes) -> None:
+        """Make ready what was handed over; a target that is out of reach from here is said at once."""
+        handover = msgspec.msgpack.decode(data, type=say.Handover)
+        verify_tls = from_plain(handover.scenario).target.verify_tls
+        late = TargetError(f"What answers at {handover.url} takes over {PROBE_LIMIT_S:g} s to say that it is well.")
+        try:
+            with gevent.Timeout(PROBE_LIMIT_S, late):
+                probe(handover.url, filled_in(handover.headers), verify_tls=verify_tls, option="the master's --host")
+        except AetherLoadError as error:
+            self.send(say.Unable(str(error), int(error.exit_code)))
+            self._end(str(error), error.exit_code)
+            return
+        self._handover = handover
+        self.send(say.Ready(identity))
+
+    def _begin(self, message: say.Begin) -> None:
+        handover = self._handover
+        if handover is None:
+            return
+        if self._run is not None:
+            self._run.forget()
+        scenario = from_plain(handover.scenario)
+        endpoint = Endpoint.of(handover.url, filled_in(handover.headers), verify_tls=scenario.target.verify_tls)
+        # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
+        mark_seed = f"{message.run} {self._number}"
+        book = RequestBook(endpoint, handover.workload.bodies, variants(scenario), mark_seed)
+        station = Station(
+            scenario,
+            handover.workload,
+            [Side(endpoint, scenario.target, book)],
+            handover.traces,
+            LocustFeed(self._environment),
+            self._number,
+        )
+        self._stations.current = station
+        self._run = WorkerRun(message, station, self, self._runner)
+
+    # How it ends
+
+    def _on_test_stop(self, **_kwargs: Any) -> None:
+        # Locust sleeps for it before it is ready again, so that no answer is in flight: none is.
+        self._environment.stop_timeout = 0.0
+
+    def _on_interrupt(self) -> None:
+        """Leave in order; a child of --processes, which a terminal interrupts with its master, waits for that one."""
+        if self._is_child and self._run is not None and not self._run.is_closed:
+            return
+        gevent.spawn(self._leave)
+
+    def _leave(self) -> None:
+        self._hand_in_and_leave()
+        self._runner.quit()
+
+    def _on_quitting(self, **_kwargs: Any) -> None:
+        self._hand_in_and_leave()
+
+    def _hand_in_and_leave(self) -> None:
+        if self._ending:
+            return
+        self._ending = True
+        if self._run is not None and not self._run.is_closed:
+            sys.stderr.write("aether-load: leaving; answers in flight are waited for and handed in.\n")
+            self._run.leave(self._environment.stop_timeout or 0.0)
+            self.send(say.Leaving())
+
+    def _watch_for_ever(self) -> None:
+        """End when the master has: what nobody reads need not be measured."""
+        while not self._ending:
+            gevent.sleep(_WATCH_INTERVAL_S)
+            if self._is_child and os.getppid() != self._parent:
+                self._end("the master has ended, and this worker with it.", ExitCode.INVALID)
+            elif self._run is not None and monotonic_ns() - self._heard_ns > MASTER_SILENCE_S * 1e9:
+                self._end(f"the master said nothing for {MASTER_SILENCE_S:g} s, so this worker ends.", ExitCode.INVALID)
+
+    def _read_for_ever(self) -> None:
+        while True:
+            gevent.sleep(_READING_INTERVAL_S)
+            if self._run is not None and not self._run.is_closed:
+                self.read_process()
+
+    def _end(self, sentence: str, code: ExitCode) -> None:
+        """Stop sending at once, say why, and end this process."""
+        if self._ending:
+            return
+        self._ending = True
+        sys.stderr.write(f"aether-load: {sentence}\n")
+        self._environment.process_exit_code = int(code)
+        if self._run is not None:
+            self._run.forget()
+        gevent.spawn(self._runner.quit)

@@ -1,0 +1,230 @@
+"""What one process gives many give, exactly: real masters, real workers, the simulated runtime's own record."""
+
+import json
+import os
+import signal
+from collections import Counter
+
+import psutil
+import pytest
+
+from aether_load.analysis.sample_reader import read_samples
+from processes import EVAL, REPOSITORY, run_command, wait_for
+
+TWO = ("--processes", "2")
+
+
+def report_of(finished):
+    return json.loads((finished.run_folder / "report.json").read_bytes())
+
+
+def samples_of(finished):
+    table, torn = read_samples(finished.run_folder / "samples.arrow")
+    assert not torn
+    return table.to_pylist()
+
+
+@pytest.fixture
+def worker_port(free_port):
+    """A port for a master to listen on; Locust's own is one for the whole machine."""
+    here = ("--master-port", str(free_port))
+    return (*here, "--master-bind-port", str(free_port)), ("--worker", *here)
+
+
+def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, worker_port):
+    """320 requests by 8 users in 3 processes: one folder, one ledger, every figure from all samples."""
+    runtime = simulator("--latency", "constant:20ms")
+    finished = run_locust(
+        "--host", runtime.url, "--processes", "3", *worker_port[0], "--json",
+        "--set", "workload.datasets=['piqa','hellaswag']", "--set", "phases.0.passes=2",
+    )  # fmt: skip
+    assert finished.code == 0, finished.err
+    rows = samples_of(finished)
+    sent = Counter(row["prompt_id"] for row in rows)
+    assert (len(sent), set(sent.values())) == (160, {2})
+    assert Counter(row["worker"] for row in rows) == {0: 107, 1: 107, 2: 106}
+    assert len({row["execution_id"] for row in rows}) == 320
+    record = runtime.record()
+    assert record["nodes"]["succeeded"] == 320, record
+    report = report_of(finished)
+    (phase,) = report["phases"]
+    assert (phase["all"]["requests_total"], phase["users"], phase["ended_by"]) == (320, 8, "passes")
+    assert phase["reconciliation"]["trust"] == "trusted"
+    assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+    assert [line["name"] for line in phase["reconciliation"]["lines"] if line["agrees"] is False] == []
+    assert phase["sender"]["processes_total"] == 3
+    assert [(worker["worker"], worker["ended"], worker["requests_total"]) for worker in report["workers"]] == [
+        (0, "finished", 107), (1, "finished", 107), (2, "finished", 106),
+    ]  # fmt: skip
+    assert {worker["clock_offset_ms"] for worker in report["workers"]} == {0.0}
+    # Locust's own table has them all too, each worker's last ones included.
+    assert sum(entry["num_requests"] for entry in json.loads(finished.out)) == 320
+    assert {path.name for path in finished.run_folder.glob("samples*")} == {"samples.arrow"}
+
+
+def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, worker_port):
+    """The due times of 2 workers, together and in order, are those that one process has, to the nanosecond."""
+    runtime = simulator("--latency", "constant:2ms")
+    load = ("--host", runtime.url, "--set", "phases=[{rate=150.0,duration='2s',warmup='300ms'}]")
+    due = []
+    for more in ((), (*TWO, *worker_port[0])):
+        finished = run_locust(*load, "--results-dir", f"results{len(more)}", *more)
+        (folder,) = (finished.results.parent / f"results{len(more)}" / "runs").iterdir()
+        table, _ = read_samples(folder / "samples.arrow")
+        manifest = json.loads((folder / "run.json").read_bytes())
+        (window,) = manifest["phases"]
+        offsets = sorted(at - window["window_began_ns"] for at in table["intended_start_ns"].to_pylist())
+        due.append([offset for offset in offsets if offset >= 0])
+        assert finished.code == 0, finished.err
+    assert due[0] == due[1]
+    assert len(due[0]) > 200
+
+
+def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, simulator, worker_port):
+    """Killed in the first of two phases: its part is named and bounded, the second phase has all its users again."""
+    runtime = simulator("--latency", "constant:10ms")
+    process = start_locust(
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0],
+        "--set", "phases=[{name='one',users=6,duration='9s'},{name='two',users=6,duration='1500ms'}]",
+    )  # fmt: skip
+    wait_for(lambda: '"window_began_ns": 1' in process.manifest_text(), "the first window")
+    victim = json.loads(process.manifest_text())["workers"][1]["pid"]
+    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    os.kill(victim, signal.SIGKILL)
+    finished = process.finish()
+    assert finished.code == 5, finished.err
+    assert "Traceback" not in finished.err
+    report = report_of(finished)
+    one, two = report["phases"]
+    lost = report["workers"][1]
+    assert (lost["ended"], lost["lost_in_phase"]) == ("lost", "one")
+    assert [warning["code"] for warning in report["warnings"] if warning["code"] == "worker_lost"] == ["worker_lost"]
+    assert one["users"] is None
+    assert "worker 1" in one["reasons"]["users"]
+    ledger = one["reconciliation"]
+    # What the runtime ran for it in its last second is all that is missing, and no more than it had announced.
+    assert 0 <= ledger["unexplained_nodes_total"] <= lost["unaccounted_at_most_total"] < 1000
+    assert ledger["trust"] == "trusted"
+    assert two["users"] == 6
+    assert two["reconciliation"]["unexplained_nodes_total"] == 0
+    assert two["all"]["requests_total"] > 300
+    assert {row["worker"] for row in samples_of(finished) if row["phase"] == "two"} == {0}
+    assert process.left_behind() == []
+
+
+def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
+    """kill -9 of the master: its workers end by themselves, and the folder reports what had come in."""
+    runtime = simulator("--latency", "constant:5ms")
+    process = start_locust(
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0], "--set", "phases=[{users=4,duration='60s'}]"
+    )
+    files = ("samples-0.arrow", "samples-1.arrow")
+    runs = process.folder / "results" / "runs"
+    wait_for(
+        lambda: (
+            all(path.stat().st_size > 40_000 for path in [*runs.glob("*/samples-*")] or [tmp_path / "none"])
+            if len([*runs.glob("*/samples-*")]) == len(files)
+            else False
+        ),
+        "samples of both workers",
+    )
+    process.send(signal.SIGKILL)
+    process.process.wait()
+    wait_for(lambda: process.left_behind() == [], "the workers' end")
+    (folder,) = runs.iterdir()
+    done = run_command("report", str(folder), "--no-page", cwd=tmp_path)
+    assert done.returncode == 5, done.stderr
+    report = json.loads((folder / "report.json").read_bytes())
+    (phase,) = report["phases"]
+    assert report["run"]["ended_as"] == "running"
+    assert phase["all"]["requests_total"] + phase["requests_outside_window_total"] > 200
+    assert all(worker["requests_total"] > 50 for worker in report["workers"])
+    assert phase["all"]["ok_total"] == phase["all"]["requests_total"]
+
+
+def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port):
+    runtime = simulator("--latency", "constant:10ms")
+    master = start_locust(
+        "--headless", "--master", *worker_port[0], "--host", runtime.url,
+        "--set", "phases=[{name='one',users=4,duration='5s'},{name='two',users=4,passes=1}]",
+    )  # fmt: skip
+    start_locust(*worker_port[1])
+    wait_for(lambda: '"window_began_ns": 1' in master.manifest_text(), "the first window")
+    start_locust(*worker_port[1])
+    finished = master.finish()
+    assert finished.code == 0, finished.err
+    rows = samples_of(finished)
+    by_phase = {name: Counter(row["worker"] for row in rows if row["phase"] == name) for name in ("one", "two")}
+    assert set(by_phase["one"]) == {0}
+    assert by_phase["two"] == {0: 200, 1: 200}
+    sent = Counter(row["prompt_id"] for row in rows if row["phase"] == "two")
+    assert set(sent.values()) == {1}
+    assert [phase["reconciliation"]["unexplained_nodes_total"] for phase in report_of(finished)["phases"]] == [0, 0]
+
+
+def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulator, worker_port):
+    """A worker in a time namespace of its own, whose monotonic clock is 5,000 s ahead: no figure shows it."""
+    namespace = ("unshare", "--time", "--monotonic", "5000")
+    try:
+        allowed = psutil.Popen([*namespace, "true"]).wait() == 0
+    except (OSError, psutil.Error):
+        allowed = False
+    if not allowed:
+        pytest.skip("time namespaces cannot be made here (unshare --time)")
+    runtime = simulator("--latency", "constant:20ms")
+    master = start_locust("--headless", "--master", *worker_port[0], "--expect-workers", "2", "--host", runtime.url)
+    start_locust(*worker_port[1])
+    start_locust(*worker_port[1], under=namespace)
+    finished = master.finish()
+    assert finished.code == 0, finished.err
+    report = report_of(finished)
+    (phase,) = report["phases"]
+    offsets = sorted(worker["clock_offset_ms"] for worker in report["workers"])
+    assert offsets[0] == 0.0
+    assert offsets[1] == pytest.approx(5_000_000, abs=60_000)
+    assert phase["all"]["requests_total"] == 400
+    assert phase["requests_outside_window_total"] == 0
+    assert phase["window_s"] < 10
+    assert phase["reconciliation"]["trust"] == "trusted"
+    assert phase["checks"]
+    assert [check["code"] for check in phase["checks"] if check["violated_total"]] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--scenario", "nightly"), ["another scenario", "leave --scenario"]),
+        (None, ["aether-load 0.0.1", "install the same release"]),
+    ],
+)
+def test_a_worker_of_another_kind_is_refused(start_locust, simulator, worker_port, options, words, tmp_path):
+    """Both sides say why, in one sentence, and neither passes."""
+    runtime = simulator()
+    master = start_locust("--headless", "--master", *worker_port[0], "--host", runtime.url)
+    locustfile = REPOSITORY / "tests" / "locustfiles" / "older_release.py" if options is None else EVAL
+    worker = start_locust(*worker_port[1], *(options or ()), locustfile=locustfile)
+    for finished in (worker.finish(), master.finish()):
+        said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
+        assert finished.code == 2, finished.err
+        assert len(said) == 1, finished.err
+        assert all(word in said[0] for word in words), said
+        assert "Traceback" not in finished.err
+    assert not any((tmp_path / "results").glob("runs/*"))
+
+
+def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):
+    """Ctrl-C at a terminal reaches master and workers alike: nothing in flight is lost."""
+    runtime = simulator("--latency", "constant:50ms")
+    process = start_locust(
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0], "--set", "phases=[{users=6,duration='60s'}]"
+    )
+    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    os.killpg(process.process.pid, signal.SIGINT)
+    finished = process.finish()
+    assert finished.code == 130, finished.err
+    assert "Traceback" not in finished.err
+    (phase,) = report_of(finished)["phases"]
+    assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+    assert phase["all"]["outcomes"]["cut_off"] == 0
+    assert runtime.record()["nodes"]["succeeded"] == len(samples_of(finished))
+    assert process.left_behind() == []

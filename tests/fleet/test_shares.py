@@ -1,0 +1,73 @@
+"""A load's parts are together exactly the load, in any number of them."""
+
+from itertools import islice, takewhile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aether_load.workload.arrivals import arrival_offsets
+from aether_load.workload.share import WHOLE, Share, shares
+from aether_load.workload.stage import Stage
+from aether_load.workload.way_up import user_steps
+from aether_load.workload.work_limit import work_limit
+from aether_load.workload.workload import work_order
+
+PARTS = st.integers(1, 12)
+
+
+@given(PARTS, st.integers(0, 1000))
+def test_users_and_requests_add_up(parts, total):
+    assert sum(share.users(total) for share in shares(parts)) == total
+    assert sum(share.count(total) for share in shares(parts)) == total
+    assert max(share.users(total) for share in shares(parts)) - min(share.users(total) for share in shares(parts)) <= 1
+
+
+@given(PARTS, st.integers(1, 50), st.integers(0, 200))
+def test_each_prompt_is_sent_exactly_once_a_pass(parts, prompts, limit):
+    whole = list(work_order(prompts, limit))
+    parted = [list(work_order(prompts, limit, share)) for share in shares(parts)]
+    assert sorted(prompt for part in parted for prompt in part) == sorted(whole)
+    for index, part in enumerate(parted):
+        assert part == whole[index::parts]
+
+
+@pytest.mark.parametrize("kind", ["constant", "poisson"])
+@pytest.mark.parametrize("ramp", [{}, {"ramp_from_rps": 10.0, "ramp_over_s": 2.0}])
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_arrivals_of_all_parts_are_those_of_one_process(kind, ramp, parts):
+    whole = list(islice(arrival_offsets(kind, 500.0, "x", **ramp), 10_000))
+    end = whole[-1]
+    parted = [
+        list(takewhile(lambda at: at <= end, arrival_offsets(kind, 500.0, "x", **ramp, share=share)))
+        for share in shares(parts)
+    ]
+    assert [part[:1000] for part in parted] == [whole[index::parts][:1000] for index in range(parts)]
+    assert sorted(at for part in parted for at in part) == whole
+
+
+def test_a_way_up_is_the_whole_ones_at_every_instant():
+    stage = Stage(name="up", phase=0, load="closed", users=10, ramp_from=0, ramp_over_s=5.0)
+    parted = [list(share.steps(user_steps(stage))) for share in shares(3)]
+    for users, at_s in user_steps(stage):
+        loose = [[there for there, since in part if since <= at_s][-1] for part in parted]
+        assert sum(loose) == users
+
+
+def test_an_endless_number_stays_endless_and_a_seed_is_each_ones_own():
+    assert Share(1, 3).count(None) is None
+    assert WHOLE.seed("42") == "42"
+    assert len({share.seed("42") for share in shares(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("keys", "limit"),
+    [
+        ({"requests": 7, "passes": 2}, (7, "requests")),
+        ({"requests": 900, "passes": 2}, (20, "passes")),
+        ({"requests": 20, "passes": 2}, (20, "requests")),
+        ({"duration_s": 3.0}, (None, "")),
+    ],
+)
+def test_the_smallest_limit_holds(keys, limit):
+    assert work_limit(Stage(name="s", phase=0, load="closed", users=1, **keys), 10, {}) == limit
