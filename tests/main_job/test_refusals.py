@@ -30,7 +30,7 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
         (("--dataset-dir", "x", "--dataset-source", "hub"), ("contradict",)),
         (("--host", "http://127.0.0.1:1", "--simulate", "v1"), ("contradict",)),
         (("--host", "127.0.0.1:3000"), ("--host 127.0.0.1:3000", "http://127.0.0.1:3000")),
-        (("--processes", "2"), ("--processes",)),
+        (("--processes", "2", "--scenario", "evla"), ("--scenario evla", ", ".join(SHIPPED))),
         (("--scenrio", "eval"), ("--scenrio",)),
         (("--set", "target.request_timeout=0"), ("target.request_timeout is 0",)),
         (("--set", "phases.0.warmup=1e308"), ("phases.0.warmup = 1e+308", "no more than a year")),

@@ -56,6 +56,9 @@ class Worker:
 
     def prepare(self) -> None:
         """Ask the master to be taken on, and listen to it from now on."""
+        # Locust would have a worker print its own part of the statistics, beside the master's whole.
+        self._environment.parsed_options.json = False
+        self._environment.parsed_options.json_file = None
         self._environment.aether = self._stations
         self._runner.register_message(say.LOCUST_TYPE, self._on_message)
         self._environment.events.test_stop.add_listener(self._on_test_stop)
