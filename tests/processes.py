@@ -141,6 +141,10 @@ class LocustProcess:
         files = list((self.folder / "results" / "runs").glob("*/samples.arrow"))
         return max(files, key=lambda file: file.stat().st_mtime_ns).stat().st_size if files else 0
 
+    def runs_begun(self) -> int:
+        """Return how many runs have a file of samples."""
+        return len(list((self.folder / "results" / "runs").glob("*/samples.arrow")))
+
     def wait_for_samples(self, more_than: int = 20_000) -> None:
         wait_for(lambda: self.samples_written() > more_than or self.process.poll() is not None, "samples on disk")
         assert self.process.poll() is None, self.process.communicate()

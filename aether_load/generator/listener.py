@@ -120,7 +120,7 @@ class Listener:
     def _prepare(self) -> None:
         environment, options = self._environment, self._environment.parsed_options
         if options.master:
-            self._master = Master(environment, scenario_hash(scenario_from(options)), self._on_refused)
+            self._master = Master(environment, self._on_refused)
         scenario = planned_scenario(options)
         if options.gate is not None and self._master is not None:
             raise UsageError("A gate sends from one process: leave --processes and --master away.")
@@ -151,7 +151,7 @@ class Listener:
                 self._session.check_self()
             self._shown = Shown.of(environment, self._session, self._busy)
             if self._master is not None:
-                self._master.hand_over(self._session)
+                self._hand_over()
         except BaseException:
             self._session.end()
             raise
@@ -164,6 +164,10 @@ class Listener:
         environment.events.quit.add_listener(self._on_quit)
         gevent.signal_handler(signal.SIGINT, self._on_interrupt, self._main)
         self._announce()
+
+    def _hand_over(self) -> None:
+        assert self._master is not None
+        self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
 
     def _on_interrupt(self, main: gevent.Greenlet) -> None:
         """Hand Ctrl-C to Locust's main greenlet, which waits for the run.
@@ -214,7 +218,7 @@ class Listener:
             run: Run
             senders: Senders
             if self._master is not None:
-                self._master.hand_over(self._session)
+                self._hand_over()
                 self._master.wait_for_workers(self._line)
                 run, senders = self._master.start_run(self._session, stopping, follow_user_count=follow)
             else:

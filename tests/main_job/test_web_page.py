@@ -36,8 +36,8 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
         )
         assert json.loads(started.data)["success"], started.data
         # Locust's table is that of the run before until the first of this one's requests is in it.
-        wait_for(lambda: len(list(process.folder.glob("results/runs/*/samples.arrow"))) == number, "the run's folder")
-        wait_for(lambda: 50 < total_requests(http, url) and process.samples_written() > 20_000, "its samples")
+        wait_for(lambda wanted=number: process.runs_begun() == wanted, "the run's folder")
+        wait_for(lambda: total_requests(http, url) > 50 and process.samples_written() > 20_000, "its samples")
         assert http.request("POST", f"{url}/stop").status == 200
         folders = list((process.folder / "results" / "runs").iterdir())
         assert len(folders) == number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic_ns, time
@@ -82,10 +81,10 @@ class Crew:
     Locust has its own list of them; one is here only when it has said that it is of this release and of this scenario.
     """
 
-    def __init__(self, runner: Any, scenario: str, refused: Callable[[str, ExitCode], None]) -> None:
-        """Take in the hash of the command line's scenario, and who is told of a worker that cannot be used."""
+    def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None]) -> None:
+        """Take in who is told of a worker that cannot be used."""
         self._runner = runner
-        self._scenario = scenario
+        self._scenario = ""
         self._tell_refused = refused
         self._members: dict[str, Member] = {}
         self._numbers = 0
@@ -121,14 +120,18 @@ class Crew:
         """Return the worker of Locust's id, if it has been taken on."""
         return self._members.get(client)
 
-    def hand_over(self, handover: str, data: bytes) -> None:
-        """Give all workers, and those that come later, what they need for the next run."""
+    def hand_over(self, scenario: str, handover: str, data: bytes) -> None:
+        """Give all workers, and those that come later, what they need for the next run.
+
+        Whose command line names a scenario of another hash than the master's is refused.
+        """
+        self._scenario = scenario
         self._handover = handover, data
-        for client, joined in self._waiting_to_join:
-            self._join(client, joined)
-        self._waiting_to_join.clear()
         for member in self.expected:
             self._send_handover(member)
+        waiting, self._waiting_to_join = self._waiting_to_join, []
+        for client, joined in waiting:
+            self._admit(client, joined)
 
     def send(self, member: Member, message: say.Message) -> None:
         """Send a worker a message; what cannot be sent to one that is gone is lost."""
@@ -220,6 +223,12 @@ class Crew:
     def _asked_to_join(self, client: str, joined: say.Join) -> None:
         if client in self._members or any(client == waiting for waiting, _ in self._waiting_to_join):
             return
+        if self._handover is None:
+            self._waiting_to_join.append((client, joined))
+        else:
+            self._admit(client, joined)
+
+    def _admit(self, client: str, joined: say.Join) -> None:
         why = None
         if joined.version != __version__ or joined.protocol != say.PROTOCOL:
             why = f"it has aether-load {joined.version} and the master {__version__}: install the same release on both"
@@ -232,16 +241,11 @@ class Crew:
             sentence = f"the worker on {joined.host} (process {joined.pid}) is refused: {why}."
             self._send(client, say.Refused(sentence))
             self._tell_refused(sentence, ExitCode.USAGE)
-        elif self._handover is None:
-            self._waiting_to_join.append((client, joined))
         else:
-            self._join(client, joined)
-            self._send_handover(self._members[client])
-
-    def _join(self, client: str, joined: say.Join) -> None:
-        member = self._members[client] = Member(client, self._numbers, joined)
-        self._numbers += 1
-        self._ping(member)
+            member = self._members[client] = Member(client, self._numbers, joined)
+            self._numbers += 1
+            self._ping(member)
+            self._send_handover(member)
 
     # Who is lost
 
@@ -270,8 +274,3 @@ class Crew:
         if self.on_gone is not None:
             self.on_gone(member)
         self.changed.set()
-
-
-def write_line(sentence: str) -> None:
-    """Say a sentence where the user of this process reads it."""
-    sys.stderr.write(f"aether-load: {sentence}\n")

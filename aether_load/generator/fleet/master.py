@@ -33,8 +33,8 @@ class _NoWorkers(AetherLoadError):
 class Master:
     """What a listener needs beyond a run in one process."""
 
-    def __init__(self, environment: Any, scenario: str, refused: Callable[[str, ExitCode], None]) -> None:
-        """Take in the hash of the scenario that the command line names, and who is told of workers refused.
+    def __init__(self, environment: Any, refused: Callable[[str, ExitCode], None]) -> None:
+        """Take in who is told of workers that are refused.
 
         To be made before anything that takes time: a worker's first words are lost where nobody listens yet.
         """
@@ -43,15 +43,15 @@ class Master:
         self._refused = refused
         self._last_refusal: tuple[str, ExitCode] | None = None
         self._handed_over: str | None = None
-        self._crew = Crew(self._runner, scenario, self._on_refused)
+        self._crew = Crew(self._runner, self._on_refused)
         forgive_those_gone()
         environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
 
-    def hand_over(self, session: Session) -> None:
-        """Give the workers what they need, where it is not what they have."""
+    def hand_over(self, session: Session, scenario: str) -> None:
+        """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""
         identity, data = session.handover()
         if identity != self._handed_over:
-            self._crew.hand_over(identity, data)
+            self._crew.hand_over(scenario, identity, data)
             self._handed_over = identity
 
     def wait_for_workers(self, line: ProgressLine) -> None:

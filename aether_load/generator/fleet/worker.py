@@ -202,7 +202,9 @@ class Worker:
         if self._ending:
             return
         self._ending = True
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        if not (self._is_child and self._run is None):
+            # A child of --processes that has not begun leaves the word to its master, whose terminal it shares.
+            sys.stderr.write(f"aether-load: {sentence}\n")
         self._environment.process_exit_code = int(code)
         if self._run is not None:
             self._run.forget()
