@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aether_load.analysis.statistics import Distribution, Percentile, Share
 
 if TYPE_CHECKING:
     from aether_load.analysis.thresholds import ThresholdReport
+    from aether_load.analysis.workers import WorkerReport
 
+WORKER_HEADER = ("worker", "process", "requests", "clock ahead, ms", "ended", "unaccounted")
 THRESHOLD_HEADER = ("threshold", "phase", "dataset", "number", "state")
 
 
@@ -43,6 +45,27 @@ def points(latency: Distribution | None, *names: str) -> list[str]:
 def share_with_interval(value: Share | None) -> str:
     """Return a share with its 95 % interval."""
     return "-" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def worker_rows(workers: Sequence[WorkerReport]) -> list[tuple[str, ...]]:
+    """Return a row for each sending process; none where there was one alone."""
+    if len(workers) < 2:
+        return []
+    return [
+        (
+            str(worker.worker),
+            f"{worker.pid} on {worker.host}" if worker.host else str(worker.pid),
+            str(worker.requests_total),
+            _with_uncertainty(worker.clock_offset_ms, worker.clock_uncertainty_ms),
+            worker.ended if worker.lost_in_phase is None else f"{worker.ended} in phase {worker.lost_in_phase}",
+            f"up to {worker.unaccounted_at_most_total}" if worker.unaccounted_at_most_total else "0",
+        )
+        for worker in workers
+    ]
+
+
+def _with_uncertainty(value: float | None, uncertainty: float | None) -> str:
+    return f"{number(value, 1)} ± {number(uncertainty, 1)}" if value else "-"
 
 
 def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...]]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from aether_load.analysis.cells import (
     THRESHOLD_HEADER,
+    WORKER_HEADER,
     number,
     points,
     share,
     share_with_interval,
     threshold_rows,
     with_interval,
+    worker_rows,
 )
 from aether_load.analysis.decomposition import parts_of
 from aether_load.analysis.part_names import PART_NAMES
@@ -82,6 +84,8 @@ def write_markdown(report: Report, out: TextIO) -> None:
         out.write(f"**loads of {escaped(sweep.name)}**: {knee}\n\n")
     if report.comparisons:
         out.write(table(_REPEATS_HEADER, map(_repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
+    if rows := worker_rows(report.workers):
+        out.write(table(WORKER_HEADER, (tuple(map(escaped, cells)) for cells in rows[:MOST_LINES])) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)

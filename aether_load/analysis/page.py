@@ -90,6 +90,8 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         share_with_interval=cells.share_with_interval,
         threshold_header=cells.THRESHOLD_HEADER,
         threshold_rows=cells.threshold_rows(report.thresholds),
+        worker_header=cells.WORKER_HEADER,
+        worker_rows=cells.worker_rows(report.workers),
         light=LIGHT,
         dark=DARK,
         no_drawing=NO_DRAWING,

@@ -9,12 +9,14 @@ from typing import TextIO
 
 from aether_load.analysis.cells import (
     THRESHOLD_HEADER,
+    WORKER_HEADER,
     bounded,
     number,
     share,
     share_with_interval,
     threshold_rows,
     with_interval,
+    worker_rows,
 )
 from aether_load.analysis.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.histogram import QuantileInterval
@@ -75,6 +77,9 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
     if report.comparisons:
         out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
         write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+    if rows := worker_rows(report.workers):
+        out.write("\nworkers\n")
+        write_table([WORKER_HEADER, *rows], out)
     if report.thresholds:
         out.write("\nthresholds\n")
         write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
@@ -261,7 +266,8 @@ def _write_server(server: ServerNodes | None, ledger: Reconciliation, out: TextI
 
 
 def _write_processes(phase: PhaseReport, out: TextIO) -> None:
-    for name, process in (("sender", phase.sender), ("server", phase.server_process)):
+    sender = "sender" if phase.sender is None or phase.sender.processes_total == 1 else "busiest sender"
+    for name, process in ((sender, phase.sender), ("server", phase.server_process)):
         if process is not None:
             out.write(
                 f"  machine  {name} {process.cpu_share_mean:.0%} of a core, {process.cpu_share_max:.0%} in its busiest "

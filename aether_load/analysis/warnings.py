@@ -154,13 +154,15 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
             f"for an exchange with a server that does nothing ({check.latency_p50_ms:.2f} ms).",
             "Take differences between runs of this client, not the latency itself.",
         )
-    if rate is not None and rate > CEILING_SHARE * check.most_rps:
+    senders = phase.sender.processes_total if phase.sender is not None else 1
+    if rate is not None and rate > CEILING_SHARE * check.most_rps * senders:
         yield Warning_(
             Code.RATE_NEAR_OWN_CEILING,
             phase.name,
-            f"{rate:.0f} requests/s are more than {CEILING_SHARE:.0%} of what one process of this client can send here "
-            f"({check.most_rps:.0f}/s).",
-            "Use a faster machine for the sender, or one that it does not share with the runtime.",
+            f"{rate:.0f} requests/s are more than {CEILING_SHARE:.0%} of what {senders} process"
+            f"{'es' * (senders > 1)} of this client can send here ({check.most_rps:.0f}/s each).",
+            "Use a faster machine for the sender, one that it does not share with the runtime, or more processes "
+            "(--processes) where there are cores for them.",
         )
 
 
