@@ -104,8 +104,9 @@ def fill(
     phase: str,
     indexes: Sequence[int] | None = None,
     began_ns: int = BEGAN_NS,
+    worker: int = 0,
 ) -> None:
-    """Add requests of one phase that began at `began_ns`."""
+    """Add a worker's requests of one phase that began at `began_ns`."""
     phase_place = buffer.phases.place(phase)
     for place, request in enumerate(requests):
         sent = ABSENT if request["at"] is None else began_ns + int(float(request["at"]) * MS)
@@ -123,7 +124,7 @@ def fill(
             request_index=place if indexes is None else indexes[place], due_ns=due, sent_ns=sent,
             ended_ns=ABSENT if sent == ABSENT else sent + int(float(request["latency"]) * MS),
             server_total_ms=request["server"], token_cost=TOKENS * len(times_of([request])) if nodes else ABSENT,
-            prompt=place % 2, nodes=len(nodes), phase=phase_place, worker=0,
+            prompt=place % 2, nodes=len(nodes), phase=phase_place, worker=worker,
             http_status=200 if nodes else ABSENT, answer=ABSENT, error=buffer.errors.place(error),
             outcome=request["outcome"], answer_state=request.get("state", ABSENT),
             correct=request.get("correct", ABSENT), execution_id=b"", levels=len(request.get("levels", ())),
