@@ -6,6 +6,7 @@ import json
 import socket
 from typing import Any
 
+import pytest
 import urllib3
 
 from processes import wait_for
@@ -73,3 +74,29 @@ class LocustPage:
         return wait_for(
             lambda: (now := self.live())["state"] == "running" and len(now["points"]) > more_than and now, "points"
         )
+
+
+def assert_shown_as_reported(after: Any, points: list[Any], report: Any) -> None:
+    """Hold a page's last figures, and all its points, against the report of the one phase that they are of."""
+    (phase,) = report["phases"]
+    figures = after["figures"]
+    everything = phase["all"]["requests_total"] + phase["requests_outside_window_total"]
+    assert sum(count for _, _, count in figures["outcomes"]) == figures["requests_total"] == everything
+    assert round(sum(point["rate_rps"] * (point["ended_s"] - point["began_s"]) for point in points)) == everything
+    ours = {line["name"]: (line["ours"], line["theirs"]) for line in after["ledger"]["lines"]}
+    theirs = {line["name"]: line for line in phase["reconciliation"]["lines"]}
+    assert after["ledger"]["at_rest"]
+    assert ours["nodes"] == (theirs["executed_nodes_total"]["ours"], theirs["executed_nodes_total"]["theirs"])
+    assert ours["node time, ms"] == (theirs["node_time_ms"]["ours"], theirs["node_time_ms"]["theirs"])
+    assert ours["tokens"] == (theirs["token_cost_total"]["ours"], theirs["token_cost_total"]["theirs"])
+    assert figures["server_buckets"] == [bucket["counted"] for bucket in phase["reconciliation"]["buckets"]]
+    for place, name in enumerate(figures["parts"]):
+        shown = sum(
+            point["parts_ms"][place] * point["rate_rps"] * (point["ended_s"] - point["began_s"])
+            for point in points if point["parts_ms"] is not None
+        ) / everything  # fmt: skip
+        part = phase["decomposition"][name]
+        assert shown == pytest.approx(0.0 if part is None else part["mean_contribution_ms"], abs=0.02), name
+    assert figures["p50_ms"] == pytest.approx(phase["all"]["service_latency_ms"]["p50"]["value"], rel=0.01)
+    assert figures["p99_ms"] == pytest.approx(phase["all"]["service_latency_ms"]["p99"]["value"], rel=0.01)
+    assert [warning["code"] for warning in after["warnings"]] == [w["code"] for w in report["warnings"]]

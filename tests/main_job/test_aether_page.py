@@ -11,7 +11,7 @@ import pytest
 import urllib3
 
 from aether_load.analysis.run import RunFolder
-from pages import LocustPage, a_free_port
+from pages import LocustPage, a_free_port, assert_shown_as_reported
 from processes import REPOSITORY, LocustProcess, running_simulator, wait_for
 
 WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
@@ -99,28 +99,7 @@ def test_what_was_shown_is_what_the_report_says(locust, ended):
     """At the end the live figures are the report's own: requests, ledger line by line, parts, histogram, warnings."""
     _, after, points, _ = ended
     report = json.loads((folder_of(locust, after["run"]["id"]) / "report.json").read_bytes())
-    (phase,) = report["phases"]
-    figures = after["figures"]
-    everything = phase["all"]["requests_total"] + phase["requests_outside_window_total"]
-    assert sum(count for _, _, count in figures["outcomes"]) == figures["requests_total"] == everything
-    assert round(sum(point["rate_rps"] * (point["ended_s"] - point["began_s"]) for point in points)) == everything
-    ours = {line["name"]: (line["ours"], line["theirs"]) for line in after["ledger"]["lines"]}
-    theirs = {line["name"]: line for line in phase["reconciliation"]["lines"]}
-    assert after["ledger"]["at_rest"]
-    assert ours["nodes"] == (theirs["executed_nodes_total"]["ours"], theirs["executed_nodes_total"]["theirs"])
-    assert ours["node time, ms"] == (theirs["node_time_ms"]["ours"], theirs["node_time_ms"]["theirs"])
-    assert ours["tokens"] == (theirs["token_cost_total"]["ours"], theirs["token_cost_total"]["theirs"])
-    assert figures["server_buckets"] == [bucket["counted"] for bucket in phase["reconciliation"]["buckets"]]
-    for place, name in enumerate(figures["parts"]):
-        shown = sum(
-            point["parts_ms"][place] * point["rate_rps"] * (point["ended_s"] - point["began_s"])
-            for point in points if point["parts_ms"] is not None
-        ) / everything  # fmt: skip
-        part = phase["decomposition"][name]
-        assert shown == pytest.approx(0.0 if part is None else part["mean_contribution_ms"], abs=0.02), name
-    assert figures["p50_ms"] == pytest.approx(phase["all"]["service_latency_ms"]["p50"]["value"], rel=0.01)
-    assert figures["p99_ms"] == pytest.approx(phase["all"]["service_latency_ms"]["p99"]["value"], rel=0.01)
-    assert [warning["code"] for warning in after["warnings"]] == [w["code"] for w in report["warnings"]]
+    assert_shown_as_reported(after, points, report)
     assert after["state"] == "ended"
     assert after["runs"][0]["verdict"] == report["verdict"]["status"] == "interrupted"
     assert after["runs"][0]["trust"] == ["trusted"]

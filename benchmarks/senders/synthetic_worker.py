@@ -1,0 +1,188 @@
+"""A worker that sends nothing but samples made beforehand, to a real master: what that takes is the master's own.
+
+It speaks Locust's protocol and the harness's, takes on no user, and hands in as many rows a second as COST_ROWS_RPS
+says (0: as many as the master confirms) while a stage lasts.
+
+    python benchmarks/senders/synthetic_worker.py MASTER_PORT
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import uuid
+from typing import Any
+
+import zmq
+from locust import rpc
+
+from aether_load import __version__
+from aether_load.analysis.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
+from aether_load.generator.fleet import messages as say
+from aether_load.generator.fleet.outbox import IN_FLIGHT_BYTES
+from aether_load.protocol import NodeState, Outcome
+from aether_load.workload.stage import Stage
+
+PARCEL_BATCHES = 4
+_HEARTBEAT_S = 1.0
+_LATENCY_NS = 60_000_000
+
+
+class SyntheticWorker:
+    """One client of a master's socket; everything happens in its loop, one thing after the other."""
+
+    def __init__(self, port: int, rows_rps: float) -> None:
+        self._client = f"{socket.gethostname()}_{uuid.uuid4().hex}"
+        self._socket = zmq.Context().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.IDENTITY, self._client.encode())
+        self._socket.connect(f"tcp://127.0.0.1:{port}")
+        self._rows_rps = rows_rps
+        self._state = "ready"
+        self._user_count = 0
+        self._run = ""
+        self._number = 0
+        self._worker = 0
+        self._sent = self._confirmed = -1
+        self._sizes: dict[int, int] = {}
+        self._in_flight = 0
+        self._rows = 0
+        self._until_ns: int | None = None
+        self._began_ns = self._ended_ns = 0
+        self._next_heartbeat = 0.0
+        self._is_over = False
+
+    def work(self) -> None:
+        """Join, and do what the master says until it says that all is over."""
+        self._locust("client_ready", _locust_version())
+        self._say(say.Join(say.PROTOCOL, __version__, None, socket.gethostname(), os.getpid()))
+        while not self._is_over:
+            now = time.monotonic()
+            if now >= self._next_heartbeat:
+                self._next_heartbeat = now + _HEARTBEAT_S
+                beat = {"state": self._state, "current_cpu_usage": 0, "current_memory_usage": 0}
+                self._locust("heartbeat", beat)
+            sent = self._until_ns is not None and self._send_what_is_due()
+            while self._socket.poll(0 if sent else 2):
+                self._take(_message(self._socket.recv()))
+
+    def _take(self, message: Any) -> None:
+        if message.type == "spawn":
+            self._user_count = sum(message.data["user_classes_count"].values())
+            self._state = "running"
+            counts = {"user_classes_count": message.data["user_classes_count"], "user_count": self._user_count}
+            self._locust("spawning_complete", counts)
+        elif message.type == "quit":
+            self._locust("quit", None)
+            self._is_over = True
+        elif message.type == say.LOCUST_TYPE:
+            self._take_ours(say.decode(message.data))
+
+    def _take_ours(self, message: say.Message) -> None:
+        if isinstance(message, say.Ping):
+            self._say(say.Echoed(message.sent_ns, time.monotonic_ns(), time.time()))
+        elif isinstance(message, say.Chunk):
+            self._worker = message.worker
+            if message.index == message.of - 1:
+                self._say(say.Ready(message.handover))
+        elif isinstance(message, say.Begin):
+            self._run = message.run
+        elif isinstance(message, say.Muster):
+            self._say(say.Mustered(message.number))
+        elif isinstance(message, say.Drive):
+            self._begin(message)
+        elif isinstance(message, say.Received):
+            for number in range(self._confirmed + 1, message.number + 1):
+                self._in_flight -= self._sizes.pop(number)
+            self._confirmed = message.number
+        elif isinstance(message, say.End):
+            self._say(say.Drained(message.number, self._began_ns, self._ended_ns))
+        elif isinstance(message, say.Close):
+            self._parcel(bytes(self._end), 0)
+            self._say(say.Closed(self._run, self._rows, 0, 0))
+        elif isinstance(message, say.Refused):
+            sys.exit(message.sentence)
+
+    def _begin(self, message: say.Drive) -> None:
+        self._number = message.number
+        self._began_ns = message.begin_ns or time.monotonic_ns()
+        self._until_ns = self._began_ns + int((message.stage.duration_s or 1.0) * 1e9)
+        self._rows = 0
+        self._head, self._batch, self._end = _stream(message.stage, self._worker, self._began_ns)
+        self._parcel(self._head, CHUNK_ROWS)
+        self._say(say.WindowOpened(self._number, self._began_ns))
+
+    def _send_what_is_due(self) -> bool:
+        assert self._until_ns is not None
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._until_ns:
+            self._ended_ns, self._until_ns = self._until_ns, None
+            self._say(say.Driven(self._number, "duration", self._began_ns, self._ended_ns))
+            return False
+        due = max(0.0, (now_ns - self._began_ns) / 1e9) * self._rows_rps
+        rows = PARCEL_BATCHES * CHUNK_ROWS
+        is_due = not self._rows_rps or self._rows + rows <= due
+        if not is_due or self._in_flight >= IN_FLIGHT_BYTES or now_ns < self._began_ns:
+            return False
+        self._parcel(self._batch * PARCEL_BATCHES, rows)
+        return True
+
+    def _parcel(self, data: bytes, rows: int) -> None:
+        self._sent += 1
+        self._rows += rows
+        self._sizes[self._sent] = len(data)
+        self._in_flight += len(data)
+        self._say(say.Parcel(self._run, self._sent, rows, data))
+
+    def _say(self, message: say.Message) -> None:
+        self._locust(say.LOCUST_TYPE, say.encode(message))
+
+    def _locust(self, kind: str, data: Any) -> None:
+        self._socket.send(_new_message(kind, data, self._client))
+
+
+def _stream(stage: Stage, worker: int, began_ns: int) -> tuple[bytes, bytes, bytes]:
+    """Return a stream's begin with its first batch, a further batch, and its end; batches are alike in size."""
+    data = bytearray()
+    buffer = SampleBuffer([f"piqa/{number}" for number in range(80)], ["piqa"] * 80)
+    stream = SampleStream(data)
+    parts = []
+    for part in range(2):
+        for row in range(CHUNK_ROWS):
+            sent_ns = began_ns + row * 1000
+            buffer.add_node(60, NodeState.SUCCEEDED, 0)
+            buffer.add_row(
+                part * CHUNK_ROWS + row, sent_ns, sent_ns, sent_ns + _LATENCY_NS, 61, 116, row % 80, 1,
+                buffer.phases.place(stage.name), worker, 200, buffer.answers.place("A"), ABSENT, Outcome.OK, 0, 1,
+                uuid.uuid4().bytes,
+            )  # fmt: skip
+        batch = buffer.take()
+        assert batch is not None
+        stream.append(batch)
+        parts.append(bytes(data))
+        data.clear()
+    stream.close()
+    return parts[0], parts[1], bytes(data)
+
+
+_rpc: Any = rpc
+
+
+def _new_message(kind: str, data: Any, client: str) -> bytes:
+    serialized: bytes = _rpc.Message(kind, data, client).serialize()
+    return serialized
+
+
+def _message(data: bytes) -> Any:
+    return _rpc.Message.unserialize(data)
+
+
+def _locust_version() -> str:
+    import locust  # noqa: PLC0415 -- it patches what is imported before it
+
+    return str(locust.__version__)
+
+
+if __name__ == "__main__":
+    SyntheticWorker(int(sys.argv[1]), float(os.environ.get("COST_ROWS_RPS", "0"))).work()
