@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from collections import Counter
 
 import psutil
@@ -212,6 +213,43 @@ def test_a_worker_of_another_kind_is_refused(start_locust, simulator, worker_por
     assert not any((tmp_path / "results").glob("runs/*"))
 
 
+def test_a_secret_is_each_workers_own(start_locust, simulator, worker_port):
+    """A worker whose environment lacks what a header is made of says so; the master's own value does not go there."""
+    runtime = simulator()
+    key = {"AETHER_TEST_KEY": "open sesame"}
+    master = start_locust(
+        "--headless", "--master", *worker_port[0], "--host", runtime.url, "--header", "X-Key: ${AETHER_TEST_KEY}", **key
+    )  # fmt: skip
+    worker = start_locust(*worker_port[1])
+    for finished in (worker.finish(), master.finish()):
+        said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
+        assert finished.code == 2, finished.err
+        assert len(said) == 1, finished.err
+        assert "Header X-Key: the environment has no variable AETHER_TEST_KEY" in said[0]
+        assert "open sesame" not in finished.err
+
+
+def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_port):
+    """Stopped for two seconds under an open load: the workers go on as before, and every sample comes in later."""
+    runtime = simulator("--latency", "constant:5ms")
+    process = start_locust(
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0],
+        "--set", "phases=[{rate=200.0,arrivals='constant',duration='5s'}]",
+    )  # fmt: skip
+    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    process.send(signal.SIGSTOP)
+    before = runtime.record()["nodes"]["succeeded"]
+    wait_for(lambda: runtime.record()["nodes"]["succeeded"] > before + 400, "two seconds of load")
+    process.send(signal.SIGCONT)
+    finished = process.finish()
+    assert finished.code == 0, finished.err
+    (phase,) = report_of(finished)["phases"]
+    assert phase["all"]["requests_total"] == 1000
+    assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+    # No second of the load went by unsent, or waited for the master.
+    assert min(phase["series"]["answers_total"][1:5]) > 150
+
+
 def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):
     """Ctrl-C at a terminal reaches master and workers alike: nothing in flight is lost."""
     runtime = simulator("--latency", "constant:50ms")
@@ -228,3 +266,27 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
     assert phase["all"]["outcomes"]["cut_off"] == 0
     assert runtime.record()["nodes"]["succeeded"] == len(samples_of(finished))
     assert process.left_behind() == []
+
+
+def test_a_full_disk_of_the_master_ends_the_run_and_loses_nothing(tmp_path, start_locust, worker_port):
+    """The master's disk refuses: the load ends on all workers, and every request is in the samples."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4400k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk of one's own takes the right to mount")
+    try:
+        options = ("--limit", "20", "-t", "60s", "-u", "64", *TWO, *worker_port[0])
+        finished = start_locust("--headless", *options, folder=disk).finish()
+        (phase,) = report_of(finished)["phases"]
+        assert phase["ended_by"] == "refused by the disk"
+        assert "The disk refused to take more (No space left on device)" in finished.out
+        assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+        booked = phase["all"]["requests_total"] + phase["requests_outside_window_total"]
+        assert booked == phase["reconciliation"]["counted_nodes_total"]
+        assert booked > 1000
+        assert finished.code == 130
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
