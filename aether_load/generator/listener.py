@@ -19,7 +19,7 @@ from aether_load.analysis.output import check_output
 from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.fleet.master import Master
-from aether_load.generator.fleet.worker import Worker
+from aether_load.generator.fleet.worker import prepare_worker
 from aether_load.generator.local_senders import LocalSenders
 from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
@@ -31,11 +31,12 @@ from aether_load.generator.options import (
 )
 from aether_load.generator.phases import PhaseDriver
 from aether_load.generator.progress import ProgressLine, watch
+from aether_load.generator.results import write_all
 from aether_load.generator.session import Session
 from aether_load.generator.shown import Shown
 from aether_load.generator.start_form import Busy, show_in_form
 from aether_load.generator.threshold_watch import ThresholdWatch
-from aether_load.workload.options import names_scenario, scenario_from
+from aether_load.workload.options import scenario_from
 from aether_load.workload.plan_text import plan_text
 from aether_load.workload.scenario import scenario_hash
 from aether_load.workload.stage import most_users, plan_stages
@@ -313,18 +314,10 @@ class Listener:
         )
 
     def _write_results(self, run: Run) -> Report:
-        # scipy and its kind are loaded only now that the last answer is in.
-        from aether_load.analysis.page import make_page  # noqa: PLC0415
-        from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
-        from aether_load.analysis.report import analyse  # noqa: PLC0415
-
-        analysis = analyse(run.folder)
-        report = self._report = analysis.report
         options = self._environment.parsed_options
         output = Path(options.output) if options.output is not None else None
-        self._files = write_results(report, run.folder, analysis.series, output)
-        if not options.no_page:
-            self._files += make_page(run.folder)
+        report, self._files = write_all(run.folder, output, page=not options.no_page)
+        self._report = report
         self._environment.process_exit_code = int(report.verdict.exit_code)
         return report
 
@@ -363,14 +356,6 @@ class Listener:
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
         write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
-
-
-def prepare_worker(environment: Any) -> None:
-    """Have a worker ask its master to be taken on; it checks nothing but what its own command line says."""
-    options = environment.parsed_options
-    # A child of --processes has its master's own command line, which that one checks and complains of.
-    named = not options.processes and names_scenario(sys.argv[1:])
-    Worker(environment, scenario_hash(scenario_from(options)) if named else None).prepare()
 
 
 def _silence(logger: str, words: str) -> None:

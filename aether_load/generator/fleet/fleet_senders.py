@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from gevent.event import Event
 
-from aether_load.analysis.run import LossRecord, WorkerRecord
+from aether_load.analysis.run import LossRecord
 from aether_load.analysis.samples import ABSENT, NODE_TYPE, ROW_TYPE
 from aether_load.analysis.sender import MASTER, SenderReading
 from aether_load.generator.fleet import messages as say
+from aether_load.generator.fleet.part import Part
 from aether_load.generator.run import now
 from aether_load.generator.senders import Tally, Watcher
 from aether_load.workload.share import Share, shares
@@ -59,7 +60,7 @@ class FleetSenders:
         self._follow = follow_user_count
         self._number = 0
         self._active: list[Member] = []
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[int, Part] = {}
         self._record: PhaseRecord | None = None
         self._watcher: Watcher | None = None
         self._closed = False
@@ -206,7 +207,7 @@ class FleetSenders:
     def _active_there(self) -> list[Member]:
         return [member for member in self._active if member.gone is None]
 
-    def _of_active(self) -> list[_Part]:
+    def _of_active(self) -> list[Part]:
         return [self._parts[member.number] for member in self._active_there]
 
     def _shared(self) -> list[tuple[Member, Share]]:
@@ -217,7 +218,7 @@ class FleetSenders:
         """Have a worker take part from the next phase on."""
         if member.number in self._parts:
             return
-        self._parts[member.number] = _Part(member)
+        self._parts[member.number] = Part(member)
         self._crew.send(member, say.Begin(self._run.manifest.id, self._watcher is not None, self._follow))
         self._write_down()
 
@@ -282,7 +283,7 @@ class FleetSenders:
     def _answered(
         self,
         member: Member,
-        part: _Part,
+        part: Part,
         message: _Answer,
     ) -> None:
         if isinstance(message, say.Mustered):
@@ -312,7 +313,7 @@ class FleetSenders:
             self._record.window_began_ns = min(opened)
             self._run.save_manifest()
 
-    def _take_parcel(self, member: Member, part: _Part, parcel: say.Parcel) -> None:
+    def _take_parcel(self, member: Member, part: Part, parcel: say.Parcel) -> None:
         run = self._run.manifest.id
         if parcel.run != run:
             return
@@ -367,66 +368,3 @@ class FleetSenders:
     def _see_whether_drained(self) -> None:
         if all(part.drained for part in self._of_active()):
             self.drained.set()
-
-
-class _Part:
-    """A worker's part in one run."""
-
-    def __init__(self, member: Member) -> None:
-        self.member = member
-        self.began = now()
-        self.told = say.Told(0, 0, 0, 0, 0, 0)
-        self.cpu_s = 0.0
-        self.announced = 0
-        self.parcels = 0
-        self.rows_received = 0
-        self.loss: LossRecord | None = None
-        self.mustered = False
-        self.drained = True
-        self.closed: say.Closed | None = None
-        self._ended: Any = None
-        self._clock = [member.clock()]
-        self.begin_stage()
-
-    def begin_stage(self) -> None:
-        """Forget what was said of the stage before."""
-        self.warmed = self.rested = False
-        self.ended_by: str | None = None
-        self.window_began_ns: int | None = None
-        self.window_ended_ns: int | None = None
-        self.drained = False
-
-    def take_window(self, began_ns: int | None, ended_ns: int | None) -> None:
-        """Take in when the window was open here, by the worker's clock."""
-        if began_ns is not None:
-            self.window_began_ns = self.member.to_run(began_ns)
-        if ended_ns is not None:
-            self.window_ended_ns = self.member.to_run(ended_ns)
-
-    def read_clock(self) -> None:
-        """Note what the worker's clock says at this point of the run."""
-        reading = self.member.clock()
-        if reading.at_ns > self._clock[-1].at_ns:
-            self._clock.append(reading)
-
-    def close(self, message: say.Closed) -> None:
-        """Take note that the worker has handed in everything."""
-        self.closed = message
-        self._ended = now()
-
-    def record(self) -> WorkerRecord:
-        """Return what the manifest says of the worker."""
-        closed = self.closed
-        return WorkerRecord(
-            worker=self.member.number,
-            pid=self.member.pid,
-            host=self.member.host,
-            began=self.began,
-            ended=self._ended,
-            connections_opened=closed.connections_opened if closed else None,
-            stale_connections_reopened=closed.stale_connections_reopened if closed else None,
-            requests_total=closed.requests_total if closed else None,
-            clock=tuple(self._clock),
-            utc_ahead_s=round(self.member.utc_ahead_s, 3),
-            loss=self.loss,
-        )

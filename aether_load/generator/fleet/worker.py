@@ -24,7 +24,8 @@ from aether_load.generator.side import Side
 from aether_load.generator.station import Station, Stations
 from aether_load.runtime_client import probe
 from aether_load.workload.headers import filled_in
-from aether_load.workload.scenario import from_plain
+from aether_load.workload.options import names_scenario, scenario_from
+from aether_load.workload.scenario import from_plain, scenario_hash
 from aether_load.workload.stage import variants
 
 MASTER_SILENCE_S = 10.0
@@ -209,3 +210,11 @@ class Worker:
         if self._run is not None:
             self._run.forget()
         gevent.spawn(self._runner.quit)
+
+
+def prepare_worker(environment: Any) -> None:
+    """Have a worker ask its master to be taken on; it checks nothing but what its own command line says."""
+    options = environment.parsed_options
+    # A child of --processes has its master's own command line, which that one checks and complains of.
+    named = not options.processes and names_scenario(sys.argv[1:])
+    Worker(environment, scenario_hash(scenario_from(options)) if named else None).prepare()
