@@ -195,6 +195,7 @@ class Listener:
         # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
         _silence("locust.runners", "spawn rate is very high")
         _silence("locust.main", "No run time limit set")
+        _silence("locust.runners", "The last worker quit")
         if options.gate is not None:
             # Both builds together in one table say nothing of either.
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)

@@ -98,6 +98,7 @@ class SyntheticWorker:
             self._confirmed = message.number
         elif isinstance(message, say.End):
             self._say(say.Drained(message.number, self._began_ns, self._ended_ns))
+            self._say(say.HandedIn(message.number))
         elif isinstance(message, say.Close):
             self._parcel(bytes(self._end), 0)
             self._say(say.Closed(self._run, self._rows, 0, 0))

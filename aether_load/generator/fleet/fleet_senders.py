@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 LEAD_NS = 150_000_000
 """How long before a load begins its workers are told: as long as a message may take to the farthest of them."""
 SPAWN_RATE = 1000
-_Answer = say.Mustered | say.Warmed | say.Rested | say.WindowOpened | say.Driven | say.Drained
-_ANSWERS = (say.Mustered, say.Warmed, say.Rested, say.WindowOpened, say.Driven, say.Drained)
+_Answer = say.Mustered | say.Warmed | say.Rested | say.WindowOpened | say.Driven | say.Drained | say.HandedIn
+_ANSWERS = (say.Mustered, say.Warmed, say.Rested, say.WindowOpened, say.Driven, say.Drained, say.HandedIn)
 _CLOSE_LIMIT_S = 60.0
+_HAND_IN_LIMIT_S = 300.0
 _CUT_OFF_LIMIT_S = 5.0
 _SPAWNED_LIMIT_S = 5.0
 
@@ -165,13 +166,13 @@ class FleetSenders:
         return next((end for end in ends if end != ends[0]), ends[0])
 
     def end(self, record: PhaseRecord | None) -> None:
-        """Have nothing further sent; `drained` is set when no worker has anything in flight or to hand in."""
+        """Have nothing further sent; `drained` is set when no worker has anything in flight."""
         self._record = record or self._record
         if not all(part.ended_by for part in self._of_active()):
             self._stop()
         self._number += 1
         for part in self._of_active():
-            part.drained = False
+            part.drained = part.handed_in = False
         self._crew.send_all(self._active_there, say.End(self._number))
         self._see_whether_drained()
 
@@ -181,7 +182,10 @@ class FleetSenders:
         self.drained.wait(_CUT_OFF_LIMIT_S)
 
     def hand_in(self) -> None:
-        """Write what was handed in, and what the workers' clocks say now."""
+        """Wait until all is handed in, and write it, and what the workers' clocks say now."""
+        if not self._crew.wait_for(lambda: all(part.handed_in for part in self._of_active()), _HAND_IN_LIMIT_S):
+            late = ", ".join(str(part.member.number) for part in self._of_active() if not part.handed_in)
+            self._run.manifest.notes.append(f"Worker {late} had not handed in all after {_HAND_IN_LIMIT_S:g} s.")
         for part in self._parts.values():
             part.read_clock()
         self._write_down()
@@ -292,6 +296,8 @@ class FleetSenders:
             part.warmed = True
         elif isinstance(message, say.Rested):
             part.rested = True
+        elif isinstance(message, say.HandedIn):
+            part.handed_in = True
         elif isinstance(message, say.WindowOpened):
             part.window_began_ns = member.to_run(message.began_ns)
             self._window_opened()

@@ -92,11 +92,17 @@ class Driven(_Said, frozen=True):
 
 
 class Drained(_Said, frozen=True):
-    """Nothing is in flight here, and every sample has been sent."""
+    """Nothing is in flight here."""
 
     number: int
     window_began_ns: int | None
     window_ended_ns: int | None
+
+
+class HandedIn(_Said, frozen=True):
+    """Every sample of what was drained has been confirmed."""
+
+    number: int
 
 
 class Announced(_Said, frozen=True):
@@ -258,9 +264,9 @@ class Close(_Said, frozen=True):
 
 
 Message = (
-    Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | Announced | Told
-    | Took | Parcel | Rows | Noted | Closed | Leaving | Refused | Chunk | Ping | Begin | Muster | Warm | Drive | GoOn
-    | Stop | End | CutOff | Received | Watch | Close
+    Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
+    | Told | Took | Parcel | Rows | Noted | Closed | Leaving | Refused | Chunk | Ping | Begin | Muster | Warm | Drive
+    | GoOn | Stop | End | CutOff | Received | Watch | Close
 )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ class Part:
         self.rows_received = 0
         self.loss: LossRecord | None = None
         self.mustered = False
-        self.drained = True
+        self.drained = self.handed_in = True
         self.closed: say.Closed | None = None
         self._ended: Any = None
         self._clock = [member.clock()]
@@ -37,7 +37,7 @@ class Part:
         self.ended_by: str | None = None
         self.window_began_ns: int | None = None
         self.window_ended_ns: int | None = None
-        self.drained = False
+        self.drained = self.handed_in = False
 
     def take_window(self, began_ns: int | None, ended_ns: int | None) -> None:
         """Take in when the window was open here, by the worker's clock."""

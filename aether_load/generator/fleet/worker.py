@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import gevent
 import msgspec
 import psutil
+from locust.exception import RPCError
 
 from aether_load import AetherLoadError, ExitCode, TargetError, __version__
 from aether_load.generator.endpoint import Endpoint
@@ -65,6 +67,10 @@ class Worker:
         self._environment.events.test_stop.add_listener(self._on_test_stop)
         self._environment.events.quitting.add_listener(self._on_quitting)
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
+        if self._is_child and logging.getLogger().level == logging.INFO:
+            # One master and many workers on one terminal: what Locust says of its course is said once.
+            for name in ("locust.main", "locust.runners"):
+                logging.getLogger(name).setLevel(logging.WARNING)
         gevent.spawn(self._watch_for_ever)
         gevent.spawn(self._read_for_ever)
         gevent.spawn(self._ask_to_join)
@@ -76,8 +82,15 @@ class Worker:
             gevent.sleep(_JOIN_INTERVAL_S)
 
     def send(self, message: say.Message) -> None:
-        """Send the master a message."""
-        self._runner.client.send(locust_message(message, self._runner.client_id))
+        """Send the master a message; where that is refused for long the master is as good as gone."""
+        try:
+            self._runner.client.send(locust_message(message, self._runner.client_id))
+        except RPCError as error:
+            self.give_up(f"the master cannot be reached any more ({error}).")
+
+    def give_up(self, sentence: str) -> None:
+        """Stop sending at once, say why, and end this process."""
+        self._end(sentence, ExitCode.INVALID)
 
     def read_process(self) -> None:
         """Tell what this process has taken so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,6 +39,9 @@ class Speaker(Protocol):
     def send_statistics(self) -> None:
         """Have Locust's own numbers on their way."""
 
+    def give_up(self, sentence: str) -> None:
+        """End this process, for a reason that its user is told."""
+
 
 class WorkerRun:
     """Drives this worker's users over their valve as the master says; keeps nothing that the master has confirmed."""
@@ -61,37 +65,44 @@ class WorkerRun:
         self._rows = 0
         self._outbox = Outbox()
         self._watched_rows: list[tuple[bytes, bytes]] = []
-        self.is_closed = False
+        self.is_closed = self.is_closed_for_good = False
         self._flushing = RLock()
         self.watch(watched=begin.watched)
-        self._flusher = gevent.spawn(self._flush_for_ever)
+        self._flusher = self._do(self._flush_for_ever)
 
     # What the master says
 
     def take(self, message: say.Message) -> None:
         """Do what the master says; nothing of it is waited for here."""
         if isinstance(message, say.Received):
-            self._outbox.confirmed(message.number)
-            self._ship()
+            if message.run == self._id and not self.is_closed_for_good:
+                self._outbox.confirmed(message.number)
+                self._ship()
         elif isinstance(message, say.Muster):
-            gevent.spawn(self._muster, message)
+            self._do(self._muster, message)
         elif isinstance(message, say.Warm):
-            self._driving = gevent.spawn(self._warm, message)
+            self._driving = self._do(self._warm, message)
         elif isinstance(message, say.Drive):
-            self._driving = gevent.spawn(self._drive, message)
+            self._driving = self._do(self._drive, message)
         elif isinstance(message, say.GoOn):
             self._go_on.set()
         elif isinstance(message, say.Stop):
             self._why = message.why
             self.stopping.set()
         elif isinstance(message, say.End):
-            gevent.spawn(self._end, message)
+            self._do(self._end, message)
         elif isinstance(message, say.CutOff):
             gevent.spawn(self._runner.user_greenlets.kill)
         elif isinstance(message, say.Watch):
             self.watch(watched=message.watched)
         elif isinstance(message, say.Close) and message.run == self._id:
-            gevent.spawn(self._close)
+            self._do(self._close)
+
+    def _do(self, work: Callable[..., None], *arguments: object) -> gevent.Greenlet:
+        """Have something done beside; a defect in it ends this worker, or the master would wait for it."""
+        greenlet = gevent.spawn(work, *arguments)
+        greenlet.link_exception(lambda _: self._speaker.give_up("a defect of its own ended this worker's part."))
+        return greenlet
 
     def watch(self, *, watched: bool) -> None:
         """Send samples as they lie in memory too, or do not."""
@@ -113,7 +124,7 @@ class WorkerRun:
     def forget(self) -> None:
         """Stop at once: nobody is there to hand anything to, or the next run begins."""
         self.stopping.set()
-        self.is_closed = True
+        self.is_closed = self.is_closed_for_good = True
         self._flusher.kill()
         self._load.end()
         self._outbox.close()
@@ -152,12 +163,13 @@ class WorkerRun:
             self._driving.join()
         self._load.end()
         self._station.valve.drained.wait()
+        window = self._station.window
+        self._speaker.send(say.Drained(message.number, window.began_ns, window.ended_ns))
         self.flush()
         self._speaker.send_statistics()
         while not self._outbox.is_empty and not self.is_closed:
             gevent.sleep(0.005)
-        window = self._station.window
-        self._speaker.send(say.Drained(message.number, window.began_ns, window.ended_ns))
+        self._speaker.send(say.HandedIn(message.number))
 
     def _close(self) -> None:
         """Hand in the end of everything."""
