@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from gevent import pywsgi
@@ -79,8 +78,8 @@ class Exposition:
         )
         yield CounterMetricFamily(
             "aether_load_generator_cpu_seconds",
-            "CPU time of the sending process, user and system; it can use one core.",
-            process_time(),
+            "CPU time of the sending process (the busiest of several), user and system; it can use one core.",
+            gauges.cpu_s,
         )
         if gauges.target_rps is not None:
             yield GaugeMetricFamily(

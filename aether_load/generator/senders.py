@@ -22,6 +22,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand with those who send: requests done and failed so far, and users by what they do.
 
     `ready` users stand before the valve, `loose` ones are in flight or think; `waiting` requests are due and not sent.
+    `cpu_s` is what the sending process has taken since it began, of several the busiest one.
     """
 
     done: int = 0

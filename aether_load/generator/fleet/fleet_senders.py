@@ -87,7 +87,7 @@ class FleetSenders:
             loose=sum(part.told.loose for part in parts if part.member.gone is None),
             thinking=sum(part.told.thinking for part in parts if part.member.gone is None),
             waiting=sum(part.told.waiting for part in parts if part.member.gone is None),
-            cpu_s=max((part.cpu_s for part in parts), default=0.0),
+            cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
         )
 
     def watch(self, watcher: Watcher | None) -> None:
@@ -270,7 +270,6 @@ class FleetSenders:
             part.told = message
         elif isinstance(message, say.Took):
             at_ns = member.to_run(message.at_ns)
-            part.cpu_s = message.cpu_s
             self._run.note_sender(SenderReading(member.number, at_ns, message.cpu_s, message.resident_bytes))
         elif isinstance(message, say.Announced):
             part.announced = max(part.announced, message.upto)

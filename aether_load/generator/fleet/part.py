@@ -19,7 +19,6 @@ class Part:
         self.member = member
         self.began = now()
         self.told = say.Told(0, 0, 0, 0, 0, 0)
-        self.cpu_s = 0.0
         self.announced = 0
         self.parcels = 0
         self.rows_received = 0
