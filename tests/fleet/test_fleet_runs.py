@@ -38,6 +38,7 @@ def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, work
     finished = run_locust(
         "--host", runtime.url, "--processes", "3", *worker_port[0], "--json",
         "--set", "workload.datasets=['piqa','hellaswag']", "--set", "phases.0.passes=2",
+        "--set", "phases.0.unique_prompts=true",
     )  # fmt: skip
     assert finished.code == 0, finished.err
     rows = samples_of(finished)
@@ -54,6 +55,8 @@ def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, work
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
     assert [line["name"] for line in phase["reconciliation"]["lines"] if line["agrees"] is False] == []
     assert phase["sender"]["processes_total"] == 3
+    # Marks that make a prompt unique are each worker's own: the second pass of a prompt is another one's, and no hit.
+    assert (phase["cached_nodes_total"], phase["uncached_nodes_total"]) == (0, 320)
     assert [(worker["worker"], worker["ended"], worker["requests_total"]) for worker in report["workers"]] == [
         (0, "finished", 107), (1, "finished", 107), (2, "finished", 106),
     ]  # fmt: skip
@@ -143,15 +146,21 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
     assert phase["all"]["ok_total"] == phase["all"]["requests_total"]
 
 
-def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port):
+def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port, tmp_path):
+    """The rows lie beside the master alone, which reads them once and hands them on."""
     runtime = simulator("--latency", "constant:10ms")
+    rows = tmp_path / "mine.jsonl"
+    rows.write_text("".join(f'{{"ask": "question {number}"}}\n' for number in range(400)))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     master = start_locust(
         "--headless", "--master", *worker_port[0], "--host", runtime.url,
+        "--set", "workload.datasets=['mine']", "--set", f"workload.files={{mine={{path='{rows}',text='ask'}}}}",
         "--set", "phases=[{name='one',users=4,duration='5s'},{name='two',users=4,passes=1}]",
     )  # fmt: skip
-    start_locust(*worker_port[1])
+    start_locust(*worker_port[1], folder=elsewhere)
     wait_for(lambda: '"window_began_ns": 1' in master.manifest_text(), "the first window")
-    start_locust(*worker_port[1])
+    start_locust(*worker_port[1], folder=elsewhere)
     finished = master.finish()
     assert finished.code == 0, finished.err
     rows = samples_of(finished)
