@@ -46,8 +46,8 @@ class SampleSink(Protocol):
     def close(self) -> None:
         """Write the end of it and what still waits; raises OSError."""
 
-    def rescue(self, path: Path) -> None:
-        """Write what the run's own disk refused to a file elsewhere; raises OSError."""
+    def rescue(self, path: Path) -> list[tuple[Path, str]]:
+        """Write what the run's own disk refused elsewhere; return each file and whose tail it is; raises OSError."""
 
     def compact(self) -> None:
         """Make what was written one file of few large batches."""
@@ -74,9 +74,10 @@ class OwnSamples:
         """Write the stream's end and what still waits."""
         self._file.close()
 
-    def rescue(self, path: Path) -> None:
+    def rescue(self, path: Path) -> list[tuple[Path, str]]:
         """Write what the disk refused to a file elsewhere, as the stream's continuation in bytes."""
         self._file.rescue(path)
+        return [(path, self._path.name)]
 
     def compact(self) -> None:
         """Rewrite the file's many small batches as few large ones."""
@@ -245,10 +246,10 @@ class Run:
         """Put what the run's own disk refuses where there may be room, and say so in the manifest."""
         path = Path(tempfile.gettempdir()) / f"{self.folder.path.name}-samples-tail.arrow"
         try:
-            self._samples.rescue(path)
-            self.manifest.notes.append(
-                f"The disk refused the last samples ({error.strerror}); they lie in {path}: append that file to "
-                "samples.arrow."
-            )
+            for lies_in, belongs_to in self._samples.rescue(path):
+                self.manifest.notes.append(
+                    f"The disk refused the last samples ({error.strerror}); they lie in {lies_in}: append that file "
+                    f"to {belongs_to}."
+                )
         except OSError:
             self.manifest.notes.append(f"The disk refused the last samples ({error.strerror}); they are lost.")

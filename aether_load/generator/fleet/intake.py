@@ -56,11 +56,15 @@ class Intake:
             for found in self._files.values():
                 found.file.close()
 
-    def rescue(self, path: Path) -> None:
-        """Write what the disk refused to files elsewhere, one a worker; raises OSError."""
+    def rescue(self, path: Path) -> list[tuple[Path, str]]:
+        """Write what the disk refused to files elsewhere, one a worker; return each, and whose tail it is."""
+        rescued = []
         for worker, found in self._files.items():
             if found.waits:
-                found.file.rescue(path.with_stem(f"{path.stem}-{worker}"))
+                elsewhere = path.with_stem(f"{path.stem}-{worker}")
+                found.file.rescue(elsewhere)
+                rescued.append((elsewhere, self._folder.samples_of(worker).name))
+        return rescued
 
     def compact(self) -> None:
         """Write all workers' samples as one file, by the run's clock."""
