@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 from pages import a_free_port
 from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
+
+# Hundreds of processes are started, and each would compile our package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

@@ -66,6 +66,7 @@ def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, work
     assert {path.name for path in finished.run_folder.glob("samples*")} == {"samples.arrow"}
 
 
+@pytest.mark.slow
 def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, worker_port):
     """The due times of 2 workers, together and in order, are those that one process has, to the nanosecond."""
     runtime = simulator("--latency", "constant:2ms")
@@ -277,6 +278,7 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
     assert process.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_the_master_ends_the_run_and_loses_nothing(tmp_path, start_locust, worker_port):
     """The master's disk refuses: the load ends on all workers, and every request is in the samples."""
     disk = tmp_path / "disk"

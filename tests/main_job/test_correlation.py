@@ -6,7 +6,7 @@ import pytest
 
 from correlation_cases import BEGIN, CASES, DOCS, END, OF_TIME, findings_of
 
-SLOW = ("slow node", "saturated client")
+SLOW = ("slow node", "saturated client", "slow network")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_TIME])

@@ -152,6 +152,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path, start_locust):
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
     """Where even the ballast makes no room, the last samples go to the temporary folder and the report says so."""
     elsewhere = tmp_path / "tmp"

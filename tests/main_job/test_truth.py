@@ -231,6 +231,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.slow
 def test_outcomes_agree_where_faults_strike_many_users_at_random(run_locust, simulator, tmp_path):
     """With faults drawn among concurrent users each kind has as many samples as the record has strikes of it."""
     record = tmp_path / "record.jsonl"
