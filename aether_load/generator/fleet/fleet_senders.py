@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+import gevent
 import numpy as np
 from gevent.event import Event
 
@@ -332,6 +333,8 @@ class FleetSenders:
             written = self._intake.written().get(member.number)
         if written is not None:
             self._crew.send(member, say.Received(run, written))
+        # Where parcels never end the rest of this process would have no turn: readings, pings, the page.
+        gevent.sleep(0)
 
     def _show(self, member: Member, message: say.Rows) -> None:
         if self._watcher is None:
