@@ -58,10 +58,14 @@ def worker_rows(workers: Sequence[WorkerReport]) -> list[tuple[str, ...]]:
             str(worker.requests_total),
             _with_uncertainty(worker.clock_offset_ms, worker.clock_uncertainty_ms),
             worker.ended if worker.lost_in_phase is None else f"{worker.ended} in phase {worker.lost_in_phase}",
-            f"up to {worker.unaccounted_at_most_total}" if worker.unaccounted_at_most_total else "0",
+            _unaccounted(worker.unaccounted_at_most_total),
         )
         for worker in workers
     ]
+
+
+def _unaccounted(at_most: int | None) -> str:
+    return "not known" if at_most is None else f"up to {at_most}" if at_most else "0"
 
 
 def _with_uncertainty(value: float | None, uncertainty: float | None) -> str:

@@ -21,6 +21,7 @@ from aether_load.analysis.sample_reader import sample_parts
 from aether_load.analysis.sender import SenderReading, sender_over
 from aether_load.analysis.table_reader import read_phases
 from aether_load.analysis.warnings import ACHIEVED_BELOW, SATURATED_ABOVE
+from aether_load.analysis.workers import lost_in
 from aether_load.workload.scenario import from_plain
 from aether_load.workload.search import Judgement
 from aether_load.workload.threshold import parse_threshold
@@ -50,12 +51,16 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
     says_nothing_of_errors = all(condition.metric != "error_rate" for condition in conditions)
     if says_nothing_of_errors and row.error_rate is not None and row.error_rate > limit:
         broken.append(f"error_rate<={limit:g} (max_error_rate) is broken: {row.error_rate:g}")
-    sent = open_load(samples, record)
+    lost = lost_in(manifest, record)
+    sent = open_load(samples, record, worker_lost=bool(lost))
     if sent is not None and sent.achieved_share is not None and sent.achieved_share < ACHIEVED_BELOW:
         broken.append(f"achieved_share>={ACHIEVED_BELOW:g} is broken: {sent.achieved_share:g} of what was due was sent")
     sender = sender_over(read_lines(folder.sender, SenderReading), samples.window_began_ns, samples.window_ended_ns)
     if sender is not None and sender.cpu_share_max > SATURATED_ABOVE:
         broken.append(f"the client itself was saturated: {sender.cpu_share_max:.0%} of a core")
+    if lost:
+        # Nothing follows from a load that was there in part.
+        broken, undecided = [], [f"worker {lost[0].worker} was there for a part of the phase only"]
     return Judgement(
         holds=False if broken else None if undecided else True,
         more_decides=all(finding.value is not None for finding in findings),

@@ -37,6 +37,7 @@ from aether_load.workload.scenario import Scenario
 from aether_load.workload.terms import goodput_condition
 
 ALL = "all"
+_WHY_NOT_DUE = "a worker was there for a part of the phase only, and nothing was due of its schedule from then on"
 
 
 class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ def phase_report(
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
     sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
-    rates = open_load(samples, record)
+    rates = open_load(samples, record, worker_lost=bool(lost))
     steadiness = _steadiness(samples)
     correlation = correlate(samples, record)
     window_s = samples.window_s
@@ -168,6 +169,8 @@ def phase_report(
         "window_s": None if window_s is not None else "the phase ended before its window opened",
         "tail_sentence": why_no_sentence,
         "open_load": None if rates else "the load was closed" if record.load == "closed" else "there was no window",
+        "open_load.due_rps": _WHY_NOT_DUE if rates and lost else None,
+        "open_load.achieved_share": _WHY_NOT_DUE if rates and lost else None,
         "steadiness": None if steadiness else "the window is shorter than two minutes",
         "server_process": why_no_process,
     }

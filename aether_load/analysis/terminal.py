@@ -128,7 +128,10 @@ def _load(phase: PhaseReport) -> str:
         target = phase.open_load.target_rps
         asked = "a changing rate" if target is None else f"{target:g} requests/s"
         return f"open load, {asked}, {phase.open_load.achieved_rps:.1f} sent"
-    users = {None: "users as the page said", 1: "1 user"}.get(phase.users, f"{phase.users} users")
+    unknown = (
+        "users as the page said" if "page" in phase.reasons.get("users", "") else "a worker's users gone meanwhile"
+    )
+    users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
     return f"{phase.load} load, {users}"
 
 

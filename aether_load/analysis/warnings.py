@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.analysis.ledger import REQUEST_LINES
+from aether_load.analysis.workers import lost_in
 from aether_load.protocol import Generation
 from aether_load.workload.warning_codes import WarningCode as Code
 
@@ -59,7 +60,12 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
         yield Warning_(
             Code.CUT_OFF,
             None,
-            "The run was cut off by force, so its last second and its last reading of /metrics are missing.",
+            "The run was cut off by force, so its last second and its last reading of /metrics are missing."
+            + (
+                " Workers on other machines may have gone on for some seconds more."
+                if len(manifest.workers) > 1
+                else ""
+            ),
             "Take the figures as a look at a part, and run it again.",
         )
     elif torn:
@@ -100,7 +106,7 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
                 loss.phase,
                 f"{where.capitalize()} "
                 + ("was lost" if loss.how == "lost" else "left before the run's end")
-                + f" at {loss.at.utc}: its part of the load was missing from then on, and of up to "
+                + f", heard of last at {loss.at.utc}: its part of the load was missing from then on, and of up to "
                 f"{loss.unaccounted_at_most} requests that it may have sent there is no sample.",
                 "Find out what ended it, and run again; workers that go on were not disturbed.",
             )
@@ -118,7 +124,11 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
 
 def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -> Iterator[Warning_]:
     """Yield what concerns one phase."""
-    yield from _of_counts(scenario, phase, cut_off=manifest.ended_as == "running")
+    record = next((record for record in manifest.phases if record.name == phase.name), None)
+    lost = (
+        [worker for worker in lost_in(manifest, record) if worker.loss and worker.loss.how == "lost"] if record else []
+    )
+    yield from _of_counts(scenario, phase, cut_off=manifest.ended_as == "running", worker_lost=bool(lost))
     yield from _of_client(phase)
     yield from _of_self_check(manifest, phase)
     yield from _of_load(phase)
@@ -166,7 +176,7 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
         )
 
 
-def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool) -> Iterator[Warning_]:
+def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_lost: bool) -> Iterator[Warning_]:
     ledger, name = phase.reconciliation, phase.name
     if ledger.trust != "trusted" and scenario.target.server_metrics:
         advice = {
@@ -200,7 +210,9 @@ def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool) -> Iter
             f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}.",
             "Do not use the figures, and report this: it is a defect of the harness.",
         )
-    broken = [check for check in phase.checks if check.violated_total]
+    # The server is ahead of samples that a lost worker took with it: that is said once, with its bound.
+    expected = {"reading_not_ahead"} if worker_lost else set()
+    broken = [check for check in phase.checks if check.violated_total and check.code not in expected]
     if broken and ledger.trust not in {"no_server_data", "restarted"}:
         which = ", ".join(f"{check.code} ({check.violated_total} of {check.checked_total})" for check in broken)
         yield Warning_(
@@ -244,11 +256,12 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
 
 def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
     load = phase.open_load
-    if load is not None and load.achieved_share is not None and load.achieved_share < ACHIEVED_BELOW:
+    share = load.achieved_share if load is not None else None
+    if load is not None and load.due_rps is not None and share is not None and share < ACHIEVED_BELOW:
         yield Warning_(
             Code.ACHIEVED_RATE_LOW,
             phase.name,
-            f"{load.achieved_rps:.1f} requests/s were sent, {load.achieved_share:.1%} of the {load.due_rps:.1f} due.",
+            f"{load.achieved_rps:.1f} requests/s were sent, {share:.1%} of the {load.due_rps:.1f} due.",
             "Raise max_in_flight if users were all busy, or take a lower rate: this is not the load asked for.",
         )
     if load is not None and load.unsent_total:

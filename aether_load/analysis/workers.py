@@ -19,7 +19,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Its monotonic clock was `clock_offset_ms` ahead of the run's, give or take `clock_uncertainty_ms`, which is taken
     out of every instant; None where it is the run's own. A worker that was `lost`, or `left` early, may have sent
-    `unaccounted_at_most_total` requests of which there is no sample.
+    `unaccounted_at_most_total` requests of which there is no sample: None, with a reason, where nothing says how many.
+    `lost_at_utc` is when it was heard of last.
     """
 
     worker: int
@@ -29,11 +30,15 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     ended: Literal["finished", "lost", "left", "unknown"]
     lost_in_phase: str | None
     lost_at_utc: str | None
-    unaccounted_at_most_total: int
+    unaccounted_at_most_total: int | None
+    unaccounted_reason: str | None
     clock_offset_ms: float | None
     clock_uncertainty_ms: float | None
     utc_ahead_s: float | None
     connections_opened_total: int | None
+
+
+_NO_WORD = "the run was cut off by force, and nothing says how far the worker went on after its last samples"
 
 
 def worker_reports(manifest: Manifest, phases: Sequence[PhaseSamples]) -> tuple[WorkerReport, ...]:
@@ -51,7 +56,8 @@ def _report(worker: WorkerRecord, phases: Sequence[PhaseSamples]) -> WorkerRepor
         ended=loss.how if loss else "finished" if worker.ended else "unknown",
         lost_in_phase=loss.phase if loss else None,
         lost_at_utc=loss.at.utc if loss else None,
-        unaccounted_at_most_total=loss.unaccounted_at_most if loss else 0,
+        unaccounted_at_most_total=loss.unaccounted_at_most if loss else 0 if worker.ended else None,
+        unaccounted_reason=None if loss or worker.ended else _NO_WORD,
         clock_offset_ms=last.offset_ns / 1e6 if last else None,
         clock_uncertainty_ms=last.uncertainty_ns / 1e6 if last else None,
         utc_ahead_s=worker.utc_ahead_s,

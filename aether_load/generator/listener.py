@@ -19,6 +19,7 @@ from aether_load.analysis.output import check_output
 from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
 from aether_load.generator.fleet.master import Master
+from aether_load.generator.fleet.port import explain_taken_port
 from aether_load.generator.fleet.worker import prepare_worker
 from aether_load.generator.local_senders import LocalSenders
 from aether_load.generator.locust_feed import LocustFeed
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 def install(scenario: str = "eval") -> None:
     """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
+    explain_taken_port()
 
     def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
         add_options(parser, scenario)

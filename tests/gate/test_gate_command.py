@@ -132,7 +132,6 @@ def test_a_candidate_that_fails_is_exit_1(gate, simulator):
     assert len(done.report["pairs"]) == 1
 
 
-@pytest.mark.slow
 def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
     """A candidate that serves others meanwhile is not compared."""
     base, candidate = simulator("--latency", "constant:5ms"), simulator("--latency", "constant:5ms")

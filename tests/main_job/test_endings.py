@@ -12,7 +12,6 @@ import subprocess
 import sys
 
 import pyarrow as pa
-import pytest
 
 from aether_load.analysis.run import RunFolder
 from aether_load.analysis.sample_reader import read_samples
@@ -125,34 +124,23 @@ def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator)
     assert finished.code in {1, 5}
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing(tmp_path, start_locust):
+def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_locust):
     """When the disk refuses, the run ends early with its results, and every booked request is in its samples."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4400k", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk of one's own takes the right to mount")
-    try:
-        process = start_locust("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=disk)
-        finished = process.finish()
-        report = json.loads(finished.nightly.read_bytes())
-        table, torn = read_samples(finished.run_folder / "samples.arrow")
-        (phase,) = report["phases"]
-        rows = csv.DictReader((disk / "results/summary.csv").open())
-        booked = sum(int(row["requests_total"]) for row in rows if row["dataset"] == "all")
-        assert phase["ended_by"] == "refused by the disk"
-        assert "The disk refused to take more (No space left on device)" in finished.out
-        assert not torn
-        assert table.num_rows == phase["reconciliation"]["counted_nodes_total"] == booked
-        assert phase["reconciliation"]["unexplained_nodes_total"] == 0
-        assert finished.code == 130
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    process = start_locust("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=small_disk)
+    finished = process.finish()
+    report = json.loads(finished.nightly.read_bytes())
+    table, torn = read_samples(finished.run_folder / "samples.arrow")
+    (phase,) = report["phases"]
+    rows = csv.DictReader((small_disk / "results/summary.csv").open())
+    booked = sum(int(row["requests_total"]) for row in rows if row["dataset"] == "all")
+    assert phase["ended_by"] == "refused by the disk"
+    assert "The disk refused to take more (No space left on device)" in finished.out
+    assert not torn
+    assert table.num_rows == phase["reconciliation"]["counted_nodes_total"] == booked
+    assert phase["reconciliation"]["unexplained_nodes_total"] == 0
+    assert finished.code == 130
 
 
-@pytest.mark.slow
 def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
     """Where even the ballast makes no room, the last samples go to the temporary folder and the report says so."""
     elsewhere = tmp_path / "tmp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic_ns, time
@@ -81,8 +82,9 @@ class Crew:
     Locust has its own list of them; one is here only when it has said that it is of this release and of this scenario.
     """
 
-    def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None]) -> None:
-        """Take in who is told of a worker that cannot be used."""
+    def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None], *, own_children_only: bool) -> None:
+        """Take in who is told of a worker that cannot be used; with --processes only its own children can."""
+        self._own_children_only = own_children_only
         self._runner = runner
         self._scenario = ""
         self._tell_refused = refused
@@ -230,6 +232,12 @@ class Crew:
 
     def _admit(self, client: str, joined: say.Join) -> None:
         why = None
+        if self._own_children_only and joined.forked_from != os.getpid():
+            # Not this run's business: whoever it belongs to has another master, or none any more.
+            self._send(
+                client, say.Refused(f"the worker on {joined.host} is no child of the --processes of this master.")
+            )
+            return
         if joined.version != __version__ or joined.protocol != say.PROTOCOL:
             why = f"it has aether-load {joined.version} and the master {__version__}: install the same release on both"
         elif joined.scenario is not None and joined.scenario != self._scenario:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,11 @@ import gevent
 import numpy as np
 from gevent.event import Event
 
-from aether_load.analysis.run import LossRecord
+from aether_load.analysis.run import UTC_FORMAT, ClockPair, LossRecord
 from aether_load.analysis.samples import ABSENT, NODE_TYPE, ROW_TYPE
 from aether_load.analysis.sender import MASTER, SenderReading
 from aether_load.generator.fleet import messages as say
 from aether_load.generator.fleet.part import Part
-from aether_load.generator.run import now
 from aether_load.generator.senders import Tally, Watcher
 from aether_load.workload.share import Share, shares
 from aether_load.workload.work_limit import work_limit
@@ -65,7 +65,7 @@ class FleetSenders:
         self._parts: dict[int, Part] = {}
         self._record: PhaseRecord | None = None
         self._watcher: Watcher | None = None
-        self._closed = False
+        self._closing = self._closed = False
         self.planned_requests: int | None = None
         self.drained = Event()
         self.drained.set()
@@ -194,6 +194,7 @@ class FleetSenders:
 
     def close(self) -> None:
         """Have every worker hand in what is left, and take nothing further."""
+        self._closing = True
         self._crew.send_all(self._there, say.Close(self._run.manifest.id))
         self._crew.wait_for(
             lambda: all(part.closed or part.member.gone for part in self._parts.values()), _CLOSE_LIMIT_S
@@ -238,14 +239,15 @@ class FleetSenders:
 
     def _gone(self, member: Member) -> None:
         part = self._parts.get(member.number)
-        if part is None or part.closed:
+        # One that leaves has closed its part itself; one that was told to close owes nothing any more.
+        if part is None or (part.closed and self._closing):
             return
         record = self._record
         phase = record if record is not None and record.ended is None and member in self._active else None
         if phase is not None:
             phase.users = None
         part.loss = LossRecord(
-            at=now(),
+            at=_instant_of(member.heard_ns),
             phase=phase.name if phase else None,
             how="left" if member.gone == "left" else "lost",
             received_total=part.rows_received,
@@ -376,3 +378,9 @@ class FleetSenders:
     def _see_whether_drained(self) -> None:
         if all(part.drained for part in self._of_active()):
             self.drained.set()
+
+
+def _instant_of(monotonic_then_ns: int) -> ClockPair:
+    """Return an instant that is just over on both clocks."""
+    then = datetime.now(UTC) - timedelta(seconds=(monotonic_ns() - monotonic_then_ns) / 1e9)
+    return ClockPair(monotonic_then_ns, then.strftime(UTC_FORMAT))

@@ -43,7 +43,7 @@ class Master:
         self._refused = refused
         self._last_refusal: tuple[str, ExitCode] | None = None
         self._handed_over: str | None = None
-        self._crew = Crew(self._runner, self._on_refused)
+        self._crew = Crew(self._runner, self._on_refused, own_children_only=bool(environment.parsed_options.processes))
         forgive_those_gone()
         environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
 

@@ -27,13 +27,18 @@ class _Said(msgspec.Struct, frozen=True, tag=True):
 
 
 class Join(_Said, frozen=True):
-    """Asks to be taken on; `scenario` is the hash of what the worker's command line names, None where it names none."""
+    """Asks to be taken on.
+
+    `scenario` is the hash of what the worker's command line names, None where it names none; `forked_from` the process
+    that it is a child of by --processes, None of one that was started by itself.
+    """
 
     protocol: int
     version: str
     scenario: str | None
     host: str
     pid: int
+    forked_from: int | None = None
 
 
 class Ready(_Said, frozen=True):

@@ -30,6 +30,8 @@ from aether_load.workload.options import names_scenario, scenario_from
 from aether_load.workload.scenario import from_plain, scenario_hash
 from aether_load.workload.stage import variants
 
+_IMPORTED_IN = os.getpid()
+"""A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
 MASTER_SILENCE_S = 10.0
 PROBE_LIMIT_S = 3.5
 _WATCH_INTERVAL_S = 0.25
@@ -51,8 +53,8 @@ class Worker:
         self._handover: say.Handover | None = None
         self._run: WorkerRun | None = None
         self._process = psutil.Process()
-        self._parent = os.getppid()
         self._is_child = bool(environment.parsed_options.processes)
+        self._forked_from = _IMPORTED_IN if self._is_child else None
         self._heard_ns = monotonic_ns()
         self._was_answered = False
         self._ending = False
@@ -78,7 +80,9 @@ class Worker:
     def _ask_to_join(self) -> None:
         """Ask until there is an answer: a master that is still being made ready hears nothing yet."""
         while not (self._was_answered or self._ending):
-            self.send(say.Join(say.PROTOCOL, __version__, self._scenario, platform.node(), os.getpid()))
+            self.send(
+                say.Join(say.PROTOCOL, __version__, self._scenario, platform.node(), os.getpid(), self._forked_from)
+            )
             gevent.sleep(_JOIN_INTERVAL_S)
 
     def send(self, message: say.Message) -> None:
@@ -200,7 +204,7 @@ class Worker:
         """End when the master has: what nobody reads need not be measured."""
         while not self._ending:
             gevent.sleep(_WATCH_INTERVAL_S)
-            if self._is_child and os.getppid() != self._parent:
+            if self._is_child and os.getppid() != _IMPORTED_IN:
                 self._end("the master has ended, and this worker with it.", ExitCode.INVALID)
             elif self._run is not None and monotonic_ns() - self._heard_ns > MASTER_SILENCE_S * 1e9:
                 self._end(f"the master said nothing for {MASTER_SILENCE_S:g} s, so this worker ends.", ExitCode.INVALID)
