@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.dag_shape import DagShape, dag_shape
-from aether_load.analysis.samples import ABSENT, ANSWER_STATES
+from aether_load.analysis.samples import ABSENT, ANSWER_STATES, CHUNK_ROWS
 from aether_load.analysis.scrape import RawScrape, Scrape, difference, fell
 from aether_load.live.bins import BINS, bins_of
 from aether_load.live.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
@@ -24,6 +24,8 @@ from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
 _NS_PER_S = 1_000_000_000
 WRITTEN_AFTER_NS = 800_000_000
 """Rows are written each half second; what ended so long ago has been handed in."""
+_CHUNKS_AT_ONCE = 4
+"""A call costs as much as a thousand rows do; four chunks at a time keep answers waiting for under a millisecond."""
 _SERVER_EDGES_US = np.array([(edge + 1) * 1000.0 for edge in BUCKET_EDGES_MS])
 _OVERHEAD_PART = PARTS.index("overhead")
 _MOCK = ANSWER_STATES.index("mock")
@@ -60,10 +62,12 @@ class LiveRun:
         self._second = 0
         self._last_ended_ns = 0
         self._open: dict[int, Stretch] = {}
+        self._fresh: list[tuple[NDArray[np.void], NDArray[np.void]]] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget what was shown so far; the ledger goes on, because the server's counts do."""
+        self._take_fresh()
         self.timeline = Timeline()
         self.outcomes = np.zeros((len(self.datasets), len(Outcome)), np.int64)
         self.client_buckets = np.zeros(BUCKETS, np.int64)
@@ -75,6 +79,16 @@ class LiveRun:
 
     def took(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
         """Take in rows, with their nodes, as they are taken out of the buffer."""
+        self._fresh.append((rows, nodes))
+        # A chunk that is not full is the last of those at hand.
+        if len(rows) < CHUNK_ROWS or len(self._fresh) == _CHUNKS_AT_ONCE:
+            self._take_fresh()
+
+    def _take_fresh(self) -> None:
+        if not self._fresh:
+            return
+        rows, nodes = (np.concatenate(parts) for parts in zip(*self._fresh, strict=True))
+        self._fresh.clear()
         self._count_outcomes(rows)
         sent = rows["sent_ns"] != ABSENT
         if not sent.all():
@@ -156,6 +170,7 @@ class LiveRun:
 
     def tick(self, now_ns: int, gauges: Gauges) -> None:
         """Look at what can only be looked at, and close the seconds of which everything has been handed in."""
+        self._take_fresh()
         cpu_s = None if self._gauges is None else gauges.cpu_s - self._gauges.cpu_s
         self._gauges = gauges
         stretch = self._of_second(max((now_ns - self._began_ns) // _NS_PER_S, self._second))
@@ -170,6 +185,7 @@ class LiveRun:
 
     def end(self) -> None:
         """Close everything: no row comes any more."""
+        self._take_fresh()
         for scrape, raw, in_flight in self._to_judge:
             self.ledger.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
         self._to_judge.clear()

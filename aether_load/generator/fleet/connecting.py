@@ -1,0 +1,96 @@
+"""How master and workers find each other: sentences where Locust has a traceback, silence or exit codes of its own.
+
+Locust binds, and connects, before any of its events, so that there is nothing to listen to.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gevent
+from locust.env import Environment
+from locust.exception import RPCError
+
+from aether_load import AetherLoadError, ExitCode, UsageError
+
+PATIENCE_S = 2.0
+"""A worker that is not connected by then says whom it waits for."""
+
+
+def explain_connecting(check_worker: Callable[[Any], None]) -> None:
+    """Have a master and a worker say what is wrong before they wait; `check_worker` is given a worker's options."""
+    environment: Any = Environment
+    if getattr(environment, "explains_connecting", False):
+        return
+    bind, connect = environment.create_master_runner, environment.create_worker_runner
+
+    def create_master_runner(self: Any, *arguments: Any, **named: Any) -> Any:
+        with _explained_port(self.parsed_options):
+            return bind(self, *arguments, **named)
+
+    def create_worker_runner(self: Any, *arguments: Any, **named: Any) -> Any:
+        with _explained_wait(self.parsed_options, check_worker):
+            return connect(self, *arguments, **named)
+
+    environment.create_master_runner = create_master_runner
+    environment.create_worker_runner = create_worker_runner
+    environment.explains_connecting = True
+
+
+@contextmanager
+def _explained_port(options: Any) -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        where = f"{options.master_bind_host}:{options.master_bind_port}" if options is not None else "its port"
+        _end(
+            f"The master cannot listen at {where} ({error}). End what listens there, or give --master-bind-port, and "
+            "the same as --master-port to its workers (with --processes: both here).",
+            ExitCode.USAGE,
+        )
+
+
+@contextmanager
+def _explained_wait(options: Any, check_worker: Callable[[Any], None]) -> Iterator[None]:
+    # A child of --processes has its master's own command line, and a master that is there already.
+    if options is None or options.processes:
+        yield
+        return
+    host, port = options.master_host, options.master_port
+    try:
+        check_worker(options)
+        _check_name(host, port)
+    except AetherLoadError as error:
+        _end(str(error), error.exit_code)
+    if options.host:
+        _say("--host says nothing here: the master names the target.")
+    waiting = gevent.spawn_later(PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
+    try:
+        yield
+    except ConnectionError:
+        _end(f"No master came up at {host}:{port} (--master-host, --master-port).", ExitCode.TARGET)
+    except SystemExit:
+        # Locust's only way out of here by itself: Ctrl-C.
+        _end("interrupted before a master was there.", ExitCode.INTERRUPTED)
+    finally:
+        waiting.kill()
+
+
+def _check_name(host: str, port: int) -> None:
+    try:
+        socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"The master's host {host!r} has no address ({error}): give --master-host another.") from None
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"aether-load: {sentence}\n")
+
+
+def _end(sentence: str, code: ExitCode) -> None:
+    _say(sentence)
+    sys.exit(int(code))
