@@ -18,9 +18,9 @@ from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
 from aether_load.analysis.output import check_output
 from aether_load.analysis.run import AbortRecord, Ended, RunFolder
 from aether_load.analysis.summary import check_summary
+from aether_load.generator.fleet.connecting import explain_connecting
 from aether_load.generator.fleet.master import Master
-from aether_load.generator.fleet.port import explain_taken_port
-from aether_load.generator.fleet.worker import prepare_worker
+from aether_load.generator.fleet.worker import own_scenario_hash, prepare_worker
 from aether_load.generator.local_senders import LocalSenders
 from aether_load.generator.locust_feed import LocustFeed
 from aether_load.generator.options import (
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 def install(scenario: str = "eval") -> None:
     """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
-    explain_taken_port()
+    explain_connecting(own_scenario_hash)
 
     def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
         add_options(parser, scenario)
@@ -166,6 +166,8 @@ class Listener:
         environment.events.quitting.add_listener(self._on_quitting)
         environment.events.quit.add_listener(self._on_quit)
         gevent.signal_handler(signal.SIGINT, self._on_interrupt, self._main)
+        if self._master is not None and self._headless:
+            self._master.limit_wait()
         self._announce()
 
     def _hand_over(self) -> None:

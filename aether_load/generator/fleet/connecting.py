@@ -5,6 +5,7 @@ Locust binds, and connects, before any of its events, so that there is nothing t
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
+from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.exception import RPCError
 
@@ -21,7 +23,15 @@ PATIENCE_S = 2.0
 """A worker that is not connected by then says whom it waits for."""
 
 
-def explain_connecting(check_worker: Callable[[Any], None]) -> None:
+def is_own_child(options: Any) -> bool:
+    """Tell whether this is a worker that its own master forked, whose command line is that master's.
+
+    Locust makes a worker of whatever it forks, also where --worker --processes asks for several of a master elsewhere.
+    """
+    return bool(options.processes) and not get_parser().parse_known_args()[0].worker
+
+
+def explain_connecting(check_worker: Callable[[Any], object]) -> None:
     """Have a master and a worker say what is wrong before they wait; `check_worker` is given a worker's options."""
     environment: Any = Environment
     if getattr(environment, "explains_connecting", False):
@@ -55,9 +65,8 @@ def _explained_port(options: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _explained_wait(options: Any, check_worker: Callable[[Any], None]) -> Iterator[None]:
-    # A child of --processes has its master's own command line, and a master that is there already.
-    if options is None or options.processes:
+def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iterator[None]:
+    if options is None or is_own_child(options):
         yield
         return
     host, port = options.master_host, options.master_port
@@ -68,6 +77,8 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], None]) -> Iterat
         _end(str(error), error.exit_code)
     if options.host:
         _say("--host says nothing here: the master names the target.")
+    # Python's own handler raises in whichever greenlet runs just then, and gevent prints it.
+    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
     waiting = gevent.spawn_later(PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
     try:
         yield
@@ -78,10 +89,13 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], None]) -> Iterat
         _end("interrupted before a master was there.", ExitCode.INTERRUPTED)
     finally:
         waiting.kill()
+        interrupt.cancel()
 
 
 def _check_name(host: str, port: int) -> None:
     try:
+        # gevent asks in a thread, where what is no name at all would end as a traceback.
+        host.encode("idna")
         socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
     except (OSError, UnicodeError) as error:
         raise UsageError(f"The master's host {host!r} has no address ({error}): give --master-host another.") from None

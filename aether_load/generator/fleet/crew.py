@@ -243,7 +243,7 @@ class Crew:
         elif joined.scenario is not None and joined.scenario != self._scenario:
             why = (
                 f"its command line names another scenario (hash {joined.scenario}) than the master's "
-                f"({self._scenario}): leave --scenario, --set and their kind to the master"
+                f"({self._scenario}): leave --scenario, --set, --dataset and all that shapes the load to the master"
             )
         if why is not None:
             sentence = f"the worker on {joined.host} (process {joined.pid}) is refused: {why}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import gevent
+
 from aether_load import AetherLoadError, ExitCode
 from aether_load.generator.fleet.children import forgive_those_gone
 from aether_load.generator.fleet.crew import Crew
@@ -38,12 +40,15 @@ class Master:
 
         To be made before anything that takes time: a worker's first words are lost where nobody listens yet.
         """
+        options = environment.parsed_options
         self._runner = environment.runner
-        self._expected = int(environment.parsed_options.expect_workers or 1)
+        self._expected = int(options.expect_workers or 1)
+        # Locust gives up with an exit code that means something else here.
+        self._patience_s, options.expect_workers_max_wait = float(options.expect_workers_max_wait or 0), 0
         self._refused = refused
         self._last_refusal: tuple[str, ExitCode] | None = None
         self._handed_over: str | None = None
-        self._crew = Crew(self._runner, self._on_refused, own_children_only=bool(environment.parsed_options.processes))
+        self._crew = Crew(self._runner, self._on_refused, own_children_only=bool(options.processes))
         forgive_those_gone()
         environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
 
@@ -53,6 +58,20 @@ class Master:
         if identity != self._handed_over:
             self._crew.hand_over(scenario, identity, data)
             self._handed_over = identity
+
+    def limit_wait(self) -> None:
+        """Have whoever is told of refusals told, too, when --expect-workers-max-wait is over before all have come."""
+        if self._patience_s:
+            gevent.spawn_later(self._patience_s, self._count_workers)
+
+    def _count_workers(self) -> None:
+        there = len(self._runner.clients.ready)
+        if there < self._expected:
+            self._refused(
+                f"{there} of the {self._expected} workers of --expect-workers had come after {self._patience_s:g} s "
+                "(--expect-workers-max-wait): start the others, or expect fewer.",
+                ExitCode.TARGET,
+            )
 
     def wait_for_workers(self, line: ProgressLine) -> None:
         """Wait until all that have come can work; raises AetherLoadError when none can."""

@@ -18,6 +18,7 @@ from locust.exception import RPCError
 from aether_load import AetherLoadError, ExitCode, TargetError, __version__
 from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.fleet import messages as say
+from aether_load.generator.fleet.connecting import is_own_child
 from aether_load.generator.fleet.envelope import locust_message
 from aether_load.generator.fleet.worker_run import WorkerRun
 from aether_load.generator.locust_feed import LocustFeed
@@ -53,8 +54,9 @@ class Worker:
         self._handover: say.Handover | None = None
         self._run: WorkerRun | None = None
         self._process = psutil.Process()
-        self._is_child = bool(environment.parsed_options.processes)
-        self._forked_from = _IMPORTED_IN if self._is_child else None
+        self._is_child = is_own_child(environment.parsed_options)
+        # With --processes there is a parent to end with, be it the master or one that only waits.
+        self._forked_from = _IMPORTED_IN if environment.parsed_options.processes else None
         self._heard_ns = monotonic_ns()
         self._was_answered = False
         self._ending = False
@@ -204,8 +206,8 @@ class Worker:
         """End when the master has: what nobody reads need not be measured."""
         while not self._ending:
             gevent.sleep(_WATCH_INTERVAL_S)
-            if self._is_child and os.getppid() != _IMPORTED_IN:
-                self._end("the master has ended, and this worker with it.", ExitCode.INVALID)
+            if self._forked_from is not None and os.getppid() != self._forked_from:
+                self._end("the process that forked this worker has ended, and it ends too.", ExitCode.INVALID)
             elif self._run is not None and monotonic_ns() - self._heard_ns > MASTER_SILENCE_S * 1e9:
                 self._end(f"the master said nothing for {MASTER_SILENCE_S:g} s, so this worker ends.", ExitCode.INVALID)
 
@@ -231,7 +233,13 @@ class Worker:
 
 def prepare_worker(environment: Any) -> None:
     """Have a worker ask its master to be taken on; it checks nothing but what its own command line says."""
-    options = environment.parsed_options
-    # A child of --processes has its master's own command line, which that one checks and complains of.
-    named = not options.processes and names_scenario(sys.argv[1:])
-    Worker(environment, scenario_hash(scenario_from(options)) if named else None).prepare()
+    Worker(environment, own_scenario_hash(environment.parsed_options)).prepare()
+
+
+def own_scenario_hash(options: Any) -> str | None:
+    """Return the hash of the scenario that a worker's command line names, None where it names none.
+
+    Raises UsageError where it names one that cannot be. An own child's command line is its master's, which checks it.
+    """
+    named = not is_own_child(options) and names_scenario(sys.argv[1:])
+    return scenario_hash(scenario_from(options)) if named else None

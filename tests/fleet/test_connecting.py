@@ -1,0 +1,52 @@
+"""Masters and workers that do not find each other: whom they wait for, for how long, and what is wrong at once."""
+
+import signal
+
+import pytest
+
+from processes import wait_for
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--scenario", "nosuch"), "--scenario nosuch: no scenario of that name ships"),
+        (("--set", "phases.0.users=x"), "phases.0.users = 'x': expected a whole number"),
+        (("--master-host", "master..example"), "The master's host 'master..example' has no address"),
+        (("--master-host", "master..example", "--processes", "2"), "The master's host 'master..example' has no"),
+    ],
+)
+def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(start_locust, free_port, options, words):
+    finished = start_locust("--worker", "--master-port", str(free_port), *options).finish()
+    assert (finished.code, words in finished.err) == (2, True), finished.err
+    assert "Traceback" not in finished.err
+
+
+def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(start_locust, free_port, tmp_path):
+    said = tmp_path / "said.txt"
+    worker = start_locust(
+        "--worker", "--master-port", str(free_port), "--host", "http://127.0.0.1:9",
+        under=("sh", "-c", 'exec "$@" 2> said.txt', "sh"),
+    )  # fmt: skip
+    wait_for(lambda: said.is_file() and "waiting for a master" in said.read_text(), "whom it waits for")
+    worker.send(signal.SIGINT)
+    assert worker.finish().code == 130
+    assert [line for line in said.read_text().splitlines() if "locust.main" not in line] == [
+        "aether-load: --host says nothing here: the master names the target.",
+        f"aether-load: waiting for a master at 127.0.0.1:{free_port} ...",
+        "aether-load: interrupted before a master was there.",
+    ]
+
+
+def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_locust, simulator, free_port, tmp_path):
+    finished = start_locust(
+        "--headless", "--master", "--master-bind-port", str(free_port), "--host", simulator().url,
+        "--expect-workers", "2", "--expect-workers-max-wait", "1",
+    ).finish()  # fmt: skip
+    assert finished.code == 3, finished.err
+    (sentence,) = (line for line in finished.err.splitlines() if line.startswith("aether-load: "))
+    assert sentence.endswith(
+        "0 of the 2 workers of --expect-workers had come after 1 s (--expect-workers-max-wait): start the others, or "
+        "expect fewer."
+    )
+    assert not any((tmp_path / "results").glob("runs/*"))
