@@ -61,7 +61,10 @@ class LocustPage:
         return str(said["message"])
 
     def stop(self) -> None:
+        """Stop as the page does, and wait until the results are written, which the page need not."""
         assert self.http.request("POST", f"{self.url}/stop").status == 200
+        assert self.live()["state"] in {"writing", "ended"}
+        wait_for(lambda: self.live()["state"] == "ended", "the results")
 
     def reset(self) -> None:
         assert self.http.request("POST", f"{self.url}/stats/reset").status == 200

@@ -27,6 +27,7 @@ Trust = Literal["trusted", "contaminated", "restarted", "no_server_data"]
 
 REQUEST_LINES = ("requests_due_total", "requests_sent_total")
 _UNREAD = "requests whose answer was not read"
+_TAKEN = "requests whose samples a lost worker took with it"
 _OTHERS = "other clients of the runtime"
 _REPLICA = "another replica behind the same address"
 _RESTART = "a restart between two readings"
@@ -173,7 +174,7 @@ def server_lines(
             why = "no answer said whether a node came from the cache"
         else:
             at_most = _explained_at_most(name, own, counted)
-            causes = _causes(ours or 0, theirs, at_most, behind)
+            causes = _causes(own, theirs - (ours or 0), at_most, behind)
             lines.append(_line(name, against, ours or 0, theirs, at_most, causes))
             continue
         lines.append(LedgerLine(name=name, against=against, ours=ours, reason=why))
@@ -236,10 +237,16 @@ def _line(
     )
 
 
-def _causes(ours: int, theirs: int, at_most: int | None, behind: int) -> tuple[str, ...]:
-    if theirs > ours:
-        return (_OTHERS,) if at_most == 0 else (_UNREAD, _OTHERS)
+def _causes(own: OwnCounts, difference: int, at_most: int | None, behind: int) -> tuple[str, ...]:
+    if difference > 0:
+        return (_OTHERS,) if at_most == 0 else (*_unseen(own), _OTHERS)
     return (_STALE, _REPLICA) if behind else (_REPLICA, _RESTART)
+
+
+def _unseen(own: OwnCounts) -> list[str]:
+    """Return what requests may have run that no answer tells of."""
+    found = ((own.unread_requests_total, _UNREAD), (own.lost_requests_at_most, _TAKEN))
+    return [words for count, words in found if count]
 
 
 def _judge(
@@ -261,7 +268,7 @@ def _judge(
         what = (
             f"{nodes_off} nodes more than were answered" if nodes_off else f"{off[0].against} {off[0].difference} more"
         )
-        return "trusted", f"{what}, which the requests without an answer may have run"
+        return "trusted", f"{what}, which {' or '.join(_unseen(own))} may have run"
     return "contaminated", _suspicion(nodes_off, off)
 
 

@@ -16,7 +16,8 @@ class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
     `buckets` and `node_time_ms` are of nodes that succeeded, and so are `cached_nodes_total` and
     `uncached_nodes_total`, both None where no answer said whether a node came from the cache. `failed_nodes_total`
     counts as the runtime's error counter does: nodes that failed and DAGs with a cycle, no panics.
-    `unread_nodes_at_most` is how many nodes the requests may have run whose answer was not read.
+    `unread_nodes_at_most` is how many nodes the requests may have run whose answer was not read, or whose samples went
+    with lost workers: those are `lost_requests_at_most`.
     """
 
     succeeded_nodes_total: int
@@ -28,6 +29,7 @@ class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed_nodes_total: int
     panicked_nodes_total: int
     unread_requests_total: int
+    lost_requests_at_most: int = 0
     unread_nodes_at_most: int
 
 
@@ -38,7 +40,7 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
     cached = samples.node_cached[succeeded]
     told = int(np.count_nonzero(cached >= 0))
     hits = int(np.count_nonzero(cached == 1))
-    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.UNSENT))) + lost_requests_at_most
+    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.UNSENT)))
     costs = samples.token_cost
     return OwnCounts(
         succeeded_nodes_total=len(times),
@@ -50,7 +52,8 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
         failed_nodes_total=int(np.count_nonzero(samples.node_states == NodeState.FAILED)) + samples.cycles_total,
         panicked_nodes_total=int(np.count_nonzero(samples.node_states == NodeState.PANICKED)),
         unread_requests_total=unread,
-        unread_nodes_at_most=unread * samples.node_states.shape[1],
+        lost_requests_at_most=lost_requests_at_most,
+        unread_nodes_at_most=(unread + lost_requests_at_most) * samples.node_states.shape[1],
     )
 
 

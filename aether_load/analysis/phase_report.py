@@ -22,7 +22,7 @@ from aether_load.analysis.process_load import ServerProcess, ServerReading, serv
 from aether_load.analysis.readings import Readings, take_together
 from aether_load.analysis.row_parts import part_means, part_means_of
 from aether_load.analysis.rows import NO_CACHE_TOLD, Row, Terms, build_row
-from aether_load.analysis.run import Manifest, PhaseRecord, WorkerRecord
+from aether_load.analysis.run import Manifest, PhaseRecord, WorkerRecord, was_ended_early
 from aether_load.analysis.scrape import RawScrape
 from aether_load.analysis.sender import Sender, SenderReading, sender_over
 from aether_load.analysis.series import Series, phase_series
@@ -138,7 +138,7 @@ def phase_report(
     """Return one phase's report; `whole` is the shape that it is joined in, if it is."""
     whole = whole or Whole(samples, record.began.monotonic_ns, record.ended.monotonic_ns if record.ended else None)
     manifest = inputs.manifest
-    interrupted = manifest.ended_as == "interrupted"
+    interrupted = was_ended_early(manifest.ended_as, record.ended_by)
     sequential = record.sequential or manifest.target.generation is Generation.V1
     readings = phase_readings(inputs, record)
     checks = check_phase(whole.samples, readings, len(manifest.node_ids))

@@ -73,6 +73,14 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     ended_by: str | None = None
 
 
+def was_ended_early(ended_as: Ended, ended_by: str | None) -> bool:
+    """Tell whether a phase was ended by hand, so that what was cut off then was given up by ourselves.
+
+    That is no interruption of a load that goes on until it is ended from Locust's page.
+    """
+    return ended_as == "interrupted" or ended_by == "stopped"
+
+
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One load that a search tried: its phase, and whether it held; None where the samples did not decide it."""
 

@@ -255,9 +255,11 @@ def _write_server(server: ServerNodes | None, ledger: Reconciliation, out: TextI
     if ledger.counted_nodes_total is None:
         out.write(f"  counts   {ledger.answered_nodes_total} nodes answered; {ledger.trust}: {ledger.reason}\n")
     else:
+        bounded = ledger.trust == "trusted" and ledger.reason is not None
+        rest = f"within bounds: {ledger.reason}" if bounded else f"{ledger.unexplained_nodes_total} unexplained"
         out.write(
             f"  counts   {ledger.answered_nodes_total} nodes answered, {ledger.counted_nodes_total} counted by the "
-            f"server: {ledger.trust}, {ledger.unexplained_nodes_total} unexplained\n"
+            f"server: {ledger.trust}, {rest}\n"
         )
     for line in ledger.lines:
         if line.difference:

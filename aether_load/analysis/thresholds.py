@@ -11,7 +11,7 @@ from aether_load import UsageError
 from aether_load.analysis.conditions import Decided, Finding, State, judge_condition, judge_number
 from aether_load.analysis.numbers import number_of, numbers
 from aether_load.analysis.phase_report import ALL, PhaseReport
-from aether_load.analysis.run import AbortRecord, Manifest
+from aether_load.analysis.run import AbortRecord, Manifest, was_ended_early
 from aether_load.analysis.searches import SearchReport
 from aether_load.analysis.table import PhaseSamples
 from aether_load.workload.options import with_asked_thresholds
@@ -213,7 +213,6 @@ def _findings(
     ]
     if not covered:
         yield _nothing(dataset, "no phase began" if scope.phase is None else f"phase {scope.phase} never began")
-    interrupted = manifest.ended_as == "interrupted"
     places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
     for phase, part in covered:
         if number.of == "phase":
@@ -227,6 +226,7 @@ def _findings(
         if row is None:
             yield _nothing(dataset, f"the run has no dataset {dataset}", phase.name)
         else:
+            interrupted = was_ended_early(manifest.ended_as, phase.ended_by)
             yield _finding(
                 phase.name, dataset, judge_condition(condition, row, part, np.asarray(which), interrupted=interrupted)
             )

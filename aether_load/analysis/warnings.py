@@ -186,7 +186,7 @@ def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_
         }
         code = Code(ledger.trust)
         yield Warning_(code, name, f"The server's counts cannot be used: {ledger.reason}.", advice[code])
-    elif ledger.trust == "trusted" and ledger.reason is not None:
+    elif ledger.trust == "trusted" and ledger.reason is not None and not worker_lost:
         yield Warning_(
             Code.UNREAD_ANSWERS,
             name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,11 @@ import gevent
 from gevent.event import Event
 from locust import events
 
-from aether_load import AetherLoadError, ExitCode, TargetError, UsageError
+from aether_load import AetherLoadError, ExitCode, UsageError
 from aether_load.analysis.output import check_output
-from aether_load.analysis.run import AbortRecord, Ended, RunFolder
+from aether_load.analysis.run import RunFolder
 from aether_load.analysis.summary import check_summary
+from aether_load.generator.course import Course
 from aether_load.generator.fleet.connecting import explain_connecting
 from aether_load.generator.fleet.master import Master
 from aether_load.generator.fleet.worker import own_scenario_hash, prepare_worker
@@ -31,12 +31,10 @@ from aether_load.generator.options import (
     without_end,
 )
 from aether_load.generator.phases import PhaseDriver
-from aether_load.generator.progress import ProgressLine, watch
-from aether_load.generator.results import write_all
+from aether_load.generator.progress import ProgressLine
 from aether_load.generator.session import Session
 from aether_load.generator.shown import Shown
 from aether_load.generator.start_form import Busy, show_in_form
-from aether_load.generator.threshold_watch import ThresholdWatch
 from aether_load.workload.options import scenario_from
 from aether_load.workload.plan_text import plan_text
 from aether_load.workload.scenario import scenario_hash
@@ -45,7 +43,6 @@ from aether_load.workload.stage import most_users, plan_stages
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from aether_load.analysis.report import Report
     from aether_load.generator.run import Run
     from aether_load.generator.senders import Senders
     from aether_load.workload.scenario import Scenario
@@ -91,11 +88,7 @@ class Listener:
         self._environment = environment
         self._main = gevent.getcurrent()
         self._line = ProgressLine()
-        self._driver: PhaseDriver | None = None
-        self._finished = Event()
-        self._finished.set()
-        self._report: Report | None = None
-        self._files: list[Path] = []
+        self._course: Course | None = None
         self._shown: Shown | None = None
         self._master: Master | None = None
 
@@ -179,9 +172,9 @@ class Listener:
 
         Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
         """
-        if self._headless and self._driver is not None and self._finished.is_set():
+        if self._headless and self._course is not None and self._course.is_finished:
             return  # The results are written and the process is about to end by itself.
-        if self._headless and self._driver is None and self._master is not None:
+        if self._headless and self._course is None and self._master is not None:
             sys.stderr.write("aether-load: interrupted before the load began.\n")
             self._leave_before_load(ExitCode.INTERRUPTED)
             return
@@ -236,15 +229,13 @@ class Listener:
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
             return
-        self._finished.clear()
-        self._driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
-        if self._shown is not None:
-            self._shown.board.follow(run, self._driver)
-        gevent.spawn(self._drive, run, self._driver)
+        driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
+        self._course = Course(environment, run, driver, self._line, self._shown)
+        self._course.begin()
 
     def _busy(self) -> Busy:
         """Tell the page what of the last start is still going on."""
-        if self._finished.is_set():
+        if self._course is None or self._course.is_finished:
             return None
         return "running" if self._shown is not None and self._shown.board.is_running else "writing"
 
@@ -252,7 +243,7 @@ class Listener:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
         self._line.clear()
         sys.stderr.write(f"aether-load: {sentence}\n")
-        if self._headless and self._driver is None:
+        if self._headless and self._course is None:
             self._leave_before_load(code)
 
     def _leave_before_load(self, code: ExitCode) -> None:
@@ -268,86 +259,18 @@ class Listener:
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
-    def _drive(self, run: Run, driver: PhaseDriver) -> None:
-        """Take one run from its first phase to its results; nothing that happens here vanishes."""
-        progress = gevent.spawn(watch, driver, self._line)
-        ended_as: Ended = "interrupted"
-        sentence: str | None = None
-        report: Report | None = None
-        try:
-            try:
-                with ThresholdWatch(run, lambda broken: self._abort(driver, broken)):
-                    driver.run_phases()
-                if not (driver.was_stopped or run.disk_is_full.is_set()):
-                    ended_as = "completed" if run.manifest.aborted is None else "aborted"
-            finally:
-                progress.kill()
-                self._line.clear()
-                run.close(ended_as)
-                if self._shown is not None:
-                    self._shown.board.stop_following()
-            if run.manifest.gate is None:
-                report = self._write_results(run)
-            else:
-                self._environment.process_exit_code = int(ExitCode.PASSED)
-        except AetherLoadError as error:
-            measured = run.manifest.phases and isinstance(error, TargetError)
-            rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
-            sentence = f"{error}{rest}"
-            sys.stderr.write(f"aether-load: {sentence}\n")
-            self._environment.process_exit_code = int(error.exit_code)
-        except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
-            traceback.print_exc()
-            sentence = f"a defect of its own ended the run; what was measured lies in {run.folder.path}."
-            sys.stderr.write(f"aether-load: {sentence}\n")
-            self._environment.process_exit_code = int(ExitCode.INVALID)
-        finally:
-            if self._shown is not None:
-                self._shown.board.end(report, sentence)
-            self._finished.set()
-        if not driver.was_stopped:
-            gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
-
-    def _abort(self, driver: PhaseDriver, broken: AbortRecord) -> None:
-        """End the run in order because a threshold is broken, and say so at once."""
-        driver.abort(broken)
-        where = broken.phase if broken.dataset is None else f"{broken.phase}, {broken.dataset}"
-        self._line.clear()
-        sys.stderr.write(
-            f"aether-load: threshold {broken.condition} is broken in phase {where}: {broken.shown}; the run ends when "
-            "the answers in flight are in.\n"
-        )
-
-    def _write_results(self, run: Run) -> Report:
-        options = self._environment.parsed_options
-        output = Path(options.output) if options.output is not None else None
-        report, self._files = write_all(run.folder, output, page=not options.no_page)
-        self._report = report
-        self._environment.process_exit_code = int(report.verdict.exit_code)
-        return report
-
-    def _end_run(self) -> None:
-        """End the run that is under way, in order: answers in flight, last reading of /metrics, results."""
-        if self._finished.is_set() or self._driver is None:
-            return
-        self._line.clear()
-        sys.stderr.write(
-            f"aether-load: ending the run; answers in flight have {self._environment.stop_timeout:g} s (Ctrl-C again: "
-            "none).\n"
-        )
-        self._driver.stop(self._environment.stop_timeout)
-        try:
-            self._finished.wait()
-        except KeyboardInterrupt:
-            # Whoever presses Ctrl-C again does not want to wait for answers.
-            self._driver.stop(0)
-            self._finished.wait()
-
     def _on_test_stopping(self, **_kwargs: Any) -> None:
-        self._end_run()
+        course = self._course
+        if course is None or course.is_finished:
+            return
+        if self._headless:
+            course.end()
+        else:
+            course.end_from_page()
 
     def _on_quitting(self, **_kwargs: Any) -> None:
-        self._end_run()
+        if self._course is not None and not self._course.is_finished:
+            self._course.end()
 
     def _on_quit(self, **_kwargs: Any) -> None:
         """Say the result last, below Locust's own table; standard output stays free for --json."""
@@ -356,11 +279,12 @@ class Listener:
             self._master.close()
         if self._shown is not None:
             self._shown.end()
-        if self._report is None:
+        course = self._course
+        if course is None or course.report is None:
             return
         from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
 
-        write_summary(self._report, self._files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+        write_summary(course.report, course.files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
 
 
 def _silence(logger: str, words: str) -> None:

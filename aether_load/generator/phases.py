@@ -36,7 +36,7 @@ class PhaseDriver:
         self._run = run
         self._follow = follow_user_count
         self._stopping = stopping
-        self._was_stopped = False
+        self._was_stopped = self._was_interrupted = False
         self._stop_timeout_s: float | None = None
         self.senders = senders
         self.current: tuple[Stage, PhaseRecord] | None = None
@@ -49,6 +49,16 @@ class PhaseDriver:
         return self._was_stopped
 
     @property
+    def was_interrupted(self) -> bool:
+        """Tell whether they ended before the end that the scenario gives them."""
+        return self._was_interrupted
+
+    @property
+    def is_endless(self) -> bool:
+        """Tell whether what is under way ends when somebody stops it, and not before."""
+        return self.current is not None and self.current[0].is_endless
+
+    @property
     def _is_over(self) -> bool:
         return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
 
@@ -57,10 +67,14 @@ class PhaseDriver:
         """Return how many requests the stage under way will have sent, where that is known."""
         return self.senders.planned_requests
 
-    def stop(self, stop_timeout_s: float | None = None) -> None:
-        """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit)."""
+    def stop(self, stop_timeout_s: float | None = None, *, is_its_end: bool = False) -> None:
+        """End the phase that is under way; requests in flight have `stop_timeout_s` (None: their own limit).
+
+        `is_its_end` is what no interruption is: the end that the load was to have.
+        """
         self._stop_timeout_s = stop_timeout_s
         self._was_stopped = True
+        self._was_interrupted = self._was_interrupted or not is_its_end
         self._stopping.set()
 
     def abort(self, reason: AbortRecord) -> None:

@@ -96,6 +96,13 @@ def test_what_a_lost_worker_may_have_sent_bounds_the_ledger(tmp_path, ran_unseen
     assert "worker_lost" in codes
     assert "worker_clock_off" in codes
     assert "samples_torn" not in codes
+    # The bound is said once, by the worker's own warning.
+    assert "unread_answers" not in codes
+    if ran_unseen and trust == "trusted":
+        taken = "requests whose samples a lost worker took with it"
+        assert phase.reconciliation.reason == f"5 nodes more than were answered, which {taken} may have run"
+        off = [line for line in phase.reconciliation.lines if line.difference]
+        assert {line.causes for line in off} == {(taken, "other clients of the runtime")}
 
 
 def test_a_worker_that_left_by_itself_owes_nothing(tmp_path):

@@ -135,7 +135,7 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 
     browser.press(button("stop"))
     browser.wait_for(f"{text_of('#pill')} == 'ended'", "the end")
-    browser.wait_for(f"{text_of('#runs')}.includes('interrupted; trusted')", "the results")
+    browser.wait_for(f"{text_of('#runs')}.includes('passed; trusted')", "the results")
     is_unharmed(browser)
     run_id = locust.live()["run"]["id"]
 

@@ -23,17 +23,19 @@ def open_page(url):
 
 
 def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator, free_port):
-    """Start, stop, start, stop: two run folders, both closed in order and reconciled; the page lives on."""
+    """Start, stop, start, stop: two run folders, both closed in order and reconciled; the page lives on.
+
+    A load without an end has the end that the page gives it; one that is stopped before its own was interrupted.
+    """
     runtime = simulator("--latency", "constant:5ms")
     process = start_locust(
         "--web-host", "127.0.0.1", "--web-port", str(free_port), "--host", runtime.url, "--limit", "20",
     )  # fmt: skip
     url = f"http://127.0.0.1:{free_port}"
     http = open_page(url)
-    for number in (1, 2):
-        started = http.request(
-            "POST", f"{url}/swarm", fields={"user_count": "5", "spawn_rate": "5", "host": runtime.url}
-        )
+    form = {"user_count": "5", "spawn_rate": "5", "host": runtime.url}
+    for number, more in ((1, {}), (2, {"run_time": "60s"})):
+        started = http.request("POST", f"{url}/swarm", fields=form | more)
         assert json.loads(started.data)["success"], started.data
         # Locust's table is that of the run before until the first of this one's requests is in it.
         wait_for(lambda wanted=number: process.runs_begun() == wanted, "the run's folder")
@@ -41,10 +43,16 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
         assert http.request("POST", f"{url}/stop").status == 200
         folders = list((process.folder / "results" / "runs").iterdir())
         assert len(folders) == number
+        wait_for(lambda wanted=number: reports_of(process) == wanted, "the results")
     process.send(2)
     finished = process.finish()
     reports = [json.loads((folder / "report.json").read_bytes()) for folder in folders]
-    assert [report["run"]["ended_as"] for report in reports] == ["interrupted", "interrupted"]
+    reports.sort(key=lambda report: report["run"]["began_utc"])
+    assert [(report["run"]["ended_as"], report["phases"][0]["ended_by"]) for report in reports] == [
+        ("completed", "stopped"), ("interrupted", "stopped"),
+    ]  # fmt: skip
+    assert [report["verdict"]["exit_code"] for report in reports] == [0, 130]
+    assert finished.code == 130
     assert [report["phases"][0]["reconciliation"]["trust"] for report in reports] == ["trusted", "trusted"]
     # The page said 5 users where the scenario says 8, and could have changed its mind.
     assert [report["phases"][0]["users"] for report in reports] == [None, None]
@@ -65,6 +73,10 @@ def test_a_run_time_ends_the_pages_load_by_itself(start_locust, free_port):
     report = json.loads(nightly.read_bytes())
     assert (report["run"]["ended_as"], report["phases"][0]["ended_by"]) == ("completed", "duration")
     assert report["phases"][0]["window_s"] >= 1
+
+
+def reports_of(process):
+    return len(list((process.folder / "results" / "runs").glob("*/report.json")))
 
 
 def total_requests(http, url):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 FLUSH_INTERVAL_S = 0.5
 PARCEL_BYTES = 256 << 10
-_LEAST_ANNOUNCED = 64
+_LEAST_ANNOUNCED = 16
+_ANNOUNCED_S = 0.5
 _MUSTER_STEP_S = 0.005
 _HAND_IN_LIMIT_S = 10.0
 
@@ -204,13 +205,14 @@ class WorkerRun:
         gevent.wait([self._go_on, self.stopping], count=1)
 
     def announce(self, request: int, /) -> int:
-        """Tell the master how far the indexes may go: at the present rate as far as in the next two seconds or so.
+        """Tell the master how far the indexes may go: at the present rate as far as in the next half second.
 
-        It is told when half of what was announced before is used, so that it knows before any of it is sent.
+        It is told when half of what was announced before is used, so that it knows before any of it is sent. What a
+        lost worker may have sent at most is what it had announced: the less, the closer the bound.
         """
         now_ns = monotonic_ns()
         rate = (request - self._announced_before) / max((now_ns - self._announced_ns) / 1e9, 1e-3)
-        step = max(_LEAST_ANNOUNCED, int(rate))
+        step = max(_LEAST_ANNOUNCED, int(rate * _ANNOUNCED_S / 2))
         self._announced_before, self._announced_ns = request, now_ns
         self._announced = request + 2 * step
         # Not from here: whoever takes on work may run where nothing may be waited for.
