@@ -96,7 +96,8 @@ def against_history(
         status, code = "invalid", ExitCode.INVALID
         sentence = f"the candidate's own run is {fault.status}: {fault.reason}"
     elif not taken:
-        why = "; ".join(f"{name}: {against[0]}" for name, _, against in refused[:3]) or "there is no stored run"
+        # Why each was refused stands in `refused`.
+        why = f"all {len(refused)} stored are refused" if refused else "there is no stored run"
         status, code, sentence = "invalid", ExitCode.INVALID, f"nothing to hold the candidate against: {why}"
     elif lost:
         status, code, sentence = "regression", ExitCode.THRESHOLD, "; ".join(lost)

@@ -70,7 +70,8 @@ def number_of(condition: Threshold) -> Number:
         advice = (
             f"did you mean {' or '.join(map(repr, near))}?"
             if near
-            else "names are those of the report, as in 'request_throughput_rps' or 'correlation.littles_law_ratio'."
+            else "names are those of the report, as in 'request_throughput_rps' or 'correlation.littles_law_ratio'; "
+            "what stands before one is a phase or a dataset of the run."
         )
         raise ValueError(f"there is no number {condition.metric!r} in a report; {advice}")
     what = condition.aggregation if condition.quantile is None else f"p({condition.quantile * 100:.10g})"

@@ -89,7 +89,7 @@ def test_a_number_says_its_form_and_its_way(report):
         ("outcomes.timeouts<1", "did you mean 'outcomes.timeout'?"),
         ("unexplained_nodes==0", "'reconciliation.unexplained_nodes_total'"),
         ("cpu_share_max<1", "did you mean 'sender.cpu_share_max' or 'server_process.cpu_share_max'"),
-        ("xyz<1", "names are those of the report, as in 'request_throughput_rps' or 'correlation.littles_law_ratio'."),
+        ("xyz<1", "names are those of the report, as in 'request_throughput_rps' or 'correlation.littles_law_ratio';"),
         ("correlation.overhead_ms<5", "is a distribution: say which point of it, as in correlation.overhead_ms:p(95)."),
         ("correlation.overhead_ms:p(97)<5", "has no p(97); there are p(50), p(90), p(95), p(99), p(99.9)."),
         ("correlation.littles_law_ratio:p(5)<5", "correlation.littles_law_ratio is one number and has no p(5)."),
