@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+LOG_ABOVE = 20
+"""A span of values that many times as wide as its least is drawn on a logarithmic scale."""
+LOG = {"type": "log", "nice": True}
 LIGHT: Mapping[str, str] = {
     "--paper": "#ffffff", "--ink": "#1d2129", "--faint": "#5c6470", "--line": "#dfe3e8",
     "--c0": "#2f6db5", "--c1": "#d0690a", "--c2": "#258a56", "--c3": "#bf3a2b", "--c4": "#7d5ba6", "--c5": "#a67c00",
@@ -95,3 +99,8 @@ def _config() -> dict[str, Any]:
         "legend": {**text, "labelLimit": 220, "symbolType": "square", "columns": 4},
         "text": {"fontSize": 12},
     }
+
+
+def file_stem(text: str) -> str:
+    """Return a text as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.#-]", "_", text)

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load.analysis.chart import Chart, axis, bare, colours, interval_tooltip
-from aether_load.analysis.charts import file_stem
+from aether_load.analysis.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
 from aether_load.analysis.compare import Comparison
 from aether_load.analysis.decomposition import parts_of
 from aether_load.analysis.page import in_light, static_svg

@@ -1,0 +1,78 @@
+"""What a scenario's types cannot say: values that do not go together, names that are taken, limits that none may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aether_load import UsageError
+from aether_load.workload.dag import check_dag
+from aether_load.workload.dataset import HUB_DATASETS
+from aether_load.workload.metrics_url import metrics_url_mistake
+from aether_load.workload.phase import phase_mistake
+from aether_load.workload.stage import name_of_two
+from aether_load.workload.terms import goodput_slo_mistake
+from aether_load.workload.threshold import meaning, plan_mistake, quoted
+
+if TYPE_CHECKING:
+    from aether_load.workload.scenario import Scenario
+
+
+def check_scenario(scenario: Scenario, where: str) -> None:
+    """Raise a UsageError where values that are right by themselves do not go together; `where` is the file."""
+    plan = scenario.workload
+    for key in ("connect_timeout", "request_timeout"):
+        if getattr(scenario.target, key) <= 0:
+            raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if scenario.target.metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.metrics_url)
+        if mistake is not None:
+            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+        if not scenario.target.server_metrics:
+            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
+    if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
+        raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
+    _check_thresholds(scenario, where)
+    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
+    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
+        raise UsageError(f"Scenario {where}: a path in it holds a null character.")
+    for name in plan.datasets:
+        if name not in HUB_DATASETS and name not in plan.files:
+            known = ", ".join([*HUB_DATASETS, *plan.files])
+            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; there are {known}.")
+    if len(set(plan.datasets)) != len(plan.datasets):
+        raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
+    for name, file in plan.files.items():
+        if name in HUB_DATASETS:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}: that name is a known dataset's; choose another."
+            )
+        if file.answer is not None and file.options is None:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}.answer: an answer is one of the options, so say options too."
+            )
+    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
+        raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    try:
+        check_dag(plan)
+    except UsageError as error:
+        raise UsageError(f"Scenario {where}: {error}") from None
+    for number, phase in enumerate(scenario.phases):
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"Scenario {where}: phases.{number}.{mistake}")
+        if scenario.repeat > 1 and phase.find is not None:
+            raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
+    if scenario.order != "in_turn" and scenario.repeat == 1:
+        raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
+    if (twice := name_of_two(scenario)) is not None:
+        raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
+
+
+def _check_thresholds(scenario: Scenario, where: str) -> None:
+    found = set()
+    for place, plan in enumerate(scenario.thresholds):
+        if (mistake := plan_mistake(plan)) is not None:
+            raise UsageError(f"Scenario {where}: thresholds.{place}.{mistake}")
+        condition = meaning(plan.condition)
+        if condition in found:
+            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(plan.condition)} stands there twice.")
+        found.add(condition)
