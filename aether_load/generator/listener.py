@@ -184,8 +184,8 @@ class Listener:
         """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
         environment, options = self._environment, self._environment.parsed_options
         most = most_users(scenario)
-        options.num_users = most
-        options.spawn_rate = most if self._headless else min(most, 100)
+        options.num_users = self._master.users_for(most) if self._master is not None and self._headless else most
+        options.spawn_rate = options.num_users if self._headless else min(most, 100)
         options.run_time = None
         options.only_summary = not options.print_stats
         environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S

@@ -58,3 +58,11 @@ WHOLE = Share()
 def shares(parts: int) -> list[Share]:
     """Return the parts of a load for as many processes."""
     return [Share(index, parts) for index in range(parts)]
+
+
+def users_alike(users: int, workers: int) -> int:
+    """Return how many users make as many on every worker as its share of `users` is at most.
+
+    Which worker gets the odd ones is then the shares' to say; a spare user only waits.
+    """
+    return -(-users // workers) * workers if workers else users

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aether_load.workload.arrivals import arrival_offsets
-from aether_load.workload.share import WHOLE, Share, shares
+from aether_load.workload.share import WHOLE, Share, shares, users_alike
 from aether_load.workload.stage import Stage
 from aether_load.workload.way_up import user_steps
 from aether_load.workload.work_limit import work_limit
@@ -71,3 +71,9 @@ def test_an_endless_number_stays_endless_and_a_seed_is_each_ones_own():
 )
 def test_the_smallest_limit_holds(keys, limit):
     assert work_limit(Stage(name="s", phase=0, load="closed", users=1, **keys), 10, {}) == limit
+
+
+@pytest.mark.parametrize(("users", "workers", "needed"), [(2, 4, 4), (8, 3, 9), (8, 2, 8), (0, 3, 0), (5, 0, 5)])
+def test_as_many_users_on_each_worker_as_its_share_is_at_most(users, workers, needed):
+    assert users_alike(users, workers) == needed
+    assert all(share.users(users) <= needed // workers for share in shares(workers))

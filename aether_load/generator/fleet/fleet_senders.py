@@ -10,6 +10,7 @@ from aether_load.generator.fleet import messages as say
 from aether_load.generator.fleet.hearing import Hearing
 from aether_load.generator.fleet.roster import Roster
 from aether_load.generator.senders import Tally, Watcher
+from aether_load.workload.share import users_alike
 from aether_load.workload.work_limit import work_limit
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ class FleetSenders:
     def request_users(self, users: int) -> None:
         """Have Locust spawn as many users on every worker as its share of `users` is at most."""
         members = self._roster.there
-        # Alike on all: which worker gets the odd ones is ours to say, and spare users only wait.
-        needed = -(-users // len(members)) * len(members) if members else users
+        needed = users_alike(users, len(members))
         spread_anew = self._spread_over(members)
         if self._runner.target_user_count == needed and not spread_anew:
             return

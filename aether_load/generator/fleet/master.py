@@ -14,6 +14,7 @@ from aether_load.generator.fleet.dispatch import patient_dispatcher
 from aether_load.generator.fleet.fleet_senders import FleetSenders
 from aether_load.generator.fleet.intake import Intake
 from aether_load.generator.progress import ProgressLine
+from aether_load.workload.share import users_alike
 
 if TYPE_CHECKING:
     from gevent.event import Event
@@ -58,6 +59,10 @@ class Master:
         if identity != self._handed_over:
             self._crew.hand_over(scenario, identity, data)
             self._handed_over = identity
+
+    def users_for(self, users: int) -> int:
+        """Return how many users Locust is to spawn at once, on the workers expected, so that none are added later."""
+        return users_alike(users, self._expected)
 
     def limit_wait(self) -> None:
         """Have whoever is told of refusals told, too, when --expect-workers-max-wait is over before all have come."""
