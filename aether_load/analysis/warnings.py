@@ -98,26 +98,30 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
 
 def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
     for worker in manifest.workers:
-        where = f"worker {worker.worker} (process {worker.pid}" + (f" on {worker.host})" if worker.host else ")")
+        which = f"{worker.worker} (process {worker.pid}" + (f" on {worker.host})" if worker.host else ")")
         loss = worker.loss
         if loss is not None:
+            at_most = loss.unaccounted_at_most
             yield Warning_(
                 Code.WORKER_LOST,
                 loss.phase,
-                f"{where.capitalize()} "
+                f"Worker {which} "
                 + ("was lost" if loss.how == "lost" else "left before the run's end")
-                + f", heard of last at {loss.at.utc}: its part of the load was missing from then on, and of up to "
-                f"{loss.unaccounted_at_most} requests that it may have sent there is no sample.",
+                + f", heard of last at {loss.at.utc}: its part of the load was missing from then on, and "
+                + (
+                    f"of up to {at_most} requests that it may have sent there is no sample."
+                    if at_most
+                    else "there is a sample of all that it sent."
+                ),
                 "Find out what ended it, and run again; workers that go on were not disturbed.",
             )
         if worker.utc_ahead_s is not None and abs(worker.utc_ahead_s) > UTC_OFF_ABOVE_S:
             yield Warning_(
                 Code.WORKER_CLOCK_OFF,
                 None,
-                f"The clock of {where} is {abs(worker.utc_ahead_s):.1f} s "
+                f"The clock of worker {which} is {abs(worker.utc_ahead_s):.1f} s "
                 f"{'ahead of' if worker.utc_ahead_s > 0 else 'behind'} the master's; that is corrected for in all "
-                "figures "
-                "but those of Locust's own table and charts.",
+                "figures but those of Locust's own table and charts.",
                 "Let its machine keep its clock by NTP.",
             )
 
