@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
@@ -19,39 +19,12 @@ from aether_load.workload.work_limit import work_limit
 from aether_load.workload.workload import Work, work_order
 
 if TYPE_CHECKING:
+    from aether_load.generator.keeper import Keeper
     from aether_load.workload.stage import Stage
 
 _NS_PER_S = 1_000_000_000
 _EVERYBODY = 1_000_000
 _BOOKED_AT_ONCE = 500
-
-
-class Keeper(Protocol):
-    """Who keeps what a load tells of itself, and says what ends it from outside."""
-
-    stopping: Event
-    disk_is_full: Event
-
-    def open_window(self, began_ns: int | None) -> int:
-        """Write down that the window is open since then, or (None) now; return since when.
-
-        Done before any user has its turn: a run that is killed must know since when its window was open.
-        """
-
-    def window_edge(self) -> None:
-        """Read what this process has taken so far: a window has just been opened or shut."""
-
-    def empty_cache(self) -> None:
-        """Empty the runtime's cache, with nothing in flight; raises TargetError."""
-
-    def announce(self, request: int, /) -> int:
-        """Say that requests from this index on are about to be taken on; return from which on to say so again."""
-
-    def note(self, sentence: str) -> None:
-        """Write down what a reader of the results has to know."""
-
-    def why_stopped(self) -> str:
-        """Return what ended a load early."""
 
 
 class Load:
