@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator,
 
 # Hundreds of processes are started, and each would compile our package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A shell ignores SIGINT in what it starts in the background, and every process of a test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
