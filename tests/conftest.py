@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from locust_forks import LocustForks, running_forks
 from pages import a_free_port
 from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
@@ -76,6 +77,22 @@ def run_locust(start_locust: Callable[..., LocustProcess]) -> Callable[..., Fini
 
     def run(*options: str, page: bool = False, **environment: str) -> Finished:
         return start_locust("--headless", *options, page=page, **environment).finish()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def locust_forks() -> Iterator[LocustForks]:
+    with running_forks() as forks:
+        yield forks
+
+
+@pytest.fixture
+def fork_locust(locust_forks: LocustForks, tmp_path: Path) -> Callable[..., Finished]:
+    """Run the main job's locustfile as `run_locust` does, in a fork: for what a run does, not how it starts."""
+
+    def run(*options: str, page: bool = False, **environment: str) -> Finished:
+        return locust_forks.run(tmp_path, *options, page=page, **environment)
 
     return run
 

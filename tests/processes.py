@@ -96,6 +96,20 @@ SELF_CHECK = "self-check"
 """Among a test's options: leave the self-check in."""
 
 
+def locust_options(options: tuple[str, ...], *, page: bool = False) -> list[str]:
+    """Return a run's options, without page and self-check unless they are wanted."""
+    wanted = [option for option in options if option != SELF_CHECK]
+    # It takes a second of each run and has tests of its own.
+    without_check = [] if SELF_CHECK in options else ["--no-self-check"]
+    return [*wanted, *([] if page else ["--no-page"]), *without_check]
+
+
+def locust_environment(**more: str) -> dict[str, str]:
+    """Return what a Locust is started with: no option of Locust's by a variable, and our package."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
+    return {**inherited, "PYTHONPATH": str(REPOSITORY), **more}
+
+
 class LocustProcess:
     """`locust -f locustfiles/eval.py`, started in a folder of the test's own."""
 
@@ -114,26 +128,16 @@ class LocustProcess:
         Without `page` report.html is left out, which costs each run seconds and is tested by itself.
         """
         self.folder = folder
-        options = options if page else (*options, "--no-page")
-        # It takes a second of each run and has tests of its own.
-        options = tuple(option for option in options if option != SELF_CHECK) + (
-            () if SELF_CHECK in options else ("--no-self-check",)
-        )
         self.mark = uuid.uuid4().hex
         self.process = subprocess.Popen(
-            [*under, sys.executable, "-m", "locust", "-f", str(locustfile), *options],
+            [*under, sys.executable, "-m", "locust", "-f", str(locustfile), *locust_options(options, page=page)],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             # An interactive shell gives its jobs a session of their own; Ctrl-C is then a SIGINT to this process.
             start_new_session=True,
-            env={
-                **{key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")},
-                "PYTHONPATH": str(REPOSITORY),
-                "AETHER_TEST_MARK": self.mark,
-                **environment,
-            },
+            env=locust_environment(AETHER_TEST_MARK=self.mark, **environment),
         )
 
     def samples_written(self) -> int:

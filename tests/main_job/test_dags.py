@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from aether_load.analysis.sample_reader import read_samples
-from processes import REPOSITORY, run_command
+from processes import REPOSITORY, call_command
 
 SHAPES = {
     "chain": (("--dag", "chain", "--dag-nodes", "4"), ["step_1", "step_2", "step_3", "answer"]),
@@ -74,13 +74,13 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("generation", "shape"), RUNS)
-def test_every_node_of_a_shape_is_booked_and_counted(run_locust, simulator, tmp_path, generation, shape):
+def test_every_node_of_a_shape_is_booked_and_counted(fork_locust, simulator, tmp_path, generation, shape):
     """Each request brings a state and a time for each node, the simulator's own, and its metrics count just those."""
     record = tmp_path / "record.jsonl"
     options, node_ids = SHAPES[shape]
     runtime = simulator("--generation", generation, "--record", str(record), "--latency", "uniform:1ms,30ms")
     data = () if "--scenario" in options else ("--set", "workload.datasets=['piqa']")
-    finished = run_locust("--host", runtime.url, "--limit", str(ROWS), *options, *data)
+    finished = fork_locust("--host", runtime.url, "--limit", str(ROWS), *options, *data)
     phase = phase_of(finished)
     assert (finished.code, phase["all"]["outcomes"]["ok"]) == (0, ROWS), finished.err
     assert_nothing_unexplained(phase, ROWS * len(node_ids))
@@ -89,14 +89,14 @@ def test_every_node_of_a_shape_is_booked_and_counted(run_locust, simulator, tmp_
     assert ("outputs_not_passed_on" in warnings) == (generation == "v1")
 
 
-def test_the_letter_of_one_node_is_scored_and_the_others_are_not(run_locust, simulator, tmp_path):
+def test_the_letter_of_one_node_is_scored_and_the_others_are_not(fork_locust, simulator, tmp_path):
     """In triage the category is asked with lettered options: a perfect model is right at each of the 40 rows."""
     key, record = tmp_path / "key.jsonl", tmp_path / "record.jsonl"
-    made = run_command("answer-key", "--scenario", "triage", "-o", str(key), cwd=tmp_path)
+    made = call_command("answer-key", "--scenario", "triage", "-o", str(key), cwd=tmp_path)
     assert (made.returncode, made.stdout) == (0, f"40 answers written to {key}\n"), made.stderr
     options = ("--answer-key", str(key), "--accuracy", "1", "--latency", "uniform:1ms,30ms")
     runtime = simulator("--record", str(record), *options)
-    finished = run_locust("--host", runtime.url, "--scenario", "triage")
+    finished = fork_locust("--host", runtime.url, "--scenario", "triage")
     phase = phase_of(finished)
     assert (phase["all"]["accuracy"]["hits"], phase["all"]["accuracy"]["count"]) == (40, 40), finished.err
     assert_nothing_unexplained(phase, 200)
@@ -131,7 +131,7 @@ POLICIES = {
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(run_locust, simulator, tmp_path, policy):
+def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(fork_locust, simulator, tmp_path, policy):
     """A file's DAG with one request whose first node fails: states as the simulator has them, nothing unexplained.
 
     By default later levels are skipped; with `skip` only what depends on the failed node.
@@ -139,7 +139,7 @@ def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(run_locus
     record = tmp_path / "record.jsonl"
     (tmp_path / "mine.json").write_text(json.dumps(dag_file(policy)))
     runtime = simulator("--record", str(record), "--latency", "constant:3ms", "--fault", "node_failure:count=1")
-    finished = run_locust(
+    finished = fork_locust(
         "--host", runtime.url, "--limit", str(ROWS), "--dag-file", "mine.json", "-u", "1",
         "--set", "workload.datasets=['piqa']", "--set", "max_error_rate=1",
     )  # fmt: skip
@@ -160,7 +160,7 @@ def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(run_locus
     )
 
 
-def test_a_v1_file_runs_on_a_v1_runtime(run_locust, simulator, tmp_path):
+def test_a_v1_file_runs_on_a_v1_runtime(fork_locust, simulator, tmp_path):
     """Nodes of both kinds, in order, with a row's words in them."""
     record = tmp_path / "record.jsonl"
     nodes = [
@@ -169,7 +169,7 @@ def test_a_v1_file_runs_on_a_v1_runtime(run_locust, simulator, tmp_path):
     ]
     (tmp_path / "mine.json").write_text(json.dumps({"nodes": nodes}))
     runtime = simulator("--generation", "v1", "--record", str(record), "--latency", "constant:3ms")
-    finished = run_locust(
+    finished = fork_locust(
         "--host", runtime.url, "--limit", str(ROWS), "--dag-file", "mine.json", "--set", "workload.datasets=['piqa']"
     )
     assert (finished.code, phase_of(finished)["all"]["outcomes"]["ok"]) == (0, ROWS), finished.err
@@ -185,11 +185,11 @@ def refused(finished):
     return said.removeprefix("aether-load: ")
 
 
-def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(run_locust, tmp_path):
+def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(fork_locust, tmp_path):
     """The place in the file, the dataset, and the column that was meant."""
     path = tmp_path / "mine.json"
     path.write_text('{"dag": {"nodes": [{"id": "a", "node_type": "llm_fn", "prompt_template": "{{row.gaol}}"}]}}')
-    assert refused(run_locust("--dag-file", "mine.json", "--set", "workload.datasets=['piqa']")) == (
+    assert refused(fork_locust("--dag-file", "mine.json", "--set", "workload.datasets=['piqa']")) == (
         f"DAG file {path}: node 'a', prompt_template: {{{{row.gaol}}}}: dataset piqa has no column 'gaol'; "
         "did you mean 'goal'?"
     )

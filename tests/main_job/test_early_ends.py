@@ -45,14 +45,14 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
 
 
 @pytest.mark.slow
-def test_open_load_in_steps_is_ended_by_one_datasets_threshold(run_locust, simulator, tmp_path):
+def test_open_load_in_steps_is_ended_by_one_datasets_threshold(fork_locust, simulator, tmp_path):
     """What was due is sent and answered or booked as unsent; the steps that would follow are not driven."""
     runtime = simulator("--latency", "constant:20ms")
     (tmp_path / "steps.toml").write_text(
         '[[thresholds]]\ncondition = "steps:piqa:service_latency_ms:p(50)<5"\nabort_on_fail = true\n'
         '[[phases]]\nname = "steps"\nvary = "rate"\nsteps = [60, 90]\nduration = "60s"\n'
     )
-    finished = run_locust("--host", runtime.url, "--scenario", "steps.toml")
+    finished = fork_locust("--host", runtime.url, "--scenario", "steps.toml")
     report, manifest = run_of(finished)
     (phase,) = report["phases"]
     assert finished.code == 4, finished.err

@@ -46,25 +46,25 @@ def begins(finished):
     return [reason.split(":")[0] for reason in verdict_of(finished)["reasons"]]
 
 
-def test_0_a_run_whose_thresholds_hold_has_passed(run_locust, sound):
+def test_0_a_run_whose_thresholds_hold_has_passed(fork_locust, sound):
     """Each of them, and nothing else speaks against it."""
-    finished = run_locust("--host", sound, *SHORT, *HOLDS, "--threshold", "reconciliation.unexplained_nodes_total==0")
+    finished = fork_locust("--host", sound, *SHORT, *HOLDS, "--threshold", "reconciliation.unexplained_nodes_total==0")
     assert finished.code == ExitCode.PASSED, finished.err
     assert verdict_of(finished) == {"status": "passed", "exit_code": 0, "reasons": []}
     states = [asked["state"] for asked in json.loads(finished.nightly.read_bytes())["thresholds"]]
     assert states == ["holds", "holds"]
 
 
-def test_1_a_run_in_which_nothing_succeeded_has_failed(run_locust, useless):
+def test_1_a_run_in_which_nothing_succeeded_has_failed(fork_locust, useless):
     """Without any threshold, too."""
-    finished = run_locust("--host", useless, *SHORT)
+    finished = fork_locust("--host", useless, *SHORT)
     assert finished.code == ExitCode.FAILED, finished.err
     assert (verdict_of(finished)["status"], begins(finished)) == ("failed", ["phase closed"])
 
 
-def test_1_before_4_too_many_failures_weigh_more_than_a_threshold(run_locust, failing):
+def test_1_before_4_too_many_failures_weigh_more_than_a_threshold(fork_locust, failing):
     """Above max_error_rate, and a threshold broken, and one that is not decided: failed."""
-    finished = run_locust("--host", failing, *SHORT, *UNDECIDED, *BROKEN)
+    finished = fork_locust("--host", failing, *SHORT, *UNDECIDED, *BROKEN)
     assert finished.code == ExitCode.FAILED, finished.err
     assert begins(finished) == ["phase closed", "threshold p(50)<0.001", "threshold piqa"]
 
@@ -104,9 +104,9 @@ def test_5_a_contaminated_run_and_4_before_it(start_locust, simulator, options, 
     assert reasons == [report["verdict"]["reasons"][1 if options else 0]]
 
 
-def test_5_a_threshold_that_nothing_decides(run_locust, sound):
+def test_5_a_threshold_that_nothing_decides(fork_locust, sound):
     """The mock's fixed text has no accuracy: no pass, no failure."""
-    finished = run_locust("--host", sound, *SHORT, *UNDECIDED, *HOLDS)
+    finished = fork_locust("--host", sound, *SHORT, *UNDECIDED, *HOLDS)
     assert finished.code == ExitCode.INVALID, finished.err
     assert verdict_of(finished)["status"] == "inconclusive"
     assert begins(finished) == ["threshold piqa"]

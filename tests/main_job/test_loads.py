@@ -53,11 +53,11 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, si
     assert phase["all"]["response_latency_ms"]["max"] >= phase["all"]["service_latency_ms"]["max"]
 
 
-def test_what_cannot_be_sent_is_unsent(run_locust, simulator, tmp_path):
+def test_what_cannot_be_sent_is_unsent(fork_locust, simulator, tmp_path):
     """One user, a rate it cannot serve: what is left when the time is over counts, and Locust saw what was sent."""
     runtime = simulator("--latency", "constant:50ms")
     text = '[[phases]]\nrate = 100\narrivals = "constant"\nduration = "1s"\nmax_in_flight = 1\n'
-    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (phase,) = phases_of(finished).values()
     outcomes = phase["all"]["outcomes"]
     assert finished.code == 1
@@ -67,7 +67,7 @@ def test_what_cannot_be_sent_is_unsent(run_locust, simulator, tmp_path):
     assert all((sample["sent_ns"] is None) == (sample["outcome"] == "unsent") for sample in samples_of(finished))
 
 
-def test_phases_of_every_kind_each_with_a_row_and_a_ledger(run_locust, simulator, tmp_path):
+def test_phases_of_every_kind_each_with_a_row_and_a_ledger(fork_locust, simulator, tmp_path):
     """Sweep, steps, spike, ramp, think time: each window its own, every node accounted for, no request twice."""
     runtime = simulator("--latency", "constant:5ms")
     text = """
@@ -93,7 +93,7 @@ arrivals = "constant"
 ramp = { from = 10, over = "500ms" }
 requests = 20
 """
-    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     phases = phases_of(finished)
     assert finished.code == 0, finished.err
     assert list(phases) == [
@@ -110,7 +110,7 @@ requests = 20
         assert len({sample["prompt_id"] for sample in samples if sample["phase"] == name}) == 80
 
 
-def test_the_runtimes_state_is_what_was_asked_for(run_locust, simulator, tmp_path):
+def test_the_runtimes_state_is_what_was_asked_for(fork_locust, simulator, tmp_path):
     """Cold has no hits, warm no misses, unique prompts none ever; sequential reaches the server; pairs are compared."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:5ms", "--record", str(record))
@@ -133,7 +133,7 @@ unique_prompts = true
 sequential = true
 """
     path = scenario_file(tmp_path, text)
-    finished = run_locust("--host", runtime.url, "--scenario", path, "--set", "repeat=2", "--set", "order=abba")
+    finished = fork_locust("--host", runtime.url, "--scenario", path, "--set", "repeat=2", "--set", "order=abba")
     phases = phases_of(finished)
     assert finished.code == 0, finished.err
     assert list(phases) == ["cold#1", "warm#1", "unseen#1", "unseen#2", "warm#2", "cold#2"]
@@ -148,12 +148,12 @@ sequential = true
     assert sum(json.loads(line)["status"] == 200 for line in record.open()) == 640
 
 
-def test_a_trace_is_sent_again_as_it_was(run_locust, simulator, tmp_path):
+def test_a_trace_is_sent_again_as_it_was(fork_locust, simulator, tmp_path):
     """Texts in their order, due at the recorded distances, in half the time at speed 2."""
     runtime = simulator("--latency", "constant:5ms")
     (tmp_path / "calls.csv").write_text("timestamp,prompt\n10.0,first\n10.4,second\n11.0,third\n")
     text = '[[phases]]\nname = "calls"\ntrace = { path = "calls.csv", speed = 2.0 }\n'
-    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     samples = samples_of(finished)
     assert finished.code == 0, finished.err
     assert [sample["prompt_id"] for sample in samples] == ["calls/0", "calls/1", "calls/2"]
@@ -176,11 +176,11 @@ unique_prompts = true
 
 
 @pytest.mark.slow
-def test_a_search_finds_how_many_users_a_runtime_serves(run_locust, simulator, tmp_path):
+def test_a_search_finds_how_many_users_a_runtime_serves(fork_locust, simulator, tmp_path):
     """Four slots of 60 ms serve four users in 60 ms; of eight, half wait for a slot."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")
     text = SEARCH.format(users=4, most=8, resolution=1)
-    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (search,) = report_of(finished)["searches"]
     assert finished.code == 0, finished.err
     assert (search["end"], search["largest_held"], search["smallest_not_held"]) == ("found", 4.0, 8.0)
@@ -190,11 +190,11 @@ def test_a_search_finds_how_many_users_a_runtime_serves(run_locust, simulator, t
 
 
 @pytest.mark.slow
-def test_a_search_brings_the_two_loads_together(run_locust, simulator, tmp_path):
+def test_a_search_brings_the_two_loads_together(fork_locust, simulator, tmp_path):
     """Of five users one in five waits, which a p75 does not see; of six, two do."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")
     text = SEARCH.format(users=2, most=16, resolution=0.01)
-    finished = run_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (search,) = report_of(finished)["searches"]
     assert finished.code == 0, finished.err
     assert search["end"] == "found"
@@ -206,25 +206,25 @@ def test_a_search_brings_the_two_loads_together(run_locust, simulator, tmp_path)
 @pytest.mark.parametrize(
     ("keys", "sentence"), [('cache = "cold"', "phases.0.cache = 'cold'"), ("sequential = true", "phases.0.sequential")]
 )
-def test_a_v1_runtime_is_refused_what_it_has_not(run_locust, tmp_path, keys, sentence):
+def test_a_v1_runtime_is_refused_what_it_has_not(fork_locust, tmp_path, keys, sentence):
     """One sentence and exit code 2, before any load."""
     path = scenario_file(tmp_path, f"[[phases]]\nusers = 1\npasses = 1\n{keys}\n")
-    finished = run_locust("--simulate", "v1", "--scenario", path)
+    finished = fork_locust("--simulate", "v1", "--scenario", path)
     assert finished.code == 2
     assert sentence in finished.err
     assert "Traceback" not in finished.err
 
 
-def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(run_locust, tmp_path):
+def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(fork_locust):
     """-u, -r and -t are refused with --set named."""
-    finished = run_locust("--scenario", "open", "-u", "5")
+    finished = fork_locust("--scenario", "open", "-u", "5")
     assert finished.code == 2
     assert "--set" in finished.err
 
 
-def test_a_plan_is_printed_and_nothing_sent(run_locust, tmp_path):
+def test_a_plan_is_printed_and_nothing_sent(fork_locust, tmp_path):
     """--dry-run needs no runtime, and leaves nothing behind."""
-    finished = run_locust("--scenario", "capacity", "--dry-run", "--host", "http://127.0.0.1:9")
+    finished = fork_locust("--scenario", "capacity", "--dry-run", "--host", "http://127.0.0.1:9")
     assert finished.code == 0, finished.err
     assert "doubling: 20, 40, 80" in finished.out
     assert not (tmp_path / "results").exists()

@@ -45,11 +45,11 @@ def report_of(finished):
     return json.loads(finished.nightly.read_bytes())
 
 
-def test_metrics_behind_another_url_are_read_there(run_locust, simulator):
+def test_metrics_behind_another_url_are_read_there(fork_locust, simulator):
     """The ledger agrees as it does with the target's own, and no secret goes to the other place."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda _: metrics_of(runtime)) as (url, seen):
-        finished = run_locust(
+        finished = fork_locust(
             "--host", runtime.url, *FEW, "--metrics-url", f"{url}/inside/metrics?of=aether",
             "--header", "Authorization: Bearer s3cr3t",
         )  # fmt: skip
@@ -62,23 +62,23 @@ def test_metrics_behind_another_url_are_read_there(run_locust, simulator):
     assert report["scenario"]["target"]["metrics_url"] == f"{url}/inside/metrics?of=aether"
 
 
-def test_readings_that_never_change_say_so(run_locust, simulator):
+def test_readings_that_never_change_say_so(fork_locust, simulator):
     """A page out of a cache is no data: void, exit 5, and the client's side stands."""
     runtime = simulator("--latency", "constant:5ms")
     stale = metrics_of(runtime)
     with metrics_page(lambda _: stale) as (url, _):
-        finished = run_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
+        finished = fork_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
     (phase,) = report_of(finished)["phases"]
     assert (finished.code, phase["reconciliation"]["trust"]) == (5, "no_server_data"), finished.err
     assert "readings of /metrics are the same, though 20 nodes were answered" in phase["reconciliation"]["reason"]
     assert phase["decomposition"]["divided_requests_total"] == 20
 
 
-def test_a_partial_last_reading_voids_the_server_and_nothing_else(run_locust, simulator):
+def test_a_partial_last_reading_voids_the_server_and_nothing_else(fork_locust, simulator):
     """The text breaks off among the buckets: that is no reading."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda number: metrics_of(runtime) if number == 1 else metrics_of(runtime)[:700]) as (url, _):
-        finished = run_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
+        finished = fork_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
     (phase,) = report_of(finished)["phases"]
     assert finished.code == 5, finished.err
     assert phase["reconciliation"]["trust"] == "no_server_data"
@@ -100,18 +100,18 @@ def test_a_partial_last_reading_voids_the_server_and_nothing_else(run_locust, si
         (("--set", "forbid_warnings=['unset']"), "forbid_warnings.0 = 'unset': did you mean 'unsent'?"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_any_load(run_locust, options, sentence):
+def test_what_cannot_be_meant_is_refused_before_any_load(fork_locust, options, sentence):
     """Exit 2, one sentence with key, value and the nearest right word."""
-    finished = run_locust(*options)
+    finished = fork_locust(*options)
     assert finished.code == 2
     assert sentence in finished.err
     assert "Traceback" not in finished.err
 
 
-def test_a_forbidden_warning_is_exit_five(run_locust, simulator):
+def test_a_forbidden_warning_is_exit_five(fork_locust, simulator):
     """The run is as good as without, and invalid all the same; the reason stands on the terminal."""
     runtime = simulator("--latency", "constant:5ms")
-    finished = run_locust("--host", runtime.url, *FEW, "--forbid-warnings", "contaminated,few_samples")
+    finished = fork_locust("--host", runtime.url, *FEW, "--forbid-warnings", "contaminated,few_samples")
     report = report_of(finished)
     assert (finished.code, report["verdict"]["status"]) == (5, "invalid"), finished.err
     assert report["scenario"]["forbid_warnings"] == ["contaminated", "few_samples"]
@@ -119,10 +119,10 @@ def test_a_forbidden_warning_is_exit_five(run_locust, simulator):
     assert finished.out.index("\nwarnings\n") < finished.out.index("\nphase closed")
 
 
-def test_the_servers_process_stands_beside_the_senders(run_locust, simulator):
+def test_the_servers_process_stands_beside_the_senders(fork_locust, simulator):
     """Where the target runs on this machine, its CPU and memory are in the report and in the time series."""
     runtime = simulator("--latency", "constant:5ms")
-    finished = run_locust(
+    finished = fork_locust(
         "--host", runtime.url, "-u", "4", "--scenario", "smoke", "--set", "phases.0.duration='1500ms'"
     )
     (phase,) = report_of(finished)["phases"]

@@ -94,9 +94,9 @@ def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(run_locust
         (("--insecure",), "GET /health answered 401"),
     ],
 )
-def test_without_trust_or_token_there_is_no_run(run_locust, proxy, options, words):
+def test_without_trust_or_token_there_is_no_run(fork_locust, proxy, options, words):
     """A certificate that nobody vouches for, or a proxy that refuses, is exit 3 with the reason."""
-    finished = run_locust("--host", proxy, *options)
+    finished = fork_locust("--host", proxy, *options)
     assert finished.code == 3, finished.err
     assert words in finished.err
     assert TOKEN not in finished.err

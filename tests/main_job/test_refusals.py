@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from processes import REPOSITORY, assert_refused, run_command
+from processes import REPOSITORY, assert_refused, call_command
 
 SHIPPED = sorted(path.stem for path in (REPOSITORY / "scenarios").glob("*.toml"))
 
@@ -30,7 +30,6 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
         (("--dataset-dir", "x", "--dataset-source", "hub"), ("contradict",)),
         (("--host", "http://127.0.0.1:1", "--simulate", "v1"), ("contradict",)),
         (("--host", "127.0.0.1:3000"), ("--host 127.0.0.1:3000", "http://127.0.0.1:3000")),
-        (("--processes", "2", "--scenario", "evla"), ("--scenario evla", ", ".join(SHIPPED))),
         (("--scenrio", "eval"), ("--scenrio",)),
         (("--set", "target.request_timeout=0"), ("target.request_timeout is 0",)),
         (("--set", "phases.0.warmup=1e308"), ("phases.0.warmup = 1e+308", "no more than a year")),
@@ -44,21 +43,28 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
         (("--results-dir", "/dev/null"), ("--results-dir /dev/null", "cannot be made")),
     ],
 )
-def test_a_wrong_option_is_one_sentence_and_exit_2(run_locust, options, words):
+def test_a_wrong_option_is_one_sentence_and_exit_2(fork_locust, options, words):
     """The sentence names what was wrong and what to do."""
-    assert_refused(run_locust(*options), 2, *words)
+    assert_refused(fork_locust(*options), 2, *words)
 
 
-def test_a_load_for_one_phase_is_refused_where_there_are_two(run_locust, tmp_path):
+def test_of_many_processes_one_says_it(run_locust, free_port):
+    """What is wrong for the master is wrong for its workers, which say nothing."""
+    ports = ("--master-port", str(free_port), "--master-bind-port", str(free_port))
+    refused = run_locust("--processes", "2", *ports, "--scenario", "evla")
+    assert_refused(refused, 2, "--scenario evla", ", ".join(SHIPPED))
+
+
+def test_a_load_for_one_phase_is_refused_where_there_are_two(fork_locust, tmp_path):
     """-u with several phases is ambiguous; the sentence names --set."""
     (tmp_path / "two.toml").write_text(ONE_PHASE + ONE_PHASE.replace("'a'", "'b'"))
-    assert_refused(run_locust("--scenario", "two.toml", "-u", "4"), 2, "-u", "2 phases", "--set phases.0.users=16")
+    assert_refused(fork_locust("--scenario", "two.toml", "-u", "4"), 2, "-u", "2 phases", "--set phases.0.users=16")
 
 
-def test_a_phase_without_an_end_is_refused_when_headless(run_locust, tmp_path):
+def test_a_phase_without_an_end_is_refused_when_headless(fork_locust, tmp_path):
     """A run that nobody could see the end of does not start."""
     (tmp_path / "endless.toml").write_text("[[phases]]\nusers = 1\n")
-    assert_refused(run_locust("--scenario", "endless.toml"), 2, "never end", "-t")
+    assert_refused(fork_locust("--scenario", "endless.toml"), 2, "never end", "-t")
 
 
 def test_a_summary_with_other_columns_is_refused_before_any_load(run_locust, tmp_path):
@@ -69,10 +75,10 @@ def test_a_summary_with_other_columns_is_refused_before_any_load(run_locust, tmp
     assert (tmp_path / "results" / "summary.csv").read_text() == "a,b\n1,2\n"
 
 
-def test_a_folder_in_the_summarys_place_is_refused(run_locust, tmp_path):
+def test_a_folder_in_the_summarys_place_is_refused(fork_locust, tmp_path):
     """A results folder in which summary.csv is a folder is found out before any load."""
     (tmp_path / "results" / "summary.csv").mkdir(parents=True)
-    assert_refused(run_locust(), 2, "summary.csv is no file")
+    assert_refused(fork_locust(), 2, "summary.csv is no file")
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -116,14 +122,14 @@ def test_a_target_that_never_answers_is_exit_3_within_seconds(run_locust):
         assert_refused(run_locust("--host", url), 3, url, "no answer within 1.5 s")
 
 
-def test_an_unhealthy_target_is_exit_3(run_locust, web_server):
+def test_an_unhealthy_target_is_exit_3(fork_locust, web_server):
     """A runtime whose /health is not 200 is not loaded."""
-    assert_refused(run_locust("--host", web_server(503)), 3, "not healthy", "503")
+    assert_refused(fork_locust("--host", web_server(503)), 3, "not healthy", "503")
 
 
-def test_a_target_that_is_no_runtime_is_exit_3(run_locust, web_server):
+def test_a_target_that_is_no_runtime_is_exit_3(fork_locust, web_server):
     """Some other web server is not mistaken for a v1 runtime because it has no /cache."""
-    assert_refused(run_locust("--host", web_server(200)), 3, "not an Aether runtime", "404")
+    assert_refused(fork_locust("--host", web_server(200)), 3, "not an Aether runtime", "404")
 
 
 def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
@@ -144,14 +150,14 @@ def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
 )
 def test_a_wrong_command_is_one_sentence_and_exit_2(tmp_path, arguments, words):
     """The command line tool keeps to the same rule."""
-    done = run_command(*arguments, cwd=tmp_path)
+    done = call_command(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert re.fullmatch(rf"aether-load: .*{re.escape(words)}.*\n", done.stderr), done.stderr
 
 
 def test_the_scenarios_that_ship_are_listed_and_shown(tmp_path):
     """Each ships with a sentence of purpose, and shows every default filled in."""
-    listed = run_command("scenarios", cwd=tmp_path).stdout.splitlines()
+    listed = call_command("scenarios", cwd=tmp_path).stdout.splitlines()
     assert [line.split()[0] for line in listed] == SHIPPED
     assert all(len(line.split()) > 5 for line in listed)
-    assert '"max_error_rate": 0.01' in run_command("scenarios", "eval", cwd=tmp_path).stdout
+    assert '"max_error_rate": 0.01' in call_command("scenarios", "eval", cwd=tmp_path).stdout

@@ -145,7 +145,7 @@ ANSWER_FAULTS = [
 ]
 
 
-def test_each_fault_of_an_answer_is_the_outcome_that_it_is(run_locust, simulator, tmp_path):
+def test_each_fault_of_an_answer_is_the_outcome_that_it_is(fork_locust, simulator, tmp_path):
     """One user meets each fault once and then none: the record's n-th request is the n-th sample, rightly named.
 
     None is sent again behind the user's back, whatever became of its connection; what could be read keeps its id,
@@ -157,9 +157,9 @@ def test_each_fault_of_an_answer_is_the_outcome_that_it_is(run_locust, simulator
     options = [word for fault in faults for word in ("--fault", f"{fault}{',' if ':' in fault else ':'}count=1")]
     runtime = simulator("--record", str(record), "--latency", "constant:5ms", *options)
     count = len(ANSWER_FAULTS) + 4
-    finished = run_locust(
+    finished = fork_locust(
         "--host", runtime.url, "-u", "1",
-        "--set", f"phases.0.requests={count}", "--set", "target.request_timeout='3s'",
+        "--set", f"phases.0.requests={count}", "--set", "target.request_timeout='2s'",
     )  # fmt: skip
     samples, entries = samples_of(finished), record_of(record)
     expected = [*ANSWER_FAULTS, *[(None, "whole", "ok", 200)] * 4]
@@ -196,7 +196,7 @@ NODE_OUTCOMES = {
 
 
 @pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
-def test_each_fault_of_a_node_is_the_outcome_that_it_is(run_locust, simulator, tmp_path, generation):
+def test_each_fault_of_a_node_is_the_outcome_that_it_is(fork_locust, simulator, tmp_path, generation):
     """Panics, refusals of the guard and failures of the provider are told apart behind their common status of 200.
 
     A v1 runtime drops the connection at a panic; there is no answer then to have an id.
@@ -204,7 +204,7 @@ def test_each_fault_of_a_node_is_the_outcome_that_it_is(run_locust, simulator, t
     record = tmp_path / "record.jsonl"
     options = [word for fault in NODE_FAULTS for word in ("--fault", fault)]
     runtime = simulator("--generation", generation, "--record", str(record), "--latency", "constant:5ms", *options)
-    finished = run_locust("--host", runtime.url, "-u", "1", "--set", "phases.0.requests=12")
+    finished = fork_locust("--host", runtime.url, "-u", "1", "--set", "phases.0.requests=12")
     samples, entries = samples_of(finished), record_of(record)
     assert [
         (entry["sent"], sample["node_states"], sample["outcome"])
@@ -232,13 +232,13 @@ DRAWN = {
 
 
 @pytest.mark.slow
-def test_outcomes_agree_where_faults_strike_many_users_at_random(run_locust, simulator, tmp_path):
+def test_outcomes_agree_where_faults_strike_many_users_at_random(fork_locust, simulator, tmp_path):
     """With faults drawn among concurrent users each kind has as many samples as the record has strikes of it."""
     record = tmp_path / "record.jsonl"
     faults = ["late:delay=0s,count=1", *(f"{kind}:share=0.06" for kind in DRAWN if kind not in {None, "late"})]
     options = [word for fault in faults for word in ("--fault", fault)]
     runtime = simulator("--record", str(record), "--latency", "uniform:1ms,20ms", *options)
-    finished = run_locust("--host", runtime.url, "-u", str(USERS))
+    finished = fork_locust("--host", runtime.url, "-u", str(USERS))
     samples, entries = samples_of(finished), record_of(record)
     assert len(samples) == len(entries) == 400, finished.err
     struck = Counter(DRAWN[entry["fault"]] for entry in entries)
