@@ -92,6 +92,9 @@ class Finished:
         return file
 
 
+UNSEEN = ("--set", "phases.0.unique_prompts=true")
+"""Options of a load that lasts: prompts that come again are answered by the cache at once, which takes both cores."""
+
 SELF_CHECK = "self-check"
 """Among a test's options: leave the self-check in."""
 

@@ -5,19 +5,19 @@ import json
 import pytest
 
 from pages import LocustPage, a_free_port, assert_shown_as_reported
-from processes import LocustProcess, running_simulator
+from processes import UNSEEN, LocustProcess, running_simulator
 
 
 @pytest.fixture(scope="module")
 def locust(tmp_path_factory):
     """A master with its page and two workers, and the two runtimes that it is used against."""
     with (
-        running_simulator("--latency", "constant:5ms") as v2,
-        running_simulator("--latency", "constant:5ms", "--generation", "v1") as v1,
+        running_simulator("--latency", "constant:20ms") as v2,
+        running_simulator("--latency", "constant:20ms", "--generation", "v1") as v1,
     ):
         web, own = (str(a_free_port()) for _ in range(2))
         ports = ("--web-port", web, "--master-bind-port", own, "--master-port", own)
-        options = ("--processes", "2", *ports, "--host", v2.url, "--limit", "20")
+        options = ("--processes", "2", *ports, "--host", v2.url, "--limit", "20", *UNSEEN)
         process = LocustProcess(tmp_path_factory.mktemp("page"), options, {})
         try:
             yield process, LocustPage(int(web)), v2, v1

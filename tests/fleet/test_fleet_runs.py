@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from aether_load.analysis.sample_reader import read_samples
-from processes import EVAL, REPOSITORY, run_command, wait_for
+from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 
 TWO = ("--processes", "2")
 
@@ -97,10 +97,11 @@ def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, 
 
 def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, simulator, worker_port):
     """Killed in the first of two phases: its part is named and bounded, the second phase has all its users again."""
-    runtime = simulator("--latency", "constant:10ms")
+    runtime = simulator("--latency", "constant:30ms")
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{name='one',users=6,duration='9s'},{name='two',users=6,duration='1500ms'}]",
+        *UNSEEN,
     )  # fmt: skip
     wait_for(lambda: window_is_open(process), "the first window")
     victim = json.loads(process.manifest_text())["workers"][1]["pid"]
@@ -122,17 +123,18 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     assert ledger["trust"] == "trusted"
     assert two["users"] == 6
     assert two["reconciliation"]["unexplained_nodes_total"] == 0
-    assert two["all"]["requests_total"] > 300
+    assert two["all"]["requests_total"] > 100
     assert {row["worker"] for row in samples_of(finished) if row["phase"] == "two"} == {0}
     assert process.left_behind() == []
 
 
 def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
     """kill -9 of the master: its workers end by themselves, and the folder reports what had come in."""
-    runtime = simulator("--latency", "constant:5ms")
+    runtime = simulator("--latency", "constant:10ms")
     process = start_locust(
-        "--headless", "--host", runtime.url, *TWO, *worker_port[0], "--set", "phases=[{users=4,duration='60s'}]"
-    )
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0],
+        "--set", "phases=[{users=4,duration='60s'}]", *UNSEEN,
+    )  # fmt: skip
     files = ("samples-0.arrow", "samples-1.arrow")
     runs = process.folder / "results" / "runs"
     wait_for(
@@ -147,7 +149,7 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
     process.process.wait()
     wait_for(lambda: process.left_behind() == [], "the workers' end")
     (folder,) = runs.iterdir()
-    done = run_command("report", str(folder), "--no-page", cwd=tmp_path)
+    done = call_command("report", str(folder), "--no-page", cwd=tmp_path)
     assert done.returncode == 5, done.stderr
     report = json.loads((folder / "report.json").read_bytes())
     (phase,) = report["phases"]
@@ -162,7 +164,7 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
 
 def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port, tmp_path):
     """The rows lie beside the master alone, which reads them once and hands them on."""
-    runtime = simulator("--latency", "constant:10ms")
+    runtime = simulator("--latency", "constant:30ms")
     rows = tmp_path / "mine.jsonl"
     rows.write_text("".join(f'{{"ask": "question {number}"}}\n' for number in range(400)))
     elsewhere = tmp_path / "elsewhere"
@@ -170,7 +172,8 @@ def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, s
     master = start_locust(
         "--headless", "--master", *worker_port[0], "--host", runtime.url,
         "--set", "workload.datasets=['mine']", "--set", f"workload.files={{mine={{path='{rows}',text='ask'}}}}",
-        "--set", "phases=[{name='one',users=4,duration='5s'},{name='two',users=4,passes=1}]",
+        "--set", "phases=[{name='one',users=4,duration='7s'},{name='two',users=4,passes=1}]",
+        *UNSEEN,
     )  # fmt: skip
     start_locust(*worker_port[1], folder=elsewhere)
     wait_for(lambda: window_is_open(master), "the first window")
@@ -186,27 +189,28 @@ def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, s
     assert [phase["reconciliation"]["unexplained_nodes_total"] for phase in report_of(finished)["phases"]] == [0, 0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_leaves_is_missed_and_owes_nothing(start_locust, simulator, worker_port, number):
-    """One of two ends in order in the middle of an open load: that is said, and no run that passes."""
+def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, worker_port):
+    """Two of three end in order in the middle of an open load, by either signal: that is said, and no run passes."""
     runtime = simulator("--latency", "constant:20ms")
     master = start_locust(
-        "--headless", "--master", *worker_port[0], "--expect-workers", "2", "--host", runtime.url,
+        "--headless", "--master", *worker_port[0], "--expect-workers", "3", "--host", runtime.url,
         "--set", "phases=[{rate=100.0,arrivals='constant',duration='4s'}]",
     )  # fmt: skip
-    workers = [start_locust(*worker_port[1]) for _ in range(2)]
-    wait_for(lambda: list(master.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
-    workers[0].send(number)
-    left = workers[0].finish()
+    workers = [start_locust(*worker_port[1]) for _ in range(3)]
+    wait_for(lambda: len(list(master.folder.glob("results/runs/*/samples-*.arrow"))) == 3, "samples of every worker")
+    for worker, number in zip(workers, (signal.SIGTERM, signal.SIGINT), strict=False):
+        worker.send(number)
+    left = [worker.finish().err for worker in workers[:2]]
     finished = master.finish()
-    assert "leaving; answers in flight are waited for" in left.err
-    assert "Traceback" not in left.err + finished.err
+    assert ["leaving; answers in flight are waited for" in err for err in left] == [True, True], left
+    assert "Traceback" not in "".join(left) + finished.err
     assert finished.code == 5, finished.err
     report = report_of(finished)
     (phase,) = report["phases"]
-    assert sorted(worker["ended"] for worker in report["workers"]) == ["finished", "left"]
-    assert [worker["unaccounted_at_most_total"] for worker in report["workers"]] == [0, 0]
-    assert [warning["phase"] for warning in report["warnings"] if warning["code"] == "worker_lost"] == [phase["name"]]
+    assert sorted(worker["ended"] for worker in report["workers"]) == ["finished", "left", "left"]
+    assert [worker["unaccounted_at_most_total"] for worker in report["workers"]] == [0, 0, 0]
+    lost = [warning["phase"] for warning in report["warnings"] if warning["code"] == "worker_lost"]
+    assert lost == [phase["name"]] * 2
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
     assert runtime.record()["nodes"]["succeeded"] == len(samples_of(finished)) < 400
     # What was due of the schedule that left with it is not known, and so no share of it was reached.
@@ -218,10 +222,9 @@ def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(start_loc
     """And who comes with it does no harm to the run that has the port: it takes its own children only."""
     runtime = simulator("--latency", "constant:20ms")
     load = ("--headless", "--host", runtime.url, *worker_port[0])
-    first = start_locust(*load, *TWO, "--set", "phases=[{users=4,duration='6s'}]")
+    first = start_locust(*load, *TWO, "--set", "phases=[{users=4,duration='6s'}]", *UNSEEN)
     wait_for(lambda: window_is_open(first), "the first window")
-    for more in (TWO, ("--master",)):
-        second = start_locust(*load, *more)
+    for second in [start_locust(*load, *more) for more in (TWO, ("--master",))]:
         refused = second.finish()
         said = [line for line in refused.err.splitlines() if line.startswith("aether-load: The master cannot listen")]
         assert (refused.code, len(said)) == (2, 1), refused.err
@@ -303,7 +306,7 @@ def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_p
     runtime = simulator("--latency", "constant:5ms")
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
-        "--set", "phases=[{rate=200.0,arrivals='constant',duration='5s'}]",
+        "--set", "phases=[{rate=200.0,arrivals='constant',duration='4s'}]",
     )  # fmt: skip
     wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
     process.send(signal.SIGSTOP)
@@ -313,10 +316,10 @@ def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_p
     finished = process.finish()
     assert finished.code == 0, finished.err
     (phase,) = report_of(finished)["phases"]
-    assert phase["all"]["requests_total"] == 1000
+    assert phase["all"]["requests_total"] == 800
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
     # No second of the load went by unsent, or waited for the master.
-    assert min(phase["series"]["answers_total"][1:5]) > 150
+    assert min(phase["series"]["answers_total"][1:4]) > 150
 
 
 def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):

@@ -12,7 +12,7 @@ import urllib3
 
 from aether_load.analysis.run import RunFolder
 from pages import LocustPage, a_free_port, assert_shown_as_reported
-from processes import REPOSITORY, LocustProcess, running_simulator, wait_for
+from processes import REPOSITORY, UNSEEN, LocustProcess, running_simulator, wait_for
 
 WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
 FILES = ("report.html", "nightly.json", "summary.csv", "samples.arrow")
@@ -23,8 +23,8 @@ EVIL = "<script>window.harm=1</script><img src=x onerror='window.harm=1'>"
 def runtimes():
     """Two simulated runtimes, of either generation."""
     with (
-        running_simulator("--latency", "constant:5ms") as v2,
-        running_simulator("--latency", "constant:5ms", "--generation", "v1") as v1,
+        running_simulator("--latency", "constant:40ms") as v2,
+        running_simulator("--latency", "constant:40ms", "--generation", "v1") as v1,
     ):
         yield v2, v1
 
@@ -34,7 +34,8 @@ def locust(tmp_path_factory, runtimes):
     """One Locust with its page, which the tests of this module start and stop in turn."""
     port = a_free_port()
     folder = tmp_path_factory.mktemp("page")
-    process = LocustProcess(folder, ("--web-port", str(port), "--host", runtimes[0].url, "--limit", "20"), {})
+    options = ("--web-port", str(port), "--host", runtimes[0].url, "--limit", "20", *UNSEEN)
+    process = LocustProcess(folder, options, {})
     try:
         yield process, LocustPage(port)
     finally:
@@ -318,7 +319,7 @@ def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_locust, free_po
     """--metrics-port serves them on 127.0.0.1, open load with the rate that is asked for, and nothing else."""
     process = start_locust(
         "--headless", "--limit", "4", "--metrics-port", str(free_port), "--scenario", "open",
-        "--set", "phases.0.duration=4s", "--set", "phases.0.warmup=0s",
+        "--set", "phases.0.duration=3s", "--set", "phases.0.warmup=0s",
     )  # fmt: skip
     http = urllib3.PoolManager(retries=False)
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from aether_load.analysis.run import RunFolder
 from aether_load.analysis.sample_reader import read_samples
-from processes import EVAL, REPOSITORY, run_command, wait_for
+from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 
-LONG = ("--headless", "--limit", "20", "-t", "60s")
+LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)
 
 
 def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
@@ -63,7 +63,7 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     """After kill -9 no process is left, and the folder reports what was written until the last second."""
     watched = """thresholds=[{condition="p(50)<60000", abort_on_fail=true}]"""
     process = start_locust(*LONG, "--set", watched)
-    process.wait_for_samples(60_000)
+    process.wait_for_samples(30_000)
     assert len(process.children()) == 2
     process.send(signal.SIGKILL)
     finished = process.finish()
@@ -71,7 +71,7 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
         lambda: process.left_behind() == [],
         "the runtime and the watch over thresholds to end with their parent",
     )
-    done = run_command("report", str(finished.run_folder), "--no-page", cwd=process.folder)
+    done = call_command("report", str(finished.run_folder), "--no-page", cwd=process.folder)
     report = json.loads(finished.nightly.read_bytes())
     (phase,) = report["phases"]
     table, torn = read_samples(finished.run_folder / "samples.arrow")
@@ -90,7 +90,7 @@ def test_damaged_samples_leave_the_earlier_report_alone(run_locust, tmp_path):
     samples = finished.run_folder / "samples.arrow"
     samples.write_bytes(samples.read_bytes()[:1000])
     before = finished.nightly.read_bytes()
-    done = run_command("report", str(finished.run_folder), "--no-page", cwd=tmp_path)
+    done = call_command("report", str(finished.run_folder), "--no-page", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
     assert done.stderr.startswith(f"aether-load: {samples} is missing or damaged")
     assert finished.nightly.read_bytes() == before
@@ -98,8 +98,8 @@ def test_damaged_samples_leave_the_earlier_report_alone(run_locust, tmp_path):
 
 def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator):
     """Requests to a dead runtime are connection errors, few a second and not a storm; the samples before stay."""
-    runtime = simulator("--latency", "constant:5ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s")
+    runtime = simulator("--latency", "constant:20ms")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
     process.wait_for_samples()
     runtime.process.kill()
     finished = process.finish()
@@ -113,8 +113,8 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator
 
 def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator):
     """Counters that fall are noticed by the readings in between, whatever the ends say."""
-    runtime = simulator("--latency", "constant:5ms", "--allow-faults")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s")
+    runtime = simulator("--latency", "constant:20ms", "--allow-faults")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
     wait_for(lambda: process.readings() >= 3, "readings of /metrics to fall below")
     runtime.order({"kind": "restart"})
     finished = process.finish()
@@ -150,7 +150,7 @@ def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", str(EVAL), *LONG],
+        [sys.executable, "-m", "locust", "-f", str(EVAL), *LONG, "-u", "32", "--no-page", "--no-self-check"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(elsewhere)},
         preexec_fn=small_files,
@@ -173,7 +173,20 @@ def test_a_progress_line_is_shown_on_a_terminal(tmp_path):
     """On a terminal one line tells of the prompts that load, then done of all, rate, failures and time left."""
     main, other = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", str(EVAL), "--headless", "--limit", "30", "-u", "4", "--no-page"],
+        [
+            sys.executable,
+            "-m",
+            "locust",
+            "-f",
+            str(EVAL),
+            "--headless",
+            "--limit",
+            "30",
+            "-u",
+            "4",
+            "--no-page",
+            "--no-self-check",
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdin=subprocess.DEVNULL,

@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 from aether_load import ExitCode
-from processes import assert_refused, running_simulator
+from processes import UNSEEN, assert_refused, running_simulator
 
-LONG = ("--headless", "--limit", "20", "-t", "60s")
+LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)
 SHORT = ("--limit", "4", "-u", "2")
 HOLDS = ("--threshold", "p(50)<60000")
 BROKEN = ("--threshold", "p(50)<0.001")
@@ -89,8 +89,8 @@ BROKEN_TOO = pytest.param((*BROKEN, *UNDECIDED), ExitCode.THRESHOLD, marks=pytes
 @pytest.mark.parametrize(("options", "code"), [((), ExitCode.INVALID), BROKEN_TOO])
 def test_5_a_contaminated_run_and_4_before_it(start_locust, simulator, options, code):
     """Nodes that we did not send make the figures void, a sentence says how many; a broken threshold weighs more."""
-    runtime = simulator("--latency", "constant:5ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "2s", *options)
+    runtime = simulator("--latency", "constant:20ms")
+    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "2s", *UNSEEN, *options)
     process.wait_for_samples()
     body = json.dumps({"dag": {"nodes": [{"id": "x", "node_type": "llm_fn", "prompt": "foreign"}]}, "context": {}})
     command = ["curl", "-sf", "-H", "Content-Type: application/json", "-d", body, f"{runtime.url}/execute"]

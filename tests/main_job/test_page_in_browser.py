@@ -35,6 +35,7 @@ path = "rows.jsonl"
 text = "q"
 [[phases]]
 passes = 1
+unique_prompts = true
 """
     )
     port = a_free_port()

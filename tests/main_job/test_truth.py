@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from aether_load.analysis.sample_reader import read_samples
-from processes import wait_for
+from processes import UNSEEN, wait_for
 
 USERS = 8
 # The run asks once, with an empty body, which generation it has before it; that is a refusal in the record.
@@ -258,7 +258,9 @@ def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_locu
     """
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record), "--allow-faults")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-u", str(USERS), "-t", "600s")
+    process = start_locust(
+        "--headless", "--host", runtime.url, "--limit", "20", "-u", str(USERS), "-t", "600s", *UNSEEN
+    )
     process.wait_for_samples()
     faults = f"{runtime.url}/_sim/faults"
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import urllib3
 
-from processes import wait_for
+from processes import UNSEEN, wait_for
 
 
 def open_page(url):
@@ -27,9 +27,9 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
 
     A load without an end has the end that the page gives it; one that is stopped before its own was interrupted.
     """
-    runtime = simulator("--latency", "constant:5ms")
+    runtime = simulator("--latency", "constant:20ms")
     process = start_locust(
-        "--web-host", "127.0.0.1", "--web-port", str(free_port), "--host", runtime.url, "--limit", "20",
+        "--web-host", "127.0.0.1", "--web-port", str(free_port), "--host", runtime.url, "--limit", "20", *UNSEEN,
     )  # fmt: skip
     url = f"http://127.0.0.1:{free_port}"
     http = open_page(url)
