@@ -57,7 +57,7 @@ class Simulator:
 @contextmanager
 def running_simulator(*options: str) -> Iterator[Simulator]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "aether_load", "simulate", "--port", "0", *options],
+        [sys.executable, "-m", "aether_load.simulator", "--port", "0", *options],
         stdout=subprocess.PIPE,
         cwd=REPOSITORY,
     )

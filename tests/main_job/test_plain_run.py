@@ -155,7 +155,7 @@ def test_report_makes_the_same_bytes_again(plain):
     process, finished = plain
     before = {path.name: path.read_bytes() for path in finished.results.glob("*.*")}
     finished.nightly.unlink()
-    done = run_command("report", str(finished.run_folder), cwd=process.folder)
+    done = run_command("report", str(finished.run_folder), "--no-page", cwd=process.folder)
     after = {path.name: path.read_bytes() for path in finished.results.glob("*.*")}
     assert (done.returncode, after) == (0, before), done.stderr
     assert done.stdout.splitlines()[-1] == "PASSED (exit code 0)"

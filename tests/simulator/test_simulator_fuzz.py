@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulated import JSON_TYPE, Simulator
 
-EXAMPLES = int(os.environ.get("AETHER_FUZZ_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("AETHER_FUZZ_EXAMPLES", "100"))
 LIVELY = settings(
     max_examples=EXAMPLES,
     deadline=None,
