@@ -67,6 +67,16 @@ class Course:
             self._driver.stop(0)
             self._finished.wait()
 
+    def end_without_workers(self) -> None:
+        """End the load because nobody is left to carry it, and this process when the results are written."""
+        self._line.clear()
+        sys.stderr.write("aether-load: the last worker is gone, and the run ends with it.\n")
+        self._run.stopped_because = "its last worker was lost"
+        self._driver.stop(0)
+        self._finished.wait()
+        # Locust ends by itself only where the last worker took its leave.
+        gevent.spawn(self._environment.runner.quit)
+
     def end_from_page(self) -> None:
         """End the load because somebody at Locust's page says so; the results are made while the page goes on.
 

@@ -193,6 +193,10 @@ class Listener:
         _silence("locust.runners", "spawn rate is very high")
         _silence("locust.main", "No run time limit set")
         _silence("locust.runners", "The last worker quit")
+        _silence("locust.runners", "The last worker went missing")
+        # Its own reports of users are late where it counts; what stands before the valve is told to us.
+        _silence("locust.runners", "Spawning is complete and report waittime is expired")
+        _silence("locust.runners", "You can't start a distributed test before")
         if options.gate is not None:
             # Both builds together in one table say nothing of either.
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
@@ -263,7 +267,10 @@ class Listener:
         course = self._course
         if course is None or course.is_finished:
             return
-        if self._headless:
+        if self._headless and self._master is not None:
+            # Without a page Locust stops a load for this alone.
+            course.end_without_workers()
+        elif self._headless:
             course.end()
         else:
             course.end_from_page()

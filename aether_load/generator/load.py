@@ -74,6 +74,10 @@ class Load:
             return self._drive_open(stage, place)
         return self._drive_closed(stage, place)
 
+    def rest(self) -> None:
+        """Send nothing until the next stage, if one is joined to this; what is due waits."""
+        self._valve.allow(0)
+
     def end(self) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from aether_load.generator.locust_options import mend_options
 from aether_load.protocol import Generation
 from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
@@ -15,17 +16,12 @@ from aether_load.workload.options import add_scenario_options, scenario_from, wi
 from aether_load.workload.scenario import Scenario, with_command_line_load, with_every_phase
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
-LOCAL_HOST = "127.0.0.1"
 CACHE_STATES = ("as_found", "cold", "warm")
 
 
 def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     """Add the harness's options to Locust's."""
-    for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to an option that is there
-        if action.dest == "web_host":
-            # Locust's own default is every interface, and whoever reaches its page may start a load.
-            action.default = LOCAL_HOST
-            action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
+    mend_options(parser)
     group: Any = parser.add_argument_group("aether-load")
     add_scenario_options(group, default_scenario)
     group.add_argument(

@@ -105,6 +105,7 @@ class Run:
         self.side = self._sides[0]
         self.on_scrape: Callable[[RawScrape], None] | None = None
         self.disk_is_full = gevent.event.Event()
+        self.stopped_because = "stopped"
         self._refusal: str | None = None
         self._samples = samples
         self._scrapes = LineFile(folder.scrapes)
@@ -119,7 +120,7 @@ class Run:
         """Return what ended a phase before its time."""
         if self.disk_is_full.is_set():
             return "refused by the disk"
-        return "stopped" if self.manifest.aborted is None else "threshold"
+        return self.stopped_because if self.manifest.aborted is None else "threshold"
 
     def turn_to(self, stage: Stage) -> None:
         """Read and ask the stage's side of the target from now on."""

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from processes import wait_for
+from pages import a_free_port
+from processes import assert_refused, wait_for
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,28 @@ def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(start_locust, f
         f"aether-load: waiting for a master at 127.0.0.1:{free_port} ...",
         "aether-load: interrupted before a master was there.",
     ]
+
+
+def test_workers_whose_master_ends_before_they_reach_it_end_too(start_locust, simulator):
+    """They look for it at another port than its own, and Locust would go on trying for five minutes."""
+    ports = ("--master-bind-port", str(a_free_port()), "--master-port", str(a_free_port()))
+    master = start_locust("--headless", "--processes", "2", *ports, "--host", simulator().url)
+    wait_for(lambda: len(master.left_behind()) == 3, "the workers")
+    master.process.kill()
+    master.process.wait()
+    wait_for(lambda: master.left_behind() == [], "their end")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--processes", "0"), "argument --processes: 0 is no number of processes, or -1 for one a core."),
+        (("--processes", "two"), "argument --processes: two is no number"),
+        (("--master", "--master-bind-port", "65536"), "--master-bind-port: 65536 is no number from 1 to 65535."),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(fork_locust, options, words):
+    assert_refused(fork_locust(*options), 2, words)
 
 
 def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_locust, simulator, free_port, tmp_path):

@@ -96,11 +96,14 @@ def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, 
 
 
 def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, simulator, worker_port):
-    """Killed in the first of two phases: its part is named and bounded, the second phase has all its users again."""
+    """Killed in the first of two phases: its part is named and bounded, the second phase has all its users again.
+
+    It is given up after the first window's end, and meanwhile the other one rests.
+    """
     runtime = simulator("--latency", "constant:30ms")
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
-        "--set", "phases=[{name='one',users=6,duration='9s'},{name='two',users=6,duration='1500ms'}]",
+        "--set", "phases=[{name='one',users=6,duration='3s'},{name='two',users=6,duration='1500ms'}]",
         *UNSEEN,
     )  # fmt: skip
     wait_for(lambda: window_is_open(process), "the first window")
@@ -115,7 +118,9 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     lost = report["workers"][1]
     assert (lost["ended"], lost["lost_in_phase"]) == ("lost", "one")
     assert [warning["code"] for warning in report["warnings"] if warning["code"] == "worker_lost"] == ["worker_lost"]
-    assert one["users"] is None
+    assert (one["users"], one["ended_by"]) == (None, "duration")
+    # Three users with answers of 30 ms would have sent 200 more in the two seconds or more until then.
+    assert one["requests_outside_window_total"] < 60
     assert "worker 1" in one["reasons"]["users"]
     ledger = one["reconciliation"]
     # What the runtime ran for it in its last second is all that is missing, and no more than it had announced.
@@ -125,6 +130,25 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     assert two["reconciliation"]["unexplained_nodes_total"] == 0
     assert two["all"]["requests_total"] > 100
     assert {row["worker"] for row in samples_of(finished) if row["phase"] == "two"} == {0}
+    assert process.left_behind() == []
+
+
+def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_port):
+    """Nobody is left to send: the run ends with what came in, and so does the process, with no word from a terminal."""
+    runtime = simulator("--latency", "constant:30ms")
+    process = start_locust(
+        "--headless", "--host", runtime.url, *TWO, *worker_port[0],
+        "--set", "phases=[{name='one',users=4,duration='60s'},{name='two',users=4,duration='60s'}]", *UNSEEN,
+    )  # fmt: skip
+    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    for worker in json.loads(process.manifest_text())["workers"]:
+        os.kill(worker["pid"], signal.SIGKILL)
+    finished = process.finish()
+    assert finished.code == 5, finished.err
+    assert "aether-load: the last worker is gone, and the run ends with it." in finished.err
+    report = report_of(finished)
+    assert [phase["ended_by"] for phase in report["phases"]] == ["its last worker was lost"]
+    assert [(worker["ended"], worker["lost_in_phase"]) for worker in report["workers"]] == [("lost", "one")] * 2
     assert process.left_behind() == []
 
 
@@ -209,6 +233,7 @@ def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, 
     (phase,) = report["phases"]
     assert sorted(worker["ended"] for worker in report["workers"]) == ["finished", "left", "left"]
     assert [worker["unaccounted_at_most_total"] for worker in report["workers"]] == [0, 0, 0]
+    assert [worker["lost_in_phase"] for worker in report["workers"]].count(phase["name"]) == 2
     lost = [warning["phase"] for warning in report["warnings"] if warning["code"] == "worker_lost"]
     assert lost == [phase["name"]] * 2
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0

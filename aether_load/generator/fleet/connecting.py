@@ -5,6 +5,7 @@ Locust binds, and connects, before any of its events, so that there is nothing t
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -19,6 +20,9 @@ from locust.exception import RPCError
 
 from aether_load import AetherLoadError, ExitCode, UsageError
 
+FORKED_FROM = os.getpid()
+"""A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
+_PARENT_INTERVAL_S = 0.25
 PATIENCE_S = 2.0
 """A worker that is not connected by then says whom it waits for."""
 
@@ -66,9 +70,46 @@ def _explained_port(options: Any) -> Iterator[None]:
 
 @contextmanager
 def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iterator[None]:
-    if options is None or is_own_child(options):
+    if options is None:
         yield
-        return
+    elif is_own_child(options):
+        with _while_parent_lives():
+            yield
+    else:
+        with _explained_master(options, check_worker):
+            yield
+
+
+@contextmanager
+def _while_parent_lives() -> Iterator[None]:
+    """End a worker whose master has ended before it could be reached, which Locust would try for minutes."""
+
+    def watch(connecting: gevent.Greenlet) -> None:
+        while os.getppid() == FORKED_FROM:
+            gevent.sleep(_PARENT_INTERVAL_S)
+        gevent.kill(connecting, SystemExit(int(ExitCode.INVALID)))
+
+    # That end is said by the master, on the terminal that they share; Ctrl-C there reaches both.
+    with _interruptible():
+        watching = gevent.spawn(watch, gevent.getcurrent())
+        try:
+            yield
+        finally:
+            watching.kill()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Hand Ctrl-C to the greenlet that waits: Python's own handler raises in any, and gevent prints it."""
+    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
+    try:
+        yield
+    finally:
+        interrupt.cancel()
+
+
+@contextmanager
+def _explained_master(options: Any, check_worker: Callable[[Any], object]) -> Iterator[None]:
     host, port = options.master_host, options.master_port
     try:
         check_worker(options)
@@ -77,11 +118,10 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iter
         _end(str(error), error.exit_code)
     if options.host:
         _say("--host says nothing here: the master names the target.")
-    # Python's own handler raises in whichever greenlet runs just then, and gevent prints it.
-    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
     waiting = gevent.spawn_later(PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
     try:
-        yield
+        with _interruptible():
+            yield
     except ConnectionError:
         _end(f"No master came up at {host}:{port} (--master-host, --master-port).", ExitCode.TARGET)
     except SystemExit:
@@ -89,7 +129,6 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iter
         _end("interrupted before a master was there.", ExitCode.INTERRUPTED)
     finally:
         waiting.kill()
-        interrupt.cancel()
 
 
 def _check_name(host: str, port: int) -> None:

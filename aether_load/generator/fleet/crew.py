@@ -156,8 +156,8 @@ class Crew:
         return True
 
     def dismiss(self, member: Member, sentence: str) -> None:
-        """Have a worker end, for a reason that is told on its side."""
-        self._send(member.client, say.Refused(sentence))
+        """Have a worker that was taken on end, for a reason that is told on its side."""
+        self._send(member.client, say.Refused(sentence, int(ExitCode.INVALID)))
 
     def close(self) -> None:
         """Watch no longer."""
@@ -181,7 +181,7 @@ class Crew:
             message = say.decode(msg.data)
         except (msgspec.MsgspecError, TypeError):
             sentence = f"a worker ({client}) speaks of what this release ({__version__}) does not know"
-            self._send(client, say.Refused(sentence))
+            self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
             self._tell_refused(sentence, ExitCode.USAGE)
             return
         if isinstance(message, say.Join):
@@ -208,7 +208,7 @@ class Crew:
         elif isinstance(message, say.Unable):
             self._members.pop(member.client)
             self._tell_refused(f"{member.name} cannot work: {message.sentence}", ExitCode(message.exit_code))
-        elif isinstance(message, say.Leaving):
+        elif isinstance(message, say.Left):
             self._is_gone(member, "left")
         else:
             if isinstance(message, say.Told):
@@ -235,7 +235,10 @@ class Crew:
         if self._own_children_only and joined.forked_from != os.getpid():
             # Not this run's business: whoever it belongs to has another master, or none any more.
             self._send(
-                client, say.Refused(f"the worker on {joined.host} is no child of the --processes of this master.")
+                client,
+                say.Refused(
+                    f"the worker on {joined.host} is no child of the --processes of this master.", int(ExitCode.USAGE)
+                ),
             )
             return
         if joined.version != __version__ or joined.protocol != say.PROTOCOL:
@@ -247,7 +250,7 @@ class Crew:
             )
         if why is not None:
             sentence = f"the worker on {joined.host} (process {joined.pid}) is refused: {why}."
-            self._send(client, say.Refused(sentence))
+            self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
             self._tell_refused(sentence, ExitCode.USAGE)
         else:
             member = self._members[client] = Member(client, self._numbers, joined)

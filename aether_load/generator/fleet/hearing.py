@@ -58,6 +58,8 @@ class Hearing:
             self._show(member, message)
         elif isinstance(message, say.Noted):
             self._run.manifest.notes.append(f"Worker {member.number}: {message.sentence}")
+        elif isinstance(message, say.Leaving):
+            self._roster.take_leave(member)
         elif isinstance(message, say.Closed):
             if message.run == self._run.manifest.id:
                 part.close(message)

@@ -15,7 +15,7 @@ from aether_load.workload.trace import Trace
 from aether_load.workload.workload import Workload
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 1
+PROTOCOL = 2
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
@@ -167,7 +167,11 @@ class Closed(_Said, frozen=True):
 
 
 class Leaving(_Said, frozen=True):
-    """Ends in order, with every sample sent."""
+    """Is about to end in order, in the middle of a run."""
+
+
+class Left(_Said, frozen=True):
+    """Has handed in every sample, and ends."""
 
 
 # From the master to a worker
@@ -177,6 +181,7 @@ class Refused(_Said, frozen=True):
     """Is not to work here, and to end."""
 
     sentence: str
+    exit_code: int
 
 
 class Chunk(_Said, frozen=True):
@@ -270,8 +275,8 @@ class Close(_Said, frozen=True):
 
 Message = (
     Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
-    | Told | Took | Parcel | Rows | Noted | Closed | Leaving | Refused | Chunk | Ping | Begin | Muster | Warm | Drive
-    | GoOn | Stop | End | CutOff | Received | Watch | Close
+    | Told | Took | Parcel | Rows | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin | Muster | Warm
+    | Drive | GoOn | Stop | End | CutOff | Received | Watch | Close
 )  # fmt: skip
 
 

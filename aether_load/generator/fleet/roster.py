@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gevent.event import Event
 
@@ -60,25 +60,34 @@ class Roster:
         self.parts[member.number] = Part(member)
         return True
 
+    def take_leave(self, member: Member) -> None:
+        """Take note that a worker is about to end in order; what it has yet to hand in, it hands in."""
+        self._book_loss(member, "left")
+
     def lose(self, member: Member) -> None:
         """Take note that a worker is gone, and of what it took with it."""
         part = self.parts.get(member.number)
-        # One that leaves has closed its part itself; one that was told to close owes nothing any more.
-        if part is None or (part.closed and self.is_closing):
+        if part is None:
             return
-        record = self.record
+        if member.gone == "lost" and not (part.closed and self.is_closing):
+            # One that was told to close, and has, owes nothing any more.
+            self._book_loss(member, "lost")
+        self.see_whether_drained()
+
+    def _book_loss(self, member: Member, how: Literal["lost", "left"]) -> None:
+        part, record = self.parts[member.number], self.record
         phase = record if record is not None and record.ended is None and member in self._active else None
         if phase is not None:
             phase.users = None
         part.loss = LossRecord(
             at=_instant_of(member.heard_ns),
-            phase=phase.name if phase else None,
-            how="left" if member.gone == "left" else "lost",
+            # One that dies while it leaves was missed from then on.
+            phase=phase.name if phase else part.loss.phase if part.loss else None,
+            how=how,
             received_total=part.rows_received,
-            announced_total=part.rows_received if member.gone == "left" else part.announced,
+            announced_total=part.rows_received if how == "left" else part.announced,
         )
         self.write_down()
-        self.see_whether_drained()
 
     def write_down(self) -> None:
         """Bring the manifest's workers up to date, and write it."""

@@ -18,7 +18,7 @@ from locust.exception import RPCError
 from aether_load import AetherLoadError, ExitCode, TargetError, __version__
 from aether_load.generator.endpoint import Endpoint
 from aether_load.generator.fleet import messages as say
-from aether_load.generator.fleet.connecting import is_own_child
+from aether_load.generator.fleet.connecting import FORKED_FROM, is_own_child
 from aether_load.generator.fleet.envelope import locust_message
 from aether_load.generator.fleet.worker_run import WorkerRun
 from aether_load.generator.locust_feed import LocustFeed
@@ -31,8 +31,6 @@ from aether_load.workload.options import names_scenario, scenario_from
 from aether_load.workload.scenario import from_plain, scenario_hash
 from aether_load.workload.stage import variants
 
-_IMPORTED_IN = os.getpid()
-"""A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
 MASTER_SILENCE_S = 10.0
 PROBE_LIMIT_S = 3.5
 _WATCH_INTERVAL_S = 0.25
@@ -56,7 +54,7 @@ class Worker:
         self._process = psutil.Process()
         self._is_child = is_own_child(environment.parsed_options)
         # With --processes there is a parent to end with, be it the master or one that only waits.
-        self._forked_from = _IMPORTED_IN if environment.parsed_options.processes else None
+        self._forked_from = FORKED_FROM if environment.parsed_options.processes else None
         self._heard_ns = monotonic_ns()
         self._was_answered = False
         self._ending = False
@@ -119,7 +117,7 @@ class Worker:
         if isinstance(message, say.Ping):
             self.send(say.Echoed(message.sent_ns, monotonic_ns(), time()))
         elif isinstance(message, say.Refused):
-            self._end(message.sentence, ExitCode.USAGE)
+            self._end(message.sentence, ExitCode(message.exit_code))
         elif isinstance(message, say.Chunk):
             self._take_chunk(message)
         elif isinstance(message, say.Begin):
@@ -200,7 +198,7 @@ class Worker:
         if self._run is not None and not self._run.is_closed:
             sys.stderr.write("aether-load: leaving; answers in flight are waited for and handed in.\n")
             self._run.leave(self._environment.stop_timeout or 0.0)
-            self.send(say.Leaving())
+            self.send(say.Left())
 
     def _watch_for_ever(self) -> None:
         """End when the master has: what nobody reads need not be measured."""

@@ -25,6 +25,7 @@ PARCEL_BYTES = 256 << 10
 _LEAST_ANNOUNCED = 16
 _ANNOUNCED_S = 0.5
 _MUSTER_STEP_S = 0.005
+_NEXT_LIMIT_S = 0.2
 _HAND_IN_LIMIT_S = 10.0
 
 
@@ -57,6 +58,7 @@ class WorkerRun:
         self._why = "stopped"
         self._go_on = Event()
         self._load = Load(station, self, follow_user_count=begin.follow_user_count)
+        self._told_what_next = Event()
         self._stage = 0
         self._driving: gevent.Greenlet | None = None
         self._announced = self._announced_before = 0
@@ -84,6 +86,7 @@ class WorkerRun:
         elif isinstance(message, say.Warm):
             self._driving = self._do(self._warm, message)
         elif isinstance(message, say.Drive):
+            self._told_what_next.set()
             self._driving = self._do(self._drive, message)
         elif isinstance(message, say.GoOn):
             self._go_on.set()
@@ -91,6 +94,7 @@ class WorkerRun:
             self._why = message.why
             self.stopping.set()
         elif isinstance(message, say.End):
+            self._told_what_next.set()
             self._do(self._end, message)
         elif isinstance(message, say.CutOff):
             gevent.spawn(self._runner.user_greenlets.kill)
@@ -111,6 +115,8 @@ class WorkerRun:
 
     def leave(self, stop_timeout_s: float) -> None:
         """End in order, by this side's own wish: answers in flight have a time, and all samples are handed in."""
+        self._speaker.send(say.Leaving())
+        self._told_what_next.set()
         self.stopping.set()
         if self._driving is not None:
             self._driving.join(stop_timeout_s)
@@ -148,11 +154,15 @@ class WorkerRun:
     def _drive(self, message: say.Drive) -> None:
         self._stage = message.number
         self._go_on.clear()
+        self._told_what_next.clear()
         if message.begin_ns is not None:
             self._wait_until(message.begin_ns)
         ended_by = self._load.drive(message.stage, message.share, message.begin_ns)
         window = self._station.window
         self._speaker.send(say.Driven(message.number, ended_by, window.began_ns, window.ended_ns))
+        if not self._told_what_next.wait(_NEXT_LIMIT_S):
+            # The master waits for another worker, maybe for a dead one: nobody asked for a load until then.
+            self._load.rest()
 
     def _wait_until(self, begin_ns: int) -> None:
         while (left_s := (begin_ns - monotonic_ns()) / 1e9) > 0 and not self.stopping.wait(left_s):
