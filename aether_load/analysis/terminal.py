@@ -40,7 +40,7 @@ _OPEN_HEADER = (
 )  # fmt: skip
 _PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
 _REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
-_PROBES_HEADER = ("phase", "load", "for s", "why", "held", "against it")
+_PROBES_HEADER = ("phase", "load", "for s", "why", "held")
 _NODES_HEADER = (
     "node",
     "level",
@@ -71,6 +71,10 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
         out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
         out.write(textwrap.fill(search.sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
         write_table([_PROBES_HEADER, *map(_probe_cells, search.probes)], out)
+        for probe in search.probes:
+            if probe.against:
+                text = f"against {probe.phase}: {'; '.join(probe.against)}"
+                out.write(textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n")
     for phase in report.phases:
         if phase.search is None:
             _write_phase(phase, out)
@@ -159,14 +163,7 @@ def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
 
 def _probe_cells(probe: ProbeRecord) -> tuple[str, ...]:
     held = {True: "yes", False: "no", None: "undecided"}[probe.holds]
-    return (
-        probe.phase,
-        f"{probe.load:g}",
-        f"{probe.duration_s:g}",
-        probe.purpose,
-        held,
-        "; ".join(probe.against) or "-",
-    )
+    return probe.phase, f"{probe.load:g}", f"{probe.duration_s:g}", probe.purpose, held
 
 
 def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
