@@ -22,7 +22,7 @@ from aether_load.generator.fleet.connecting import explain_connecting
 from aether_load.generator.fleet.master import Master
 from aether_load.generator.fleet.worker import own_scenario_hash, prepare_worker
 from aether_load.generator.local_senders import LocalSenders
-from aether_load.generator.locust_feed import LocustFeed
+from aether_load.generator.locust_feed import LocustFeed, keep_entries
 from aether_load.generator.options import (
     DEFAULT_STOP_TIMEOUT_S,
     add_options,
@@ -154,6 +154,7 @@ class Listener:
         environment.aether = self._session.stations
         environment.host = options.host = self._session.target.url
         self._fill_in(scenario)
+        keep_entries(environment.stats)
         environment.events.test_start.add_listener(self._on_test_start)
         environment.events.test_stopping.add_listener(self._on_test_stopping)
         environment.events.quitting.add_listener(self._on_quitting)

@@ -67,6 +67,16 @@ class LocustFeed:
         self._batches.clear()
 
 
+def keep_entries(stats: Any) -> None:
+    """Have Locust's statistics outlast being written as JSON.
+
+    Locust empties them then, as a worker does that reports; its CSV, and a second JSON, would be written of zeros.
+    """
+    stats.serialize_stats = lambda: [
+        entry.serialize() for entry in stats.entries.values() if entry.num_requests or entry.num_failures
+    ]
+
+
 class _Batch:
     """Successes of one dataset since the last flush."""
 

@@ -97,6 +97,14 @@ def test_locusts_own_tables_show_the_same_requests(plain):
     assert all(name in page for name in DATASETS)
 
 
+def test_locusts_table_outlasts_being_written_as_json(fork_locust, simulator, tmp_path):
+    """Locust itself empties its statistics with the first JSON: what is written after it would be of zeros."""
+    finished = fork_locust("--host", simulator().url, "--limit", "2", "--json", "--json-file", "table")
+    printed, written = json.loads(finished.out), json.loads((tmp_path / "table.json").read_text())
+    assert [row["num_requests"] for row in printed] == [2] * len(DATASETS)
+    assert written == printed
+
+
 def test_metrics_are_read_at_rest_and_each_second_between(plain):
     """The first reading is before any request, the last after every answer, and their difference is the run."""
     _, finished = plain
