@@ -89,6 +89,7 @@ class Listener:
         self._main = gevent.getcurrent()
         self._line = ProgressLine()
         self._course: Course | None = None
+        self._is_starting = False
         self._shown: Shown | None = None
         self._master: Master | None = None
 
@@ -145,7 +146,7 @@ class Listener:
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()
-            self._shown = Shown.of(environment, self._session, self._busy)
+            self._shown = Shown.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
             if self._master is not None:
                 self._hand_over()
         except BaseException:
@@ -215,6 +216,13 @@ class Listener:
         )
 
     def _on_test_start(self, environment: Any, **_kwargs: Any) -> None:
+        self._is_starting = True
+        try:
+            self._start(environment)
+        finally:
+            self._is_starting = False
+
+    def _start(self, environment: Any) -> None:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
@@ -238,8 +246,13 @@ class Listener:
         self._course = Course(environment, run, driver, self._line, self._shown)
         self._course.begin()
 
+    def _has_senders(self) -> bool:
+        return self._master is None or self._master.has_workers
+
     def _busy(self) -> Busy:
         """Tell the page what of the last start is still going on."""
+        if self._is_starting:
+            return "starting"
         if self._course is None or self._course.is_finished:
             return None
         return "running" if self._shown is not None and self._shown.board.is_running else "writing"
@@ -279,6 +292,12 @@ class Listener:
     def _on_quitting(self, **_kwargs: Any) -> None:
         if self._course is not None and not self._course.is_finished:
             self._course.end()
+        elif self._course is None and self._headless and self._environment.process_exit_code is None:
+            # Locust would exit 0, though nothing was measured.
+            gone = self._master is not None and not self._master.has_workers
+            why = "the workers have gone" if gone else "interrupted"
+            sys.stderr.write(f"aether-load: {why} before the load began.\n")
+            self._environment.process_exit_code = int(ExitCode.INVALID if gone else ExitCode.INTERRUPTED)
 
     def _on_quit(self, **_kwargs: Any) -> None:
         """Say the result last, below Locust's own table; standard output stays free for --json."""

@@ -18,8 +18,13 @@ def mend_options(parser: argparse.ArgumentParser) -> None:
             action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
         elif action.dest == "processes":
             action.type = _whole("of processes, or -1 for one a core", lambda value: value == -1 or value > 0)
-        elif action.dest in {"master_port", "master_bind_port"}:
-            action.type = _whole(f"from 1 to {_MOST_PORT}", lambda value: 0 < value <= _MOST_PORT)
+        elif action.dest in {"master_port", "master_bind_port", "web_port"}:
+            action.type = port
+
+
+def port(text: str) -> int:
+    """Return a port's number; raises argparse.ArgumentTypeError for what is none."""
+    return _whole(f"from 1 to {_MOST_PORT}", lambda value: 0 < value <= _MOST_PORT)(text)
 
 
 def _whole(what: str, allowed: Callable[[int], bool]) -> Callable[[str], int]:

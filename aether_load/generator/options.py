@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load.generator.locust_options import mend_options
+from aether_load.generator.locust_options import mend_options, port
 from aether_load.protocol import Generation
 from aether_load.workload.gate_plan import GatePlan, gate_scenario
 from aether_load.workload.headers import parse_header
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     )
     group.add_argument(
         "--metrics-port",
-        type=int,
+        type=port,
         metavar="PORT",
         default=None,
         help="serve the client's own live figures for Prometheus there, at /metrics, on 127.0.0.1 or --web-host",

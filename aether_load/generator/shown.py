@@ -23,7 +23,9 @@ class Shown:
         self._server = server
 
     @classmethod
-    def of(cls, environment: Any, session: Session, busy: Callable[[], Busy]) -> Shown | None:
+    def of(
+        cls, environment: Any, session: Session, *, busy: Callable[[], Busy], has_senders: Callable[[], bool]
+    ) -> Shown | None:
         """Return what this process is to show, if anything; raises UsageError for a port that cannot be had."""
         options, web_ui = environment.parsed_options, environment.web_ui
         if web_ui is None and options.metrics_port is None:
@@ -37,7 +39,7 @@ class Shown:
             # Only with a page: Flask and its kind are not loaded into a process that has none.
             from aether_load.generator.webui import add_aether_tab, check_before_start  # noqa: PLC0415
 
-            check_before_start(web_ui, StartForm(session, options, busy=busy))
+            check_before_start(web_ui, StartForm(session, options, busy=busy, has_senders=has_senders))
             add_aether_tab(web_ui, board, exposition)
         environment.events.reset_stats.add_listener(lambda **_: board.reset())
         return cls(board, server)

@@ -16,7 +16,7 @@ from aether_load.workload.scenario import Scenario, shipped_scenarios
 
 AS_IN_SCENARIO = "as in the scenario"
 _FIELDS = ("scenario", "dataset", "limit", "dag", "dag_nodes", "cache", "sequential")
-Busy = Literal["running", "writing"] | None
+Busy = Literal["starting", "running", "writing"] | None
 """What of the last start still goes on, if anything does."""
 _WHOLE_NUMBERS = ("limit", "dag_nodes")
 
@@ -70,12 +70,20 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
 class StartForm:
     """Stands before Locust's own start: a run that could not begin is refused in the page, with a sentence."""
 
-    def __init__(self, session: Session, options: argparse.Namespace, *, busy: Callable[[], Busy]) -> None:
-        """Take the options of the command line, and who tells what is still under way."""
+    def __init__(
+        self,
+        session: Session,
+        options: argparse.Namespace,
+        *,
+        busy: Callable[[], Busy],
+        has_senders: Callable[[], bool],
+    ) -> None:
+        """Take the options of the command line, who tells what is still under way, and whether anybody can send."""
         self._session = session
         # How many users there are, and how fast they come, is what the form itself asks.
         self._given = argparse.Namespace(**{**vars(options), "num_users": None, "spawn_rate": None})
         self._busy = busy
+        self._has_senders = has_senders
         self._last: Mapping[str, object] = {field: getattr(options, field) for field in _FIELDS}
 
     def check(self, form: Mapping[str, str]) -> None:
@@ -85,14 +93,25 @@ class StartForm:
         busy = self._busy()
         if busy == "writing":
             raise UsageError("The results of the last run are still being written; press Start again in a moment.")
+        if busy == "starting":
+            raise UsageError("The load is about to begin; press again in a moment.")
         if busy == "running":
             self._refuse_changes(wanted, host)
             return
+        if (form.get("user_count") or "1").strip() == "0":
+            raise UsageError("Number of users: 0 send nothing; at least 1 is needed.")
+        if not self._has_senders():
+            raise UsageError("There is no worker yet to carry the load: start one, or wait for it.")
         options = argparse.Namespace(**{**vars(self._given), **wanted})
         if form.get("run_time"):
             options.run_time = _run_time_s(form["run_time"])
         self._session.change(self._plan(options), host)
         self._last = wanted
+
+    @property
+    def busy(self) -> Busy:
+        """Return what of the last start still goes on."""
+        return self._busy()
 
     def _plan(self, options: argparse.Namespace) -> Scenario:
         scenario = planned_scenario(options)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from typing import Any, cast
 
+import gevent
 from flask import Blueprint, Response, jsonify, request, send_file, send_from_directory
 from flask_login import current_user
+from locust.runners import STATE_INIT, STATE_STOPPED
 from werkzeug.datastructures import ImmutableMultiDict
 
 from aether_load import AetherLoadError
@@ -19,6 +22,8 @@ from aether_load.generator.exposition import CONTENT_TYPE, Exposition
 from aether_load.generator.start_form import StartForm, for_locust
 
 _View = Callable[..., Response]
+_BEGIN_LIMIT_S = 90.0
+_AT_REST = {STATE_INIT, STATE_STOPPED}
 _PAGE = Path(__file__).parent / "page"
 _STATIC = frozenset(path.name for path in _PAGE.iterdir())
 _SCRIPT_IN_LOCUSTS_PAGE = b'<script type="module" src="./aether/static/tab.js"></script></body>'
@@ -101,9 +106,14 @@ def add_aether_tab(web_ui: Any, board: Board, exposition: Exposition) -> None:
 
 
 def check_before_start(web_ui: Any, form: StartForm) -> None:
-    """Have the start form checked before Locust starts: what is wrong is said where Locust says what it refuses."""
+    """Have the start form checked before Locust starts: what is wrong is said where Locust says what it refuses.
+
+    A stop waits until what was started before it has begun: Locust takes no note of one that comes earlier.
+    """
 
     def check() -> Response | None:
+        if request.endpoint == "locust.stop":
+            _wait_until_begun(web_ui.environment.runner, form)
         if request.endpoint != "locust.swarm" or (web_ui.web_login and not current_user.is_authenticated):
             return None
         try:
@@ -114,6 +124,15 @@ def check_before_start(web_ui: Any, form: StartForm) -> None:
         return None
 
     web_ui.app.before_request(check)
+
+
+def _wait_until_begun(runner: Any, form: StartForm) -> None:
+    deadline = monotonic() + _BEGIN_LIMIT_S
+    # Locust enters a load in its books a moment after we have begun it.
+    while form.busy == "starting" or (form.busy == "running" and runner.state in _AT_REST):
+        if monotonic() > deadline:
+            return
+        gevent.sleep(0.01)
 
 
 def _served(answer: Response) -> Response:

@@ -61,6 +61,22 @@ def test_numbers_that_mean_nothing_are_refused(fork_locust, options, words):
     assert_refused(fork_locust(*options), 2, words)
 
 
+def test_children_join_no_master_but_their_own(start_locust, simulator, free_port):
+    """One whose port another master has is refused, and its workers never knock at the other's door."""
+    ports = ("--master-port", str(free_port), "--master-bind-port", str(free_port))
+    first = start_locust(
+        "--headless", "--master", *ports, "--host", simulator().url, "--expect-workers-max-wait", "8",
+        under=("sh", "-c", 'exec "$@" 2> said.txt', "sh"),
+    )  # fmt: skip
+    said = first.folder / "said.txt"
+    wait_for(lambda: said.is_file() and "scenario eval" in said.read_text(), "the first master")
+    second = start_locust("--headless", "--processes", "2", *ports, "--host", simulator().url)
+    assert_refused(second.finish(), 2, "The master cannot listen")
+    wait_for(lambda: second.left_behind() == [], "the end of its children")
+    assert first.finish().code == 3
+    assert "reported as ready" not in said.read_text()
+
+
 def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_locust, simulator, free_port, tmp_path):
     finished = start_locust(
         "--headless", "--master", "--master-bind-port", str(free_port), "--host", simulator().url,

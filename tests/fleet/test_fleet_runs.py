@@ -152,6 +152,24 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
     assert process.left_behind() == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, simulator, worker_port, number):
+    """The only worker ends while Locust spawns users: the master ends, too, and says what is the matter."""
+    runtime = simulator("--latency", "constant:30ms")
+    master = start_locust(
+        "--headless", "--master", *worker_port[0], "--host", runtime.url,
+        under=("sh", "-c", 'exec "$@" 2> said.txt', "sh"),
+    )  # fmt: skip
+    said = master.folder / "said.txt"
+    worker = start_locust(*worker_port[1])
+    wait_for(lambda: said.is_file() and "Sending spawn jobs" in said.read_text(), "the master's start")
+    worker.send(number)
+    worker.finish()
+    assert master.finish().code == 5, said.read_text()
+    assert "Traceback" not in said.read_text()
+    assert re.search(r"aether-load: .*(gone|lost|left)", said.read_text())
+
+
 def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
     """kill -9 of the master: its workers end by themselves, and the folder reports what had come in."""
     runtime = simulator("--latency", "constant:10ms")

@@ -34,7 +34,12 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
     url = f"http://127.0.0.1:{free_port}"
     http = open_page(url)
     form = {"user_count": "5", "spawn_rate": "5", "host": runtime.url}
-    for number, more in ((1, {}), (2, {"run_time": "60s"})):
+    assert not json.loads(http.request("POST", f"{url}/swarm", fields=form | {"user_count": "0"}).data)["success"]
+    # A stop that comes before the load has begun is one all the same.
+    assert json.loads(http.request("POST", f"{url}/swarm", fields=form).data)["success"]
+    assert json.loads(http.request("POST", f"{url}/stop").data)["success"]
+    wait_for(lambda: reports_of(process) == 1, "the results")
+    for number, more in ((2, {}), (3, {"run_time": "60s"})):
         started = http.request("POST", f"{url}/swarm", fields=form | more)
         assert json.loads(started.data)["success"], started.data
         # Locust's table is that of the run before until the first of this one's requests is in it.
@@ -48,6 +53,7 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
     finished = process.finish()
     reports = [json.loads((folder / "report.json").read_bytes()) for folder in folders]
     reports.sort(key=lambda report: report["run"]["began_utc"])
+    assert reports.pop(0)["verdict"]["status"] != "passed"
     assert [(report["run"]["ended_as"], report["phases"][0]["ended_by"]) for report in reports] == [
         ("completed", "stopped"), ("interrupted", "stopped"),
     ]  # fmt: skip

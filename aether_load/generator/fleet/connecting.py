@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gevent
+import psutil
 from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.exception import RPCError
@@ -23,6 +24,7 @@ from aether_load import AetherLoadError, ExitCode, UsageError
 FORKED_FROM = os.getpid()
 """A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
 _PARENT_INTERVAL_S = 0.25
+_LISTENING_INTERVAL_S = 0.05
 PATIENCE_S = 2.0
 """A worker that is not connected by then says whom it waits for."""
 
@@ -73,7 +75,7 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iter
     if options is None:
         yield
     elif is_own_child(options):
-        with _while_parent_lives():
+        with _while_parent_lives(options.master_bind_port):
             yield
     else:
         with _explained_master(options, check_worker):
@@ -81,13 +83,17 @@ def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iter
 
 
 @contextmanager
-def _while_parent_lives() -> Iterator[None]:
+def _while_parent_lives(port: int) -> Iterator[None]:
     """End a worker whose master has ended before it could be reached, which Locust would try for minutes."""
 
     def watch(connecting: gevent.Greenlet) -> None:
         while os.getppid() == FORKED_FROM:
             gevent.sleep(_PARENT_INTERVAL_S)
         gevent.kill(connecting, SystemExit(int(ExitCode.INVALID)))
+
+    # What answers at the port before its master does is another run's master.
+    while os.getppid() == FORKED_FROM and not _listens(FORKED_FROM, port):
+        gevent.sleep(_LISTENING_INTERVAL_S)
 
     # That end is said by the master, on the terminal that they share; Ctrl-C there reaches both.
     with _interruptible():
@@ -96,6 +102,17 @@ def _while_parent_lives() -> Iterator[None]:
             yield
         finally:
             watching.kill()
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Tell whether a process listens at a port; where that is not to be known, take it that it does."""
+    try:
+        process = psutil.Process(pid)
+        # psutil before 6.0 has it by the other name.
+        connections = getattr(process, "net_connections", None) or process.connections
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections("tcp"))
+    except psutil.Error:
+        return True
 
 
 @contextmanager

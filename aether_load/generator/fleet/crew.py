@@ -114,6 +114,16 @@ class Crew:
         """Return those that can work, and those that will be able to when they have what they need."""
         return [member for member in self._members.values() if member.gone is None]
 
+    @property
+    def has_strangers(self) -> bool:
+        """Tell whether Locust has workers that have not said yet who they are, or that are told to end."""
+        return any(client not in self._members for client in list(self._runner.clients))
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether workers were taken on, and none of them is left."""
+        return bool(self._members) and not self.expected
+
     def may_work(self, client: str) -> bool:
         """Tell whether Locust's worker of that id can work."""
         return any(member.client == client for member in self.ready)

@@ -67,8 +67,9 @@ class Intake:
         return rescued
 
     def compact(self) -> None:
-        """Write all workers' samples as one file, by the run's clock."""
-        compact(sample_parts(self._folder, self._manifest), self._folder.samples)
+        """Write all workers' samples as one file, by the run's clock; one without rows where none came in."""
+        parts = sample_parts(self._folder, self._manifest)
+        compact([part for part in parts if part.path != self._folder.samples], self._folder.samples)
 
 
 class _WorkerFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from aether_load.generator.session import Session
 
 READY_LIMIT_S = 60.0
+_JOIN_LIMIT_S = 10.0
+"""Locust's own workers, without our locustfile, are heard of and never join."""
 
 
 class _NoWorkers(AetherLoadError):
@@ -60,6 +63,11 @@ class Master:
             self._crew.hand_over(scenario, identity, data)
             self._handed_over = identity
 
+    @property
+    def has_workers(self) -> bool:
+        """Tell whether Locust knows of any."""
+        return bool(self._runner.clients.ready or self._runner.clients.running)
+
     def users_for(self, users: int) -> int:
         """Return how many users Locust is to spawn at once, on the workers expected, so that none are added later."""
         return users_alike(users, self._expected)
@@ -82,16 +90,20 @@ class Master:
         """Wait until all that have come can work; raises AetherLoadError when none can."""
         line.show("handing the prompts to the workers")
         crew = self._crew
+        join_by = monotonic() + _JOIN_LIMIT_S
 
         def all_are_ready() -> bool:
-            return bool(crew.ready) and len(crew.ready) == len(crew.expected)
+            late = crew.has_strangers and monotonic() < join_by
+            return bool(crew.ready) and len(crew.ready) == len(crew.expected) and not late
 
-        in_time = crew.wait_for(all_are_ready, READY_LIMIT_S)
+        in_time = crew.wait_for(lambda: all_are_ready() or crew.is_gone, READY_LIMIT_S)
         line.clear()
         if crew.ready:
             return
         if self._last_refusal is not None:
             raise _NoWorkers(*self._last_refusal)
+        if crew.is_gone:
+            raise _NoWorkers("The workers that had come are gone: nobody is left to carry the load.", ExitCode.INVALID)
         why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
         raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
 
