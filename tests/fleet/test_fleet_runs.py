@@ -165,9 +165,12 @@ def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, s
     wait_for(lambda: said.is_file() and "Sending spawn jobs" in said.read_text(), "the master's start")
     worker.send(number)
     worker.finish()
-    assert master.finish().code == 5, said.read_text()
-    assert "Traceback" not in said.read_text()
-    assert re.search(r"aether-load: .*(gone|lost|left)", said.read_text())
+    finished = master.finish()
+    text = said.read_text() + finished.out
+    assert finished.code == 5, text
+    assert "Traceback" not in text
+    # Whether it had begun by then is chance; what became of the worker is said in either case.
+    assert re.search(r"workers .*have gone|workers .* are gone|was lost|left before the run's end", text), text
 
 
 def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
@@ -345,24 +348,24 @@ def test_a_secret_is_each_workers_own(start_locust, simulator, worker_port):
 
 
 def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_port):
-    """Stopped for a second under an open load: the workers go on as before, and every sample comes in later."""
+    """Stopped for longer than it bears with others: the workers go on as before, and every sample comes in later."""
     runtime = simulator("--latency", "constant:5ms")
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
-        "--set", "phases=[{rate=200.0,arrivals='constant',duration='4s'}]",
+        "--set", "phases=[{rate=200.0,arrivals='constant',duration='8s'}]",
     )  # fmt: skip
     wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
     process.send(signal.SIGSTOP)
     before = runtime.record()["nodes"]["succeeded"]
-    wait_for(lambda: runtime.record()["nodes"]["succeeded"] > before + 200, "a second of load without the master")
+    wait_for(lambda: runtime.record()["nodes"]["succeeded"] > before + 1200, "six seconds of load without it")
     process.send(signal.SIGCONT)
     finished = process.finish()
     assert finished.code == 0, finished.err
     (phase,) = report_of(finished)["phases"]
-    assert phase["all"]["requests_total"] == 800
+    assert phase["all"]["requests_total"] == 1600
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
     # No second of the load went by unsent, or waited for the master.
-    assert min(phase["series"]["answers_total"][1:4]) > 150
+    assert min(phase["series"]["answers_total"][1:8]) > 150
 
 
 def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):

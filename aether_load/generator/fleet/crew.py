@@ -274,12 +274,17 @@ class Crew:
         self.send(member, say.Ping(monotonic_ns()))
 
     def _watch_for_ever(self) -> None:
+        looked_ns = monotonic_ns()
         while True:
             gevent.sleep(PING_INTERVAL_S)
             now_ns = monotonic_ns()
+            overslept_ns = max(0, now_ns - looked_ns - int(PING_INTERVAL_S * 1e9))
+            looked_ns = now_ns
             clients: Mapping[str, Any] = self._runner.clients
             for member in self.expected:
                 known = clients.get(member.client)
+                # What this process slept through, stopped or starved, is no silence of theirs.
+                member.heard_ns = min(now_ns, member.heard_ns + overslept_ns)
                 is_missing = known is not None and known.state == "missing"
                 if is_missing or now_ns - member.heard_ns > SILENCE_S * 1e9:
                     self._is_gone(member, "lost")
