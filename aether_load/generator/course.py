@@ -12,6 +12,7 @@ from gevent.event import Event
 
 from aether_load import AetherLoadError, ExitCode, TargetError
 from aether_load.analysis.run import AbortRecord, Ended
+from aether_load.generator.phases import NO_WORKER_LEFT
 from aether_load.generator.progress import ProgressLine, watch
 from aether_load.generator.results import write_all
 from aether_load.generator.threshold_watch import ThresholdWatch
@@ -69,9 +70,13 @@ class Course:
 
     def end_without_workers(self) -> None:
         """End the load because nobody is left to carry it, and this process when the results are written."""
+        if self._load_over.is_set():
+            # They went when their work was done.
+            self._finished.wait()
+            return
         self._line.clear()
         sys.stderr.write("aether-load: the last worker is gone, and the run ends with it.\n")
-        self._run.stopped_because = "its last worker was lost"
+        self._run.stopped_because = NO_WORKER_LEFT
         self._driver.stop(0)
         self._finished.wait()
         # Locust ends by itself only where the last worker took its leave.

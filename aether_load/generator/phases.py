@@ -20,6 +20,8 @@ from aether_load.workload.stage import SearchPlan, plan_items
 if TYPE_CHECKING:
     from aether_load.workload.stage import Stage
 
+NO_WORKER_LEFT = "no worker was left"
+"""What ends a phase whose workers have all been lost, or have left."""
 SPAWN_LIMIT_S = 120.0
 _SCRAPE_INTERVAL_S = 1.0
 _DRAIN_SLACK_S = 2.0

@@ -112,9 +112,11 @@ def check_before_start(web_ui: Any, form: StartForm) -> None:
     """
 
     def check() -> Response | None:
+        if web_ui.web_login and not current_user.is_authenticated:
+            return None
         if request.endpoint == "locust.stop":
             _wait_until_begun(web_ui.environment.runner, form)
-        if request.endpoint != "locust.swarm" or (web_ui.web_login and not current_user.is_authenticated):
+        if request.endpoint != "locust.swarm":
             return None
         try:
             form.check(request.form)

@@ -25,7 +25,7 @@ _NS_PER_S = 1_000_000_000
 WRITTEN_AFTER_NS = 800_000_000
 """Rows are written each half second; what ended so long ago has been handed in."""
 _CHUNKS_AT_ONCE = 4
-"""A call costs as much as a thousand rows do; four chunks at a time keep answers waiting for under a millisecond."""
+"""Much of what a call costs does not depend on its rows; the more there are, the longer answers wait meanwhile."""
 _SERVER_EDGES_US = np.array([(edge + 1) * 1000.0 for edge in BUCKET_EDGES_MS])
 _OVERHEAD_PART = PARTS.index("overhead")
 _MOCK = ANSWER_STATES.index("mock")

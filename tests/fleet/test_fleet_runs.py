@@ -147,7 +147,7 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
     assert finished.code == 5, finished.err
     assert "aether-load: the last worker is gone, and the run ends with it." in finished.err
     report = report_of(finished)
-    assert [phase["ended_by"] for phase in report["phases"]] == ["its last worker was lost"]
+    assert [phase["ended_by"] for phase in report["phases"]] == ["no worker was left"]
     assert [(worker["ended"], worker["lost_in_phase"]) for worker in report["workers"]] == [("lost", "one")] * 2
     assert process.left_behind() == []
 

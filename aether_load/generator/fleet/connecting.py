@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import gevent
@@ -25,7 +26,7 @@ FORKED_FROM = os.getpid()
 """A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
 _PARENT_INTERVAL_S = 0.25
 _LISTENING_INTERVAL_S = 0.05
-PATIENCE_S = 2.0
+_PATIENCE_S = 2.0
 """A worker that is not connected by then says whom it waits for."""
 
 
@@ -34,7 +35,13 @@ def is_own_child(options: Any) -> bool:
 
     Locust makes a worker of whatever it forks, also where --worker --processes asks for several of a master elsewhere.
     """
-    return bool(options.processes) and not get_parser().parse_known_args()[0].worker
+    return bool(options.processes) and not _is_asked_to_be_worker()
+
+
+@cache
+def _is_asked_to_be_worker() -> bool:
+    # Locust sets the option in whatever it forks: what was asked for is in the command line and its kind only.
+    return bool(get_parser().parse_known_args()[0].worker)
 
 
 def explain_connecting(check_worker: Callable[[Any], object]) -> None:
@@ -91,15 +98,16 @@ def _while_parent_lives(port: int) -> Iterator[None]:
             gevent.sleep(_PARENT_INTERVAL_S)
         gevent.kill(connecting, SystemExit(int(ExitCode.INVALID)))
 
-    # What answers at the port before its master does is another run's master.
-    while os.getppid() == FORKED_FROM and not _listens(FORKED_FROM, port):
-        gevent.sleep(_LISTENING_INTERVAL_S)
-
-    # That end is said by the master, on the terminal that they share; Ctrl-C there reaches both.
+    # Its end is said by the master, on the terminal that they share; Ctrl-C there reaches both.
     with _interruptible():
         watching = gevent.spawn(watch, gevent.getcurrent())
         try:
+            # What answers at the port before the master does is another run's master.
+            while not _listens(FORKED_FROM, port):
+                gevent.sleep(_LISTENING_INTERVAL_S)
             yield
+        except KeyboardInterrupt:
+            sys.exit(int(ExitCode.INTERRUPTED))
         finally:
             watching.kill()
 
@@ -135,7 +143,7 @@ def _explained_master(options: Any, check_worker: Callable[[Any], object]) -> It
         _end(str(error), error.exit_code)
     if options.host:
         _say("--host says nothing here: the master names the target.")
-    waiting = gevent.spawn_later(PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
+    waiting = gevent.spawn_later(_PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
     try:
         with _interruptible():
             yield

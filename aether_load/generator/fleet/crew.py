@@ -39,6 +39,7 @@ class Member:
         self.handover: str | None = None
         self.gone: str | None = None
         self.heard_ns = monotonic_ns()
+        self.excused_ns = 0
         self.told = say.Told(0, 0, 0, 0, 0, 0)
         self.cpu_s = 0.0
         self.utc_ahead_s = 0.0
@@ -200,7 +201,7 @@ class Crew:
         member = self._members.get(client)
         if member is None or member.gone is not None:
             return
-        member.heard_ns = monotonic_ns()
+        member.heard_ns, member.excused_ns = monotonic_ns(), 0
         self._take(member, message)
         self.changed.set()
 
@@ -278,15 +279,15 @@ class Crew:
         while True:
             gevent.sleep(PING_INTERVAL_S)
             now_ns = monotonic_ns()
+            # What this process slept through, stopped or starved, is no silence of theirs.
             overslept_ns = max(0, now_ns - looked_ns - int(PING_INTERVAL_S * 1e9))
             looked_ns = now_ns
             clients: Mapping[str, Any] = self._runner.clients
             for member in self.expected:
                 known = clients.get(member.client)
-                # What this process slept through, stopped or starved, is no silence of theirs.
-                member.heard_ns = min(now_ns, member.heard_ns + overslept_ns)
+                member.excused_ns += overslept_ns
                 is_missing = known is not None and known.state == "missing"
-                if is_missing or now_ns - member.heard_ns > SILENCE_S * 1e9:
+                if is_missing or now_ns - member.heard_ns - member.excused_ns > SILENCE_S * 1e9:
                     self._is_gone(member, "lost")
                 else:
                     self._ping(member)

@@ -9,6 +9,7 @@ from aether_load.analysis.sender import MASTER
 from aether_load.generator.fleet import messages as say
 from aether_load.generator.fleet.hearing import Hearing
 from aether_load.generator.fleet.roster import Roster
+from aether_load.generator.phases import NO_WORKER_LEFT
 from aether_load.generator.senders import Tally, Watcher
 from aether_load.workload.share import users_alike
 from aether_load.workload.work_limit import work_limit
@@ -149,7 +150,7 @@ class FleetSenders:
         self._roster.window_ended()
         ends = [part.ended_by for part in self._roster.of_active() if part.ended_by]
         if not ends:
-            return "its last worker was lost"
+            return NO_WORKER_LEFT
         return next((end for end in ends if end != ends[0]), ends[0])
 
     def end(self, record: PhaseRecord | None) -> None:

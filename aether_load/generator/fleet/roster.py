@@ -62,7 +62,9 @@ class Roster:
 
     def take_leave(self, member: Member) -> None:
         """Take note that a worker is about to end in order; what it has yet to hand in, it hands in."""
-        self._book_loss(member, "left")
+        if not self.is_closing:
+            # After its last phase it owes nothing.
+            self._book_loss(member, "left")
 
     def lose(self, member: Member) -> None:
         """Take note that a worker is gone, and of what it took with it."""
