@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,9 @@ async def serve(options: Options) -> None:
         threading.Thread(target=_watch_parent, args=(loop, ended), daemon=True).start()
     gc.collect()
     gc.freeze()  # what stands now stays; the collector need not look at it again
-    print(f"simulated Aether runtime {options.generation} listening on {url}", flush=True)
+    # In one piece: print() without a buffer writes a line and its end apart, and another process may come between.
+    sys.stdout.write(f"simulated Aether runtime {options.generation} listening on {url}\n")
+    sys.stdout.flush()
     await ended.wait()
     server.stop()
 
@@ -87,4 +90,5 @@ def _watch_parent(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None
     with contextlib.suppress(OSError):  # a standard input that was never open has ended too
         while os.read(_STDIN, 4096):
             pass
-    loop.call_soon_threadsafe(ended.set)
+    with contextlib.suppress(RuntimeError):  # a signal came first, and the loop is closed
+        loop.call_soon_threadsafe(ended.set)
