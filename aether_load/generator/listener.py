@@ -241,6 +241,9 @@ class Listener:
                 Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
         except AetherLoadError as error:
             self._give_up(str(error), error.exit_code)
+            if self._master is not None:
+                # Locust would go on to give its users to workers, of whom there may be none.
+                raise gevent.GreenletExit from None
             return
         driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
         self._course = Course(environment, run, driver, self._line, self._shown)
