@@ -2,7 +2,7 @@
 
 import sys
 
-from aether_load.cli import main
+from aether_load.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 import urllib3
 
-from aether_load import TargetError, UsageError
+from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
 
 PROBE_TIMEOUT_S = 1.5

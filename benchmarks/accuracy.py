@@ -62,9 +62,9 @@ from setting import (
     write_json,
 )
 
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.sample_reader import read_samples
-from aether_load.analysis.statistics import distribution
+from aether_load.analysis.statistics.distribution import distribution
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.sample_reader import read_samples
 
 BAR_MS = 2.0
 HALF_LOAD = (0.4, 0.6)

@@ -23,12 +23,8 @@ import numpy as np
 import pyarrow as pa
 from setting import BenchmarkFailed, cores, end_children_on_sigterm, pinned, surroundings, write_json
 
-from aether_load.analysis.own_counts import bucket_of_counts
-from aether_load.analysis.process_load import ServerReading
-from aether_load.analysis.run import ClockPair, Manifest, PhaseRecord, RunFolder, TargetRecord
-from aether_load.analysis.samples import SCHEMA
-from aether_load.analysis.scrape import RawScrape
-from aether_load.analysis.sender import SenderReading
+from aether_load.analysis.server.client_counts import bucket_of_counts
+from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import (
     BUCKET_EDGES_MS,
     ERRORS_TOTAL,
@@ -38,7 +34,11 @@ from aether_load.protocol import (
     Generation,
     NodeShape,
 )
-from aether_load.workload.prompt import DatasetIdentity
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.process_usage import SenderReading, ServerReading
+from aether_load.rundata.samples import SCHEMA
+from aether_load.rundata.scrapes import RawScrape
 
 BAR_S = 60.0
 BAR_MB = 2000

@@ -34,9 +34,11 @@ from setting import (
     write_one_row,
 )
 
-from aether_load.analysis.lines import read_lines
-from aether_load.analysis.run import Manifest, RunFolder
-from aether_load.analysis.sender import MASTER, SenderReading, by_worker
+from aether_load.analysis.phase.sender_usage import MASTER, by_worker
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.manifest import Manifest
+from aether_load.rundata.process_usage import SenderReading
 
 RATES = (20_000, 50_000, 100_000, 0)
 """Samples a second that the synthetic workers send together; 0: as many as the master confirms."""

@@ -27,9 +27,9 @@ from typing import Any
 import msgspec
 from setting import HERE, BenchmarkFailed, cores, end_children_on_sigterm, pinned
 
-from aether_load.analysis.gate_report import GateReport
-from aether_load.analysis.statistics import Share, clopper_pearson
-from aether_load.surroundings import machine
+from aether_load.analysis.statistics.distribution import Share, clopper_pearson
+from aether_load.environment import machine
+from aether_load.gate.report import GateReport
 
 USERS = 16
 MEDIAN_MS, SIGMA = 20.0, 0.3

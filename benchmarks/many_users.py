@@ -31,11 +31,11 @@ from setting import (
     write_one_row,
 )
 
-from aether_load.analysis.lines import read_lines
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.sample_reader import read_samples
-from aether_load.analysis.sender import SenderReading
 from aether_load.protocol import Outcome
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.sample_reader import read_samples
 
 _OTHER_DESCRIPTORS = 500
 _SLACK_S = 180.0

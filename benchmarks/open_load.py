@@ -29,11 +29,12 @@ from setting import (
     write_one_row,
 )
 
-from aether_load.analysis.lines import read_lines
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.sample_reader import read_samples
-from aether_load.analysis.sender import SenderReading, sender_over
-from aether_load.workload.arrivals import arrival_offsets
+from aether_load.analysis.phase.sender_usage import sender_over
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.sample_reader import read_samples
+from aether_load.schedule.arrivals import arrival_offsets
 
 MAX_IN_FLIGHT = 1000
 _SEED = 42

@@ -32,8 +32,8 @@ from setting import (
     write_one_row,
 )
 
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.sample_reader import read_samples
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.sample_reader import read_samples
 
 USERS = 100
 VARIANTS = ("", "flush", "freeze", "collector")

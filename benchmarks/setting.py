@@ -15,12 +15,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from aether_load.analysis.run import RunFolder
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.loading import load_prompts
+from aether_load.environment import machine
 from aether_load.protocol import Generation
-from aether_load.surroundings import machine
-from aether_load.workload.loading import load_prompts
-from aether_load.workload.scenario import find_scenario, load_scenario
-from aether_load.workload.workload import build_workload
+from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.load import find_scenario, load_scenario
 
 HERE = Path(__file__).parent
 BODY_BYTES = 1500

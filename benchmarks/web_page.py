@@ -52,8 +52,8 @@ from setting import (
     write_one_row,
 )
 
-from aether_load.analysis.sample_reader import read_samples
-from aether_load.analysis.statistics import percentile
+from aether_load.analysis.statistics.distribution import percentile
+from aether_load.rundata.sample_reader import read_samples
 
 _AETHER_S, _LOCUST_S, _HISTORY_S = 1.0, 2.0, 60.0
 _WINDOW_S = 2.0

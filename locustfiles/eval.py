@@ -3,8 +3,8 @@
 locust -f locustfiles/eval.py --headless
 """
 
-from aether_load.generator import listener
-from aether_load.generator.users import AetherUser
+from aether_load.load import listener
+from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 

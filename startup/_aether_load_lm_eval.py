@@ -7,7 +7,7 @@ beside this one, from Python 3.15 on by the `.start` file), so it imports nothin
 import sys
 
 NAME = "aether_stub"
-TARGET = "aether_load.aether_stub:AetherStub"
+TARGET = "aether_load.evaluation.aether_stub:AetherStub"
 _WATCHED = "lm_eval.models"
 
 

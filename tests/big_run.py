@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from aether_load.analysis.lines import read_lines
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
-from aether_load.analysis.scrape import RawScrape
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
+from aether_load.rundata.scrapes import RawScrape
 from folders import BEGAN_NS, MS, answered, counted, make_run
 
 DATASETS = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge")

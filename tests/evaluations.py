@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from aether_load.workload.rows import SAMPLE_FOLDER
+from aether_load.datasets.rows import SAMPLE_FOLDER
 from processes import LIMIT_S, REPOSITORY, SHARED_DATASETS
 
 SPLITS = {

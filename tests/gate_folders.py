@@ -7,12 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load.analysis.run import ClockPair, Manifest, PhaseRecord, RunFolder, TargetRecord
-from aether_load.analysis.scrape import RawScrape
+from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState
-from aether_load.workload.gate_plan import GatePlan, gate_scenario
-from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import from_plain, to_plain
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.scenario.gate_plan import GatePlan, gate_scenario
+from aether_load.scenario.load import from_plain, to_plain
 from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer
 
 UTC = "2026-03-04T05:06:07.000000Z"

@@ -12,7 +12,7 @@ import gevent.os
 import locust.main
 from gevent import monkey
 
-from aether_load.generator import listener, users  # noqa: F401 -- what every locustfile of ours imports
+from aether_load.load.sending import users  # noqa: F401 -- what every locustfile of ours imports
 
 
 def serve() -> None:

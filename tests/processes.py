@@ -19,7 +19,7 @@ import psutil
 import pytest
 import urllib3
 
-from aether_load.cli import main
+from aether_load.cli.main import main
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED_DATASETS = REPOSITORY.parent / "shared" / "datasets"

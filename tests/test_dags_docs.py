@@ -6,11 +6,12 @@ from typing import get_args
 
 import pytest
 
+from aether_load.dag.file import read_dag_file
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import Generation
-from aether_load.workload.dag_file import read_dag_file
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.scenario import DagName, WorkloadPlan, load_scenario
-from aether_load.workload.workload import build_workload
+from aether_load.scenario.load import load_scenario
+from aether_load.scenario.workload_plan import DagName, WorkloadPlan
 from processes import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "dags.md").read_text(encoding="utf-8")

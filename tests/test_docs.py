@@ -8,11 +8,11 @@ import sys
 import msgspec
 import pytest
 
-from aether_load import ExitCode
-from aether_load.analysis.samples import SCHEMA
+from aether_load.errors import ExitCode
 from aether_load.evaluation.options import StubOptions
-from aether_load.generator.options import add_options
-from aether_load.workload.scenario import load_scenario, shipped_scenarios
+from aether_load.load.options import add_options
+from aether_load.rundata.samples import SCHEMA
+from aether_load.scenario.load import load_scenario, shipped_scenarios
 from processes import EVAL, REPOSITORY, run_command
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

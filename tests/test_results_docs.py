@@ -5,16 +5,16 @@ import re
 import msgspec
 import pytest
 
-from aether_load.analysis.benchmark_action import FILES
-from aether_load.analysis.charts import MOST_CURVES
-from aether_load.analysis.formats import FORMATS
-from aether_load.analysis.latency_curve import SHARES
-from aether_load.analysis.page import MOST_PHASES
+from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.report import REPORT_SCHEMA_VERSION, Report
-from aether_load.analysis.rows import Row
-from aether_load.analysis.schema import schema_text
-from aether_load.analysis.summary import SUMMARY_COLUMNS
-from aether_load.workload.scenario import load_scenario
+from aether_load.analysis.statistics.latency_curve import SHARES
+from aether_load.outputs.benchmark_action import FILES
+from aether_load.outputs.charts.report_charts import MOST_CURVES
+from aether_load.outputs.formats import FORMATS
+from aether_load.outputs.page import MOST_PHASES
+from aether_load.outputs.schema import schema_text
+from aether_load.outputs.summary import SUMMARY_COLUMNS
+from aether_load.scenario.load import load_scenario
 from processes import REPOSITORY, run_command
 
 DOCS = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ CHANGELOG = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_the_published_schema_is_the_one_of_the_code():
-    """docs/nightly.schema.json is what `python -m aether_load.analysis.schema` writes, of the version in reports."""
+    """docs/nightly.schema.json is what `python -m aether_load.outputs.schema` writes, of the version in reports."""
     published = (REPOSITORY / "docs" / "nightly.schema.json").read_text(encoding="utf-8")
     assert published == schema_text()
     assert f"schema version {REPORT_SCHEMA_VERSION}" in published

@@ -1,1 +1,1 @@
-"""What it means: pure functions over values, no Locust, no gevent, no sockets."""
+"""Compute a run's figures from its folder: pure functions over values."""

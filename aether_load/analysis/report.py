@@ -7,28 +7,36 @@ from typing import Any
 
 import msgspec
 
-from aether_load.analysis.dag_shape import dag_shape, nodes_alone
-from aether_load.analysis.gate import Verdict, decide
-from aether_load.analysis.lines import read_lines
-from aether_load.analysis.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report, series_of
-from aether_load.analysis.process_load import ServerReading
-from aether_load.analysis.repeats import RepeatComparison, compare_repeats
-from aether_load.analysis.run import Ended, Manifest, PhaseRecord, RunFolder, TargetRecord
-from aether_load.analysis.sample_reader import sample_parts
-from aether_load.analysis.scrape import RawScrape
-from aether_load.analysis.searches import SearchReport, search_report
-from aether_load.analysis.sender import SelfCheck, SenderReading
-from aether_load.analysis.series import Series
-from aether_load.analysis.summary import ResultsError
-from aether_load.analysis.sweeps import SweepReport, sweep_reports
-from aether_load.analysis.table import PhaseSamples, together
-from aether_load.analysis.table_reader import read_phases
-from aether_load.analysis.thresholds import ThresholdReport, judge_thresholds
-from aether_load.analysis.warnings import Warning_, phase_warnings, run_warnings
-from aether_load.analysis.workers import WorkerReport, worker_reports
-from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import Scenario, from_plain
-from aether_load.workload.threshold import ThresholdPlan
+from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
+from aether_load.analysis.phase.phase_report import (
+    PhaseInputs,
+    PhaseReport,
+    Whole,
+    phase_readings,
+    phase_report,
+    series_of,
+)
+from aether_load.analysis.phase.repeats import RepeatComparison, compare_repeats
+from aether_load.analysis.phase.searches import SearchReport, search_report
+from aether_load.analysis.phase.series import Series
+from aether_load.analysis.phase.sweeps import SweepReport, sweep_reports
+from aether_load.analysis.phase.workers import WorkerReport, worker_reports
+from aether_load.analysis.verdict.thresholds import ThresholdReport, judge_thresholds
+from aether_load.analysis.verdict.verdict import Against, Verdict, all_against, decide
+from aether_load.analysis.verdict.warnings import Warning_, phase_warnings, run_warnings
+from aether_load.datasets.prompt import DatasetIdentity
+from aether_load.errors import ResultsError
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.manifest import Ended, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.process_usage import SelfCheck, SenderReading, ServerReading
+from aether_load.rundata.sample_reader import sample_parts
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.rundata.table import PhaseSamples, together
+from aether_load.rundata.table_reader import read_phases
+from aether_load.scenario.load import from_plain
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.threshold import ThresholdPlan
 
 REPORT_SCHEMA_VERSION = "1.4"
 
@@ -124,7 +132,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         target=manifest.target,
         self_check=manifest.self_check,
         self_check_reason=manifest.self_check_reason or (None if manifest.self_check else _NO_SELF_CHECK),
-        verdict=decide(run, phases, scenario, warnings, searches, thresholds),
+        verdict=decide(run.ended_as, phases, scenario, warnings, searches, thresholds),
         warnings=tuple(warnings),
         phases=phases,
         workers=worker_reports(manifest, read.phases),
@@ -137,6 +145,14 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
     return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
+
+
+def against(report: Report) -> list[Against]:
+    """Return everything that speaks against a run, as in its verdict, with what each makes of it."""
+    scenario = from_plain(report.scenario)
+    return all_against(
+        report.run.ended_as, report.phases, scenario, report.warnings, report.searches, report.thresholds
+    )
 
 
 def run_info(manifest: Manifest, scenario: Scenario) -> RunInfo:

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.report import Report
-from aether_load.analysis.rows import Row
-from aether_load.analysis.statistics import Distribution
+from aether_load.analysis.statistics.distribution import Distribution
 from aether_load.evaluation.asking import Reply
 from aether_load.protocol import Outcome
 

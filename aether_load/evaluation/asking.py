@@ -9,10 +9,10 @@ from time import monotonic_ns
 
 import msgspec
 
-from aether_load.analysis.recorder import read_answer
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
 from aether_load.protocol import Execution, Outcome, is_mock_output
+from aether_load.rundata.recorder import read_answer
 
 STOP_LIMIT_S = 10.0
 _NS = 1_000_000_000

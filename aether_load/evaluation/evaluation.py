@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aether_load import AetherLoadError, ExitCode
-from aether_load.analysis.run import Ended, RunFolder
-from aether_load.analysis.summary import check_summary
+from aether_load.datasets.answer import LETTERS, parse_letter
+from aether_load.datasets.prompt import Prompt
+from aether_load.datasets.question import question_text
+from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.evaluation.account import TaskAccount, meaningless, model_info, nothing_succeeded
 from aether_load.evaluation.asking import Asking, Reply
 from aether_load.evaluation.generation import Generation, cut_off
@@ -20,12 +21,12 @@ from aether_load.evaluation.plan import NAME, Sent, identity_of, plain_scenario
 from aether_load.evaluation.questions import Question
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Target
+from aether_load.outputs.summary import check_summary
 from aether_load.protocol import DagRequest, LlmNode, Outcome, encode_request
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import Ended
 from aether_load.runtime_client import probe
-from aether_load.workload.answer import LETTERS, parse_letter
-from aether_load.workload.headers import filled_in
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.question import question_text
+from aether_load.scenario.headers import filled_in
 
 Document = Mapping[str, Any]
 
@@ -162,8 +163,8 @@ class Evaluation:
         if self._info is not None or self._run is None:
             return self._info or {}
         # The last answer is in: now there is time for the half second of pandas and scipy.
-        from aether_load.analysis.postprocess import write_results  # noqa: PLC0415
         from aether_load.analysis.report import analyse  # noqa: PLC0415
+        from aether_load.outputs.results import write_results  # noqa: PLC0415
 
         self._info = {}
         ended: Ended = "interrupted" if self._interrupted else "completed"
@@ -175,7 +176,7 @@ class Evaluation:
         self._info = model_info(report, self._tasks, str(folder.path))
 
         def say() -> int:
-            from aether_load.analysis.terminal import write_summary  # noqa: PLC0415
+            from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
 
             write_summary(report, files, sys.stderr)
             mock = sum(task.mock for task in self._tasks.values())

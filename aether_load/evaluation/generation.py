@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load import UsageError
+from aether_load.errors import UsageError
 
 _KNOWN = {"until", "max_gen_toks", "max_tokens", "max_new_tokens", "max_length", "temperature", "do_sample"}
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aether_load.workload.dataset import HUB_DATASETS
+from aether_load.datasets.dataset import HUB_DATASETS
 
 _SCHEMAS = {
     "hellaswag": ("activity_label", "ctx", "endings", "label"),

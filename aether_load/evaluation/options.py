@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aether_load import UsageError
-from aether_load.workload.duration import Seconds, parse_duration
-from aether_load.workload.headers import HIDDEN, hidden, parse_header
-from aether_load.workload.mistakes import describe_mistake
-from aether_load.workload.strict import Strict
+from aether_load.errors import UsageError
+from aether_load.scenario.duration import Seconds, parse_duration
+from aether_load.scenario.headers import HIDDEN, hidden, parse_header
+from aether_load.scenario.validation import Strict, describe_mistake
 
 _AUTO = "auto"
 _UNSAID_BATCH_SIZE = 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load.analysis.run import write_whole
+from aether_load.rundata.folder import write_whole
 
 _TIME = r"_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 

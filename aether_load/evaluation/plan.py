@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.evaluation.options import StubOptions
-from aether_load.workload.phase import Phase
-from aether_load.workload.prompt import DatasetIdentity
-from aether_load.workload.scenario import Scenario, Target, WorkloadPlan, to_plain
+from aether_load.scenario.load import to_plain
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario, Target
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 NAME = "lm_eval"
 _PURPOSE = (

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from aether_load import UsageError
-from aether_load.workload.answer import LETTERS
+from aether_load.datasets.answer import LETTERS
+from aether_load.errors import UsageError
 
 CHOSEN = 0.0
 NOT_CHOSEN = -10_000.0

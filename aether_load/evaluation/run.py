@@ -12,29 +12,22 @@ from typing import Any
 import msgspec
 import psutil
 
-from aether_load.analysis.line_file import LineFile
-from aether_load.analysis.recorder import Recorder
-from aether_load.analysis.run import (
-    UTC_FORMAT,
-    ClockPair,
-    Ended,
-    Manifest,
-    PhaseRecord,
-    RunFolder,
-    TargetRecord,
-    WorkerRecord,
-)
-from aether_load.analysis.sample_reader import SamplePart, compact
-from aether_load.analysis.samples import ABSENT, SampleBuffer, SampleFile
-from aether_load.analysis.scrape import RawScrape
-from aether_load.analysis.sender import SenderReading
-from aether_load.analysis.summary import ResultsError
+from aether_load.dag.workload import Workload
+from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.environment import git_state, machine, versions
+from aether_load.errors import ResultsError
 from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.protocol import Execution, NodeShape, Outcome
-from aether_load.surroundings import git_state, machine, versions
-from aether_load.workload.headers import hidden_command
-from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.workload import Work, Workload
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.line_file import LineFile
+from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord
+from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.sample_reader import SamplePart, compact
+from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.scenario.headers import hidden_command
+from aether_load.schedule.order import Work
 
 FLUSH_INTERVAL_S = 0.5
 _EVERY_OTHER = 2

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import NoReturn
 
-from aether_load import AetherLoadError, UsageError
+from aether_load.errors import AetherLoadError, UsageError
 from aether_load.simulator.cli import add_arguments, run
 
 

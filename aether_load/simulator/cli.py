@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from aether_load import ExitCode
+from aether_load.errors import ExitCode
 from aether_load.simulator.durations import parse_duration
+from aether_load.simulator.engine.latency import parse_latency
 from aether_load.simulator.fault_kinds import AnyFault, NodeFailure, Stall, parse_fault
-from aether_load.simulator.latency import parse_latency
 from aether_load.simulator.options import Options
 from aether_load.simulator.server import serve
 

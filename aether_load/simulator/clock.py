@@ -6,12 +6,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aether_load.simulator.fiber import suspend
+from aether_load.simulator.http.fiber import suspend
 
 if TYPE_CHECKING:
     import asyncio
 
-    from aether_load.simulator.fiber import Disarm, Resume
+    from aether_load.simulator.http.fiber import Disarm, Resume
 
 
 _STALL_STEP = 0.02

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load import __version__
+from aether_load._version import __version__
 from aether_load.simulator.fault_kinds import read_faults
-from aether_load.simulator.messages import JSON, Answer, Request, text
+from aether_load.simulator.http.messages import JSON, Answer, Request, text
 from aether_load.simulator.wire import encode
 
 if TYPE_CHECKING:
-    from aether_load.simulator.world import World
+    from aether_load.simulator.runtime_state import World
 
 _FORBIDDEN = "Faults are ordered only from a simulator that was started with --allow-faults."
 

@@ -11,13 +11,13 @@ import msgspec
 
 from aether_load.simulator import fault_kinds as kinds
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.messages import Answer, render_head
+from aether_load.simulator.http.messages import Answer, render_head
 
 if TYPE_CHECKING:
     from aether_load.simulator.clock import Clock
     from aether_load.simulator.fault_kinds import AnswerFault
-    from aether_load.simulator.http import Connection
-    from aether_load.simulator.messages import Request
+    from aether_load.simulator.http.connection import Connection
+    from aether_load.simulator.http.messages import Request
 
 WHOLE = "whole"
 

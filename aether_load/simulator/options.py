@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from aether_load import UsageError
+from aether_load.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aether_load.simulator.engine.latency import Latency
     from aether_load.simulator.fault_kinds import AnyFault
-    from aether_load.simulator.latency import Latency
 
 Generation = Literal["v1", "v2"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from aether_load import UsageError
-from aether_load.simulator.trace import NodeTrace
+from aether_load.errors import UsageError
+from aether_load.simulator.engine.trace import NodeTrace
 from aether_load.simulator.wire import encode
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from aether_load.simulator import fault_kinds as kinds
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.http import Connection
-from aether_load.simulator.listener import Listener
+from aether_load.simulator.http.connection import Connection
+from aether_load.simulator.http.listener import Listener
+from aether_load.simulator.runtime_state import World
 from aether_load.simulator.service import Service
-from aether_load.simulator.world import World
 
 if TYPE_CHECKING:
     from aether_load.simulator.options import Options

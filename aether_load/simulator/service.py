@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from aether_load.simulator import control
-from aether_load.simulator.dag import DuplicateIdError
 from aether_load.simulator.delivery import WHOLE, deliver, error_page
-from aether_load.simulator.engine_v1 import EngineV1
-from aether_load.simulator.engine_v2 import EngineV2
+from aether_load.simulator.engine.dag import DuplicateIdError
+from aether_load.simulator.engine.engine_v1 import EngineV1
+from aether_load.simulator.engine.engine_v2 import EngineV2
+from aether_load.simulator.engine.outcomes import PanicError
 from aether_load.simulator.fault_kinds import Status
-from aether_load.simulator.messages import JSON, TEXT, Answer, Request, text
-from aether_load.simulator.outcomes import PanicError
+from aether_load.simulator.http.messages import JSON, TEXT, Answer, Request, text
 from aether_load.simulator.refusals import BodyReader, BodyRefusedError
 from aether_load.simulator.wire import RequestV1, RequestV2, encode
 
 if TYPE_CHECKING:
-    from aether_load.simulator.http import Connection
+    from aether_load.simulator.http.connection import Connection
     from aether_load.simulator.record import Entry
-    from aether_load.simulator.world import World
+    from aether_load.simulator.runtime_state import World
 
 _NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}

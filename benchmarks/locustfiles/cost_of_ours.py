@@ -6,8 +6,8 @@ import gevent
 from locust import events
 from stretch import Stretch, write
 
-from aether_load.generator import listener
-from aether_load.generator.users import AetherUser
+from aether_load.load import listener
+from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 

@@ -5,8 +5,8 @@ import os
 
 import gevent
 
-from aether_load.generator import listener, run
-from aether_load.generator.users import AetherUser
+from aether_load.load import listener, run
+from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 

@@ -18,12 +18,12 @@ from typing import Any
 import zmq
 from locust import rpc
 
-from aether_load import __version__
-from aether_load.analysis.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
-from aether_load.generator.fleet import messages as say
-from aether_load.generator.fleet.outbox import IN_FLIGHT_BYTES
+from aether_load._version import __version__
+from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.sample_sender import IN_FLIGHT_BYTES
 from aether_load.protocol import NodeState, Outcome
-from aether_load.workload.stage import Stage
+from aether_load.rundata.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
+from aether_load.scenario.stage import Stage
 
 PARCEL_BATCHES = 4
 _HEARTBEAT_S = 1.0

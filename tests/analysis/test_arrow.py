@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis import arrow
+from aether_load.rundata import arrow
 
 
 @given(st.lists(st.text()))

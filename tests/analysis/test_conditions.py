@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis.conditions import Measured, decide, judge_condition
+from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.report import analyse
-from aether_load.analysis.rows import Terms, build_row
-from aether_load.analysis.sample_reader import sample_parts
-from aether_load.analysis.statistics import percentile, wilson
-from aether_load.analysis.table_reader import read_phases
+from aether_load.analysis.statistics.distribution import percentile, wilson
+from aether_load.analysis.verdict.conditions import Measured, decide, judge_condition
 from aether_load.protocol import Outcome
-from aether_load.workload.threshold import parse_threshold
+from aether_load.rundata.sample_reader import sample_parts
+from aether_load.rundata.table_reader import read_phases
+from aether_load.scenario.threshold import parse_threshold
 from folders import answered, failed, make_run
 
 OPERATORS = {

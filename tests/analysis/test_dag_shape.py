@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis.dag_shape import dag_shape, longest_paths, nodes_alone
+from aether_load.analysis.latency.dag_shape import dag_shape, longest_paths, nodes_alone
 from aether_load.protocol import NodeShape
 
 TRIAGE = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load.analysis.decomposition import parts_of
+from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.report import build_report
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from folders import answered, failed, make_run, unsent

@@ -3,7 +3,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis.histogram import (
+from aether_load.analysis.server.client_counts import bucket_of_counts
+from aether_load.analysis.statistics.histogram import (
     Interval,
     QuantileInterval,
     bucket_of,
@@ -11,7 +12,6 @@ from aether_load.analysis.histogram import (
     promql_quantile,
     quantile_interval,
 )
-from aether_load.analysis.own_counts import bucket_of_counts
 
 times_ms = st.lists(
     st.one_of(st.integers(0, 120), st.integers(0, 3000), st.integers(0, 40_000)), min_size=1, max_size=60

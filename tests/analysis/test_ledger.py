@@ -2,8 +2,8 @@
 
 import pytest
 
-from aether_load.analysis.ledger import LedgerLine
 from aether_load.analysis.report import build_report
+from aether_load.analysis.server.reconciliation import LedgerLine
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from folders import TOKENS, answered, counted, exposition, failed, make_run, unsent
 

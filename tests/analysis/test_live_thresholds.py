@@ -8,9 +8,9 @@ from time import process_time
 import msgspec
 import pytest
 
-from aether_load.analysis.live_thresholds import PAUSE_BY_LOOK, READY, SHORTEST_PAUSE_S, Watch, watch
-from aether_load.analysis.run import AbortRecord
+from aether_load.observer.live_thresholds import PAUSE_BY_LOOK, READY, SHORTEST_PAUSE_S, Watch, watch
 from aether_load.protocol import Outcome
+from aether_load.rundata.manifest import AbortRecord
 from folders import answered, failed, make_run, write_samples
 from processes import REPOSITORY
 
@@ -117,7 +117,7 @@ def test_looking_takes_a_tenth_of_the_time_at_most():
 
 def start(folder):
     child = subprocess.Popen(
-        [sys.executable, "-m", "aether_load.analysis.live_thresholds", str(folder.path)],
+        [sys.executable, "-m", "aether_load.observer.live_thresholds", str(folder.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},

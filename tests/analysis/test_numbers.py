@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from aether_load.analysis.formats import formatted
-from aether_load.analysis.numbers import COUNTED_SHARES, Number, number_of, numbers, read
 from aether_load.analysis.report import build_report
-from aether_load.analysis.statistics import Distribution, Share
-from aether_load.workload.threshold import ALIASES, LATENCIES, PLAIN, SHARES, parse_threshold
+from aether_load.analysis.statistics.distribution import Distribution, Share
+from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, Number, number_of, numbers, read
+from aether_load.outputs.formats import formatted
+from aether_load.scenario.threshold import ALIASES, LATENCIES, PLAIN, SHARES, parse_threshold
 from rich_run import make_rich_run
 
 

@@ -8,8 +8,8 @@ import uuid
 import pytest
 import urllib3
 
-from aether_load.analysis.histogram import promql_quantile, quantile_interval
-from aether_load.analysis.scrape import difference, parse_scrape
+from aether_load.analysis.server.scrape import difference, parse_scrape
+from aether_load.analysis.statistics.histogram import promql_quantile, quantile_interval
 from aether_load.protocol import DagRequest, Generation, LlmNode, encode_request
 from processes import wait_for
 

@@ -6,18 +6,18 @@ import multiprocessing
 
 import pytest
 
-from aether_load import UsageError
-from aether_load.analysis.correlate import Correlation
-from aether_load.analysis.gate import Verdict
-from aether_load.analysis.histogram import Interval, QuantileInterval
-from aether_load.analysis.ledger import Bucket
-from aether_load.analysis.postprocess import report_json, write_results
+from aether_load.analysis.latency.correlate import Correlation
 from aether_load.analysis.report import build_report
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.statistics import Share
-from aether_load.analysis.summary import SUMMARY_COLUMNS, ResultsError, append_summary, check_summary
-from aether_load.analysis.terminal import write_summary
+from aether_load.analysis.server.reconciliation import Bucket
+from aether_load.analysis.statistics.distribution import Share
+from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
+from aether_load.analysis.verdict.verdict import Verdict
+from aether_load.errors import ResultsError, UsageError
+from aether_load.outputs.results import report_json, write_results
+from aether_load.outputs.summary import SUMMARY_COLUMNS, append_summary, check_summary
+from aether_load.outputs.terminal import write_summary
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.folder import RunFolder
 from folders import answered, exposition, failed, make_run
 
 TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"

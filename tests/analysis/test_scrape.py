@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis.scrape import Scrape, ScrapeError, difference, fell, parse_scrape
+from aether_load.analysis.server.scrape import Scrape, ScrapeError, difference, fell, parse_scrape
 from folders import exposition
 
 

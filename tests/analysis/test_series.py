@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load.analysis.postprocess import write_results
-from aether_load.analysis.process_load import ServerReading
+from aether_load.analysis.phase.series import COLUMNS, MOST_POINTS, _Steps, resolution_for, write_series_csv
 from aether_load.analysis.report import analyse, build_report
-from aether_load.analysis.sender import SenderReading
-from aether_load.analysis.series import COLUMNS, MOST_POINTS, _Steps, resolution_for, write_series_csv
+from aether_load.outputs.results import write_results
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.process_usage import SenderReading, ServerReading
 from folders import BEGAN_NS, MS, answered, counted, failed, make_run, unsent
 
 REQUESTS = [

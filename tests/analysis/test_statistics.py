@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom
 
-from aether_load.analysis.statistics import (
+from aether_load.analysis.statistics.distribution import (
     Distribution,
     Percentile,
     Share,

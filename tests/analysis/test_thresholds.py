@@ -6,15 +6,15 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from aether_load import UsageError
-from aether_load.analysis.comparable import obstacles
-from aether_load.analysis.formats import formatted
 from aether_load.analysis.report import build_report
-from aether_load.analysis.run import AbortRecord, ProbeRecord, SearchRecord
-from aether_load.analysis.thresholds import asked_of_run, check_thresholds
+from aether_load.analysis.verdict.thresholds import asked_of_run, check_thresholds
+from aether_load.compare.comparable import obstacles
+from aether_load.errors import UsageError
+from aether_load.outputs.formats import formatted
 from aether_load.protocol import Outcome
-from aether_load.workload.scenario import load_scenario
-from aether_load.workload.search import Found
+from aether_load.rundata.manifest import AbortRecord, ProbeRecord, SearchRecord
+from aether_load.scenario.load import load_scenario
+from aether_load.schedule.search import Found
 from folders import answered, counted, failed, make_run, times_of
 from processes import REPOSITORY, call_command
 from rich_run import SCENARIO, make_rich_run

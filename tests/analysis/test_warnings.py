@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from aether_load.analysis.postprocess import report_json
-from aether_load.analysis.process_load import ServerProcess, ServerReading, server_process_over
 from aether_load.analysis.report import build_report
-from aether_load.analysis.steady import Steadiness, mser5
-from aether_load.workload.warning_codes import WarningCode
+from aether_load.analysis.server.server_process import ServerProcess, server_process_over
+from aether_load.analysis.statistics.steady import Steadiness, mser5
+from aether_load.outputs.results import report_json
+from aether_load.rundata.process_usage import ServerReading
+from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, make_run, unsent
 from processes import REPOSITORY
 
@@ -28,8 +29,8 @@ def test_every_code_is_in_the_table_of_the_docs_and_is_used():
     text = (REPOSITORY / "docs" / "correlation.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z_]+)` \|", text[text.index("## Warnings") :], re.MULTILINE)
     assert listed == [code.value for code in WarningCode]
-    room = REPOSITORY / "aether_load" / "analysis"
-    source = "".join((room / name).read_text(encoding="utf-8") for name in ("warnings.py", "gate_warnings.py"))
+    files = ("analysis/verdict/warnings.py", "gate/warnings.py")
+    source = "".join((REPOSITORY / "aether_load" / name).read_text(encoding="utf-8") for name in files)
     assert set(re.findall(r"Code\.([A-Z_]+)", source)) == {code.name for code in WarningCode}
 
 

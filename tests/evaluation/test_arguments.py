@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aether_load import UsageError
+from aether_load.errors import UsageError
 from aether_load.evaluation.generation import Generation, cut_off, read_generation
 from aether_load.evaluation.options import StubOptions, hidden_model_args, hide_header, read_options
 from aether_load.evaluation.output import copy_results, wanted_file

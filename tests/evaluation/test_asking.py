@@ -7,12 +7,12 @@ import threading
 import pyarrow as pa
 import pytest
 
-from aether_load import AetherLoadError, TargetError
-from aether_load.analysis.run import RunFolder
+from aether_load.errors import AetherLoadError, TargetError
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import read_generation
 from aether_load.evaluation.options import read_options
 from aether_load.evaluation.questions import Question
+from aether_load.rundata.folder import RunFolder
 from evaluations import capturing_runtime
 from processes import wait_for
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aether_load import TargetError
+from aether_load.errors import TargetError
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.options import read_options
 from aether_load.evaluation.questions import Question

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from aether_load.datasets.rows import SAMPLE_FOLDER
 from aether_load.evaluation.gold import gold_of
-from aether_load.workload.rows import SAMPLE_FOLDER
 from evaluations import FILES, gold_letter
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aether_load import UsageError
+from aether_load.errors import UsageError
 from aether_load.evaluation.questions import Asked, Question, UnsupportedTask, questions_of
 
 

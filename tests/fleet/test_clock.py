@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.analysis.clock import Clock, ClockReading, Echo, read_clock
+from aether_load.rundata.clock import Clock, ClockReading, Echo, read_clock
 
 SECOND = 1_000_000_000
 

@@ -5,14 +5,15 @@ import io
 import msgspec
 import pytest
 
-from aether_load.analysis.clock import Clock, ClockReading
-from aether_load.analysis.markdown import write_markdown
-from aether_load.analysis.page import page_html
+from aether_load.analysis.phase.sender_usage import MASTER, Sender, sender_over
 from aether_load.analysis.report import build_report
-from aether_load.analysis.run import LossRecord, WorkerRecord
-from aether_load.analysis.sample_reader import SamplePart, compact, read_samples, sample_parts
-from aether_load.analysis.sender import MASTER, Sender, SenderReading, sender_over
-from aether_load.analysis.terminal import write_summary
+from aether_load.outputs.markdown import write_markdown
+from aether_load.outputs.page import page_html
+from aether_load.outputs.terminal import write_summary
+from aether_load.rundata.clock import Clock, ClockReading
+from aether_load.rundata.manifest import LossRecord, WorkerRecord
+from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.sample_reader import SamplePart, compact, read_samples, sample_parts
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 
 AHEAD_NS = 7_000 * MS

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from aether_load.generator.fleet.outbox import Outbox
+from aether_load.load.distributed.sample_sender import Outbox
 
 
 def drain(outbox):

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.workload.arrivals import arrival_offsets
-from aether_load.workload.share import WHOLE, Share, shares, users_alike
-from aether_load.workload.stage import Stage
-from aether_load.workload.way_up import user_steps
-from aether_load.workload.work_limit import work_limit
-from aether_load.workload.workload import work_order
+from aether_load.scenario.stage import Stage
+from aether_load.schedule.arrivals import arrival_offsets
+from aether_load.schedule.order import work_order
+from aether_load.schedule.ramp import user_steps
+from aether_load.schedule.shard import WHOLE, Share, shares, users_alike
+from aether_load.schedule.work_limit import work_limit
 
 PARTS = st.integers(1, 12)
 

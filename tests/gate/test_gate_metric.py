@@ -2,7 +2,7 @@
 
 import pytest
 
-from aether_load.workload.gate_metric import GateMetric, parse_gate_metric
+from aether_load.scenario.gate_plan import GateMetric, parse_gate_metric
 
 
 def metric(text, name, better, **more):

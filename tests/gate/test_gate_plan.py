@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from aether_load import UsageError
-from aether_load.workload.gate_plan import GatePlan, gate_plan_mistake, gate_scenario
-from aether_load.workload.scenario import find_scenario, load_scenario
-from aether_load.workload.stage import plan_stages
+from aether_load.errors import UsageError
+from aether_load.scenario.gate_plan import GatePlan, gate_plan_mistake, gate_scenario
+from aether_load.scenario.load import find_scenario, load_scenario
+from aether_load.scenario.stage import plan_stages
 
 TOO_FEW = "--pairs 20: from 21 to 1000 are possible: the first pair is dropped, and fewer than 20 decide nothing."
 PLAN = GatePlan(base="http://127.0.0.1:1", candidate="http://127.0.0.1:2", pairs=21, window_s=2.0)

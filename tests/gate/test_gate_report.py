@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from aether_load import UsageError
-from aether_load.analysis.gate_output import gate_formatted, write_gate
-from aether_load.analysis.gate_report import build_gate_report
-from aether_load.analysis.gate_schema import schema_text
-from aether_load.analysis.gate_text import write_gate_text
-from aether_load.analysis.self_test import self_test, write_self_test
+from aether_load.errors import UsageError
+from aether_load.gate.output import gate_formatted, write_gate
+from aether_load.gate.report import build_gate_report
+from aether_load.gate.schema import schema_text
+from aether_load.gate.self_test import self_test, write_self_test
+from aether_load.gate.text import write_gate_text
 from aether_load.protocol import NodeState, Outcome
 from folders import answered, failed, make_run
 from gate_folders import make_gate, one_user

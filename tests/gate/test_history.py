@@ -7,9 +7,9 @@ import re
 import msgspec
 import pytest
 
-from aether_load.analysis.history import against_history, metric_of_history, write_history
-from aether_load.analysis.postprocess import report_json
 from aether_load.analysis.report import build_report
+from aether_load.gate.history_report import against_history, metric_of_history, write_history
+from aether_load.outputs.results import report_json
 from folders import make_run
 from gate_folders import one_user
 from processes import call_command

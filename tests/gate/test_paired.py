@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
-from aether_load.analysis.paired import (
+from aether_load.analysis.statistics.paired import (
     PairedTest,
     most_above,
     paired_test,

@@ -13,9 +13,9 @@ import gevent
 from gevent import socket as gsocket
 from gevent.pool import Group
 
-from aether_load.generator.endpoint import Endpoint
-from aether_load.generator.pool import Pool
-from aether_load.generator.transport import Connection
+from aether_load.load.http.connection import Connection
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.endpoint import Endpoint
 
 # Closing drops the connection by FIN, resetting by RST.
 CLOSE = "close"

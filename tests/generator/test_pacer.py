@@ -10,9 +10,9 @@ from gevent.event import Event
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load.generator.alarm import LoopAlarm, TimerDescriptorAlarm, new_alarm
-from aether_load.generator.pacer import Pacer
-from aether_load.generator.valve import Valve
+from aether_load.load.sending.pacer import Pacer
+from aether_load.load.sending.timer import LoopAlarm, TimerDescriptorAlarm, new_alarm
+from aether_load.load.sending.user_pool import Valve
 
 MS = 1_000_000
 

@@ -17,19 +17,12 @@ from gevent.event import Event
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aether_load.generator import endpoint as endpoint_room
-from aether_load.generator import transport
-from aether_load.generator.answer_parser import MalformedAnswer, read_answer
-from aether_load.generator.endpoint import Endpoint
-from aether_load.generator.pool import Pool
-from aether_load.generator.transport import (
-    ConnectError,
-    Connection,
-    ConnectionLost,
-    NotHttp,
-    TimedOut,
-    TransportError,
-)
+from aether_load.load.http import connection as transport
+from aether_load.load.http import endpoint as endpoint_room
+from aether_load.load.http.answer_parser import MalformedAnswer, read_answer
+from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost, NotHttp, TimedOut, TransportError
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.endpoint import Endpoint
 from peer import CLOSE, RESET, Peer
 
 COMMON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"answer": "A"}'

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aether_load.generator.valve import Valve
+from aether_load.load.sending.user_pool import Valve
 
 
 @pytest.fixture(autouse=True)

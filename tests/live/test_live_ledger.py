@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from aether_load.analysis.scrape import parse_scrape
-from aether_load.live.counts import NODES, UNCACHED_NODES, WIDTH
-from aether_load.live.ledger import LiveLedger
+from aether_load.analysis.server.scrape import parse_scrape
+from aether_load.observer.counts import NODES, UNCACHED_NODES, WIDTH
+from aether_load.observer.live_reconciliation import LiveLedger
 from folders import TOKENS, counted
 
 BEGAN, ENDED = 1000, 1010

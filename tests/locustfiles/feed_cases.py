@@ -12,7 +12,7 @@ from locust.stats import RequestStats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load.generator.locust_feed import LocustFeed
+from aether_load.load.sending.locust_feed import LocustFeed
 
 ms = st.floats(0.001, 250_000)
 

@@ -4,8 +4,8 @@ from time import perf_counter_ns
 
 from locust import events
 
-from aether_load.generator.listener import install
-from aether_load.generator.users import AetherUser
+from aether_load.load.listener import install
+from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 

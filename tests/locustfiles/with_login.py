@@ -4,8 +4,8 @@ from flask import redirect, request
 from flask_login import UserMixin, login_user
 from locust import events
 
-from aether_load.generator import listener
-from aether_load.generator.users import AetherUser
+from aether_load.load import listener
+from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 import urllib3
 
-from aether_load.analysis.run import RunFolder
+from aether_load.rundata.folder import RunFolder
 from pages import LocustPage, a_free_port, assert_shown_as_reported
 from processes import REPOSITORY, UNSEEN, LocustProcess, running_simulator, wait_for
 

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from aether_load.analysis.sample_reader import read_samples
+from aether_load.rundata.sample_reader import read_samples
 from processes import REPOSITORY, call_command
 
 SHAPES = {

@@ -79,4 +79,4 @@ def test_a_run_whose_watch_is_lost_goes_on_and_is_judged_at_its_end(start_locust
 
 def watches_of(process):
     children = psutil.Process(process.process.pid).children()
-    return [child for child in children if "aether_load.analysis.live_thresholds" in child.cmdline()]
+    return [child for child in children if "aether_load.observer.live_thresholds" in child.cmdline()]

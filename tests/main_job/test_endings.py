@@ -13,8 +13,8 @@ import sys
 
 import pyarrow as pa
 
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.sample_reader import read_samples
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.sample_reader import read_samples
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from aether_load import ExitCode
+from aether_load.errors import ExitCode
 from processes import UNSEEN, assert_refused, running_simulator
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)

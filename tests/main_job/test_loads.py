@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from aether_load.analysis.sample_reader import read_samples
+from aether_load.rundata.sample_reader import read_samples
 from processes import SELF_CHECK, wait_for
 
 

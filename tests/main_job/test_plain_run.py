@@ -9,12 +9,13 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from aether_load.analysis.postprocess import report_json
 from aether_load.analysis.report import build_report
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.schema import schema_text
-from aether_load.analysis.scrape import RawScrape, parse_scrape
-from aether_load.analysis.summary import SUMMARY_COLUMNS
+from aether_load.analysis.server.scrape import parse_scrape
+from aether_load.outputs.results import report_json
+from aether_load.outputs.schema import schema_text
+from aether_load.outputs.summary import SUMMARY_COLUMNS
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.scrapes import RawScrape
 from processes import EVAL, REPOSITORY, LocustProcess, run_command
 
 DATASETS = ["hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge"]

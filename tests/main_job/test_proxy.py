@@ -9,8 +9,8 @@ import threading
 import pytest
 import urllib3
 
-from aether_load import UsageError
-from aether_load.workload.headers import filled_in, hidden, hidden_command
+from aether_load.errors import UsageError
+from aether_load.scenario.headers import filled_in, hidden, hidden_command
 
 TOKEN = "s3cr3t-7e1f"
 

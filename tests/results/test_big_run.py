@@ -5,10 +5,10 @@ import resource
 import msgspec
 import pytest
 
-from aether_load.analysis.chart_time import MOST_POINTS
-from aether_load.analysis.charts import report_charts
-from aether_load.analysis.formats import formatted
-from aether_load.analysis.page import page_html
+from aether_load.outputs.charts.time_charts import MOST_POINTS
+from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.outputs.formats import formatted
+from aether_load.outputs.page import page_html
 from aether_load.analysis.report import build_report
 from big_run import make_big_run
 from processes import run_command

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from aether_load import ExitCode
-from aether_load.analysis.compare import Figure, _rank, compare
-from aether_load.analysis.comparable import letter
+from aether_load.errors import ExitCode
+from aether_load.compare.comparison import Figure, _rank, compare
+from aether_load.compare.comparable import letter
 from aether_load.analysis.report import build_report
 from folders import answered, make_run
 from processes import call_command, run_command

@@ -2,14 +2,14 @@
 
 import pytest
 
-from aether_load import UsageError
-from aether_load.analysis.latency_curve import SHARES
-from aether_load.analysis.load_reached import LoadReached
+from aether_load.errors import UsageError
+from aether_load.analysis.statistics.latency_curve import SHARES
+from aether_load.analysis.phase.achieved_load import LoadReached
 from aether_load.analysis.report import build_report
-from aether_load.analysis.statistics import Share, wilson
-from aether_load.analysis.sweeps import SweepPoint, _knee
+from aether_load.analysis.statistics.distribution import Share, wilson
+from aether_load.analysis.phase.sweeps import SweepPoint, _knee
 from aether_load.protocol import NodeState, Outcome
-from aether_load.workload.scenario import load_scenario
+from aether_load.scenario.load import load_scenario
 from folders import answered, failed, make_run, unsent
 from rich_run import make_rich_run
 

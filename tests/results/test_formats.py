@@ -9,15 +9,15 @@ import jsonschema
 import pandas as pd
 import pytest
 
-from aether_load.analysis.benchmark_action import benchmark_entries, write_benchmark_files
-from aether_load.analysis.charts import report_charts
-from aether_load.analysis.compare import compare
-from aether_load.analysis.compare_text import WRITERS
-from aether_load.analysis.formats import FORMATS, formatted
-from aether_load.analysis.page import page_html
-from aether_load.analysis.postprocess import write_results
+from aether_load.outputs.benchmark_action import benchmark_entries, write_benchmark_files
+from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.compare.comparison import compare
+from aether_load.compare.text import WRITERS
+from aether_load.outputs.formats import FORMATS, formatted
+from aether_load.outputs.page import page_html
+from aether_load.outputs.results import write_results
 from aether_load.analysis.report import build_report
-from aether_load.analysis.summary import SUMMARY_COLUMNS
+from aether_load.outputs.summary import SUMMARY_COLUMNS
 from aether_load.protocol import Outcome
 from folders import answered, failed, make_run
 from golden import assert_golden

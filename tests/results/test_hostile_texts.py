@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from aether_load.analysis.charts import report_charts
-from aether_load.analysis.formats import formatted
-from aether_load.analysis.markdown import escaped
-from aether_load.analysis.page import page_html
+from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.outputs.formats import formatted
+from aether_load.outputs.markdown import escaped
+from aether_load.outputs.page import page_html
 from aether_load.analysis.report import build_report
 from rich_run import SCENARIO, make_rich_run
 

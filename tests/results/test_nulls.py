@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aether_load.analysis.formats import formatted
+from aether_load.outputs.formats import formatted
 from aether_load.analysis.report import build_report
 from aether_load.protocol import Outcome
 from folders import answered, failed, make_run

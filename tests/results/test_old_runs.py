@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from aether_load import ExitCode
-from aether_load.analysis.charts import report_charts
-from aether_load.analysis.page import page_html
+from aether_load.errors import ExitCode
+from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.outputs.page import page_html
 from aether_load.analysis.report import REPORT_SCHEMA_VERSION, build_report
-from aether_load.analysis.run import RunFolder
-from aether_load.analysis.summary import SUMMARY_COLUMNS
+from aether_load.rundata.folder import RunFolder
+from aether_load.outputs.summary import SUMMARY_COLUMNS
 from folders import answered, make_run
 from processes import REPOSITORY, call_command, run_command
 

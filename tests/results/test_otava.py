@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from aether_load.analysis.summary import append_summary
+from aether_load.outputs.summary import append_summary
 from aether_load.analysis.report import build_report
 from processes import REPOSITORY
 from rich_run import make_rich_run

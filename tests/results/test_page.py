@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from aether_load.analysis.page import NO_DRAWING, make_page
-from aether_load.analysis.postprocess import write_results
+from aether_load.outputs.page import NO_DRAWING, make_page
+from aether_load.outputs.results import write_results
 from aether_load.analysis.report import build_report
 from browser import chromium, find_chromium
 from folders import answered, make_run
@@ -140,7 +140,7 @@ def test_without_the_library_the_page_has_its_tables(tmp_path):
     broken.mkdir()
     (broken / "vl_convert.py").write_text("raise ImportError('not here')\n")
     done = subprocess.run(
-        [sys.executable, "-m", "aether_load.analysis.page", str(folder.path)],
+        [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)],
         env=os.environ | {"PYTHONPATH": f"{broken}{os.pathsep}{REPOSITORY}"},
         capture_output=True,
         check=False,

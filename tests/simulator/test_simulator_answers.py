@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from aether_load.simulator.answer_key import AnswerKey, KeyRow
+from aether_load.simulator.engine.answer_key import AnswerKey, KeyRow
 from simulated import llm
 
 PROMPT = "Question: {question}\nA. {a}\nB. {b}\nC) {c}\nAnswer:"

@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 
 from aether_load.simulator.cli import add_arguments
+from aether_load.simulator.engine.latency import parse_latency
 from aether_load.simulator.fault_kinds import AnyFault, parse_fault, read_faults
-from aether_load.simulator.latency import parse_latency
 from aether_load.simulator.record import Entry
 
 PAGE_PATH = Path(__file__).parents[2] / "docs" / "simulator.md"

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from aether_load.simulator.cache import Cache, CacheKey
-from aether_load.simulator.dag import CycleError, DuplicateIdError, levels_of
-from aether_load.simulator.fiber import Fiber, gather, suspend
-from aether_load.simulator.metrics import Metrics
+from aether_load.simulator.engine.cache import Cache, CacheKey
+from aether_load.simulator.engine.dag import CycleError, DuplicateIdError, levels_of
+from aether_load.simulator.engine.metrics import Metrics
+from aether_load.simulator.engine.templates import render
+from aether_load.simulator.http.fiber import Fiber, gather, suspend
 from aether_load.simulator.refusals import BodyReader, BodyRefusedError
-from aether_load.simulator.templates import render
 from aether_load.simulator.wire import NodeV2, RequestV1, RequestV2, TemplateRef
 
 V1_TEXT = """\

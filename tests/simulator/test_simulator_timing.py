@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from aether_load.simulator.answers import mock_v2
 from aether_load.simulator.clock import Clock
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.fiber import Fiber, gather
-from aether_load.simulator.latency import Latency, parse_latency
+from aether_load.simulator.engine.answers import mock_v2
+from aether_load.simulator.engine.latency import Latency, parse_latency
+from aether_load.simulator.engine.outcomes import NodeFailedError
+from aether_load.simulator.engine.provider import Provider
+from aether_load.simulator.engine.slots import Slots
+from aether_load.simulator.http.fiber import Fiber, gather
 from aether_load.simulator.options import Options
-from aether_load.simulator.outcomes import NodeFailedError
-from aether_load.simulator.provider import Provider
-from aether_load.simulator.slots import Slots
-from aether_load.simulator.world import _timings
+from aether_load.simulator.runtime_state import _timings
 from simulated import llm, raw_request, wait_for
 
 RUN_V1 = {"nodes": [{"id": "a", "node_type": "llm_fn", "prompt": "x", "dependencies": []}]}

@@ -195,7 +195,7 @@ metric_list: [{{metric: word_perplexity}}]
         ),
     )
 
-    from aether_load.aether_stub import AetherStub
+    from aether_load.evaluation.aether_stub import AetherStub
 
     class Instance:
         task_name, doc_id = "wikitext", 0
@@ -304,7 +304,7 @@ def test_the_name_is_registered_after_lm_evals_own_and_nothing_before():
         "print('aether_load' in sys.modules); print(known._objs['aether_stub']);"
         "print(any('_aether_load' in type(finder).__module__ for finder in sys.meta_path));"
         "print(known.get('aether_stub').__name__, lm_eval.models.__spec__.loader is lm_eval.models.__loader__)"
-    ) == ["[]", "False", "aether_load.aether_stub:AetherStub", "False", "AetherStub", "True"]
+    ) == ["[]", "False", "aether_load.evaluation.aether_stub:AetherStub", "False", "AetherStub", "True"]
 
 
 def test_a_release_that_reads_entry_points_is_left_alone():
@@ -315,4 +315,4 @@ def test_a_release_that_reads_entry_points_is_left_alone():
         "from importlib.metadata import entry_points;"
         "(ours,) = [e for e in entry_points(group='lm_eval.models') if e.name == 'aether_stub'];"
         "print(ours.value, ours.load().__name__)"
-    ) == ["False", "aether_load.aether_stub:AetherStub", "AetherStub"]
+    ) == ["False", "aether_load.evaluation.aether_stub:AetherStub", "AetherStub"]

@@ -176,7 +176,7 @@ def test_the_verdict_of_the_night_is_the_runs_exit_code(github, free_port):
 
 def test_the_scenario_of_the_night_is_the_one_that_ships():
     """`nightly` is a scenario, and the limit of the job leaves room for it."""
-    from aether_load.workload.scenario import load_scenario, shipped_scenarios
+    from aether_load.scenario.load import load_scenario, shipped_scenarios
 
     scenario = load_scenario(shipped_scenarios()[NIGHTLY["env"]["SCENARIO"]])
     seconds = sum(phase.warmup + phase.duration for phase in scenario.phases)

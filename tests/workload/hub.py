@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aether_load.workload.dataset import HUB_DATASETS
-from aether_load.workload.rows import SAMPLE_FOLDER
+from aether_load.datasets.dataset import HUB_DATASETS
+from aether_load.datasets.rows import SAMPLE_FOLDER
 
 HANG = 0
 """In place of a status: the request is taken and never answered."""

@@ -1,6 +1,6 @@
 import pytest
 
-from aether_load.workload.answer import parse_letter
+from aether_load.datasets.answer import parse_letter
 
 
 @pytest.mark.parametrize(

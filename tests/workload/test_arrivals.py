@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aether_load.workload.arrivals import arrival_offsets
+from aether_load.schedule.arrivals import arrival_offsets
 
 NS = 1_000_000_000
 

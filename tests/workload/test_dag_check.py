@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aether_load.dag.check import ancestors, find_cycle, sinks
 from aether_load.protocol import NodeShape
-from aether_load.workload.dag_check import ancestors, find_cycle, sinks
 
 
 @st.composite

@@ -7,14 +7,14 @@ import json
 
 import pytest
 
-from aether_load import UsageError
+from aether_load.dag.dag import asked_columns
+from aether_load.dag.file import read_dag_file
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.dataset import hub_prompts
+from aether_load.datasets.prompt import Prompt
+from aether_load.errors import UsageError
 from aether_load.protocol import Generation, NodeShape
-from aether_load.workload.dag import asked_columns
-from aether_load.workload.dag_file import read_dag_file
-from aether_load.workload.dataset import hub_prompts
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.scenario import WorkloadPlan
-from aether_load.workload.workload import build_workload
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 ROW = Prompt("set/0", "set", "Why?", ("so", "no"), 0, {"who": 'Ann "the" \\ Bé\n', "extra.tier": "pro"})
 GOOD_V2 = {

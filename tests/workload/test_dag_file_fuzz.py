@@ -8,12 +8,12 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aether_load import UsageError
+from aether_load.dag.file import read_dag_file
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.prompt import Prompt
+from aether_load.errors import UsageError
 from aether_load.protocol import Generation
-from aether_load.workload.dag_file import read_dag_file
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.scenario import WorkloadPlan
-from aether_load.workload.workload import build_workload
+from aether_load.scenario.workload_plan import WorkloadPlan
 from processes import running_simulator
 
 PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from aether_load import UsageError
+from aether_load.dag.file import read_dag_file
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.prompt import Prompt
+from aether_load.datasets.question import question_text
+from aether_load.errors import UsageError
 from aether_load.protocol import DagRequest, Generation, LlmNode, NodeShape, encode_request
-from aether_load.workload.dag_file import read_dag_file
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.question import question_text
-from aether_load.workload.scenario import WorkloadPlan, load_scenario
-from aether_load.workload.workload import build_workload
+from aether_load.scenario.load import load_scenario
+from aether_load.scenario.workload_plan import WorkloadPlan
 from processes import REPOSITORY
 
 V1, V2 = Generation.V1, Generation.V2

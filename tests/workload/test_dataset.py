@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from aether_load import UsageError
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
+from aether_load.datasets.prompt import Prompt
+from aether_load.datasets.question import question_text
+from aether_load.datasets.rows import SAMPLE_FOLDER
+from aether_load.errors import UsageError
 from aether_load.protocol import Generation
-from aether_load.workload.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.question import question_text
-from aether_load.workload.rows import SAMPLE_FOLDER
-from aether_load.workload.scenario import WorkloadPlan
-from aether_load.workload.workload import build_workload, work_order
+from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.schedule.order import work_order
 
 ARC_ROW = {
     "id": "x",

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from aether_load import UsageError
-from aether_load.workload.loading import load_prompts
-from aether_load.workload.phase import Phase
-from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.rows import choose
-from aether_load.workload.scenario import FileDataset, Scenario, WorkloadPlan, load_scenario
+from aether_load.datasets.loading import load_prompts
+from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.datasets.rows import choose
+from aether_load.errors import UsageError
+from aether_load.scenario.load import load_scenario
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 from hub import parquet
 
 PIQA = [
@@ -330,7 +332,7 @@ passes = 1
 def test_a_scenario_reads_its_file_through_the_loader(tmp_path: Path):
     """A path is relative to the scenario; what comes out is the rows in seeded order, and whose they are."""
     write(tmp_path, {"rows/mine.csv": csv(SEVERAL), "nightly.toml": SCENARIO.encode()})
-    prompts, (identity,) = load_prompts(load_scenario(tmp_path / "nightly.toml"))
+    prompts, (identity,) = load_prompts(load_scenario(tmp_path / "nightly.toml"), {})
     assert sorted(prompts, key=lambda prompt: prompt.id) == [
         Prompt("mine/0", "mine", "2 + 2?", ("3.50", "NA"), 1),
         Prompt("mine/1", "mine", "3 + 3?", ("None", "007"), 0),
@@ -357,7 +359,7 @@ def test_a_broken_file_is_a_usage_error_of_the_loader(tmp_path: Path, monkeypatc
     mine = FileDataset(path=str(tmp_path / "mine.jsonl"), text="ask")
     plan = WorkloadPlan(datasets=("mine",), files={"mine": mine})
     with pytest.raises(UsageError) as raised:
-        load_prompts(Scenario(name="test", phases=(Phase(),), workload=plan))
+        load_prompts(Scenario(name="test", phases=(Phase(),), workload=plan), {})
     assert str(raised.value).startswith(f"Dataset mine: {tmp_path / 'mine.jsonl'} cannot be read as json: ")
     assert list(scratch.iterdir()) == []
 

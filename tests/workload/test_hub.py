@@ -15,13 +15,14 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from aether_load import ExitCode, UsageError
-from aether_load.workload import hub as hub_room
-from aether_load.workload.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
-from aether_load.workload.loading import load_prompts
-from aether_load.workload.phase import Phase
-from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.scenario import Scenario, WorkloadPlan
+from aether_load.datasets import hub as hub_room
+from aether_load.datasets.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
+from aether_load.datasets.loading import load_prompts
+from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.errors import ExitCode, UsageError
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.workload_plan import WorkloadPlan
 from hub import HANG, Hub, parquet, running_hub, sample_repos, sample_rows
 
 WAYS_OUT = (
@@ -55,7 +56,7 @@ def load(
     *datasets: str, source: str = "hub", limit: int | None = None
 ) -> tuple[list[Prompt], tuple[DatasetIdentity, ...]]:
     plan = WorkloadPlan(datasets=datasets or tuple(HUB_DATASETS), source=source, limit=limit)
-    return load_prompts(Scenario(name="test", phases=(Phase(),), workload=plan))
+    return load_prompts(Scenario(name="test", phases=(Phase(),), workload=plan), {})
 
 
 def refusal(*datasets: str) -> tuple[str, float]:

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load import UsageError
-from aether_load.workload.arrivals import arrival_offsets
-from aether_load.workload.phase import Phase
-from aether_load.workload.plan_text import plan_text
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.scenario import Scenario, load_scenario, shipped_scenarios
-from aether_load.workload.search import Judgement, Search
-from aether_load.workload.stage import SearchPlan, plan_items, plan_stages
-from aether_load.workload.threshold import parse_threshold
-from aether_load.workload.trace import read_traces
-from aether_load.workload.unique import MARK, mark_of, with_mark
+from aether_load.dag.unique import MARK, mark_of, with_mark
+from aether_load.datasets.prompt import Prompt
+from aether_load.errors import UsageError
+from aether_load.scenario.load import load_scenario, shipped_scenarios
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.stage import SearchPlan, plan_items, plan_stages
+from aether_load.scenario.threshold import parse_threshold
+from aether_load.schedule.arrivals import arrival_offsets
+from aether_load.schedule.plan_text import plan_text
+from aether_load.schedule.search import Judgement, Search
+from aether_load.schedule.trace import read_traces
 
 DOC = (Path(__file__).parents[2] / "docs" / "loads.md").read_text()
 
@@ -221,7 +222,7 @@ PROMPTS = [Prompt(id=f"piqa/{n}", dataset="piqa", text=f"t{n}") for n in range(3
 
 
 def trace_phase(path, **keys):
-    from aether_load.workload.phase import TraceFile
+    from aether_load.scenario.phase import TraceFile
 
     return Phase(name="t", trace=TraceFile(path=str(path), **keys))
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from aether_load import UsageError
-from aether_load.workload.scenario import load_scenario, with_command_line_load
+from aether_load.errors import UsageError
+from aether_load.scenario.load import load_scenario, with_command_line_load
 
 RATES = 'for rates say vary = "rate".'
 

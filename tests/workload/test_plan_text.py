@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aether_load.workload.plan_text import plan_text
-from aether_load.workload.scenario import load_scenario, shipped_scenarios
+from aether_load.scenario.load import load_scenario, shipped_scenarios
+from aether_load.schedule.plan_text import plan_text
 
 SCENARIO = """
 name = "evening"

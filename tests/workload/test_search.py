@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.workload.phase import Phase
-from aether_load.workload.search import Found, Judgement, Probe, Search, requests_needed
-from aether_load.workload.stage import SearchPlan
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.stage import SearchPlan
+from aether_load.schedule.search import Found, Judgement, Probe, Search, requests_needed
 
 SLO = ("p(99)<500",)
 BROKEN = Judgement(holds=False, against=("p(99)<500 is broken",))

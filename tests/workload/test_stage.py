@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aether_load.workload.scenario import from_plain, load_scenario, shipped_scenarios, to_plain
-from aether_load.workload.stage import SearchPlan, Stage, most_users, plan_items, plan_stages
+from aether_load.scenario.load import from_plain, load_scenario, shipped_scenarios, to_plain
+from aether_load.scenario.stage import SearchPlan, Stage, most_users, plan_items, plan_stages
 
 
 def scenario_of(text, tmp_path, top=""):

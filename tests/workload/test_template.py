@@ -5,9 +5,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aether_load.dag.template import compile_template, escaped
+from aether_load.datasets.columns import column_text
 from aether_load.protocol import DagRequest, Generation, LlmNode, encode_request, request_body
-from aether_load.workload.columns import column_text
-from aether_load.workload.template import compile_template, escaped
 
 texts = st.text(st.characters(codec="utf-8"))
 awkward = st.sampled_from(['"', "\\", "\n", "{{", "}}", "{{a}}", "\x00", "\u2028", "é", "😀", '"}]', "\\u0041"])

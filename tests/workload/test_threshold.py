@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load import UsageError
-from aether_load.workload.scenario import load_scenario, to_plain
-from aether_load.workload.threshold import (
+from aether_load.errors import UsageError
+from aether_load.scenario.load import load_scenario, to_plain
+from aether_load.scenario.threshold import (
     AGGREGATIONS,
     LATENCIES,
     PLAIN,

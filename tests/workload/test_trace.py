@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load import UsageError
-from aether_load.workload.phase import Phase, TraceFile
-from aether_load.workload.prompt import DatasetIdentity, Prompt
-from aether_load.workload.trace import Trace, Traces, read_traces
+from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.errors import UsageError
+from aether_load.scenario.phase import Phase, TraceFile
+from aether_load.schedule.trace import Trace, Traces, read_traces
 
 PROMPTS = [Prompt(f"piqa/{row}", "piqa", f"Goal {row}?") for row in range(5)]
 MS = 1_000_000

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
+from aether_load.dag.unique import MARK, mark_of, with_mark
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import Generation
-from aether_load.workload.prompt import Prompt
-from aether_load.workload.scenario import WorkloadPlan
-from aether_load.workload.unique import MARK, mark_of, with_mark
-from aether_load.workload.workload import build_workload
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 PROMPTS = [
     Prompt("set/0", "set", "Why?"),

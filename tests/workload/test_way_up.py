@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.workload.stage import Stage
-from aether_load.workload.think_time import pauses
-from aether_load.workload.way_up import user_steps
+from aether_load.scenario.stage import Stage
+from aether_load.schedule.ramp import user_steps
+from aether_load.schedule.think_time import pauses
 
 
 def closed(**keys):

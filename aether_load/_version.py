@@ -1,0 +1,3 @@
+"""Hold the version of aether-load."""
+
+__version__ = "0.1.0"

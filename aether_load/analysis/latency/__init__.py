@@ -1,0 +1,1 @@
+"""Split response latency into its parts, by request and by node."""

@@ -1,0 +1,92 @@
+"""The client's latency held against the server's own times, request by request."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
+from aether_load.analysis.statistics.distribution import Distribution, distribution
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.table import PhaseSamples, service_ms
+
+
+class Correlation(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the client's latency the server accounts for, over the requests of a window.
+
+    With C a request's service latency and T the server's total for it: `overhead_ms` is C - T (the true value is
+    up to 1 ms less, T being cut off), `server_time_share` is sum T / sum C, `tail_server_share` the same over the
+    requests with C at or above its p99, `server_variance_share` is Cov(C, T) / Var(C). `littles_law_ratio` is the
+    mean number of requests in flight, with the users that were thinking, over the number of users let loose.
+    `reasons` says of each None why.
+    """
+
+    overhead_ms: Distribution | None
+    server_time_share: float | None
+    tail_server_share: float | None
+    server_variance_share: float | None
+    littles_law_ratio: float | None
+    reasons: dict[str, str]
+
+
+def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
+    """Return what the server accounts for in a window's latency."""
+    reasons: dict[str, str] = {}
+    told = samples.in_window & samples.readable
+    client = service_ms(samples, told)
+    server = samples.server_total_ms[told].astype(np.float64)
+    if len(client) == 0:
+        for key in ("overhead_ms", "server_time_share"):
+            reasons[key] = "no answer in the window could be read"
+    tail = client >= np.sort(client)[max(0, int(np.ceil(0.99 * len(client))) - 1)] if len(client) else client > 0
+    enough = int(tail.sum()) >= TAIL_SAMPLES
+    if not enough:
+        reasons["tail_server_share"] = f"{int(tail.sum())} requests at or above p99, of {TAIL_SAMPLES} needed"
+    variance = _variance_share(client, server)
+    if variance is None:
+        reasons["server_variance_share"] = "the latencies do not differ, or there are fewer than two"
+    little, why = littles_law_ratio(samples, record)
+    if why is not None:
+        reasons["littles_law_ratio"] = why
+    return Correlation(
+        overhead_ms=distribution(client - server),
+        server_time_share=_ratio(server.sum(), client.sum()),
+        tail_server_share=_ratio(server[tail].sum(), client[tail].sum()) if enough else None,
+        server_variance_share=variance,
+        littles_law_ratio=little,
+        reasons=reasons,
+    )
+
+
+def _variance_share(client: np.ndarray, server: np.ndarray) -> float | None:
+    if len(client) < 2:
+        return None
+    centred = client - client.mean()
+    squares = float(centred @ centred)
+    return round(float(centred @ server) / squares, 6) if squares > 1e-9 * len(client) else None
+
+
+def littles_law_ratio(samples: PhaseSamples, record: PhaseRecord) -> tuple[float | None, str | None]:
+    """Return the mean number of requests in flight or of users thinking, over the users let loose; or why not.
+
+    It is X (R + Z) / U of Little's law, with X R taken as the time in flight that lies inside the window: then
+    requests that reach over its edges count by their part, and a short window is not biased. Taking U from the
+    samples would make it a tautology.
+    """
+    window_began, window_ended = samples.window_began_ns, samples.window_ended_ns
+    if record.load == "open":
+        return None, "open load lets no fixed number of users loose"
+    if record.users is None:
+        return None, "the number of users varied"
+    if window_began is None or window_ended is None or not samples.window_s:
+        return None, "there was no window"
+    sent = samples.was_sent
+    began = np.maximum(samples.sent_ns[sent], window_began)
+    ended = np.minimum(samples.ended_ns[sent], window_ended)
+    in_flight_s = float(np.maximum(ended - began, 0).sum()) / 1e9
+    thinking_s = int(np.count_nonzero(samples.completed)) * record.think_time_mean_s
+    return round((in_flight_s + thinking_s) / samples.window_s / record.users, 6), None
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(float(part) / float(whole), 6) if whole > 0 else None

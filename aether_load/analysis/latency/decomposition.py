@@ -1,0 +1,269 @@
+"""Where the time of each request went: parts that add up to its response latency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aether_load.analysis.latency.dag_shape import DagShape, longest_paths
+from aether_load.analysis.statistics.distribution import Distribution, Percentile, distribution, percentile, rounded
+from aether_load.protocol import Outcome
+from aether_load.rundata.table import PhaseSamples
+
+TAIL_SAMPLES = 10
+_CHUNK_ROWS = 262_144
+
+PartName = Literal["start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"]
+
+
+_PARTS: tuple[PartName, ...] = (
+    "start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
+)  # fmt: skip
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of response latency, in the requests of a window.
+
+    `mean_contribution_ms` is its sum over all requests that were sent, by their number: the contributions of all
+    parts add up to the mean response latency, and so do the three shares, of the mean, of the tail (requests at or
+    above the p99 of response latency) and of the variance (Cov(part, R) / Var(R)), to 1. `time_ms` is the
+    distribution over the requests that have this part; its percentiles add up to nothing. The server cuts its
+    times off, so that a value of a request below `resolution_ms` cannot be told from 0.
+    """
+
+    mean_contribution_ms: float
+    mean_share: float | None
+    tail_share: float | None
+    variance_share: float | None
+    resolution_ms: int
+    time_ms: Distribution | None
+
+
+class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
+    """Response latency of a window's requests, part by part; `reasons` says of each None why.
+
+    With R from due to answered, C from sent to answered, T the server's total, for a request that succeeded:
+    R = start delay (R - C) + overhead (C - T) + scheduler (T less the longest node of each level; in sequence, less
+    all nodes) + barrier (those less the longest path through the dependencies) + node path. Of an answer whose nodes'
+    times are not all known, T stays whole as `undivided_server`; of a request without a readable answer, C as
+    `unanswered`. `parallel_speedup` is the sum of node times by T, `parallel_speedup_bound` by the longest path.
+    """
+
+    requests_total: int
+    divided_requests_total: int
+    response_latency_mean_ms: float | None
+    response_latency_p99_ms: Percentile | None
+    tail_requests_total: int
+    start_delay: Part | None
+    overhead: Part | None
+    scheduler: Part | None
+    barrier: Part | None
+    node_path: Part | None
+    undivided_server: Part | None
+    unanswered: Part | None
+    parallel_speedup: float | None
+    parallel_speedup_bound: float | None
+    reasons: dict[str, str]
+
+
+class PathShares(msgspec.Struct, frozen=True):
+    """Of each node, the part that it has of the node paths' time: of all divided requests, and of those in the tail.
+
+    `on_path` is how often it was on the path. None where the time adds up to nothing, or the tail is too small.
+    """
+
+    of_all: tuple[float | None, ...]
+    of_tail: tuple[float | None, ...]
+    on_path: tuple[float | None, ...]
+
+
+class Divided(msgspec.Struct, frozen=True):
+    """What the nodes' times of the divided requests come to, request by request, in ms."""
+
+    which: NDArray[np.bool_]
+    levels_ms: NDArray[np.int64]
+    path_ms: NDArray[np.int64]
+    nodes_ms: NDArray[np.int64]
+    shares: PathShares
+
+
+def decompose(
+    samples: PhaseSamples, shape: DagShape | None, *, sequential: bool
+) -> tuple[Decomposition, PathShares | None]:
+    """Return where the time of a window's requests went, and each node's share of the longest paths."""
+    window = samples.in_window & samples.was_sent
+    count = int(np.count_nonzero(window))
+    if count == 0:
+        return _nothing("no request was sent in the window"), None
+    response = _between(samples.due_ns, samples.ended_ns, window)
+    ordered = np.sort(response)
+    p99 = percentile(ordered, 0.99)
+    # The percentile is rounded for its readers; the tail begins at the sample itself.
+    tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
+    del ordered
+    in_tail = int(np.count_nonzero(tail))
+    few = in_tail < TAIL_SAMPLES
+    reasons: dict[str, str] = {}
+    if few:
+        reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
+    mean = rounded(response.mean())
+    measure = _Measure(response, None if few else tail)
+    del response
+    parts: dict[str, Part | None] = dict.fromkeys(_PARTS)
+    # One part's column at a time: of ten million requests each takes 80 MB.
+    readable = samples.readable[window]
+    total = samples.server_total_ms[window]
+    parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
+    client = _between(samples.sent_ns, samples.ended_ns, window)
+    parts["unanswered"] = measure(np.where(readable, 0.0, client), ~readable, 0)
+    client -= total
+    client[~readable] = 0.0
+    parts["overhead"] = measure(client, readable, 1)
+    del client
+    speedup = bound = None
+    which = np.zeros(count, np.bool_)
+    divided = _divide(samples, window, None if few else tail, shape, sequential=sequential)
+    if divided is not None:
+        assert shape is not None
+        which = divided.which
+        floors = len(shape.ids) if sequential else shape.levels
+        within = divided.nodes_ms if sequential else divided.levels_ms
+        path = within if sequential else divided.path_ms
+        parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
+        parts["node_path"] = measure(_spread(path, which), which, floors)
+        if sequential:
+            reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
+        else:
+            parts["barrier"] = measure(_spread(within - path, which), which, floors)
+        all_nodes_ms = divided.nodes_ms.sum()
+        speedup = _ratio(all_nodes_ms, total[which].sum())
+        bound = _ratio(all_nodes_ms, divided.path_ms.sum())
+    else:
+        why = _why_undivided(samples, window, shape)
+        reasons |= dict.fromkeys(("scheduler", "barrier", "node_path"), why)
+    for key, value in (("parallel_speedup", speedup), ("parallel_speedup_bound", bound)):
+        if value is None:
+            reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
+    left = readable & ~which
+    parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
+    return Decomposition(
+        requests_total=count,
+        divided_requests_total=int(np.count_nonzero(which)),
+        response_latency_mean_ms=mean,
+        response_latency_p99_ms=p99,
+        tail_requests_total=in_tail,
+        parallel_speedup=speedup,
+        parallel_speedup_bound=bound,
+        reasons=reasons,
+        **parts,
+    ), divided.shares if divided else None
+
+
+def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
+    """Yield the parts that there are, by name, in the order in which a request passes them."""
+    for name in _PARTS:
+        part = getattr(decomposition, name)
+        if part is not None:
+            yield name, part
+
+
+class _Measure:
+    """Makes parts of arrays that hold a part's time of each request, 0 where a request does not have it."""
+
+    def __init__(self, response: NDArray[np.float64], tail: NDArray[np.bool_] | None) -> None:
+        self._sum = float(response.sum())
+        self._tail = tail
+        self._tail_sum = float(response[tail].sum()) if tail is not None else 0.0
+        self._centred = response - response.mean()
+        self._squares = float(self._centred @ self._centred)
+        self._count = len(response)
+
+    def __call__(self, times: NDArray[np.float64], which: NDArray[np.bool_] | None, resolution_ms: int) -> Part:
+        total = float(times.sum())
+        # What all requests share to the last ns has no variance to explain, only rounding errors.
+        varies = self._squares > 1e-9 * self._count
+        return Part(
+            mean_contribution_ms=round(total / self._count, 6),
+            mean_share=_ratio(total, self._sum),
+            tail_share=_ratio(times[self._tail].sum(), self._tail_sum) if self._tail is not None else None,
+            variance_share=round(float(times @ self._centred) / self._squares, 6) if varies else None,
+            resolution_ms=resolution_ms,
+            time_ms=distribution(times if which is None or which.all() else times[which]),
+        )
+
+
+def _divide(
+    samples: PhaseSamples,
+    window: NDArray[np.bool_],
+    tail: NDArray[np.bool_] | None,
+    shape: DagShape | None,
+    *,
+    sequential: bool,
+) -> Divided | None:
+    """Return the paths of the window's requests whose nodes all succeeded, chunk by chunk; None when there are none."""
+    which = samples.outcome[window] == Outcome.OK
+    count = int(np.count_nonzero(which))
+    if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
+        return None
+    rows = np.flatnonzero(window)[which]
+    in_tail = tail[which] if tail is not None else np.zeros(count, np.bool_)
+    levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
+    time_all, time_tail, often = (np.zeros(len(shape.ids)) for _ in range(3))
+    for start in range(0, count, _CHUNK_ROWS):
+        part = slice(start, start + _CHUNK_ROWS)
+        times = samples.node_times_ms[rows[part]]
+        paths = longest_paths(shape, times)
+        weight = np.ones_like(paths.weight) if sequential else paths.weight
+        levels[part], path[part] = paths.levels_ms, paths.path_ms
+        nodes[part] = times.sum(axis=1, dtype=np.int64)
+        spent = weight * times
+        time_all += spent.sum(axis=0)
+        time_tail += spent[in_tail[part]].sum(axis=0)
+        often += weight.sum(axis=0)
+    shares = PathShares(
+        tuple(_ratio(time, time_all.sum()) for time in time_all),
+        tuple(_ratio(time, time_tail.sum()) for time in time_tail),
+        tuple(rounded(share) for share in often / count),
+    )
+    return Divided(which, levels, path, nodes, shares)
+
+
+def _why_undivided(samples: PhaseSamples, window: NDArray[np.bool_], shape: DagShape | None) -> str:
+    if shape is None:
+        return "the run does not say how its nodes depend on each other"
+    if not np.any(samples.outcome[window] == Outcome.OK):
+        return "no request of the window succeeded, so that not all of its nodes' times are known"
+    return "the samples do not have the nodes that the manifest names"
+
+
+def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time between two instants of some requests, in ms."""
+    took = late_ns[which]
+    took -= early_ns[which]
+    return took / 1e6
+
+
+def _spread(values: NDArray[np.integer], which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return values of some requests in a column of all, 0 for the others."""
+    column = np.zeros(len(which))
+    column[which] = values
+    return column
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return round(float(part) / float(whole), 6) if whole > 0 else None
+
+
+def _nothing(reason: str) -> Decomposition:
+    keys = [field for field in Decomposition.__struct_fields__ if not field.endswith("_total") and field != "reasons"]
+    return Decomposition(
+        requests_total=0,
+        divided_requests_total=0,
+        tail_requests_total=0,
+        reasons=dict.fromkeys(keys, reason),
+        **dict.fromkeys(keys),
+    )

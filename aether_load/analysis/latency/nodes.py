@@ -1,0 +1,85 @@
+"""Each node of the DAG by itself: its times, its states, the cache's part, and its part of the longest paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.latency.dag_shape import DagShape
+from aether_load.analysis.latency.decomposition import PathShares
+from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, wilson
+from aether_load.protocol import NodeState
+from aether_load.rundata.table import PhaseSamples
+
+_NO_TIME = "the paths' times add up to less than a millisecond"
+
+
+class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node in the answers to the requests of a window; `reasons` says of each None why.
+
+    `level` counts from 0, as the runtime does. `node_time_ms` is of the runs that succeeded, whole ms that the
+    server said, cut off. `cached_share` is of those that said whether they came from the cache. `path_share` is the
+    node's part of the time on the longest dependency paths (all nodes, where they ran one after the other), over
+    requests that succeeded; `tail_path_share` the same over those at or above the p99 of response latency;
+    `on_path_share` is how often it lay on that path.
+    """
+
+    id: str
+    level: int | None
+    waits_for: tuple[str, ...] | None
+    states: dict[str, int]
+    node_time_ms: Distribution | None
+    cached_share: Share | None
+    path_share: float | None
+    tail_path_share: float | None
+    on_path_share: float | None
+    reasons: dict[str, str]
+
+
+def node_reports(
+    samples: PhaseSamples,
+    ids: Sequence[str],
+    shape: DagShape | None,
+    shares: PathShares | None,
+    why_not: Mapping[str, str],
+) -> tuple[NodeReport, ...]:
+    """Return each node's report, in the manifest's order; `why_not` has the decomposition's reasons."""
+    window = samples.in_window
+    reports = []
+    for place, id_ in enumerate(ids):
+        states = samples.node_states[window, place]
+        succeeded = states == NodeState.SUCCEEDED
+        cached = samples.node_cached[window, place][succeeded]
+        told = int(np.count_nonzero(cached >= 0))
+        times = distribution(samples.node_times_ms[window, place][succeeded].astype(np.float64))
+        cached_share = wilson(int(np.count_nonzero(cached == 1)), told)
+        reasons = {}
+        if times is None:
+            reasons["node_time_ms"] = "it succeeded in no request of the window"
+        if cached_share is None:
+            reasons["cached_share"] = "no answer said whether it came from the cache"
+        path = [getattr(shares, name)[place] if shares else None for name in ("of_all", "of_tail", "on_path")]
+        for name, value in zip(("path_share", "tail_path_share", "on_path_share"), path, strict=True):
+            if value is None:
+                reasons[name] = why_not.get("node_path") or (
+                    why_not.get("tail_share", _NO_TIME) if name == "tail_path_share" else _NO_TIME
+                )
+        if shape is None:
+            reasons["level"] = reasons["waits_for"] = "the run does not say how its nodes depend on each other"
+        reports.append(
+            NodeReport(
+                id=id_,
+                level=shape.level_of[place] if shape else None,
+                waits_for=tuple(shape.ids[needed] for needed in shape.waits_for[place]) if shape else None,
+                states={state.label: int(np.count_nonzero(states == state)) for state in NodeState},
+                node_time_ms=times,
+                cached_share=cached_share,
+                path_share=path[0],
+                tail_path_share=path[1],
+                on_path_share=path[2],
+                reasons=reasons,
+            )
+        )
+    return tuple(reports)

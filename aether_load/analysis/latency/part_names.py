@@ -1,0 +1,18 @@
+"""What the parts of response latency are called where a person reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aether_load.analysis.latency.decomposition import PartName
+
+PART_NAMES: dict[PartName, str] = {
+    "start_delay": "start delay",
+    "overhead": "client and network",
+    "scheduler": "scheduler",
+    "barrier": "barriers",
+    "node_path": "node path",
+    "undivided_server": "server, undivided",
+    "unanswered": "no readable answer",
+}

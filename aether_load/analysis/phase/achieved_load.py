@@ -1,0 +1,48 @@
+"""The load that a phase was to have, and the one that it had, in one unit."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from aether_load.analysis.phase.open_load import OpenLoad
+from aether_load.rundata.manifest import PhaseRecord
+
+LoadUnit = Literal["users", "requests/s"]
+
+
+class LoadReached(msgspec.Struct, frozen=True, kw_only=True):
+    """A phase's load as asked and as reached; `reasons` says of each None why.
+
+    In closed load both are users: reached is the mean number that were waiting for an answer or thinking, as many as
+    were let loose unless the client lost time. In open load they are requests a second: due, and sent while the
+    window was open.
+    """
+
+    unit: LoadUnit
+    asked: float | None
+    reached: float | None
+    reasons: dict[str, str]
+
+
+def load_reached(
+    record: PhaseRecord, rates: OpenLoad | None, littles_law_ratio: float | None, why_no_ratio: str | None
+) -> LoadReached:
+    """Return what became of a phase's load."""
+    reasons: dict[str, str] = {}
+    if record.load == "open":
+        if record.rate_rps is None:
+            reasons["asked"] = "the rate changed during the phase"
+        if rates is None:
+            reasons["reached"] = "there was no window"
+        reached = rates.achieved_rps if rates else None
+        return LoadReached(unit="requests/s", asked=record.rate_rps, reached=reached, reasons=reasons)
+    if record.users is None:
+        reasons["asked"] = "Locust's page decided how many users there were, or their number changed"
+    if littles_law_ratio is None or record.users is None:
+        reasons["reached"] = why_no_ratio or reasons["asked"]
+        asked = None if record.users is None else float(record.users)
+        return LoadReached(unit="users", asked=asked, reached=None, reasons=reasons)
+    busy = round(littles_law_ratio * record.users, 3)
+    return LoadReached(unit="users", asked=float(record.users), reached=busy, reasons=reasons)

@@ -1,0 +1,43 @@
+"""What became of the rate that an open load was asked for."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from aether_load.protocol import Outcome
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.table import PhaseSamples
+
+
+class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """The rates of an open load over its window, in requests a second.
+
+    `due_rps` is what the drawn arrivals came to, `achieved_rps` what was sent while the window was open;
+    `achieved_share` is of requests, those sent then of those due then. `target_rps` is None where it changed; what was
+    due is not known, and neither is the share, where a worker was lost, and the rest of its schedule with it.
+    """
+
+    target_rps: float | None
+    due_rps: float | None
+    achieved_rps: float
+    achieved_share: float | None
+    unsent_total: int
+
+
+def open_load(samples: PhaseSamples, record: PhaseRecord, *, worker_lost: bool = False) -> OpenLoad | None:
+    """Return what became of an open load, or None for a closed one and for a window that never opened."""
+    window_s = samples.window_s
+    if record.load != "open" or not window_s:
+        return None
+    window = samples.in_window
+    due = int(np.count_nonzero(window))
+    assert samples.window_ended_ns is not None
+    sent = int(np.count_nonzero(window & samples.was_sent & (samples.sent_ns <= samples.window_ended_ns)))
+    return OpenLoad(
+        target_rps=record.rate_rps,
+        due_rps=None if worker_lost else round(due / window_s, 6),
+        achieved_rps=round(sent / window_s, 6),
+        achieved_share=round(sent / due, 6) if due and not worker_lost else None,
+        unsent_total=int(np.count_nonzero(window & (samples.outcome == Outcome.UNSENT))),
+    )

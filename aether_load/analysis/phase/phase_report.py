@@ -1,0 +1,243 @@
+"""One phase's part of the report, put together from its samples, its readings and what its processes took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.latency.correlate import Correlation, correlate
+from aether_load.analysis.latency.dag_shape import DagShape
+from aether_load.analysis.latency.decomposition import Decomposition, decompose
+from aether_load.analysis.latency.nodes import NodeReport, node_reports
+from aether_load.analysis.latency.row_parts import part_means, part_means_of
+from aether_load.analysis.latency.tail import tail_sentence
+from aether_load.analysis.phase.achieved_load import LoadReached, load_reached
+from aether_load.analysis.phase.open_load import OpenLoad, open_load
+from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
+from aether_load.analysis.phase.sender_usage import Sender, sender_over
+from aether_load.analysis.phase.series import Series, phase_series
+from aether_load.analysis.phase.workers import lost_in
+from aether_load.analysis.server.checks import Check, check_phase
+from aether_load.analysis.server.client_counts import own_counts
+from aether_load.analysis.server.readings import Readings, take_together
+from aether_load.analysis.server.reconciliation import Reconciliation, reconcile
+from aether_load.analysis.server.server_nodes import ServerNodes, server_nodes
+from aether_load.analysis.server.server_process import ServerProcess, server_process_over
+from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.latency_curve import LatencyCurve, latency_curve
+from aether_load.analysis.statistics.steady import Steadiness, mser5
+from aether_load.protocol import Generation
+from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, was_ended_early
+from aether_load.rundata.process_usage import SenderReading, ServerReading
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.rundata.table import PhaseSamples
+from aether_load.scenario.goodput import goodput_condition
+from aether_load.scenario.scenario import Scenario
+
+ALL = "all"
+_WHY_NOT_DUE = "a worker was there for a part of the phase only, and nothing was due of its schedule from then on"
+
+
+class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One phase: the load, its window, its rows, and the server's side.
+
+    `reconciliation`, `cached_nodes_total`, `uncached_nodes_total` and `server` are of the whole phase; rows,
+    `correlation`, `decomposition`, `nodes` and `steadiness` of requests due inside the window. `sequential` tells
+    whether the runtime was to run one node at a time, which a v1 runtime always does. Phases `joined_in` a shape
+    follow each other without a rest: then `reconciliation`, `checks` and `server` are of the whole shape. `phase` is
+    its name in the scenario, which several share where it is repeated (`repeat` counts from 1) or has a shape.
+    `search` is the search that it was a probe of.
+    """
+
+    name: str
+    phase: str | None
+    repeat: int | None
+    joined_in: str | None
+    search: str | None
+    users: int | None
+    load: Literal["closed", "open"]
+    load_reached: LoadReached
+    sequential: bool
+    cache: Literal["as_found", "cold", "warm"]
+    unique_prompts: bool
+    began_utc: str
+    ended_by: str | None
+    window_s: float | None
+    requests_outside_window_total: int
+    latency_curve: LatencyCurve | None
+    all: Row
+    datasets: tuple[Row, ...]
+    cached_nodes_total: int | None
+    uncached_nodes_total: int | None
+    server: ServerNodes | None
+    reconciliation: Reconciliation
+    checks: tuple[Check, ...]
+    correlation: Correlation
+    decomposition: Decomposition
+    tail_sentence: str | None
+    nodes: tuple[NodeReport, ...]
+    open_load: OpenLoad | None
+    steadiness: Steadiness | None
+    sender: Sender | None
+    server_process: ServerProcess | None
+    series: Series
+    reasons: dict[str, str]
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """What lies between two readings of the server at rest: one phase, or those of a shape; monotonic ns."""
+
+    samples: PhaseSamples
+    began_ns: int
+    ended_ns: int | None
+
+
+class PhaseInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a phase's report is made of beside its samples; readings are those of the whole run."""
+
+    manifest: Manifest
+    scenario: Scenario
+    shape: DagShape | None
+    scrapes: Sequence[RawScrape]
+    sender: Sequence[SenderReading]
+    server: Sequence[ServerReading]
+    torn: bool
+
+
+def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
+    """Return a phase's own readings of /metrics, void where a difference of them would mean nothing."""
+    void = None
+    if not inputs.scenario.target.server_metrics:
+        void = "the scenario says that there are no metrics (target.server_metrics = false)"
+    elif inputs.torn and inputs.manifest.ended_as != "running":
+        void = "the end of samples.arrow is missing, so that the server's counts have nothing to be held against"
+    read_as = record.joined_in or record.name
+    return take_together([scrape for scrape in inputs.scrapes if scrape.phase == read_as], void=void)
+
+
+def series_of(
+    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, readings: Readings, resolution_s: int | None = None
+) -> Series:
+    """Return a phase's time series, in steps of `resolution_s` or the finest that keep it bounded."""
+    return phase_series(
+        samples,
+        record,
+        readings,
+        inputs.sender,
+        inputs.server,
+        run_began_ns=inputs.manifest.began.monotonic_ns,
+        resolution_s=resolution_s,
+    )
+
+
+def phase_report(
+    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, whole: Whole | None = None
+) -> PhaseReport:
+    """Return one phase's report; `whole` is the shape that it is joined in, if it is."""
+    whole = whole or Whole(samples, record.began.monotonic_ns, record.ended.monotonic_ns if record.ended else None)
+    manifest = inputs.manifest
+    interrupted = was_ended_early(manifest.ended_as, record.ended_by)
+    sequential = record.sequential or manifest.target.generation is Generation.V1
+    readings = phase_readings(inputs, record)
+    checks = check_phase(whole.samples, readings, len(manifest.node_ids))
+    lost = lost_in(manifest, record)
+    lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
+    own = own_counts(samples, lost_at_most)
+    whole_own = own if whole.samples is samples else own_counts(whole.samples, lost_at_most)
+    behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
+    ledger = reconcile(whole.samples, whole_own, readings, behind=behind, was_cut_off=manifest.ended_as == "running")
+    elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
+    counted = readings.counted if ledger.counted_nodes_total is not None else None
+    server = server_nodes(whole.samples, counted, elapsed_s)
+    decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
+    nodes = node_reports(samples, manifest.node_ids, inputs.shape, shares, decomposition.reasons)
+    sentence, why_no_sentence = tail_sentence(decomposition, nodes)
+    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
+    process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
+    rates = open_load(samples, record, worker_lost=bool(lost))
+    steadiness = _steadiness(samples)
+    correlation = correlate(samples, record)
+    window_s = samples.window_s
+    reasons: dict[str, str | None] = {
+        "server": None if server else ledger.reason or "the server counted no node that succeeded",
+        "cached_nodes_total": None if own.cached_nodes_total is not None else NO_CACHE_TOLD,
+        "uncached_nodes_total": None if own.uncached_nodes_total is not None else NO_CACHE_TOLD,
+        "users": None if record.users is not None else _why_no_users(lost),
+        "sender": None if sender else "the sending process was not read twice inside the window",
+        "window_s": None if window_s is not None else "the phase ended before its window opened",
+        "tail_sentence": why_no_sentence,
+        "open_load": None if rates else "the load was closed" if record.load == "closed" else "there was no window",
+        "open_load.due_rps": _WHY_NOT_DUE if rates and lost else None,
+        "open_load.achieved_share": _WHY_NOT_DUE if rates and lost else None,
+        "steadiness": None if steadiness else "the window is shorter than two minutes",
+        "server_process": why_no_process,
+    }
+    curve = latency_curve(samples)
+    if curve is None:
+        reasons["latency_curve"] = "no request was sent in the window"
+    names = [identity.name for identity in manifest.datasets]
+    terms = Terms(
+        interrupted=interrupted,
+        unscored=manifest.unscored,
+        goodput_slo=goodput_condition(inputs.scenario.goodput_slo),
+        price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
+    )
+    of_dataset = [samples.dataset == place for place in range(len(names))]
+    return PhaseReport(
+        name=record.name,
+        phase=record.phase,
+        repeat=record.repeat,
+        joined_in=record.joined_in,
+        search=record.search,
+        users=record.users,
+        load=record.load,
+        load_reached=load_reached(
+            record, rates, correlation.littles_law_ratio, correlation.reasons.get("littles_law_ratio")
+        ),
+        sequential=sequential,
+        cache=record.cache,
+        unique_prompts=record.unique_prompts,
+        began_utc=record.began.utc,
+        ended_by=record.ended_by,
+        window_s=rounded(window_s),
+        requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
+        latency_curve=curve,
+        all=build_row(ALL, samples, terms=terms, parts_ms=part_means(decomposition)),
+        datasets=tuple(
+            build_row(name, samples, which, terms, part_means_of(samples, which, inputs.shape, sequential=sequential))
+            for name, which in zip(names, of_dataset, strict=True)
+        ),
+        cached_nodes_total=own.cached_nodes_total,
+        uncached_nodes_total=own.uncached_nodes_total,
+        server=server,
+        reconciliation=ledger,
+        checks=checks,
+        correlation=correlation,
+        decomposition=decomposition,
+        tail_sentence=sentence,
+        nodes=nodes,
+        open_load=rates,
+        steadiness=steadiness,
+        sender=sender,
+        server_process=process,
+        series=series_of(inputs, record, samples, readings),
+        reasons={key: why for key, why in reasons.items() if why is not None},
+    )
+
+
+def _why_no_users(lost: Sequence[WorkerRecord]) -> str:
+    if lost:
+        return f"worker {lost[0].worker} was there for a part of the phase only, and its users with it"
+    return "Locust's page decided how many there were, and could change it"
+
+
+def _steadiness(samples: PhaseSamples) -> Steadiness | None:
+    """Return what MSER-5 makes of the answers by the whole second of the window."""
+    began, seconds = samples.window_began_ns, int(samples.window_s or 0)
+    if began is None or seconds == 0:
+        return None
+    second = (samples.ended_ns[samples.completed] - began) // 1_000_000_000
+    return mser5(np.bincount(second, minlength=seconds)[:seconds].tolist())

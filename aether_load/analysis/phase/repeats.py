@@ -1,0 +1,85 @@
+"""Phases that were repeated in turns, held against each other pair by pair: a comparison, and not a drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.statistics.distribution import percentile, rounded
+
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.phase_report import PhaseReport
+
+_METRICS = ("ok_throughput_rps", "response_latency_p50_ms", "response_latency_p99_ms")
+FEWEST_PAIRS = 6
+
+
+class RepeatComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """`other` over `base`, a ratio of one metric for each repetition; the median with its 95 % interval.
+
+    The interval is that of the median's order statistics, which needs six pairs: below that `ratio_low` and
+    `ratio_high` are None, and `reason` says so.
+    """
+
+    base: str
+    other: str
+    metric: str
+    pairs_total: int
+    ratio_median: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    reason: str | None
+
+
+def compare_repeats(phases: Sequence[PhaseReport]) -> tuple[RepeatComparison, ...]:
+    """Return a comparison of each two phases that were repeated, a metric each; nothing where none were."""
+    repeated: dict[str, dict[int, PhaseReport]] = {}
+    for phase in phases:
+        if phase.repeat is not None:
+            repeated.setdefault(phase.name.rsplit("#", 1)[0], {})[phase.repeat] = phase
+    return tuple(
+        _compare(base, other, metric, repeated[base], repeated[other])
+        for base, other in combinations(repeated, 2)
+        for metric in _METRICS
+    )
+
+
+def _compare(
+    base: str, other: str, metric: str, of_base: dict[int, PhaseReport], of_other: dict[int, PhaseReport]
+) -> RepeatComparison:
+    ratios = []
+    for repeat in sorted(of_base.keys() & of_other.keys()):
+        below, above = _value(of_base[repeat], metric), _value(of_other[repeat], metric)
+        if below and above:
+            ratios.append(above / below)
+    ordered = np.sort(np.array(ratios, np.float64))
+    median = float(np.median(ordered)) if len(ordered) else None
+    bounds = percentile(ordered, 0.5) if len(ordered) >= FEWEST_PAIRS else None
+    reason = None
+    if not ratios:
+        reason = "no repetition has a figure on both sides"
+    elif bounds is None or bounds.low is None or bounds.high is None:
+        reason = f"{len(ratios)} pairs bound nothing; {FEWEST_PAIRS} are needed (repeat = {FEWEST_PAIRS})"
+    return RepeatComparison(
+        base=base,
+        other=other,
+        metric=metric,
+        pairs_total=len(ratios),
+        ratio_median=rounded(median),
+        ratio_low=bounds.low if bounds else None,
+        ratio_high=bounds.high if bounds else None,
+        reason=reason,
+    )
+
+
+def _value(phase: PhaseReport, metric: str) -> float | None:
+    latency = phase.all.response_latency_ms
+    if metric == "ok_throughput_rps":
+        return phase.all.ok_throughput_rps
+    if latency is None:
+        return None
+    return latency.p50.value if metric == "response_latency_p50_ms" else latency.p99.value

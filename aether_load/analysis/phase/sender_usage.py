@@ -1,0 +1,72 @@
+"""What the sending processes themselves took: a client that is out of CPU measures itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from aether_load.rundata.process_usage import MASTER, SenderReading
+
+_SHORTEST_NS = 500_000_000
+_READ_WITHIN_NS = 50_000_000
+"""The reading at a window's end is taken a little after it."""
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """The sending process over a phase; a CPU share of 1 is one core in full, which is all that a process can use.
+
+    Of several it is the busiest one; `processes_total` is how many there were, and `master_cpu_share_max` their
+    master's, None where there was none.
+    """
+
+    cpu_share_mean: float
+    cpu_share_max: float
+    resident_max_bytes: int
+    processes_total: int = 1
+    master_cpu_share_max: float | None = None
+
+
+def sender_over(readings: Sequence[SenderReading], began_ns: int | None, ended_ns: int | None) -> Sender | None:
+    """Return the sender's part between two instants, or None without two readings there, half a second apart.
+
+    The largest share is that of the busiest second, from one reading to the next.
+    """
+    if began_ns is None or ended_ns is None:
+        return None
+    inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns + _READ_WITHIN_NS]
+    found = {worker: _process_over(own) for worker, own in by_worker(inside).items()}
+    master = found.pop(MASTER, None)
+    senders = [sender for sender in found.values() if sender is not None]
+    if not senders:
+        return None
+    busiest = max(senders, key=lambda sender: sender.cpu_share_max)
+    return msgspec.structs.replace(
+        busiest, processes_total=len(senders), master_cpu_share_max=master.cpu_share_max if master else None
+    )
+
+
+def by_worker(readings: Sequence[SenderReading]) -> dict[int, list[SenderReading]]:
+    """Return the readings of each worker."""
+    found: dict[int, list[SenderReading]] = {}
+    for reading in readings:
+        found.setdefault(reading.worker, []).append(reading)
+    return found
+
+
+def _process_over(inside: Sequence[SenderReading]) -> Sender | None:
+    # Two readings in one scheduling quantum say nothing about a second.
+    if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < _SHORTEST_NS:
+        return None
+    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= _SHORTEST_NS]
+    mean = _share(inside[0], inside[-1])
+    return Sender(
+        cpu_share_mean=round(mean, 4),
+        cpu_share_max=round(max(shares, default=mean), 4),
+        resident_max_bytes=max(reading.resident_bytes for reading in inside),
+    )
+
+
+def _share(early: SenderReading, late: SenderReading) -> float:
+    return (late.cpu_s - early.cpu_s) / ((late.at_ns - early.at_ns) / 1e9)

@@ -1,0 +1,106 @@
+"""A phase's readings of /metrics taken together: what was counted, and what there is against believing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
+
+from aether_load.analysis.server.scrape import Scrape, ScrapeError, difference, fell, parse_scrape
+from aether_load.rundata.scrapes import RawScrape
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One reading that could be read; monotonic ns before and after."""
+
+    role: str
+    began_ns: int
+    ended_ns: int
+    scrape: Scrape
+
+
+class Readings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the readings of one phase come to.
+
+    `counted` is what was counted between the first reading and the last, None where `void` says why there is
+    nothing, or `restarted` which number fell. `readable` has every reading that could be read, in order;
+    `unreadable_total` could not, the first of them for `first_error`.
+    """
+
+    readable: tuple[Reading, ...] = ()
+    readings_total: int = 0
+    unreadable_total: int = 0
+    first_error: str | None = None
+    counted: Scrape | None = None
+    void: str | None = None
+    restarted: str | None = None
+
+    @property
+    def first(self) -> Scrape | None:
+        """Return the reading before the phase's first request."""
+        return next((reading.scrape for reading in self.readable if reading.role == "before"), None)
+
+
+def take_together(scrapes: Sequence[RawScrape], *, void: str | None = None) -> Readings:
+    """Return what a phase's readings say; `void` is a reason known beforehand why their difference says nothing."""
+    readable: list[Reading] = []
+    errors: dict[str, str] = {}
+    for raw in scrapes:
+        try:
+            readable.append(Reading(raw.role, raw.began_ns, raw.ended_ns, _parsed(raw)))
+        except ScrapeError as error:
+            errors.setdefault(raw.role, str(error))
+    unreadable = len(scrapes) - len(readable)
+    ends = {reading.role: reading for reading in readable if reading.role in {"before", "after"}}
+    counted = restarted = None
+    if void is None:
+        void = _why_no_difference(scrapes, errors)
+    if void is None:
+        restarted = _restart(readable)
+        counted = None if restarted else difference(ends["before"].scrape, ends["after"].scrape)
+    return Readings(
+        readable=tuple(readable),
+        readings_total=len(scrapes),
+        unreadable_total=unreadable,
+        first_error=next(iter(errors.values()), None),
+        counted=counted,
+        void=void,
+        restarted=restarted,
+    )
+
+
+def _parsed(raw: RawScrape) -> Scrape:
+    if raw.text is None:
+        raise ScrapeError(f"/metrics could not be read ({raw.role} the load): {raw.error}")
+    try:
+        return parse_scrape(raw.text)
+    except ScrapeError as error:
+        raise ScrapeError(f"/metrics ({raw.role} the load): {error}") from None
+
+
+def _why_no_difference(scrapes: Sequence[RawScrape], errors: dict[str, str]) -> str | None:
+    roles = {raw.role for raw in scrapes}
+    for role, missing in (
+        ("before", "/metrics was not read before the first request"),
+        ("after", "/metrics was not read after the last answer, with nothing in flight"),
+    ):
+        if role not in roles:
+            return missing
+        if role in errors:
+            return errors[role]
+    return None
+
+
+def _restart(readable: Sequence[Reading]) -> str | None:
+    """Return the name of a number that fell from one reading to the next, if one did."""
+    for early, late in pairwise(readable):
+        if (name := fell(early.scrape, late.scrape)) is not None:
+            return name
+    return None
+
+
+def nodes_since(readings: Readings, reading: Reading) -> int:
+    """Return how many nodes the server counted from the phase's first reading to `reading`."""
+    assert readings.first is not None
+    return reading.scrape.node_count - readings.first.node_count

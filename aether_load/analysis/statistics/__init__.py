@@ -1,0 +1,1 @@
+"""Compute percentiles with intervals, quantiles of histograms, and paired tests."""

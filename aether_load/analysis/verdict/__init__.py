@@ -1,0 +1,1 @@
+"""Decide thresholds, warnings and the exit code."""

@@ -1,0 +1,255 @@
+"""A scenario's thresholds held against a run: each phase decided by itself, nothing averaged over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.phase.phase_report import ALL, PhaseReport
+from aether_load.analysis.phase.searches import SearchReport
+from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number
+from aether_load.analysis.verdict.metric_catalog import number_of, numbers
+from aether_load.errors import UsageError
+from aether_load.rundata.manifest import AbortRecord, Manifest, was_ended_early
+from aether_load.rundata.table import PhaseSamples
+from aether_load.scenario.load import from_plain
+from aether_load.scenario.options import with_asked_thresholds
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.scope import Names, Scope, names_of, scope_of, unnumbered
+from aether_load.scenario.threshold import DEFAULT_METRIC, MOST_WHERE, Threshold, ThresholdPlan, parse_threshold, quoted
+
+_WORST: tuple[State, ...] = ("broken", "undecided", "holds")
+_WORDS = {
+    "holds": "holds: {}",
+    "broken": "broken: {}",
+    "undecided": "undecided: {}, and the limit lies in that interval",
+}
+
+
+class ThresholdFinding(Decided, frozen=True, kw_only=True):
+    """What became of a threshold in one phase, or one search, of all its requests or one dataset's, and in words.
+
+    `phase` is None where there was no phase to decide it on.
+    """
+
+    phase: str | None
+    dataset: str
+    sentence: str
+
+
+class ThresholdReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one threshold: its state is the worst of its findings'.
+
+    `ended_the_run` is what was seen of it when it ended the run early, which breaks it whatever was seen later.
+    """
+
+    condition: str
+    abort_on_fail: bool
+    delay_s: float
+    state: State
+    findings: tuple[ThresholdFinding, ...]
+    ended_the_run: AbortRecord | None
+
+    @property
+    def broken(self) -> Iterator[str]:
+        """Yield why it is broken, a sentence for each phase in which it is; that which ended the run first."""
+        if (seen := self.ended_the_run) is not None:
+            where = _place(seen.phase, seen.dataset)
+            interval = f" ({seen.confidence:.1%} interval)" if "[" in seen.shown else ""
+            yield (
+                f"threshold {self.condition}: {where}: broken {seen.after_s:.3g} s into the window, which ended the "
+                f"run early: {seen.shown}{interval}"
+            )
+        yield from self._reasons("broken")
+
+    @property
+    def undecided(self) -> Iterator[str]:
+        """Yield why it is not decided, a sentence for each phase in which it is not."""
+        return self._reasons("undecided")
+
+    def _reasons(self, state: State) -> Iterator[str]:
+        for finding in self.findings:
+            if finding.state == state:
+                dataset = None if finding.dataset == ALL else finding.dataset
+                yield f"threshold {self.condition}: {_place(finding.phase, dataset)}: {finding.sentence}"
+
+
+def _place(phase: str | None, dataset: str | None) -> str:
+    where = "the run" if phase is None else f"phase {phase}"
+    return where if dataset is None else f"{where}, {dataset}"
+
+
+def condition_of(plan: ThresholdPlan, names: Names) -> Threshold:
+    """Return a threshold's condition; in "piqa:p(95)<500" the name before the point is not that of a number."""
+    condition = parse_threshold(plan.condition)
+    if condition.metric in numbers() or condition.metric not in names.phases | names.datasets:
+        return condition
+    where = (*condition.where, condition.metric)
+    if condition.aggregation is None or len(where) > MOST_WHERE:
+        return condition
+    return msgspec.structs.replace(condition, where=where, metric=DEFAULT_METRIC)
+
+
+def check_threshold(plan: ThresholdPlan, names: Names) -> None:
+    """Raise ValueError with a sentence where a threshold can be asked of no run of a scenario of these names."""
+    condition = condition_of(plan, names)
+    number = number_of(condition)
+    scope = scope_of(condition.where, names)
+    if number.of != "row" and scope.dataset is not None:
+        whole = "phase" if number.of == "phase" else "search"
+        raise ValueError(f"{number.name} is of a whole {whole}: leave the dataset {scope.dataset!r} away.")
+    if number.of == "search":
+        if not names.searches:
+            raise ValueError(f"{number.name} is of a search, and no phase of the scenario has find.")
+        if scope.phase is not None and scope.phase not in names.searches:
+            raise ValueError(f"{number.name} is of a search, and phase {scope.phase!r} is none.")
+    elif scope.phase in names.searches or not names.phases - names.searches:
+        what = f"phase {scope.phase!r} is a search" if scope.phase else "every phase is a search"
+        raise ValueError(f"{what}, whose probes are judged by its slo; of a search there is search.largest_held.")
+    if plan.abort_on_fail and number.of != "row":
+        raise ValueError(
+            f"{number.name} is known only when its phase is over, so it cannot end the run early; leave abort_on_fail "
+            "away, or take a number of the requests."
+        )
+
+
+def check_thresholds(scenario: Scenario, where: str) -> None:
+    """Raise UsageError, before any load, where one of a scenario's thresholds is about nothing that a run has."""
+    names = names_of(scenario)
+    for plan in scenario.thresholds:
+        _check(plan, names, f"{where}: threshold")
+
+
+def _check(plan: ThresholdPlan, names: Names, where: str) -> None:
+    try:
+        check_threshold(plan, names)
+    except ValueError as error:
+        raise UsageError(f"{where} {quoted(plan.condition)}: {error}") from None
+
+
+def names_in(manifest: Manifest, scenario: Scenario) -> Names:
+    """Return the names that a run has, those that only its own folder tells among them."""
+    names = names_of(scenario)
+    # A phase of a search is one of its probes, which no threshold is about.
+    driven = {record.name for record in manifest.phases if record.search is None}
+    return Names(
+        phases=names.phases | driven | set(map(unnumbered, driven)),
+        searches=names.searches,
+        datasets=names.datasets | {identity.name for identity in manifest.datasets if identity.source != "trace"},
+    )
+
+
+def asked_of_run(manifest: Manifest, conditions: Sequence[str]) -> tuple[ThresholdPlan, ...]:
+    """Return a run's thresholds and those that are asked of it now; raises UsageError for one that it cannot answer."""
+    scenario = from_plain(manifest.scenario)
+    names = names_in(manifest, scenario)
+    asked = with_asked_thresholds(scenario, conditions).thresholds
+    for plan in asked[len(scenario.thresholds) :]:
+        _check(plan, names, "--threshold")
+    return asked
+
+
+def judge_thresholds(
+    plans: Sequence[ThresholdPlan],
+    manifest: Manifest,
+    scenario: Scenario,
+    phases: Sequence[PhaseReport],
+    samples: Sequence[PhaseSamples],
+    searches: Sequence[SearchReport],
+) -> tuple[ThresholdReport, ...]:
+    """Return what became of each threshold; one that this release cannot ask is undecided, with the reason."""
+    names = names_in(manifest, scenario)
+    return tuple(_judge(plan, names, manifest, phases, samples, searches) for plan in plans)
+
+
+def _judge(
+    plan: ThresholdPlan,
+    names: Names,
+    manifest: Manifest,
+    phases: Sequence[PhaseReport],
+    samples: Sequence[PhaseSamples],
+    searches: Sequence[SearchReport],
+) -> ThresholdReport:
+    try:
+        check_threshold(plan, names)
+        condition = condition_of(plan, names)
+        findings = tuple(_findings(condition, scope_of(condition.where, names), manifest, phases, samples, searches))
+    except ValueError as error:
+        findings = (_nothing(ALL, str(error).rstrip(".")),)
+    aborted = manifest.aborted
+    ended = aborted if aborted is not None and aborted.condition == plan.condition else None
+    state = next(state for state in _WORST if state in {finding.state for finding in findings})
+    return ThresholdReport(
+        condition=plan.condition,
+        abort_on_fail=plan.abort_on_fail,
+        delay_s=float(plan.delay),
+        state="broken" if ended is not None else state,
+        findings=findings,
+        ended_the_run=ended,
+    )
+
+
+def _findings(
+    condition: Threshold,
+    scope: Scope,
+    manifest: Manifest,
+    phases: Sequence[PhaseReport],
+    samples: Sequence[PhaseSamples],
+    searches: Sequence[SearchReport],
+) -> Iterator[ThresholdFinding]:
+    number = number_of(condition)
+    if number.of == "search":
+        mine = [search for search in searches if scope.covers(search.name)]
+        yield from (_finding(search.name, ALL, _judge_search(condition, search)) for search in mine)
+        if not mine:
+            yield _nothing(ALL, "no search began")
+        return
+    dataset = ALL if scope.dataset is None else scope.dataset
+    covered = [
+        (phase, part)
+        for phase, part in zip(phases, samples, strict=True)
+        if phase.search is None and scope.covers(phase.name, phase.phase)
+    ]
+    if not covered:
+        yield _nothing(dataset, "no phase began" if scope.phase is None else f"phase {scope.phase} never began")
+    places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
+    for phase, part in covered:
+        if number.of == "phase":
+            yield _finding(phase.name, dataset, judge_number(condition, phase))
+            continue
+        which = part.in_window
+        if scope.dataset is not None:
+            which = which & (part.dataset == places.get(scope.dataset, len(places)))
+        rows = (phase.all,) if scope.dataset is None else phase.datasets
+        row = next((row for row in rows if row.dataset == dataset), None)
+        if row is None:
+            yield _nothing(dataset, f"the run has no dataset {dataset}", phase.name)
+        else:
+            interrupted = was_ended_early(manifest.ended_as, phase.ended_by)
+            yield _finding(
+                phase.name, dataset, judge_condition(condition, row, part, np.asarray(which), interrupted=interrupted)
+            )
+
+
+def _judge_search(condition: Threshold, search: SearchReport) -> Finding:
+    finding = judge_number(condition, search)
+    if search.confirmed and finding.value is not None:
+        return finding
+    return msgspec.structs.replace(
+        finding, state="undecided", value=None, low=None, high=None, shown="", reason=search.sentence
+    )
+
+
+def _finding(phase: str | None, dataset: str, decided: Decided) -> ThresholdFinding:
+    sentence = _WORDS[decided.state].format(decided.shown)
+    if not decided.shown:
+        sentence = f"undecided: nothing to decide on: {decided.reason}"
+    known = {name: getattr(decided, name) for name in Decided.__struct_fields__}
+    return ThresholdFinding(phase=phase, dataset=dataset, sentence=sentence, **known)
+
+
+def _nothing(dataset: str, why: str, phase: str | None = None) -> ThresholdFinding:
+    nothing = Decided(state="undecided", value=None, low=None, high=None, reason=why, shown="")
+    return _finding(phase, dataset, nothing)

@@ -1,0 +1,150 @@
+"""From a report to the verdict that a script reads: the exit code and its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from aether_load.analysis.server.reconciliation import REQUEST_LINES
+from aether_load.errors import ExitCode
+from aether_load.scenario.warning_codes import WarningCode
+
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.phase.searches import SearchReport
+    from aether_load.analysis.verdict.thresholds import ThresholdReport
+    from aether_load.analysis.verdict.warnings import Warning_
+    from aether_load.rundata.manifest import Ended
+    from aether_load.scenario.scenario import Scenario
+
+Status = Literal["passed", "failed", "crossed", "invalid", "inconclusive", "interrupted"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether the run passed; every reason that speaks against it, the deciding one first."""
+
+    status: Status
+    exit_code: int
+    reasons: tuple[str, ...]
+
+
+class Against(msgspec.Struct, frozen=True):
+    """One reason against a run: what it makes of it, and in words that begin with what they are of."""
+
+    status: Status
+    reason: str
+
+
+def decide(
+    ended_as: Ended,
+    phases: Sequence[PhaseReport],
+    scenario: Scenario,
+    warnings: Sequence[Warning_] = (),
+    searches: Sequence[SearchReport] = (),
+    thresholds: Sequence[ThresholdReport] = (),
+) -> Verdict:
+    """Return the verdict on a run: failed, crossed, invalid or inconclusive, interrupted, passed, the first that is so.
+
+    A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
+    scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
+    the `warnings` is there that the scenario forbids, and inconclusive when a threshold could not be decided. A
+    search under which no load held has crossed its limits; one that was not brought to its end has decided nothing.
+    Its probes may fail: to find out which do is what they are for. An absence of data is never a pass.
+    """
+    against = all_against(ended_as, phases, scenario, warnings, searches, thresholds)
+    if not against:
+        return Verdict("passed", int(ExitCode.PASSED), ())
+    first = against[0].status
+    return Verdict(first, int(_EXIT_CODES[first]), tuple(one.reason for one in against))
+
+
+def all_against(
+    ended_as: Ended,
+    phases: Sequence[PhaseReport],
+    scenario: Scenario,
+    warnings: Sequence[Warning_] = (),
+    searches: Sequence[SearchReport] = (),
+    thresholds: Sequence[ThresholdReport] = (),
+) -> list[Against]:
+    """Return everything that speaks against a run, as in its verdict, with what each makes of it."""
+    return _sorted(_all_against(ended_as, phases, scenario, warnings, searches, thresholds))
+
+
+def _sorted(found: Iterator[Against]) -> list[Against]:
+    return sorted(found, key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
+
+
+def _all_against(
+    ended_as: Ended,
+    phases: Sequence[PhaseReport],
+    scenario: Scenario,
+    warnings: Sequence[Warning_],
+    searches: Sequence[SearchReport],
+    thresholds: Sequence[ThresholdReport],
+) -> Iterator[Against]:
+    interrupted = ended_as == "interrupted"
+    for phase in phases:
+        row = phase.all
+        if row.ok_total == 0 and phase.search is None and not (interrupted and row.error_rate is None):
+            yield Against("failed", f"phase {phase.name}: none of {row.requests_total} requests succeeded")
+        elif phase.search is None and row.error_rate is not None and row.error_rate > scenario.max_error_rate:
+            yield Against(
+                "failed",
+                f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate "
+                f"{scenario.max_error_rate:g}",
+            )
+    if not phases and not interrupted:
+        yield Against("failed", "no phase began, so nothing succeeded")
+    yield from _invalid(ended_as, phases, scenario, warnings)
+    for search in searches:
+        reason = f"search {search.name}: {search.sentence}"
+        if search.end == "nothing_held":
+            yield Against("crossed", reason)
+        elif not search.confirmed and not interrupted:
+            yield Against("invalid", reason)
+    for threshold in thresholds:
+        yield from (Against("crossed", reason) for reason in threshold.broken)
+        yield from (Against("inconclusive", reason) for reason in threshold.undecided)
+    if interrupted:
+        yield Against("interrupted", "the run was interrupted; the results are of a part")
+
+
+def _invalid(
+    ended_as: Ended, phases: Sequence[PhaseReport], scenario: Scenario, warnings: Sequence[Warning_]
+) -> Iterator[Against]:
+    if ended_as == "running":
+        yield Against("invalid", "the run was cut off by force; this is what was written by then")
+    elif scenario.target.server_metrics:
+        for phase in phases:
+            if phase.reconciliation.trust != "trusted":
+                reason = f"{phase.reconciliation.trust}: {phase.reconciliation.reason}"
+                yield Against("invalid", f"phase {phase.name}: {reason}")
+    if ended_as != "running":
+        for phase in phases:
+            for line in phase.reconciliation.lines:
+                if line.name in REQUEST_LINES and line.agrees is False:
+                    counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
+                    yield Against("invalid", f"phase {phase.name}: {counts}")
+    for warning in warnings:
+        if warning.code == WarningCode.WORKER_LOST:
+            yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
+        if warning.code in scenario.forbid_warnings:
+            said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
+            yield Against("invalid", f"{_where(warning)}: {said}")
+
+
+def _where(warning: Warning_) -> str:
+    return "the run" if warning.phase is None else f"phase {warning.phase}"
+
+
+_EXIT_CODES: dict[Status, ExitCode] = {
+    "passed": ExitCode.PASSED,
+    "failed": ExitCode.FAILED,
+    "crossed": ExitCode.THRESHOLD,
+    "invalid": ExitCode.INVALID,
+    "inconclusive": ExitCode.INVALID,
+    "interrupted": ExitCode.INTERRUPTED,
+}
+_PRECEDENCE = (ExitCode.FAILED, ExitCode.THRESHOLD, ExitCode.INVALID, ExitCode.INTERRUPTED)

@@ -1,0 +1,148 @@
+"""A comparison's pictures: a figure each, the runs beside each other, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aether_load.analysis.latency.decomposition import parts_of
+from aether_load.analysis.latency.part_names import PART_NAMES
+from aether_load.analysis.report import Report
+from aether_load.compare.comparison import Comparison
+from aether_load.outputs.charts.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
+from aether_load.outputs.page import in_light, static_svg
+from aether_load.rundata.folder import write_whole
+
+FOLDER = "comparison_charts"
+MOST_ROWS = 60
+_LIST = "comparison.json"
+
+
+def comparison_charts(comparison: Comparison, reports: Sequence[Report]) -> list[Chart]:
+    """Return a chart of each figure that a run has, and one of where the time went in each."""
+    figures = dict.fromkeys(row.figure for row in comparison.rows)
+    charts = [_figure(comparison, figure) for figure in figures]
+    decomposition = _decomposition(comparison, reports)
+    return [*charts, *([decomposition] if decomposition else [])]
+
+
+def _figure(comparison: Comparison, figure: str) -> Chart:
+    rows = [row for row in comparison.rows if row.figure == figure][:MOST_ROWS]
+    letters = [run.letter for run in comparison.runs]
+    values = [
+        {"where": f"{row.phase}, {row.dataset}", "run": letters[place], "value": run.value, "low": run.low,
+         "high": run.high}
+        for row in rows
+        for place, run in enumerate(row.runs)
+        if run is not None
+    ]  # fmt: skip
+    unit = rows[0].unit
+    y = {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)}
+    shared = {
+        "y": y,
+        "yOffset": {"field": "run", "sort": None},
+        "color": colours("run", letters, _places(len(letters))),
+    }
+    x = {"field": "value", "type": "quantitative", "scale": {"zero": unit != "ms"}, "axis": axis(unit)}
+    bounded = [value for value in values if value["low"] is not None and value["high"] is not None]
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+            "encoding": {
+                **shared,
+                "x": x,
+                "shape": {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"},
+                "tooltip": interval_tooltip("run", "where"),
+            },
+        }
+    ]
+    if bounded:
+        layers.append(
+            {
+                "data": {"values": bounded},
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            }
+        )
+    spec = bare(values) | {"height": {"step": 14}, "layer": layers, "title": _title(comparison, figure)}
+    return Chart(name=file_stem(figure.replace(" ", "-")), section="compare", title=figure, caption="", spec=spec)
+
+
+def _title(comparison: Comparison, figure: str) -> dict[str, Any]:
+    runs = [f"{run.letter}: {run.id} ({run.target_kind})" for run in comparison.runs]
+    note = (
+        ["points with their 95 % interval; a triangle is there or higher"]
+        if comparison.comparable
+        else ["NOT COMPARABLE: see the table for why"]
+    )
+    return {
+        "text": figure, "subtitle": [*runs, *note], "anchor": "start", "color": "var(--ink)",
+        "subtitleColor": "var(--faint)",
+    }  # fmt: skip
+
+
+def _places(count: int) -> list[int]:
+    return [(0, 1, 2, 3, 4, 5, 6, 7)[place % 8] for place in range(count)]
+
+
+def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart | None:
+    values = [
+        {"where": f"{phase.name}, {run.letter}", "part": PART_NAMES[name], "order": order,
+         "ms": part.mean_contribution_ms, "at": at}
+        for run, report in zip(comparison.runs, reports, strict=True)
+        for at, phase in enumerate(phase for phase in report.phases if phase.search is None)
+        for order, (name, part) in enumerate(parts_of(phase.decomposition))
+        if part.mean_contribution_ms and at < MOST_ROWS // len(reports)
+    ]  # fmt: skip
+    if not values:
+        return None
+    values.sort(key=lambda value: (value["at"], value["where"]))
+    shown = [name for name in PART_NAMES.values() if any(value["part"] == name for value in values)]
+    places = [list(PART_NAMES.values()).index(name) for name in shown]
+    spec = bare(values) | {
+        "height": {"step": 24},
+        "title": _title(comparison, "mean response latency, part by part"),
+        "mark": {"type": "bar", "height": {"band": 0.75}},
+        "encoding": {
+            "y": {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)},
+            "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
+            "color": colours("part", shown, places),
+            "order": {"field": "order", "type": "quantitative"},
+        },
+    }
+    return Chart(name="decomposition", section="compare", title="decomposition", caption="", spec=spec)
+
+
+def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) -> None:
+    """Write the comparison as JSON and each chart as SVG and PNG, in place of those of the last comparison.
+
+    What an earlier comparison wrote stands in its JSON; nothing else in the folder is touched. Raises ImportError
+    where there is nothing to draw with.
+    """
+    import vl_convert  # noqa: PLC0415 -- an engine of eighty megabytes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _written_before(folder):
+        (folder / name).unlink(missing_ok=True)
+    names = []
+    for chart in charts:
+        svg = in_light(static_svg(chart))
+        write_whole(folder / f"{chart.name}.svg", svg.encode())
+        write_whole(folder / f"{chart.name}.png", vl_convert.svg_to_png(svg, scale=1.5))
+        names += [f"{chart.name}.svg", f"{chart.name}.png"]
+    content = msgspec.to_builtins(comparison) | {"charts": names}
+    write_whole(folder / _LIST, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+
+def _written_before(folder: Path) -> list[str]:
+    try:
+        plain = msgspec.json.decode((folder / _LIST).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return []
+    names = plain.get("charts", []) if isinstance(plain, dict) else []
+    return [
+        name for name in names if isinstance(name, str) and Path(name).name == name and name.endswith((".svg", ".png"))
+    ]

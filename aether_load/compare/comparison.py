@@ -1,0 +1,193 @@
+"""Runs side by side, by phase and dataset, and where they may be ranked, which figures differ for certain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from aether_load.analysis.phase.rows import Row
+from aether_load.analysis.report import Report
+from aether_load.analysis.statistics.distribution import Percentile, Share, wilson
+from aether_load.compare.comparable import letter, obstacles
+
+Rank = Literal["better", "worse", "not told apart"]
+COMPARISON_SCHEMA_VERSION = "1.0"
+
+CAVEAT = (
+    "Runs that were made one after the other differ by what else the machine did, too: a difference here is a reason "
+    "to look, not a verdict on a build."
+)
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One run's figure with its 95 % interval; None for a bound that there is not, and for the value likewise."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    at_least: bool = False
+
+
+class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of one phase and dataset in each run, in the runs' order.
+
+    `ratio` is each run's value over the first's. `rank` holds each run against the first: `better` or `worse` where
+    their 95 % intervals do not overlap, None where the figure has no interval or the runs may not be ranked.
+    """
+
+    phase: str
+    dataset: str
+    figure: str
+    unit: str
+    smaller_is_better: bool
+    runs: tuple[Figure | None, ...]
+    ratio: tuple[float | None, ...]
+    rank: tuple[Rank | None, ...]
+
+
+class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run a letter stands for."""
+
+    letter: str
+    id: str
+    began_utc: str
+    commit: str | None
+    target: str
+    target_kind: str
+    status: str
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Runs held against the first of them; `obstacles` are why they are not ranked, if they are not."""
+
+    schema_version: str
+    comparable: bool
+    obstacles: tuple[str, ...]
+    runs: tuple[ComparedRun, ...]
+    rows: tuple[ComparedRow, ...]
+
+
+def compare(reports: Sequence[Report]) -> Comparison:
+    """Return what the runs have in common and where they differ."""
+    against = obstacles(reports)
+    rows = []
+    tables = [_rows(report) for report in reports]
+    for key in dict.fromkeys(key for table in tables for key in table):
+        mine = [table.get(key) for table in tables]
+        for figure, (unit, smaller, read) in _FIGURES.items():
+            runs = tuple(None if row is None else read(row) for row in mine)
+            if all(run is None for run in runs):
+                continue
+            ranked = not against and not (figure in _BY_SLO and _slos_differ(reports))
+            rows.append(
+                ComparedRow(
+                    phase=key[0],
+                    dataset=key[1],
+                    figure=figure,
+                    unit=unit,
+                    smaller_is_better=smaller,
+                    runs=runs,
+                    ratio=tuple(_ratio(runs[0], run) for run in runs),
+                    rank=tuple(_rank(runs[0], run, smaller=smaller) if ranked and place else None
+                               for place, run in enumerate(runs)),
+                )
+            )  # fmt: skip
+    return Comparison(
+        schema_version=COMPARISON_SCHEMA_VERSION,
+        comparable=not against,
+        obstacles=against,
+        runs=tuple(map(_run, range(len(reports)), reports)),
+        rows=tuple(rows),
+    )
+
+
+def _run(place: int, report: Report) -> ComparedRun:
+    return ComparedRun(
+        letter=letter(place),
+        id=report.run.id,
+        began_utc=report.run.began_utc,
+        commit=report.environment["git"].get("commit"),
+        target=report.target.url,
+        target_kind=f"{report.target.kind} {report.target.generation.value}",
+        status=report.verdict.status,
+    )
+
+
+def _rows(report: Report) -> dict[tuple[str, str], Row]:
+    """Return a report's rows by phase and dataset; a search's probes are its own business."""
+    return {
+        (phase.name, row.dataset): row
+        for phase in report.phases
+        if phase.search is None
+        for row in (*phase.datasets, phase.all)
+    }
+
+
+def _slos_differ(reports: Sequence[Report]) -> bool:
+    return len({report.scenario.get("goodput_slo") for report in reports}) > 1
+
+
+def _latency(name: str) -> Callable[[Row], Figure | None]:
+    def read(row: Row) -> Figure | None:
+        if row.response_latency_ms is None:
+            return None
+        point: Percentile = getattr(row.response_latency_ms, name)
+        return Figure(point.value, point.low, point.high, point.reliability == "unreliable")
+
+    return read
+
+
+def _share(share: Share | None) -> Figure | None:
+    return None if share is None else Figure(share.value, share.low, share.high)
+
+
+def _errors(row: Row) -> Figure | None:
+    if row.error_rate is None:
+        return None
+    if row.outcomes["cut_off"]:
+        # Whether those were given up by ourselves or failed is the run's end's to say; the rate knows.
+        return Figure(row.error_rate, None, None)
+    return _share(wilson(row.requests_total - row.outcomes["ok"] - row.outcomes["rejected"], row.requests_total))
+
+
+def _plain(name: str) -> Callable[[Row], Figure | None]:
+    def read(row: Row) -> Figure | None:
+        value = getattr(row, name)
+        return None if value is None else Figure(float(value), None, None)
+
+    return read
+
+
+_FIGURES: dict[str, tuple[str, bool, Callable[[Row], Figure | None]]] = {
+    "response latency p50": ("ms", True, _latency("p50")),
+    "response latency p95": ("ms", True, _latency("p95")),
+    "response latency p99": ("ms", True, _latency("p99")),
+    "good answers": ("requests/s", False, _plain("ok_throughput_rps")),
+    "goodput": ("requests/s", False, _plain("goodput_rps")),
+    "within the SLO": ("share", False, lambda row: _share(row.goodput_share)),
+    "error rate": ("share", True, _errors),
+    "accuracy": ("share", False, lambda row: _share(row.accuracy)),
+    "tokens per right answer": ("tokens", True, _plain("tokens_per_correct_answer")),
+}
+_BY_SLO = {"goodput", "within the SLO"}
+
+
+def _ratio(first: Figure | None, other: Figure | None) -> float | None:
+    if first is None or other is None or not first.value or other.value is None or first.at_least or other.at_least:
+        return None
+    return round(other.value / first.value, 4)
+
+
+def _rank(first: Figure | None, other: Figure | None, *, smaller: bool) -> Rank | None:
+    """Return whether a run's interval lies beside the first's; a bound that is not there overlaps everything."""
+    if first is None or other is None or (first.low is None and first.high is None):
+        return None
+    if other.low is None and other.high is None:
+        return None
+    below = other.high is not None and first.low is not None and other.high < first.low
+    above = other.low is not None and first.high is not None and other.low > first.high
+    if not below and not above:
+        return "not told apart"
+    return "better" if below == smaller else "worse"

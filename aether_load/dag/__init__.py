@@ -1,0 +1,1 @@
+"""Turn prompts into request bodies, by the DAG that a scenario names."""

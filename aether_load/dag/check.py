@@ -1,0 +1,83 @@
+"""What is wrong with a DAG as a graph, each mistake as a sentence about its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aether_load.protocol import NodeShape
+from aether_load.scenario.validation import did_you_mean
+
+
+class DagMistake(Exception):
+    """A mistake in a DAG; the text says which node and key, and what to do."""
+
+
+def check_graph(nodes: Sequence[NodeShape]) -> None:
+    """Raise DagMistake for ids that stand twice, dependencies that lead nowhere, and cycles.
+
+    The runtime breaks off without an answer at the first, passes over the second in silence, and answers the third
+    with an aborted DAG.
+    """
+    if not nodes:
+        raise DagMistake("it has no nodes.")
+    ids = [node.id for node in nodes]
+    known = set(ids)
+    if len(known) < len(ids):
+        twice = next(name for number, name in enumerate(ids) if name in ids[:number])
+        raise DagMistake(f"node {twice!r}: id {twice!r} stands there twice; each node needs one of its own.")
+    for node in nodes:
+        for needed in node.depends_on:
+            if needed not in known:
+                raise DagMistake(
+                    f"node {node.id!r}: dependencies names {needed!r}, which is no node; {did_you_mean(needed, ids)}"
+                )
+    if cycle := find_cycle(nodes):
+        raise DagMistake(f"dependencies go round in a circle: {' needs '.join(map(repr, [*cycle, cycle[0]]))}.")
+
+
+def find_cycle(nodes: Sequence[NodeShape]) -> list[str]:
+    """Return ids of which each depends on the next and the last on the first, or nothing when there is no cycle.
+
+    Nodes are taken away whose dependencies are all taken away already (Kahn); of what is left, each depends on
+    something left, so that a walk along dependencies comes round.
+    """
+    needs = {node.id: node.depends_on for node in nodes}
+    waits_for = {name: len(set(needed)) for name, needed in needs.items()}
+    needed_by: dict[str, list[str]] = {name: [] for name in needs}
+    for name, needed in needs.items():
+        for other in set(needed):
+            needed_by[other].append(name)
+    ready = [name for name, count in waits_for.items() if count == 0]
+    for name in ready:
+        for other in needed_by[name]:
+            waits_for[other] -= 1
+            if waits_for[other] == 0:
+                ready.append(other)
+    left = set(needs).difference(ready)
+    if not left:
+        return []
+    name = next(name for name in needs if name in left)
+    walked: dict[str, int] = {}
+    while name not in walked:
+        walked[name] = len(walked)
+        name = next(needed for needed in needs[name] if needed in left)
+    return list(walked)[walked[name] :]
+
+
+def ancestors(nodes: Sequence[NodeShape], node_id: str) -> set[str]:
+    """Return the nodes that are always finished before `node_id` begins: its dependencies, theirs, and so on."""
+    needs = {node.id: node.depends_on for node in nodes}
+    found: set[str] = set()
+    open_ends = list(needs[node_id])
+    while open_ends:
+        name = open_ends.pop()
+        if name not in found:
+            found.add(name)
+            open_ends += needs[name]
+    return found
+
+
+def sinks(nodes: Sequence[NodeShape]) -> list[str]:
+    """Return the nodes that no other depends on, in their order."""
+    needed = {name for node in nodes for name in node.depends_on}
+    return [node.id for node in nodes if node.id not in needed]

@@ -1,0 +1,189 @@
+"""From a plan and a generation to the DAG that every row is put into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aether_load.dag.check import sinks
+from aether_load.dag.file import BARE, ROW, WRAPPED, DagFile, read_dag_file
+from aether_load.dag.shapes import make_shape
+from aether_load.dag.template import PLACEHOLDER, Template, compile_template, escaped, strings_in
+from aether_load.datasets.prompt import Prompt
+from aether_load.datasets.question import WORDS
+from aether_load.errors import UsageError
+from aether_load.protocol import MAX_BODY_BYTES, Generation, NodeShape, request_body
+from aether_load.scenario.validation import did_you_mean
+
+if TYPE_CHECKING:
+    from aether_load.scenario.workload_plan import WorkloadPlan
+
+_PREVIEW_OVER_BYTES = 50
+_PREVIEW_CUT = 47
+
+
+class Dag(msgspec.Struct, frozen=True):
+    """A DAG with places for a row's words, in the words of one generation.
+
+    `unscored` is the reason why no node's output is scored; then `answer_node` is None. `filled_in` is what the
+    runtime itself fills in, wherever it stands in a prompt. `context` are texts of a row that the runtime puts into a
+    prompt.
+    """
+
+    template: Template
+    nodes: tuple[NodeShape, ...]
+    answer_node: str | None
+    unscored: str | None = None
+    filled_in: frozenset[str] = frozenset()
+    context: tuple[Template, ...] = ()
+
+    def bodies(self, prompts: Sequence[Prompt]) -> Iterator[bytes]:
+        """Yield the body for each prompt; raises UsageError for a row that no runtime could take as it stands."""
+        names = sorted(set(self.template.names))
+        fill = self.template.fill
+        for prompt in prompts:
+            words = {name: escaped(_word(prompt, name)) for name in names}
+            body = fill(words)
+            if len(body) > MAX_BODY_BYTES:
+                raise UsageError(
+                    f"Row {prompt.id}: its request body has {len(body)} bytes, and a runtime takes no more than "
+                    f"{MAX_BODY_BYTES} (2 MiB). Shorten the row, or take it out of the dataset."
+                )
+            if self.filled_in:
+                self._check_words(prompt, words)
+            yield body
+
+    def _check_words(self, prompt: Prompt, words: dict[str, bytes]) -> None:
+        """Refuse a row in which the runtime would find a placeholder of the DAG and put something else there."""
+        for word in words.values():
+            if b"{{" not in word:
+                continue
+            for found in PLACEHOLDER.finditer(word.decode()):
+                if found[0] in self.filled_in or found[1].strip() in self.filled_in:
+                    raise UsageError(
+                        f"Row {prompt.id}: its text holds {found[0]}, which the runtime would take for the DAG's own "
+                        "placeholder and fill in. Take the row out of the dataset, or give the node another id."
+                    )
+
+    def panics(self, prompts: Sequence[Prompt]) -> list[str]:
+        """Return the ids of the rows whose words make the runtime panic when it takes them from the context."""
+        return [
+            prompt.id
+            for prompt in prompts
+            if any(
+                _breaks(template, {name: _word(prompt, name) for name in template.names}) for template in self.context
+            )
+        ]
+
+
+def _word(prompt: Prompt, name: str) -> str:
+    if name.startswith(ROW):
+        column = name.removeprefix(ROW)
+        if prompt.columns is None or column not in prompt.columns:
+            raise UsageError(f"{{{{{name}}}}}: the rows were read without that column; start the run again.")
+        return prompt.columns[column]
+    return WORDS[name](prompt)
+
+
+def _breaks(template: Template, words: dict[str, str]) -> bool:
+    """Tell whether the runtime's preview of a text that it fills in cuts a character in two."""
+    quoted = template.fill({name: escaped(word) for name, word in words.items()})
+    value = msgspec.json.decode(quoted, type=str).encode()
+    return len(value) > _PREVIEW_OVER_BYTES and value[_PREVIEW_CUT] & 0xC0 == 0x80
+
+
+def plan_dag(plan: WorkloadPlan, generation: Generation) -> Dag:
+    """Return the DAG that the plan asks for; raises UsageError for a file that is wrong, or of another generation."""
+    if plan.dag == "file":
+        assert plan.dag_file is not None
+        return _from_file(read_dag_file(plan.dag_file), plan, generation)
+    shape = make_shape(plan, passes_outputs=generation is Generation.V2)
+    nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.dag.nodes)
+    filled_in = {name for node in shape.dag.nodes for read in node.reads for name in (read, f"node.{read}.output")}
+    return Dag(
+        template=compile_template(request_body(shape.dag, generation), lambda name: name if name in WORDS else None),
+        nodes=nodes,
+        answer_node=shape.answer_node,
+        filled_in=frozenset(filled_in),
+    )
+
+
+def _from_file(file: DagFile, plan: WorkloadPlan, generation: Generation) -> Dag:
+    if file.generation is not generation:
+        wanted = WRAPPED if generation is Generation.V2 else BARE
+        raise UsageError(
+            f"DAG file {file.path}: it is written for a {file.generation} runtime, and the target speaks {generation}, "
+            f"which wants {wanted}."
+        )
+    answer_node, unscored = answering_node(file, plan)
+    dag = file.body.get("dag", {})
+    refs = [ref for node in dag.get("nodes", ()) for ref in node.get("template_refs") or ()]
+    filled_in: set[str] = set()
+    if generation is Generation.V2:
+        # `{{X}}` needs no ref: a node that has no successor may be the last to finish, and is in nobody's prompt.
+        filled_in = {ref["raw"] for ref in refs} | {name for node in file.nodes for name in node.depends_on}
+    read_paths = {tuple(ref.get("path") or ()) for ref in refs if ref["kind"] == "context"}
+    context = (
+        compile_template(text, file.name_of)
+        for path, text in strings_in(file.body.get("context") or {})
+        if path in read_paths
+    )
+    return Dag(
+        template=compile_template(file.body, file.name_of),
+        nodes=file.nodes,
+        answer_node=answer_node,
+        unscored=unscored,
+        filled_in=frozenset(filled_in),
+        context=tuple(template for template in context if template.names),
+    )
+
+
+def answering_node(file: DagFile, plan: WorkloadPlan) -> tuple[str | None, str | None]:
+    """Return the node whose output is scored, or None and the reason; raises UsageError for one that is not there."""
+    if plan.answer_node is not None:
+        ids = [node.id for node in file.nodes]
+        if plan.answer_node not in ids:
+            raise UsageError(
+                f"workload.answer_node = {plan.answer_node!r}: DAG file {file.path} has no such node; "
+                f"{did_you_mean(plan.answer_node, ids)}"
+            )
+        return plan.answer_node, None
+    ends = sinks(file.nodes)
+    if len(ends) == 1:
+        return ends[0], None
+    return None, (
+        f"nothing was scored: {len(ends)} nodes of the DAG have no successor ({', '.join(ends)}), and "
+        "workload.answer_node does not say which one answers"
+    )
+
+
+def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
+    """Return the columns that the plan's DAG wants of each row, each with the place that asks for it."""
+    if plan.dag != "file":
+        return {}
+    assert plan.dag_file is not None
+    file = read_dag_file(plan.dag_file)
+    answering_node(file, plan)
+    return {column: f"DAG file {file.path}: {place}" for column, place in file.columns.items()}
+
+
+def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
+    """Return what a reader of the results must know of these rows in this DAG."""
+    if not dag.template.names:
+        return (
+            (
+                "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
+                "{{prompt}} or {{row.…}} into it."
+            ),
+        )
+    broken = dag.panics(prompts)
+    if not broken:
+        return ()
+    note = (
+        f"{len(broken)} of {len(prompts)} rows (such as {broken[0]}) reach a prompt through context and have a "
+        "character of several bytes where the runtime cuts its preview of a value over 50 bytes, on which it panics; "
+        "{{row.…}} or {{prompt}} in prompt_template itself keeps clear of that."
+    )
+    return (note,)

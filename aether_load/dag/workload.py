@@ -1,0 +1,52 @@
+"""Prompts and DAG put together: what is sent, ready, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aether_load.dag.dag import notes_on, plan_dag
+from aether_load.datasets.prompt import Prompt
+from aether_load.protocol import Generation, NodeShape
+
+if TYPE_CHECKING:
+    from aether_load.scenario.workload_plan import WorkloadPlan
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """Prompts in sending order and, beside each, the JSON body that asks it.
+
+    `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
+    answer, None with the reason in `unscored` where there is none. `notes` are for the reader of the results. The
+    first `prompt_count` prompts are the workload's own; those of traces stand behind them.
+    """
+
+    prompts: tuple[Prompt, ...]
+    bodies: tuple[bytes, ...]
+    nodes: tuple[NodeShape, ...]
+    answer_node: str | None
+    prompt_count: int
+    unscored: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def build_workload(
+    prompts: Sequence[Prompt], plan: WorkloadPlan, generation: Generation, *, of_traces: int = 0
+) -> Workload:
+    """Write every prompt's request body now, so that no request waits for its own JSON later.
+
+    The last `of_traces` prompts belong to traces. Raises UsageError for a DAG or a row that a runtime of this
+    generation cannot take.
+    """
+    dag = plan_dag(plan, generation)
+    return Workload(
+        prompts=tuple(prompts),
+        bodies=tuple(dag.bodies(prompts)),
+        nodes=dag.nodes,
+        answer_node=dag.answer_node,
+        prompt_count=len(prompts) - of_traces,
+        unscored=dag.unscored,
+        notes=notes_on(dag, prompts),
+    )

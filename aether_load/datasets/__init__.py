@@ -1,0 +1,1 @@
+"""Turn the rows of datasets into prompts."""

@@ -1,0 +1,1 @@
+"""Compare two builds, and say whether the candidate is slower."""

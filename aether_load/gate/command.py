@@ -1,0 +1,109 @@
+"""`aether-load gate`, from its options to its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from aether_load.errors import ExitCode, UsageError
+from aether_load.gate.driver import NoRun, drive_gate
+from aether_load.gate.history import gate_against_history
+from aether_load.gate.options import GateOptions, read_options
+from aether_load.gate.output import write_gate
+from aether_load.gate.report import GateReport, build_gate_report
+from aether_load.gate.servers import split_cores, started
+from aether_load.gate.text import write_gate_text
+from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
+from aether_load.scenario.headers import hidden_command
+from aether_load.scenario.options import scenario_from
+
+_OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Gate a candidate and return the exit code."""
+    options = read_options(parsed, hidden_command(sys.argv))
+    scenario = scenario_from(parsed)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if options.baseline is not None:
+            return gate_against_history(options, parsed.candidate)
+        # What is wrong with the load is said before any server is started.
+        gate_scenario(scenario, options.plan)
+        return _side_by_side(options)
+    except NoRun as ended:
+        return ended.code
+
+
+def _interrupt(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _side_by_side(options: GateOptions) -> int:
+    """Start what is to be started, drive the gates, and say what came of them."""
+    with ExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aether-load-gate-")))
+        plan, cores = stack.enter_context(_both_sides(options, logs))
+        reports: list[GateReport] = []
+        for number in range(options.gates):
+            folder, code = drive_gate(plan, options.words, options.results, cores)
+            for side in SIDES:
+                if (log := logs / f"{side}.log").is_file():
+                    shutil.copyfile(log, folder.path / log.name)
+            if code in _OWN_FAULTS:
+                return code
+            reports.append(_finish(folder, options, shown=options.gates == 1))
+            if options.gates > 1:
+                sys.stderr.write(f"aether-load: gate {number + 1} of {options.gates}: {reports[-1].verdict.sentence}\n")
+            if reports[-1].verdict.status == "interrupted":
+                break
+    if not options.plan.self_test:
+        return reports[0].verdict.exit_code
+    return _say_self_test(reports, options)
+
+
+@contextmanager
+def _both_sides(options: GateOptions, logs: Path) -> Iterator[tuple[GatePlan, frozenset[int] | None]]:
+    """Yield the plan with both URLs in it, and the cores that are the sender's."""
+    plan = options.plan
+    commands = {"base": options.base_command, "candidate": options.candidate_command}
+    core, cores = split_cores() if any(commands.values()) else (None, None)
+    with ExitStack() as stack:
+        for side, command in commands.items():
+            if command is not None:
+                log = logs / f"{side}.log"
+                url = stack.enter_context(started(side, command, core, options.start_limit_s, log))
+                plan = msgspec.structs.replace(plan, **{side: url})
+        yield plan, cores
+
+
+def _finish(folder: RunFolder, options: GateOptions, *, shown: bool) -> GateReport:
+    """Analyse a gate's run, write its results, and show them."""
+    report = build_gate_report(folder)
+    files = write_gate(report, folder, {} if options.plan.self_test else options.files)
+    if shown:
+        write_gate_text(report, files, sys.stdout)
+    return report
+
+
+def _say_self_test(reports: Sequence[GateReport], options: GateOptions) -> int:
+    from aether_load.gate.self_test import self_test, write_self_test  # noqa: PLC0415 -- of a self-test only
+
+    test = self_test(reports)
+    write_self_test(test, sys.stdout)
+    try:
+        if (path := options.files.get("json")) is not None:
+            write_whole(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
+    except OSError as error:
+        raise UsageError(f"--output {path}: cannot be written: {error.strerror}.") from None
+    return test.exit_code

@@ -1,0 +1,116 @@
+"""The candidate beside the base by one metric, as a ratio with its interval and in one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.paired import PairedTest, paired_test
+from aether_load.gate.pairs import GatePair
+from aether_load.scenario.gate_plan import FEWEST_PAIRS, GateMetric, GatePlan
+
+
+class GateComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate beside the base by one metric, over the pairs that have it on both sides.
+
+    Medians are of the windows' figures, in the metric's unit; ratios are candidate over base, with the 95 % interval of
+    the median. For a metric that is better when lower, a ratio above 1 is a loss. `test` has the same ratios the
+    better way up. What could not be had is None, and `reason` says why.
+    """
+
+    metric: str
+    better: Literal["higher", "lower"]
+    base_median: float | None
+    candidate_median: float | None
+    ratio_median: float | None
+    ratio_low: float | None
+    ratio_high: float | None
+    test: PairedTest
+    sentence: str
+    reason: str | None
+
+
+def compare_sides(metric: GateMetric, pairs: Sequence[GatePair], plan: GatePlan) -> GateComparison:
+    """Return the comparison by one metric over the pairs that are used."""
+    both = _both_values(metric, pairs)
+    sign = _sign(metric)
+    test = paired_test(log_ratios(metric, pairs), margin=plan.margin, confidence=plan.confidence)
+    reason = None
+    if len(both) < FEWEST_PAIRS:
+        without = len(pairs) - len(both)
+        absent = f"; in {without} more {metric.text} was 0 or not measured" if without else ""
+        reason = f"{len(both)} pairs can be used{absent}; {FEWEST_PAIRS} are needed"
+    ends = sorted(_turned(end, sign) for end in (test.goodness_low, test.goodness_high) if end is not None)
+    middle = None if test.goodness_median is None else rounded(_turned(test.goodness_median, sign))
+    return GateComparison(
+        metric=metric.text,
+        better=metric.better,
+        base_median=_median([base for base, _ in both]),
+        candidate_median=_median([candidate for _, candidate in both]),
+        ratio_median=middle,
+        ratio_low=rounded(ends[0]) if ends else None,
+        ratio_high=rounded(ends[1]) if ends else None,
+        test=test,
+        sentence=_sentence(metric, test, plan, middle, ends, reason),
+        reason=reason,
+    )
+
+
+def log_ratios(metric: GateMetric, pairs: Sequence[GatePair]) -> list[float]:
+    """Return the natural logarithms of candidate over base, the better way up, of the pairs that have both."""
+    return [_sign(metric) * math.log(candidate / base) for base, candidate in _both_values(metric, pairs)]
+
+
+def _both_values(metric: GateMetric, pairs: Sequence[GatePair]) -> list[tuple[float, float]]:
+    """Return base and candidate of each pair that has the metric above 0 on both sides: a ratio takes that."""
+    return [
+        (base, candidate)
+        for pair in pairs
+        if pair.base is not None
+        and pair.candidate is not None
+        and (base := pair.base.values[metric.text])
+        and (candidate := pair.candidate.values[metric.text])
+    ]
+
+
+def _sign(metric: GateMetric) -> int:
+    return 1 if metric.better == "higher" else -1
+
+
+def _turned(ratio: float, sign: int) -> float:
+    return ratio if sign > 0 else 1 / ratio
+
+
+def _median(values: Sequence[float]) -> float | None:
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    middle = len(ordered) // 2
+    return rounded(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
+
+
+def _sentence(
+    metric: GateMetric,
+    test: PairedTest,
+    plan: GatePlan,
+    ratio: float | None,
+    ends: Sequence[float],
+    reason: str | None,
+) -> str:
+    if reason is not None or ratio is None or test.goodness_median is None or test.p_value is None:
+        return f"{metric.text}: not decided: {reason}"
+    seen = f"a loss of {test.smallest_loss_seen:.1%} would have been seen"
+    found = f"candidate / base {ratio:.3f} [{ends[0]:.3f}, {ends[1]:.3f}] over {test.pairs_total} pairs"
+    if test.finding == "regression":
+        loss = f"a loss of {1 - test.goodness_median:.1%}, beyond the margin of {plan.margin:.1%}"
+        return f"{metric.text}: {loss}: {found}, p {test.p_value:.2g}"
+    if test.finding == "inconclusive":
+        return (
+            f"{metric.text}: not decided: {found} leaves room for a loss of {2 * plan.margin:.0%}; {seen}; more pairs "
+            "or longer windows decide it"
+        )
+    return f"{metric.text}: no loss of {2 * plan.margin:.0%} or more: {found}; {seen}"

@@ -1,0 +1,203 @@
+"""What `aether-load gate` is asked for, read from its command line and checked before anything is started."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from aether_load.errors import UsageError
+from aether_load.outputs.output_path import check_output
+from aether_load.rundata.folder import RunFolder
+from aether_load.runtime_client import check_url
+from aether_load.scenario.duration import parse_duration
+from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GatePlan, gate_plan_mistake
+from aether_load.scenario.options import add_scenario_options
+
+Difference = Literal["scenario", "target", "machine"]
+DIFFERENCES: tuple[Difference, ...] = ("scenario", "target", "machine")
+MOST_GATES = 1000
+
+
+class GateOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The command line, checked. A side is at a URL or started by a command; `plan` has the URLs that are known.
+
+    `words` are the options that the Locust of a gate takes over as they are.
+    """
+
+    plan: GatePlan
+    base_command: str | None
+    candidate_command: str | None
+    start_limit_s: float
+    gates: int
+    baseline: Path | None
+    allowed_differences: tuple[Difference, ...]
+    results: Path
+    files: dict[str, Path]
+    words: tuple[str, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the gate's options to a parser."""
+    sides = parser.add_argument_group("the two builds")
+    sides.add_argument("--base", metavar="URL", help="the runtime as it was")
+    sides.add_argument("--candidate", metavar="URL", help="the runtime that is to be let through")
+    sides.add_argument(
+        "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
+    )
+    sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
+    sides.add_argument(
+        "--start-limit",
+        default="60s",
+        metavar="DURATION",
+        help="how long a server may take until it is healthy (default: 60s)",
+    )
+    sides.add_argument(
+        "--self-test", action="store_true", help="hold the base against itself, to learn what the gate is worth here"
+    )
+    sides.add_argument(
+        "--gates", type=int, default=None, metavar="N", help="how often a self-test does so (default: 1)"
+    )
+
+    test = parser.add_argument_group("the comparison")
+    test.add_argument(
+        "--metric",
+        action="append",
+        default=None,
+        metavar="METRIC",
+        help=f"what is compared, e.g. 'response_latency_ms:p(95)'; may be given again (default: {DEFAULT_METRIC})",
+    )
+    test.add_argument(
+        "--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"pairs of windows (default: {DEFAULT_PAIRS})"
+    )
+    test.add_argument("--window", default="3s", metavar="DURATION", help="length of a window (default: 3s)")
+    test.add_argument(
+        "--margin", type=float, default=0.05, metavar="SHARE", help="half of the loss to be caught (default: 0.05)"
+    )
+    test.add_argument("--confidence", type=float, default=0.99, metavar="SHARE", help="of a regression (default: 0.99)")
+
+    history = parser.add_argument_group("against history (weak)")
+    history.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE|DIR",
+        help="hold the candidate (a URL, a run's folder or its JSON) against stored reports",
+    )
+    history.add_argument(
+        "--allow-other",
+        default="",
+        metavar="WHAT,WHAT",
+        help=f"compare in spite of another {', another '.join(DIFFERENCES)}",
+    )
+
+    load = parser.add_argument_group("the load")
+    add_scenario_options(load, "gate")
+    load.add_argument("--phase", metavar="NAME", help="whose load is sent, where the scenario has several phases")
+    load.add_argument(
+        "--header", action="append", default=None, metavar="'NAME: VALUE'", help="send this header with every request"
+    )
+    load.add_argument("--insecure", action="store_true", help="take any TLS certificate")
+
+    output = parser.add_argument_group("results")
+    output.add_argument("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="default: results")
+    output.add_argument("--output", type=Path, metavar="PATH", help="write the gate as JSON to this file too")
+    output.add_argument("--markdown", type=Path, metavar="PATH", help="and as Markdown to this one")
+    output.add_argument("--junit", type=Path, metavar="PATH", help="and as JUnit XML to this one")
+
+
+def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOptions:
+    """Return what the command line asks for; raises UsageError for what does not fit together."""
+    _check_sides(parsed)
+    base, candidate = parsed.base, parsed.candidate
+    if parsed.self_test:
+        candidate = base
+    plan = GatePlan(
+        base=check_url(base, "--base") if base is not None else "",
+        candidate=check_url(candidate, "--candidate") if candidate is not None and not parsed.baseline else "",
+        self_test=parsed.self_test,
+        phase=parsed.phase,
+        metrics=tuple(parsed.metric or (DEFAULT_METRIC,)),
+        pairs=parsed.pairs,
+        window_s=_duration("--window", parsed.window),
+        margin=parsed.margin,
+        confidence=parsed.confidence,
+        command=tuple(command),
+    )
+    if (mistake := gate_plan_mistake(plan)) is not None:
+        raise UsageError(mistake)
+    if plan.base and plan.base == plan.candidate and not plan.self_test:
+        raise UsageError(f"--base and --candidate are both {plan.base}; for a build against itself say --self-test.")
+    RunFolder.check_room(parsed.results_dir)
+    asked = {"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit}
+    files = {form: path for form, path in asked.items() if path is not None}
+    for path in files.values():
+        check_output(path)
+    return GateOptions(
+        plan=plan,
+        base_command=parsed.base_command,
+        candidate_command=parsed.base_command if parsed.self_test else parsed.candidate_command,
+        start_limit_s=_duration("--start-limit", parsed.start_limit),
+        gates=parsed.gates or 1,
+        baseline=parsed.baseline,
+        allowed_differences=_differences(parsed.allow_other),
+        results=parsed.results_dir,
+        files=files,
+        words=tuple(_words(parsed)),
+    )
+
+
+def _check_sides(parsed: argparse.Namespace) -> None:
+    for side in ("base", "candidate"):
+        if getattr(parsed, side) is not None and getattr(parsed, f"{side}_command") is not None:
+            raise UsageError(f"--{side} and --{side}-command contradict each other: leave one away.")
+    has_base = parsed.base is not None or parsed.base_command is not None
+    has_candidate = parsed.candidate is not None or parsed.candidate_command is not None
+    if parsed.gates is not None and not parsed.self_test:
+        raise UsageError("--gates: only a --self-test is done several times.")
+    if parsed.gates is not None and not 1 <= parsed.gates <= MOST_GATES:
+        raise UsageError(f"--gates {parsed.gates}: from 1 to {MOST_GATES} are possible.")
+    if parsed.self_test and (has_candidate or parsed.baseline is not None):
+        raise UsageError("--self-test holds the base against itself: leave --candidate and --baseline away.")
+    if parsed.baseline is not None and has_base:
+        raise UsageError("--baseline is in place of a base: leave --base away.")
+    if parsed.allow_other and parsed.baseline is None:
+        raise UsageError("--allow-other belongs to --baseline.")
+    if not has_base and parsed.baseline is None:
+        raise UsageError("say what the candidate is held against: --base URL, --base-command CMD or --baseline PATH.")
+    if not has_candidate and not parsed.self_test:
+        raise UsageError("say what is to be let through: --candidate URL or --candidate-command CMD.")
+
+
+def _duration(option: str, text: str) -> float:
+    try:
+        seconds = float(parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}.") from None
+    if seconds <= 0:
+        raise UsageError(f"{option} {text}: it must be above zero.")
+    return seconds
+
+
+def _differences(text: str) -> tuple[Difference, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in DIFFERENCES:
+            raise UsageError(f"--allow-other {name}: there are {', '.join(DIFFERENCES)}.")
+    return tuple(name for name in DIFFERENCES if name in names)
+
+
+def _words(parsed: argparse.Namespace) -> list[str]:
+    """Return the options of the load, as Locust's command line takes them."""
+    words: list[Any] = ["--scenario", parsed.scenario]
+    for option in ("dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "seed"):
+        if (value := getattr(parsed, option)) is not None:
+            words += [f"--{option.replace('_', '-')}", value]
+    for option in ("set", "header"):
+        for value in getattr(parsed, option) or ():
+            words += [f"--{option}", value]
+    if parsed.insecure:
+        words.append("--insecure")
+    return [str(word) for word in words]

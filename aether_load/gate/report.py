@@ -1,0 +1,93 @@
+"""A gate's folder made into one typed value: pairs, comparisons, and the verdict on the candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aether_load.analysis.phase.phase_report import PhaseInputs
+from aether_load.analysis.report import RunInfo, run_info
+from aether_load.analysis.verdict.warnings import Warning_, run_warnings
+from aether_load.datasets.prompt import DatasetIdentity
+from aether_load.errors import UsageError
+from aether_load.gate.comparison import GateComparison, compare_sides
+from aether_load.gate.pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs
+from aether_load.gate.verdict import GateVerdict, decide_gate
+from aether_load.gate.warnings import gate_warnings
+from aether_load.gate.window import gate_window
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.sample_reader import sample_parts
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.rundata.table_reader import read_phases
+from aether_load.scenario.gate_plan import SIDES, GatePlan, parse_gate_metric
+from aether_load.scenario.load import from_plain
+
+GATE_SCHEMA_VERSION = "1.0"
+
+
+class GateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a gate found out; gate.json is this, key for key."""
+
+    schema_version: str
+    run: RunInfo
+    plan: GatePlan
+    verdict: GateVerdict
+    comparisons: tuple[GateComparison, ...]
+    sides: tuple[SideReport, ...]
+    warnings: tuple[Warning_, ...]
+    pairs_used_total: int
+    pairs: tuple[GatePair, ...]
+    datasets: tuple[DatasetIdentity, ...]
+    scenario: dict[str, Any]
+    environment: dict[str, dict[str, Any]]
+
+
+def build_gate_report(folder: RunFolder) -> GateReport:
+    """Return what a gate's folder says; raises UsageError for a run that is no gate's."""
+    manifest = folder.read_manifest()
+    plan, candidate = manifest.gate, manifest.candidate
+    if plan is None or candidate is None:
+        raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
+    scenario = from_plain(manifest.scenario)
+    names = [identity.name for identity in manifest.datasets]
+    read = read_phases(sample_parts(folder, manifest), manifest.phases, names, (0,) * len(manifest.node_ids))
+    inputs = PhaseInputs(
+        manifest=manifest,
+        scenario=scenario,
+        shape=None,
+        scrapes=read_lines(folder.scrapes, RawScrape),
+        sender=read_lines(folder.sender, SenderReading),
+        server=(),
+        torn=read.torn,
+    )
+    metrics = [parse_gate_metric(text) for text in plan.metrics]
+    windows = {
+        (record.phase, record.repeat): gate_window(inputs, record, samples, metrics)
+        for record, samples in zip(manifest.phases, read.phases, strict=True)
+    }
+    pairs = tuple(gate_pairs(windows, manifest))
+    sides = tuple(
+        side_report(side, target, [window for (name, _), window in windows.items() if name == side])
+        for side, target in zip(SIDES, (manifest.target, candidate), strict=True)
+    )
+    used = used_pairs(pairs)
+    comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
+    warnings = (*run_warnings(manifest, scenario, torn=read.torn), *gate_warnings(scenario, pairs, sides))
+    verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
+    return GateReport(
+        schema_version=GATE_SCHEMA_VERSION,
+        run=run_info(manifest, scenario),
+        plan=plan,
+        verdict=verdict,
+        comparisons=comparisons,
+        sides=sides,
+        warnings=warnings,
+        pairs_used_total=len(used),
+        pairs=pairs,
+        datasets=manifest.datasets,
+        scenario=manifest.scenario,
+        environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
+    )

@@ -1,0 +1,108 @@
+"""A gate on the terminal and as Markdown: verdict, one table of comparisons, what each side did."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from aether_load.gate.comparison import GateComparison
+from aether_load.gate.pairs import SideReport
+from aether_load.gate.report import GateReport
+from aether_load.outputs.formatting import number, share
+from aether_load.outputs.markdown import escaped, table
+from aether_load.outputs.terminal import short_path, write_table, write_warnings
+
+_WIDTH = 110
+_HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
+_SIDES_HEADER = ("side", "windows", "requests", "failed", "error rate", "from cache", "target")
+
+
+def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> None:
+    """Write the gate for the terminal, the verdict last."""
+    out.write(f"\naether-load gate: {_what(report)}\n{_how(report)}\n")
+    write_warnings(report.warnings, out)
+    out.write("\n")
+    write_table([_HEADER, *map(_cells, report.comparisons)], out)
+    out.write("\n")
+    write_table([_SIDES_HEADER, *map(_side_cells, report.sides)], out)
+    if files:
+        out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
+    verdict = report.verdict
+    out.write(f"\n{verdict.status.upper()} (exit code {verdict.exit_code})\n")
+    out.writelines(
+        textwrap.fill(reason, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n"
+        for reason in verdict.reasons or (verdict.sentence,)
+    )
+
+
+def write_gate_markdown(report: GateReport, out: TextIO) -> None:
+    """Write the gate for a comment on a pull request."""
+    verdict = report.verdict
+    out.write(f"### aether-load gate: {verdict.status.upper()}\n\n{escaped(verdict.sentence)}\n\n")
+    out.writelines(f"- {escaped(reason)}\n" for reason in verdict.reasons[1:])
+    if len(verdict.reasons) > 1:
+        out.write("\n")
+    out.write(table(_HEADER, [(escaped(row.metric), *_cells(row)[1:]) for row in report.comparisons]) + "\n")
+    out.write(f"{escaped(_what(report))}; {escaped(_how(report))}; exit code {verdict.exit_code}\n\n")
+    out.write("<details><summary>sides, warnings, machine</summary>\n\n")
+    out.write(
+        table(_SIDES_HEADER, [(*_side_cells(side)[:-1], escaped(side.target.url)) for side in report.sides]) + "\n"
+    )
+    out.writelines(
+        f"- `{warning.code}`: {escaped(warning.message)} {escaped(warning.advice)}\n" for warning in report.warnings
+    )
+    out.writelines(f"- {key}: {escaped(value)}\n" for key, value in _facts(report))
+    out.write("\n</details>\n")
+
+
+def _what(report: GateReport) -> str:
+    base, candidate = (side.target for side in report.sides)
+    who = "SIMULATED runtimes" if base.kind == "simulated" else "runtimes"
+    check = "A/A check of " if report.plan.self_test else ""
+    return f"{check}{report.run.scenario} on {who} {base.generation.value}, {base.url} and {candidate.url}"
+
+
+def _how(report: GateReport) -> str:
+    plan = report.plan
+    return (
+        f"{report.pairs_used_total} of {plan.pairs} pairs used (the first is dropped), windows of {plan.window_s:g} s "
+        f"in turns (ABBA), margin {plan.margin:.1%}, confidence {plan.confidence:.1%}"
+    )
+
+
+def _cells(row: GateComparison) -> tuple[str, ...]:
+    test = row.test
+    ratio = "-"
+    if row.ratio_median is not None and row.ratio_low is not None and row.ratio_high is not None:
+        ratio = f"{row.ratio_median:.3f} [{row.ratio_low:.3f}, {row.ratio_high:.3f}]"
+    return (
+        row.metric,
+        number(row.base_median, 2),
+        number(row.candidate_median, 2),
+        ratio,
+        "-" if test.p_value is None else f"{test.p_value:.2g}",
+        test.finding.replace("_", " "),
+        share(test.smallest_loss_seen),
+    )
+
+
+def _side_cells(side: SideReport) -> tuple[str, ...]:
+    return (
+        side.side,
+        str(side.windows_total),
+        str(side.requests_total),
+        str(side.requests_total - side.ok_total),
+        "-" if side.error_rate is None else f"{side.error_rate:.4f}",
+        share(side.cached_share),
+        side.target.url,
+    )
+
+
+def _facts(report: GateReport) -> Iterator[tuple[str, str]]:
+    git, machine = report.environment["git"], report.environment["machine"]
+    yield "run", report.run.id
+    yield "command", " ".join(report.run.command)
+    yield "commit of aether-load", f"{git.get('commit') or git.get('reason')}"
+    yield "machine", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"

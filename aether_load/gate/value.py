@@ -1,0 +1,81 @@
+"""The number by which a gate compares two builds, taken of one window's samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aether_load.analysis.phase.goodput import good_requests
+from aether_load.analysis.phase.rows import Terms, build_row
+from aether_load.analysis.statistics.distribution import percentile
+from aether_load.protocol import Outcome
+from aether_load.rundata.samples import ABSENT
+from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
+from aether_load.scenario.gate_plan import DISTRIBUTIONS, GateMetric
+
+Which = NDArray[np.bool_]
+
+
+def gate_value(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms) -> float | None:
+    """Return a metric of the requests `which` of a window, in the unit that its name bears; None without any."""
+    if metric.metric in DISTRIBUTIONS:
+        return _aggregated(metric, _distribution(metric.metric, samples, which & samples.in_window))
+    if metric.metric == "accuracy":
+        accuracy = build_row("", samples, which, terms).accuracy
+        return None if accuracy is None else accuracy.value
+    if metric.metric == "token_cost_mean":
+        costs = _tokens(samples)[which & samples.in_window & samples.readable]
+        return float(costs.mean()) if len(costs) else None
+    if metric.metric == "tokens_per_s":
+        return shared_edges_per_s(samples, _tokens(samples) * (which & samples.readable))
+    if metric.metric == "goodput_rps":
+        assert terms.goodput_slo is not None
+        return shared_edges_per_s(samples, which & good_requests(samples, terms.goodput_slo))
+    counted = which if metric.metric == "request_throughput_rps" else which & (samples.outcome == Outcome.OK)
+    return shared_edges_per_s(samples, counted)
+
+
+def shared_edges_per_s(samples: PhaseSamples, amounts: NDArray[Any]) -> float | None:
+    """Return the sum of `amounts`, one a request, a second of the window; of requests over its edges their part.
+
+    A request counts by the share of its time from sent to answered that lies inside the window. Answers alone come
+    in steps of as many as there are users, all at once where these began together: in a short window a step is
+    several percent, and a build that is a little slower would lose all of a step or nothing.
+    """
+    began, ended, window_s = samples.window_began_ns, samples.window_ended_ns, samples.window_s
+    if began is None or ended is None or not window_s:
+        return None
+    counted = samples.was_sent & (samples.outcome != Outcome.CUT_OFF)
+    sent, answered = samples.sent_ns[counted], samples.ended_ns[counted]
+    inside = np.maximum(np.minimum(answered, ended) - np.maximum(sent, began), 0)
+    return float((amounts[counted] * (inside / np.maximum(answered - sent, 1))).sum()) / window_s
+
+
+def _tokens(samples: PhaseSamples) -> NDArray[np.int64]:
+    return np.where(samples.token_cost == ABSENT, 0, samples.token_cost)
+
+
+def _distribution(name: str, samples: PhaseSamples, which: Which) -> NDArray[Any]:
+    """Return the values of a distribution, in ms."""
+    if name == "response_latency_ms":
+        return response_ms(samples, which & samples.was_sent)
+    if name == "service_latency_ms":
+        return service_ms(samples, which & samples.was_sent)
+    told = which & samples.readable
+    if name == "overhead_ms":
+        return service_ms(samples, told) - samples.server_total_ms[told]
+    if name == "server_total_ms":
+        return samples.server_total_ms[told]
+    return samples.node_times_ms[told][samples.succeeded_nodes[told]]
+
+
+def _aggregated(metric: GateMetric, values: NDArray[Any]) -> float | None:
+    if len(values) == 0:
+        return None
+    if metric.quantile is not None or metric.aggregation == "p50":
+        return percentile(np.sort(values), metric.quantile or 0.5).value
+    if metric.aggregation == "mean":
+        return float(values.mean())
+    return float(values.min() if metric.aggregation == "min" else values.max())

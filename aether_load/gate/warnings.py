@@ -1,0 +1,44 @@
+"""What threatens the meaning of a gate's comparisons, each as a value with a sentence of advice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from aether_load.analysis.verdict.warnings import Warning_
+from aether_load.gate.pairs import GatePair, SideReport, why_not_used
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.warning_codes import WarningCode as Code
+
+FEW_REQUESTS = 50
+"""Requests in a window below which chance alone moves a window's figures by a tenth or so."""
+
+
+def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence[SideReport]) -> Iterator[Warning_]:
+    """Yield what a reader has to know beside the verdict."""
+    dropped = [pair for pair in pairs if pair.not_used is not None and pair.pair != 1]
+    if dropped:
+        yield Warning_(
+            Code.PAIRS_NOT_USED,
+            None,
+            f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
+            "Give the gate a machine with less other work, or find out what the windows have against them.",
+        )
+    hits = {side.side: side.cached_share for side in sides if side.cached_share}
+    if hits and scenario.phases[0].cache == "as_found":
+        said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
+        yield Warning_(
+            Code.CACHE_ANSWERED,
+            None,
+            f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
+            "Send unique_prompts, or set cache to cold or warm.",
+        )
+    small = sorted(
+        window.requests_total for pair in pairs for window in (pair.base, pair.candidate) if window is not None
+    )
+    if small and small[len(small) // 2] < FEW_REQUESTS:
+        yield Warning_(
+            Code.FEW_SAMPLES,
+            None,
+            f"The windows have {small[len(small) // 2]} requests each (the middle one), so that chance moves them.",
+            "Give longer windows, with --window.",
+        )

@@ -1,0 +1,113 @@
+"""One window of a gate: what was measured in it, and why it is not to be used, if so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.latency.correlate import littles_law_ratio
+from aether_load.analysis.phase.open_load import open_load
+from aether_load.analysis.phase.phase_report import PhaseInputs, phase_readings
+from aether_load.analysis.phase.rows import Terms, build_row
+from aether_load.analysis.phase.sender_usage import sender_over
+from aether_load.analysis.server.checks import check_phase
+from aether_load.analysis.server.client_counts import own_counts
+from aether_load.analysis.server.reconciliation import Trust, reconcile
+from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
+from aether_load.gate.value import gate_value
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.table import PhaseSamples
+from aether_load.scenario.gate_plan import GateMetric
+from aether_load.scenario.goodput import goodput_condition
+
+
+class GateWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """A window on one side; `values` has each metric's figure by its name, None where it was not measured.
+
+    `cached_nodes_total` of `nodes_told_total` nodes came from the runtime's cache. `void` says why the window is of no
+    use in its pair, None where it is. `trust` is the ledger's word on the server's counts, None without them.
+    """
+
+    window_s: float | None
+    requests_total: int
+    ok_total: int
+    rejected_total: int
+    error_rate: float | None
+    littles_law_ratio: float | None
+    achieved_share: float | None
+    cached_nodes_total: int
+    nodes_told_total: int
+    trust: Trust | None
+    trust_reason: str | None
+    values: dict[str, float | None]
+    void: str | None
+
+
+def gate_window(
+    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, metrics: Sequence[GateMetric]
+) -> GateWindow:
+    """Return what one window showed."""
+    scenario = inputs.scenario
+    terms = Terms(
+        interrupted=inputs.manifest.ended_as == "interrupted",
+        unscored=inputs.manifest.unscored,
+        goodput_slo=goodput_condition(scenario.goodput_slo),
+    )
+    row = build_row("all", samples, terms=terms)
+    names = [identity.name for identity in inputs.manifest.datasets]
+    trust, trust_reason = _trust(inputs, record, samples)
+    little, _ = littles_law_ratio(samples, record)
+    rates = open_load(samples, record)
+    achieved = rates.achieved_share if rates is not None else None
+    values = {}
+    for metric in metrics:
+        which = np.ones(len(samples), np.bool_)
+        if metric.dataset is not None:
+            which = samples.dataset == names.index(metric.dataset)
+        values[metric.text] = gate_value(metric, samples, which, terms)
+    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
+    void = None
+    if samples.window_s is None:
+        void = "its window never opened"
+    elif row.error_rate is None or row.ok_total == 0:
+        void = "no request succeeded in it"
+    elif row.error_rate > scenario.max_error_rate:
+        void = f"its error rate is {row.error_rate:.4f}, above max_error_rate {scenario.max_error_rate:g}"
+    elif trust == "no_server_data":
+        void = f"no_server_data: {trust_reason}"
+    elif little is not None and little < SATURATED_BELOW:
+        void = f"requests account for {little:.1%} of the users' time (Little): the client had no time to send"
+    elif sender is not None and sender.cpu_share_mean > SATURATED_ABOVE:
+        void = f"the sending process used {sender.cpu_share_mean:.0%} of a core"
+    elif achieved is not None and achieved < ACHIEVED_BELOW:
+        void = f"{achieved:.1%} of the requests due were sent"
+    return GateWindow(
+        window_s=rounded(samples.window_s),
+        requests_total=row.requests_total,
+        ok_total=row.ok_total,
+        rejected_total=row.outcomes["rejected"],
+        error_rate=row.error_rate,
+        littles_law_ratio=little,
+        achieved_share=achieved,
+        cached_nodes_total=row.cached_nodes_total or 0,
+        nodes_told_total=(row.cached_nodes_total or 0) + (row.uncached_nodes_total or 0),
+        trust=trust,
+        trust_reason=trust_reason,
+        values={name: rounded(value) for name, value in values.items()},
+        void=void,
+    )
+
+
+def _trust(inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples) -> tuple[Trust | None, str | None]:
+    """Return the ledger's word on the window's counts; None where the scenario says that there are none."""
+    if not inputs.scenario.target.server_metrics:
+        return None, None
+    readings = phase_readings(inputs, record)
+    checks = check_phase(samples, readings, len(inputs.manifest.node_ids))
+    behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
+    cut_off = inputs.manifest.ended_as == "running"
+    ledger = reconcile(samples, own_counts(samples), readings, behind=behind, was_cut_off=cut_off)
+    return ledger.trust, ledger.reason

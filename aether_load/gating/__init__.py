@@ -1,1 +1,0 @@
-"""The command `aether-load gate`: starts servers and Locust, and says what came of it."""

@@ -1,1 +1,0 @@
-"""How it is sent and seen; the only rooms that import Locust and gevent."""

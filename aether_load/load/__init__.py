@@ -1,0 +1,1 @@
+"""Send the load: the only package that imports Locust and gevent."""

@@ -1,0 +1,1 @@
+"""Spread a load over several processes: one master and its workers."""

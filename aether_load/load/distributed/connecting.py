@@ -1,0 +1,174 @@
+"""How master and workers find each other: sentences where Locust has a traceback, silence or exit codes of its own.
+
+Locust binds, and connects, before any of its events, so that there is nothing to listen to.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import gevent
+import psutil
+from locust.argument_parser import get_parser
+from locust.env import Environment
+from locust.exception import RPCError
+
+from aether_load.errors import AetherLoadError, ExitCode, UsageError
+
+FORKED_FROM = os.getpid()
+"""A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
+_PARENT_INTERVAL_S = 0.25
+_LISTENING_INTERVAL_S = 0.05
+_PATIENCE_S = 2.0
+"""A worker that is not connected by then says whom it waits for."""
+
+
+def is_own_child(options: Any) -> bool:
+    """Tell whether this is a worker that its own master forked, whose command line is that master's.
+
+    Locust makes a worker of whatever it forks, also where --worker --processes asks for several of a master elsewhere.
+    """
+    return bool(options.processes) and not _is_asked_to_be_worker()
+
+
+@cache
+def _is_asked_to_be_worker() -> bool:
+    # Locust sets the option in whatever it forks: what was asked for is in the command line and its kind only.
+    return bool(get_parser().parse_known_args()[0].worker)
+
+
+def explain_connecting(check_worker: Callable[[Any], object]) -> None:
+    """Have a master and a worker say what is wrong before they wait; `check_worker` is given a worker's options."""
+    environment: Any = Environment
+    if getattr(environment, "explains_connecting", False):
+        return
+    bind, connect = environment.create_master_runner, environment.create_worker_runner
+
+    def create_master_runner(self: Any, *arguments: Any, **named: Any) -> Any:
+        with _explained_port(self.parsed_options):
+            return bind(self, *arguments, **named)
+
+    def create_worker_runner(self: Any, *arguments: Any, **named: Any) -> Any:
+        with _explained_wait(self.parsed_options, check_worker):
+            return connect(self, *arguments, **named)
+
+    environment.create_master_runner = create_master_runner
+    environment.create_worker_runner = create_worker_runner
+    environment.explains_connecting = True
+
+
+@contextmanager
+def _explained_port(options: Any) -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        where = f"{options.master_bind_host}:{options.master_bind_port}" if options is not None else "its port"
+        _end(
+            f"The master cannot listen at {where} ({error}). End what listens there, or give --master-bind-port, and "
+            "the same as --master-port to its workers (with --processes: both here).",
+            ExitCode.USAGE,
+        )
+
+
+@contextmanager
+def _explained_wait(options: Any, check_worker: Callable[[Any], object]) -> Iterator[None]:
+    if options is None:
+        yield
+    elif is_own_child(options):
+        with _while_parent_lives(options.master_bind_port):
+            yield
+    else:
+        with _explained_master(options, check_worker):
+            yield
+
+
+@contextmanager
+def _while_parent_lives(port: int) -> Iterator[None]:
+    """End a worker whose master has ended before it could be reached, which Locust would try for minutes."""
+
+    def watch(connecting: gevent.Greenlet) -> None:
+        while os.getppid() == FORKED_FROM:
+            gevent.sleep(_PARENT_INTERVAL_S)
+        gevent.kill(connecting, SystemExit(int(ExitCode.INVALID)))
+
+    # Its end is said by the master, on the terminal that they share; Ctrl-C there reaches both.
+    with _interruptible():
+        watching = gevent.spawn(watch, gevent.getcurrent())
+        try:
+            # What answers at the port before the master does is another run's master.
+            while not _listens(FORKED_FROM, port):
+                gevent.sleep(_LISTENING_INTERVAL_S)
+            yield
+        except KeyboardInterrupt:
+            sys.exit(int(ExitCode.INTERRUPTED))
+        finally:
+            watching.kill()
+
+
+def _listens(pid: int, port: int) -> bool:
+    """Tell whether a process listens at a port; where that is not to be known, take it that it does."""
+    try:
+        process = psutil.Process(pid)
+        # psutil before 6.0 has it by the other name.
+        connections = getattr(process, "net_connections", None) or process.connections
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections("tcp"))
+    except psutil.Error:
+        return True
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Hand Ctrl-C to the greenlet that waits: Python's own handler raises in any, and gevent prints it."""
+    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
+    try:
+        yield
+    finally:
+        interrupt.cancel()
+
+
+@contextmanager
+def _explained_master(options: Any, check_worker: Callable[[Any], object]) -> Iterator[None]:
+    host, port = options.master_host, options.master_port
+    try:
+        check_worker(options)
+        _check_name(host, port)
+    except AetherLoadError as error:
+        _end(str(error), error.exit_code)
+    if options.host:
+        _say("--host says nothing here: the master names the target.")
+    waiting = gevent.spawn_later(_PATIENCE_S, _say, f"waiting for a master at {host}:{port} ...")
+    try:
+        with _interruptible():
+            yield
+    except ConnectionError:
+        _end(f"No master came up at {host}:{port} (--master-host, --master-port).", ExitCode.TARGET)
+    except SystemExit:
+        # Locust's only way out of here by itself: Ctrl-C.
+        _end("interrupted before a master was there.", ExitCode.INTERRUPTED)
+    finally:
+        waiting.kill()
+
+
+def _check_name(host: str, port: int) -> None:
+    try:
+        # gevent asks in a thread, where what is no name at all would end as a traceback.
+        host.encode("idna")
+        socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"The master's host {host!r} has no address ({error}): give --master-host another.") from None
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"aether-load: {sentence}\n")
+
+
+def _end(sentence: str, code: ExitCode) -> None:
+    _say(sentence)
+    sys.exit(int(code))

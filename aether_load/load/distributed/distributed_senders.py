@@ -1,0 +1,233 @@
+"""The senders of a run in many processes, driven by this one, which sends nothing itself."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
+
+from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.message_handler import Hearing
+from aether_load.load.distributed.roster import Roster
+from aether_load.load.phases import NO_WORKER_LEFT
+from aether_load.load.senders import Tally, Watcher
+from aether_load.rundata.process_usage import MASTER
+from aether_load.schedule.shard import users_alike
+from aether_load.schedule.work_limit import work_limit
+
+if TYPE_CHECKING:
+    from gevent.event import Event
+
+    from aether_load.load.distributed.sample_receiver import Intake
+    from aether_load.load.distributed.worker_registry import Crew, Member
+    from aether_load.load.run import Run
+    from aether_load.rundata.manifest import PhaseRecord
+    from aether_load.scenario.stage import Stage
+    from aether_load.schedule.trace import Trace
+
+LEAD_NS = 150_000_000
+"""How long before a load begins its workers are told: as long as a message may take to the farthest of them."""
+SPAWN_RATE = 1000
+_CLOSE_LIMIT_S = 60.0
+_HAND_IN_LIMIT_S = 300.0
+_CUT_OFF_LIMIT_S = 5.0
+_SPAWNED_LIMIT_S = 5.0
+
+
+class FleetSenders:
+    """Gives each worker its share of every stage, and puts together what they tell of it."""
+
+    def __init__(
+        self,
+        run: Run,
+        crew: Crew,
+        intake: Intake,
+        runner: Any,
+        stopping: Event,
+        traces: dict[int, Trace],
+        *,
+        follow_user_count: bool,
+    ) -> None:
+        """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
+        self._run = run
+        self._crew = crew
+        self._runner = runner
+        self._stopping = stopping
+        self._traces = traces
+        self._follow = follow_user_count
+        self._roster = Roster(run)
+        self._hearing = Hearing(run, crew, intake, self._roster)
+        self.planned_requests: int | None = None
+        self.drained = self._roster.drained
+        crew.listener = self._hearing.take
+        crew.on_gone = self._roster.lose
+        crew.on_ready = self._begin
+        for member in crew.ready:
+            self._begin(member)
+
+    # How things stand
+
+    def tally(self) -> Tally:
+        """Return how things stand, as the workers told last."""
+        parts = self._roster.parts.values()
+        told = [part.told for part in parts]
+        return Tally(
+            done=sum(one.done for one in told),
+            failed=sum(one.failed for one in told),
+            ready=sum(part.told.ready for part in parts if part.member.gone is None),
+            loose=sum(part.told.loose for part in parts if part.member.gone is None),
+            thinking=sum(part.told.thinking for part in parts if part.member.gone is None),
+            waiting=sum(part.told.waiting for part in parts if part.member.gone is None),
+            cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
+        )
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Have somebody look at samples in bulk: workers send them for it beside those that are written."""
+        self._hearing.watcher = watcher
+        self._crew.send_all(self._roster.there, say.Watch(watcher is not None))
+
+    def read_process(self) -> None:
+        """Note what this process has taken of CPU and memory so far, and what the target's has."""
+        self._run.read_sender(MASTER)
+
+    # Users
+
+    def request_users(self, users: int) -> None:
+        """Have Locust spawn as many users on every worker as its share of `users` is at most."""
+        members = self._roster.there
+        needed = users_alike(users, len(members))
+        spread_anew = self._spread_over(members)
+        if self._runner.target_user_count == needed and not spread_anew:
+            return
+        self._crew.wait_for(lambda: bool(self._runner.spawning_completed), _SPAWNED_LIMIT_S)
+        self._runner.start(needed, spawn_rate=max(SPAWN_RATE, needed))
+
+    def muster(self, users: int) -> None:
+        """Have the workers say when their share of users stands before the valve, with their connections open."""
+        number = self._hearing.ask()
+        # With fewer users than workers some have nothing to do; a worker without users would keep its requests.
+        self._roster.activate(None if self._follow else max(1, users))
+        for member, share in self._roster.shared():
+            self._roster.parts[member.number].mustered = False
+            self._crew.send(member, say.Muster(number, 1 if self._follow else share.users(users)))
+
+    def are_ready(self) -> bool:
+        """Tell whether as many users as were mustered stand ready."""
+        mustered = [self._roster.parts[member.number].mustered for member in self._roster.active_there]
+        return bool(mustered) and (any(mustered) if self._follow else all(mustered))
+
+    # A stage
+
+    def prepare(self, stage: Stage) -> None:
+        """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""
+        self._run.turn_to(stage)
+        if stage.cache == "cold":
+            self._run.side.clear_cache()
+        elif stage.cache == "warm":
+            number = self._hearing.ask()
+            for member, share in self._roster.shared():
+                self._crew.send(member, say.Warm(number, stage, share))
+            self._wait_for("warmed")
+
+    def drive(self, stage: Stage, record: PhaseRecord) -> str:
+        """Have every worker drive its share of a stage; return what ended it."""
+        self._roster.record = record
+        number = self._hearing.ask()
+        self.drained.clear()
+        limit, _ = work_limit(stage, self._run.workload.prompt_count, self._traces)
+        self.planned_requests = limit
+        begin_ns = None if stage.joined else monotonic_ns() + LEAD_NS
+        for member, share in self._roster.shared():
+            self._roster.parts[member.number].begin_stage()
+            at_ns = None if begin_ns is None else member.from_run(begin_ns)
+            self._crew.send(member, say.Drive(number, stage, share, at_ns))
+        if stage.cache == "cold" and stage.has_way_up:
+            if not self._wait_for("rested", or_done=True):
+                return self._stop()
+            self._run.side.clear_cache()
+            self._crew.send_all(self._roster.active_there, say.GoOn(number))
+        if not self._wait_for("ended_by"):
+            return self._stop()
+        self._roster.window_ended()
+        ends = [part.ended_by for part in self._roster.of_active() if part.ended_by]
+        if not ends:
+            return NO_WORKER_LEFT
+        return next((end for end in ends if end != ends[0]), ends[0])
+
+    def end(self, record: PhaseRecord | None) -> None:
+        """Have nothing further sent; `drained` is set when no worker has anything in flight."""
+        self._roster.record = record or self._roster.record
+        if not all(part.ended_by for part in self._roster.of_active()):
+            self._stop()
+        number = self._hearing.ask()
+        for part in self._roster.of_active():
+            part.drained = part.handed_in = False
+        self._crew.send_all(self._roster.active_there, say.End(number))
+        self._roster.see_whether_drained()
+
+    def cut_off(self) -> None:
+        """Have what is in flight given up."""
+        self._crew.send_all(self._roster.active_there, say.CutOff())
+        self.drained.wait(_CUT_OFF_LIMIT_S)
+
+    def hand_in(self) -> None:
+        """Wait until all is handed in, and write it, and what the workers' clocks say now."""
+        if not self._crew.wait_for(lambda: all(part.handed_in for part in self._roster.of_active()), _HAND_IN_LIMIT_S):
+            late = ", ".join(str(part.member.number) for part in self._roster.of_active() if not part.handed_in)
+            self._run.manifest.notes.append(f"Worker {late} had not handed in all after {_HAND_IN_LIMIT_S:g} s.")
+        for part in self._roster.parts.values():
+            part.read_clock()
+        self._roster.write_down()
+        self._run.flush()
+
+    def close(self) -> None:
+        """Have every worker hand in what is left, and take nothing further."""
+        self._roster.is_closing = True
+        self._crew.send_all(self._roster.there, say.Close(self._run.manifest.id))
+        self._crew.wait_for(
+            lambda: all(part.closed or part.member.gone for part in self._roster.parts.values()), _CLOSE_LIMIT_S
+        )
+        self._hearing.is_over = True
+        self._roster.write_down()
+        self._crew.listener = self._crew.on_gone = self._crew.on_ready = None
+
+    # Workers
+
+    def _begin(self, member: Member) -> None:
+        """Have a worker take part from the next phase on."""
+        if self._roster.add(member):
+            begin = say.Begin(self._run.manifest.id, self._hearing.watcher is not None, self._follow)
+            self._crew.send(member, begin)
+            self._roster.write_down()
+
+    def _spread_over(self, members: list[Member]) -> bool:
+        """Have Locust spread its users over these workers; tell whether it did not before."""
+        clients = self._runner.clients
+        # Locust's runner has no public way to its dispatcher, whose class is ours.
+        dispatcher: Any = self._runner._users_dispatcher  # noqa: SLF001
+        if dispatcher is None:
+            return True
+        return bool(dispatcher.spread_over([clients[each.client] for each in members if each.client in clients]))
+
+    # Waiting
+
+    def _wait_for(self, what: str, *, or_done: bool = False) -> bool:
+        """Wait until every worker that is there has said `what` (or that its stage is over); False when stopping."""
+
+        def is_so() -> bool:
+            return self._is_over or all(
+                getattr(part, what) or (or_done and part.ended_by) for part in self._roster.of_active()
+            )
+
+        while not self._crew.wait_for(is_so, 3600.0):
+            pass
+        return not self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
+
+    def _stop(self) -> str:
+        """Have the stage end where it is; what is in flight is waited for by `end`."""
+        why = self._run.why_stopped()
+        self._crew.send_all(self._roster.active_there, say.Stop(why))
+        return why

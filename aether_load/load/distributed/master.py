@@ -1,0 +1,124 @@
+"""The master's part of a run: its workers taken on, its target found once, its folder kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import gevent
+
+from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.load.distributed.children import forgive_those_gone
+from aether_load.load.distributed.dispatch import patient_dispatcher
+from aether_load.load.distributed.distributed_senders import FleetSenders
+from aether_load.load.distributed.sample_receiver import Intake
+from aether_load.load.distributed.worker_registry import Crew
+from aether_load.load.progress import ProgressLine
+from aether_load.schedule.shard import users_alike
+
+if TYPE_CHECKING:
+    from gevent.event import Event
+
+    from aether_load.load.run import Run
+    from aether_load.load.session import Session
+
+READY_LIMIT_S = 60.0
+_JOIN_LIMIT_S = 10.0
+"""Locust's own workers, without our locustfile, are heard of and never join."""
+
+
+class _NoWorkers(AetherLoadError):
+    """No worker can carry the load."""
+
+    def __init__(self, sentence: str, exit_code: ExitCode) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+class Master:
+    """What a listener needs beyond a run in one process."""
+
+    def __init__(self, environment: Any, refused: Callable[[str, ExitCode], None]) -> None:
+        """Take in who is told of workers that are refused.
+
+        To be made before anything that takes time: a worker's first words are lost where nobody listens yet.
+        """
+        options = environment.parsed_options
+        self._runner = environment.runner
+        self._expected = int(options.expect_workers or 1)
+        # Locust gives up with an exit code that means something else here.
+        self._patience_s, options.expect_workers_max_wait = float(options.expect_workers_max_wait or 0), 0
+        self._refused = refused
+        self._last_refusal: tuple[str, ExitCode] | None = None
+        self._handed_over: str | None = None
+        self._crew = Crew(self._runner, self._on_refused, own_children_only=bool(options.processes))
+        forgive_those_gone()
+        environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
+
+    def hand_over(self, session: Session, scenario: str) -> None:
+        """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""
+        identity, data = session.handover()
+        if identity != self._handed_over:
+            self._crew.hand_over(scenario, identity, data)
+            self._handed_over = identity
+
+    @property
+    def has_workers(self) -> bool:
+        """Tell whether Locust knows of any."""
+        return bool(self._runner.clients.ready or self._runner.clients.running)
+
+    def users_for(self, users: int) -> int:
+        """Return how many users Locust is to spawn at once, on the workers expected, so that none are added later."""
+        return users_alike(users, self._expected)
+
+    def limit_wait(self) -> None:
+        """Have whoever is told of refusals told, too, when --expect-workers-max-wait is over before all have come."""
+        if self._patience_s:
+            gevent.spawn_later(self._patience_s, self._count_workers)
+
+    def _count_workers(self) -> None:
+        there = len(self._runner.clients.ready)
+        if there < self._expected:
+            self._refused(
+                f"{there} of the {self._expected} workers of --expect-workers had come after {self._patience_s:g} s "
+                "(--expect-workers-max-wait): start the others, or expect fewer.",
+                ExitCode.TARGET,
+            )
+
+    def wait_for_workers(self, line: ProgressLine) -> None:
+        """Wait until all that have come can work; raises AetherLoadError when none can."""
+        line.show("handing the prompts to the workers")
+        crew = self._crew
+        join_by = monotonic() + _JOIN_LIMIT_S
+
+        def all_are_ready() -> bool:
+            late = crew.has_strangers and monotonic() < join_by
+            return bool(crew.ready) and len(crew.ready) == len(crew.expected) and not late
+
+        in_time = crew.wait_for(lambda: all_are_ready() or crew.is_gone, READY_LIMIT_S)
+        line.clear()
+        if crew.ready:
+            return
+        if self._last_refusal is not None:
+            raise _NoWorkers(*self._last_refusal)
+        if crew.is_gone:
+            raise _NoWorkers("The workers that had come are gone: nobody is left to carry the load.", ExitCode.INVALID)
+        why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
+        raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
+
+    def start_run(self, session: Session, stopping: Event, *, follow_user_count: bool) -> tuple[Run, FleetSenders]:
+        """Make a new run folder, and have the workers begin."""
+        run, intake = session.start_fleet_run(Intake)
+        senders = FleetSenders(
+            run, self._crew, intake, self._runner, stopping, session.traces, follow_user_count=follow_user_count
+        )
+        return run, senders
+
+    def close(self) -> None:
+        """Watch over nobody any longer."""
+        self._crew.close()
+
+    def _on_refused(self, sentence: str, code: ExitCode) -> None:
+        self._last_refusal = sentence, code
+        self._refused(sentence, code)

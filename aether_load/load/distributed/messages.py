@@ -1,0 +1,304 @@
+"""What a master and its workers say to each other, inside Locust's own messages.
+
+Instants are monotonic ns of the worker that a message goes to or comes from: the master translates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from aether_load.dag.workload import Workload
+from aether_load.scenario.stage import Stage
+from aether_load.schedule.shard import Share
+from aether_load.schedule.trace import Trace
+
+LOCUST_TYPE = "aether_load"
+PROTOCOL = 2
+"""Rises with every change to what is said here; a worker of another one is refused."""
+
+
+class _Said(msgspec.Struct, frozen=True, tag=True):
+    """The base of all messages; the class's name says which one it is."""
+
+
+# From a worker to its master
+
+
+class Join(_Said, frozen=True):
+    """Asks to be taken on.
+
+    `scenario` is the hash of what the worker's command line names, None where it names none; `forked_from` the process
+    that it is a child of by --processes, None of one that was started by itself.
+    """
+
+    protocol: int
+    version: str
+    scenario: str | None
+    host: str
+    pid: int
+    forked_from: int | None = None
+
+
+class Ready(_Said, frozen=True):
+    """Has what was handed over, and reaches the target."""
+
+    handover: str
+
+
+class Unable(_Said, frozen=True):
+    """Cannot work, for a reason that its user can mend, and ends."""
+
+    sentence: str
+    exit_code: int
+
+
+class Echoed(_Said, frozen=True):
+    """Answers a ping, with both clocks."""
+
+    sent_ns: int
+    there_ns: int
+    there_utc_s: float
+
+
+class Mustered(_Said, frozen=True):
+    """So many users as were asked for stand ready."""
+
+    number: int
+
+
+class Warmed(_Said, frozen=True):
+    """Its part of the prompts has been sent off the record."""
+
+    number: int
+
+
+class Rested(_Said, frozen=True):
+    """Nothing is in flight between the way up and a cold window."""
+
+    number: int
+
+
+class WindowOpened(_Said, frozen=True):
+    """The stage's window is open here."""
+
+    number: int
+    began_ns: int
+
+
+class Driven(_Said, frozen=True):
+    """The stage is over here: what ended it, and when its window was open."""
+
+    number: int
+    ended_by: str
+    window_began_ns: int | None
+    window_ended_ns: int | None
+
+
+class Drained(_Said, frozen=True):
+    """Nothing is in flight here."""
+
+    number: int
+    window_began_ns: int | None
+    window_ended_ns: int | None
+
+
+class HandedIn(_Said, frozen=True):
+    """Every sample of what was drained has been confirmed."""
+
+    number: int
+
+
+class Announced(_Said, frozen=True):
+    """May take on requests of an index below this one before it says more."""
+
+    upto: int
+
+
+class Told(_Said, frozen=True):
+    """How things stand: see `Tally`."""
+
+    done: int
+    failed: int
+    ready: int
+    loose: int
+    thinking: int
+    waiting: int
+
+
+class Took(_Said, frozen=True):
+    """What the process has taken so far."""
+
+    at_ns: int
+    cpu_s: float
+    resident_bytes: int
+
+
+class Parcel(_Said, frozen=True):
+    """The next bytes of the worker's stream of samples, of whole batches with `rows` in them."""
+
+    run: str
+    number: int
+    rows: int
+    data: bytes
+
+
+class Rows(_Said, frozen=True):
+    """Samples as they are packed in memory, for a page that watches."""
+
+    rows: bytes
+    nodes: bytes
+
+
+class Noted(_Said, frozen=True):
+    """What a reader of the results has to know."""
+
+    sentence: str
+
+
+class Closed(_Said, frozen=True):
+    """The run is over here: the last parcel has been sent."""
+
+    run: str
+    requests_total: int
+    connections_opened: int
+    stale_connections_reopened: int
+
+
+class Leaving(_Said, frozen=True):
+    """Is about to end in order, in the middle of a run."""
+
+
+class Left(_Said, frozen=True):
+    """Has handed in every sample, and ends."""
+
+
+# From the master to a worker
+
+
+class Refused(_Said, frozen=True):
+    """Is not to work here, and to end."""
+
+    sentence: str
+    exit_code: int
+
+
+class Chunk(_Said, frozen=True):
+    """A part of what is handed over before the first run."""
+
+    handover: str
+    worker: int
+    index: int
+    of: int
+    data: bytes
+
+
+class Ping(_Said, frozen=True):
+    """Is to be answered at once."""
+
+    sent_ns: int
+
+
+class Begin(_Said, frozen=True):
+    """A run begins: its users are spawned from now on."""
+
+    run: str
+    watched: bool
+    follow_user_count: bool
+
+
+class Muster(_Said, frozen=True):
+    """Say when so many users stand ready."""
+
+    number: int
+    users: int
+
+
+class Warm(_Said, frozen=True):
+    """Send a part of the stage's prompts off the record."""
+
+    number: int
+    stage: Stage
+    share: Share
+
+
+class Drive(_Said, frozen=True):
+    """Drive a part of a stage, from an instant on, or (None) at once."""
+
+    number: int
+    stage: Stage
+    share: Share
+    begin_ns: int | None
+
+
+class GoOn(_Said, frozen=True):
+    """The cache is empty: open the window."""
+
+    number: int
+
+
+class Stop(_Said, frozen=True):
+    """End the stage that is under way."""
+
+    why: str
+
+
+class End(_Said, frozen=True):
+    """Send nothing further, and say when nothing is in flight."""
+
+    number: int
+
+
+class CutOff(_Said, frozen=True):
+    """Give up what is in flight."""
+
+
+class Received(_Said, frozen=True):
+    """The parcels up to this number are written."""
+
+    run: str
+    number: int
+
+
+class Watch(_Said, frozen=True):
+    """Send samples for a page from now on, or do not."""
+
+    watched: bool
+
+
+class Close(_Said, frozen=True):
+    """The run is over: send what is left."""
+
+    run: str
+
+
+Message = (
+    Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
+    | Told | Took | Parcel | Rows | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin | Muster | Warm
+    | Drive | GoOn | Stop | End | CutOff | Received | Watch | Close
+)  # fmt: skip
+
+
+class Handover(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a worker needs to send; headers as the scenario has them, with the names of their secrets only."""
+
+    scenario: dict[str, Any]
+    headers: dict[str, str]
+    url: str
+    workload: Workload
+    traces: dict[int, Trace]
+
+
+_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """Return a message as bytes."""
+    return _ENCODER.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """Return the message in bytes; raises msgspec.MsgspecError for those of another release."""
+    return _DECODER.decode(data)

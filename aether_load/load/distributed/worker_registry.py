@@ -1,0 +1,304 @@
+"""A master's workers: who has been taken on, who was refused, who was lost, and what their clocks say."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from time import monotonic_ns, time
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import msgspec
+from gevent.event import Event
+
+from aether_load._version import __version__
+from aether_load.errors import ExitCode
+from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.envelope import locust_message
+from aether_load.rundata.clock import ClockReading, Echo, read_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PING_INTERVAL_S = 1.0
+SILENCE_S = 5.0
+CHUNK_BYTES = 1 << 20
+_FIRST_PINGS = 8
+_ECHOES_KEPT = 12
+
+
+class Member:
+    """One worker that was taken on."""
+
+    def __init__(self, client: str, number: int, joined: say.Join) -> None:
+        self.client = client
+        self.number = number
+        self.host = joined.host
+        self.pid = joined.pid
+        self.began_ns = monotonic_ns()
+        self.handover: str | None = None
+        self.gone: str | None = None
+        self.heard_ns = monotonic_ns()
+        self.excused_ns = 0
+        self.told = say.Told(0, 0, 0, 0, 0, 0)
+        self.cpu_s = 0.0
+        self.utc_ahead_s = 0.0
+        self._echoes: deque[Echo] = deque(maxlen=_ECHOES_KEPT)
+
+    def clock(self) -> ClockReading:
+        """Return what its clock is ahead of this process's by."""
+        return read_clock(self._echoes)
+
+    @property
+    def has_clock(self) -> bool:
+        """Tell whether its clock is known."""
+        return len(self._echoes) >= _FIRST_PINGS
+
+    def to_run(self, instant_ns: int) -> int:
+        """Return an instant of its clock by this process's."""
+        return instant_ns - self.clock().offset_ns
+
+    def from_run(self, instant_ns: int) -> int:
+        """Return an instant of this process's clock by its own."""
+        return instant_ns + self.clock().offset_ns
+
+    def echoed(self, message: say.Echoed) -> None:
+        """Take in the answer to a ping."""
+        now_ns = monotonic_ns()
+        self._echoes.append(Echo(message.sent_ns, message.there_ns, now_ns))
+        half_s = (now_ns - message.sent_ns) / 2e9
+        ahead = message.there_utc_s + half_s - time()
+        # What half a round trip could hide is no difference.
+        self.utc_ahead_s = ahead if abs(ahead) > half_s else 0.0
+
+    @property
+    def name(self) -> str:
+        """Return how it is called in sentences."""
+        return f"worker {self.number} (process {self.pid} on {self.host})"
+
+
+class Crew:
+    """Takes workers on, hands them what they need, and takes note of those that are lost.
+
+    Locust has its own list of them; one is here only when it has said that it is of this release and of this scenario.
+    """
+
+    def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None], *, own_children_only: bool) -> None:
+        """Take in who is told of a worker that cannot be used; with --processes only its own children can."""
+        self._own_children_only = own_children_only
+        self._runner = runner
+        self._scenario = ""
+        self._tell_refused = refused
+        self._members: dict[str, Member] = {}
+        self._numbers = 0
+        self._handover: tuple[str, bytes] | None = None
+        self.changed = Event()
+        self.listener: Callable[[Member, say.Message], None] | None = None
+        self.on_gone: Callable[[Member], None] | None = None
+        self.on_ready: Callable[[Member], None] | None = None
+        self._waiting_to_join: list[tuple[str, say.Join]] = []
+        runner.register_message(say.LOCUST_TYPE, self._on_message)
+        self._watcher = gevent.spawn(self._watch_for_ever)
+
+    @property
+    def ready(self) -> list[Member]:
+        """Return those that can work, in the order in which they came."""
+        current = self._handover[0] if self._handover else None
+        return [
+            member
+            for member in self._members.values()
+            if member.gone is None and member.has_clock and member.handover == current is not None
+        ]
+
+    @property
+    def expected(self) -> list[Member]:
+        """Return those that can work, and those that will be able to when they have what they need."""
+        return [member for member in self._members.values() if member.gone is None]
+
+    @property
+    def has_strangers(self) -> bool:
+        """Tell whether Locust has workers that have not said yet who they are, or that are told to end."""
+        return any(client not in self._members for client in list(self._runner.clients))
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether workers were taken on, and none of them is left."""
+        return bool(self._members) and not self.expected
+
+    def may_work(self, client: str) -> bool:
+        """Tell whether Locust's worker of that id can work."""
+        return any(member.client == client for member in self.ready)
+
+    def member_of(self, client: str) -> Member | None:
+        """Return the worker of Locust's id, if it has been taken on."""
+        return self._members.get(client)
+
+    def hand_over(self, scenario: str, handover: str, data: bytes) -> None:
+        """Give all workers, and those that come later, what they need for the next run.
+
+        Whose command line names a scenario of another hash than the master's is refused.
+        """
+        self._scenario = scenario
+        self._handover = handover, data
+        for member in self.expected:
+            self._send_handover(member)
+        waiting, self._waiting_to_join = self._waiting_to_join, []
+        for client, joined in waiting:
+            self._admit(client, joined)
+
+    def send(self, member: Member, message: say.Message) -> None:
+        """Send a worker a message; what cannot be sent to one that is gone is lost."""
+        self._send(member.client, message)
+
+    def send_all(self, members: Iterable[Member], message: say.Message) -> None:
+        """Send the same message to several workers."""
+        for member in members:
+            self.send(member, message)
+
+    def wait_for(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Wait until something is so; False when it is not within the limit."""
+        deadline = monotonic_ns() + limit_s * 1e9
+        while not condition():
+            left_s = (deadline - monotonic_ns()) / 1e9
+            if left_s <= 0:
+                return False
+            self.changed.wait(min(left_s, 0.25))
+            self.changed.clear()
+        return True
+
+    def dismiss(self, member: Member, sentence: str) -> None:
+        """Have a worker that was taken on end, for a reason that is told on its side."""
+        self._send(member.client, say.Refused(sentence, int(ExitCode.INVALID)))
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._watcher.kill()
+
+    def _send(self, client: str, message: say.Message) -> None:
+        self._runner.server.send_to_client(locust_message(message, client))
+
+    def _send_handover(self, member: Member) -> None:
+        assert self._handover is not None
+        identity, data = self._handover
+        pieces = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
+        for index, piece in enumerate(pieces):
+            self.send(member, say.Chunk(identity, member.number, index, len(pieces), piece))
+
+    # What workers say
+
+    def _on_message(self, msg: Any, **_kwargs: Any) -> None:
+        client = msg.node_id
+        try:
+            message = say.decode(msg.data)
+        except (msgspec.MsgspecError, TypeError):
+            sentence = f"a worker ({client}) speaks of what this release ({__version__}) does not know"
+            self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
+            self._tell_refused(sentence, ExitCode.USAGE)
+            return
+        if isinstance(message, say.Join):
+            self._asked_to_join(client, message)
+            return
+        member = self._members.get(client)
+        if member is None or member.gone is not None:
+            return
+        member.heard_ns, member.excused_ns = monotonic_ns(), 0
+        self._take(member, message)
+        self.changed.set()
+
+    def _take(self, member: Member, message: say.Message) -> None:
+        if isinstance(message, say.Echoed):
+            knew_clock = member.has_clock
+            member.echoed(message)
+            if not member.has_clock:
+                self._ping(member)
+            elif not knew_clock:
+                self._is_ready(member)
+        elif isinstance(message, say.Ready):
+            member.handover = message.handover
+            self._is_ready(member)
+        elif isinstance(message, say.Unable):
+            self._members.pop(member.client)
+            self._tell_refused(f"{member.name} cannot work: {message.sentence}", ExitCode(message.exit_code))
+        elif isinstance(message, say.Left):
+            self._is_gone(member, "left")
+        else:
+            if isinstance(message, say.Told):
+                member.told = message
+            elif isinstance(message, say.Took):
+                member.cpu_s = message.cpu_s
+            if self.listener is not None:
+                self.listener(member, message)
+
+    def _is_ready(self, member: Member) -> None:
+        if self.on_ready is not None and member in self.ready:
+            self.on_ready(member)
+
+    def _asked_to_join(self, client: str, joined: say.Join) -> None:
+        if client in self._members or any(client == waiting for waiting, _ in self._waiting_to_join):
+            return
+        if self._handover is None:
+            self._waiting_to_join.append((client, joined))
+        else:
+            self._admit(client, joined)
+
+    def _admit(self, client: str, joined: say.Join) -> None:
+        why = None
+        if self._own_children_only and joined.forked_from != os.getpid():
+            # Not this run's business: whoever it belongs to has another master, or none any more.
+            self._send(
+                client,
+                say.Refused(
+                    f"the worker on {joined.host} is no child of the --processes of this master.", int(ExitCode.USAGE)
+                ),
+            )
+            return
+        if joined.version != __version__ or joined.protocol != say.PROTOCOL:
+            why = f"it has aether-load {joined.version} and the master {__version__}: install the same release on both"
+        elif joined.scenario is not None and joined.scenario != self._scenario:
+            why = (
+                f"its command line names another scenario (hash {joined.scenario}) than the master's "
+                f"({self._scenario}): leave --scenario, --set, --dataset and all that shapes the load to the master"
+            )
+        if why is not None:
+            sentence = f"the worker on {joined.host} (process {joined.pid}) is refused: {why}."
+            self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
+            self._tell_refused(sentence, ExitCode.USAGE)
+        else:
+            member = self._members[client] = Member(client, self._numbers, joined)
+            self._numbers += 1
+            self._ping(member)
+            self._send_handover(member)
+
+    # Who is lost
+
+    def _ping(self, member: Member) -> None:
+        self.send(member, say.Ping(monotonic_ns()))
+
+    def _watch_for_ever(self) -> None:
+        looked_ns = monotonic_ns()
+        while True:
+            gevent.sleep(PING_INTERVAL_S)
+            now_ns = monotonic_ns()
+            # What this process slept through, stopped or starved, is no silence of theirs.
+            overslept_ns = max(0, now_ns - looked_ns - int(PING_INTERVAL_S * 1e9))
+            looked_ns = now_ns
+            clients: Mapping[str, Any] = self._runner.clients
+            for member in self.expected:
+                known = clients.get(member.client)
+                member.excused_ns += overslept_ns
+                is_missing = known is not None and known.state == "missing"
+                if is_missing or now_ns - member.heard_ns - member.excused_ns > SILENCE_S * 1e9:
+                    self._is_gone(member, "lost")
+                else:
+                    self._ping(member)
+            self.changed.set()
+
+    def _is_gone(self, member: Member, how: str) -> None:
+        member.gone = how
+        if how == "lost":
+            # Should it come back, its samples have no place any more.
+            self.dismiss(member, f"{member.name} did not answer for {SILENCE_S:g} s and was given up by the master.")
+        if self.on_gone is not None:
+            self.on_gone(member)
+        self.changed.set()

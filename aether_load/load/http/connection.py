@@ -1,0 +1,262 @@
+"""HTTP/1.1 over one keep-alive connection a user: request bytes go out, status and body come back.
+
+TransportError
+ ├── ConnectError     no connection could be made
+ ├── TimedOut         it took longer than its limit
+ ├── ConnectionLost   the other side closed or reset while an answer was due
+ └── NotHttp          what came back is not HTTP/1.1
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import ssl
+from time import monotonic
+from typing import Any
+
+import gevent
+from gevent import monkey
+from gevent import socket as gsocket
+
+from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.endpoint import Endpoint, trust
+
+_RECEIVE_BYTES = 65536
+_MOST_BODY_RECEIVE_BYTES = 1 << 20
+# Locust has the process patched, and gevent's own poll would yield to the hub.
+_poll: Any = monkey.get_original("select", "poll")
+
+# The head of the common answer, and nothing that the C parser would read in another way: no second
+# Content-Length, no Transfer-Encoding, no Connection but keep-alive, no status that has no body.
+_VALUE = rb"[\t -~\x80-\xff]*+\r\n"
+_OTHER_HEADERS = (
+    rb"(?:(?!(?i:content-length|transfer-encoding|(?:proxy-)?connection(?!:[ \t]*+keep-alive[ \t]*+\r)):)"
+    rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _VALUE + rb")*+"
+)
+_common_head = re.compile(
+    rb"HTTP/1\.1 (?!204|304)([2-9][0-9][0-9]) "
+    + _VALUE
+    + _OTHER_HEADERS
+    + rb"(?i:content-length):[ \t]*+([0-9]{1,15})[ \t]*+\r\n"
+    + _OTHER_HEADERS
+    + rb"\r\n"
+).match
+
+
+class TransportError(Exception):
+    """An exchange that brought no whole answer; the text says what happened."""
+
+
+class ConnectError(TransportError):
+    """No connection could be made."""
+
+
+class TimedOut(TransportError):
+    """It took longer than its limit."""
+
+
+class ConnectionLost(TransportError):
+    """The other side closed or reset the connection while an answer was due."""
+
+
+class NotHttp(TransportError):
+    """What came back is not HTTP/1.1."""
+
+
+class Connection:
+    """One keep-alive connection; not for use by two greenlets at once."""
+
+    def __init__(self, endpoint: Endpoint, pool: Pool, *, connect_timeout_s: float, answer_timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self._pool = pool
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._answer_due = 0.0
+        self._socket: gsocket.socket | None = None
+        # Set for a connection without TLS, whose common exchange goes past gevent's own socket.
+        self._plain: Any = None
+        self._readable: Any = None
+        self._look: Any = None
+
+    def open(self) -> None:
+        """Connect now, if not connected; raises ConnectError or TimedOut."""
+        if self._socket is not None:
+            return
+        # One limit for the look-up of the name, every address that it has, and the TLS handshake.
+        limit = gevent.Timeout(self._connect_timeout_s)
+        try:
+            with limit:
+                connected = self._connect()
+        except gevent.Timeout as raised:
+            if raised is not limit:
+                raise
+            raise TimedOut(f"no connection within {self._connect_timeout_s:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise ConnectError(f"no connection: the certificate is not trusted: {error.verify_message}") from None
+        except (OSError, ValueError) as error:
+            # A name that cannot be written in DNS is a ValueError.
+            raise ConnectError(f"no connection: {_reason(error)}") from None
+        connected.settimeout(self._answer_timeout_s)
+        self._socket = connected
+        self._pool.opened += 1
+        if not self._endpoint.tls:
+            self._plain = connected._sock  # noqa: SLF001 -- gevent's own send and recv each cost a failing call more
+            self._readable = gevent.get_hub().loop.io(connected.fileno(), 1)
+            look = _poll()
+            look.register(connected.fileno(), select.POLLIN)
+            self._look = look.poll
+            self._pool.keep_time()
+
+    def close(self) -> None:
+        """Close the connection; the next exchange opens a new one."""
+        if self._readable is not None:
+            self._readable.close()
+            self._readable = self._plain = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Send a request and return the status and body of its answer; raises TransportError.
+
+        A request is never sent twice: when the connection breaks after it went out, it may have been executed.
+        The limit of the answer counts from the first byte sent to the last one received.
+        """
+        if self._socket is None:
+            self.open()
+        elif self._is_stale():
+            self.close()
+            self._pool.stale_reopened += 1
+            self.open()
+        self._answer_due = monotonic() + self._answer_timeout_s
+        try:
+            answer = self._receive(self._send(request))
+        except OSError as error:
+            self.close()
+            # The kernel's own time-out has a number, and says that the other side is gone.
+            if isinstance(error, TimeoutError) and error.errno is None:
+                raise TimedOut(f"no answer within {self._answer_timeout_s:g} s") from None
+            raise ConnectionLost(f"connection lost: {_reason(error)}") from None
+        except MalformedAnswer as error:
+            self.close()
+            raise NotHttp(str(error)) from None
+        except AnswerCutShort as error:
+            self.close()
+            raise ConnectionLost(str(error)) from None
+        except BaseException:
+            # An answer may still be on its way; the next request must not read it as its own.
+            self.close()
+            raise
+        return answer
+
+    def _connect(self) -> gsocket.socket:
+        endpoint = self._endpoint
+        connected = gsocket.create_connection((endpoint.host, endpoint.port), timeout=None)
+        try:
+            connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
+            if endpoint.tls:
+                connected = trust(verify=endpoint.verify_tls).wrap_socket(
+                    connected, server_hostname=endpoint.host, do_handshake_on_connect=False
+                )
+                connected.do_handshake()
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    def _is_stale(self) -> bool:
+        """Tell whether an idle connection has been closed, or holds bytes that nobody asked for."""
+        assert self._socket is not None
+        if self._plain is not None:
+            # A quarter of what a recv costs that fails for want of bytes, and good for descriptors of any number.
+            return bool(self._look(0))
+        try:
+            # Bytes on the wire may be a session ticket: only a read can tell, and what it reads makes it stale.
+            self._socket._sslobj.read(1)  # noqa: SLF001
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _send(self, request: bytes) -> bytes:
+        """Send the request and return the first bytes of what comes back; none when the other side has closed."""
+        connected = self._socket
+        assert connected is not None
+        sent = 0
+        if self._plain is not None:
+            try:
+                sent = self._plain.send(request)
+            except BlockingIOError:
+                sent = 0
+            if sent == len(request):
+                return self._first_bytes()
+        with self._time_left():
+            connected.sendall(memoryview(request)[sent:])
+        return self._receive_more()
+
+    def _first_bytes(self) -> bytes:
+        """Wait for the answer to begin."""
+        me = gevent.getcurrent()
+        due_s, readable = self._pool.due_s, self._readable
+        due_s[me] = self._answer_due
+        try:
+            while True:
+                readable.start(me.switch)
+                gevent.get_hub().switch()
+                try:
+                    data: bytes = self._plain.recv(_RECEIVE_BYTES)
+                except BlockingIOError:
+                    continue
+                return data
+        finally:
+            readable.stop()
+            del due_s[me]
+
+    def _receive(self, data: bytes) -> tuple[int, bytes]:
+        """Read the rest of the answer that begins with `data`."""
+        head = _common_head(data)
+        if head is None:
+            return self._receive_any(data)
+        status, digits = head.groups()
+        start = head.end()
+        length = int(digits)
+        have = len(data) - start
+        if have == length:
+            return int(status), data[start:]
+        if have > length:
+            raise MalformedAnswer("more bytes came than the answer's Content-Length")
+        parts = [data[start:]]
+        while have < length:
+            more = self._receive_more(min(_MOST_BODY_RECEIVE_BYTES, length - have))
+            if not more:
+                raise AnswerCutShort(f"connection closed after {have} of {length} bytes of the body")
+            parts.append(more)
+            have += len(more)
+        return int(status), b"".join(parts)
+
+    def _receive_any(self, data: bytes) -> tuple[int, bytes]:
+        """Read an answer of any legal form through the C parser."""
+        status, body, reusable = read_answer(data, self._receive_more)
+        if not reusable:
+            self.close()
+        return status, body
+
+    def _receive_more(self, most: int = _RECEIVE_BYTES) -> bytes:
+        assert self._socket is not None
+        with self._time_left():
+            more: bytes = self._socket.recv(most)
+        return more
+
+    def _time_left(self) -> Any:
+        """Return a context that raises TimeoutError when the answer is due; the socket's own limit starts anew."""
+        left = self._answer_due - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return gevent.Timeout(left, TimeoutError)
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -1,0 +1,52 @@
+"""Where the server's metrics are read: at the target itself, or behind a URL of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aether_load.load.http.connection import Connection, TransportError
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.endpoint import Endpoint
+from aether_load.protocol import METRICS_PATH
+
+if TYPE_CHECKING:
+    from aether_load.scenario.scenario import Target
+
+TIMEOUT_S = 2.0
+
+
+class MetricsSource:
+    """Reads one URL on a keep-alive connection of its own.
+
+    The target's headers, which may hold secrets, go with the request to the target's own origin and to no other.
+    """
+
+    def __init__(self, endpoint: Endpoint, target: Target) -> None:
+        self._name = METRICS_PATH
+        path = METRICS_PATH
+        if target.metrics_url is not None:
+            self._name = target.metrics_url
+            parts = urlsplit(target.metrics_url)
+            other = Endpoint.of(f"{parts.scheme}://{parts.netloc}", verify_tls=target.verify_tls)
+            same = (other.host, other.port, other.tls) == (endpoint.host, endpoint.port, endpoint.tls)
+            endpoint = Endpoint(
+                other.host, other.port, other.tls, "", endpoint.headers if same else (), other.verify_tls
+            )
+            path = parts.path + (f"?{parts.query}" if parts.query else "")
+        self._request = endpoint.request_bytes("GET", path)
+        self._connection = Connection(endpoint, Pool(), connect_timeout_s=TIMEOUT_S, answer_timeout_s=TIMEOUT_S)
+
+    def read(self) -> tuple[str | None, str | None]:
+        """Return the text that came, or None and why none did."""
+        try:
+            status, body = self._connection.exchange(self._request)
+        except TransportError as failure:
+            return None, str(failure)
+        if status != 200:
+            return None, f"GET {self._name} answered {status}"
+        return body.decode(errors="replace"), None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()

@@ -1,0 +1,325 @@
+"""Joins the harness to Locust: its events in, run folder, verdict and exit code out."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import Event
+from locust import events
+
+from aether_load.errors import AetherLoadError, ExitCode, UsageError
+from aether_load.load.distributed.connecting import explain_connecting
+from aether_load.load.distributed.master import Master
+from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
+from aether_load.load.local_senders import LocalSenders
+from aether_load.load.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, read_gate_plan, without_end
+from aether_load.load.phases import PhaseDriver
+from aether_load.load.progress import ProgressLine
+from aether_load.load.run_controller import Course
+from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
+from aether_load.load.session import Session
+from aether_load.load.web.monitoring import Shown
+from aether_load.load.web.start_form import Busy, show_in_form
+from aether_load.outputs.output_path import check_output
+from aether_load.outputs.summary import check_summary
+from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.load import scenario_hash
+from aether_load.scenario.options import scenario_from
+from aether_load.scenario.stage import most_users, plan_stages
+from aether_load.schedule.plan_text import plan_text
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from aether_load.load.run import Run
+    from aether_load.load.senders import Senders
+    from aether_load.scenario.scenario import Scenario
+
+
+def install(scenario: str = "eval") -> None:
+    """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
+    explain_connecting(own_scenario_hash)
+
+    def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
+        add_options(parser, scenario)
+        show_in_form(parser)
+
+    def on_init(environment: Any, **_kwargs: Any) -> None:
+        if environment.parsed_options.worker:
+            _guard(lambda: prepare_worker(environment))
+        else:
+            _guard(Listener(environment).prepare)
+
+    hooks: Any = events
+    hooks.init_command_line_parser.add_listener(on_parser)
+    hooks.init.add_listener(on_init)
+
+
+def _guard(prepare: Callable[[], None]) -> None:
+    """Run the preparations; what the user can mend ends the process with its sentence and its exit code."""
+    try:
+        prepare()
+    except AetherLoadError as error:
+        ProgressLine().clear()
+        sys.stderr.write(f"aether-load: {error}\n")
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        sys.stderr.write("aether-load: interrupted before the load began.\n")
+        sys.exit(int(ExitCode.INTERRUPTED))
+
+
+class Listener:
+    """One Locust process that is no worker, from `init` to `quit`."""
+
+    def __init__(self, environment: Any) -> None:
+        """Take Locust's environment, whose types are looser than what is read of it here."""
+        self._environment = environment
+        self._main = gevent.getcurrent()
+        self._line = ProgressLine()
+        self._course: Course | None = None
+        self._is_starting = False
+        self._shown: Shown | None = None
+        self._master: Master | None = None
+
+    @property
+    def _headless(self) -> bool:
+        return bool(self._environment.parsed_options.headless)
+
+    @property
+    def _page_decides(self) -> bool:
+        """Tell whether Locust's page says how many users send: of one plain closed load, and of nothing else."""
+        scenario = self._session.scenario
+        plain = len(scenario.phases) == scenario.repeat == 1 and scenario.phases[0].is_plain_closed
+        return plain and not self._headless
+
+    def prepare(self) -> None:
+        """Find target and prompts, fill in Locust's options, and listen from now on."""
+        try:
+            self._prepare()
+        except BaseException:
+            if self._environment.parsed_options.master:
+                # Workers that have come already have nothing to wait for.
+                self._environment.runner.send_message("quit")
+            raise
+
+    def _prepare(self) -> None:
+        environment, options = self._environment, self._environment.parsed_options
+        if options.master:
+            self._master = Master(environment, self._on_refused)
+        scenario = planned_scenario(options)
+        if options.gate is not None and self._master is not None:
+            raise UsageError("A gate sends from one process: leave --processes and --master away.")
+        if scenario.thresholds:
+            # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
+            from aether_load.analysis.verdict.thresholds import check_thresholds  # noqa: PLC0415
+
+            check_thresholds(scenario, f"Scenario {scenario.name}")
+        if options.dry_run:
+            sys.stdout.write(plan_text(scenario))
+            sys.exit(int(ExitCode.PASSED))
+        if self._headless:
+            _refuse_endless(scenario)
+        elif options.run_time is None:
+            # Whoever explores from the page ends the load there.
+            scenario = without_end(scenario)
+        RunFolder.check_room(Path(options.results_dir))
+        check_summary(Path(options.results_dir) / "summary.csv")
+        if options.output is not None:
+            check_output(Path(options.output))
+        self._session = Session(scenario, Path(options.results_dir), self._line)
+        try:
+            self._session.find_target(environment.host, options.simulate)
+            if options.gate is not None:
+                self._session.find_candidate(read_gate_plan(options.gate))
+            self._session.load_workload()
+            if not options.no_self_check:
+                self._session.check_self()
+            self._shown = Shown.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
+            if self._master is not None:
+                self._hand_over()
+        except BaseException:
+            self._session.end()
+            raise
+        environment.aether = self._session.stations
+        environment.host = options.host = self._session.target.url
+        self._fill_in(scenario)
+        keep_entries(environment.stats)
+        environment.events.test_start.add_listener(self._on_test_start)
+        environment.events.test_stopping.add_listener(self._on_test_stopping)
+        environment.events.quitting.add_listener(self._on_quitting)
+        environment.events.quit.add_listener(self._on_quit)
+        gevent.signal_handler(signal.SIGINT, self._on_interrupt, self._main)
+        if self._master is not None and self._headless:
+            self._master.limit_wait()
+        self._announce()
+
+    def _hand_over(self) -> None:
+        assert self._master is not None
+        self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
+
+    def _on_interrupt(self, main: gevent.Greenlet) -> None:
+        """Hand Ctrl-C to Locust's main greenlet, which waits for the run.
+
+        Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
+        """
+        if self._headless and self._course is not None and self._course.is_finished:
+            return  # The results are written and the process is about to end by itself.
+        if self._headless and self._course is None and self._master is not None:
+            sys.stderr.write("aether-load: interrupted before the load began.\n")
+            self._leave_before_load(ExitCode.INTERRUPTED)
+            return
+        gevent.kill(main, KeyboardInterrupt)
+
+    def _fill_in(self, scenario: Scenario) -> None:
+        """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
+        environment, options = self._environment, self._environment.parsed_options
+        most = most_users(scenario)
+        options.num_users = self._master.users_for(most) if self._master is not None and self._headless else most
+        options.spawn_rate = options.num_users if self._headless else min(most, 100)
+        options.run_time = None
+        options.only_summary = not options.print_stats
+        environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
+        # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
+        _silence("locust.runners", "spawn rate is very high")
+        _silence("locust.main", "No run time limit set")
+        _silence("locust.runners", "The last worker quit")
+        _silence("locust.runners", "The last worker went missing")
+        # Its own reports of users are late where it counts; what stands before the valve is told to us.
+        _silence("locust.runners", "Spawning is complete and report waittime is expired")
+        _silence("locust.runners", "You can't start a distributed test before")
+        if options.gate is not None:
+            # Both builds together in one table say nothing of either.
+            logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
+
+    def _announce(self) -> None:
+        target, scenario = self._session.target, self._session.scenario
+        what = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+        logging.getLogger("aether_load").info(
+            "scenario %s: %d prompts against the %s %s at %s",
+            scenario.name,
+            len(self._session.prompts),
+            what,
+            target.generation.value,
+            target.url,
+        )
+
+    def _on_test_start(self, environment: Any, **_kwargs: Any) -> None:
+        self._is_starting = True
+        try:
+            self._start(environment)
+        finally:
+            self._is_starting = False
+
+    def _start(self, environment: Any) -> None:
+        try:
+            if environment.host:
+                self._session.follow_host(environment.host)
+            stopping, follow, runner = Event(), self._page_decides, environment.runner
+            run: Run
+            senders: Senders
+            if self._master is not None:
+                self._hand_over()
+                self._master.wait_for_workers(self._line)
+                run, senders = self._master.start_run(self._session, stopping, follow_user_count=follow)
+            else:
+                run, station = self._session.start_run(LocustFeed(environment))
+                senders = LocalSenders(run, station, runner, stopping, follow_user_count=follow)
+            if (plan := environment.parsed_options.gate) is not None:
+                # Who started this process analyses the run, also one that ends by force.
+                Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
+        except AetherLoadError as error:
+            self._give_up(str(error), error.exit_code)
+            if self._master is not None:
+                # Locust would go on to give its users to workers, of whom there may be none.
+                raise gevent.GreenletExit from None
+            return
+        driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
+        self._course = Course(environment, run, driver, self._line, self._shown)
+        self._course.begin()
+
+    def _has_senders(self) -> bool:
+        return self._master is None or self._master.has_workers
+
+    def _busy(self) -> Busy:
+        """Tell the page what of the last start is still going on."""
+        if self._is_starting:
+            return "starting"
+        if self._course is None or self._course.is_finished:
+            return None
+        return "running" if self._shown is not None and self._shown.board.is_running else "writing"
+
+    def _on_refused(self, sentence: str, code: ExitCode) -> None:
+        """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
+        self._line.clear()
+        sys.stderr.write(f"aether-load: {sentence}\n")
+        if self._headless and self._course is None:
+            self._leave_before_load(code)
+
+    def _leave_before_load(self, code: ExitCode) -> None:
+        """End while Locust still waits for workers, where it listens to nothing else."""
+        self._environment.runner.send_message("quit")
+        gevent.kill(self._main, SystemExit(int(code)))
+
+    def _give_up(self, sentence: str, code: ExitCode) -> None:
+        self._line.clear()
+        if self._shown is not None:
+            self._shown.board.refuse(sentence)
+        sys.stderr.write(f"aether-load: {sentence}\n")
+        self._environment.process_exit_code = int(code)
+        gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
+
+    def _on_test_stopping(self, **_kwargs: Any) -> None:
+        course = self._course
+        if course is None or course.is_finished:
+            return
+        if self._headless and self._master is not None:
+            # Without a page Locust stops a load for this alone.
+            course.end_without_workers()
+        elif self._headless:
+            course.end()
+        else:
+            course.end_from_page()
+
+    def _on_quitting(self, **_kwargs: Any) -> None:
+        if self._course is not None and not self._course.is_finished:
+            self._course.end()
+        elif self._course is None and self._headless and self._environment.process_exit_code is None:
+            # Locust would exit 0, though nothing was measured.
+            gone = self._master is not None and not self._master.has_workers
+            why = "the workers have gone" if gone else "interrupted"
+            sys.stderr.write(f"aether-load: {why} before the load began.\n")
+            self._environment.process_exit_code = int(ExitCode.INVALID if gone else ExitCode.INTERRUPTED)
+
+    def _on_quit(self, **_kwargs: Any) -> None:
+        """Say the result last, below Locust's own table; standard output stays free for --json."""
+        self._session.end()
+        if self._master is not None:
+            self._master.close()
+        if self._shown is not None:
+            self._shown.end()
+        course = self._course
+        if course is None or course.report is None:
+            return
+        from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
+
+        write_summary(course.report, course.files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+
+
+def _silence(logger: str, words: str) -> None:
+    """Keep one of Locust's remarks off the log that is not true of a run whose end the phases decide."""
+    logging.getLogger(logger).addFilter(lambda record: words not in record.getMessage())
+
+
+def _refuse_endless(scenario: Scenario) -> None:
+    for stage in plan_stages(scenario):
+        if stage.is_endless:
+            raise UsageError(
+                f"Phase {stage.name!r} would never end: give phases.{stage.phase} a duration, requests or passes, or "
+                "say how long with -t."
+            )

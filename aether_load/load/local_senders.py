@@ -1,0 +1,155 @@
+"""The senders of a run in one process: this one."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic_ns, process_time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aether_load.load.run import now
+from aether_load.load.senders import Tally, Watcher
+from aether_load.load.sending.load import Load
+
+if TYPE_CHECKING:
+    from gevent.event import Event
+    from locust.runners import Runner
+
+    from aether_load.load.run import Run
+    from aether_load.load.sending.sender_context import Station
+    from aether_load.rundata.manifest import PhaseRecord
+    from aether_load.scenario.stage import Stage
+
+
+SPAWN_RATE = 100
+
+
+class LocalSenders:
+    """Drives this process's own users, and keeps what their load tells in the run's manifest."""
+
+    def __init__(self, run: Run, station: Station, runner: Runner, stopping: Event, *, follow_user_count: bool) -> None:
+        """With `follow_user_count` as many are let loose as Locust has users: its web page decides then."""
+        self._run = run
+        self._station = station
+        self._runner = runner
+        self.stopping = stopping
+        self.disk_is_full = run.disk_is_full
+        self.drained = station.valve.drained
+        self._load = Load(station, self, follow_user_count=follow_user_count)
+        self._record: PhaseRecord | None = None
+        self._mustered = 0
+
+    @property
+    def planned_requests(self) -> int | None:
+        """Return how many requests the stage under way will have sent, where that is known."""
+        return self._load.planned_requests
+
+    def tally(self) -> Tally:
+        """Return how things stand."""
+        valve, recorder = self._station.valve, self._station.recorder
+        return Tally(
+            done=recorder.done,
+            failed=recorder.failed,
+            ready=valve.waiting,
+            loose=valve.loose,
+            thinking=valve.thinking,
+            waiting=len(valve.backlog),
+            cpu_s=process_time(),
+        )
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Have somebody look at samples in bulk, when they are taken out of the buffer."""
+        self._station.buffer.watch = watcher
+
+    def read_process(self) -> None:
+        """Note what this process has taken of CPU and memory so far, and what the target's has."""
+        self._run.read_sender()
+
+    def request_users(self, users: int) -> None:
+        """Have Locust spawn as many users, where there are fewer."""
+        if self._runner.target_user_count < users:
+            self._runner.start(users, spawn_rate=min(users, SPAWN_RATE))
+
+    def muster(self, users: int) -> None:
+        """Take note of how many users have to stand before the valve, with their connections open."""
+        self._mustered = users
+
+    def are_ready(self) -> bool:
+        """Tell whether as many users as were mustered stand ready."""
+        return self._station.valve.waiting >= self._mustered
+
+    def prepare(self, stage: Stage) -> None:
+        """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""
+        self._run.turn_to(stage)
+        if stage.cache == "cold":
+            self.empty_cache()
+        elif stage.cache == "warm":
+            self._load.warm(stage)
+
+    def drive(self, stage: Stage, record: PhaseRecord) -> str:
+        """Take a stage from its way up to its window's end; return what ended it."""
+        self._record = record
+        ended_by = self._load.drive(stage)
+        record.window_ended_ns = self._station.window.ended_ns
+        return ended_by
+
+    def end(self, record: PhaseRecord | None) -> None:
+        """Send nothing further; what was due and is not sent is booked so."""
+        self._load.end()
+        if record is not None:
+            record.window_ended_ns = self._station.window.ended_ns
+
+    def cut_off(self) -> None:
+        """Give up what is in flight."""
+        self._runner.user_greenlets.kill()
+
+    def hand_in(self) -> None:
+        """Write every sample that there is."""
+        self._run.flush()
+
+    def close(self) -> None:
+        """Give the clock back, and write down how often connections were opened."""
+        self._load.close()
+        pool = self._station.pool
+        self._run.manifest.workers = [
+            msgspec.structs.replace(
+                worker,
+                ended=now(),
+                connections_opened=pool.opened,
+                stale_connections_reopened=pool.stale_reopened,
+            )
+            for worker in self._run.manifest.workers
+        ]
+
+    # What the load tells its keeper
+
+    def open_window(self, began_ns: int | None) -> int:
+        """Write the window's begin into run.json; return it."""
+        assert self._record is not None
+        self._record.window_began_ns = began_ns or monotonic_ns()
+        self._run.save_manifest()
+        if began_ns is None:
+            # The writing takes milliseconds, in which nothing is in flight: of a short window that is a part.
+            self._record.window_began_ns = monotonic_ns()
+        return self._record.window_began_ns
+
+    def window_edge(self) -> None:
+        """Read what this process has taken so far."""
+        self._run.read_sender()
+
+    def empty_cache(self) -> None:
+        """Empty the runtime's cache; raises TargetError."""
+        self._run.side.clear_cache()
+
+    def announce(self, _request: int, /) -> int:
+        """Say nothing: nobody else has to know."""
+        return sys.maxsize
+
+    def note(self, sentence: str) -> None:
+        """Write into run.json what a reader has to know."""
+        self._run.manifest.notes.append(sentence)
+
+    def why_stopped(self) -> str:
+        """Return what ended the load early."""
+        return self._run.why_stopped()

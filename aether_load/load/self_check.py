@@ -1,0 +1,141 @@
+"""What this client costs on this machine: a short load on a null server of its own, by the path of the run itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from time import monotonic_ns, process_time
+from typing import TYPE_CHECKING, Any
+
+import gevent
+import msgspec
+import numpy as np
+from gevent import subprocess as gsubprocess
+from locust.env import Environment
+
+from aether_load.load.http.connection import Connection
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.sending.locust_feed import LocustFeed
+from aether_load.load.sending.prepared_requests import RequestBook
+from aether_load.load.sending.sending import Sending
+from aether_load.protocol import Generation
+from aether_load.rundata.arrow import filled
+from aether_load.rundata.process_usage import SelfCheck
+from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.samples import SampleBuffer
+
+if TYPE_CHECKING:
+    from aether_load.dag.workload import Workload
+
+_STRETCH_S = 0.3
+_USERS = 32
+_LIMIT_S = 5.0
+
+
+class SelfCheckFailed(Exception):
+    """The check could not be made; the text says why."""
+
+
+def check_self(workload: Workload, generation: Generation) -> SelfCheck:
+    """Return what this process adds to a latency and how fast it can send; raises SelfCheckFailed.
+
+    One user alone shows the least that an exchange takes, many at once show the most that can be sent. The null
+    server's own time is in both, and it shares the machine, so that the truth is a little better.
+    """
+    body = sorted(workload.bodies, key=len)[len(workload.bodies) // 2]
+    answer = _answer(workload, generation, len(body))
+    server = gsubprocess.Popen(
+        [sys.executable, "-m", "aether_load.load.http.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        with gevent.Timeout(_LIMIT_S, SelfCheckFailed(f"it took more than {_LIMIT_S:g} s")):
+            server.stdin.write(f"{len(answer)}\n".encode() + answer)
+            server.stdin.flush()
+            port = server.stdout.readline().strip()
+            if not port.isdigit():
+                raise SelfCheckFailed("the null server did not start")
+            return _measure(workload, body, f"http://127.0.0.1:{port.decode()}")
+    except OSError as error:
+        raise SelfCheckFailed(str(error)) from None
+    finally:
+        server.kill()
+        server.stdin.close()
+        server.stdout.close()
+        server.wait()
+
+
+def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
+    # What Locust takes of it is kept from the statistics that the user will see.
+    aside: Any = Environment()
+    alone, _, _ = _stretch(workload, body, url, 1, aside)
+    many, elapsed_s, cpu_s = _stretch(workload, body, url, _USERS, aside)
+    latencies_ms = np.sort(alone) / 1000
+    return SelfCheck(
+        latency_p50_ms=float(latencies_ms[(len(latencies_ms) - 1) // 2]),
+        latency_p99_ms=float(latencies_ms[int(np.ceil(0.99 * len(latencies_ms))) - 1]),
+        latency_samples_total=len(alone),
+        most_rps=round(len(many) / elapsed_s, 1),
+        cpu_us_per_request=round(cpu_s / len(many) * 1e6, 2),
+    )
+
+
+def _stretch(workload: Workload, body: bytes, url: str, users: int, aside: Any) -> tuple[np.ndarray, float, float]:
+    """Send for a short while; return the latencies in whole us, the seconds it took and the CPU seconds of it."""
+    endpoint, pool = Endpoint.of(url), Pool()
+    buffer = SampleBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
+    buffer.phases.place("self-check")
+    feed = LocustFeed(aside)
+    recorder = Recorder(buffer, workload, feed.told)
+    book = RequestBook(endpoint, (body,), (), "")
+    senders = [
+        Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
+        for _ in range(users)
+    ]
+    for sender in senders:
+        sender.open()
+    began, cpu_began = monotonic_ns(), process_time()
+    end = began + int(_STRETCH_S * 1e9)
+    try:
+        gevent.joinall([gevent.spawn(_send_until, sender, end) for sender in senders], raise_error=True)
+    finally:
+        for sender in senders:
+            sender.close()
+    feed.flush()
+    latencies = []
+    # What a sample takes to be made ready for its file is a part of what it costs.
+    while (batch := buffer.take()) is not None:
+        latencies.append(filled(batch.column("service_latency_us")))
+    elapsed_s, cpu_s = (monotonic_ns() - began) / 1e9, process_time() - cpu_began
+    if recorder.failed or not latencies:
+        raise SelfCheckFailed(f"{recorder.failed} of {recorder.done} exchanges with the null server failed")
+    return np.concatenate(latencies), elapsed_s, cpu_s
+
+
+def _send_until(sender: Sending, end_ns: int) -> None:
+    request = 0
+    while monotonic_ns() < end_ns:
+        sender.send((request, 0, None, 0))
+        request += 1
+
+
+def _answer(workload: Workload, generation: Generation, prompt_bytes: int) -> bytes:
+    """Return a whole HTTP answer of the size and shape that the runtime's have."""
+    results = []
+    for node in workload.nodes:
+        result = {"node_id": node.id, "output": "A", "execution_time_ms": 0, "token_cost": 18}
+        if generation is Generation.V2:
+            # The runtime repeats the prompt, so that its answers are as large as the requests.
+            result |= {"cache_hit": False, "rendered_prompt": "x" * prompt_bytes, "input_tokens": 9, "level": 0}
+        results.append(result)
+    body = msgspec.json.encode(
+        {
+            "execution_id": "00000000-0000-4000-8000-000000000001",
+            "results": results,
+            "total_execution_time_ms": 0,
+            "total_token_cost": 18 * len(results),
+            "errors": [],
+        }
+    )
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body

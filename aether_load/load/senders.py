@@ -1,0 +1,94 @@
+"""Who sends, as a run's phases see it: the users of this process, or those of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from gevent.event import Event
+
+    from aether_load.rundata.manifest import PhaseRecord
+    from aether_load.scenario.stage import Stage
+
+Watcher = Callable[["np.ndarray", "np.ndarray"], None]
+"""Who looks at rows and nodes of samples in bulk."""
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand with those who send: requests done and failed so far, and users by what they do.
+
+    `ready` users stand before the valve, `loose` ones are in flight or think; `waiting` requests are due and not sent.
+    `cpu_s` is what the sending process has taken since it began, of several the busiest one.
+    """
+
+    done: int = 0
+    failed: int = 0
+    ready: int = 0
+    loose: int = 0
+    thinking: int = 0
+    waiting: int = 0
+    cpu_s: float = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are on their way."""
+        return self.loose - self.thinking
+
+
+class Senders(Protocol):
+    """What a run's phases are driven over."""
+
+    drained: Event
+    """Set while nothing is in flight."""
+
+    @property
+    def planned_requests(self) -> int | None:
+        """Return how many requests the stage under way will have sent, where that is known."""
+
+    def tally(self) -> Tally:
+        """Return how things stand."""
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """Have somebody look at samples in bulk, as they come in."""
+
+    def read_process(self) -> None:
+        """Note what this process has taken of CPU and memory so far, and what the target's has."""
+
+    def request_users(self, users: int) -> None:
+        """Have Locust spawn enough users for `users` of them to be let loose."""
+
+    def muster(self, users: int) -> None:
+        """Ask for so many users to stand ready to be let loose, each with its connection open."""
+
+    def are_ready(self) -> bool:
+        """Tell whether as many users as were mustered stand ready."""
+
+    def prepare(self, stage: Stage) -> None:
+        """Put the runtime's cache into the state that the stage asks for, with nothing in flight and off the record.
+
+        A cold cache that has a way up before its window is emptied at the end of that.
+        """
+
+    def drive(self, stage: Stage, record: PhaseRecord) -> str:
+        """Take a stage from its way up to its window's end; return what ended it."""
+
+    def end(self, record: PhaseRecord | None) -> None:
+        """Send nothing further; what was due and is not sent is booked so. `drained` is set when all are back."""
+
+    def cut_off(self) -> None:
+        """Give up what is in flight."""
+
+    def hand_in(self) -> None:
+        """See to it that every sample that there is has been handed in."""
+
+    def close(self) -> None:
+        """Take nothing further."""
+
+
+def most_of(stages: Sequence[Stage]) -> int:
+    """Return how many users stages need at most."""
+    return max(stage.most_users for stage in stages)

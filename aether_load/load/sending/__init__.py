@@ -1,0 +1,1 @@
+"""Hand out work to users, send it, and record the answers."""

@@ -1,0 +1,46 @@
+"""Every request's bytes, made before the load: by prompt, in each variant that a stage asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aether_load.dag.unique import MARK, mark_of, with_mark
+from aether_load.protocol import EXECUTE_PATH, SEQUENTIAL_QUERY
+
+if TYPE_CHECKING:
+    from aether_load.load.http.endpoint import Endpoint
+    from aether_load.scenario.stage import Stage
+
+
+class RequestBook:
+    """The requests of a run; `use` turns to the variant of a stage.
+
+    A variant is a path (one node at a time or not) and whether prompts bear a mark that is another one in every
+    request; the mark is of one length, so that only it has to be written when the request goes out.
+    """
+
+    def __init__(self, endpoint: Endpoint, bodies: Sequence[bytes], stages: Sequence[Stage], mark_seed: str) -> None:
+        """Make the variants that `stages` need."""
+        self._seed = mark_seed
+        self._variants = {
+            variant: _write(endpoint, bodies, *variant)
+            for variant in {(stage.sequential, stage.unique_prompts) for stage in stages} or {(False, False)}
+        }
+        self._requests, self._unique = next(iter(self._variants.values())), False
+
+    def use(self, stage: Stage) -> None:
+        """Give out the requests of this stage's variant from now on."""
+        self._requests = self._variants[stage.sequential, stage.unique_prompts]
+        self._unique = stage.unique_prompts
+
+    def bytes_of(self, request: int, prompt: int) -> bytes:
+        """Return what goes out for a prompt in the run's request of that index."""
+        if self._unique:
+            return self._requests[prompt].replace(MARK, mark_of(self._seed, request))
+        return self._requests[prompt]
+
+
+def _write(endpoint: Endpoint, bodies: Sequence[bytes], sequential: bool, unique: bool) -> tuple[bytes, ...]:
+    path = EXECUTE_PATH + SEQUENTIAL_QUERY if sequential else EXECUTE_PATH
+    return tuple(endpoint.request_bytes("POST", path, with_mark(body) if unique else body) for body in bodies)

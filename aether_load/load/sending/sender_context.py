@@ -1,0 +1,81 @@
+"""What the users of one sending process share: their valve, their connections, their requests, their samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from locust.exception import StopUser
+
+from aether_load.load.http.connection_stats import Pool
+from aether_load.load.sending.user_pool import Valve
+from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.samples import SampleBuffer
+
+if TYPE_CHECKING:
+    from aether_load.dag.workload import Workload
+    from aether_load.load.sending.locust_feed import LocustFeed
+    from aether_load.load.sending.target_client import Side
+    from aether_load.scenario.scenario import Scenario
+    from aether_load.scenario.stage import Stage
+    from aether_load.schedule.trace import Trace
+
+
+class Window(msgspec.Struct):
+    """When a stage's window was open, in monotonic ns; None for what did not come to pass."""
+
+    began_ns: int | None = None
+    ended_ns: int | None = None
+
+
+class Station:
+    """One run's senders in this process; their samples wait in `buffer` for whoever takes them."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        workload: Workload,
+        sides: Sequence[Side],
+        traces: Mapping[int, Trace],
+        feed: LocustFeed,
+        worker: int = 0,
+    ) -> None:
+        """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side."""
+        self.scenario = scenario
+        self.workload = workload
+        self.sides = tuple(sides)
+        self.side = 0
+        self.traces = traces
+        self.feed = feed
+        self.window = Window()
+        self.valve = Valve()
+        self.pool = Pool()
+        self.buffer = SampleBuffer(
+            [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
+        )
+        self.recorder = Recorder(self.buffer, workload, feed.told, worker)
+
+    def turn_to(self, stage: Stage) -> None:
+        """Send to the stage's side, in the variant of requests that it asks for, from now on."""
+        self.side = stage.phase if len(self.sides) > 1 else 0
+        self.sides[self.side].book.use(stage)
+
+
+class Stations:
+    """The station that users belong to: that of the run under way, if one could be begun."""
+
+    def __init__(self) -> None:
+        self.current: Station | None = None
+
+    @property
+    def has_station(self) -> bool:
+        """Tell whether there is a station."""
+        return self.current is not None
+
+    @property
+    def station(self) -> Station:
+        """Return the station; raises StopUser when there is none."""
+        if self.current is None:
+            raise StopUser
+        return self.current

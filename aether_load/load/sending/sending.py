@@ -1,0 +1,70 @@
+"""One user's way from work to sample: send, receive, have it recorded."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+import gevent
+from gevent import GreenletExit
+
+from aether_load.load.http.connection import Connection, NotHttp, TimedOut, TransportError
+from aether_load.load.sending.prepared_requests import RequestBook
+from aether_load.protocol import Outcome
+from aether_load.rundata.recorder import Recorder
+from aether_load.schedule.order import Work
+
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
+
+
+class Sending:
+    """Sends on one connection; every request that goes out is recorded, whatever becomes of it."""
+
+    def __init__(self, connection: Connection, book: RequestBook, recorder: Recorder) -> None:
+        self._connection = connection
+        self._book = book
+        self._recorder = recorder
+        self._lost_in_a_row = 0
+
+    def open(self) -> None:
+        """Connect before the first request, so that no measured one pays for it."""
+        try:
+            self._connection.open()
+        except TransportError:
+            # The first request meets the same fault, and is recorded with it.
+            self._connection.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def send(self, work: Work) -> None:
+        """Send one request and record it."""
+        request, prompt, due, _ = work
+        data = self._book.bytes_of(request, prompt)
+        sent = monotonic_ns()
+        try:
+            status, body = self._connection.exchange(data)
+        except TransportError as error:
+            ended = monotonic_ns()
+            self._recorder.unanswered(work, sent, ended, _outcome_of(error), str(error))
+            self._lost_in_a_row += 1
+            if due is None:
+                # A dead target must not be asked ten thousand times a second; in open load the rate sees to that.
+                gevent.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2 ** (self._lost_in_a_row - 1)))
+        except GreenletExit:
+            reason = "given up when the run was ended, after the stop time-out"
+            self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CUT_OFF, reason)
+            raise
+        else:
+            ended = monotonic_ns()
+            self._lost_in_a_row = 0
+            self._recorder.answered(work, sent, ended, status, body)
+
+
+def _outcome_of(error: TransportError) -> Outcome:
+    if isinstance(error, TimedOut):
+        return Outcome.TIMEOUT
+    if isinstance(error, NotHttp):
+        return Outcome.BAD_ANSWER
+    return Outcome.CONNECTION_ERROR

@@ -1,0 +1,178 @@
+"""The valve at which users wait for work: a phase lets loose as many as it wants, and its edges are exact."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from gevent import get_hub, getcurrent
+from gevent.event import Event
+
+if TYPE_CHECKING:
+    from aether_load.schedule.order import Work
+
+
+class Valve:
+    """Users that wait, users that are let loose, and the work that is left for those.
+
+    Who waited last is let loose first, so that a small load uses few, warm connections. Users are switched to
+    from the event loop itself, all that are let loose in one of its turns: none of a thousand begins late.
+    Everything here runs on one event loop and yields nowhere but in `enter` and `think`, so that no count needs
+    a lock.
+
+    In closed load users take `work` as long as there is some. In open load they are handed what is due, and what
+    is due while none is free waits in `backlog`, the oldest first.
+    """
+
+    def __init__(self) -> None:
+        # In order of arrival; dicts, so that a thousand users killed while they wait are each found at once.
+        self._waiting: dict[Any, None] = {}
+        self._starting: dict[Any, None] = {}
+        self._allowed = 0
+        self._work: Iterator[Work] | None = None
+        self._is_open_load = False
+        self._all_is_due = False
+        self._pause_s: Callable[[], float] | None = None
+        self._no_more_thinking = Event()
+        self.backlog: deque[Work] = deque()
+        self.loose = 0
+        self.thinking = 0
+        self.exhausted = Event()
+        self.drained = Event()
+        self.drained.set()
+
+    @property
+    def waiting(self) -> int:
+        """Return how many users stand before the valve."""
+        return len(self._waiting)
+
+    def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:
+        """Give out `work` to as many users as `allow` says; each thinks for `pause_s()` before a request."""
+        self._is_open_load = False
+        self._work = work
+        self._pause_s = pause_s
+        self._begin()
+
+    def open_for_due(self) -> None:
+        """Give out what `hand_over` brings, to as many users as `allow` says."""
+        self._is_open_load = True
+        self._work = iter(())
+        self._pause_s = None
+        self._all_is_due = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.exhausted.clear()
+        self._no_more_thinking.clear()
+        self._let_loose()
+
+    def hand_over(self, work: Work) -> None:
+        """Give work that is due to the user who waited least, or keep it until one is free; on the event loop only."""
+        if self._waiting and self.loose < self._allowed and not self.backlog:
+            user, _ = self._waiting.popitem()
+            self._go()
+            user.switch(work)
+        else:
+            self.backlog.append(work)
+            if self._waiting:
+                self._let_loose()
+
+    def all_is_due(self) -> None:
+        """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
+        self._all_is_due = True
+        if not self.backlog:
+            self._exhaust()
+
+    def allow(self, users: int) -> None:
+        """Let `users` be loose at a time; those beyond it wait from their next request on."""
+        self._allowed = users
+        self._let_loose()
+
+    def shut(self) -> list[Work]:
+        """Give out no further work; return what was due and is not sent. `drained` is set when all users are back."""
+        self._work = None
+        self._allowed = 0
+        self._no_more_thinking.set()
+        left = list(self.backlog)
+        self.backlog.clear()
+        return left
+
+    def enter(self) -> Work | None:
+        """Wait until let loose; return the work that came with it, if any."""
+        if self._work is not None and self.loose < self._allowed and (self.backlog or not self._is_open_load):
+            self._go()
+            return None
+        me = getcurrent()
+        self._waiting[me] = None
+        try:
+            work: Work | None = get_hub().switch()
+        except BaseException:
+            if me in self._waiting:
+                del self._waiting[me]
+            else:
+                # Let loose and killed before it ran: its place is free again.
+                self._starting.pop(me, None)
+                self.leave()
+            raise
+        return work
+
+    def leave(self) -> None:
+        """Come back: this user will send nothing more until it entered again."""
+        self.loose -= 1
+        self._let_loose()
+        # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
+        if self.loose == 0:
+            self.drained.set()
+
+    def next_work(self) -> Work | None:
+        """Return the next work, after thinking if there is any of that, or None when this user is to come back."""
+        if self._pause_s is not None and self._work is not None:
+            self.thinking += 1
+            try:
+                self._no_more_thinking.wait(self._pause_s())
+            finally:
+                self.thinking -= 1
+        if self._work is None or self.loose > self._allowed:
+            return None
+        if self._is_open_load:
+            if not self.backlog:
+                return None
+            work: Work | None = self.backlog.popleft()
+            if self._all_is_due and not self.backlog:
+                self._exhaust()
+            return work
+        work = next(self._work, None)
+        if work is None:
+            self._exhaust()
+        return work
+
+    def _exhaust(self) -> None:
+        self.shut()
+        self.exhausted.set()
+
+    def _let_loose(self) -> None:
+        if self._work is None or (self._is_open_load and not self.backlog):
+            return
+        # Who is about to start takes some of what waits.
+        wanted = len(self.backlog) - len(self._starting) if self._is_open_load else len(self._waiting)
+        room = min(self._allowed - self.loose, wanted)
+        if room <= 0 or not self._waiting:
+            return
+        if not self._starting:
+            get_hub().loop.run_callback(self._start)
+        for _ in range(min(room, len(self._waiting))):
+            user, _ = self._waiting.popitem()
+            self._starting[user] = None
+            self._go()
+
+    def _start(self) -> None:
+        """Switch to each user that is let loose, from the event loop."""
+        while self._starting:
+            user = next(iter(self._starting))
+            del self._starting[user]
+            user.switch(None)
+
+    def _go(self) -> None:
+        self.loose += 1
+        self.drained.clear()

@@ -1,0 +1,250 @@
+"""All that is made ready before the load: target, scenario, prompts, request bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gevent
+import msgspec
+
+from aether_load.dag.dag import asked_columns
+from aether_load.dag.workload import build_workload
+from aether_load.datasets.loading import load_prompts
+from aether_load.environment import git_state, machine, versions
+from aether_load.errors import TargetError, UsageError
+from aether_load.load.distributed.messages import Handover
+from aether_load.load.embedded import EmbeddedRuntime
+from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.run import OwnSamples, Run, now
+from aether_load.load.self_check import SelfCheckFailed, check_self
+from aether_load.load.sending.prepared_requests import RequestBook
+from aether_load.load.sending.sender_context import Station, Stations
+from aether_load.load.sending.target_client import Side
+from aether_load.protocol import Generation
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
+from aether_load.runtime_client import check_url, probe
+from aether_load.scenario.headers import filled_in, hidden_command
+from aether_load.scenario.load import to_plain
+from aether_load.scenario.stage import variants
+from aether_load.schedule.trace import read_traces
+
+if TYPE_CHECKING:
+    from aether_load.load.distributed.sample_receiver import Intake
+    from aether_load.load.progress import ProgressLine
+    from aether_load.load.sending.locust_feed import LocustFeed
+    from aether_load.rundata.process_usage import SelfCheck
+    from aether_load.scenario.gate_plan import GatePlan
+    from aether_load.scenario.scenario import Scenario
+
+
+PROBE_LIMIT_S = 3.5
+
+
+class Session:
+    """One Locust process's preparations; each start of the load makes a run of it."""
+
+    def __init__(self, scenario: Scenario, results: Path, line: ProgressLine) -> None:
+        self.scenario = scenario
+        self._headers = filled_in(scenario.target.headers)
+        self._results = results
+        self._line = line
+        self._embedded: EmbeddedRuntime | None = None
+        self._target: TargetRecord | None = None
+        self._gate: GatePlan | None = None
+        self._candidate: TargetRecord | None = None
+        self.stations = Stations()
+        self._self_check: SelfCheck | None = None
+        self._self_check_reason = "the self-check was left out (--no-self-check)"
+
+    @property
+    def target(self) -> TargetRecord:
+        """Return the target that was found."""
+        assert self._target is not None
+        return self._target
+
+    def find_target(self, host: str | None, simulate: str | None) -> None:
+        """Check the given host, or start the simulated runtime when none is given; raises TargetError."""
+        if host is not None and simulate is not None:
+            raise UsageError(f"--host {host} and --simulate {simulate} contradict each other: leave one away.")
+        if host is None:
+            self._line.show("starting the simulated runtime")
+            self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
+            host = self._embedded.url
+        self._target = self._find(host)
+        self._refuse_what_v1_has_not()
+
+    def find_candidate(self, plan: GatePlan) -> None:
+        """Check the other runtime of a gate; raises UsageError where the two cannot be builds of one runtime."""
+        self._gate = plan
+        self._candidate = self._find(plan.candidate, "--candidate")
+        for what, base, candidate in (
+            ("generation of the wire format", self.target.generation.value, self._candidate.generation.value),
+            ("kind of target", self.target.kind, self._candidate.kind),
+        ):
+            if base != candidate:
+                raise UsageError(
+                    f"The base at {self.target.url} and the candidate at {self._candidate.url} differ in their {what} "
+                    f"({base} and {candidate}), so that they are not two builds of one runtime."
+                )
+
+    def _find(self, host: str, option: str = "--host") -> TargetRecord:
+        self._line.show(f"looking for the runtime at {host}")
+        # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
+        late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
+        with gevent.Timeout(PROBE_LIMIT_S, late):
+            facts = probe(host, self._headers, verify_tls=self.scenario.target.verify_tls, option=option)
+        return TargetRecord(
+            url=facts.url,
+            kind="simulated" if facts.simulated else "runtime",
+            generation=facts.generation,
+            server=facts.server,
+        )
+
+    def follow_host(self, host: str) -> None:
+        """Take another host as the target from the next run on, when the web page's form names one."""
+        if check_url(host) != self.target.url:
+            generation = self.target.generation
+            self.find_target(host, None)
+            if self.target.generation is not generation:
+                self._write_requests()
+
+    def change(self, scenario: Scenario, host: str) -> None:
+        """Take another scenario and target from the next run on; raises AetherLoadError, and all is as it was then."""
+        before = dict(vars(self))
+        generation = self.target.generation
+        try:
+            self.scenario, self._headers = scenario, filled_in(scenario.target.headers)
+            self.find_target(host, None)
+            if _data_of(scenario) != _data_of(before["scenario"]):
+                self.load_workload()
+            elif self.target.generation is not generation:
+                self._write_requests()
+        except BaseException:
+            vars(self).update(before)
+            raise
+        finally:
+            self._line.clear()
+
+    def load_workload(self) -> None:
+        """Load the prompts and write every request's bytes."""
+        sets = len(self.scenario.workload.datasets)
+        self._line.show("loading the prompts")
+        prompts, identities = load_prompts(
+            self.scenario,
+            asked_columns(self.scenario.workload),
+            lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
+        )
+        found = read_traces(self.scenario.phases, prompts)
+        self.traces = found.traces
+        self._trace_prompts = len(found.prompts)
+        self.prompts = [*prompts, *found.prompts]
+        self.identities = (*identities, *found.identities)
+        self._write_requests()
+        self._line.clear()
+
+    def check_self(self) -> None:
+        """Measure what this client costs here; that it could not be measured is no reason to send nothing."""
+        self._line.show("measuring what this client itself costs")
+        try:
+            self._self_check = check_self(self.workload, self.target.generation)
+        except SelfCheckFailed as error:
+            self._self_check_reason = f"the self-check failed: {error}"
+        self._line.clear()
+
+    def _write_requests(self) -> None:
+        self.workload = build_workload(
+            self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
+        )
+
+    def _refuse_what_v1_has_not(self) -> None:
+        if self.target.generation is not Generation.V1:
+            return
+        for number, phase in enumerate(self.scenario.phases):
+            for key, asked, plain in (("cache", phase.cache, "as_found"), ("sequential", phase.sequential, False)):
+                if asked != plain:
+                    raise UsageError(
+                        f"Scenario {self.scenario.name}: phases.{number}.{key} = {asked!r}: the runtime at "
+                        f"{self.target.url} is of generation v1, which has no cache and no parallel mode; leave the "
+                        "key away or give a v2 runtime."
+                    )
+
+    def handover(self) -> tuple[str, bytes]:
+        """Return all that a worker needs to send this session's requests, as bytes, and what tells it from others."""
+        handover = Handover(
+            scenario=to_plain(self.scenario),
+            headers=dict(self.scenario.target.headers),
+            url=self.target.url,
+            workload=self.workload,
+            traces=self.traces,
+        )
+        data = msgspec.msgpack.encode(handover)
+        return hashlib.sha256(data).hexdigest()[:12], data
+
+    def start_run(self, feed: LocustFeed) -> tuple[Run, Station]:
+        """Make a new run folder, and what the users of this start share."""
+        folder, manifest = self._new_run()
+        sides = [self._side(target.url, manifest.id, self.workload.bodies) for target in self._targets]
+        station = Station(self.scenario, self.workload, sides, self.traces, feed)
+        manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
+        samples = OwnSamples(station, folder.samples)
+        run = Run(folder, manifest, self.scenario, self.workload, sides, samples)
+        self.stations.current = station
+        return run, station
+
+    def start_fleet_run(self, intake: Callable[[RunFolder, Manifest], Intake]) -> tuple[Run, Intake]:
+        """Make a new run folder for what workers will send."""
+        folder, manifest = self._new_run()
+        sides = [self._side(target.url, manifest.id, ()) for target in self._targets]
+        samples = intake(folder, manifest)
+        return Run(folder, manifest, self.scenario, self.workload, sides, samples), samples
+
+    @property
+    def _targets(self) -> list[TargetRecord]:
+        return [self.target] if self._candidate is None else [self.target, self._candidate]
+
+    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> Side:
+        """Return a runtime as a run sees it."""
+        target = self.scenario.target
+        endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
+        return Side(endpoint, target, RequestBook(endpoint, bodies, variants(self.scenario), mark_seed))
+
+    def _new_run(self) -> tuple[RunFolder, Manifest]:
+        folder = RunFolder.create(self._results, self.scenario.name)
+        manifest = Manifest(
+            id=folder.path.name,
+            scenario=to_plain(self.scenario),
+            command=hidden_command(sys.argv) if self._gate is None else list(self._gate.command),
+            seed=self.scenario.seed,
+            target=self.target,
+            candidate=self._candidate,
+            gate=self._gate,
+            datasets=self.identities,
+            node_ids=tuple(node.id for node in self.workload.nodes),
+            nodes=self.workload.nodes,
+            answer_node=self.workload.answer_node,
+            unscored=self.workload.unscored,
+            notes=list(self.workload.notes),
+            began=now(),
+            versions=versions(),
+            machine=machine(),
+            git=git_state(),
+            self_check=self._self_check,
+            self_check_reason=None if self._self_check else self._self_check_reason,
+        )
+        return folder, manifest
+
+    def end(self) -> None:
+        """End the simulated runtime, if one was started."""
+        if self._embedded is not None:
+            self._embedded.end()
+
+
+def _data_of(scenario: Scenario) -> tuple[object, ...]:
+    """Return what of a scenario decides which requests there are."""
+    return scenario.workload, scenario.seed, tuple(phase.trace for phase in scenario.phases)

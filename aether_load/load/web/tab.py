@@ -1,0 +1,160 @@
+"""The Aether tab in Locust's own page, by its extension points: routes of ours, and one more tab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from time import monotonic
+from typing import Any, cast
+
+import gevent
+from flask import Blueprint, Response, jsonify, request, send_file, send_from_directory
+from flask_login import current_user
+from locust.runners import STATE_INIT, STATE_STOPPED
+from werkzeug.datastructures import ImmutableMultiDict
+
+from aether_load.errors import AetherLoadError
+from aether_load.load.web.downloads import find_download
+from aether_load.load.web.exposition import CONTENT_TYPE, Exposition
+from aether_load.load.web.live_state import Board
+from aether_load.load.web.start_form import StartForm, for_locust
+from aether_load.outputs.charts.chart import DARK, LIGHT
+
+_View = Callable[..., Response]
+_BEGIN_LIMIT_S = 90.0
+_AT_REST = {STATE_INIT, STATE_STOPPED}
+_PAGE = Path(__file__).parent / "page"
+_STATIC = frozenset(path.name for path in _PAGE.iterdir())
+_SCRIPT_IN_LOCUSTS_PAGE = b'<script type="module" src="./aether/static/tab.js"></script></body>'
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+)
+_REPORT_POLICY = "sandbox allow-scripts allow-downloads"
+"""A report runs its own script for its charts, and is a stranger to this page while it does."""
+
+
+def _rule(selector: str, colours: Mapping[str, str]) -> str:
+    return f"{selector} {{ {' '.join(f'{name}: {value};' for name, value in colours.items())} }}\n"
+
+
+_COLOURS = (
+    _rule(":root", LIGHT)
+    + "@media (prefers-color-scheme: dark) { " + _rule(":root", DARK) + "}\n"
+    + _rule(":root[data-theme=light]", LIGHT)
+    + _rule(":root[data-theme=dark]", DARK)
+)  # fmt: skip
+"""The colours of the report's page; Locust's own switch between light and dark wins over the system's."""
+
+
+def add_aether_tab(web_ui: Any, board: Board, exposition: Exposition) -> None:
+    """Add the tab and its routes; each asks for the login that Locust's own ask for, where there is one."""
+    app, prefix = web_ui.app, web_ui.environment.parsed_options.web_base_path or ""
+    routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
+
+    def route(path: str) -> Callable[[_View], _View]:
+        def add(view: _View) -> _View:
+            return routes.route(path)(cast("_View", web_ui.auth_required_if_enabled(view)))
+
+        return add
+
+    @route("/")
+    def page() -> Response:
+        return _served(send_from_directory(_PAGE, "index.html"))
+
+    @route("/static/colours.css")
+    def colours() -> Response:
+        return _served(Response(_COLOURS, mimetype="text/css"))
+
+    @route("/static/<name>")
+    def static(name: str) -> Response:
+        if name not in _STATIC:
+            return _served(Response("There is no such file.\n", HTTPStatus.NOT_FOUND))
+        return _served(send_from_directory(_PAGE, name))
+
+    @route("/live")
+    def live() -> Response:
+        return _served(Response(board.snapshot_json(), mimetype="application/json"))
+
+    @route("/history")
+    def history() -> Response:
+        return _served(Response(board.history_json(), mimetype="application/json"))
+
+    @route("/metrics")
+    def metrics() -> Response:
+        return _served(Response(exposition.text(), content_type=CONTENT_TYPE))
+
+    @route("/runs/<id_>/<name>")
+    def download(id_: str, name: str) -> Response:
+        folder = board.folders.get(id_)
+        found = find_download(folder, name) if folder is not None else None
+        if found is None:
+            # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.
+            return _served(Response("There is no such file of a run of this process.\n", HTTPStatus.NOT_FOUND))
+        shown = name == "report.html" and "download" not in request.args
+        answer = _served(
+            send_file(found.path, mimetype=found.type, as_attachment=not shown, download_name=found.name, max_age=0)
+        )
+        if shown:
+            answer.headers["Content-Security-Policy"] = _REPORT_POLICY
+        return answer
+
+    app.register_blueprint(routes)
+    app.after_request(_put_script_in)
+    web_ui.template_args.setdefault("extended_tabs", []).append({"title": "Aether", "key": "aether"})
+
+
+def check_before_start(web_ui: Any, form: StartForm) -> None:
+    """Have the start form checked before Locust starts: what is wrong is said where Locust says what it refuses.
+
+    A stop waits until what was started before it has begun: Locust takes no note of one that comes earlier.
+    """
+
+    def check() -> Response | None:
+        if web_ui.web_login and not current_user.is_authenticated:
+            return None
+        if request.endpoint == "locust.stop":
+            _wait_until_begun(web_ui.environment.runner, form)
+        if request.endpoint != "locust.swarm":
+            return None
+        try:
+            form.check(request.form)
+        except AetherLoadError as error:
+            return jsonify({"success": False, "message": str(error), "host": web_ui.environment.host})
+        request.form = ImmutableMultiDict(for_locust(request.form.items(multi=True)))
+        return None
+
+    web_ui.app.before_request(check)
+
+
+def _wait_until_begun(runner: Any, form: StartForm) -> None:
+    deadline = monotonic() + _BEGIN_LIMIT_S
+    # Locust enters a load in its books a moment after we have begun it.
+    while form.busy == "starting" or (form.busy == "running" and runner.state in _AT_REST):
+        if monotonic() > deadline:
+            return
+        gevent.sleep(0.01)
+
+
+def _served(answer: Response) -> Response:
+    """Return an answer that loads nothing from elsewhere, is kept by nobody, and is for this page alone.
+
+    Locust lets every page of the web read its own routes; where an origin is named already, it leaves that.
+    """
+    answer.headers["Content-Security-Policy"] = _POLICY
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    answer.headers["Access-Control-Allow-Origin"] = request.host_url.rstrip("/")
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _put_script_in(answer: Response) -> Response:
+    """Have Locust's page load the script that shows ours in the tab: its own tabs can hold a table and no chart."""
+    if request.endpoint == "locust.index" and answer.status_code == HTTPStatus.OK and answer.mimetype == "text/html":
+        html = answer.get_data()
+        place = html.rfind(b"</body>")
+        if place >= 0:
+            answer.set_data(html[:place] + _SCRIPT_IN_LOCUSTS_PAGE + html[place + len(b"</body>") :])
+    return answer

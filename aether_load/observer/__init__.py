@@ -1,0 +1,1 @@
+"""Watch a run that goes on: its live figures, thresholds and probes."""

@@ -1,0 +1,220 @@
+"""One run as it is known while it goes on: fed with rows when they are written, and with readings of /metrics."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
+from aether_load.analysis.server.scrape import Scrape, difference, fell
+from aether_load.observer.bins import BINS, bins_of
+from aether_load.observer.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
+from aether_load.observer.live_reconciliation import LiveLedger
+from aether_load.observer.parts import parts_by_request
+from aether_load.observer.reading import read_quickly
+from aether_load.observer.time_bucket import PARTS, Stretch, Timeline
+from aether_load.observer.totals import Totals
+from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
+from aether_load.rundata.samples import ABSENT, ANSWER_STATES, CHUNK_ROWS
+from aether_load.rundata.scrapes import RawScrape
+
+_NS_PER_S = 1_000_000_000
+WRITTEN_AFTER_NS = 800_000_000
+"""Rows are written each half second; what ended so long ago has been handed in."""
+_CHUNKS_AT_ONCE = 4
+"""Much of what a call costs does not depend on its rows; the more there are, the longer answers wait meanwhile."""
+_SERVER_EDGES_US = np.array([(edge + 1) * 1000.0 for edge in BUCKET_EDGES_MS])
+_OVERHEAD_PART = PARTS.index("overhead")
+_MOCK = ANSWER_STATES.index("mock")
+
+
+class Gauges(msgspec.Struct, frozen=True, kw_only=True):
+    """What can only be looked at, at an instant: requests in flight, waiting ones, users thinking, CPU time so far."""
+
+    in_flight: int
+    thinking_users: int
+    waiting_requests: int
+    cpu_s: float
+    target_rps: float | None
+
+
+class LiveRun:
+    """A run's seconds, histograms, outcomes and ledger; everything is plain numbers that can be added up."""
+
+    def __init__(
+        self, began_ns: int, datasets_of_prompts: Sequence[str], nodes: Sequence[NodeShape], totals: Totals
+    ) -> None:
+        self._began_ns = began_ns
+        self.datasets = list(dict.fromkeys(datasets_of_prompts))
+        self._dataset_of_prompt = np.array([self.datasets.index(name) for name in datasets_of_prompts], np.int64)
+        self._shape: DagShape | None = dag_shape(nodes)
+        self._totals = totals
+        self.nodes_per_request = len(nodes)
+        self.sequential = False
+        self.ledger = LiveLedger(len(nodes))
+        self._to_judge: deque[tuple[Scrape, RawScrape, int]] = deque()
+        self._last_scrape: Scrape | None = None
+        self._gauges: Gauges | None = None
+        self.mock_answers = 0
+        self._second = 0
+        self._last_ended_ns = 0
+        self._open: dict[int, Stretch] = {}
+        self._fresh: list[tuple[NDArray[np.void], NDArray[np.void]]] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was shown so far; the ledger goes on, because the server's counts do."""
+        self._take_fresh()
+        self.timeline = Timeline()
+        self.outcomes = np.zeros((len(self.datasets), len(Outcome)), np.int64)
+        self.client_buckets = np.zeros(BUCKETS, np.int64)
+        self.server_buckets = np.zeros(BUCKETS, np.int64)
+        self.server_time_ms = 0.0
+        self.latencies = np.zeros(BINS, np.int64)
+        self.cached_nodes = self.uncached_nodes = 0
+        self._open.clear()
+
+    def took(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
+        """Take in rows, with their nodes, as they are taken out of the buffer."""
+        self._fresh.append((rows, nodes))
+        # A chunk that is not full is the last of those at hand.
+        if len(rows) < CHUNK_ROWS or len(self._fresh) == _CHUNKS_AT_ONCE:
+            self._take_fresh()
+
+    def _take_fresh(self) -> None:
+        if not self._fresh:
+            return
+        rows, nodes = (np.concatenate(parts) for parts in zip(*self._fresh, strict=True))
+        self._fresh.clear()
+        self._count_outcomes(rows)
+        sent = rows["sent_ns"] != ABSENT
+        if not sent.all():
+            nodes = nodes[np.repeat(sent, rows["nodes"])]
+            rows = rows[sent]
+        if len(rows):
+            self._take_sent(rows, nodes)
+
+    def _count_outcomes(self, rows: NDArray[np.void]) -> None:
+        places = self._dataset_of_prompt[rows["prompt"]] * len(Outcome) + rows["outcome"]
+        counted = np.bincount(places, minlength=self.outcomes.size).reshape(self.outcomes.shape)
+        self.outcomes += counted
+        for dataset, outcome in np.argwhere(counted):
+            count = int(counted[dataset, outcome])
+            self._totals.add_requests(self.datasets[dataset], Outcome(int(outcome)), count)
+
+    def _take_sent(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
+        ended = rows["ended_ns"]
+        latency_us = (ended - rows["sent_ns"]) / 1000
+        parts = parts_by_request(rows, nodes["time_ms"], self._shape, sequential=self.sequential)
+        counts = counts_by_request(rows, nodes)
+        unanswered = rows["server_total_ms"] == ABSENT
+        self.ledger.take(ended, counts, unanswered.astype(np.int64))
+        self._totals.latency.add(latency_us)
+        self._totals.overhead.add(parts[~unanswered, _OVERHEAD_PART] * 1000)
+        self._totals.cached_nodes += int(counts[:, CACHED_NODES].sum())
+        self._totals.uncached_nodes += int(counts[:, UNCACHED_NODES].sum())
+        self.client_buckets += np.bincount(
+            np.searchsorted(_SERVER_EDGES_US, latency_us, side="right"), minlength=BUCKETS
+        )
+        self.mock_answers += int(np.count_nonzero(rows["answer_state"] == _MOCK))
+        self._last_ended_ns = max(self._last_ended_ns, int(ended.max()))
+        bins = bins_of(latency_us)
+        seconds = np.maximum((ended - self._began_ns) // _NS_PER_S, self._second)
+        failed = rows["outcome"] != Outcome.OK
+        first, last = int(seconds.min()), int(seconds.max())
+        for second in range(first, last + 1):
+            which = slice(None) if first == last else seconds == second
+            stretch = self._of_second(second)
+            counted = np.bincount(bins[which], minlength=BINS)
+            stretch.requests += int(counted.sum())
+            stretch.failed += int(np.count_nonzero(failed[which]))
+            stretch.latencies += counted
+            stretch.parts_ms += parts[which].sum(axis=0)
+            stretch.cached_nodes += int(counts[which, CACHED_NODES].sum())
+            stretch.uncached_nodes += int(counts[which, UNCACHED_NODES].sum())
+
+    def _of_second(self, second: int) -> Stretch:
+        """Return the stretch of a second that is not closed yet."""
+        found = self._open.get(second)
+        if found is None:
+            found = self._open[second] = Stretch(began_s=float(second), ended_s=float(second + 1))
+        return found
+
+    def scraped(self, raw: RawScrape, in_flight: int) -> None:
+        """Take in a reading of /metrics, with how many requests were in flight when it ended."""
+        scrape = None if raw.text is None else read_quickly(raw.text)
+        reason = raw.error or "what /metrics answers is no reading of an Aether runtime"
+        if raw.role == "before":
+            self._judge_until(raw.began_ns)
+            self.ledger.begin(scrape, None if scrape is not None else reason)
+        elif scrape is None:
+            self.ledger.fail(reason)
+        else:
+            self._to_judge.append((scrape, raw, in_flight))
+        self._count_server(scrape, raw)
+
+    def _count_server(self, scrape: Scrape | None, raw: RawScrape) -> None:
+        """Book what the server counted since its last reading, on the second in which this one ended."""
+        last, self._last_scrape = self._last_scrape, scrape
+        if scrape is None or last is None or raw.role == "before" or fell(last, scrape) is not None:
+            return
+        counted = difference(last, scrape)
+        stretch = self._of_second(max((raw.ended_ns - self._began_ns) // _NS_PER_S, self._second))
+        stretch.server_buckets += np.array(counted.buckets)
+        stretch.server_time_ms += counted.node_time_sum_ms
+        self.server_buckets += np.array(counted.buckets)
+        self.server_time_ms += counted.node_time_sum_ms
+
+    def tick(self, now_ns: int, gauges: Gauges) -> None:
+        """Look at what can only be looked at, and close the seconds of which everything has been handed in."""
+        self._take_fresh()
+        cpu_s = None if self._gauges is None else gauges.cpu_s - self._gauges.cpu_s
+        self._gauges = gauges
+        stretch = self._of_second(max((now_ns - self._began_ns) // _NS_PER_S, self._second))
+        stretch.in_flight = max(stretch.in_flight or 0, gauges.in_flight)
+        stretch.target_rps = gauges.target_rps
+        if cpu_s is not None:
+            stretch.cpu_s = (stretch.cpu_s or 0.0) + cpu_s
+        self._judge_until(now_ns - WRITTEN_AFTER_NS)
+        closed = (now_ns - WRITTEN_AFTER_NS - self._began_ns) // _NS_PER_S
+        while self._second < closed:
+            self._close()
+
+    def end(self) -> None:
+        """Close everything: no row comes any more."""
+        self._take_fresh()
+        for scrape, raw, in_flight in self._to_judge:
+            self.ledger.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
+        self._to_judge.clear()
+        last = max((second for second, stretch in self._open.items() if stretch.requests), default=-1)
+        while self._second <= last:
+            if self._second == last:
+                # What came in in the last part of a second came in in no more time than that.
+                ended_s = (self._last_ended_ns - self._began_ns) / _NS_PER_S
+                self._open[last].ended_s = max(ended_s, last + 0.001)
+            self._close()
+        self._open.clear()
+
+    def _judge_until(self, written_ns: int) -> None:
+        while self._to_judge and self._to_judge[0][1].ended_ns <= written_ns:
+            scrape, raw, in_flight = self._to_judge.popleft()
+            self.ledger.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
+
+    def _close(self) -> None:
+        stretch = self._open.pop(self._second, None)
+        if stretch is None:
+            stretch = Stretch(began_s=float(self._second), ended_s=float(self._second + 1))
+        self._second += 1
+        self.latencies += stretch.latencies
+        self.cached_nodes += stretch.cached_nodes
+        self.uncached_nodes += stretch.uncached_nodes
+        self.timeline.add(stretch)
+
+    @property
+    def gauges(self) -> Gauges | None:
+        """Return what was seen last, None before anything was."""
+        return self._gauges

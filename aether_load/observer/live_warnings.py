@@ -1,0 +1,138 @@
+"""What threatens the meaning of a run's figures, as far as it shows while the run goes on.
+
+The report's own warnings, which take the place of these at the end, have the same codes and know more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, CACHE_ENTRIES, SATURATED_ABOVE
+from aether_load.observer.time_bucket import Stretch
+from aether_load.protocol import Outcome
+from aether_load.scenario.warning_codes import WarningCode as Code
+
+if TYPE_CHECKING:
+    from aether_load.observer.live_run import LiveRun
+
+_LOOKED_AT = 5
+
+
+class LiveWarning(msgspec.Struct, frozen=True):
+    """A code for scripts, what is so, and what to do; a code that the report does not have is a failure's own."""
+
+    code: str
+    message: str
+    advice: str
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What the figures do not know of themselves: target, what the scenario allows, and what the phase asked for."""
+
+    simulated: bool
+    verify_tls: bool
+    server_metrics: bool
+    max_error_rate: float
+    prompts: int
+    cache: Literal["as_found", "cold", "warm"]
+
+
+def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
+    """Yield what is to be said now."""
+    if around.simulated:
+        yield LiveWarning(
+            Code.SIMULATED_TARGET,
+            "The target is the simulated runtime: these figures say nothing about Aether.",
+            "Give a runtime as the host.",
+        )
+    if not around.verify_tls:
+        yield LiveWarning(
+            Code.TLS_NOT_VERIFIED, "Certificates are not verified (--insecure).", "Let the certificate be trusted."
+        )
+    yield from _of_failures(run, around)
+    ledger = run.ledger.state
+    if around.server_metrics and ledger.state in {"contaminated", "restarted", "no_server_data"}:
+        yield LiveWarning(
+            ledger.state,
+            f"The server's counts cannot be used: {ledger.reason}.",
+            "Give the runtime to this run alone, one replica of it, and see that its /metrics answers.",
+        )
+    yield from _of_client(run.timeline.latest(_LOOKED_AT))
+    yield from _of_cache(run, around)
+    if run.mock_answers:
+        yield LiveWarning(
+            Code.MOCK_PROVIDER,
+            f"{run.mock_answers} answers are the mock provider's fixed text, so that there is no accuracy.",
+            "Give the runtime a real provider to measure accuracy.",
+        )
+
+
+def _of_failures(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
+    by_outcome = run.outcomes.sum(axis=0)
+    sent = int(by_outcome.sum() - by_outcome[Outcome.UNSENT])
+    wrong = sent - int(by_outcome[Outcome.OK] + by_outcome[Outcome.REJECTED])
+    if sent and wrong / sent > around.max_error_rate:
+        yield LiveWarning(
+            "failures",
+            f"{wrong} of {sent} requests failed, {wrong / sent:.1%}; the scenario allows {around.max_error_rate:.1%}.",
+            "Look at the outcomes below, and in Locust's Failures tab for their reasons.",
+        )
+    if unsent := int(by_outcome[Outcome.UNSENT]):
+        yield LiveWarning(
+            Code.UNSENT, f"{unsent} requests were due and never sent.", "Raise max_in_flight or take a lower rate."
+        )
+
+
+def _of_client(latest: list[Stretch]) -> Iterator[LiveWarning]:
+    busiest = max((stretch.cpu_s / stretch.seconds for stretch in latest if stretch.cpu_s is not None), default=0.0)
+    if busiest > SATURATED_ABOVE:
+        yield LiveWarning(
+            Code.CLIENT_SATURATED,
+            f"The sending process used {busiest:.0%} of a core, so latencies are its own in part.",
+            "Use fewer users, or a machine that has nothing else to do.",
+        )
+    open_load = [stretch for stretch in latest if stretch.target_rps is not None]
+    if len(open_load) == _LOOKED_AT:
+        due = sum((stretch.target_rps or 0.0) * stretch.seconds for stretch in open_load)
+        answered = sum(stretch.requests for stretch in open_load)
+        # As many may be on their way as arrive by chance in the time.
+        if answered < ACHIEVED_BELOW * due - 3 * due**0.5:
+            seconds = sum(stretch.seconds for stretch in open_load)
+            yield LiveWarning(
+                Code.ACHIEVED_RATE_LOW,
+                f"{answered / seconds:.1f} requests/s were answered, of {due / seconds:.1f} due.",
+                "Raise max_in_flight if users are all busy, or take a lower rate: the runtime does not keep up.",
+            )
+
+
+def _of_cache(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
+    hits, told = run.cached_nodes, run.cached_nodes + run.uncached_nodes
+    if hits and around.cache == "as_found":
+        yield LiveWarning(
+            Code.CACHE_ANSWERED,
+            f"{hits / told:.0%} of the nodes came from the runtime's cache, so latency is of hits and misses mixed.",
+            "Ask for a cold or a warm cache, or judge hits on their own.",
+        )
+    if hits and around.cache == "cold":
+        yield LiveWarning(
+            Code.COLD_PHASE_WITH_HITS,
+            f"The cache was to be cold, and {hits} of {told} nodes came from it.",
+            "End the load after one pass over the prompts.",
+        )
+    if around.cache == "warm" and hits < told:
+        yield LiveWarning(
+            Code.WARM_PHASE_WITH_MISSES,
+            f"The cache was to be warm, and {told - hits} of {told} nodes were not in it.",
+            f"Take prompts that fit into its {CACHE_ENTRIES} entries.",
+        )
+    sent, entries = int(run.outcomes.sum()), around.prompts * run.nodes_per_request
+    if told and sent > around.prompts and entries > CACHE_ENTRIES:
+        yield LiveWarning(
+            Code.PROMPTS_EXCEED_CACHE,
+            f"{around.prompts} prompts are sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts "
+            "itself.",
+            "Take fewer rows, or every request as a miss.",
+        )

@@ -1,0 +1,127 @@
+"""A stretch of a run, a second or more, as sums that can be added to those of its neighbours and of other senders."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aether_load.analysis.latency.part_names import PART_NAMES
+from aether_load.observer.bins import BINS, Counts
+from aether_load.observer.counts import BUCKETS
+
+_Number = TypeVar("_Number", int, float)
+
+PARTS = tuple(PART_NAMES)
+"""The parts of response latency, in the order in which a request passes them."""
+
+
+def _no_latencies() -> Counts:
+    return np.zeros(BINS, np.int64)
+
+
+def _no_parts() -> NDArray[np.float64]:
+    return np.zeros(len(PARTS))
+
+
+def _no_buckets() -> Counts:
+    return np.zeros(BUCKETS, np.int64)
+
+
+class Stretch(msgspec.Struct, kw_only=True):
+    """What came in between two instants, in seconds since the run began; sums, so that any two can be added.
+
+    `latencies` are service latencies of requests that were sent, in bins; `parts_ms` the sums of the parts of their
+    response latency. `server_*` is what the server counted between the readings that fell into this stretch.
+    `in_flight` is the most that was seen, None where nobody looked; so with `cpu_s` of this process, and with the
+    rate that was asked for, which is None in closed load.
+    """
+
+    began_s: float
+    ended_s: float
+    requests: int = 0
+    failed: int = 0
+    latencies: Counts = msgspec.field(default_factory=_no_latencies)
+    parts_ms: NDArray[np.float64] = msgspec.field(default_factory=_no_parts)
+    cached_nodes: int = 0
+    uncached_nodes: int = 0
+    server_buckets: Counts = msgspec.field(default_factory=_no_buckets)
+    server_time_ms: float = 0.0
+    in_flight: int | None = None
+    cpu_s: float | None = None
+    target_rps: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it is."""
+        return self.ended_s - self.began_s
+
+
+def together(first: Stretch, second: Stretch) -> Stretch:
+    """Return two stretches, one after the other, as one."""
+    looked = [seen for seen in (first.in_flight, second.in_flight) if seen is not None]
+    target = first.target_rps if second.target_rps is None else second.target_rps
+    return _added(first, second, max(looked, default=None), target)
+
+
+def beside(first: Stretch, second: Stretch) -> Stretch:
+    """Return the same stretch of time as two senders saw it, as one."""
+    return _added(first, second, _sum(first.in_flight, second.in_flight), _sum(first.target_rps, second.target_rps))
+
+
+def _added(first: Stretch, second: Stretch, in_flight: int | None, target_rps: float | None) -> Stretch:
+    return Stretch(
+        began_s=min(first.began_s, second.began_s),
+        ended_s=max(first.ended_s, second.ended_s),
+        requests=first.requests + second.requests,
+        failed=first.failed + second.failed,
+        latencies=first.latencies + second.latencies,
+        parts_ms=first.parts_ms + second.parts_ms,
+        cached_nodes=first.cached_nodes + second.cached_nodes,
+        uncached_nodes=first.uncached_nodes + second.uncached_nodes,
+        server_buckets=first.server_buckets + second.server_buckets,
+        server_time_ms=first.server_time_ms + second.server_time_ms,
+        in_flight=in_flight,
+        cpu_s=_sum(first.cpu_s, second.cpu_s),
+        target_rps=target_rps,
+    )
+
+
+def _sum(first: _Number | None, second: _Number | None) -> _Number | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
+class Timeline:
+    """Stretches in order, fine at the end and ever coarser before, so that a day takes no more room than an hour.
+
+    When there are more than `most` of one length, the two oldest of them become one of twice that length: the cost
+    is the same small one at each step, never much at once.
+    """
+
+    def __init__(self, most: int = 150) -> None:
+        self._most = most
+        self._lines: list[deque[Stretch]] = [deque()]
+
+    def add(self, stretch: Stretch) -> None:
+        """Append the next stretch."""
+        for line in self._lines:
+            line.append(stretch)
+            if len(line) <= self._most:
+                return
+            stretch = together(line.popleft(), line.popleft())
+        self._lines.append(deque([stretch]))
+
+    def __iter__(self) -> Iterator[Stretch]:
+        """Yield the stretches from the oldest on."""
+        for line in reversed(self._lines):
+            yield from line
+
+    def latest(self, count: int) -> list[Stretch]:
+        """Return the last few stretches, the oldest first."""
+        return list(self._lines[0])[-count:]

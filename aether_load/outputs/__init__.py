@@ -1,0 +1,1 @@
+"""Render a report: one format a file."""

@@ -1,0 +1,1 @@
+"""Describe the charts of a report as Vega-Lite specifications."""

@@ -1,0 +1,253 @@
+"""A report's charts as Vega-Lite specifications: values, drawn by the page and by the static renderer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aether_load.analysis.latency.decomposition import parts_of
+from aether_load.analysis.latency.part_names import PART_NAMES
+from aether_load.outputs.charts.chart import (
+    LOG,
+    LOG_ABOVE,
+    Chart,
+    axis,
+    bare,
+    colours,
+    file_stem,
+    interval_tooltip,
+    layered,
+)
+from aether_load.outputs.charts.sweep_charts import load_latency, load_throughput
+from aether_load.outputs.charts.time_charts import time_charts
+
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.report import Report
+
+MOST_CURVES = 12
+MOST_BARS = 60
+_PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+
+def report_charts(report: Report) -> list[Chart]:
+    """Return the charts of a report, in the order in which they are read; those without data are left out."""
+    phases = [phase for phase in report.phases if phase.search is None]
+    found = [_decomposition(phases[:MOST_BARS])]
+    found += [_curve(phase) for phase in phases[:MOST_CURVES]]
+    found += time_charts(report.phases)
+    for sweep in report.sweeps:
+        found += [load_latency(sweep), load_throughput(sweep)]
+    found.append(_outcomes(phases[:MOST_BARS]))
+    return [chart for chart in found if chart is not None]
+
+
+def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
+    values = [
+        {
+            "phase": phase.name,
+            "part": PART_NAMES[name],
+            "order": place,
+            "ms": part.mean_contribution_ms,
+            "share": part.mean_share,
+            "tail": part.tail_share,
+        }
+        for phase in phases
+        for place, (name, part) in enumerate(parts_of(phase.decomposition))
+        if part.mean_contribution_ms
+    ]
+    if not values:
+        return None
+    shown = [name for name in PART_NAMES.values() if any(value["part"] == name for value in values)]
+    places = [list(PART_NAMES.values()).index(name) for name in shown]
+    return Chart(
+        name="decomposition",
+        section="decomposition",
+        title="Mean response latency, part by part",
+        caption="Of each phase's requests, from due to answered; the parts of a request add up, and so do their means.",
+        spec=bare(values)
+        | {
+            "height": 30 * len(phases),
+            "mark": {"type": "bar", "height": {"band": 0.7}},
+            "encoding": {
+                "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},
+                "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
+                "color": colours("part", shown, places),
+                "order": {"field": "order", "type": "quantitative"},
+                "tooltip": [
+                    {"field": "phase", "title": "phase"},
+                    {"field": "part", "title": "part"},
+                    {"field": "ms", "title": "mean ms", "format": ".2f"},
+                    {"field": "share", "title": "of mean", "format": ".1%"},
+                    {"field": "tail", "title": "of tail", "format": ".1%"},
+                ],
+            },
+        },
+    )
+
+
+def _curve(phase: PhaseReport) -> Chart | None:
+    curve = phase.latency_curve
+    if curve is None:
+        return None
+    kinds = {"service (from sent)": curve.service_latency_ms}
+    if curve.response_latency_ms != curve.service_latency_ms:
+        kinds["response (from due)"] = curve.response_latency_ms
+    else:
+        kinds = {"service and response": curve.service_latency_ms}
+    lines = [
+        {"kind": kind, "x": _beyond(share, curve.requests_total), "share": share, "ms": value}
+        for kind, values in kinds.items()
+        for share, value in zip(curve.share, values, strict=True)
+    ]
+    bounds = list(_bounds(phase, list(kinds)))
+    bands = list(_bands(phase))
+    everything = [value for values in kinds.values() for value in values if value > 0]
+    everything += [edge for band in bands for edge in (band["low"], band["high"])]
+    wide = bool(everything) and max(everything) > LOG_ABOVE * min(everything)
+    scale = LOG if wide else {"zero": False}
+    domain = [*kinds, *(["server: one node"] if bands else [])]
+    x = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": [1, max(10, curve.requests_total)], "nice": False},
+        "axis": axis(
+            "percentile of requests",
+            values=[1, 2, 10, 100, 1000, 10_000, 100_000],
+            labelExpr="datum.value == 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.5~g') + ' %'",
+            labelOverlap="greedy",
+            labelSeparation=8,
+        ),
+    }
+    y = {"field": "ms", "type": "quantitative", "scale": scale, "axis": axis("ms")}
+    colour = colours("kind", domain, [0, 1, 2] if len(kinds) == 2 else [0, 2])
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": bands},
+            "mark": {"type": "bar", "width": 11, "opacity": 0.45, "clip": True},
+            "encoding": {
+                "x": x,
+                "y": {**y, "field": "low", "stack": None},
+                "y2": {"field": "high"},
+                "color": colour,
+                "tooltip": [
+                    {"field": "kind", "title": "of"},
+                    {"field": "point", "title": "percentile"},
+                    {"field": "text", "title": "lies in, ms"},
+                ],
+            },
+        },
+        {
+            "data": {"values": lines},
+            "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2, "clip": True},
+            "encoding": {"x": x, "y": y, "color": colour},
+        },
+        {
+            "data": {"values": lines},
+            "mark": {"type": "point", "opacity": 0, "size": 80, "filled": True},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "tooltip": [
+                    {"field": "kind", "title": "latency"},
+                    {"field": "share", "title": "share", "format": ".5~g"},
+                    {"field": "ms", "title": "ms", "format": ".2f"},
+                ],
+            },
+        },
+        {
+            "data": {"values": bounds},
+            "mark": {"type": "rule", "strokeWidth": 1.5},
+            "encoding": {
+                "x": x,
+                "y": {**y, "field": "low"},
+                "y2": {"field": "high"},
+                "color": colour,
+                "tooltip": interval_tooltip("point"),
+            },
+        },
+    ]
+    server = "; bars: where the server's own percentile of one node lies" if bands else ""
+    return Chart(
+        name=f"latency-{file_stem(phase.name)}",
+        section="latency",
+        title=f"Latency in {phase.name}",
+        caption=f"{curve.requests_total} requests of the window; upright lines: 95 % interval{server}. Failures too.",
+        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
+    )
+
+
+def _beyond(share: float, count: int) -> float:
+    """Return one over the share that lies beyond, which spreads the tail out; the largest is one of `count`."""
+    return float(count) if share == 1 else round(1 / (1 - share), 6)
+
+
+def _bounds(phase: PhaseReport, kinds: Sequence[str]) -> Iterator[dict[str, Any]]:
+    latencies = [phase.all.service_latency_ms, phase.all.response_latency_ms][: len(kinds)]
+    for kind, latency in zip(kinds, latencies, strict=True):
+        for name, share in _PERCENTILES.items():
+            point = getattr(latency, name) if latency else None
+            if point is not None and point.low is not None and point.high is not None:
+                yield {
+                    "kind": kind, "point": name, "x": _beyond(share, 0), "value": point.value, "low": point.low,
+                    "high": point.high,
+                }  # fmt: skip
+
+
+def _bands(phase: PhaseReport) -> Iterator[dict[str, Any]]:
+    server = phase.server
+    if server is None:
+        return
+    for name in ("p50", "p90", "p95", "p99"):
+        interval = getattr(server, f"node_time_{name}_ms")
+        # Above the last bucket nothing bounds it; the bar then ends where the drawing does.
+        high = interval.high if interval.high is not None else max(interval.low * 2, 20_000.0)
+        text = f"[{interval.low:g}, {'no bound' if interval.high is None else format(interval.high, 'g')})"
+        yield {
+            "kind": "server: one node", "point": name, "x": _beyond(_PERCENTILES[name], 0),
+            "low": max(interval.low, 0.1), "high": high, "text": text,
+        }  # fmt: skip
+
+
+def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
+    names = list(dict.fromkeys(name for phase in phases for name, count in phase.all.outcomes.items() if count))
+    if not names:
+        return None
+    order = [*(name for name in names if name == "ok"), *(name for name in names if name != "ok")]
+    values = [
+        {"phase": phase.name, "outcome": name, "requests": count, "order": order.index(name)}
+        for phase in phases
+        for name, count in phase.all.outcomes.items()
+        if count
+    ]
+    places = [2 if name == "ok" else place for name, place in zip(order, _others(order), strict=True)]
+    return Chart(
+        name="outcomes",
+        section="outcomes",
+        title="What became of the requests",
+        caption="All requests that were due in the window. A status of 200 says nothing: ok is an answer without "
+        "errors, with a result for each node.",
+        spec=bare(values)
+        | {
+            "height": 26 * len(phases),
+            "mark": {"type": "bar", "height": {"band": 0.7}},
+            "encoding": {
+                "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},
+                "x": {
+                    "field": "requests",
+                    "type": "quantitative",
+                    "stack": "normalize",
+                    "axis": axis("share of requests", format="%"),
+                },
+                "color": colours("outcome", order, places),
+                "order": {"field": "order", "type": "quantitative"},
+                "tooltip": [{"field": name} for name in ("phase", "outcome", "requests")],
+            },
+        },
+    )
+
+
+def _others(order: Sequence[str]) -> list[int]:
+    """Return a colour's place for each outcome, none of them that of `ok`."""
+    free = [3, 1, 5, 4, 6, 0, 7, 3, 1, 5]
+    return [free[place % len(free)] for place, _ in enumerate(order)]

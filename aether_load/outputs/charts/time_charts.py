@@ -1,0 +1,150 @@
+"""Latency and throughput over a run's time, with its phases marked."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aether_load.outputs.charts.chart import Chart, axis, colours, layered
+
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.phase.series import Series
+
+MOST_POINTS = 3000
+"""Steps of all phases together that a chart has at most."""
+_MOST_LABELS = 8
+
+
+def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
+    """Return latency and throughput over time, None for one that has no step with data."""
+    steps = sum(len(phase.series.second) for phase in phases)
+    joined = -(-steps // MOST_POINTS)
+    points = [
+        {"phase": f"{place} {phase.name}", **point}
+        for place, phase in enumerate(phases)
+        for point in _points(phase.series, joined)
+    ]
+    marks = list(_marks(phases))
+    longest = max((phase.series.resolution_s for phase in phases), default=1) * max(1, joined)
+    each = "second" if longest == 1 else f"step of at most {longest} s"
+    note = f" Of {joined} neighbouring steps, p99 is the largest and p50 the middle one." if joined > 1 else ""
+    return [
+        _chart(
+            "time-latency", "Latency over time", f"Response latency of the answers of each {each}.{note}", "ms",
+            {"p50_ms": ("p50", 0), "p99_ms": ("p99", 1)}, points, marks,
+        ),
+        _chart(
+            "time-throughput", "Throughput over time", f"By {each}: requests sent, answers, and failures among them.",
+            "a second", {"sent_rps": ("sent", 7), "answers_rps": ("answers", 2), "errors_rps": ("failures", 3)},
+            points, marks,
+        ),
+    ]  # fmt: skip
+
+
+def _points(series: Series, joined: int) -> Iterator[dict[str, Any]]:
+    """Yield the steps of a phase, so many taken together; a last step of less than half its length is left out."""
+    count = len(series.second)
+    joined = max(1, joined)
+    for start in range(0, count, joined):
+        part = slice(start, min(start + joined, count))
+        covered = sum(length or 0.0 for length in series.covered_s[part])
+        if covered <= 0 or (start and covered < joined * series.resolution_s / 2):
+            continue
+        p50s = [value for value in series.response_latency_p50_ms[part] if value is not None]
+        p99s = [value for value in series.response_latency_p99_ms[part] if value is not None]
+        yield {
+            "s": round(series.began_s + (series.second[start] or 0.0) + covered / 2, 2),
+            "p50_ms": round(statistics.median_low(p50s), 3) if p50s else None,
+            "p99_ms": round(max(p99s), 3) if p99s else None,
+            "sent_rps": round(sum(series.requests_sent_total[part]) / covered, 3),
+            "answers_rps": round(sum(series.answers_total[part]) / covered, 3),
+            "errors_rps": round(sum(series.errors_total[part]) / covered, 3),
+        }
+
+
+def _marks(phases: Sequence[PhaseReport]) -> Iterator[dict[str, Any]]:
+    for place, phase in enumerate(phases):
+        series = phase.series
+        if series.window_began_s is not None and series.window_ended_s is not None:
+            yield {
+                "from": series.began_s + series.window_began_s,
+                "to": series.began_s + series.window_ended_s,
+                "phase": phase.name,
+                "even": place % 2 == 0,
+            }
+
+
+def _chart(
+    name: str,
+    title: str,
+    caption: str,
+    unit: str,
+    columns: dict[str, tuple[str, int]],
+    points: Sequence[dict[str, Any]],
+    marks: Sequence[dict[str, Any]],
+) -> Chart | None:
+    values = [
+        {"s": point["s"], "phase": point["phase"], "what": word, "value": point[column]}
+        for column, (word, _) in columns.items()
+        for point in points
+        if point[column] is not None
+    ]
+    if not values:
+        return None
+    words = [word for word, _ in columns.values()]
+    colour = colours("what", words, [place for _, place in columns.values()])
+    x = {"field": "s", "type": "quantitative", "axis": axis("seconds of the run"), "scale": {"nice": False}}
+    y = {"field": "value", "type": "quantitative", "axis": axis(unit), "scale": {"zero": True}}
+    few = len(points) <= 80
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": list(marks)},
+            "mark": {"type": "rect", "color": "var(--c7)"},
+            "encoding": {
+                "x": {**x, "field": "from"},
+                "x2": {"field": "to"},
+                "opacity": {"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
+                "tooltip": [
+                    {"field": "phase", "title": "window of"},
+                    {"field": "from", "title": "from, s", "format": ".1f"},
+                    {"field": "to", "title": "to, s", "format": ".1f"},
+                ],
+            },
+        },
+        {
+            "data": {"values": values},
+            "mark": {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if few else False},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colour,
+                "detail": {"field": "phase"},
+                "tooltip": [
+                    {"field": "what"},
+                    {"field": "value", "title": unit, "format": ".2f"},
+                    {"field": "s", "title": "second", "format": ".1f"},
+                    {"field": "phase"},
+                ],
+            },
+        },
+    ]
+    if 0 < len(marks) <= _MOST_LABELS:
+        layers.append(
+            {
+                "data": {"values": list(marks)},
+                "mark": {
+                    "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120,
+                    "color": "var(--faint)",
+                },
+                "encoding": {"x": {**x, "field": "from"}, "text": {"field": "phase"}},
+            }
+        )  # fmt: skip
+    return Chart(
+        name=name,
+        section="time",
+        title=title,
+        caption=f"{caption} Shaded: the phases' windows.",
+        spec=layered([layer for layer in layers if layer["data"]["values"]], 220),
+    )

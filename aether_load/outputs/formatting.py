@@ -1,0 +1,84 @@
+"""Figures as they stand in the cells of a table: `-` for what was not measured, `>=` for what is only bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
+
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.workers import WorkerReport
+    from aether_load.analysis.verdict.thresholds import ThresholdReport
+
+WORKER_HEADER = ("worker", "process", "requests", "clock ahead, ms", "ended", "unaccounted")
+THRESHOLD_HEADER = ("threshold", "phase", "dataset", "number", "state")
+
+
+def number(value: float | None, digits: int) -> str:
+    """Return a number with so many digits behind the point."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    """Return a share in percent."""
+    return "-" if value is None else f"{value:.1%}"
+
+
+def bounded(point: Percentile) -> str:
+    """Return a percentile, or what it is at least where the samples do not bound it."""
+    return f">= {point.value:.1f}" if point.reliability == "unreliable" else f"{point.value:.1f}"
+
+
+def with_interval(point: Percentile) -> str:
+    """Return a percentile with its 95 % interval."""
+    if point.low is None or point.high is None:
+        return bounded(point)
+    return f"{bounded(point)} [{point.low:.1f}, {point.high:.1f}]"
+
+
+def points(latency: Distribution | None, *names: str) -> list[str]:
+    """Return percentiles of a distribution by name."""
+    return ["-" if latency is None else bounded(getattr(latency, name)) for name in names]
+
+
+def share_with_interval(value: Share | None) -> str:
+    """Return a share with its 95 % interval."""
+    return "-" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+
+
+def worker_rows(workers: Sequence[WorkerReport]) -> list[tuple[str, ...]]:
+    """Return a row for each sending process; none where there was one alone."""
+    if len(workers) < 2:
+        return []
+    return [
+        (
+            str(worker.worker),
+            f"{worker.pid} on {worker.host}" if worker.host else str(worker.pid),
+            str(worker.requests_total),
+            _with_uncertainty(worker.clock_offset_ms, worker.clock_uncertainty_ms),
+            worker.ended if worker.lost_in_phase is None else f"{worker.ended} in phase {worker.lost_in_phase}",
+            _unaccounted(worker.unaccounted_at_most_total),
+        )
+        for worker in workers
+    ]
+
+
+def _unaccounted(at_most: int | None) -> str:
+    return "not known" if at_most is None else f"up to {at_most}" if at_most else "0"
+
+
+def _with_uncertainty(value: float | None, uncertainty: float | None) -> str:
+    return f"{number(value, 1)} ± {number(uncertainty, 1)}" if value else "-"
+
+
+def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...]]:
+    """Return a row for each phase that a threshold was decided in, and one for what ended the run early, if so."""
+    rows: list[tuple[str, ...]] = []
+    for asked in thresholds:
+        for found in asked.findings:
+            number = found.shown or f"none; {found.reason}"
+            rows.append((asked.condition, found.phase or "-", found.dataset, number, found.state))
+        if (seen := asked.ended_the_run) is not None:
+            rows.append((asked.condition, seen.phase, seen.dataset or "all", seen.shown, "ended the run"))
+    return rows

@@ -1,0 +1,99 @@
+"""A report as JUnit XML, for CI servers: a test case for the run, one a phase, one a search, one a threshold."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, TextIO
+from xml.etree import ElementTree as ET
+
+import msgspec
+
+from aether_load.analysis.report import against
+from aether_load.analysis.verdict.verdict import Against
+
+if TYPE_CHECKING:
+    from aether_load.analysis.report import Report
+    from aether_load.analysis.verdict.verdict import Status
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FAILURES: tuple[Status, ...] = ("failed", "crossed")
+
+
+class _Case(msgspec.Struct, frozen=True):
+    """A test case: its name, how long its window was, and what speaks against it, the deciding reason first."""
+
+    name: str
+    seconds: float
+    against: tuple[Against, ...]
+
+    @property
+    def kind(self) -> Literal["failure", "error"] | None:
+        if not self.against:
+            return None
+        return "failure" if self.against[0].status in _FAILURES else "error"
+
+
+def write_junit(report: Report, out: TextIO) -> None:
+    """Write the report as JUnit XML.
+
+    A reason against the run stands in the case of the phase, search or threshold that it names, any other in the
+    run's. What failed or crossed a limit is a failure; what is invalid, inconclusive or was interrupted is an error:
+    it has decided nothing.
+    """
+    name = f"aether-load.{plain_text(report.run.scenario)}"
+    cases = _cases(report)
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.kind == "failure" for case in cases)),
+        "errors": str(sum(case.kind == "error" for case in cases)),
+        "skipped": "0",
+        "time": f"{sum(case.seconds for case in cases):.3f}",
+    }
+    root = ET.Element("testsuites", {"name": "aether-load", **counts})
+    suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
+    properties = ET.SubElement(suite, "properties")
+    for key, value in _properties(report).items():
+        ET.SubElement(properties, "property", {"name": key, "value": plain_text(value)})
+    for case in cases:
+        element = ET.SubElement(
+            suite, "testcase", {"classname": name, "name": plain_text(case.name), "time": f"{case.seconds:.3f}"}
+        )
+        if case.kind is not None:
+            first = case.against[0]
+            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": plain_text(first.reason)})
+            mark.text = plain_text("\n".join(one.reason for one in case.against))
+    said = [f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings]
+    ET.SubElement(suite, "system-out").text = plain_text("\n".join(said))
+    ET.indent(root)
+    out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
+
+
+def _cases(report: Report) -> list[_Case]:
+    left = against(report)
+    found: list[_Case] = []
+    named = [(f"phase {phase.name}", phase.window_s or 0.0) for phase in report.phases if phase.search is None]
+    named += [(f"search {search.name}", sum(probe.duration_s for probe in search.probes)) for search in report.searches]
+    named += [(f"threshold {threshold.condition}", 0.0) for threshold in report.thresholds]
+    for name, seconds in named:
+        mine = tuple(one for one in left if one.reason.startswith(f"{name}: "))
+        left = [one for one in left if one not in mine]
+        found.append(_Case(name, seconds, mine))
+    return [_Case("run", 0.0, tuple(left)), *found]
+
+
+def _properties(report: Report) -> dict[str, str]:
+    return {
+        "run": report.run.id,
+        "verdict": report.verdict.status,
+        "exit_code": str(report.verdict.exit_code),
+        "target": report.target.url,
+        "target_kind": report.target.kind,
+        "generation": report.target.generation.value,
+        "seed": str(report.run.seed),
+        "commit": str(report.environment["git"].get("commit")),
+    }
+
+
+def plain_text(text: str) -> str:
+    """Return a text without the characters that XML has no way to write."""
+    return _NOT_XML.sub("\ufffd", text)

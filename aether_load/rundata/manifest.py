@@ -1,0 +1,184 @@
+"""A run's folder: where its files lie, and the manifest that says what the run was."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from aether_load.datasets.prompt import DatasetIdentity
+from aether_load.protocol import Generation, NodeShape
+from aether_load.rundata.clock import ClockReading
+from aether_load.rundata.process_usage import SelfCheck
+from aether_load.scenario.gate_plan import GatePlan
+from aether_load.schedule.search import Found, Purpose
+
+SCHEMA_VERSION = "1.0"
+UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+Ended = Literal["running", "completed", "interrupted", "aborted"]
+"""How a run ended; one is `aborted` when a threshold that was broken ended it early."""
+
+
+class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured; `kind` is `simulated` for our own simulator, by whomever it was started."""
+
+    url: str
+    kind: Literal["simulated", "runtime"]
+    generation: Generation
+    server: str | None
+
+
+class ClockPair(msgspec.Struct, frozen=True):
+    """One instant on both clocks: monotonic ns of this machine, and UTC."""
+
+    monotonic_ns: int
+    utc: str
+
+
+class PhaseRecord(msgspec.Struct, kw_only=True):
+    """When a phase began, when its window was open, and how it ended; None for what did not come to pass.
+
+    `users` is how many were let loose, None where Locust's page decided and could change it, or where the load
+    changed meanwhile; in open load it is the most that could be in flight. `rate_rps` is the open load that was
+    asked for, None in closed load and where it changed. The window is open from `window_began_ns`, when all are
+    loose, until no further request may start; the phase ends when the last answer is in.
+
+    `phase` is its name in the scenario, which several records share where it is repeated or has a shape. Those
+    `joined_in` a shape follow each other without a rest: the server was read at rest only before the first and
+    after the last of them. `search` is the search that the phase was a probe of.
+    """
+
+    name: str
+    users: int | None
+    load: Literal["closed", "open"] = "closed"
+    rate_rps: float | None = None
+    think_time_mean_s: float = 0.0
+    sequential: bool = False
+    cache: Literal["as_found", "cold", "warm"] = "as_found"
+    unique_prompts: bool = False
+    phase: str | None = None
+    repeat: int | None = None
+    joined_in: str | None = None
+    search: str | None = None
+    began: ClockPair
+    window_began_ns: int | None = None
+    window_ended_ns: int | None = None
+    ended: ClockPair | None = None
+    ended_by: str | None = None
+
+
+def was_ended_early(ended_as: Ended, ended_by: str | None) -> bool:
+    """Tell whether a phase was ended by hand, so that what was cut off then was given up by ourselves.
+
+    That is no interruption of a load that goes on until it is ended from Locust's page.
+    """
+    return ended_as == "interrupted" or ended_by == "stopped"
+
+
+class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One load that a search tried: its phase, and whether it held; None where the samples did not decide it."""
+
+    phase: str
+    purpose: Purpose
+    load: float
+    duration_s: float
+    holds: bool | None
+    against: tuple[str, ...]
+
+
+class SearchRecord(msgspec.Struct, kw_only=True):
+    """A search for the largest load that holds; `found` is None while it goes on."""
+
+    name: str
+    kind: Literal["users", "rate"]
+    slo: tuple[str, ...]
+    probes: list[ProbeRecord] = []
+    found: Found | None = None
+
+
+class AbortRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The threshold that ended a run early: what was seen of it, and when, in seconds of the phase's window."""
+
+    condition: str
+    phase: str
+    dataset: str | None
+    shown: str
+    confidence: float
+    after_s: float
+
+
+class LossRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """When a worker was lost, or left by itself, before the run's end.
+
+    It had announced to take on `announced_total` requests at most before it took on any of them, and samples of
+    `received_total` came: as many as lie between may have been sent without a trace here.
+    """
+
+    at: ClockPair
+    phase: str | None
+    how: Literal["lost", "left"]
+    received_total: int
+    announced_total: int
+
+    @property
+    def unaccounted_at_most(self) -> int:
+        """Return how many requests may have been sent of which no sample came."""
+        return max(0, self.announced_total - self.received_total)
+
+
+class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sending process: its clocks at start and end, and how often it had to open a connection again.
+
+    Of a worker beside others `clock` has what its monotonic clock was ahead of the run's by, and `utc_ahead_s` what
+    its UTC was; its `began` and `ended` are by the run's clock.
+    """
+
+    worker: int
+    pid: int
+    host: str | None = None
+    began: ClockPair
+    ended: ClockPair | None = None
+    connections_opened: int | None = None
+    stale_connections_reopened: int | None = None
+    requests_total: int | None = None
+    clock: tuple[ClockReading, ...] = ()
+    utc_ahead_s: float | None = None
+    loss: LossRecord | None = None
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """run.json: everything about a run that is not a sample or a reading.
+
+    `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
+    order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
+    not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
+    Only a gate has a `gate` and a `candidate`; its `target` is the base, and its phases are windows of either side.
+    """
+
+    schema_version: str = SCHEMA_VERSION
+    id: str
+    scenario: dict[str, Any]
+    command: list[str]
+    seed: int | None
+    target: TargetRecord
+    candidate: TargetRecord | None = None
+    gate: GatePlan | None = None
+    datasets: tuple[DatasetIdentity, ...]
+    node_ids: tuple[str, ...]
+    nodes: tuple[NodeShape, ...] = ()
+    answer_node: str | None = None
+    unscored: str | None = None
+    began: ClockPair
+    ended: ClockPair | None = None
+    ended_as: Ended = "running"
+    phases: list[PhaseRecord] = []
+    searches: list[SearchRecord] = []
+    aborted: AbortRecord | None = None
+    workers: list[WorkerRecord] = []
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | float | None] = {}
+    git: dict[str, str | bool | None] = {}
+    self_check: SelfCheck | None = None
+    self_check_reason: str | None = None
+    notes: list[str] = []

@@ -1,0 +1,120 @@
+"""A run's samples as plain numpy columns, one phase at a time, small enough for ten millions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.samples import ABSENT
+
+READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
+"""Outcomes of answers that were read in full, so that the server's own figures are known."""
+
+
+class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
+    """One phase's samples, an array a column; `ABSENT` (-1) stands where nothing was measured.
+
+    Instants are monotonic ns, times whole ms as the server said them. Node columns have a row a request and a
+    column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
+    `Outcome`; a request's index is one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges,
+    None when it never opened.
+    `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
+    in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
+    than one of its nodes.
+    """
+
+    request_index: NDArray[np.int64]
+    worker: NDArray[np.int16]
+    due_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    ended_ns: NDArray[np.int64]
+    dataset: NDArray[np.int16]
+    outcome: NDArray[np.int8]
+    server_total_ms: NDArray[np.int64]
+    token_cost: NDArray[np.int64]
+    answer_state: NDArray[np.int8]
+    correct: NDArray[np.int8]
+    node_times_ms: NDArray[np.int32]
+    node_states: NDArray[np.int8]
+    node_cached: NDArray[np.int8]
+    cycles_total: int
+    levels_told_total: int = 0
+    levels_over_total: int = 0
+    levels_short_total: int = 0
+    window_began_ns: int | None
+    window_ended_ns: int | None
+
+    def __len__(self) -> int:
+        return len(self.due_ns)
+
+    @property
+    def window_s(self) -> float | None:
+        """Return the window's length in seconds, or None when it never opened."""
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return None
+        return (self.window_ended_ns - self.window_began_ns) / 1e9
+
+    @property
+    def in_window(self) -> NDArray[np.bool_]:
+        """Tell of each request whether it was due inside the window."""
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return np.zeros(len(self), np.bool_)
+        inside: NDArray[np.bool_] = (self.due_ns >= self.window_began_ns) & (self.due_ns <= self.window_ended_ns)
+        return inside
+
+    @property
+    def completed(self) -> NDArray[np.bool_]:
+        """Tell of each request whether its answer came in inside the window, whenever it was sent.
+
+        In a steady load as many reach in at its beginning as reach out at its end.
+        """
+        if self.window_began_ns is None or self.window_ended_ns is None:
+            return np.zeros(len(self), np.bool_)
+        inside = (self.ended_ns >= self.window_began_ns) & (self.ended_ns <= self.window_ended_ns)
+        answered: NDArray[np.bool_] = inside & self.was_sent & (self.outcome != Outcome.CUT_OFF)
+        return answered
+
+    @property
+    def was_sent(self) -> NDArray[np.bool_]:
+        """Tell of each request whether it was sent at all."""
+        sent: NDArray[np.bool_] = self.sent_ns != ABSENT
+        return sent
+
+    @property
+    def readable(self) -> NDArray[np.bool_]:
+        """Tell of each request whether its answer was read in full."""
+        return np.isin(self.outcome, READABLE)
+
+    @property
+    def succeeded_nodes(self) -> NDArray[np.bool_]:
+        """Tell of each node of each request whether it succeeded."""
+        succeeded: NDArray[np.bool_] = self.node_states == NodeState.SUCCEEDED
+        return succeeded
+
+
+def service_ms(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time from sent to answered, of sent requests, in ms at the samples' resolution of 1 us."""
+    return ((samples.ended_ns[which] - samples.sent_ns[which]) // 1000) / 1000
+
+
+def response_ms(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the time from due to answered, of sent requests, in ms at the samples' resolution of 1 us."""
+    return ((samples.ended_ns[which] - samples.due_ns[which]) // 1000) / 1000
+
+
+def together(parts: Sequence[PhaseSamples]) -> PhaseSamples:
+    """Return the samples of several phases as one, whose window reaches from the first to the last."""
+    columns: dict[str, Any] = {}
+    for field in msgspec.structs.fields(PhaseSamples):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], np.ndarray):
+            columns[field.name] = np.concatenate(values)
+        elif field.name.endswith("_total"):
+            columns[field.name] = sum(values)
+    edges = [part.window_began_ns for part in parts], [part.window_ended_ns for part in parts]
+    return PhaseSamples(**columns, window_began_ns=edges[0][0], window_ended_ns=edges[1][-1])

@@ -1,0 +1,1 @@
+"""Read what a TOML scenario says, and refuse what it cannot mean."""

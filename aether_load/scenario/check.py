@@ -1,0 +1,111 @@
+"""What a scenario's types cannot say: values that do not go together, names that are taken, limits that none may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aether_load.errors import UsageError
+from aether_load.scenario.goodput import goodput_slo_mistake
+from aether_load.scenario.phase import phase_mistake
+from aether_load.scenario.stage import name_of_two
+from aether_load.scenario.threshold import meaning, plan_mistake, quoted
+from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
+from aether_load.scenario.workload_plan import WorkloadPlan
+
+if TYPE_CHECKING:
+    from aether_load.scenario.scenario import Scenario
+
+
+def check_scenario(scenario: Scenario, where: str) -> None:
+    """Raise a UsageError where values that are right by themselves do not go together; `where` is the file."""
+    plan = scenario.workload
+    for key in ("connect_timeout", "request_timeout"):
+        if getattr(scenario.target, key) <= 0:
+            raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if scenario.target.metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.metrics_url)
+        if mistake is not None:
+            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+        if not scenario.target.server_metrics:
+            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
+    if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
+        raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
+    _check_thresholds(scenario, where)
+    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
+    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
+        raise UsageError(f"Scenario {where}: a path in it holds a null character.")
+    for name in plan.datasets:
+        if name not in HUB_DATASETS and name not in plan.files:
+            known = ", ".join([*HUB_DATASETS, *plan.files])
+            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; there are {known}.")
+    if len(set(plan.datasets)) != len(plan.datasets):
+        raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
+    for name, file in plan.files.items():
+        if name in HUB_DATASETS:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}: that name is a known dataset's; choose another."
+            )
+        if file.answer is not None and file.options is None:
+            raise UsageError(
+                f"Scenario {where}: workload.files.{name}.answer: an answer is one of the options, so say options too."
+            )
+    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
+        raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    try:
+        _check_dag(plan)
+    except UsageError as error:
+        raise UsageError(f"Scenario {where}: {error}") from None
+    for number, phase in enumerate(scenario.phases):
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"Scenario {where}: phases.{number}.{mistake}")
+        if scenario.repeat > 1 and phase.find is not None:
+            raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
+    if scenario.order != "in_turn" and scenario.repeat == 1:
+        raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
+    if (twice := name_of_two(scenario)) is not None:
+        raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
+
+
+def _check_thresholds(scenario: Scenario, where: str) -> None:
+    found = set()
+    for place, plan in enumerate(scenario.thresholds):
+        if (mistake := plan_mistake(plan)) is not None:
+            raise UsageError(f"Scenario {where}: thresholds.{place}.{mistake}")
+        condition = meaning(plan.condition)
+        if condition in found:
+            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(plan.condition)} stands there twice.")
+        found.add(condition)
+
+
+def _check_dag(plan: WorkloadPlan) -> None:
+    """Raise UsageError, with a sentence that begins at the key, for keys of the DAG that do not go together."""
+    if plan.dag_nodes is not None and plan.dag not in {"chain", "fan_out"}:
+        raise UsageError(
+            f'workload.dag_nodes = {plan.dag_nodes}: it is for "chain" and "fan_out"; the number of nodes of '
+            f'"{plan.dag}" is its own.'
+        )
+    if plan.dag != "file":
+        for key in ("dag_file", "answer_node"):
+            if (value := getattr(plan, key)) is not None:
+                raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "file", not "{plan.dag}".')
+    elif plan.dag_file is None:
+        raise UsageError('workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.')
+
+
+def metrics_url_mistake(url: str) -> str | None:
+    """Return what is wrong with a metrics URL, in half a sentence, or None."""
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return "that is no URL"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
+        return "that is no URL of metrics; give one such as http://127.0.0.1:9100/metrics"
+    if parts.username or parts.fragment:
+        return "a user, a password or a fragment does not belong there"
+    if not parts.path.strip("/"):
+        return "its path is missing, which is /metrics most likely"
+    if not url.isascii() or any(character.isspace() for character in url):
+        return "it holds a character that no URL has"
+    return None

@@ -1,0 +1,191 @@
+"""What a gate drives: windows of one load on two builds in turns, and by which numbers these are compared."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+
+from aether_load.errors import UsageError
+from aether_load.scenario.duration import Seconds
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.threshold import parse_threshold
+from aether_load.scenario.validation import Strict, did_you_mean
+
+Better = Literal["higher", "lower"]
+
+
+DEFAULT_METRIC = "ok_throughput_rps"
+
+
+THROUGHPUTS = ("ok_throughput_rps", "request_throughput_rps", "goodput_rps", "tokens_per_s")
+"""Rates; in open load they are the rate that was asked for, and tell builds apart no more."""
+
+
+DISTRIBUTIONS = ("response_latency_ms", "service_latency_ms", "overhead_ms", "server_total_ms", "node_time_ms")
+"""Numbers of each request or node, of which an aggregation is taken; all of them are better when lower."""
+
+
+_BETTER: dict[str, Better] = {
+    **dict.fromkeys(THROUGHPUTS, "higher"),
+    "accuracy": "higher",
+    **dict.fromkeys(DISTRIBUTIONS, "lower"),
+    "token_cost_mean": "lower",
+}
+
+
+_ALIASES = {"request_latency_ms": "response_latency_ms", "throughput": DEFAULT_METRIC}
+
+
+class GateMetric(msgspec.Struct, frozen=True, kw_only=True):
+    """What is taken of each window: a number by its name, of one `dataset` or (None) of all requests.
+
+    `aggregation` (with `quantile`, 0 to 1, for a percentile) is what is taken of a distribution, else None.
+    """
+
+    text: str
+    dataset: str | None
+    metric: str
+    aggregation: str | None
+    quantile: float | None
+    better: Better
+
+
+def parse_gate_metric(text: str) -> GateMetric:
+    """Return the number that `text` names, in the grammar of thresholds; raises ValueError with what is wrong."""
+    try:
+        condition = parse_threshold(f"{text}<0")
+    except ValueError:
+        raise ValueError('expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".') from None
+    metric = _ALIASES.get(condition.metric, condition.metric)
+    if metric not in _BETTER:
+        raise ValueError(f"there is no {condition.metric!r} to compare; {did_you_mean(condition.metric, _BETTER)}")
+    if metric in DISTRIBUTIONS and condition.aggregation is None:
+        raise ValueError(f"{metric} is a distribution: say which point of it, as in {metric}:p(95).")
+    if metric not in DISTRIBUTIONS and condition.aggregation is not None:
+        raise ValueError(f"{metric} is one number and has no {condition.aggregation}.")
+    if condition.aggregation in {"count", "stddev"}:
+        raise ValueError(f"a {condition.aggregation} is neither better nor worse when it is higher.")
+    if len(condition.where) > 1:
+        raise ValueError("before the metric there is room for a dataset, no more.")
+    return GateMetric(
+        text=text.strip(),
+        dataset=condition.where[0] if condition.where else None,
+        metric=metric,
+        aggregation=condition.aggregation,
+        quantile=condition.quantile,
+        better=_BETTER[metric],
+    )
+
+
+SIDES: tuple[Literal["base", "candidate"], ...] = ("base", "candidate")
+DEFAULT_PAIRS = 30
+FEWEST_PAIRS = 20
+"""Pairs without which nothing is decided; the first one is dropped, so that one more has to be driven."""
+MOST_PAIRS = 1000
+SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 0.02, 600.0
+
+
+class GatePlan(Strict, frozen=True, kw_only=True):
+    """A gate as it is driven: `base` and `candidate` are base URLs; in a `self_test` both are the same build.
+
+    A comparison fails when its one-sided p is below 1 - `confidence` and its median ratio below 1 - `margin`. `command`
+    is how the gate was called, secrets left out. `phase` names the phase of the scenario whose load is sent.
+    """
+
+    base: str
+    candidate: str
+    self_test: bool = False
+    phase: str | None = None
+    metrics: tuple[str, ...] = (DEFAULT_METRIC,)
+    pairs: int = DEFAULT_PAIRS
+    window_s: float = 3.0
+    margin: float = 0.05
+    confidence: float = 0.99
+    command: tuple[str, ...] = ()
+
+
+def gate_plan_mistake(plan: GatePlan) -> str | None:
+    """Return what is wrong with a plan's numbers, as "option value: sentence", or None."""
+    if not FEWEST_PAIRS < plan.pairs <= MOST_PAIRS:
+        return (
+            f"--pairs {plan.pairs}: from {FEWEST_PAIRS + 1} to {MOST_PAIRS} are possible: the first pair is dropped, "
+            f"and fewer than {FEWEST_PAIRS} decide nothing."
+        )
+    if not SHORTEST_WINDOW_S <= plan.window_s <= LONGEST_WINDOW_S:
+        return f"--window {plan.window_s:g}s: from {SHORTEST_WINDOW_S:g}s to {LONGEST_WINDOW_S:g}s are possible."
+    if not 0 < plan.margin < 0.5:
+        return f"--margin {plan.margin:g}: a share between 0 and 0.5: half of the loss that must be caught."
+    if not 0.5 <= plan.confidence < 1 or math.isclose(plan.confidence, 1):
+        return f"--confidence {plan.confidence:g}: from 0.5 to below 1 is possible."
+    for text in plan.metrics:
+        try:
+            parse_gate_metric(text)
+        except ValueError as error:
+            return f"--metric {text}: {error}"
+    if len(set(plan.metrics)) < len(plan.metrics):
+        return f"--metric {plan.metrics[0]}: a metric is named twice."
+    return None
+
+
+def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
+    """Return the scenario that a gate drives: the load of one phase, in windows, on two sides in the order ABBA.
+
+    Raises UsageError where it is not clear which phase is meant, or where its load is no steady one.
+    """
+    phase = _phase(scenario, plan.phase)
+    where = f"Scenario {scenario.name}, phase {phase.name}"
+    if phase.shape is not None:
+        raise UsageError(f"{where}: a gate sends one steady load, and this phase is a {phase.shape}; name another.")
+    if scenario.target.metrics_url is not None:
+        raise UsageError(f"{where}: target.metrics_url is of one runtime, and a gate has two; leave it away.")
+    metrics = [parse_gate_metric(text) for text in plan.metrics]
+    for metric in metrics:
+        if phase.kind == "rate" and metric.metric in THROUGHPUTS:
+            raise UsageError(
+                f"{where}: in open load {metric.metric} is the rate that was asked for; compare a latency, as in "
+                "--metric 'response_latency_ms:p(95)', or take a phase of closed load."
+            )
+        if metric.dataset is not None and metric.dataset not in scenario.workload.datasets:
+            known = did_you_mean(metric.dataset, scenario.workload.datasets)
+            raise UsageError(f"--metric {metric.text}: the scenario sends no dataset {metric.dataset!r}; {known}")
+        if metric.metric == "goodput_rps" and scenario.goodput_slo is None:
+            raise UsageError(f"--metric {metric.text}: the scenario states no goodput_slo, as in --set goodput_slo=…")
+    sides = tuple(
+        msgspec.structs.replace(
+            phase,
+            name=side,
+            duration=Seconds(plan.window_s),
+            requests=None,
+            passes=None,
+            # A way up would be another load than the window's, and is climbed sixty times.
+            spawn_rate=None,
+            ramp=None,
+            rate=phase.rate or (phase.ramp.to if phase.ramp is not None and phase.kind == "rate" else None),
+            users=phase.users or (_whole(phase.ramp.to) if phase.ramp is not None and phase.kind == "users" else None),
+            vary=None,
+        )
+        for side in SIDES
+    )
+    # Limits on one run's numbers decide nothing between two builds.
+    return msgspec.structs.replace(scenario, phases=sides, repeat=plan.pairs, order="abba", thresholds=())
+
+
+def _whole(load: float | None) -> int | None:
+    return None if load is None else int(load)
+
+
+def _phase(scenario: Scenario, name: str | None) -> Phase:
+    names = [phase.name for phase in scenario.phases]
+    if name is None:
+        if len(names) > 1:
+            raise UsageError(
+                f"Scenario {scenario.name} has the phases {', '.join(names)}; say with --phase whose load the gate "
+                "sends."
+            )
+        return scenario.phases[0]
+    if name not in names:
+        raise UsageError(f"--phase {name}: scenario {scenario.name} has no such phase; {did_you_mean(name, names)}")
+    return scenario.phases[names.index(name)]

@@ -1,0 +1,209 @@
+"""Read a scenario from TOML, change it by the command line, and write it as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aether_load.errors import UsageError
+from aether_load.scenario.check import check_scenario
+from aether_load.scenario.duration import Seconds, parse_duration
+from aether_load.scenario.headers import hidden
+from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, default_name, phase_mistake
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.validation import describe_mistake
+
+_SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
+"""Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
+
+
+SHIPPED_FOLDERS = tuple(folder / "scenarios" for folder in _SHIPPED)
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Seconds:
+        return parse_duration(value)
+    raise NotImplementedError(kind)
+
+
+def find_scenario(name_or_path: str) -> Path:
+    """Return the file of a scenario given by path, or by its name among those that ship."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise UsageError(f"--scenario {name_or_path}: there is no such file.")
+        return path
+    shipped = shipped_scenarios()
+    if name_or_path not in shipped:
+        raise UsageError(
+            f"--scenario {name_or_path}: no scenario of that name ships; there are {', '.join(shipped)}. "
+            "A file of your own is given by its path, ending in .toml."
+        )
+    return shipped[name_or_path]
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """Return the files of the scenarios that ship, by name."""
+    for folder in SHIPPED_FOLDERS:
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def shipped_file(folder: str, name: str) -> Path:
+    """Return a file that ships beside the package; raises UsageError for an installation without it."""
+    for shipped in _SHIPPED:
+        if (path := shipped / folder / name).is_file():
+            return path
+    raise UsageError(f"{folder}/{name} is not there: aether-load is not wholly installed; install it again.")
+
+
+def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> Scenario:
+    """Read a scenario; `overrides` maps dotted keys ("phases.0.users") to values that win over the file's.
+
+    Raises UsageError that names file, key and value.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
+    raw.setdefault("name", path.stem)
+    for key, value in (overrides or {}).items():
+        _override(raw, key, value)
+    if isinstance(thresholds := raw.get("thresholds"), list):
+        raw["thresholds"] = [{"condition": plan} if isinstance(plan, str) else plan for plan in thresholds]
+    scenario = _convert(raw, str(path))
+    named = [
+        phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
+    ]
+    scenario = msgspec.structs.replace(scenario, phases=tuple(named))
+    check_scenario(scenario, str(path))
+    return _with_absolute_paths(scenario, path.parent)
+
+
+def _convert(raw: dict[str, Any], where: str) -> Scenario:
+    try:
+        return msgspec.convert(raw, Scenario, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        # TOML has no null to write: a key is left away.
+        message = str(error).replace(" | null", "")
+        raise UsageError(f"Scenario {where}: {describe_mistake(message, raw, Scenario)}") from None
+
+
+def _override(raw: dict[str, Any], key: str, value: object) -> None:
+    *parents, last = key.split(".")
+    node: Any = raw
+    try:
+        for part in parents:
+            node = node[_place(part)] if isinstance(node, list) else node.setdefault(part, {})
+        if isinstance(node, list):
+            node[_place(last)] = value
+        else:
+            node[last] = value
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise UsageError(
+            f"--set {key}: the scenario has no such key; phases are numbered from 0, as in phases.0.users."
+        ) from None
+
+
+def _place(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError(text)
+    return int(text)
+
+
+def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
+    """Read paths inside a scenario as relative to its file, wherever the command was started."""
+    plan = scenario.workload
+    files = {
+        name: msgspec.structs.replace(dataset, path=str((folder / dataset.path).resolve()))
+        for name, dataset in plan.files.items()
+    }
+    directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
+    phases = tuple(
+        phase
+        if phase.trace is None
+        else msgspec.structs.replace(
+            phase, trace=msgspec.structs.replace(phase.trace, path=str((folder / phase.trace.path).resolve()))
+        )
+        for phase in scenario.phases
+    )
+    dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
+    return msgspec.structs.replace(scenario, workload=plan, phases=phases)
+
+
+def with_command_line_load(
+    scenario: Scenario, *, users: int | None, spawn_rate: float | None, run_time_s: float | None
+) -> Scenario:
+    """Return the scenario with Locust's own -u, -r and -t in place of what its one phase says.
+
+    A run time takes the place of every other end. With several phases, or a load that is more than a number of
+    users, it is unclear what is meant, which is a UsageError.
+    """
+    options = (("-u", users), ("-r", spawn_rate), ("-t", run_time_s))
+    given = ", ".join(option for option, value in options if value is not None)
+    if not given:
+        return scenario
+    if len(scenario.phases) > 1 or scenario.repeat > 1:
+        count = len(scenario.phases) * scenario.repeat
+        raise UsageError(
+            f"{given}: scenario {scenario.name} has {count} phases, so it is unclear which is meant; "
+            "say it with --set, as in --set phases.0.users=16."
+        )
+    if not scenario.phases[0].is_plain_closed:
+        raise UsageError(
+            f"{given}: scenario {scenario.name} is more than a number of users for a time; say with --set what is to "
+            "change, as in --set phases.0.duration=30s."
+        )
+    changes: dict[str, object] = {}
+    if users is not None:
+        if not 1 <= users <= MOST_USERS:
+            raise UsageError(f"-u {users}: from 1 to {MOST_USERS} users are possible.")
+        changes["users"] = users
+    if spawn_rate is not None:
+        if not LEAST_SPAWN_RATE <= spawn_rate <= MOST_RATE_RPS:
+            raise UsageError(f"-r {spawn_rate:g}: from {LEAST_SPAWN_RATE:g} to {MOST_RATE_RPS:.0f} users a second.")
+        changes["spawn_rate"] = float(spawn_rate)
+    if run_time_s is not None:
+        if run_time_s <= 0:
+            raise UsageError(f"-t {run_time_s:g}: the run time must be above zero.")
+        changes.update(duration=Seconds(run_time_s), requests=None, passes=None)
+    phase = msgspec.structs.replace(scenario.phases[0], **changes)
+    return msgspec.structs.replace(scenario, phases=(phase,))
+
+
+def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
+    """Return the scenario with the same keys changed in each of its phases; raises UsageError for what contradicts."""
+    phases = tuple(msgspec.structs.replace(phase, **changes) for phase in scenario.phases)
+    for number, phase in enumerate(phases):
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"Scenario {scenario.name}, with {', '.join(changes)} changed: phases.{number}.{mistake}")
+    return msgspec.structs.replace(scenario, phases=phases)
+
+
+def to_plain(scenario: Scenario) -> dict[str, Any]:
+    """Return the scenario as JSON's own types: durations as numbers of seconds, values of headers left out."""
+    plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
+    plain["target"]["headers"] = hidden(scenario.target.headers)
+    return plain
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Return a short hash of all that a scenario says."""
+    return hashlib.sha256(msgspec.json.encode(to_plain(scenario), order="deterministic")).hexdigest()[:12]
+
+
+def from_plain(plain: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that `to_plain` wrote; a seed and a source that were not ours to choose are null there."""
+    said = {key: value for key, value in plain.items() if key != "seed" or value is not None}
+    plan = plain.get("workload", {})
+    said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
+    return msgspec.convert(said, Scenario, dec_hook=_decode)

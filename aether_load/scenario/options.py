@@ -1,0 +1,157 @@
+"""The command line's say in a scenario: which one, which data, which keys otherwise."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from aether_load.errors import UsageError
+from aether_load.scenario.load import find_scenario, load_scenario
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.threshold import with_conditions
+from aether_load.scenario.workload_plan import DagName
+
+_SCENARIO_OPTIONS = frozenset(
+    [
+        "--scenario",
+        "--dataset-source",
+        "--dataset-dir",
+        "--dataset",
+        "--limit",
+        "--dag",
+        "--dag-nodes",
+        "--dag-file",
+        "--seed",
+        "--set",
+    ]
+)
+
+
+def add_scenario_options(group: Any, default_scenario: str) -> None:
+    """Add the options that choose and change a scenario; what is left out leaves its own value as it is."""
+    group.add_argument(
+        "--scenario",
+        default=default_scenario,
+        metavar="NAME|PATH",
+        help=f"what is sent, under which load: a shipped scenario's name or a TOML file (default: {default_scenario})",
+    )
+    group.add_argument(
+        "--dataset-source",
+        choices=["sample", "hub", "folder"],
+        default=None,
+        help="where the datasets come from: the bundled sample, the hub, or --dataset-dir",
+    )
+    group.add_argument(
+        "--dataset-dir",
+        metavar="DIR",
+        default=None,
+        help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
+    )
+    group.add_argument(
+        "--dataset",
+        default=None,
+        metavar="NAME[,NAME]",
+        help="the datasets whose rows are sent, in place of the scenario's",
+    )
+    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
+    group.add_argument(
+        "--dag",
+        choices=get_args(DagName),
+        default=None,
+        help="the DAG that each prompt is put into, in place of the scenario's",
+    )
+    group.add_argument(
+        "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
+    )
+    group.add_argument(
+        "--dag-file",
+        metavar="PATH",
+        default=None,
+        help="a DAG of your own as JSON, with {{prompt}} and {{row.column}} in it",
+    )
+    group.add_argument("--seed", type=int, default=None, help="order of the prompts, and which --limit takes")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=None,
+        metavar="KEY=VALUE",
+        help="override a key of the scenario, e.g. --set phases.0.users=16; may be given several times",
+    )
+
+
+def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None = None) -> Scenario:
+    """Return the scenario that the options ask for; raises UsageError for what does not fit together.
+
+    `more` has further keys to override, dotted, from options that a single command has.
+    """
+    return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
+
+
+def names_scenario(arguments: Sequence[str]) -> bool:
+    """Tell whether a command line says anything of a scenario."""
+    return any(argument.split("=")[0] in _SCENARIO_OPTIONS for argument in arguments)
+
+
+def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) -> Scenario:
+    """Return the scenario with the thresholds of a command line beside its own; raises UsageError."""
+    try:
+        return msgspec.structs.replace(scenario, thresholds=with_conditions(scenario.thresholds, conditions or ()))
+    except ValueError as error:
+        raise UsageError(f"--threshold {error}") from None
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    overrides: dict[str, object] = {}
+    for assignment in options.set or []:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--set {assignment}: expected KEY=VALUE, as in --set phases.0.users=16.")
+        overrides[key.strip()] = _toml_value(value.strip())
+    if options.dataset_dir is not None and options.dataset_source not in {None, "folder"}:
+        raise UsageError(f"--dataset-dir and --dataset-source {options.dataset_source} contradict each other.")
+    if options.dataset_dir is not None:
+        overrides["workload.source"] = "folder"
+        overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
+    elif options.dataset_source is not None:
+        overrides["workload.source"] = options.dataset_source
+    if options.dataset is not None:
+        overrides["workload.datasets"] = [name.strip() for name in options.dataset.split(",")]
+    _override_dag(options, overrides)
+    if options.limit is not None:
+        if options.limit < 1:
+            raise UsageError(f"--limit {options.limit}: at least one row of each dataset is needed.")
+        overrides["workload.limit"] = options.limit
+    if options.seed is not None:
+        overrides["seed"] = options.seed
+    return overrides
+
+
+def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> None:
+    """Let the command line's DAG take the place of the scenario's, with what belongs to that one."""
+    dag = options.dag
+    if options.dag_file is not None:
+        if dag not in {None, "file"}:
+            raise UsageError(f"--dag {dag} and --dag-file {options.dag_file} contradict each other.")
+        dag = "file"
+        overrides["workload.dag_file"] = str(Path(options.dag_file).resolve())
+    if dag is not None:
+        overrides["workload.dag"] = dag
+        overrides.setdefault("workload.dag_nodes", None)
+        if dag != "file" or options.dag_file is not None:
+            overrides.setdefault("workload.answer_node", None)
+            overrides.setdefault("workload.dag_file", None)
+    if options.dag_nodes is not None:
+        overrides["workload.dag_nodes"] = options.dag_nodes
+
+
+def _toml_value(text: str) -> object:
+    """Read a value as TOML would, and as a plain text when it is no TOML value."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,281 @@
+"""A phase as a scenario writes it: one load, a shape of loads, or a search for the largest load that holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from aether_load.scenario.duration import Seconds
+from aether_load.scenario.threshold import metric_mistake, parse_threshold, quoted
+from aether_load.scenario.validation import Strict
+
+Kind = Literal["users", "rate"]
+MOST_USERS = 100_000
+MOST_RATE_RPS = 1_000_000.0
+LEAST_SPAWN_RATE = 0.0001
+
+_Users = Annotated[int, msgspec.Meta(ge=1, le=MOST_USERS)]
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
+_Load = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
+
+
+class Ramp(Strict, frozen=True, kw_only=True):
+    """A way up (or down) to a phase's load, before its window: from one load to another in a time."""
+
+    from_: Annotated[float, msgspec.Meta(ge=0, le=MOST_RATE_RPS)] = msgspec.field(name="from")
+    to: _Load | None = None
+    over: Seconds
+
+
+class Spike(Strict, frozen=True, kw_only=True):
+    """A sudden load and what follows: the base load for `after`, `to` for `lasting`, the base again for `then`."""
+
+    to: _Load
+    after: Seconds
+    lasting: Seconds
+    then: Seconds
+
+
+class TraceFile(Strict, frozen=True, kw_only=True):
+    """A recorded file of requests, CSV or JSONL: when each was sent, and what.
+
+    `timestamp` names the column of the times, `prompt` one of texts, `dataset` and `row` a dataset's row. With
+    neither, the workload's prompts are sent in their order. At speed 2 it is over in half its time.
+    """
+
+    path: str
+    speed: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
+    timestamp: str = "timestamp"
+    timestamp_unit: Literal["s", "ms"] = "s"
+    prompt: str = "prompt"
+    dataset: str = "dataset"
+    row: str = "row"
+
+
+class Phase(Strict, frozen=True, kw_only=True):
+    """A stretch of a run with one load, or several such stretches written as one.
+
+    Closed load is `users` that each send again when their last answer is in, after `think_time`; open load is
+    `rate` requests a second, due whatever the server does, served by at most `max_in_flight` users. It ends by
+    the first of `duration`, `requests` and `passes` (each prompt once a pass). The window opens when all users
+    are loose (`spawn_rate`), the `ramp` is climbed, and `warmup` is over.
+
+    A `sweep` makes a phase of each load, at rest in between; `steps` go from one load to the next without a rest;
+    both are of users unless `vary` says otherwise. A `spike` is three such steps, from the phase's own load and back
+    to it. `find` searches for the largest load under which every condition of `slo` holds.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
+    users: _Users | None = None
+    spawn_rate: Annotated[float, msgspec.Meta(ge=LEAST_SPAWN_RATE, le=MOST_RATE_RPS)] | None = None
+    think_time: Seconds = Seconds(0)
+    think: Literal["constant", "exponential"] = "constant"
+    rate: _Rate | None = None
+    arrivals: Literal["constant", "poisson"] | None = None
+    max_in_flight: _Users | None = None
+    warmup: Seconds = Seconds(0)
+    duration: Seconds | None = None
+    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    passes: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    vary: Kind | None = None
+    ramp: Ramp | None = None
+    sweep: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
+    steps: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
+    spike: Spike | None = None
+    trace: TraceFile | None = None
+    find: Literal["max_rate", "max_users"] | None = None
+    slo: tuple[str, ...] = ()
+    most: _Load | None = None
+    resolution: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
+    shortest_probe: Seconds = Seconds(5)
+    longest_probe: Seconds = Seconds(60)
+    time_limit: Seconds = Seconds(900)
+    cache: Literal["as_found", "cold", "warm"] = "as_found"
+    unique_prompts: bool = False
+    sequential: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Tell whether the load is a number of users or a rate."""
+        if self.find is not None:
+            return "rate" if self.find == "max_rate" else "users"
+        if self.trace is not None:
+            return "rate"
+        return self.vary or ("users" if self.rate is None else "rate")
+
+    @property
+    def shape(self) -> str | None:
+        """Return which of the keys that make more of a phase than one load is there, if any."""
+        return next((key for key in _SHAPES if getattr(self, key) is not None), None)
+
+    @property
+    def is_plain_closed(self) -> bool:
+        """Tell whether this is what Locust's own users, spawn rate and run time can say."""
+        return self.kind == "users" and self.shape is None and self.ramp is None
+
+
+_SHAPES = ("sweep", "steps", "spike", "trace", "find")
+_ENDS = ("duration", "requests", "passes")
+_CLOSED_ONLY = ("users", "spawn_rate")
+_OPEN_ONLY = ("rate", "arrivals", "max_in_flight")
+_FIND_ONLY = ("most", "resolution", "shortest_probe", "longest_probe", "time_limit")
+
+
+def default_name(phase: Phase) -> str:
+    """Return the name of a phase that was given none."""
+    return phase.shape or ("open" if phase.kind == "rate" else "closed")
+
+
+def phase_mistake(phase: Phase) -> str | None:
+    """Return what contradicts itself in a phase, as "key: sentence", or None."""
+    return (
+        _shape_mistake(phase)
+        or _trace_mistake(phase)
+        or _kind_mistake(phase)
+        or _whole_users_mistake(phase)
+        or _time_mistake(phase)
+        or _cache_mistake(phase)
+        or _find_mistake(phase)
+    )
+
+
+def _given(phase: Phase, keys: tuple[str, ...]) -> str | None:
+    """Return the first of the keys that does not have its default."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Phase)}
+    return next((key for key in keys if getattr(phase, key) != defaults[key]), None)
+
+
+def _shape_mistake(phase: Phase) -> str | None:
+    shapes = [key for key in _SHAPES if getattr(phase, key) is not None]
+    if len(shapes) > 1:
+        return f"{shapes[1]}: a phase has one shape, and {shapes[0]} is there already; make two phases of it."
+    shape = phase.shape
+    if phase.ramp is not None and shape is not None:
+        return f"ramp: it leads to one load, so it does not go with {shape}."
+    if phase.vary is not None and shape not in {"sweep", "steps", "spike"} and phase.ramp is None:
+        return "vary: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
+    if shape in {"spike", "find"} and (key := _given(phase, _ENDS)):
+        return f"{key}: {shape} says itself how long it lasts."
+    if shape == "steps" and phase.duration is None:
+        return "duration: each of the steps needs one."
+    if shape == "steps" and (key := _given(phase, ("requests", "passes"))):
+        return f"{key}: steps follow each other by the clock, so only duration is possible."
+    if shape in {"sweep", "steps"} and (key := _given(phase, ("users", "rate"))):
+        kind = ' and say vary = "rate"' if key == "rate" and phase.vary is None else ""
+        return f"{key}: the loads are those of {shape}; leave it away{kind}."
+    if shape in {"steps", "spike"} and phase.spawn_rate is not None:
+        return f"spawn_rate: in {shape} one load follows the other at once; a phase of one load may have it."
+    loads = phase.sweep or phase.steps or ()
+    if len(set(loads)) != len(loads):
+        return f"{shape}: a load stands there twice; for repetitions there is the scenario's repeat."
+    return None
+
+
+def _trace_mistake(phase: Phase) -> str | None:
+    if phase.trace is None:
+        return None
+    if key := _given(phase, ("rate", "arrivals")):
+        return f"{key}: the times of a trace are in its file; say trace.speed to change them."
+    if phase.warmup:
+        return "warmup: a trace begins with its first request; put a phase before it that warms up."
+    if phase.passes is not None:
+        return "passes: a trace is sent once; for repetitions there is the scenario's repeat."
+    return None
+
+
+def _whole_users_mistake(phase: Phase) -> str | None:
+    """Return which load of a closed phase is no number of users."""
+    if phase.kind != "users":
+        return None
+    loads = [("sweep", load) for load in phase.sweep or ()] + [("steps", load) for load in phase.steps or ()]
+    if phase.spike is not None:
+        loads.append(("spike.to", phase.spike.to))
+    if phase.ramp is not None:
+        loads += [("ramp.from", phase.ramp.from_), ("ramp.to", phase.ramp.to or 1)]
+    if phase.find is not None:
+        loads.append(("most", phase.most or 1))
+    for key, load in loads:
+        if load != int(load) or load > MOST_USERS:
+            advice = ' for rates there is find = "max_rate".' if key == "most" else ' for rates say vary = "rate".'
+            return f"{key}: {load:g} is no number of users from 0 to {MOST_USERS};{advice}"
+    return None
+
+
+def _cache_mistake(phase: Phase) -> str | None:
+    if phase.cache == "warm" and phase.unique_prompts:
+        return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
+    return None
+
+
+def _kind_mistake(phase: Phase) -> str | None:
+    if phase.kind == "rate":
+        if key := _given(phase, _CLOSED_ONLY):
+            return f"{key}: that is of closed load, and this phase is open; max_in_flight says how many users serve it."
+        if phase.think_time:
+            return "think_time: in open load no user thinks; the rate says when requests are due."
+        has_goal = phase.ramp is not None and phase.ramp.to is not None
+        if phase.rate is None and not has_goal and phase.shape not in {"sweep", "steps", "find", "trace"}:
+            return "rate: an open load needs one."
+    elif key := _given(phase, _OPEN_ONLY):
+        return f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
+    if phase.think == "exponential" and not phase.think_time:
+        return "think: there is no think_time to draw."
+    return None
+
+
+def _how_to_open(phase: Phase) -> str:
+    if phase.find is not None:
+        return 'say find = "max_rate" to open it'
+    if phase.vary is not None or phase.shape in {"sweep", "steps"}:
+        return 'say vary = "rate" to open it'
+    return "give it a rate to open it"
+
+
+def _time_mistake(phase: Phase) -> str | None:
+    if phase.duration is not None and phase.duration <= 0:
+        return "duration is 0; a window needs time."
+    if phase.spike is not None:
+        for key in ("after", "lasting", "then"):
+            if getattr(phase.spike, key) <= 0:
+                return f"spike.{key} is 0; a window needs time."
+    ramp = phase.ramp
+    if ramp is not None:
+        if ramp.over <= 0:
+            return "ramp.over is 0; a ramp takes time."
+        load = phase.rate if phase.kind == "rate" else phase.users
+        if ramp.to is not None and load is not None and ramp.to != load:
+            return f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
+        if phase.spawn_rate is not None:
+            return "spawn_rate: the ramp says already how fast users are let loose."
+    return None
+
+
+def _find_mistake(phase: Phase) -> str | None:
+    if phase.find is None:
+        if phase.slo:
+            return "slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds."
+        key = _given(phase, _FIND_ONLY)
+        return f"{key}: it bounds a search, and there is no find." if key else None
+    if not phase.slo:
+        return 'slo: a search needs at least one condition, as in slo = ["p(99)<500"].'
+    for condition in phase.slo:
+        try:
+            threshold = parse_threshold(condition)
+            mistake = metric_mistake(threshold)
+            if threshold.where and mistake is None:
+                mistake = f"a search is judged on all requests of a probe; leave {':'.join(threshold.where)} away."
+        except ValueError as error:
+            mistake = str(error)
+        if mistake is not None:
+            return f"slo: {quoted(condition)}: {mistake}"
+    for key in ("shortest_probe", "longest_probe", "time_limit"):
+        if getattr(phase, key) <= 0:
+            return f"{key} is 0; a probe needs time."
+    for key in ("longest_probe", "time_limit"):
+        if getattr(phase, key) < phase.shortest_probe:
+            return f"{key}: {getattr(phase, key):g} s is below the {phase.shortest_probe:g} s of shortest_probe."
+    start = phase.rate if phase.kind == "rate" else phase.users
+    if phase.most is not None and start is not None and phase.most < start:
+        return f"most: {phase.most:g} is below the load of {start:g} that the search begins at."
+    return None

@@ -1,0 +1,133 @@
+"""A validation error in the words of the person who wrote the file."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
+_WRONG = re.compile(r"(?P<what>.*?) - at `(?P<at>[^`]*)`", re.DOTALL)
+_TOML_WORDS = {
+    "array": "a list",
+    "object": "a table",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+}
+_STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
+_ANY = "*"
+
+
+def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
+    """Return msgspec's `message` about `raw`, read as `kind`, as a sentence with key, value and the nearest key."""
+    if unknown := _UNKNOWN.search(message):
+        path = _path(unknown["at"] or "$")
+        known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
+        near = difflib.get_close_matches(unknown["field"], known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known there are {', '.join(known)}."
+        value = _value_at(raw, [*path, unknown["field"]])
+        return f"unknown key {_dotted([*path, unknown['field']])} (= {value!r}); {advice}"
+    if missing := _MISSING.search(message):
+        return f"key {_dotted([*_path(missing['at'] or '$'), missing['field']])} is missing."
+    if wrong := _WRONG.search(message):
+        path = _path(wrong["at"])
+        value = _value_at(raw, path)
+        if choices := _choices_at(kind, path):
+            near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+            advice = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(choices)}."
+            return f"{_dotted(path)} = {value!r}: {advice}"
+        # A key may be left away in TOML, and null is no value there.
+        what = wrong["what"].replace("`", "").replace(" | null", "")
+        for word, in_toml in _TOML_WORDS.items():
+            what = re.sub(rf"\b{word}\b", in_toml, what)
+        return f"{_dotted(path)} = {value!r}: {what[:1].lower()}{what[1:]}."
+    return message
+
+
+def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the one of `known` that `word` was meant for, as far as spelling tells; capitals and _ do not count."""
+    plain = {_plain(name): name for name in known}
+    near = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=cutoff)
+    return plain[near[0]] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that says which of `known` was meant, or what there is."""
+    names = list(known)
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean {near!r}?"
+    return f"there are {', '.join(names)}." if names else "there are none."
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
+def _path(at: str) -> list[str | int]:
+    """Read `$.phases[0].users`; `[...]` in it stands for the key of a mapping, which msgspec does not name."""
+    steps = _STEP.finditer(at.replace("[...]", f".{_ANY}"))
+    return [int(step["index"]) if step["index"] else step["key"] for step in steps]
+
+
+def _dotted(path: list[str | int]) -> str:
+    return ".".join(map(str, path))
+
+
+def _value_at(raw: Any, path: list[str | int]) -> Any:
+    for number, step in enumerate(path):
+        if step == _ANY and isinstance(raw, dict):
+            found = (_value_at(child, path[number + 1 :]) for child in raw.values())
+            return next((value for value in found if value is not None), None)
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _choices_at(kind: Any, path: list[str | int]) -> list[str]:
+    """Return the texts that are allowed at `path`, or nothing where it is no choice."""
+    info = _strip(_type_at(kind, path))
+    parts = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    texts = [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
+    return texts + [str(word) for part in parts if isinstance(part, msgspec.inspect.EnumType) for word in part.cls]
+
+
+def _struct_at(kind: Any, path: list[str | int]) -> type:
+    """Return the struct type that `path` leads to from `kind`."""
+    struct = _strip(_type_at(kind, path))
+    assert isinstance(struct, msgspec.inspect.StructType)
+    return struct.cls
+
+
+def _type_at(kind: Any, path: list[str | int]) -> Any:
+    info: Any = msgspec.inspect.type_info(kind)
+    for step in path:
+        info = _strip(info)
+        if isinstance(info, msgspec.inspect.StructType):
+            info = next(field.type for field in info.fields if field.encode_name == step)
+        elif isinstance(info, msgspec.inspect.DictType):
+            info = info.value_type
+        elif isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+            info = info.item_type
+    return info
+
+
+def _strip(info: Any) -> Any:
+    while isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
+    if isinstance(info, msgspec.inspect.UnionType):
+        parts = [part for part in info.types if not isinstance(part, msgspec.inspect.NoneType)]
+        return _strip(parts[0]) if len(parts) == 1 else info
+    return info
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of a scenario: every key is known."""

@@ -1,0 +1,29 @@
+"""How long the users of a closed load think before their requests."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING
+
+from aether_load.schedule.shard import WHOLE, Share
+
+if TYPE_CHECKING:
+    from aether_load.scenario.stage import Stage
+
+
+def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float] | None:
+    """Return what draws the think time before each of a share's requests, or None when nobody thinks.
+
+    The first pause of a user is a random part of one: users let loose together would go on together otherwise.
+    """
+    mean = stage.think_time_s
+    if not mean:
+        return None
+    chance = random.Random(share.seed(f"{seed} {stage.name} think"))
+    if stage.think == "exponential":
+        return lambda: chance.expovariate(1 / mean)
+    number = count()
+    users = share.users(stage.users)
+    return lambda: chance.uniform(0, mean) if next(number) < users else mean

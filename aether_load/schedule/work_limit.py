@@ -1,0 +1,24 @@
+"""How many requests a stage's window is to send, where something says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aether_load.scenario.stage import Stage
+    from aether_load.schedule.trace import Trace
+
+
+def work_limit(stage: Stage, prompt_count: int, traces: Mapping[int, Trace]) -> tuple[int | None, str]:
+    """Return the number of requests, None where there is no such limit, and what sets it."""
+    limits = {
+        "requests": stage.requests,
+        "passes": stage.passes and stage.passes * prompt_count,
+        "trace": len(traces[stage.phase].offsets_ns) if stage.trace else None,
+    }
+    set_ = {name: limit for name, limit in limits.items() if limit}
+    if not set_:
+        return None, ""
+    name = min(set_, key=lambda each: set_[each])
+    return set_[name], name

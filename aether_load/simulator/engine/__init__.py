@@ -1,0 +1,1 @@
+"""Execute DAGs as the runtime does, with a simulated provider."""

@@ -1,0 +1,1 @@
+"""Serve HTTP/1.1 as the runtime does."""
