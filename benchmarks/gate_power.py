@@ -176,7 +176,7 @@ def table(lines: Sequence[dict[str, Any]]) -> str:
         f"margin 5 %, confidence 99 %. Smallest loss seen: {_median(seen):.1%} (median of the gates' own). "
         f"{about['cpu']}, {about['cores']} cores; {taken / 60:.0f} minutes in all. With no noise made, the "
         f"same base by itself was more than 5 % off the median of its other gates in {off} of {len(alone)}: that is "
-        "what a stored baseline would have had to go by."
+        "why stored figures are no base for a gate."
     )
     return "\n".join([*rows, "", said])
 

@@ -16,7 +16,6 @@ import msgspec
 
 from aether_load.errors import ExitCode, UsageError
 from aether_load.gate.driver import NoRun, drive_gate
-from aether_load.gate.history import gate_against_history
 from aether_load.gate.options import GateOptions, read_options
 from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
@@ -36,8 +35,6 @@ def run(parsed: argparse.Namespace) -> int:
     scenario = scenario_from(parsed)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if options.baseline is not None:
-            return gate_against_history(options, parsed.candidate)
         # What is wrong with the load is said before any server is started.
         gate_scenario(scenario, options.plan)
         return _side_by_side(options)

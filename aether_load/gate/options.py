@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -17,8 +17,6 @@ from aether_load.scenario.duration import parse_duration
 from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GatePlan, gate_plan_mistake
 from aether_load.scenario.options import add_scenario_options
 
-Difference = Literal["scenario", "target", "machine"]
-DIFFERENCES: tuple[Difference, ...] = ("scenario", "target", "machine")
 MOST_GATES = 1000
 
 
@@ -33,8 +31,6 @@ class GateOptions(msgspec.Struct, frozen=True, kw_only=True):
     candidate_command: str | None
     start_limit_s: float
     gates: int
-    baseline: Path | None
-    allowed_differences: tuple[Difference, ...]
     results: Path
     files: dict[str, Path]
     words: tuple[str, ...]
@@ -79,20 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     test.add_argument("--confidence", type=float, default=0.99, metavar="SHARE", help="of a regression (default: 0.99)")
 
-    history = parser.add_argument_group("against history (weak)")
-    history.add_argument(
-        "--baseline",
-        type=Path,
-        metavar="FILE|DIR",
-        help="hold the candidate (a URL, a run's folder or its JSON) against stored reports",
-    )
-    history.add_argument(
-        "--allow-other",
-        default="",
-        metavar="WHAT,WHAT",
-        help=f"compare in spite of another {', another '.join(DIFFERENCES)}",
-    )
-
     load = parser.add_argument_group("the load")
     add_scenario_options(load, "gate")
     load.add_argument("--phase", metavar="NAME", help="whose load is sent, where the scenario has several phases")
@@ -116,7 +98,7 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         candidate = base
     plan = GatePlan(
         base=check_url(base, "--base") if base is not None else "",
-        candidate=check_url(candidate, "--candidate") if candidate is not None and not parsed.baseline else "",
+        candidate=check_url(candidate, "--candidate") if candidate is not None else "",
         self_test=parsed.self_test,
         phase=parsed.phase,
         metrics=tuple(parsed.metric or (DEFAULT_METRIC,)),
@@ -141,8 +123,6 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         candidate_command=parsed.base_command if parsed.self_test else parsed.candidate_command,
         start_limit_s=_duration("--start-limit", parsed.start_limit),
         gates=parsed.gates or 1,
-        baseline=parsed.baseline,
-        allowed_differences=_differences(parsed.allow_other),
         results=parsed.results_dir,
         files=files,
         words=tuple(_words(parsed)),
@@ -159,14 +139,10 @@ def _check_sides(parsed: argparse.Namespace) -> None:
         raise UsageError("--gates: only a --self-test is done several times.")
     if parsed.gates is not None and not 1 <= parsed.gates <= MOST_GATES:
         raise UsageError(f"--gates {parsed.gates}: from 1 to {MOST_GATES} are possible.")
-    if parsed.self_test and (has_candidate or parsed.baseline is not None):
-        raise UsageError("--self-test holds the base against itself: leave --candidate and --baseline away.")
-    if parsed.baseline is not None and has_base:
-        raise UsageError("--baseline is in place of a base: leave --base away.")
-    if parsed.allow_other and parsed.baseline is None:
-        raise UsageError("--allow-other belongs to --baseline.")
-    if not has_base and parsed.baseline is None:
-        raise UsageError("say what the candidate is held against: --base URL, --base-command CMD or --baseline PATH.")
+    if parsed.self_test and (has_candidate):
+        raise UsageError("--self-test holds the base against itself: leave --candidate away.")
+    if not has_base:
+        raise UsageError("say what the candidate is compared with: --base URL or --base-command CMD.")
     if not has_candidate and not parsed.self_test:
         raise UsageError("say what is to be let through: --candidate URL or --candidate-command CMD.")
 
@@ -179,14 +155,6 @@ def _duration(option: str, text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"{option} {text}: it must be above zero.")
     return seconds
-
-
-def _differences(text: str) -> tuple[Difference, ...]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in DIFFERENCES:
-            raise UsageError(f"--allow-other {name}: there are {', '.join(DIFFERENCES)}.")
-    return tuple(name for name in DIFFERENCES if name in names)
 
 
 def _words(parsed: argparse.Namespace) -> list[str]:

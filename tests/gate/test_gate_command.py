@@ -214,7 +214,7 @@ def test_targets_that_are_no_two_builds_are_refused(gate, simulator, free_port):
 
 BOTH = "--base http://127.0.0.1:1 --candidate http://127.0.0.1:2"
 USAGE = {
-    "": "say what the candidate is held against: --base URL, --base-command CMD or --baseline PATH.",
+    "": "say what the candidate is compared with: --base URL or --base-command CMD.",
     "--base http://127.0.0.1:1": "say what is to be let through: --candidate URL or --candidate-command CMD.",
     "--base http://127.0.0.1:1 --candidate http://127.0.0.1:1/": "--base and --candidate are both http://127.0.0.1:1; "
     "for a build against itself say --self-test.",
@@ -232,10 +232,6 @@ USAGE = {
     "--base-command no-such-program{port} --candidate http://127.0.0.1:2": "--base-command: no-such-programPORT cannot "
     "be started: No such file or directory.",
     f"{BOTH} --gates 3": "--gates: only a --self-test is done several times.",
-    f"{BOTH} --allow-other machine": "--allow-other belongs to --baseline.",
-    "--baseline old --candidate x.json": "--baseline old: there is no such file or folder.",
-    "--baseline . --candidate x.json --metric p(42)": "--metric p(42): a stored report has the percentiles p(50), "
-    "p(90), p(95), p(99), p(99.9).",
 }
 
 
