@@ -31,11 +31,15 @@ def main() -> int:
         "charts",
     }
     found = {path.name for path in run.iterdir()}
-    ledgers = [phase["reconciliation"] for phase in report["phases"]]
+    reconciliations = [phase["reconciliation"] for phase in report["phases"]]
     problems = [
         *(f"{name} is missing in {run}" for name in sorted(expected - found)),
         *(f"{name} should not be in {run}" for name in sorted(found - expected)),
-        *(f"unexplained nodes: {ledger}" for ledger in ledgers if ledger["unexplained_nodes_total"] != 0),
+        *(
+            f"unexplained nodes: {reconciliation}"
+            for reconciliation in reconciliations
+            if reconciliation["unexplained_nodes_total"] != 0
+        ),
     ]
     if report["verdict"]["status"] != "passed" or report["phases"][0]["all"]["ok_total"] != 400:
         problems.append(f"verdict: {report['verdict']}")

@@ -50,11 +50,11 @@ class Outcome(IntEnum):
     NODE_ERROR = 2
     ABORTED = 3
     HTTP_ERROR = 4
-    BAD_ANSWER = 5
+    INVALID_RESPONSE = 5
     TIMEOUT = 6
     CONNECTION_ERROR = 7
-    UNSENT = 8
-    CUT_OFF = 9
+    DROPPED = 8
+    CANCELLED = 9
 
     @property
     def label(self) -> str:
@@ -300,7 +300,10 @@ def classify(execution: Execution, nodes_sent: int) -> tuple[Outcome, str | None
     if not errors and not execution.aborted:
         if len(execution.results) == nodes_sent:
             return Outcome.OK, None
-        return Outcome.BAD_ANSWER, f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes"
+        return (
+            Outcome.INVALID_RESPONSE,
+            f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes",
+        )
     if not errors:
         return Outcome.ABORTED, "aborted without an error"
     if execution.aborted and not execution.results and errors[0].startswith(CYCLE_PREFIX):

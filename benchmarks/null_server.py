@@ -26,7 +26,7 @@ from setting import BenchmarkFailed, pinned
 _START_LIMIT_S = 15.0
 _REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
 _EDGES_S = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
-_COUNTERS = ("cache_hits_total", "cache_misses_total", "errors_total", "executed_nodes_total", "token_cost_total")
+_COUNTERS = ("cache_hits_total", "cache_misses_total", "errors_total", "executed_nodes_total", "tokens_total")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How well an open load keeps its times: start delay while a user is free, and whether anything due is lost.
 
 For each rate one Locust process of our users sends Poisson arrivals to a null server. Printed are requests due, sent,
-unsent and lost (due by the seed's own schedule and in no sample), the start delay of those for whom a user was free,
+dropped and lost (due by the seed's own schedule and in no sample), the start delay of those for whom a user was free,
 the achieved rate, and the sender's CPU. 127.0.0.1 only; about a minute.
 
     python benchmarks/open_load.py [--rates 1000,15000] [--seconds 10] [--rounds 3] [--json FILE]
@@ -62,7 +62,7 @@ def main() -> None:
         with null_server(folder, server_core) as server:
             about = surroundings(server.name)
             print(f"null server: {server.name}; load average {about['load_average']}")
-            print(_line("rate/s", "due", "sent", "unsent", "lost", "p50 us", "p99 us", "max us", "late", "CPU %"))
+            print(_line("rate/s", "due", "sent", "dropped", "lost", "p50 us", "p99 us", "max us", "late", "CPU %"))
             for _ in range(arguments.rounds):
                 for rate in rates:
                     setting = Setting(server.url, server.counts, body, folder, core, MAX_IN_FLIGHT, arguments.seconds)
@@ -89,7 +89,7 @@ server_metrics = {str(server.counts).lower()}
 [[phases]]
 name = "open"
 rate = {rate}
-max_in_flight = {MAX_IN_FLIGHT}
+max_concurrency = {MAX_IN_FLIGHT}
 duration = "{seconds:g}s"
 """,
         encoding="utf-8",
@@ -127,7 +127,7 @@ def _told_by(run: RunFolder, rate: float, seconds: float) -> dict[str, Any]:
     return {
         "due_total": len(schedule),
         "sent_total": int(sent.sum()),
-        "unsent_total": int((~sent).sum()),
+        "dropped_total": int((~sent).sum()),
         "ok_total": ok,
         "lost_total": len(set(schedule.tolist()) - set((due - phase.window_began_ns).tolist())),
         "start_delay_p50_us": round(float(np.percentile(delay_us, 50)), 1),
@@ -145,7 +145,7 @@ def _print(row: dict[str, Any]) -> None:
             f"{row['rate_rps']:g}",
             row["due_total"],
             row["sent_total"],
-            row["unsent_total"],
+            row["dropped_total"],
             row["lost_total"],
             row["start_delay_p50_us"],
             row["start_delay_p99_us"],

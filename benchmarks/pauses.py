@@ -90,7 +90,7 @@ server_metrics = {str(server.counts).lower()}
 name = "open"
 rate = {rate}
 arrivals = "constant"
-max_in_flight = {USERS}
+max_concurrency = {USERS}
 warmup = "1s"
 duration = "{setting.seconds:g}s"
 """,

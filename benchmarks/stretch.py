@@ -12,7 +12,7 @@ SETTLE_S = 0.3
 """How long a sender runs before it is measured: its connections are open and its code is warm by then."""
 
 
-class Stretch:
+class TimeBucket:
     """From its making to `figures`; counts are read by the caller at both ends."""
 
     def __init__(self, requests: int, failures: int) -> None:

@@ -63,7 +63,7 @@ _TURNS = (False, True, True, False)
 
 
 @dataclass(frozen=True)
-class Stretch:
+class TimeBucket:
     """What a sender did in a stretch of time."""
 
     rate_rps: float
@@ -84,8 +84,8 @@ def main() -> None:
     end_children_on_sigterm()
     allow_descriptors(arguments.users + 500)
     server_core, core = cores()
-    page_pairs: list[tuple[Stretch, Stretch]] = []
-    tab_pairs: list[tuple[Stretch, Stretch]] = []
+    page_pairs: list[tuple[TimeBucket, TimeBucket]] = []
+    tab_pairs: list[tuple[TimeBucket, TimeBucket]] = []
     asked = 0
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
         folder = Path(name)
@@ -118,7 +118,7 @@ def main() -> None:
     )
 
 
-def _print_comparison(name: str, pairs: list[tuple[Stretch, Stretch]]) -> None:
+def _print_comparison(name: str, pairs: list[tuple[TimeBucket, TimeBucket]]) -> None:
     columns = []
     for key, width, form in (("rate_rps", 18, ".0f"), ("cpu_us", 16, ".1f")):
         values = [(getattr(without, key), getattr(having, key)) for without, having in pairs]
@@ -129,21 +129,21 @@ def _print_comparison(name: str, pairs: list[tuple[Stretch, Stretch]]) -> None:
     print(f"{name:>26}{len(pairs):6}{''.join(columns)}".rstrip())
 
 
-def _pairs(windows: list[Stretch]) -> list[tuple[Stretch, Stretch]]:
+def _pairs(windows: list[TimeBucket]) -> list[tuple[TimeBucket, TimeBucket]]:
     """Return each window without tabs with its neighbour that has them."""
     neighbours = zip(windows[::2], windows[1::2], strict=True)
     return [pair if number % 2 == 0 else pair[::-1] for number, pair in enumerate(neighbours)]
 
 
-def _mean(stretches: list[Stretch]) -> Stretch:
-    return Stretch(fmean(one.rate_rps for one in stretches), fmean(one.cpu_us for one in stretches))
+def _mean(stretches: list[TimeBucket]) -> TimeBucket:
+    return TimeBucket(fmean(one.rate_rps for one in stretches), fmean(one.cpu_us for one in stretches))
 
 
-def _headless(setting: Setting) -> Stretch:
+def _headless(setting: Setting) -> TimeBucket:
     figures = setting.run(_command(setting, setting.seconds), setting.seconds + SLACK_S)
     if figures["failures"]:
         raise BenchmarkFailed(f"{figures['failures']} requests failed")
-    return Stretch(figures["requests"] / figures["elapsed_s"], figures["cpu_s"] / figures["requests"] * 1e6)
+    return TimeBucket(figures["requests"] / figures["elapsed_s"], figures["cpu_s"] / figures["requests"] * 1e6)
 
 
 def _command(setting: Setting, seconds: float) -> list[str]:
@@ -151,7 +151,7 @@ def _command(setting: Setting, seconds: float) -> list[str]:
     return [*setting.ours(phase), "--no-page", "--no-self-check"]
 
 
-def _with_page(setting: Setting, tabs: int) -> tuple[list[Stretch], int]:
+def _with_page(setting: Setting, tabs: int) -> tuple[list[TimeBucket], int]:
     """Return the windows of a run with the page, tabs open in those that `_TURNS` says, and the tabs' answers."""
     count = int(setting.seconds // _WINDOW_S) * 2
     run_s = (count + 2) * _WINDOW_S
@@ -190,7 +190,7 @@ def _with_page(setting: Setting, tabs: int) -> tuple[list[Stretch], int]:
         requests = int(np.diff(np.searchsorted(ended_ns, [began_ns, until_ns]))[0])
         if not requests:
             raise BenchmarkFailed("a window without an answer")
-        windows.append(Stretch(requests / (until_ns - began_ns) * 1e9, (until_cpu_s - began_cpu_s) / requests * 1e6))
+        windows.append(TimeBucket(requests / (until_ns - began_ns) * 1e9, (until_cpu_s - began_cpu_s) / requests * 1e6))
     return windows, asked
 
 

@@ -187,7 +187,7 @@ def unexplained(run: Run, expected: int) -> Finding:
 
 def ledger_is_clean(run: Run) -> Finding:
     off = [line["name"] for line in run.phase["reconciliation"]["lines"] if not line["agrees"]]
-    return Finding("ledger lines that differ", "none", ", ".join(off) or "none")
+    return Finding("reconciliation lines that differ", "none", ", ".join(off) or "none")
 
 
 def true_overhead(run: Run) -> Finding:
@@ -203,7 +203,7 @@ def true_overhead(run: Run) -> Finding:
 
 
 def healthy(setting: Setting) -> list[Finding]:
-    """Nothing is wrong: the server accounts for the latency, and every line of the ledger agrees."""
+    """Nothing is wrong: the server accounts for the latency, and every line of the reconciliation agrees."""
     record = setting.folder / "record.jsonl"
     with running_simulator("--record", str(record), "--latency", "constant:20ms") as runtime:
         run = ended(setting.start("--host", runtime.url, "--scenario", setting.scenario(), "-u", "16").finish(), record)
@@ -298,7 +298,7 @@ def foreign_traffic(setting: Setting) -> list[Finding]:
     return [
         trust(run, "contaminated"),
         unexplained(run, FOREIGN),
-        Finding("tokens unexplained", tokens, run.line("token_cost_total")["difference"]),
+        Finding("tokens unexplained", tokens, run.line("tokens_total")["difference"]),
         Finding("likeliest cause", "other clients of the runtime", line["causes"][0]),
         Finding("exit code", 5, run.code),
         *of_record(run),

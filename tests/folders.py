@@ -70,9 +70,9 @@ def failed(at_ms: float, latency_ms: float, outcome: Outcome, **more: object) ->
     return {"at": at_ms, "latency": latency_ms, "server": ABSENT, "outcome": outcome, "nodes": (), **more}
 
 
-def unsent(due_ms: float) -> dict[str, object]:
+def dropped(due_ms: float) -> dict[str, object]:
     """A request that was due and never sent."""
-    return {"at": None, "due_ms": due_ms, "latency": 0, "server": ABSENT, "outcome": Outcome.UNSENT, "nodes": ()}
+    return {"at": None, "due_ms": due_ms, "latency": 0, "server": ABSENT, "outcome": Outcome.DROPPED, "nodes": ()}
 
 
 def times_of(requests: Sequence[dict[str, object]]) -> list[int]:

@@ -86,12 +86,12 @@ def assert_shown_as_reported(after: Any, points: list[Any], report: Any) -> None
     everything = phase["all"]["requests_total"] + phase["requests_outside_window_total"]
     assert sum(count for _, _, count in figures["outcomes"]) == figures["requests_total"] == everything
     assert round(sum(point["rate_rps"] * (point["ended_s"] - point["began_s"]) for point in points)) == everything
-    ours = {line["name"]: (line["ours"], line["theirs"]) for line in after["ledger"]["lines"]}
+    ours = {line["name"]: (line["ours"], line["theirs"]) for line in after["reconciliation"]["lines"]}
     theirs = {line["name"]: line for line in phase["reconciliation"]["lines"]}
-    assert after["ledger"]["at_rest"]
+    assert after["reconciliation"]["at_rest"]
     assert ours["nodes"] == (theirs["executed_nodes_total"]["ours"], theirs["executed_nodes_total"]["theirs"])
     assert ours["node time, ms"] == (theirs["node_time_ms"]["ours"], theirs["node_time_ms"]["theirs"])
-    assert ours["tokens"] == (theirs["token_cost_total"]["ours"], theirs["token_cost_total"]["theirs"])
+    assert ours["tokens"] == (theirs["tokens_total"]["ours"], theirs["tokens_total"]["theirs"])
     assert figures["server_buckets"] == [bucket["counted"] for bucket in phase["reconciliation"]["buckets"]]
     for place, name in enumerate(figures["parts"]):
         shown = sum(

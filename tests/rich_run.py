@@ -152,7 +152,7 @@ def _requests(chance: random.Random, users: int | None, slower: float) -> Iterat
         for place in range(160):
             due = place * 25.0
             if place % 40 == 39:
-                yield {"due": due, "sent": None, "nodes": [], "outcome": Outcome.UNSENT, "took": 0, "cached": 0}
+                yield {"due": due, "sent": None, "nodes": [], "outcome": Outcome.DROPPED, "took": 0, "cached": 0}
             else:
                 delay = 60.0 if place % 16 == 15 else 0.2
                 yield {"due": due, "sent": due + delay, **_answer(chance, 1.0, slower, place)}

@@ -29,7 +29,11 @@ def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path, block):
     assert scenario.thresholds
     assert [line for line in plan_text(scenario).splitlines() if line.startswith("  threshold ")] == [
         f"  threshold {plan.condition}"
-        + (f"; ends the run when it is broken, from {plan.delay:g} s of a window on" if plan.abort_on_fail else "")
+        + (
+            f"; ends the run when it is broken, from {plan.delay_abort_eval:g} s of a window on"
+            if plan.abort_on_fail
+            else ""
+        )
         for plan in scenario.thresholds
     ]
 

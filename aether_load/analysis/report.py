@@ -38,7 +38,7 @@ from aether_load.scenario.load import from_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import ThresholdPlan
 
-REPORT_SCHEMA_VERSION = "1.4"
+REPORT_SCHEMA_VERSION = "1.0"
 
 _NO_SELF_CHECK = "the release that made this run had no self-check"
 

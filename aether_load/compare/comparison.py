@@ -146,7 +146,7 @@ def _share(share: Share | None) -> Figure | None:
 def _errors(row: Row) -> Figure | None:
     if row.error_rate is None:
         return None
-    if row.outcomes["cut_off"]:
+    if row.outcomes["cancelled"]:
         # Whether those were given up by ourselves or failed is the run's end's to say; the rate knows.
         return Figure(row.error_rate, None, None)
     return _share(wilson(row.requests_total - row.outcomes["ok"] - row.outcomes["rejected"], row.requests_total))

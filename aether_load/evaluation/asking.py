@@ -92,7 +92,7 @@ class Asking:
         except KeyboardInterrupt:
             pass
         finally:
-            self._run.cut_off("given up when the evaluation was interrupted")
+            self._run.cancel("given up when the evaluation was interrupted")
 
     def _ask_one(self, prompt: int, body: bytes) -> Reply:
         attempt = 0

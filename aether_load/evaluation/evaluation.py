@@ -13,7 +13,7 @@ from aether_load.datasets.question import question_text
 from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.evaluation.account import TaskAccount, meaningless, model_info, nothing_succeeded
 from aether_load.evaluation.asking import Asking, Reply
-from aether_load.evaluation.generation import Generation, cut_off
+from aether_load.evaluation.generation import Generation, truncate
 from aether_load.evaluation.gold import gold_of
 from aether_load.evaluation.options import StubOptions, hidden_model_args
 from aether_load.evaluation.output import copy_results
@@ -107,7 +107,7 @@ class Evaluation:
             account.add(reply, unanswered=reply.outcome is Outcome.OK and not reply.text)
             account.ignored_arguments.update(plan.ignored)
         self._refuse_nothing(replies)
-        return [cut_off(reply.text or "", plan.until) for reply, plan in zip(replies, plans, strict=True)]
+        return [truncate(reply.text or "", plan.until) for reply, plan in zip(replies, plans, strict=True)]
 
     def _body(self, prompt: Prompt, max_tokens: int, temperature: float) -> bytes:
         node = LlmNode(

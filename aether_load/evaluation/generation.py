@@ -45,7 +45,7 @@ def read_generation(task: str, arguments: Mapping[str, Any], *, max_tokens: int,
     return Generation(tuple(text for text in texts if text), bound, warmth, ignored)
 
 
-def cut_off(text: str, until: Sequence[str]) -> str:
+def truncate(text: str, until: Sequence[str]) -> str:
     """Return the text up to the first of the end marks."""
     found = [place for mark in until if (place := text.find(mark)) >= 0]
     return text[: min(found)] if found else text

@@ -169,12 +169,12 @@ class EvaluationRun:
                 code = ABSENT if status is None else status
                 self._recorder.book(flying[0], sent_ns, ended_ns, outcome, code, reason, execution, 0)
 
-    def cut_off(self, reason: str) -> None:
+    def cancel(self, reason: str) -> None:
         """Book what is still in flight as given up by ourselves."""
         ended = monotonic_ns()
         with self._lock:
             for request, (_, sent_ns) in list(self._flying.items()):
-                self.book(request, sent_ns, ended, Outcome.CUT_OFF, None, reason, None)
+                self.book(request, sent_ns, ended, Outcome.CANCELLED, None, reason, None)
 
     def scrape(self, role: str) -> None:
         """Read /metrics once and keep what came, or why nothing did; not where the target is said to have none."""

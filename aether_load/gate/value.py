@@ -47,7 +47,7 @@ def shared_edges_per_s(samples: PhaseSamples, amounts: NDArray[Any]) -> float | 
     began, ended, window_s = samples.window_began_ns, samples.window_ended_ns, samples.window_s
     if began is None or ended is None or not window_s:
         return None
-    counted = samples.was_sent & (samples.outcome != Outcome.CUT_OFF)
+    counted = samples.was_sent & (samples.outcome != Outcome.CANCELLED)
     sent, answered = samples.sent_ns[counted], samples.ended_ns[counted]
     inside = np.maximum(np.minimum(answered, ended) - np.maximum(sent, began), 0)
     return float((amounts[counted] * (inside / np.maximum(answered - sent, 1))).sum()) / window_s

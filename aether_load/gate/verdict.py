@@ -50,7 +50,7 @@ def decide_gate(
     invalid += [
         f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
         for warning in warnings
-        if warning.code in scenario.forbid_warnings
+        if warning.code in scenario.fail_on_warning
     ]
     if ended_as == "running":
         invalid.insert(0, "the gate was cut off by force; this is what was written by then")

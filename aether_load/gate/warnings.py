@@ -24,7 +24,7 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
             "Give the gate a machine with less other work, or find out what the windows have against them.",
         )
     hits = {side.side: side.cached_share for side in sides if side.cached_share}
-    if hits and scenario.phases[0].cache == "as_found":
+    if hits and scenario.phases[0].cache == "keep":
         said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
         yield Warning_(
             Code.CACHE_ANSWERED,

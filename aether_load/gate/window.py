@@ -28,7 +28,7 @@ class GateWindow(msgspec.Struct, frozen=True, kw_only=True):
     """A window on one side; `values` has each metric's figure by its name, None where it was not measured.
 
     `cached_nodes_total` of `nodes_told_total` nodes came from the runtime's cache. `void` says why the window is of no
-    use in its pair, None where it is. `trust` is the ledger's word on the server's counts, None without them.
+    use in its pair, None where it is. `trust` is the reconciliation's word on the server's counts, None without them.
     """
 
     window_s: float | None
@@ -102,12 +102,12 @@ def gate_window(
 
 
 def _trust(inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples) -> tuple[Trust | None, str | None]:
-    """Return the ledger's word on the window's counts; None where the scenario says that there are none."""
+    """Return the reconciliation's word on the window's counts; None where the scenario says that there are none."""
     if not inputs.scenario.target.server_metrics:
         return None, None
     readings = phase_readings(inputs, record)
     checks = check_phase(samples, readings, len(inputs.manifest.node_ids))
     behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
     cut_off = inputs.manifest.ended_as == "running"
-    ledger = reconcile(samples, own_counts(samples), readings, behind=behind, was_cut_off=cut_off)
-    return ledger.trust, ledger.reason
+    reconciliation = reconcile(samples, own_counts(samples), readings, behind=behind, was_cut_off=cut_off)
+    return reconciliation.trust, reconciliation.reason

@@ -21,10 +21,10 @@ from aether_load.load.local_senders import LocalSenders
 from aether_load.load.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, read_gate_plan, without_end
 from aether_load.load.phases import PhaseDriver
 from aether_load.load.progress import ProgressLine
-from aether_load.load.run_controller import Course
+from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
-from aether_load.load.web.monitoring import Shown
+from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
@@ -82,9 +82,9 @@ class Listener:
         self._environment = environment
         self._main = gevent.getcurrent()
         self._line = ProgressLine()
-        self._course: Course | None = None
+        self._controller: RunController | None = None
         self._is_starting = False
-        self._shown: Shown | None = None
+        self._shown: Monitoring | None = None
         self._master: Master | None = None
 
     @property
@@ -140,13 +140,13 @@ class Listener:
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()
-            self._shown = Shown.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
+            self._shown = Monitoring.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
             if self._master is not None:
                 self._hand_over()
         except BaseException:
             self._session.end()
             raise
-        environment.aether = self._session.stations
+        environment.aether = self._session.sender_contexts
         environment.host = options.host = self._session.target.url
         self._fill_in(scenario)
         keep_entries(environment.stats)
@@ -168,9 +168,9 @@ class Listener:
 
         Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
         """
-        if self._headless and self._course is not None and self._course.is_finished:
+        if self._headless and self._controller is not None and self._controller.is_finished:
             return  # The results are written and the process is about to end by itself.
-        if self._headless and self._course is None and self._master is not None:
+        if self._headless and self._controller is None and self._master is not None:
             sys.stderr.write("aether-load: interrupted before the load began.\n")
             self._leave_before_load(ExitCode.INTERRUPTED)
             return
@@ -185,12 +185,12 @@ class Listener:
         options.run_time = None
         options.only_summary = not options.print_stats
         environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
-        # Spawned users stand before the valve, so that spawning them all at once asks nothing of the target.
+        # Spawned users stand before the user_pool, so that spawning them all at once asks nothing of the target.
         _silence("locust.runners", "spawn rate is very high")
         _silence("locust.main", "No run time limit set")
         _silence("locust.runners", "The last worker quit")
         _silence("locust.runners", "The last worker went missing")
-        # Its own reports of users are late where it counts; what stands before the valve is told to us.
+        # Its own reports of users are late where it counts; what stands before the user_pool is told to us.
         _silence("locust.runners", "Spawning is complete and report waittime is expired")
         _silence("locust.runners", "You can't start a distributed test before")
         if options.gate is not None:
@@ -228,8 +228,8 @@ class Listener:
                 self._master.wait_for_workers(self._line)
                 run, senders = self._master.start_run(self._session, stopping, follow_user_count=follow)
             else:
-                run, station = self._session.start_run(LocustFeed(environment))
-                senders = LocalSenders(run, station, runner, stopping, follow_user_count=follow)
+                run, sender_context = self._session.start_run(LocustFeed(environment))
+                senders = LocalSenders(run, sender_context, runner, stopping, follow_user_count=follow)
             if (plan := environment.parsed_options.gate) is not None:
                 # Who started this process analyses the run, also one that ends by force.
                 Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
@@ -240,8 +240,8 @@ class Listener:
                 raise gevent.GreenletExit from None
             return
         driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
-        self._course = Course(environment, run, driver, self._line, self._shown)
-        self._course.begin()
+        self._controller = RunController(environment, run, driver, self._line, self._shown)
+        self._controller.begin()
 
     def _has_senders(self) -> bool:
         return self._master is None or self._master.has_workers
@@ -250,15 +250,15 @@ class Listener:
         """Tell the page what of the last start is still going on."""
         if self._is_starting:
             return "starting"
-        if self._course is None or self._course.is_finished:
+        if self._controller is None or self._controller.is_finished:
             return None
-        return "running" if self._shown is not None and self._shown.board.is_running else "writing"
+        return "running" if self._shown is not None and self._shown.live_state.is_running else "writing"
 
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
         self._line.clear()
         sys.stderr.write(f"aether-load: {sentence}\n")
-        if self._headless and self._course is None:
+        if self._headless and self._controller is None:
             self._leave_before_load(code)
 
     def _leave_before_load(self, code: ExitCode) -> None:
@@ -269,27 +269,27 @@ class Listener:
     def _give_up(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()
         if self._shown is not None:
-            self._shown.board.refuse(sentence)
+            self._shown.live_state.refuse(sentence)
         sys.stderr.write(f"aether-load: {sentence}\n")
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
     def _on_test_stopping(self, **_kwargs: Any) -> None:
-        course = self._course
-        if course is None or course.is_finished:
+        controller = self._controller
+        if controller is None or controller.is_finished:
             return
         if self._headless and self._master is not None:
             # Without a page Locust stops a load for this alone.
-            course.end_without_workers()
+            controller.end_without_workers()
         elif self._headless:
-            course.end()
+            controller.end()
         else:
-            course.end_from_page()
+            controller.end_from_page()
 
     def _on_quitting(self, **_kwargs: Any) -> None:
-        if self._course is not None and not self._course.is_finished:
-            self._course.end()
-        elif self._course is None and self._headless and self._environment.process_exit_code is None:
+        if self._controller is not None and not self._controller.is_finished:
+            self._controller.end()
+        elif self._controller is None and self._headless and self._environment.process_exit_code is None:
             # Locust would exit 0, though nothing was measured.
             gone = self._master is not None and not self._master.has_workers
             why = "the workers have gone" if gone else "interrupted"
@@ -303,12 +303,14 @@ class Listener:
             self._master.close()
         if self._shown is not None:
             self._shown.end()
-        course = self._course
-        if course is None or course.report is None:
+        controller = self._controller
+        if controller is None or controller.report is None:
             return
         from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
 
-        write_summary(course.report, course.files, sys.stderr if self._environment.parsed_options.json else sys.stdout)
+        write_summary(
+            controller.report, controller.files, sys.stderr if self._environment.parsed_options.json else sys.stdout
+        )
 
 
 def _silence(logger: str, words: str) -> None:

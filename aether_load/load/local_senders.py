@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from locust.runners import Runner
 
     from aether_load.load.run import Run
-    from aether_load.load.sending.sender_context import Station
+    from aether_load.load.sending.sender_context import SenderContext
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
 
@@ -28,15 +28,17 @@ SPAWN_RATE = 100
 class LocalSenders:
     """Drives this process's own users, and keeps what their load tells in the run's manifest."""
 
-    def __init__(self, run: Run, station: Station, runner: Runner, stopping: Event, *, follow_user_count: bool) -> None:
+    def __init__(
+        self, run: Run, sender_context: SenderContext, runner: Runner, stopping: Event, *, follow_user_count: bool
+    ) -> None:
         """With `follow_user_count` as many are let loose as Locust has users: its web page decides then."""
         self._run = run
-        self._station = station
+        self._sender_context = sender_context
         self._runner = runner
         self.stopping = stopping
         self.disk_is_full = run.disk_is_full
-        self.drained = station.valve.drained
-        self._load = Load(station, self, follow_user_count=follow_user_count)
+        self.drained = sender_context.user_pool.drained
+        self._load = Load(sender_context, self, follow_user_count=follow_user_count)
         self._record: PhaseRecord | None = None
         self._mustered = 0
 
@@ -47,20 +49,20 @@ class LocalSenders:
 
     def tally(self) -> Tally:
         """Return how things stand."""
-        valve, recorder = self._station.valve, self._station.recorder
+        user_pool, recorder = self._sender_context.user_pool, self._sender_context.recorder
         return Tally(
             done=recorder.done,
             failed=recorder.failed,
-            ready=valve.waiting,
-            loose=valve.loose,
-            thinking=valve.thinking,
-            waiting=len(valve.backlog),
+            ready=user_pool.waiting,
+            loose=user_pool.loose,
+            thinking=user_pool.thinking,
+            waiting=len(user_pool.backlog),
             cpu_s=process_time(),
         )
 
     def watch(self, watcher: Watcher | None) -> None:
         """Have somebody look at samples in bulk, when they are taken out of the buffer."""
-        self._station.buffer.watch = watcher
+        self._sender_context.buffer.watch = watcher
 
     def read_process(self) -> None:
         """Note what this process has taken of CPU and memory so far, and what the target's has."""
@@ -72,12 +74,12 @@ class LocalSenders:
             self._runner.start(users, spawn_rate=min(users, SPAWN_RATE))
 
     def muster(self, users: int) -> None:
-        """Take note of how many users have to stand before the valve, with their connections open."""
+        """Take note of how many users have to stand before the user_pool, with their connections open."""
         self._mustered = users
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
-        return self._station.valve.waiting >= self._mustered
+        return self._sender_context.user_pool.waiting >= self._mustered
 
     def prepare(self, stage: Stage) -> None:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""
@@ -91,16 +93,16 @@ class LocalSenders:
         """Take a stage from its way up to its window's end; return what ended it."""
         self._record = record
         ended_by = self._load.drive(stage)
-        record.window_ended_ns = self._station.window.ended_ns
+        record.window_ended_ns = self._sender_context.window.ended_ns
         return ended_by
 
     def end(self, record: PhaseRecord | None) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._load.end()
         if record is not None:
-            record.window_ended_ns = self._station.window.ended_ns
+            record.window_ended_ns = self._sender_context.window.ended_ns
 
-    def cut_off(self) -> None:
+    def cancel(self) -> None:
         """Give up what is in flight."""
         self._runner.user_greenlets.kill()
 
@@ -111,7 +113,7 @@ class LocalSenders:
     def close(self) -> None:
         """Give the clock back, and write down how often connections were opened."""
         self._load.close()
-        pool = self._station.pool
+        pool = self._sender_context.pool
         self._run.manifest.workers = [
             msgspec.structs.replace(
                 worker,

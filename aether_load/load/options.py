@@ -17,7 +17,7 @@ from aether_load.scenario.options import add_scenario_options, scenario_from, wi
 from aether_load.scenario.scenario import Scenario
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
-CACHE_STATES = ("as_found", "cold", "warm")
+CACHE_STATES = ("keep", "cold", "warm")
 
 
 def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         "--sequential", action="store_true", help="have the runtime run a DAG's nodes one after the other in each phase"
     )
     group.add_argument(
-        "--metrics-port",
+        "--prometheus-port",
         type=port,
         metavar="PORT",
         default=None,
@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         help="leave out the second in which the client measures its own cost before the load",
     )
     group.add_argument(
-        "--metrics-url",
+        "--server-metrics-url",
         metavar="URL",
         default=None,
         help="read the server's metrics there and not at the target's own /metrics",
@@ -72,7 +72,7 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
         "'hellaswag:request_latency_ms:p(95)<500'; may be given several times",
     )
     group.add_argument(
-        "--forbid-warnings",
+        "--fail-on-warning",
         metavar="CODE,CODE",
         default=None,
         help="a run with one of these warnings is invalid (exit code 5), e.g. client_saturated,users_not_busy",
@@ -105,10 +105,10 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
 def planned_scenario(options: argparse.Namespace) -> Scenario:
     """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
     more: dict[str, object] = {}
-    if options.metrics_url is not None:
-        more["target.metrics_url"] = options.metrics_url
-    if options.forbid_warnings is not None:
-        more["forbid_warnings"] = [code.strip() for code in options.forbid_warnings.split(",") if code.strip()]
+    if options.server_metrics_url is not None:
+        more["target.server_metrics_url"] = options.server_metrics_url
+    if options.fail_on_warning is not None:
+        more["fail_on_warning"] = [code.strip() for code in options.fail_on_warning.split(",") if code.strip()]
     scenario = with_asked_thresholds(scenario_from(options, more), options.threshold)
     changes: dict[str, object] = {}
     if options.cache is not None:

@@ -1,4 +1,4 @@
-"""Drives a scenario's phases: valve shut, drained, scraped, next phase."""
+"""Drives a scenario's phases: user_pool shut, drained, scraped, next phase."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class PhaseDriver:
             self._run.save_manifest()
 
     def _wait_for_users(self, count: int) -> None:
-        """Wait until Locust has spawned the users and each stands before the valve with its connection open."""
+        """Wait until Locust has spawned the users and each stands before the user_pool with its connection open."""
         if not self._follow:
             # A number from Locust's page is the load of a plain closed phase only; here the scenario says it.
             self.senders.request_users(count)
@@ -237,7 +237,7 @@ class PhaseDriver:
             drained.wait(min(left, 0.05))
         if drained.is_set():
             return True
-        self.senders.cut_off()
+        self.senders.cancel()
         return False
 
     def _scrape_for_ever(self, phase: str) -> None:

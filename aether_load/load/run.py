@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aether_load.dag.workload import Workload
-    from aether_load.load.sending.sender_context import Station
-    from aether_load.load.sending.target_client import Side
+    from aether_load.load.sending.sender_context import SenderContext
+    from aether_load.load.sending.target_client import TargetClient
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.stage import Stage
 
@@ -55,17 +55,17 @@ class SampleSink(Protocol):
 
 
 class OwnSamples:
-    """The samples of this process's own station, on their way into the run's one file."""
+    """The samples of this process's own sender_context, on their way into the run's one file."""
 
-    def __init__(self, station: Station, path: Path) -> None:
-        self._station = station
+    def __init__(self, sender_context: SenderContext, path: Path) -> None:
+        self._sender_context = sender_context
         self._path = path
         self._file = SampleFile(path)
 
     def write_out(self) -> None:
-        """Write what the station's buffer holds."""
-        self._station.feed.flush()
-        while (batch := self._station.buffer.take()) is not None:
+        """Write what the sender_context's buffer holds."""
+        self._sender_context.feed.flush()
+        while (batch := self._sender_context.buffer.take()) is not None:
             self._file.append(batch)
             # Between two chunks the users have their turn: an answer that is in waits no longer than one.
             gevent.sleep(0)
@@ -94,7 +94,7 @@ class Run:
         manifest: Manifest,
         scenario: Scenario,
         workload: Workload,
-        sides: Sequence[Side],
+        sides: Sequence[TargetClient],
         samples: SampleSink,
     ) -> None:
         """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side."""

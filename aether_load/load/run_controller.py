@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from aether_load.analysis.report import Report
     from aether_load.load.phases import PhaseDriver
     from aether_load.load.run import Run
-    from aether_load.load.web.monitoring import Shown
+    from aether_load.load.web.monitoring import Monitoring
 
 
-class Course:
+class RunController:
     """Takes one run through its phases and has its results written; nothing that happens here vanishes."""
 
     def __init__(
-        self, environment: Any, run: Run, driver: PhaseDriver, line: ProgressLine, shown: Shown | None
+        self, environment: Any, run: Run, driver: PhaseDriver, line: ProgressLine, shown: Monitoring | None
     ) -> None:
         """Take in who shows the run on Locust's page, if anybody does."""
         self._environment = environment
@@ -49,7 +49,7 @@ class Course:
     def begin(self) -> None:
         """Begin, in a greenlet of its own."""
         if self._shown is not None:
-            self._shown.board.follow(self._run, self._driver)
+            self._shown.live_state.follow(self._run, self._driver)
         gevent.spawn(self._take)
 
     def end(self) -> None:
@@ -112,7 +112,7 @@ class Course:
             environment.process_exit_code = int(ExitCode.INVALID)
         finally:
             if self._shown is not None:
-                self._shown.board.end(self.report, sentence)
+                self._shown.live_state.end(self.report, sentence)
             self._finished.set()
         if not self._driver.was_stopped:
             runner = environment.runner
@@ -136,7 +136,7 @@ class Course:
             finally:
                 self._load_over.set()
             if self._shown is not None:
-                self._shown.board.stop_following()
+                self._shown.live_state.stop_following()
 
     def _abort(self, broken: AbortRecord) -> None:
         """End the run in order because a threshold is broken, and say so at once."""

@@ -14,10 +14,10 @@ from gevent import subprocess as gsubprocess
 from locust.env import Environment
 
 from aether_load.load.http.connection import Connection
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.locust_feed import LocustFeed
-from aether_load.load.sending.prepared_requests import RequestBook
+from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sending import Sending
 from aether_load.protocol import Generation
 from aether_load.rundata.arrow import filled
@@ -68,8 +68,8 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
 def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
     # What Locust takes of it is kept from the statistics that the user will see.
     aside: Any = Environment()
-    alone, _, _ = _stretch(workload, body, url, 1, aside)
-    many, elapsed_s, cpu_s = _stretch(workload, body, url, _USERS, aside)
+    alone, _, _ = _bucket(workload, body, url, 1, aside)
+    many, elapsed_s, cpu_s = _bucket(workload, body, url, _USERS, aside)
     latencies_ms = np.sort(alone) / 1000
     return SelfCheck(
         latency_p50_ms=float(latencies_ms[(len(latencies_ms) - 1) // 2]),
@@ -80,14 +80,14 @@ def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
     )
 
 
-def _stretch(workload: Workload, body: bytes, url: str, users: int, aside: Any) -> tuple[np.ndarray, float, float]:
+def _bucket(workload: Workload, body: bytes, url: str, users: int, aside: Any) -> tuple[np.ndarray, float, float]:
     """Send for a short while; return the latencies in whole us, the seconds it took and the CPU seconds of it."""
-    endpoint, pool = Endpoint.of(url), Pool()
+    endpoint, pool = Endpoint.of(url), ConnectionStats()
     buffer = SampleBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
     feed = LocustFeed(aside)
     recorder = Recorder(buffer, workload, feed.told)
-    book = RequestBook(endpoint, (body,), (), "")
+    book = PreparedRequests(endpoint, (body,), (), "")
     senders = [
         Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
         for _ in range(users)

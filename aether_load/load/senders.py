@@ -21,8 +21,8 @@ Watcher = Callable[["np.ndarray", "np.ndarray"], None]
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand with those who send: requests done and failed so far, and users by what they do.
 
-    `ready` users stand before the valve, `loose` ones are in flight or think; `waiting` requests are due and not sent.
-    `cpu_s` is what the sending process has taken since it began, of several the busiest one.
+    `ready` users stand before the user_pool, `loose` ones are in flight or think; `waiting` requests are due and not
+    sent. `cpu_s` is what the sending process has taken since it began, of several the busiest one.
     """
 
     done: int = 0
@@ -79,7 +79,7 @@ class Senders(Protocol):
     def end(self, record: PhaseRecord | None) -> None:
         """Send nothing further; what was due and is not sent is booked so. `drained` is set when all are back."""
 
-    def cut_off(self) -> None:
+    def cancel(self) -> None:
         """Give up what is in flight."""
 
     def hand_in(self) -> None:

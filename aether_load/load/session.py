@@ -22,9 +22,9 @@ from aether_load.load.embedded import EmbeddedRuntime
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.run import OwnSamples, Run, now
 from aether_load.load.self_check import SelfCheckFailed, check_self
-from aether_load.load.sending.prepared_requests import RequestBook
-from aether_load.load.sending.sender_context import Station, Stations
-from aether_load.load.sending.target_client import Side
+from aether_load.load.sending.prepared_requests import PreparedRequests
+from aether_load.load.sending.sender_context import SenderContext, SenderContexts
+from aether_load.load.sending.target_client import TargetClient
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
@@ -35,7 +35,7 @@ from aether_load.scenario.stage import variants
 from aether_load.schedule.trace import read_traces
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.sample_receiver import Intake
+    from aether_load.load.distributed.sample_receiver import SampleReceiver
     from aether_load.load.progress import ProgressLine
     from aether_load.load.sending.locust_feed import LocustFeed
     from aether_load.rundata.process_usage import SelfCheck
@@ -58,7 +58,7 @@ class Session:
         self._target: TargetRecord | None = None
         self._gate: GatePlan | None = None
         self._candidate: TargetRecord | None = None
-        self.stations = Stations()
+        self.sender_contexts = SenderContexts()
         self._self_check: SelfCheck | None = None
         self._self_check_reason = "the self-check was left out (--no-self-check)"
 
@@ -166,7 +166,7 @@ class Session:
         if self.target.generation is not Generation.V1:
             return
         for number, phase in enumerate(self.scenario.phases):
-            for key, asked, plain in (("cache", phase.cache, "as_found"), ("sequential", phase.sequential, False)):
+            for key, asked, plain in (("cache", phase.cache, "keep"), ("sequential", phase.sequential, False)):
                 if asked != plain:
                     raise UsageError(
                         f"Scenario {self.scenario.name}: phases.{number}.{key} = {asked!r}: the runtime at "
@@ -186,33 +186,35 @@ class Session:
         data = msgspec.msgpack.encode(handover)
         return hashlib.sha256(data).hexdigest()[:12], data
 
-    def start_run(self, feed: LocustFeed) -> tuple[Run, Station]:
+    def start_run(self, feed: LocustFeed) -> tuple[Run, SenderContext]:
         """Make a new run folder, and what the users of this start share."""
         folder, manifest = self._new_run()
         sides = [self._side(target.url, manifest.id, self.workload.bodies) for target in self._targets]
-        station = Station(self.scenario, self.workload, sides, self.traces, feed)
+        sender_context = SenderContext(self.scenario, self.workload, sides, self.traces, feed)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
-        samples = OwnSamples(station, folder.samples)
+        samples = OwnSamples(sender_context, folder.samples)
         run = Run(folder, manifest, self.scenario, self.workload, sides, samples)
-        self.stations.current = station
-        return run, station
+        self.sender_contexts.current = sender_context
+        return run, sender_context
 
-    def start_fleet_run(self, intake: Callable[[RunFolder, Manifest], Intake]) -> tuple[Run, Intake]:
+    def start_fleet_run(
+        self, sample_receiver: Callable[[RunFolder, Manifest], SampleReceiver]
+    ) -> tuple[Run, SampleReceiver]:
         """Make a new run folder for what workers will send."""
         folder, manifest = self._new_run()
         sides = [self._side(target.url, manifest.id, ()) for target in self._targets]
-        samples = intake(folder, manifest)
+        samples = sample_receiver(folder, manifest)
         return Run(folder, manifest, self.scenario, self.workload, sides, samples), samples
 
     @property
     def _targets(self) -> list[TargetRecord]:
         return [self.target] if self._candidate is None else [self.target, self._candidate]
 
-    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> Side:
+    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
         """Return a runtime as a run sees it."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
-        return Side(endpoint, target, RequestBook(endpoint, bodies, variants(self.scenario), mark_seed))
+        return TargetClient(endpoint, target, PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed))
 
     def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)

@@ -1,4 +1,4 @@
-"""Latencies counted in bins that are 1 % wide, so that percentiles of any stretch can be had and put together."""
+"""Latencies counted in bins that are 1 % wide, so that percentiles of any bucket can be had and put together."""
 
 from __future__ import annotations
 

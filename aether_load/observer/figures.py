@@ -9,14 +9,14 @@ import msgspec
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval, mean_interval, quantile_interval
 from aether_load.observer.bins import Counts, percentile_ms
 from aether_load.observer.live_run import LiveRun
-from aether_load.observer.time_bucket import PARTS, Stretch, together
+from aether_load.observer.time_bucket import PARTS, TimeBucket, together
 from aether_load.protocol import BUCKET_EDGES_MS, Outcome
 
 _NOW_S = 5
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch in a chart: what it held, None where there was nothing to say it by.
+    """A bucket in a chart: what it held, None where there was nothing to say it by.
 
     `server_p95_ms` is [low, high) of the nodes that the server counted, `high` None where nothing bounds it; the
     true `server_mean_ms` is up to 1 ms above what stands here, since the server cuts its times off.
@@ -63,29 +63,29 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     uncached_nodes: int
 
 
-def point(stretch: Stretch) -> Point:
-    """Return a stretch as a chart has it."""
-    seconds, requests = stretch.seconds, stretch.requests
-    buckets = [int(count) for count in stretch.server_buckets]
-    mean = mean_interval(buckets, stretch.server_time_ms)
-    p95 = quantile_interval(buckets, stretch.server_time_ms, 0.95)
-    told = stretch.cached_nodes + stretch.uncached_nodes
+def point(bucket: TimeBucket) -> Point:
+    """Return a bucket as a chart has it."""
+    seconds, requests = bucket.seconds, bucket.requests
+    buckets = [int(count) for count in bucket.server_buckets]
+    mean = mean_interval(buckets, bucket.server_time_ms)
+    p95 = quantile_interval(buckets, bucket.server_time_ms, 0.95)
+    told = bucket.cached_nodes + bucket.uncached_nodes
     return Point(
-        began_s=stretch.began_s,
-        ended_s=stretch.ended_s,
+        began_s=bucket.began_s,
+        ended_s=bucket.ended_s,
         rate_rps=_short(requests / seconds),
-        failed_rps=_short(stretch.failed / seconds),
-        target_rps=stretch.target_rps,
-        p50_ms=_percentile(stretch.latencies, 0.50),
-        p95_ms=_percentile(stretch.latencies, 0.95),
-        p99_ms=_percentile(stretch.latencies, 0.99),
+        failed_rps=_short(bucket.failed / seconds),
+        target_rps=bucket.target_rps,
+        p50_ms=_percentile(bucket.latencies, 0.50),
+        p95_ms=_percentile(bucket.latencies, 0.95),
+        p99_ms=_percentile(bucket.latencies, 0.99),
         server_mean_ms=None if mean is None else _short(mean.low),
         server_p95_low_ms=None if p95 is None else p95.low,
         server_p95_high_ms=None if p95 is None else p95.high,
-        parts_ms=tuple(_short(float(part) / requests) for part in stretch.parts_ms) if requests else None,
-        in_flight=stretch.in_flight,
-        cpu_share=None if stretch.cpu_s is None else _short(stretch.cpu_s / seconds),
-        cache_hit_share=_short(stretch.cached_nodes / told) if told else None,
+        parts_ms=tuple(_short(float(part) / requests) for part in bucket.parts_ms) if requests else None,
+        in_flight=bucket.in_flight,
+        cpu_share=None if bucket.cpu_s is None else _short(bucket.cpu_s / seconds),
+        cache_hit_share=_short(bucket.cached_nodes / told) if told else None,
     )
 
 
@@ -96,7 +96,7 @@ def figures(run: LiveRun) -> Figures:
     gauges = run.gauges
     return Figures(
         now=point(_joined(latest)) if latest else None,
-        requests_total=int(run.outcomes.sum() - run.outcomes[:, Outcome.UNSENT].sum()),
+        requests_total=int(run.outcomes.sum() - run.outcomes[:, Outcome.DROPPED].sum()),
         in_flight=None if gauges is None else gauges.in_flight,
         thinking_users=None if gauges is None else gauges.thinking_users,
         waiting_requests=None if gauges is None else gauges.waiting_requests,
@@ -122,10 +122,10 @@ def figures(run: LiveRun) -> Figures:
     )
 
 
-def _joined(stretches: Sequence[Stretch]) -> Stretch:
-    whole = stretches[0]
-    for stretch in stretches[1:]:
-        whole = together(whole, stretch)
+def _joined(buckets: Sequence[TimeBucket]) -> TimeBucket:
+    whole = buckets[0]
+    for bucket in buckets[1:]:
+        whole = together(whole, bucket)
     return whole
 
 

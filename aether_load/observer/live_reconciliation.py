@@ -22,7 +22,7 @@ class Line(msgspec.Struct, frozen=True):
     theirs: int | None
 
 
-class LedgerState(msgspec.Struct, frozen=True, kw_only=True):
+class ReconciliationState(msgspec.Struct, frozen=True, kw_only=True):
     """What the latest reading says of a phase so far.
 
     `agrees`: the server counted no fewer than were answered before the reading, and no more nodes than may have run by
@@ -44,7 +44,7 @@ class _Batch(msgspec.Struct, frozen=True):
     last_ns: int
 
 
-class LiveLedger:
+class LiveReconciliation:
     """Keeps a phase's own counts, and those of the last seconds request by request, to set them beside a reading."""
 
     def __init__(self, nodes_per_request: int) -> None:
@@ -55,7 +55,7 @@ class LiveLedger:
         self._first: Scrape | None = None
         self._last: Scrape | None = None
         self._restarted: str | None = None
-        self.state = LedgerState(state="waiting", reason="the server has not been read yet")
+        self.state = ReconciliationState(state="waiting", reason="the server has not been read yet")
 
     def take(self, ended_ns: Counts, counts: Counts, unread: Counts) -> None:
         """Take in answers: when each came in, what it adds up to, and whether (1) it was no readable answer."""
@@ -69,14 +69,14 @@ class LiveLedger:
         self._restarted = None
         self._first = self._last = scrape
         if scrape is None:
-            self.state = LedgerState(state="no_server_data", reason=reason)
+            self.state = ReconciliationState(state="no_server_data", reason=reason)
         else:
-            self.state = LedgerState(state="waiting", reason="the phase has just begun")
+            self.state = ReconciliationState(state="waiting", reason="the phase has just begun")
 
     def fail(self, reason: str) -> None:
         """Take note of a reading that brought nothing; what was known before stands."""
         if self._first is None or self.state.state == "waiting":
-            self.state = LedgerState(state="no_server_data", reason=reason)
+            self.state = ReconciliationState(state="no_server_data", reason=reason)
 
     def judge(self, scrape: Scrape, began_ns: int, ended_ns: int, in_flight: int) -> None:
         """Set a reading beside the answers, of which all that came in before its end have been taken in.
@@ -98,7 +98,7 @@ class LiveLedger:
         assert counted is not None
         beyond = counted - most if counted > most else min(0, counted - int(before[NODES]))
         state, reason = self._verdict(before, theirs, beyond)
-        self.state = LedgerState(
+        self.state = ReconciliationState(
             state=state,
             reason=reason,
             lines=tuple(

@@ -13,10 +13,10 @@ from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
 from aether_load.analysis.server.scrape import Scrape, difference, fell
 from aether_load.observer.bins import BINS, bins_of
 from aether_load.observer.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
-from aether_load.observer.live_reconciliation import LiveLedger
+from aether_load.observer.live_reconciliation import LiveReconciliation
 from aether_load.observer.parts import parts_by_request
 from aether_load.observer.reading import read_quickly
-from aether_load.observer.time_bucket import PARTS, Stretch, Timeline
+from aether_load.observer.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.totals import Totals
 from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
 from aether_load.rundata.samples import ABSENT, ANSWER_STATES, CHUNK_ROWS
@@ -43,7 +43,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveRun:
-    """A run's seconds, histograms, outcomes and ledger; everything is plain numbers that can be added up."""
+    """A run's seconds, histograms, outcomes and reconciliation; everything is plain numbers that can be added up."""
 
     def __init__(
         self, began_ns: int, datasets_of_prompts: Sequence[str], nodes: Sequence[NodeShape], totals: Totals
@@ -55,19 +55,19 @@ class LiveRun:
         self._totals = totals
         self.nodes_per_request = len(nodes)
         self.sequential = False
-        self.ledger = LiveLedger(len(nodes))
+        self.reconciliation = LiveReconciliation(len(nodes))
         self._to_judge: deque[tuple[Scrape, RawScrape, int]] = deque()
         self._last_scrape: Scrape | None = None
         self._gauges: Gauges | None = None
         self.mock_answers = 0
         self._second = 0
         self._last_ended_ns = 0
-        self._open: dict[int, Stretch] = {}
+        self._open: dict[int, TimeBucket] = {}
         self._fresh: list[tuple[NDArray[np.void], NDArray[np.void]]] = []
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was shown so far; the ledger goes on, because the server's counts do."""
+        """Forget what was shown so far; the reconciliation goes on, because the server's counts do."""
         self._take_fresh()
         self.timeline = Timeline()
         self.outcomes = np.zeros((len(self.datasets), len(Outcome)), np.int64)
@@ -112,7 +112,7 @@ class LiveRun:
         parts = parts_by_request(rows, nodes["time_ms"], self._shape, sequential=self.sequential)
         counts = counts_by_request(rows, nodes)
         unanswered = rows["server_total_ms"] == ABSENT
-        self.ledger.take(ended, counts, unanswered.astype(np.int64))
+        self.reconciliation.take(ended, counts, unanswered.astype(np.int64))
         self._totals.latency.add(latency_us)
         self._totals.overhead.add(parts[~unanswered, _OVERHEAD_PART] * 1000)
         self._totals.cached_nodes += int(counts[:, CACHED_NODES].sum())
@@ -128,20 +128,20 @@ class LiveRun:
         first, last = int(seconds.min()), int(seconds.max())
         for second in range(first, last + 1):
             which = slice(None) if first == last else seconds == second
-            stretch = self._of_second(second)
+            bucket = self._of_second(second)
             counted = np.bincount(bins[which], minlength=BINS)
-            stretch.requests += int(counted.sum())
-            stretch.failed += int(np.count_nonzero(failed[which]))
-            stretch.latencies += counted
-            stretch.parts_ms += parts[which].sum(axis=0)
-            stretch.cached_nodes += int(counts[which, CACHED_NODES].sum())
-            stretch.uncached_nodes += int(counts[which, UNCACHED_NODES].sum())
+            bucket.requests += int(counted.sum())
+            bucket.failed += int(np.count_nonzero(failed[which]))
+            bucket.latencies += counted
+            bucket.parts_ms += parts[which].sum(axis=0)
+            bucket.cached_nodes += int(counts[which, CACHED_NODES].sum())
+            bucket.uncached_nodes += int(counts[which, UNCACHED_NODES].sum())
 
-    def _of_second(self, second: int) -> Stretch:
-        """Return the stretch of a second that is not closed yet."""
+    def _of_second(self, second: int) -> TimeBucket:
+        """Return the bucket of a second that is not closed yet."""
         found = self._open.get(second)
         if found is None:
-            found = self._open[second] = Stretch(began_s=float(second), ended_s=float(second + 1))
+            found = self._open[second] = TimeBucket(began_s=float(second), ended_s=float(second + 1))
         return found
 
     def scraped(self, raw: RawScrape, in_flight: int) -> None:
@@ -150,9 +150,9 @@ class LiveRun:
         reason = raw.error or "what /metrics answers is no reading of an Aether runtime"
         if raw.role == "before":
             self._judge_until(raw.began_ns)
-            self.ledger.begin(scrape, None if scrape is not None else reason)
+            self.reconciliation.begin(scrape, None if scrape is not None else reason)
         elif scrape is None:
-            self.ledger.fail(reason)
+            self.reconciliation.fail(reason)
         else:
             self._to_judge.append((scrape, raw, in_flight))
         self._count_server(scrape, raw)
@@ -163,9 +163,9 @@ class LiveRun:
         if scrape is None or last is None or raw.role == "before" or fell(last, scrape) is not None:
             return
         counted = difference(last, scrape)
-        stretch = self._of_second(max((raw.ended_ns - self._began_ns) // _NS_PER_S, self._second))
-        stretch.server_buckets += np.array(counted.buckets)
-        stretch.server_time_ms += counted.node_time_sum_ms
+        bucket = self._of_second(max((raw.ended_ns - self._began_ns) // _NS_PER_S, self._second))
+        bucket.server_buckets += np.array(counted.buckets)
+        bucket.server_time_ms += counted.node_time_sum_ms
         self.server_buckets += np.array(counted.buckets)
         self.server_time_ms += counted.node_time_sum_ms
 
@@ -174,11 +174,11 @@ class LiveRun:
         self._take_fresh()
         cpu_s = None if self._gauges is None else gauges.cpu_s - self._gauges.cpu_s
         self._gauges = gauges
-        stretch = self._of_second(max((now_ns - self._began_ns) // _NS_PER_S, self._second))
-        stretch.in_flight = max(stretch.in_flight or 0, gauges.in_flight)
-        stretch.target_rps = gauges.target_rps
+        bucket = self._of_second(max((now_ns - self._began_ns) // _NS_PER_S, self._second))
+        bucket.in_flight = max(bucket.in_flight or 0, gauges.in_flight)
+        bucket.target_rps = gauges.target_rps
         if cpu_s is not None:
-            stretch.cpu_s = (stretch.cpu_s or 0.0) + cpu_s
+            bucket.cpu_s = (bucket.cpu_s or 0.0) + cpu_s
         self._judge_until(now_ns - WRITTEN_AFTER_NS)
         closed = (now_ns - WRITTEN_AFTER_NS - self._began_ns) // _NS_PER_S
         while self._second < closed:
@@ -188,9 +188,9 @@ class LiveRun:
         """Close everything: no row comes any more."""
         self._take_fresh()
         for scrape, raw, in_flight in self._to_judge:
-            self.ledger.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
+            self.reconciliation.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
         self._to_judge.clear()
-        last = max((second for second, stretch in self._open.items() if stretch.requests), default=-1)
+        last = max((second for second, bucket in self._open.items() if bucket.requests), default=-1)
         while self._second <= last:
             if self._second == last:
                 # What came in in the last part of a second came in in no more time than that.
@@ -202,17 +202,17 @@ class LiveRun:
     def _judge_until(self, written_ns: int) -> None:
         while self._to_judge and self._to_judge[0][1].ended_ns <= written_ns:
             scrape, raw, in_flight = self._to_judge.popleft()
-            self.ledger.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
+            self.reconciliation.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
 
     def _close(self) -> None:
-        stretch = self._open.pop(self._second, None)
-        if stretch is None:
-            stretch = Stretch(began_s=float(self._second), ended_s=float(self._second + 1))
+        bucket = self._open.pop(self._second, None)
+        if bucket is None:
+            bucket = TimeBucket(began_s=float(self._second), ended_s=float(self._second + 1))
         self._second += 1
-        self.latencies += stretch.latencies
-        self.cached_nodes += stretch.cached_nodes
-        self.uncached_nodes += stretch.uncached_nodes
-        self.timeline.add(stretch)
+        self.latencies += bucket.latencies
+        self.cached_nodes += bucket.cached_nodes
+        self.uncached_nodes += bucket.uncached_nodes
+        self.timeline.add(bucket)
 
     @property
     def gauges(self) -> Gauges | None:

@@ -90,7 +90,7 @@ def _open_for_ns(record: PhaseRecord, now_ns: int) -> int:
 
 
 def _is_due(plan: ThresholdPlan, record: PhaseRecord, now_ns: int) -> bool:
-    return _open_for_ns(record, now_ns) >= plan.delay * 1e9
+    return _open_for_ns(record, now_ns) >= plan.delay_abort_eval * 1e9
 
 
 def _judge(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, CACHE_ENTRIES, SATURATED_ABOVE
-from aether_load.observer.time_bucket import Stretch
+from aether_load.observer.time_bucket import TimeBucket
 from aether_load.protocol import Outcome
 from aether_load.scenario.warning_codes import WarningCode as Code
 
@@ -37,7 +37,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     server_metrics: bool
     max_error_rate: float
     prompts: int
-    cache: Literal["as_found", "cold", "warm"]
+    cache: Literal["keep", "cold", "warm"]
 
 
 def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
@@ -53,11 +53,11 @@ def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
             Code.TLS_NOT_VERIFIED, "Certificates are not verified (--insecure).", "Let the certificate be trusted."
         )
     yield from _of_failures(run, around)
-    ledger = run.ledger.state
-    if around.server_metrics and ledger.state in {"contaminated", "restarted", "no_server_data"}:
+    reconciliation = run.reconciliation.state
+    if around.server_metrics and reconciliation.state in {"contaminated", "restarted", "no_server_data"}:
         yield LiveWarning(
-            ledger.state,
-            f"The server's counts cannot be used: {ledger.reason}.",
+            reconciliation.state,
+            f"The server's counts cannot be used: {reconciliation.reason}.",
             "Give the runtime to this run alone, one replica of it, and see that its /metrics answers.",
         )
     yield from _of_client(run.timeline.latest(_LOOKED_AT))
@@ -72,7 +72,7 @@ def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
 
 def _of_failures(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
     by_outcome = run.outcomes.sum(axis=0)
-    sent = int(by_outcome.sum() - by_outcome[Outcome.UNSENT])
+    sent = int(by_outcome.sum() - by_outcome[Outcome.DROPPED])
     wrong = sent - int(by_outcome[Outcome.OK] + by_outcome[Outcome.REJECTED])
     if sent and wrong / sent > around.max_error_rate:
         yield LiveWarning(
@@ -80,37 +80,37 @@ def _of_failures(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
             f"{wrong} of {sent} requests failed, {wrong / sent:.1%}; the scenario allows {around.max_error_rate:.1%}.",
             "Look at the outcomes below, and in Locust's Failures tab for their reasons.",
         )
-    if unsent := int(by_outcome[Outcome.UNSENT]):
+    if dropped := int(by_outcome[Outcome.DROPPED]):
         yield LiveWarning(
-            Code.UNSENT, f"{unsent} requests were due and never sent.", "Raise max_in_flight or take a lower rate."
+            Code.DROPPED, f"{dropped} requests were due and never sent.", "Raise max_concurrency or take a lower rate."
         )
 
 
-def _of_client(latest: list[Stretch]) -> Iterator[LiveWarning]:
-    busiest = max((stretch.cpu_s / stretch.seconds for stretch in latest if stretch.cpu_s is not None), default=0.0)
+def _of_client(latest: list[TimeBucket]) -> Iterator[LiveWarning]:
+    busiest = max((bucket.cpu_s / bucket.seconds for bucket in latest if bucket.cpu_s is not None), default=0.0)
     if busiest > SATURATED_ABOVE:
         yield LiveWarning(
             Code.CLIENT_SATURATED,
             f"The sending process used {busiest:.0%} of a core, so latencies are its own in part.",
             "Use fewer users, or a machine that has nothing else to do.",
         )
-    open_load = [stretch for stretch in latest if stretch.target_rps is not None]
+    open_load = [bucket for bucket in latest if bucket.target_rps is not None]
     if len(open_load) == _LOOKED_AT:
-        due = sum((stretch.target_rps or 0.0) * stretch.seconds for stretch in open_load)
-        answered = sum(stretch.requests for stretch in open_load)
+        due = sum((bucket.target_rps or 0.0) * bucket.seconds for bucket in open_load)
+        answered = sum(bucket.requests for bucket in open_load)
         # As many may be on their way as arrive by chance in the time.
         if answered < ACHIEVED_BELOW * due - 3 * due**0.5:
-            seconds = sum(stretch.seconds for stretch in open_load)
+            seconds = sum(bucket.seconds for bucket in open_load)
             yield LiveWarning(
                 Code.ACHIEVED_RATE_LOW,
                 f"{answered / seconds:.1f} requests/s were answered, of {due / seconds:.1f} due.",
-                "Raise max_in_flight if users are all busy, or take a lower rate: the runtime does not keep up.",
+                "Raise max_concurrency if users are all busy, or take a lower rate: the runtime does not keep up.",
             )
 
 
 def _of_cache(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
     hits, told = run.cached_nodes, run.cached_nodes + run.uncached_nodes
-    if hits and around.cache == "as_found":
+    if hits and around.cache == "keep":
         yield LiveWarning(
             Code.CACHE_ANSWERED,
             f"{hits / told:.0%} of the nodes came from the runtime's cache, so latency is of hits and misses mixed.",

@@ -1,4 +1,4 @@
-"""A stretch of a run, a second or more, as sums that can be added to those of its neighbours and of other senders."""
+"""A bucket of a run, a second or more, as sums that can be added to those of its neighbours and of other senders."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def _no_buckets() -> Counts:
     return np.zeros(BUCKETS, np.int64)
 
 
-class Stretch(msgspec.Struct, kw_only=True):
+class TimeBucket(msgspec.Struct, kw_only=True):
     """What came in between two instants, in seconds since the run began; sums, so that any two can be added.
 
     `latencies` are service latencies of requests that were sent, in bins; `parts_ms` the sums of the parts of their
-    response latency. `server_*` is what the server counted between the readings that fell into this stretch.
+    response latency. `server_*` is what the server counted between the readings that fell into this bucket.
     `in_flight` is the most that was seen, None where nobody looked; so with `cpu_s` of this process, and with the
     rate that was asked for, which is None in closed load.
     """
@@ -61,20 +61,20 @@ class Stretch(msgspec.Struct, kw_only=True):
         return self.ended_s - self.began_s
 
 
-def together(first: Stretch, second: Stretch) -> Stretch:
-    """Return two stretches, one after the other, as one."""
+def together(first: TimeBucket, second: TimeBucket) -> TimeBucket:
+    """Return two buckets, one after the other, as one."""
     looked = [seen for seen in (first.in_flight, second.in_flight) if seen is not None]
     target = first.target_rps if second.target_rps is None else second.target_rps
     return _added(first, second, max(looked, default=None), target)
 
 
-def beside(first: Stretch, second: Stretch) -> Stretch:
-    """Return the same stretch of time as two senders saw it, as one."""
+def beside(first: TimeBucket, second: TimeBucket) -> TimeBucket:
+    """Return the same bucket of time as two senders saw it, as one."""
     return _added(first, second, _sum(first.in_flight, second.in_flight), _sum(first.target_rps, second.target_rps))
 
 
-def _added(first: Stretch, second: Stretch, in_flight: int | None, target_rps: float | None) -> Stretch:
-    return Stretch(
+def _added(first: TimeBucket, second: TimeBucket, in_flight: int | None, target_rps: float | None) -> TimeBucket:
+    return TimeBucket(
         began_s=min(first.began_s, second.began_s),
         ended_s=max(first.ended_s, second.ended_s),
         requests=first.requests + second.requests,
@@ -106,22 +106,22 @@ class Timeline:
 
     def __init__(self, most: int = 150) -> None:
         self._most = most
-        self._lines: list[deque[Stretch]] = [deque()]
+        self._lines: list[deque[TimeBucket]] = [deque()]
 
-    def add(self, stretch: Stretch) -> None:
-        """Append the next stretch."""
+    def add(self, bucket: TimeBucket) -> None:
+        """Append the next bucket."""
         for line in self._lines:
-            line.append(stretch)
+            line.append(bucket)
             if len(line) <= self._most:
                 return
-            stretch = together(line.popleft(), line.popleft())
-        self._lines.append(deque([stretch]))
+            bucket = together(line.popleft(), line.popleft())
+        self._lines.append(deque([bucket]))
 
-    def __iter__(self) -> Iterator[Stretch]:
-        """Yield the stretches from the oldest on."""
+    def __iter__(self) -> Iterator[TimeBucket]:
+        """Yield the buckets from the oldest on."""
         for line in reversed(self._lines):
             yield from line
 
-    def latest(self, count: int) -> list[Stretch]:
-        """Return the last few stretches, the oldest first."""
+    def latest(self, count: int) -> list[TimeBucket]:
+        """Return the last few buckets, the oldest first."""
         return list(self._lines[0])[-count:]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aether_load.analysis.verdict.verdict import Status
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_FAILURES: tuple[Status, ...] = ("failed", "crossed")
+_FAILURES: tuple[Status, ...] = ("failed", "threshold_failed")
 
 
 class _Case(msgspec.Struct, frozen=True):
@@ -37,8 +37,8 @@ def write_junit(report: Report, out: TextIO) -> None:
     """Write the report as JUnit XML.
 
     A reason against the run stands in the case of the phase, search or threshold that it names, any other in the
-    run's. What failed or crossed a limit is a failure; what is invalid, inconclusive or was interrupted is an error:
-    it has decided nothing.
+    run's. What failed or threshold_failed a limit is a failure; what is invalid, inconclusive or was interrupted is
+    an error: it has decided nothing.
     """
     name = f"aether-load.{plain_text(report.run.scenario)}"
     cases = _cases(report)

@@ -114,7 +114,7 @@ def _repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
 
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
-    asked = phase.load_reached
+    asked = phase.achieved_load
     load = "a load that varied" if asked.asked is None else f"{asked.asked:g} {asked.unit}"
     reached = "" if asked.reached is None else f" ({asked.reached:.4g} reached)"
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
@@ -130,13 +130,16 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
             if part.mean_contribution_ms
         ]
         out.write("mean response latency: " + ", ".join(means) + "\n\n")
-    ledger = phase.reconciliation
+    reconciliation = phase.reconciliation
     counts = (
-        f"{ledger.counted_nodes_total} counted by the server, {ledger.unexplained_nodes_total} unexplained"
-        if ledger.counted_nodes_total is not None
-        else escaped(ledger.reason)
+        f"{reconciliation.counted_nodes_total} counted by the server, "
+        f"{reconciliation.unexplained_nodes_total} unexplained"
+        if reconciliation.counted_nodes_total is not None
+        else escaped(reconciliation.reason)
     )
-    out.write(f"nodes: {ledger.answered_nodes_total} answered, {counts}: **{escaped(ledger.trust)}**\n\n")
+    out.write(
+        f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{escaped(reconciliation.trust)}**\n\n"
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:

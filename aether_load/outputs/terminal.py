@@ -239,7 +239,7 @@ def _node_cells(node: NodeReport) -> tuple[str, ...]:
     )
 
 
-def _write_server(server: ServerNodes | None, ledger: Reconciliation, out: TextIO) -> None:
+def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, out: TextIO) -> None:
     if server is not None:
         mean = server.node_time_mean_ms
         quantiles = ", ".join(
@@ -249,16 +249,23 @@ def _write_server(server: ServerNodes | None, ledger: Reconciliation, out: TextI
             f"  server   {server.nodes_total} nodes; node time, ms: mean [{mean.low:.2f}, {mean.high:.2f}), "
             f"{quantiles}\n"
         )
-    if ledger.counted_nodes_total is None:
-        out.write(f"  counts   {ledger.answered_nodes_total} nodes answered; {ledger.trust}: {ledger.reason}\n")
-    else:
-        bounded = ledger.trust == "trusted" and ledger.reason is not None
-        rest = f"within bounds: {ledger.reason}" if bounded else f"{ledger.unexplained_nodes_total} unexplained"
+    if reconciliation.counted_nodes_total is None:
         out.write(
-            f"  counts   {ledger.answered_nodes_total} nodes answered, {ledger.counted_nodes_total} counted by the "
-            f"server: {ledger.trust}, {rest}\n"
+            f"  counts   {reconciliation.answered_nodes_total} nodes answered; {reconciliation.trust}: "
+            f"{reconciliation.reason}\n"
         )
-    for line in ledger.lines:
+    else:
+        bounded = reconciliation.trust == "trusted" and reconciliation.reason is not None
+        rest = (
+            f"within bounds: {reconciliation.reason}"
+            if bounded
+            else f"{reconciliation.unexplained_nodes_total} unexplained"
+        )
+        out.write(
+            f"  counts   {reconciliation.answered_nodes_total} nodes answered, "
+            f"{reconciliation.counted_nodes_total} counted by the server: {reconciliation.trust}, {rest}\n"
+        )
+    for line in reconciliation.lines:
         if line.difference:
             causes = " or ".join(line.causes)
             out.write(

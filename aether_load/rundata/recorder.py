@@ -36,7 +36,7 @@ def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str
     try:
         execution = decode_execution(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Outcome.BAD_ANSWER, f"not the contract: {error}", None
+        return Outcome.INVALID_RESPONSE, f"not the contract: {error}", None
     outcome, reason = classify(execution, nodes_sent)
     return outcome, reason, execution if outcome in _READABLE else None
 
@@ -71,13 +71,13 @@ class Recorder:
         """Book a request that brought no whole answer."""
         self.book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
 
-    def unsent(self, work: Work) -> None:
+    def dropped(self, work: Work) -> None:
         """Book a request that was due and never sent; Locust, which counts what was sent, is not told."""
         request, prompt, due, place = work
         buffer = self._buffer
         buffer.add_row(
             request, due or 0, ABSENT, ABSENT, ABSENT, ABSENT, prompt, 0, place, self._worker, ABSENT, ABSENT,
-            buffer.errors.place("no user was free before the load ended"), Outcome.UNSENT, ABSENT, ABSENT, b"",
+            buffer.errors.place("no user was free before the load ended"), Outcome.DROPPED, ABSENT, ABSENT, b"",
         )  # fmt: skip
         self.done += 1
         self.failed += 1

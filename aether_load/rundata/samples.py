@@ -180,7 +180,7 @@ class SampleBuffer:
 
     def _batch(self, rows: np.ndarray, nodes: np.ndarray, levels: np.ndarray) -> pa.RecordBatch:
         prompt, sent, ended, due = rows["prompt"], rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
-        unsent = sent == ABSENT
+        dropped = sent == ABSENT
         counts = rows["nodes"]
         unread = counts == 0
         return pa.RecordBatch.from_arrays(
@@ -191,10 +191,10 @@ class SampleBuffer:
                 _named(prompt, self._prompt_ids),
                 _named(self._dataset_of_prompt[prompt], self._dataset_names),
                 arrow.numbers(due),
-                arrow.numbers(sent, unsent),
-                arrow.numbers(ended, unsent),
-                arrow.numbers((ended - sent) // 1000, unsent),
-                arrow.numbers((ended - due) // 1000, unsent),
+                arrow.numbers(sent, dropped),
+                arrow.numbers(ended, dropped),
+                arrow.numbers((ended - sent) // 1000, dropped),
+                arrow.numbers((ended - due) // 1000, dropped),
                 _named(rows["outcome"], self._outcomes),
                 _nullable(rows["http_status"]),
                 _nullable(rows["server_total_ms"]),

@@ -76,7 +76,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
         if self.window_began_ns is None or self.window_ended_ns is None:
             return np.zeros(len(self), np.bool_)
         inside = (self.ended_ns >= self.window_began_ns) & (self.ended_ns <= self.window_ended_ns)
-        answered: NDArray[np.bool_] = inside & self.was_sent & (self.outcome != Outcome.CUT_OFF)
+        answered: NDArray[np.bool_] = inside & self.was_sent & (self.outcome != Outcome.CANCELLED)
         return answered
 
     @property

@@ -23,12 +23,16 @@ def check_scenario(scenario: Scenario, where: str) -> None:
     for key in ("connect_timeout", "request_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
-    if scenario.target.metrics_url is not None:
-        mistake = metrics_url_mistake(scenario.target.metrics_url)
+    if scenario.target.server_metrics_url is not None:
+        mistake = metrics_url_mistake(scenario.target.server_metrics_url)
         if mistake is not None:
-            raise UsageError(f"Scenario {where}: target.metrics_url = {scenario.target.metrics_url!r}: {mistake}.")
+            raise UsageError(
+                f"Scenario {where}: target.server_metrics_url = {scenario.target.server_metrics_url!r}: {mistake}."
+            )
         if not scenario.target.server_metrics:
-            raise UsageError(f"Scenario {where}: target.metrics_url and server_metrics = false contradict each other.")
+            raise UsageError(
+                f"Scenario {where}: target.server_metrics_url and server_metrics = false contradict each other."
+            )
     if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
         raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
     _check_thresholds(scenario, where)

@@ -139,8 +139,8 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
     where = f"Scenario {scenario.name}, phase {phase.name}"
     if phase.shape is not None:
         raise UsageError(f"{where}: a gate sends one steady load, and this phase is a {phase.shape}; name another.")
-    if scenario.target.metrics_url is not None:
-        raise UsageError(f"{where}: target.metrics_url is of one runtime, and a gate has two; leave it away.")
+    if scenario.target.server_metrics_url is not None:
+        raise UsageError(f"{where}: target.server_metrics_url is of one runtime, and a gate has two; leave it away.")
     metrics = [parse_gate_metric(text) for text in plan.metrics]
     for metric in metrics:
         if phase.kind == "rate" and metric.metric in THROUGHPUTS:
@@ -165,7 +165,7 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
             ramp=None,
             rate=phase.rate or (phase.ramp.to if phase.ramp is not None and phase.kind == "rate" else None),
             users=phase.users or (_whole(phase.ramp.to) if phase.ramp is not None and phase.kind == "users" else None),
-            vary=None,
+            load_unit=None,
         )
         for side in SIDES
     )

@@ -29,12 +29,12 @@ class Ramp(Strict, frozen=True, kw_only=True):
 
 
 class Spike(Strict, frozen=True, kw_only=True):
-    """A sudden load and what follows: the base load for `after`, `to` for `lasting`, the base again for `then`."""
+    """A sudden load and what follows: the base load for `before`, `to` for `duration`, the base again for `after`."""
 
     to: _Load
+    before: Seconds
+    duration: Seconds
     after: Seconds
-    lasting: Seconds
-    then: Seconds
 
 
 class TraceFile(Strict, frozen=True, kw_only=True):
@@ -57,28 +57,28 @@ class Phase(Strict, frozen=True, kw_only=True):
     """A stretch of a run with one load, or several such stretches written as one.
 
     Closed load is `users` that each send again when their last answer is in, after `think_time`; open load is
-    `rate` requests a second, due whatever the server does, served by at most `max_in_flight` users. It ends by
+    `rate` requests a second, due whatever the server does, served by at most `max_concurrency` users. It ends by
     the first of `duration`, `requests` and `passes` (each prompt once a pass). The window opens when all users
     are loose (`spawn_rate`), the `ramp` is climbed, and `warmup` is over.
 
     A `sweep` makes a phase of each load, at rest in between; `steps` go from one load to the next without a rest;
-    both are of users unless `vary` says otherwise. A `spike` is three such steps, from the phase's own load and back
-    to it. `find` searches for the largest load under which every condition of `slo` holds.
+    both are of users unless `load_unit` says otherwise. A `spike` is three such steps, from the phase's own load and
+    back to it. `find` searches for the largest load under which every condition of `slo` holds.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
     users: _Users | None = None
     spawn_rate: Annotated[float, msgspec.Meta(ge=LEAST_SPAWN_RATE, le=MOST_RATE_RPS)] | None = None
     think_time: Seconds = Seconds(0)
-    think: Literal["constant", "exponential"] = "constant"
+    think_time_distribution: Literal["constant", "exponential"] = "constant"
     rate: _Rate | None = None
     arrivals: Literal["constant", "poisson"] | None = None
-    max_in_flight: _Users | None = None
+    max_concurrency: _Users | None = None
     warmup: Seconds = Seconds(0)
     duration: Seconds | None = None
     requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
     passes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    vary: Kind | None = None
+    load_unit: Kind | None = None
     ramp: Ramp | None = None
     sweep: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
     steps: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
@@ -86,12 +86,12 @@ class Phase(Strict, frozen=True, kw_only=True):
     trace: TraceFile | None = None
     find: Literal["max_rate", "max_users"] | None = None
     slo: tuple[str, ...] = ()
-    most: _Load | None = None
-    resolution: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
+    max_load: _Load | None = None
+    tolerance: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
     shortest_probe: Seconds = Seconds(5)
     longest_probe: Seconds = Seconds(60)
     time_limit: Seconds = Seconds(900)
-    cache: Literal["as_found", "cold", "warm"] = "as_found"
+    cache: Literal["keep", "cold", "warm"] = "keep"
     unique_prompts: bool = False
     sequential: bool = False
 
@@ -102,7 +102,7 @@ class Phase(Strict, frozen=True, kw_only=True):
             return "rate" if self.find == "max_rate" else "users"
         if self.trace is not None:
             return "rate"
-        return self.vary or ("users" if self.rate is None else "rate")
+        return self.load_unit or ("users" if self.rate is None else "rate")
 
     @property
     def shape(self) -> str | None:
@@ -118,8 +118,8 @@ class Phase(Strict, frozen=True, kw_only=True):
 _SHAPES = ("sweep", "steps", "spike", "trace", "find")
 _ENDS = ("duration", "requests", "passes")
 _CLOSED_ONLY = ("users", "spawn_rate")
-_OPEN_ONLY = ("rate", "arrivals", "max_in_flight")
-_FIND_ONLY = ("most", "resolution", "shortest_probe", "longest_probe", "time_limit")
+_OPEN_ONLY = ("rate", "arrivals", "max_concurrency")
+_FIND_ONLY = ("max_load", "tolerance", "shortest_probe", "longest_probe", "time_limit")
 
 
 def default_name(phase: Phase) -> str:
@@ -153,8 +153,8 @@ def _shape_mistake(phase: Phase) -> str | None:
     shape = phase.shape
     if phase.ramp is not None and shape is not None:
         return f"ramp: it leads to one load, so it does not go with {shape}."
-    if phase.vary is not None and shape not in {"sweep", "steps", "spike"} and phase.ramp is None:
-        return "vary: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
+    if phase.load_unit is not None and shape not in {"sweep", "steps", "spike"} and phase.ramp is None:
+        return "load_unit: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
     if shape in {"spike", "find"} and (key := _given(phase, _ENDS)):
         return f"{key}: {shape} says itself how long it lasts."
     if shape == "steps" and phase.duration is None:
@@ -162,7 +162,7 @@ def _shape_mistake(phase: Phase) -> str | None:
     if shape == "steps" and (key := _given(phase, ("requests", "passes"))):
         return f"{key}: steps follow each other by the clock, so only duration is possible."
     if shape in {"sweep", "steps"} and (key := _given(phase, ("users", "rate"))):
-        kind = ' and say vary = "rate"' if key == "rate" and phase.vary is None else ""
+        kind = ' and say load_unit = "rate"' if key == "rate" and phase.load_unit is None else ""
         return f"{key}: the loads are those of {shape}; leave it away{kind}."
     if shape in {"steps", "spike"} and phase.spawn_rate is not None:
         return f"spawn_rate: in {shape} one load follows the other at once; a phase of one load may have it."
@@ -194,10 +194,12 @@ def _whole_users_mistake(phase: Phase) -> str | None:
     if phase.ramp is not None:
         loads += [("ramp.from", phase.ramp.from_), ("ramp.to", phase.ramp.to or 1)]
     if phase.find is not None:
-        loads.append(("most", phase.most or 1))
+        loads.append(("max_load", phase.max_load or 1))
     for key, load in loads:
         if load != int(load) or load > MOST_USERS:
-            advice = ' for rates there is find = "max_rate".' if key == "most" else ' for rates say vary = "rate".'
+            advice = (
+                ' for rates there is find = "max_rate".' if key == "max_load" else ' for rates say load_unit = "rate".'
+            )
             return f"{key}: {load:g} is no number of users from 0 to {MOST_USERS};{advice}"
     return None
 
@@ -211,7 +213,9 @@ def _cache_mistake(phase: Phase) -> str | None:
 def _kind_mistake(phase: Phase) -> str | None:
     if phase.kind == "rate":
         if key := _given(phase, _CLOSED_ONLY):
-            return f"{key}: that is of closed load, and this phase is open; max_in_flight says how many users serve it."
+            return (
+                f"{key}: that is of closed load, and this phase is open; max_concurrency says how many users serve it."
+            )
         if phase.think_time:
             return "think_time: in open load no user thinks; the rate says when requests are due."
         has_goal = phase.ramp is not None and phase.ramp.to is not None
@@ -219,16 +223,16 @@ def _kind_mistake(phase: Phase) -> str | None:
             return "rate: an open load needs one."
     elif key := _given(phase, _OPEN_ONLY):
         return f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
-    if phase.think == "exponential" and not phase.think_time:
-        return "think: there is no think_time to draw."
+    if phase.think_time_distribution == "exponential" and not phase.think_time:
+        return "think_time_distribution: there is no think_time to draw."
     return None
 
 
 def _how_to_open(phase: Phase) -> str:
     if phase.find is not None:
         return 'say find = "max_rate" to open it'
-    if phase.vary is not None or phase.shape in {"sweep", "steps"}:
-        return 'say vary = "rate" to open it'
+    if phase.load_unit is not None or phase.shape in {"sweep", "steps"}:
+        return 'say load_unit = "rate" to open it'
     return "give it a rate to open it"
 
 
@@ -236,7 +240,7 @@ def _time_mistake(phase: Phase) -> str | None:
     if phase.duration is not None and phase.duration <= 0:
         return "duration is 0; a window needs time."
     if phase.spike is not None:
-        for key in ("after", "lasting", "then"):
+        for key in ("before", "duration", "after"):
             if getattr(phase.spike, key) <= 0:
                 return f"spike.{key} is 0; a window needs time."
     ramp = phase.ramp
@@ -276,6 +280,6 @@ def _find_mistake(phase: Phase) -> str | None:
         if getattr(phase, key) < phase.shortest_probe:
             return f"{key}: {getattr(phase, key):g} s is below the {phase.shortest_probe:g} s of shortest_probe."
     start = phase.rate if phase.kind == "rate" else phase.users
-    if phase.most is not None and start is not None and phase.most < start:
-        return f"most: {phase.most:g} is below the load of {start:g} that the search begins at."
+    if phase.max_load is not None and start is not None and phase.max_load < start:
+        return f"max_load: {phase.max_load:g} is below the load of {start:g} that the search begins at."
     return None

@@ -18,7 +18,7 @@ class Target(Strict, frozen=True, kw_only=True):
     """How the runtime is spoken to; its address comes from the command line.
 
     In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
-    `metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
+    `server_metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -26,7 +26,7 @@ class Target(Strict, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     server_metrics: bool = True
-    metrics_url: str | None = None
+    server_metrics_url: str | None = None
 
 
 class Scenario(Strict, frozen=True, kw_only=True):
@@ -42,7 +42,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     purpose: str = ""
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
-    forbid_warnings: tuple[WarningCode, ...] = ()
+    fail_on_warning: tuple[WarningCode, ...] = ()
     goodput_slo: str | None = None
     thresholds: tuple[ThresholdPlan, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()

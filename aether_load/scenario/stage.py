@@ -44,8 +44,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     requests: int | None = None
     passes: int | None = None
     think_time_s: float = 0.0
-    think: Literal["constant", "exponential"] = "constant"
-    cache: Literal["as_found", "cold", "warm"] = "as_found"
+    think_time_distribution: Literal["constant", "exponential"] = "constant"
+    cache: Literal["keep", "cold", "warm"] = "keep"
     unique_prompts: bool = False
     sequential: bool = False
     trace: bool = False
@@ -82,20 +82,20 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     def start(self) -> float:
         """Return the load that the search begins at."""
         if self.plan.kind == "rate":
-            return self.plan.rate if self.plan.rate is not None else min(FIRST_RATE, self.plan.most or FIRST_RATE)
+            return self.plan.rate if self.plan.rate is not None else min(FIRST_RATE, self.plan.max_load or FIRST_RATE)
         return float(self.plan.users or 1)
 
     @property
-    def most(self) -> float:
+    def max_load(self) -> float:
         """Return the largest load that is tried."""
-        return self.plan.most or max(self.start, MOST_RATE if self.plan.kind == "rate" else MOST_CLOSED)
+        return self.plan.max_load or max(self.start, MOST_RATE if self.plan.kind == "rate" else MOST_CLOSED)
 
     def stage(self, name: str, load: float, duration_s: float) -> Stage:
         """Return the stage that tries `load` for a time."""
         stage = _stage(self.plan, self.phase, name, load)
-        if self.plan.kind == "rate" and self.plan.max_in_flight is None:
+        if self.plan.kind == "rate" and self.plan.max_concurrency is None:
             # The same users for each probe: connections stay open, and no probe is unlike the others.
-            stage = msgspec.structs.replace(stage, users=open_users(self.most))
+            stage = msgspec.structs.replace(stage, users=open_users(self.max_load))
         return msgspec.structs.replace(stage, duration_s=duration_s, shape=self.name)
 
 
@@ -163,7 +163,7 @@ def most_users(scenario: Scenario) -> int:
     """Return how many users the scenario needs at most at one time."""
     most = 1
     for item in plan_items(scenario):
-        for stage in (item.stage("", item.most, 1.0),) if isinstance(item, SearchPlan) else item:
+        for stage in (item.stage("", item.max_load, 1.0),) if isinstance(item, SearchPlan) else item:
             most = max(most, stage.most_users)
     return most
 
@@ -195,7 +195,7 @@ def _items(phase: Phase, number: int) -> Iterator[Item]:
     elif phase.spike is not None:
         base = float((phase.rate if phase.kind == "rate" else phase.users) or DEFAULT_USERS)
         spike = phase.spike
-        parts = (("before", base, spike.after), ("spike", spike.to, spike.lasting), ("after", base, spike.then))
+        parts = (("before", base, spike.before), ("spike", spike.to, spike.duration), ("after", base, spike.after))
         stages = (
             msgspec.structs.replace(_stage(phase, number, f"{name}-{part}", load), duration_s=float(duration))
             for part, load, duration in parts
@@ -215,7 +215,7 @@ def _joined(phase: Phase, stages: Iterator[Stage], shape: str) -> tuple[Stage, .
         if stage.load == "open":
             changes["users"] = users
         if place > 0:
-            changes["cache"] = "as_found"
+            changes["cache"] = "keep"
             if phase.spike is not None:
                 # A spike that were let warm up would be over before its window opens.
                 changes["warmup_s"] = 0.0
@@ -232,10 +232,10 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
     if load is None:
         load = ramp.to if ramp is not None and ramp.to is not None else DEFAULT_USERS
     if phase.trace is not None:
-        users, rate = phase.max_in_flight or DEFAULT_TRACE_USERS, None
+        users, rate = phase.max_concurrency or DEFAULT_TRACE_USERS, None
     elif is_open:
         highest = max(load, ramp.from_) if ramp is not None else load
-        users, rate = phase.max_in_flight or open_users(highest), float(load)
+        users, rate = phase.max_concurrency or open_users(highest), float(load)
     else:
         users, rate = int(load), None
     return Stage(
@@ -253,7 +253,7 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
         requests=phase.requests,
         passes=phase.passes,
         think_time_s=float(phase.think_time),
-        think=phase.think,
+        think_time_distribution=phase.think_time_distribution,
         cache=phase.cache,
         unique_prompts=phase.unique_prompts,
         sequential=phase.sequential,

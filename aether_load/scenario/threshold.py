@@ -31,20 +31,20 @@ ALIASES = {"request_latency_ms": DEFAULT_METRIC}
 """Other words for a metric."""
 LATENCIES = ("response_latency_ms", "service_latency_ms", *ALIASES)
 """Metrics that are distributions."""
-SHARES = ("error_rate", "rejected_rate", "accuracy", "unsent_rate")
-PLAIN = ("request_throughput_rps", "ok_throughput_rps", "requests_total", "ok_total", "token_cost_total")
+SHARES = ("error_rate", "rejected_rate", "accuracy", "dropped_rate")
+PLAIN = ("request_throughput_rps", "ok_throughput_rps", "requests_total", "ok_total", "tokens_total")
 
 
 class ThresholdPlan(Strict, frozen=True, kw_only=True):
     """A condition that decides a run's verdict.
 
-    With `abort_on_fail` the run ends early, in order, as soon as it is broken; `delay` is for how long after a
-    window's opening it is not looked at yet.
+    With `abort_on_fail` the run ends early, in order, as soon as it is broken; `delay_abort_eval` is for how long
+    after a window's opening it is not looked at yet.
     """
 
     condition: str
     abort_on_fail: bool = False
-    delay: Seconds = Seconds(0)
+    delay_abort_eval: Seconds = Seconds(0)
 
 
 class Threshold(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +134,8 @@ def plan_mistake(plan: ThresholdPlan) -> str | None:
         parse_threshold(plan.condition)
     except ValueError as error:
         return f"condition = {quoted(plan.condition)}: {error}"
-    if plan.delay and not plan.abort_on_fail:
-        return "delay: it is how long abort_on_fail waits, and that is not set."
+    if plan.delay_abort_eval and not plan.abort_on_fail:
+        return "delay_abort_eval: it is how long abort_on_fail waits, and that is not set."
     return None
 
 

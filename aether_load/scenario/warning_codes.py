@@ -10,7 +10,7 @@ class WarningCode(StrEnum):
 
     SIMULATED_TARGET = "simulated_target"
     TLS_NOT_VERIFIED = "tls_not_verified"
-    CUT_OFF = "cut_off"
+    CRASHED = "crashed"
     SAMPLES_TORN = "samples_torn"
     WORKER_LOST = "worker_lost"
     WORKER_CLOCK_OFF = "worker_clock_off"
@@ -28,7 +28,7 @@ class WarningCode(StrEnum):
     USERS_NOT_BUSY = "users_not_busy"
     MORE_IN_FLIGHT_THAN_USERS = "more_in_flight_than_users"
     ACHIEVED_RATE_LOW = "achieved_rate_low"
-    UNSENT = "unsent"
+    DROPPED = "dropped"
     NOT_STEADY = "not_steady"
     FEW_SAMPLES = "few_samples"
     MOCK_PROVIDER = "mock_provider"

@@ -27,7 +27,7 @@ def plan_text(scenario: Scenario) -> str:
 def _threshold(plan: ThresholdPlan) -> str:
     if not plan.abort_on_fail:
         return plan.condition
-    since = f", from {plan.delay:g} s of a window on" if plan.delay else ""
+    since = f", from {plan.delay_abort_eval:g} s of a window on" if plan.delay_abort_eval else ""
     return f"{plan.condition}; ends the run when it is broken{since}"
 
 
@@ -39,7 +39,7 @@ def _stage_line(stage: Stage) -> str:
     else:
         load = f"{stage.users} user{'s' if stage.users > 1 else ''}"
     if stage.think_time_s:
-        load += f", thinking {stage.think_time_s:g} s ({stage.think})"
+        load += f", thinking {stage.think_time_s:g} s ({stage.think_time_distribution})"
     parts = [load]
     if stage.spawn_rate is not None:
         parts.append(f"let loose at {stage.spawn_rate:g}/s")
@@ -48,7 +48,7 @@ def _stage_line(stage: Stage) -> str:
     if stage.warmup_s:
         parts.append(f"warm-up {stage.warmup_s:g} s")
     parts.append("window " + (_ends(stage) or "until stopped"))
-    states = [f"{stage.cache} cache"] if stage.cache != "as_found" else []
+    states = [f"{stage.cache} cache"] if stage.cache != "keep" else []
     states += ["unique prompts"] if stage.unique_prompts else []
     states += ["sequential"] if stage.sequential else []
     joined = "  (no rest before it)" if stage.joined else ""
@@ -70,14 +70,14 @@ def _search_lines(item: SearchPlan) -> list[str]:
     plan, search = item.plan, Search(item)
     unit = "requests/s" if plan.kind == "rate" else "users"
     loads = [item.start]
-    while loads[-1] < item.most:
-        loads.append(min(loads[-1] * 2, item.most))
+    while loads[-1] < item.max_load:
+        loads.append(min(loads[-1] * 2, item.max_load))
     ladder = ", ".join(f"{load:g}" for load in loads)
     bounds = f"in {plan.shortest_probe:g} to {plan.longest_probe:g} s (the first {search.duration_s(item.start):g} s)"
     return [
         f"  {item.name}: search for the largest load under which {' and '.join(plan.slo)}",
         f"    doubling: {ladder} {unit}, until one does not hold",
-        f"    bisection until the two are within {plan.resolution:.0%}, then once more to confirm",
+        f"    bisection until the two are within {plan.tolerance:.0%}, then once more to confirm",
         f"    each probe has {requests_needed(plan.slo)} requests if it can, {bounds}",
         f"    all of it within {plan.time_limit:g} s",
     ]

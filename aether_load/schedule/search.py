@@ -110,8 +110,8 @@ class Search:
         what it holds the smaller ones are taken to hold too.
         """
         load = self._plan.start
-        while (yield from self._try(load, "up")) is not False and load < self._plan.most:
-            load = min(load * 2, self._plan.most)
+        while (yield from self._try(load, "up")) is not False and load < self._plan.max_load:
+            load = min(load * 2, self._plan.max_load)
 
     def _descend(self) -> Generator[Probe, Judgement, None]:
         load = self._plan.start
@@ -128,7 +128,7 @@ class Search:
     def _between(self) -> float | None:
         """Return a load between the largest that held and the smallest that did not, or None when they are close."""
         held, broken = self._held[-1], self._not_held
-        if broken is None or broken / held <= 1 + self._plan.plan.resolution:
+        if broken is None or broken / held <= 1 + self._plan.plan.tolerance:
             return None
         middle = math.sqrt(held * broken)
         if not self._whole:

@@ -22,7 +22,7 @@ def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float]
     if not mean:
         return None
     chance = random.Random(share.seed(f"{seed} {stage.name} think"))
-    if stage.think == "exponential":
+    if stage.think_time_distribution == "exponential":
         return lambda: chance.expovariate(1 / mean)
     number = count()
     users = share.users(stage.users)

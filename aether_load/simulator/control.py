@@ -12,12 +12,12 @@ from aether_load.simulator.http.messages import JSON, Answer, Request, text
 from aether_load.simulator.wire import encode
 
 if TYPE_CHECKING:
-    from aether_load.simulator.runtime_state import World
+    from aether_load.simulator.runtime_state import RuntimeState
 
 _FORBIDDEN = "Faults are ordered only from a simulator that was started with --allow-faults."
 
 
-def answer(request: Request, world: World) -> Answer:
+def answer(request: Request, world: RuntimeState) -> Answer:
     """Answer a request under `/_sim`; these answers are not held up by stalls and not struck by faults."""
     reads = request.method in {"GET", "HEAD"}
     match request.path:
@@ -39,7 +39,7 @@ def answer(request: Request, world: World) -> Answer:
     return text(404, "The simulator has /_sim, /_sim/record and /_sim/faults.")
 
 
-def _order(request: Request, world: World) -> Answer:
+def _order(request: Request, world: RuntimeState) -> Answer:
     if not world.options.allow_faults:
         return text(403, _FORBIDDEN)
     if request.method == "DELETE":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aether_load.simulator.options import Options
 
 
-class World:
+class RuntimeState:
     """The parts of one simulated runtime."""
 
     def __init__(

@@ -15,7 +15,7 @@ from aether_load.simulator import fault_kinds as kinds
 from aether_load.simulator.durations import parse_duration
 from aether_load.simulator.http.connection import Connection
 from aether_load.simulator.http.listener import Listener
-from aether_load.simulator.runtime_state import World
+from aether_load.simulator.runtime_state import RuntimeState
 from aether_load.simulator.service import Service
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Server:
     def __init__(self, options: Options, loop: asyncio.AbstractEventLoop) -> None:
         self._options = options
         self._loop = loop
-        self._world = World(options, loop, self._misbehave)
+        self._world = RuntimeState(options, loop, self._misbehave)
         self._service = Service(self._world)
         self._listener = Listener(loop, lambda: Connection(self._service))
         self._address = (options.bind, options.port)

@@ -21,7 +21,7 @@ from aether_load.simulator.wire import RequestV1, RequestV2, encode
 if TYPE_CHECKING:
     from aether_load.simulator.http.connection import Connection
     from aether_load.simulator.record import Entry
-    from aether_load.simulator.runtime_state import World
+    from aether_load.simulator.runtime_state import RuntimeState
 
 _NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}
@@ -31,7 +31,7 @@ _PREFLIGHT = Answer(200, headers="access-control-allow-methods: *\r\naccess-cont
 class Service:
     """Answers requests for one simulated runtime."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: RuntimeState) -> None:
         self._world = world
         self._v1 = EngineV1(world.provider, world.metrics)
         self._v2 = EngineV2(world.provider, world.cache, world.metrics)

@@ -5,7 +5,7 @@ from typing import Any
 
 import gevent
 from locust import events
-from stretch import SETTLE_S, Stretch, write
+from stretch import SETTLE_S, TimeBucket, write
 
 
 def install() -> None:
@@ -19,7 +19,7 @@ def install() -> None:
 def _measure(environment: Any) -> None:
     total = environment.stats.total
     gevent.sleep(SETTLE_S)
-    stretch = Stretch(total.num_requests, total.num_failures)
+    stretch = TimeBucket(total.num_requests, total.num_failures)
     gevent.sleep(float(os.environ["COST_SECONDS"]))
     write(stretch.figures(total.num_requests, total.num_failures))
     environment.runner.quit()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
-from stretch import SETTLE_S, Stretch, write
+from stretch import SETTLE_S, TimeBucket, write
 
 EXECUTE_URL = f"{os.environ['COST_URL']}/execute"
 BODY = Path(os.environ["COST_BODY"]).read_bytes()
@@ -23,7 +23,7 @@ async def measure(exchange: Callable[[], Awaitable[bool]]) -> None:
 
     users = [asyncio.create_task(user()) for _ in range(int(os.environ["COST_USERS"]))]
     await asyncio.sleep(SETTLE_S)
-    stretch = Stretch(done, failed)
+    stretch = TimeBucket(done, failed)
     await asyncio.wait(users, timeout=float(os.environ["COST_SECONDS"]), return_when=asyncio.FIRST_EXCEPTION)
     figures = stretch.figures(done, failed)
     for ended in [task for task in users if task.done()]:

@@ -87,7 +87,7 @@ def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path):
     requests = [
         *(answered(place, 60) for place in range(8)),
         failed(9, 60, Outcome.TIMEOUT),
-        failed(9, 60, Outcome.CUT_OFF),
+        failed(9, 60, Outcome.CANCELLED),
     ]
     found = judged(tmp_path / "a", requests, "error_rate<0.5", interrupted=True)
     share = wilson(1, 9)
@@ -102,7 +102,7 @@ def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path):
     [
         ("p(95)<5", "no request was sent in the window"),
         ("error_rate<1", "no request was sent in the window and had its time"),
-        ("unsent_rate<1", "there was no request"),
+        ("dropped_rate<1", "there was no request"),
         ("accuracy>0", "no answer was scored: none came, or the rows do not say which option is right"),
         ("goodput_share>0", "the scenario states no goodput_slo"),
     ],

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.report import build_report
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
-from folders import answered, failed, make_run, unsent
+from folders import answered, dropped, failed, make_run
 
 FAN_OUT = (NodeShape("left"), NodeShape("right"), NodeShape("join", ("left", "right")))
 BYPASS = (NodeShape("slow"), NodeShape("quick"), NodeShape("after", ("quick",)))
@@ -89,9 +89,9 @@ def test_a_run_that_did_not_write_its_shape_down_is_divided_where_it_can_be(tmp_
 
 def test_what_was_never_sent_is_in_no_latency(tmp_path):
     """A request that was due and not sent has no latency: it is counted, and not divided."""
-    phase = phase_of(tmp_path, [answered(0, 70), unsent(10), unsent(20)], load="open", rate_rps=3.0)
+    phase = phase_of(tmp_path, [answered(0, 70), dropped(10), dropped(20)], load="open", rate_rps=3.0)
     assert (phase.decomposition.requests_total, phase.all.requests_total) == (1, 3)
-    assert phase.open_load.unsent_total == 2
+    assert phase.open_load.dropped_total == 2
 
 
 def test_nothing_sent_is_nothing_divided(tmp_path):

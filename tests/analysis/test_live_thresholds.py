@@ -59,7 +59,7 @@ def test_what_is_broken_is_found(tmp_path, condition, dataset, shown):
         {"condition": "p(50)<500"},
         # Broken by the interval of a single look, which is not enough for a hundred of them.
         {"condition": "p(50)<68"},
-        {"condition": "p(50)<60", "delay": FOR_EVER_S},
+        {"condition": "p(50)<60", "delay_abort_eval": FOR_EVER_S},
         {"condition": "p(50)<60", "abort_on_fail": False},
         {"condition": "arc_easy:p(50)<60"},
     ],
@@ -71,10 +71,10 @@ def test_what_is_not_broken_for_certain_is_left(tmp_path, plan):
 
 def test_a_window_shorter_than_the_delay_is_never_looked_at(tmp_path):
     """Its length counts, not how long ago it was."""
-    plan = {"condition": "p(50)<60", "delay": 1.5}
+    plan = {"condition": "p(50)<60", "delay_abort_eval": 1.5}
     ended = {"ended_as": "completed", "window_ms": (0, 1000)}
     assert Watch(growing(tmp_path / "a", plan, **ended)).look() is None
-    assert Watch(growing(tmp_path / "b", plan | {"delay": 0.5}, **ended)).look().after_s == 1.0
+    assert Watch(growing(tmp_path / "b", plan | {"delay_abort_eval": 0.5}, **ended)).look().after_s == 1.0
 
 
 def test_a_file_that_is_being_written_is_read_as_far_as_it_goes(tmp_path):

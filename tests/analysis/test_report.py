@@ -36,9 +36,9 @@ def test_a_clean_run_reconciles_and_passes(tmp_path):
     """Counts agree in every bucket, so the run is trusted and passes."""
     report = report_of(tmp_path, CLEAN)
     (phase,) = report.phases
-    ledger = phase.reconciliation
-    assert (ledger.trust, ledger.reason, ledger.unexplained_nodes_total) == ("trusted", None, 0)
-    assert ledger.buckets[4] == Bucket(le_ms=100, answered=10, counted=10, unexplained=0)
+    reconciliation = phase.reconciliation
+    assert (reconciliation.trust, reconciliation.reason, reconciliation.unexplained_nodes_total) == ("trusted", None, 0)
+    assert reconciliation.buckets[4] == Bucket(le_ms=100, answered=10, counted=10, unexplained=0)
     assert report.verdict == Verdict("passed", 0, ())
 
 
@@ -90,9 +90,9 @@ def test_counts_that_do_not_agree_make_the_run_invalid(tmp_path, extra, trust, o
     """Other clients, another replica, or both at once: each is noticed, and the run is exit 5."""
     counted = [60] * (10 - extra.count(-1)) + [value for value in extra if value > 0]
     report = report_of(tmp_path, CLEAN, counted_ms=counted)
-    ledger = report.phases[0].reconciliation
-    assert (ledger.trust, ledger.unexplained_nodes_total, report.verdict.exit_code) == (trust, off, 5)
-    assert sentence in ledger.reason
+    reconciliation = report.phases[0].reconciliation
+    assert (reconciliation.trust, reconciliation.unexplained_nodes_total, report.verdict.exit_code) == (trust, off, 5)
+    assert sentence in reconciliation.reason
     assert trust in codes(report)
 
 
@@ -100,8 +100,12 @@ def test_nodes_of_requests_without_an_answer_may_explain_a_surplus(tmp_path):
     """A timed-out request may have run its node: that much more is explained, and said."""
     requests = [*CLEAN * 20, failed(10, 900, Outcome.TIMEOUT)]
     report = report_of(tmp_path, requests, counted_ms=[60] * 201)
-    ledger = report.phases[0].reconciliation
-    assert (ledger.trust, ledger.unexplained_nodes_total, ledger.unread_nodes_at_most) == ("trusted", 1, 1)
+    reconciliation = report.phases[0].reconciliation
+    assert (reconciliation.trust, reconciliation.unexplained_nodes_total, reconciliation.unread_nodes_at_most) == (
+        "trusted",
+        1,
+        1,
+    )
     assert "unread_answers" in codes(report)
     assert report.verdict.exit_code == 0
 
@@ -154,7 +158,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
             Verdict("failed", 1, ("phase closed: error rate 0.0909 is above max_error_rate 0.01",)),
         ),
         (
-            [*CLEAN, failed(1, 1, Outcome.BAD_ANSWER)],
+            [*CLEAN, failed(1, 1, Outcome.INVALID_RESPONSE)],
             {"counted_ms": [60] * 20, "ended_as": "interrupted"},
             Verdict(
                 "failed",
@@ -177,7 +181,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
             Verdict("interrupted", 130, ("the run was interrupted; the results are of a part",)),
         ),
         (
-            [*CLEAN, failed(990, 1, Outcome.CUT_OFF)],
+            [*CLEAN, failed(990, 1, Outcome.CANCELLED)],
             {"ended_as": "interrupted"},
             Verdict("interrupted", 130, ("the run was interrupted; the results are of a part",)),
         ),

@@ -13,7 +13,7 @@ from aether_load.analysis.report import analyse, build_report
 from aether_load.outputs.results import write_results
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from folders import BEGAN_NS, MS, answered, counted, failed, make_run, unsent
+from folders import BEGAN_NS, MS, answered, counted, dropped, failed, make_run
 
 REQUESTS = [
     answered(100, 200, 60, cached=1),
@@ -21,7 +21,7 @@ REQUESTS = [
     answered(1200, 100, 60, nodes=(NodeState.FAILED,), outcome=Outcome.REJECTED),
     failed(1300, 1000, Outcome.TIMEOUT),
     answered(2450, 50, 60, due_ms=2400),
-    unsent(2600),
+    dropped(2600),
 ]
 
 
@@ -47,7 +47,7 @@ def test_each_second_is_what_happened_in_it(folder):
     assert (series.second, series.covered_s) == ((0.0, 1.0, 2.0), (1.0, 1.0, 0.7))
     assert series.requests_sent_total == (2, 2, 1)
     assert series.answers_total == (1, 2, 2)
-    assert (series.errors_total, series.rejected_total, series.unsent_total) == ((0, 0, 1), (0, 1, 0), (0, 0, 1))
+    assert (series.errors_total, series.rejected_total, series.dropped_total) == ((0, 0, 1), (0, 1, 0), (0, 0, 1))
     assert series.response_latency_p50_ms == (200.0, 100.0, 100.0)
     assert series.response_latency_p99_ms == (200.0, 1000.0, 1000.0)
     assert series.in_flight_mean == (0.7, 1.3, 0.5)

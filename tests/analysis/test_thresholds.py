@@ -49,10 +49,10 @@ OVER = "and the limit lies in that interval"
     ("condition", "status", "code", "why"),
     [
         ("p(95)<500", "passed", 0, None),
-        ("p(50)<65", "crossed", 4, "phase closed: broken: 69 [67, 72]"),
+        ("p(50)<65", "threshold_failed", 4, "phase closed: broken: 69 [67, 72]"),
         ("p(50)<70", "inconclusive", 5, f"phase closed: undecided: 69 [67, 72], {OVER}"),
         ("accuracy>0.5", "inconclusive", 5, f"phase closed: undecided: nothing to decide on: {UNSCORED}"),
-        ("closed:piqa:max<70", "crossed", 4, "phase closed, piqa: broken: 79"),
+        ("closed:piqa:max<70", "threshold_failed", 4, "phase closed, piqa: broken: 79"),
         ("reconciliation.unexplained_nodes_total==0", "passed", 0, None),
         ("server.node_time_mean_ms<61", "passed", 0, None),
         ("server.node_time_mean_ms<60.5", "inconclusive", 5, f"phase closed: undecided: [60, 61), {OVER}"),
@@ -74,7 +74,9 @@ def test_what_fails_comes_first_then_what_is_broken_then_what_decides_nothing(tm
     foreign = counted([*times_of(OK), 60, 60])
     verdicts = {
         "failed": verdict_of(tmp_path / "a", [*OK, *bad], *asked),
-        "crossed": verdict_of(tmp_path / "b", OK, *asked, readings=[counted([]), foreign], ended_as="interrupted"),
+        "threshold_failed": verdict_of(
+            tmp_path / "b", OK, *asked, readings=[counted([]), foreign], ended_as="interrupted"
+        ),
         "invalid": verdict_of(tmp_path / "c", OK, asked[0], readings=[counted([]), foreign], ended_as="interrupted"),
         "inconclusive": verdict_of(tmp_path / "d", OK, asked[0], ended_as="interrupted"),
         "interrupted": verdict_of(tmp_path / "e", OK, "p(50)<500", ended_as="interrupted"),
@@ -82,10 +84,10 @@ def test_what_fails_comes_first_then_what_is_broken_then_what_decides_nothing(tm
     }
     told = {name: (verdict.status, verdict.exit_code) for name, verdict in verdicts.items()}
     assert told == {
-        "failed": ("failed", 1), "crossed": ("crossed", 4), "invalid": ("invalid", 5),
+        "failed": ("failed", 1), "threshold_failed": ("threshold_failed", 4), "invalid": ("invalid", 5),
         "inconclusive": ("inconclusive", 5), "interrupted": ("interrupted", 130), "nothing": ("failed", 1),
     }  # fmt: skip
-    begins = [reason.split(":")[0] for reason in verdicts["crossed"].reasons]
+    begins = [reason.split(":")[0] for reason in verdicts["threshold_failed"].reasons]
     assert begins == ["threshold p(50)<5", "phase closed", "threshold accuracy>0.5", ("the run was interrupted; the "
                       "results are of a part")]  # fmt: skip
 
@@ -169,7 +171,7 @@ def msgspec_replace(found, **more):
 
 def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path):
     """Its reason is what was seen then; what the whole window says stands beside it."""
-    plan = {"condition": "piqa:p(50)<70", "abort_on_fail": True, "delay": 0.5}
+    plan = {"condition": "piqa:p(50)<70", "abort_on_fail": True, "delay_abort_eval": 0.5}
     folder = make_run(tmp_path, OK, scenario=made([plan]), ended_as="aborted")
     manifest = folder.read_manifest()
     manifest.aborted = AbortRecord(
@@ -177,7 +179,7 @@ def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path):
     )
     folder.write_manifest(manifest)
     report = build_report(folder)
-    assert (report.verdict.status, report.verdict.exit_code) == ("crossed", 4)
+    assert (report.verdict.status, report.verdict.exit_code) == ("threshold_failed", 4)
     assert report.verdict.reasons == (
         (
             "threshold piqa:p(50)<70: phase closed, piqa: broken 0.61 s into the window, which ended the run early: "
@@ -203,7 +205,7 @@ def test_junit_has_a_case_for_each_threshold(tmp_path):
         "run": [],
         "phase closed": [("error", "invalid")],
         "threshold p(50)<500": [],
-        "threshold p(50)<5": [("failure", "crossed")],
+        "threshold p(50)<5": [("failure", "threshold_failed")],
         "threshold accuracy>0.5": [("error", "inconclusive")],
     }
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "1", "2")
@@ -218,7 +220,7 @@ def test_thresholds_are_no_load_and_hide_no_invalid_run(tmp_path):
     assert obstacles(runs) == ()
     foreign = [counted([]), counted([*times_of(OK), 60])]
     bad = build_report(make_run(tmp_path / "bad", OK, scenario=made(["p(50)<5"]), readings=foreign))
-    assert bad.verdict.status == "crossed"
+    assert bad.verdict.status == "threshold_failed"
     void = next(why for why in obstacles([bad, bad]) if "contaminated" in why)
     assert void.startswith("run A is invalid: phase closed")
 

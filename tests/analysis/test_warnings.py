@@ -10,7 +10,7 @@ from aether_load.analysis.statistics.steady import Steadiness, mser5
 from aether_load.outputs.results import report_json
 from aether_load.rundata.process_usage import ServerReading
 from aether_load.scenario.warning_codes import WarningCode
-from folders import answered, make_run, unsent
+from folders import answered, dropped, make_run
 from processes import REPOSITORY
 
 CLEAN = [answered(62 * number, 62) for number in range(16)]
@@ -44,12 +44,12 @@ def test_open_load_that_was_not_reached(tmp_path):
     """Requests that were due and not sent, or sent after the window: the achieved rate says so."""
     requests = [answered(10 * n, 5, 4) for n in range(90)] + [
         answered(1200, 5, 4, due_ms=950),
-        *map(unsent, range(960, 969)),
+        *map(dropped, range(960, 969)),
     ]
     report = report_of(tmp_path, requests, load="open", rate_rps=100.0, users=4)
     rates = report.phases[0].open_load
     assert (rates.target_rps, rates.due_rps, rates.achieved_rps, rates.achieved_share) == (100.0, 100.0, 90.0, 0.9)
-    assert codes(report) == ["achieved_rate_low", "unsent", "few_samples"]
+    assert codes(report) == ["achieved_rate_low", "dropped", "few_samples"]
     assert report.phases[0].correlation.reasons["littles_law_ratio"] == "open load lets no fixed number of users loose"
 
 
@@ -66,12 +66,12 @@ def test_users_that_think_are_busy(tmp_path):
 @pytest.mark.parametrize(
     ("cache", "hits", "code"),
     [
-        ("as_found", 3, "cache_answered"),
+        ("keep", 3, "cache_answered"),
         ("cold", 3, "cold_phase_with_hits"),
         ("cold", 0, None),
         ("warm", 3, "warm_phase_with_misses"),
         ("warm", 16, None),
-        ("as_found", 0, None),
+        ("keep", 0, None),
     ],
 )
 def test_a_cache_that_is_not_in_the_state_asked_for(tmp_path, cache, hits, code):
@@ -114,7 +114,7 @@ def test_a_window_that_begins_too_early_is_said_to(tmp_path):
 
 def test_a_forbidden_warning_makes_the_run_invalid(tmp_path):
     """Exit 5, with the code in the reason; one that is not there forbids nothing."""
-    plan = {"name": "made", "phases": [{"name": "closed", "users": 1}], "forbid_warnings": ["few_samples", "restarted"]}
+    plan = {"name": "made", "phases": [{"name": "closed", "users": 1}], "fail_on_warning": ["few_samples", "restarted"]}
     report = report_of(tmp_path, CLEAN, scenario=plan)
     assert (report.verdict.status, report.verdict.exit_code) == ("invalid", 5)
     assert report.verdict.reasons == (

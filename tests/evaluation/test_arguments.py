@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aether_load.errors import UsageError
-from aether_load.evaluation.generation import Generation, cut_off, read_generation
+from aether_load.evaluation.generation import Generation, read_generation, truncate
 from aether_load.evaluation.options import StubOptions, hidden_model_args, hide_header, read_options
 from aether_load.evaluation.output import copy_results, wanted_file
 
@@ -97,7 +97,7 @@ def test_generation_is_asked_for_as_the_task_says():
 )
 def test_a_text_ends_at_the_first_of_its_marks(text, until, kept):
     """Whichever mark comes first in the text, in whatever order they are given."""
-    assert cut_off(text, until) == kept
+    assert truncate(text, until) == kept
 
 
 @pytest.mark.parametrize(

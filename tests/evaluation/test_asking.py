@@ -53,7 +53,7 @@ def finish(evaluation):
     ("fault", "outcome", "failed", "rejected"),
     [
         ({"kind": "status", "code": 500}, "http_error", 3, 0),
-        ({"kind": "garbage"}, "bad_answer", 3, 0),
+        ({"kind": "garbage"}, "invalid_response", 3, 0),
         ({"kind": "close", "at": "body"}, "connection_error", 3, 0),
         ({"kind": "node_failure"}, "node_error", 3, 0),
         ({"kind": "guard_refusal"}, "rejected", 0, 3),
@@ -194,7 +194,7 @@ def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulato
     with pytest.raises(KeyboardInterrupt):
         asking.choose(questions(3), rows(3), lambda: None)
     finger.join()
-    assert finish(asking)["phases"]["loglikelihood"]["all"]["outcomes"] == {"cut_off": 3}
+    assert finish(asking)["phases"]["loglikelihood"]["all"]["outcomes"] == {"cancelled": 3}
 
 
 def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):

@@ -40,7 +40,7 @@ def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(locust):
     assert all(point[key] is not None for key in point if key != "target_rps"), point
     assert during["figures"]["in_flight"] == 4
     assert during["phase"]["users"] == 4
-    assert (during["ledger"]["state"], during["ledger"]["difference_nodes"]) == ("agrees", 0)
+    assert (during["reconciliation"]["state"], during["reconciliation"]["difference_nodes"]) == ("agrees", 0)
     report = report_of(process, after["run"]["id"])
     assert [worker["requests_total"] > 50 for worker in report["workers"]] == [True, True]
     assert_shown_as_reported(after, page.json("/aether/history")["points"], report)
@@ -56,7 +56,7 @@ def test_another_start_another_host_another_scenario(locust):
     page.reset()
     after = page.live()
     assert after["epoch"] == before["epoch"] + 1
-    assert page.wait_for_points(1)["ledger"]["state"] == "agrees"
+    assert page.wait_for_points(1)["reconciliation"]["state"] == "agrees"
     page.stop()
     page.start(users=2, host=v2.url, dag="chain", dag_nodes="3", limit="5")
     shown = page.wait_for_points(1)

@@ -43,7 +43,7 @@ def worker_port(free_port):
 
 
 def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, worker_port):
-    """320 requests by 8 users in 3 processes: one folder, one ledger, every figure from all samples."""
+    """320 requests by 8 users in 3 processes: one folder, one reconciliation, every figure from all samples."""
     runtime = simulator("--latency", "constant:20ms")
     finished = run_locust(
         "--host", runtime.url, "--processes", "3", *worker_port[0], "--json",
@@ -122,10 +122,10 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     # Three users with answers of 30 ms would have sent 200 more in the two seconds or more until then.
     assert one["requests_outside_window_total"] < 60
     assert "worker 1" in one["reasons"]["users"]
-    ledger = one["reconciliation"]
+    reconciliation = one["reconciliation"]
     # What the runtime ran for it in its last second is all that is missing, and no more than it had announced.
-    assert 0 <= ledger["unexplained_nodes_total"] <= lost["unaccounted_at_most_total"] < 500
-    assert ledger["trust"] == "trusted"
+    assert 0 <= reconciliation["unexplained_nodes_total"] <= lost["unaccounted_at_most_total"] < 500
+    assert reconciliation["trust"] == "trusted"
     assert two["users"] == 6
     assert two["reconciliation"]["unexplained_nodes_total"] == 0
     assert two["all"]["requests_total"] > 100
@@ -364,7 +364,7 @@ def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_p
     (phase,) = report_of(finished)["phases"]
     assert phase["all"]["requests_total"] == 1600
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
-    # No second of the load went by unsent, or waited for the master.
+    # No second of the load went by dropped, or waited for the master.
     assert min(phase["series"]["answers_total"][1:8]) > 150
 
 
@@ -381,7 +381,7 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
     assert "Traceback" not in finished.err
     (phase,) = report_of(finished)["phases"]
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
-    assert phase["all"]["outcomes"]["cut_off"] == 0
+    assert phase["all"]["outcomes"]["cancelled"] == 0
     assert runtime.record()["nodes"]["succeeded"] == len(samples_of(finished))
     assert process.left_behind() == []
 

@@ -75,9 +75,11 @@ def test_what_cannot_be_compared_is_refused(tmp_path, phase, metrics, sentence):
 
 
 def test_metrics_of_one_runtime_do_not_go_with_two(tmp_path):
-    """target.metrics_url cannot be both sides'."""
-    mine = scenario(tmp_path, '[[phases]]\nduration = "5s"\n[target]\nmetrics_url = "http://127.0.0.1:9/metrics"\n')
-    with pytest.raises(UsageError, match=r"target\.metrics_url is of one runtime, and a gate has two"):
+    """target.server_metrics_url cannot be both sides'."""
+    mine = scenario(
+        tmp_path, '[[phases]]\nduration = "5s"\n[target]\nserver_metrics_url = "http://127.0.0.1:9/metrics"\n'
+    )
+    with pytest.raises(UsageError, match=r"target\.server_metrics_url is of one runtime, and a gate has two"):
         gate_scenario(mine, PLAN)
 
 

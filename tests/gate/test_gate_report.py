@@ -180,8 +180,8 @@ def test_a_gate_that_was_ended(tmp_path, pairs, candidate, ended_as, status, cod
 
 
 def test_a_forbidden_warning_voids_the_gate(tmp_path):
-    """forbid_warnings of the scenario is of gates too."""
-    report = gate_of(tmp_path, equal, equal, kind="simulated", scenario={"forbid_warnings": ["simulated_target"]})
+    """fail_on_warning of the scenario is of gates too."""
+    report = gate_of(tmp_path, equal, equal, kind="simulated", scenario={"fail_on_warning": ["simulated_target"]})
     assert (report.verdict.status, report.verdict.exit_code) == ("invalid", 5)
     assert report.verdict.sentence.startswith("forbidden warning simulated_target: ")
 

@@ -14,7 +14,7 @@ from gevent import socket as gsocket
 from gevent.pool import Group
 
 from aether_load.load.http.connection import Connection
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 
 # Closing drops the connection by FIN, resetting by RST.
@@ -37,7 +37,7 @@ class Peer:
         self._greenlets = Group()
         self.requests: list[tuple[int, bytes]] = []
         self.connections = 0
-        self.counts = Pool()
+        self.counts = ConnectionStats()
         self.port = self._listener.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         self.url = f"{'https' if tls else 'http'}://{name}:{self.port}{path}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.timer import LoopAlarm, TimerDescriptorAlarm, new_alarm
-from aether_load.load.sending.user_pool import Valve
+from aether_load.load.sending.user_pool import UserPool
 
 MS = 1_000_000
 
@@ -97,36 +97,36 @@ def test_an_alarm_that_is_closed_never_rings(ringing):
 
 
 class Paced:
-    """A pacer over a valve with users that note what they were given, and when."""
+    """A pacer over a user_pool with users that note what they were given, and when."""
 
     def __init__(self, users):
-        self.valve = Valve()
-        self.pacer = Pacer(self.valve)
+        self.user_pool = UserPool()
+        self.pacer = Pacer(self.user_pool)
         self.sent = []
         self.users = [gevent.spawn(self._live) for _ in range(users)]
         gevent.sleep(0)
 
     def _live(self):
         while True:
-            work = self.valve.enter() or self.valve.next_work()
+            work = self.user_pool.enter() or self.user_pool.next_work()
             while work is not None:
                 self.sent.append((work, monotonic_ns()))
                 gevent.sleep(0)
-                work = self.valve.next_work()
-            self.valve.leave()
+                work = self.user_pool.next_work()
+            self.user_pool.leave()
 
     def start(self, offsets_ms, end_ms=None):
-        self.valve.open_for_due()
-        self.valve.allow(len(self.users))
+        self.user_pool.open_for_due()
+        self.user_pool.allow(len(self.users))
         began = monotonic_ns()
         self.works = [(number, 0, began + int(offset * MS), 0) for number, offset in enumerate(offsets_ms)]
         self.pacer.start(iter(self.works), None if end_ms is None else began + int(end_ms * MS))
 
     def drain(self):
         """Let what was handed over be sent."""
-        self.valve.all_is_due()
-        self.valve.exhausted.wait()
-        self.valve.drained.wait()
+        self.user_pool.all_is_due()
+        self.user_pool.exhausted.wait()
+        self.user_pool.drained.wait()
 
     def close(self):
         self.pacer.close()

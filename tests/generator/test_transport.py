@@ -21,7 +21,7 @@ from aether_load.load.http import connection as transport
 from aether_load.load.http import endpoint as endpoint_room
 from aether_load.load.http.answer_parser import MalformedAnswer, read_answer
 from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost, NotHttp, TimedOut, TransportError
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from peer import CLOSE, RESET, Peer
 
@@ -440,7 +440,7 @@ def test_a_killed_exchange_leaves_nothing_to_the_next():
 def test_a_killed_open_leaves_no_connection():
     """A greenlet killed while it connects leaves no half-open connection."""
     with silent_listener() as port:
-        counts = Pool()
+        counts = ConnectionStats()
         connection = Connection(
             Endpoint.of(f"https://127.0.0.1:{port}"), counts, connect_timeout_s=5, answer_timeout_s=5
         )
@@ -472,7 +472,9 @@ def test_nobody_listens():
     """A refused connection is a connect error, at once."""
     with silent_listener() as port:
         pass
-    connection = Connection(Endpoint.of(f"http://127.0.0.1:{port}"), Pool(), connect_timeout_s=5, answer_timeout_s=5)
+    connection = Connection(
+        Endpoint.of(f"http://127.0.0.1:{port}"), ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5
+    )
     with pytest.raises(ConnectError, match=r"^no connection: Connection refused$"):
         connection.exchange(b"GET / HTTP/1.1\r\n\r\n")
 
@@ -480,7 +482,7 @@ def test_nobody_listens():
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "a..b"])
 def test_a_name_that_does_not_resolve(host):
     """A name without an address, or that is no name, is a connect error with a reason."""
-    connection = Connection(Endpoint(host, 80, False, ""), Pool(), connect_timeout_s=5, answer_timeout_s=5)
+    connection = Connection(Endpoint(host, 80, False, ""), ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
     with pytest.raises((ConnectError, TimedOut), match=r"^no connection(: .{8}| within)"):
         connection.open()
 
@@ -498,7 +500,7 @@ def test_a_connection_that_is_not_accepted_in_time():
         else:
             pytest.skip("this system completes connections beyond a listener's backlog")
         connection = Connection(
-            Endpoint.of(f"http://127.0.0.1:{port}"), Pool(), connect_timeout_s=0.1, answer_timeout_s=5
+            Endpoint.of(f"http://127.0.0.1:{port}"), ConnectionStats(), connect_timeout_s=0.1, answer_timeout_s=5
         )
         took, text = timed(connection.open)
         assert (took < 2, text) == (True, "no connection within 0.1 s")
@@ -508,7 +510,7 @@ def test_a_tls_handshake_that_never_ends():
     """The connect limit is for the handshake too."""
     with silent_listener() as port:
         connection = Connection(
-            Endpoint.of(f"https://127.0.0.1:{port}"), Pool(), connect_timeout_s=0.1, answer_timeout_s=5
+            Endpoint.of(f"https://127.0.0.1:{port}"), ConnectionStats(), connect_timeout_s=0.1, answer_timeout_s=5
         )
         took, text = timed(connection.open)
         assert (took < 2, text) == (True, "no connection within 0.1 s")
@@ -553,7 +555,7 @@ def test_a_server_that_does_not_read():
     """The time that the request waits to be sent counts: the limit is for the whole exchange."""
     with silent_listener() as port:
         connection = Connection(
-            Endpoint.of(f"http://127.0.0.1:{port}"), Pool(), connect_timeout_s=5, answer_timeout_s=0.2
+            Endpoint.of(f"http://127.0.0.1:{port}"), ConnectionStats(), connect_timeout_s=5, answer_timeout_s=0.2
         )
         took, text = timed(lambda: connection.exchange(b"x" * 50_000_000))
         assert (0.19 < took < 1.5, text) == (True, "no answer within 0.2 s")
@@ -609,7 +611,7 @@ def test_a_certificate_for_another_name(trusted_tls):
     """A trusted certificate of another host is refused."""
     with Peer([[COMMON]], tls=trusted_tls) as peer:
         endpoint = Endpoint("localhost", peer.port, True, "")
-        connection = Connection(endpoint, Pool(), connect_timeout_s=5, answer_timeout_s=5)
+        connection = Connection(endpoint, ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
         with pytest.raises(ConnectError, match=r"not trusted: .*(mismatch|not valid)"):
             connection.open()
 
@@ -656,7 +658,7 @@ def test_plain_http_from_a_tls_port():
         talking = gevent.spawn(lambda: peer._listener.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
         peer._greenlets.kill()
         endpoint = Endpoint("127.0.0.1", peer.port, True, "")
-        connection = Connection(endpoint, Pool(), connect_timeout_s=5, answer_timeout_s=5)
+        connection = Connection(endpoint, ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
         with pytest.raises(ConnectError, match=r"^no connection: .{8}"):
             connection.open()
         talking.join()

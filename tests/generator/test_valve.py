@@ -1,4 +1,4 @@
-"""The valve: who is let loose and when, and counts that stay right whatever happens."""
+"""The user_pool: who is let loose and when, and counts that stay right whatever happens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from aether_load.load.sending.user_pool import Valve
+from aether_load.load.sending.user_pool import UserPool
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +23,10 @@ def limit():
 
 
 class Users:
-    """Users before a valve, each of which notes its work and holds it until told to go on."""
+    """Users before a user_pool, each of which notes its work and holds it until told to go on."""
 
     def __init__(self, count=0):
-        self.valve = Valve()
+        self.user_pool = UserPool()
         self.done = []
         self.holding = {}
         self.greenlets = {}
@@ -39,10 +39,10 @@ class Users:
 
     def _live(self, name):
         while True:
-            work = self.valve.enter()
+            work = self.user_pool.enter()
             try:
                 if work is None:
-                    work = self.valve.next_work()
+                    work = self.user_pool.next_work()
                 while work is not None:
                     self.done.append((name, work))
                     self.holding[name] = Event()
@@ -50,9 +50,9 @@ class Users:
                         self.holding[name].wait()
                     finally:
                         del self.holding[name]
-                    work = self.valve.next_work()
+                    work = self.user_pool.next_work()
             finally:
-                self.valve.leave()
+                self.user_pool.leave()
 
     def go_on(self, *names):
         for name in names or list(self.holding):
@@ -74,10 +74,10 @@ def endless():
     return zip(itertools.count(), itertools.count(), strict=True)
 
 
-def hand_over(valve, *works):
-    """Give work that is due to the valve as the pacer does, from the event loop."""
+def hand_over(user_pool, *works):
+    """Give work that is due to the user_pool as the pacer does, from the event loop."""
     for work in works:
-        get_hub().loop.run_callback(valve.hand_over, work)
+        get_hub().loop.run_callback(user_pool.hand_over, work)
     settle()
 
 
@@ -88,25 +88,25 @@ def numbered(count):
 def test_nobody_is_let_loose_before_there_is_work_and_leave():
     """Users wait until there is both work and a number of users allowed."""
     users = Users(3)
-    valve = users.valve
-    assert (valve.waiting, valve.loose, valve.drained.is_set()) == (3, 0, True)
-    valve.allow(2)
-    assert (valve.waiting, valve.loose) == (3, 0)
-    valve.open(endless())
-    assert (valve.waiting, valve.loose, valve.drained.is_set()) == (1, 2, False)
+    user_pool = users.user_pool
+    assert (user_pool.waiting, user_pool.loose, user_pool.drained.is_set()) == (3, 0, True)
+    user_pool.allow(2)
+    assert (user_pool.waiting, user_pool.loose) == (3, 0)
+    user_pool.open(endless())
+    assert (user_pool.waiting, user_pool.loose, user_pool.drained.is_set()) == (1, 2, False)
     settle()
     assert sorted(users.holding) == [1, 2]
-    valve.shut()
-    valve.open(endless())
-    assert (valve.waiting, valve.loose) == (1, 2)
+    user_pool.shut()
+    user_pool.open(endless())
+    assert (user_pool.waiting, user_pool.loose) == (1, 2)
 
 
 def test_who_waited_last_is_let_loose_first():
     """A small load stays with few users, whose connections are warm."""
     users = Users(4)
-    users.valve.open(endless())
+    users.user_pool.open(endless())
     for allowed in (1, 2, 3, 4):
-        users.valve.allow(allowed)
+        users.user_pool.allow(allowed)
         settle()
     assert [name for name, _ in users.done] == [3, 2, 1, 0]
 
@@ -114,8 +114,8 @@ def test_who_waited_last_is_let_loose_first():
 def test_work_is_given_out_in_order_and_once():
     """Every piece of work goes to one user, in order."""
     users = Users(5)
-    users.valve.open(numbered(100))
-    users.valve.allow(5)
+    users.user_pool.open(numbered(100))
+    users.user_pool.allow(5)
     settle()
     while users.holding:
         users.go_on()
@@ -125,180 +125,185 @@ def test_work_is_given_out_in_order_and_once():
 def test_a_user_who_comes_late_goes_straight_through():
     """A user that enters while there is room does not wait."""
     users = Users()
-    users.valve.open(endless())
-    users.valve.allow(1)
+    users.user_pool.open(endless())
+    users.user_pool.allow(1)
     users.add("late")
-    assert (list(users.holding), users.valve.waiting, users.valve.loose) == (["late"], 0, 1)
+    assert (list(users.holding), users.user_pool.waiting, users.user_pool.loose) == (["late"], 0, 1)
     users.add("later")
-    assert (users.valve.waiting, users.valve.loose) == (1, 1)
+    assert (users.user_pool.waiting, users.user_pool.loose) == (1, 1)
 
 
 def test_work_that_comes_to_its_end():
     """`exhausted` is set when a user finds no more work, `drained` when the last one is back."""
     users = Users(2)
-    valve = users.valve
-    valve.open(numbered(3))
-    valve.allow(2)
+    user_pool = users.user_pool
+    user_pool.open(numbered(3))
+    user_pool.allow(2)
     settle()
     users.go_on(1)
-    assert not valve.exhausted.is_set()
+    assert not user_pool.exhausted.is_set()
     users.go_on(1)
-    assert (valve.exhausted.is_set(), valve.drained.is_set(), valve.loose, valve.waiting) == (True, False, 1, 1)
+    assert (user_pool.exhausted.is_set(), user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (
+        True,
+        False,
+        1,
+        1,
+    )
     users.go_on(0)
-    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (True, 0, 2)
-    valve.open(numbered(1))
-    assert not valve.exhausted.is_set()
-    assert valve.loose == 0
+    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (True, 0, 2)
+    user_pool.open(numbered(1))
+    assert not user_pool.exhausted.is_set()
+    assert user_pool.loose == 0
 
 
 def test_work_that_is_none_at_all():
     """An empty iterator is exhausted by the first user."""
     users = Users(2)
-    users.valve.open(numbered(0))
-    users.valve.allow(2)
+    users.user_pool.open(numbered(0))
+    users.user_pool.allow(2)
     settle()
-    assert (users.done, users.valve.exhausted.is_set(), users.valve.drained.is_set()) == ([], True, True)
-    assert (users.valve.loose, users.valve.waiting) == (0, 2)
+    assert (users.done, users.user_pool.exhausted.is_set(), users.user_pool.drained.is_set()) == ([], True, True)
+    assert (users.user_pool.loose, users.user_pool.waiting) == (0, 2)
 
 
 def test_shut_waits_for_what_is_under_way():
-    """After `shut` nobody gets work, and the valve is drained when the last user is back."""
+    """After `shut` nobody gets work, and the user_pool is drained when the last user is back."""
     users = Users(3)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(2)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(2)
     settle()
-    valve.shut()
-    assert (valve.drained.is_set(), valve.exhausted.is_set(), valve.loose) == (False, False, 2)
+    user_pool.shut()
+    assert (user_pool.drained.is_set(), user_pool.exhausted.is_set(), user_pool.loose) == (False, False, 2)
     users.go_on(1)
-    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (False, 1, 2)
+    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (False, 1, 2)
     users.go_on(2)
-    assert (valve.drained.is_set(), valve.loose, valve.waiting) == (True, 0, 3)
+    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (True, 0, 3)
     assert len(users.done) == 2
 
 
 def test_a_valve_shut_before_those_let_loose_ran():
     """A user that was let loose a moment before the shut sends nothing."""
     users = Users(2)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(2)
-    valve.shut()
-    assert (valve.loose, valve.drained.is_set()) == (2, False)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(2)
+    user_pool.shut()
+    assert (user_pool.loose, user_pool.drained.is_set()) == (2, False)
     settle()
-    assert (users.done, valve.loose, valve.waiting, valve.drained.is_set()) == ([], 0, 2, True)
+    assert (users.done, user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 2, True)
 
 
 def test_new_work_replaces_the_old_without_a_gap():
     """From a warm-up to its window the users stay loose: they only get other work."""
     users = Users(2)
-    users.valve.open(endless())
-    users.valve.allow(2)
+    users.user_pool.open(endless())
+    users.user_pool.allow(2)
     settle()
-    users.valve.open(iter([("new", 0), ("new", 1)]))
+    users.user_pool.open(iter([("new", 0), ("new", 1)]))
     users.go_on()
-    assert users.valve.loose == 2
+    assert users.user_pool.loose == 2
     assert [work for _, work in users.done[2:]] == [("new", 0), ("new", 1)]
 
 
 def test_fewer_are_allowed_while_all_are_loose():
     """Those beyond the number come back from their next request on, and only they."""
     users = Users(4)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(4)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(4)
     settle()
-    valve.allow(2)
-    assert valve.loose == 4
+    user_pool.allow(2)
+    assert user_pool.loose == 4
     users.go_on()
-    assert (valve.loose, valve.waiting, len(users.holding)) == (2, 2, 2)
+    assert (user_pool.loose, user_pool.waiting, len(users.holding)) == (2, 2, 2)
     for _ in range(3):
         users.go_on()
-    assert (valve.loose, valve.waiting) == (2, 2)
-    valve.allow(0)
+    assert (user_pool.loose, user_pool.waiting) == (2, 2)
+    user_pool.allow(0)
     users.go_on()
-    assert (valve.loose, valve.waiting, valve.drained.is_set()) == (0, 4, True)
+    assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (0, 4, True)
 
 
 def test_more_are_allowed_while_some_are_loose():
     """Raising the number lets the difference loose; raising it again before anybody came back changes nothing else."""
     users = Users(4)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(1)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(1)
     settle()
-    valve.allow(3)
-    assert (valve.loose, valve.waiting) == (3, 1)
+    user_pool.allow(3)
+    assert (user_pool.loose, user_pool.waiting) == (3, 1)
     settle()
-    valve.allow(1)
-    valve.allow(3)
+    user_pool.allow(1)
+    user_pool.allow(3)
     users.go_on()
-    assert (valve.loose, valve.waiting, len(users.holding)) == (3, 1, 3)
-    valve.allow(100)
-    assert (valve.loose, valve.waiting) == (4, 0)
+    assert (user_pool.loose, user_pool.waiting, len(users.holding)) == (3, 1, 3)
+    user_pool.allow(100)
+    assert (user_pool.loose, user_pool.waiting) == (4, 0)
 
 
 def test_a_user_killed_while_it_waits():
     """It is no longer among those who wait, and is never let loose."""
     users = Users(3)
-    valve = users.valve
+    user_pool = users.user_pool
     users.kill(2)
-    assert (valve.waiting, valve.loose) == (2, 0)
-    valve.open(endless())
-    valve.allow(3)
+    assert (user_pool.waiting, user_pool.loose) == (2, 0)
+    user_pool.open(endless())
+    user_pool.allow(3)
     settle()
-    assert (sorted(users.holding), valve.loose) == ([0, 1], 2)
+    assert (sorted(users.holding), user_pool.loose) == ([0, 1], 2)
 
 
 def test_a_user_killed_after_it_was_let_loose_and_before_it_ran():
-    """Its place goes to the next one; with nobody left the valve is drained."""
+    """Its place goes to the next one; with nobody left the user_pool is drained."""
     for present, left in ((2, [0]), (1, [])):
         users = Users(present)
-        valve = users.valve
-        valve.open(endless())
+        user_pool = users.user_pool
+        user_pool.open(endless())
         # The kill is under way and comes to the user before the news that it is loose.
         users.greenlets.pop(present - 1).kill(block=False)
-        valve.allow(1)
-        assert (valve.loose, valve.waiting, valve.drained.is_set()) == (1, present - 1, False)
+        user_pool.allow(1)
+        assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (1, present - 1, False)
         settle()
         assert ([name for name, _ in users.done], list(users.holding)) == (left, left)
-        assert (valve.loose, valve.waiting, valve.drained.is_set()) == (len(left), 0, not left)
+        assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (len(left), 0, not left)
 
 
 def test_a_user_killed_at_work():
     """A user that dies at work gives its place to the next."""
     users = Users(2)
-    users.valve.open(endless())
-    users.valve.allow(1)
+    users.user_pool.open(endless())
+    users.user_pool.allow(1)
     settle()
     users.kill(1)
-    assert (list(users.holding), users.valve.loose) == ([0], 1)
+    assert (list(users.holding), users.user_pool.loose) == ([0], 1)
 
 
 def test_all_users_killed_at_once():
     """Whoever waits, works, or has just been let loose: afterwards nobody is counted."""
     users = Users(6)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(2)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(2)
     settle()
-    valve.allow(4)
+    user_pool.allow(4)
     gevent.killall(list(users.greenlets.values()))
-    assert (valve.loose, valve.waiting, valve.drained.is_set()) == (0, 0, True)
+    assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (0, 0, True)
 
 
 def test_drained_is_not_set_between_two_users():
     """With one user at a time, its place taken at once, nobody who waits for `drained` wakes up."""
     users = Users(2)
-    valve = users.valve
-    valve.open(endless())
-    valve.allow(1)
+    user_pool = users.user_pool
+    user_pool.open(endless())
+    user_pool.allow(1)
     settle()
-    waiter = gevent.spawn(valve.drained.wait)
+    waiter = gevent.spawn(user_pool.drained.wait)
     settle()
     users.kill(1)
     assert (list(users.holding), waiter.dead) == ([0], False)
-    valve.shut()
+    user_pool.shut()
     users.go_on()
     assert waiter.dead
 
@@ -306,42 +311,42 @@ def test_drained_is_not_set_between_two_users():
 def test_what_is_due_goes_to_whoever_waited_least():
     """In open load a user comes with the work in its hands, the last one that came back first."""
     users = Users(3)
-    users.valve.open_for_due()
-    users.valve.allow(3)
+    users.user_pool.open_for_due()
+    users.user_pool.allow(3)
     settle()
-    assert (users.done, users.valve.loose, users.valve.waiting) == ([], 0, 3)
-    hand_over(users.valve, "a", "b")
+    assert (users.done, users.user_pool.loose, users.user_pool.waiting) == ([], 0, 3)
+    hand_over(users.user_pool, "a", "b")
     assert users.done == [(2, "a"), (1, "b")]
     users.go_on(2)
-    hand_over(users.valve, "c")
+    hand_over(users.user_pool, "c")
     assert users.done[2:] == [(2, "c")]
 
 
 def test_what_is_due_while_nobody_is_free_waits_its_turn():
     """The oldest is sent first, by whoever is free first, and nothing that is due later goes before it."""
     users = Users(2)
-    valve = users.valve
-    valve.open_for_due()
-    valve.allow(1)
-    hand_over(valve, "a", "b", "c")
-    assert (users.done, list(valve.backlog)) == ([(1, "a")], ["b", "c"])
+    user_pool = users.user_pool
+    user_pool.open_for_due()
+    user_pool.allow(1)
+    hand_over(user_pool, "a", "b", "c")
+    assert (users.done, list(user_pool.backlog)) == ([(1, "a")], ["b", "c"])
     users.go_on(1)
-    hand_over(valve, "d")
-    assert (users.done, list(valve.backlog)) == ([(1, "a"), (1, "b")], ["c", "d"])
-    valve.allow(2)
+    hand_over(user_pool, "d")
+    assert (users.done, list(user_pool.backlog)) == ([(1, "a"), (1, "b")], ["c", "d"])
+    user_pool.allow(2)
     settle()
-    assert (users.done[2:], list(valve.backlog)) == ([(0, "c")], ["d"])
+    assert (users.done[2:], list(user_pool.backlog)) == ([(0, "c")], ["d"])
 
 
 def test_what_waits_in_one_open_load_is_sent_in_the_next():
     """Steps follow each other without a rest: what is late in one is sent in the other, before what is due there."""
     users = Users(1)
-    valve = users.valve
-    valve.open_for_due()
-    valve.allow(1)
-    hand_over(valve, "a", "late")
-    valve.open_for_due()
-    hand_over(valve, "new")
+    user_pool = users.user_pool
+    user_pool.open_for_due()
+    user_pool.allow(1)
+    hand_over(user_pool, "a", "late")
+    user_pool.open_for_due()
+    hand_over(user_pool, "new")
     users.go_on()
     users.go_on()
     assert [work for _, work in users.done] == ["a", "late", "new"]
@@ -350,45 +355,45 @@ def test_what_waits_in_one_open_load_is_sent_in_the_next():
 def test_the_end_of_an_open_load():
     """`exhausted` is set when nothing more becomes due and all of it is taken; the answers may still be out."""
     users = Users(1)
-    valve = users.valve
-    valve.open_for_due()
-    valve.allow(1)
-    hand_over(valve, "a", "b")
-    valve.all_is_due()
-    assert (valve.exhausted.is_set(), valve.drained.is_set()) == (False, False)
+    user_pool = users.user_pool
+    user_pool.open_for_due()
+    user_pool.allow(1)
+    hand_over(user_pool, "a", "b")
+    user_pool.all_is_due()
+    assert (user_pool.exhausted.is_set(), user_pool.drained.is_set()) == (False, False)
     users.go_on()
-    assert (valve.exhausted.is_set(), valve.drained.is_set(), list(valve.backlog)) == (True, False, [])
+    assert (user_pool.exhausted.is_set(), user_pool.drained.is_set(), list(user_pool.backlog)) == (True, False, [])
     users.go_on()
-    assert (valve.drained.is_set(), [work for _, work in users.done]) == (True, ["a", "b"])
-    valve.open_for_due()
-    assert not valve.exhausted.is_set()
-    valve.all_is_due()
-    assert valve.exhausted.is_set()
+    assert (user_pool.drained.is_set(), [work for _, work in users.done]) == (True, ["a", "b"])
+    user_pool.open_for_due()
+    assert not user_pool.exhausted.is_set()
+    user_pool.all_is_due()
+    assert user_pool.exhausted.is_set()
 
 
 def test_shut_gives_back_what_was_never_sent():
     """In the order in which it was due, and once."""
     users = Users(1)
-    valve = users.valve
-    valve.open_for_due()
-    valve.allow(1)
-    hand_over(valve, "a", "b", "c")
-    assert valve.shut() == ["b", "c"]
-    assert valve.shut() == []
+    user_pool = users.user_pool
+    user_pool.open_for_due()
+    user_pool.allow(1)
+    hand_over(user_pool, "a", "b", "c")
+    assert user_pool.shut() == ["b", "c"]
+    assert user_pool.shut() == []
     users.go_on()
-    assert ([work for _, work in users.done], valve.drained.is_set()) == (["a"], True)
+    assert ([work for _, work in users.done], user_pool.drained.is_set()) == (["a"], True)
 
 
 def test_a_user_killed_as_it_comes_for_what_waits():
     """What waits is left to the next one."""
     users = Users(2)
-    valve = users.valve
-    valve.open_for_due()
-    get_hub().loop.run_callback(valve.hand_over, "a")
+    user_pool = users.user_pool
+    user_pool.open_for_due()
+    get_hub().loop.run_callback(user_pool.hand_over, "a")
     settle()
-    assert list(valve.backlog) == ["a"]
+    assert list(user_pool.backlog) == ["a"]
     users.greenlets.pop(1).kill(block=False)
-    valve.allow(1)
+    user_pool.allow(1)
     settle()
     assert ([work for _, work in users.done], list(users.holding)) == (["a"], [0])
 
@@ -396,14 +401,14 @@ def test_a_user_killed_as_it_comes_for_what_waits():
 def test_a_thought_that_outlasts_the_load_is_broken_off():
     """Users that think longer than the window are back when it shuts, without another request."""
     users = Users(3)
-    valve = users.valve
-    valve.open(endless(), lambda: 3600.0)
-    valve.allow(3)
+    user_pool = users.user_pool
+    user_pool.open(endless(), lambda: 3600.0)
+    user_pool.allow(3)
     settle()
-    assert (users.done, valve.loose) == ([], 3)
-    valve.shut()
+    assert (users.done, user_pool.loose) == ([], 3)
+    user_pool.shut()
     settle()
-    assert (users.done, valve.loose, valve.waiting, valve.drained.is_set()) == ([], 0, 3, True)
+    assert (users.done, user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 3, True)
 
 
 class ValveMachine(RuleBasedStateMachine):
@@ -412,7 +417,7 @@ class ValveMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.users = Users()
-        self.valve = self.users.valve
+        self.user_pool = self.users.user_pool
         self.names = itertools.count()
         self.allowed = 0
         self.given = itertools.count()
@@ -428,15 +433,15 @@ class ValveMachine(RuleBasedStateMachine):
 
     @rule(limit=st.none() | st.integers(0, 4))
     def open(self, limit):
-        self.valve.open(self._work(limit))
+        self.user_pool.open(self._work(limit))
 
     @rule(users=st.integers(0, 5))
     def allow(self, users):
-        self.valve.allow(users)
+        self.user_pool.allow(users)
 
     @rule()
     def shut(self):
-        self.valve.shut()
+        self.user_pool.shut()
 
     @rule()
     def run(self):
@@ -458,12 +463,12 @@ class ValveMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_right(self):
-        valve = self.valve
+        user_pool = self.user_pool
         # Nobody waits in vain, and the counts have their bounds at every moment, also between two turns.
-        assert valve.loose >= len(self.users.holding) >= 0
-        assert valve.drained.is_set() == (valve.loose == 0)
-        if valve._work is not None:
-            assert valve.waiting == 0 or valve.loose >= valve._allowed
+        assert user_pool.loose >= len(self.users.holding) >= 0
+        assert user_pool.drained.is_set() == (user_pool.loose == 0)
+        if user_pool._work is not None:
+            assert user_pool.waiting == 0 or user_pool.loose >= user_pool._allowed
         requests = [request for _, (request, _) in self.users.done]
         assert requests == list(range(len(requests)))
 
@@ -471,10 +476,10 @@ class ValveMachine(RuleBasedStateMachine):
         settle()
         alive = [greenlet for greenlet in self.users.greenlets.values() if not greenlet.dead]
         assert len(alive) == len(self.users.greenlets)
-        assert self.valve.loose == len(self.users.holding)
-        assert self.valve.waiting + self.valve.loose == len(alive)
+        assert self.user_pool.loose == len(self.users.holding)
+        assert self.user_pool.waiting + self.user_pool.loose == len(alive)
         gevent.killall(alive)
-        assert (self.valve.loose, self.valve.waiting, self.valve.drained.is_set()) == (0, 0, True)
+        assert (self.user_pool.loose, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
 ValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
@@ -487,7 +492,7 @@ class OpenValveMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.users = Users()
-        self.valve = self.users.valve
+        self.user_pool = self.users.user_pool
         self.names = itertools.count()
         self.numbers = itertools.count()
         self.handed = []
@@ -496,7 +501,7 @@ class OpenValveMachine(RuleBasedStateMachine):
     def _hand_over(self):
         number = next(self.numbers)
         self.handed.append(number)
-        self.valve.hand_over(number)
+        self.user_pool.hand_over(number)
 
     @rule(count=st.integers(1, 3))
     def add(self, count):
@@ -505,11 +510,11 @@ class OpenValveMachine(RuleBasedStateMachine):
 
     @rule()
     def open(self):
-        self.valve.open_for_due()
+        self.user_pool.open_for_due()
 
     @rule(users=st.integers(0, 5))
     def allow(self, users):
-        self.valve.allow(users)
+        self.user_pool.allow(users)
 
     @rule(count=st.integers(1, 4), at_once=st.booleans())
     def become_due(self, count, at_once):
@@ -520,19 +525,19 @@ class OpenValveMachine(RuleBasedStateMachine):
 
     @rule()
     def all_is_due(self):
-        self.valve.all_is_due()
+        self.user_pool.all_is_due()
 
     @rule()
     def shut(self):
-        self.given_back += self.valve.shut()
+        self.given_back += self.user_pool.shut()
 
     @rule()
     def run(self):
         settle()
-        valve = self.valve
+        user_pool = self.user_pool
         # Nothing waits while somebody who may send does.
-        if valve._work is not None and valve.backlog:
-            assert valve.waiting == 0 or valve.loose >= valve._allowed
+        if user_pool._work is not None and user_pool.backlog:
+            assert user_pool.waiting == 0 or user_pool.loose >= user_pool._allowed
 
     @precondition(lambda self: self.users.holding)
     @rule(data=st.data(), at_once=st.booleans())
@@ -550,21 +555,21 @@ class OpenValveMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_lost_or_sent_twice(self):
-        valve = self.valve
+        user_pool = self.user_pool
         sent = [work for _, work in self.users.done]
         assert sent == sorted(sent)
-        assert sorted([*sent, *self.given_back, *valve.backlog]) == self.handed
-        assert list(valve.backlog) == sorted(valve.backlog)
-        assert valve.loose >= len(self.users.holding) >= 0
-        assert valve.drained.is_set() == (valve.loose == 0)
+        assert sorted([*sent, *self.given_back, *user_pool.backlog]) == self.handed
+        assert list(user_pool.backlog) == sorted(user_pool.backlog)
+        assert user_pool.loose >= len(self.users.holding) >= 0
+        assert user_pool.drained.is_set() == (user_pool.loose == 0)
 
     def teardown(self):
         settle()
         alive = list(self.users.greenlets.values())
         assert not any(greenlet.dead for greenlet in alive)
-        assert self.valve.loose == len(self.users.holding)
+        assert self.user_pool.loose == len(self.users.holding)
         gevent.killall(alive)
-        assert (self.valve.loose, self.valve.waiting, self.valve.drained.is_set()) == (0, 0, True)
+        assert (self.user_pool.loose, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
 OpenValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
@@ -576,8 +581,8 @@ TestAnySequenceOfOpenLoad = OpenValveMachine.TestCase
 def test_a_whole_phase(present, allowed, amount):
     """However many users, leave and work there are: all the work is done, by no more users than allowed."""
     users = Users(present)
-    users.valve.open(numbered(amount))
-    users.valve.allow(allowed)
+    users.user_pool.open(numbered(amount))
+    users.user_pool.allow(allowed)
     settle()
     most = 0
     while users.holding:
@@ -585,5 +590,5 @@ def test_a_whole_phase(present, allowed, amount):
         users.go_on()
     assert len(users.done) == (amount if allowed else 0)
     assert most == min(present, allowed, amount)
-    assert users.valve.drained.is_set()
+    assert users.user_pool.drained.is_set()
     gevent.killall(list(users.greenlets.values()))

@@ -52,7 +52,7 @@ def test_every_query_has_an_answer_while_a_load_runs(start_locust, simulator, tm
     (tmp_path / "prometheus.yml").write_text(text.replace("127.0.0.1:3000", runtime.url.removeprefix("http://")))
     process = start_locust(
         "--headless", "--host", runtime.url, "--scenario", "open", "--set", "phases.0.duration=40s",
-        "--metrics-port", str(metrics), "--limit", "20",
+        "--prometheus-port", str(metrics), "--limit", "20",
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     prometheus = subprocess.Popen(

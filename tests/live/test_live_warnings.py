@@ -4,20 +4,20 @@ import pytest
 
 from aether_load.observer.live_run import LiveRun
 from aether_load.observer.live_warnings import Circumstances, live_warnings
-from aether_load.observer.time_bucket import Stretch
+from aether_load.observer.time_bucket import TimeBucket
 from aether_load.observer.totals import Totals
 from aether_load.protocol import NodeShape, Outcome
 
 SOUND = {"simulated": False, "verify_tls": True, "server_metrics": True, "max_error_rate": 0.01, "prompts": 10,
-         "cache": "as_found"}  # fmt: skip
+         "cache": "keep"}  # fmt: skip
 
 
-def run(*, outcomes=(), stretches=(), cached=0, uncached=0, mock=0):
+def run(*, outcomes=(), buckets=(), cached=0, uncached=0, mock=0):
     live = LiveRun(0, ["piqa"], (NodeShape("answer"),), Totals())
     for outcome, count in outcomes:
         live.outcomes[0, outcome] = count
-    for place, more in enumerate(stretches):
-        live.timeline.add(Stretch(began_s=place, ended_s=place + 1, **more))
+    for place, more in enumerate(buckets):
+        live.timeline.add(TimeBucket(began_s=place, ended_s=place + 1, **more))
     live.cached_nodes, live.uncached_nodes, live.mock_answers = cached, uncached, mock
     return live
 
@@ -28,7 +28,7 @@ def codes(live, **circumstances):
 
 def test_of_a_sound_run_nothing_is_said():
     """A hundred successes, one failure of a hundred allowed, a client at rest, no cache."""
-    live = run(outcomes=[(Outcome.OK, 99), (Outcome.TIMEOUT, 1)], stretches=[{"cpu_s": 0.3}] * 9, uncached=99)
+    live = run(outcomes=[(Outcome.OK, 99), (Outcome.TIMEOUT, 1)], buckets=[{"cpu_s": 0.3}] * 9, uncached=99)
     assert codes(live) == []
 
 
@@ -39,12 +39,12 @@ def test_of_a_sound_run_nothing_is_said():
         ({}, {"verify_tls": False}, ["tls_not_verified"]),
         ({"outcomes": [(Outcome.OK, 9), (Outcome.TIMEOUT, 1)]}, {}, ["failures"]),
         ({"outcomes": [(Outcome.OK, 5), (Outcome.REJECTED, 5)]}, {}, []),
-        ({"outcomes": [(Outcome.OK, 5), (Outcome.UNSENT, 5)]}, {}, ["unsent"]),
-        ({"stretches": [{"cpu_s": 0.95}]}, {}, ["client_saturated"]),
-        ({"stretches": [{"cpu_s": 0.95}, *[{"cpu_s": 0.2}] * 5]}, {}, []),
-        ({"stretches": [{"target_rps": 100.0, "requests": 60}] * 5}, {}, ["achieved_rate_low"]),
-        ({"stretches": [{"target_rps": 100.0, "requests": 92}] * 5}, {}, []),
-        ({"stretches": [{"target_rps": 100.0, "requests": 60}] * 4}, {}, []),
+        ({"outcomes": [(Outcome.OK, 5), (Outcome.DROPPED, 5)]}, {}, ["dropped"]),
+        ({"buckets": [{"cpu_s": 0.95}]}, {}, ["client_saturated"]),
+        ({"buckets": [{"cpu_s": 0.95}, *[{"cpu_s": 0.2}] * 5]}, {}, []),
+        ({"buckets": [{"target_rps": 100.0, "requests": 60}] * 5}, {}, ["achieved_rate_low"]),
+        ({"buckets": [{"target_rps": 100.0, "requests": 92}] * 5}, {}, []),
+        ({"buckets": [{"target_rps": 100.0, "requests": 60}] * 4}, {}, []),
         ({"cached": 1, "uncached": 9}, {}, ["cache_answered"]),
         ({"cached": 1, "uncached": 9}, {"cache": "cold"}, ["cold_phase_with_hits"]),
         ({"cached": 9, "uncached": 1}, {"cache": "warm"}, ["warm_phase_with_misses"]),
@@ -62,6 +62,6 @@ def test_each_threat_is_said_once_it_shows(known, circumstances, said):
 def test_the_ledgers_verdict_is_a_warning_where_there_is_a_server_to_read():
     """Contaminated counts are said; a scenario that reads no server is not told that it has no data."""
     live = run()
-    live.ledger.begin(None, "no answer")
+    live.reconciliation.begin(None, "no answer")
     assert codes(live) == ["no_server_data"]
     assert codes(live, server_metrics=False) == []

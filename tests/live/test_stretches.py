@@ -1,4 +1,4 @@
-"""Figures of a run in seconds that can be added up: bins, stretches, the timeline, parts, the quick reading."""
+"""Figures of a run in seconds that can be added up: bins, buckets, the timeline, parts, the quick reading."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from aether_load.observer.bins import BINS, bins_of, percentile_ms
 from aether_load.observer.figures import figures, point
 from aether_load.observer.live_run import Gauges, LiveRun
 from aether_load.observer.reading import read_quickly
-from aether_load.observer.time_bucket import PARTS, Stretch, Timeline, beside
+from aether_load.observer.time_bucket import PARTS, TimeBucket, Timeline, beside
 from aether_load.observer.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.rundata.samples import ABSENT, SampleBuffer
@@ -42,17 +42,17 @@ def test_nothing_has_no_percentile():
 
 
 def test_a_timeline_of_a_day_is_short_and_loses_nothing():
-    """86,400 seconds take some hundred stretches, in order, without a gap, with all that was in them."""
+    """86,400 seconds take some hundred buckets, in order, without a gap, with all that was in them."""
     timeline = Timeline()
     for second in range(86_400):
-        timeline.add(Stretch(began_s=second, ended_s=second + 1, requests=second % 7, in_flight=second))
-    stretches = list(timeline)
-    assert len(stretches) < 1500
-    assert sum(stretch.requests for stretch in stretches) == sum(second % 7 for second in range(86_400))
-    assert all(early.ended_s == late.began_s for early, late in pairwise(stretches))
-    assert (stretches[0].began_s, stretches[-1].ended_s) == (0, 86_400)
-    assert [stretch.seconds for stretch in timeline.latest(5)] == [1, 1, 1, 1, 1]
-    assert stretches[0].in_flight == stretches[0].ended_s - 1
+        timeline.add(TimeBucket(began_s=second, ended_s=second + 1, requests=second % 7, in_flight=second))
+    buckets = list(timeline)
+    assert len(buckets) < 1500
+    assert sum(bucket.requests for bucket in buckets) == sum(second % 7 for second in range(86_400))
+    assert all(early.ended_s == late.began_s for early, late in pairwise(buckets))
+    assert (buckets[0].began_s, buckets[-1].ended_s) == (0, 86_400)
+    assert [bucket.seconds for bucket in timeline.latest(5)] == [1, 1, 1, 1, 1]
+    assert buckets[0].in_flight == buckets[0].ended_s - 1
 
 
 def live_run(datasets=("piqa", "arc_easy"), nodes=FAN_OUT):
@@ -130,24 +130,24 @@ def test_paths_are_the_analysis_own():
 
 
 def test_a_request_counts_in_the_second_in_which_its_answer_came():
-    """However late its row is written; outcomes and histograms have all of them, the unsent too."""
+    """However late its row is written; outcomes and histograms have all of them, the dropped too."""
     run = live_run()
     buffer = watched(run)
     send(buffer, 900, 50)
     send(buffer, 950, 100, prompt=1)
     send(buffer, 1100, 7, outcome=Outcome.REJECTED, nodes=())
     buffer.add_row(
-        0, 5, ABSENT, ABSENT, ABSENT, ABSENT, 0, 0, 0, 0, ABSENT, ABSENT, ABSENT, Outcome.UNSENT, ABSENT, ABSENT, b""
+        0, 5, ABSENT, ABSENT, ABSENT, ABSENT, 0, 0, 0, 0, ABSENT, ABSENT, ABSENT, Outcome.DROPPED, ABSENT, ABSENT, b""
     )
     written(buffer)
     run.tick(4 * SECOND, gauges())
-    assert [(stretch.began_s, stretch.requests, stretch.failed) for stretch in run.timeline] == [
+    assert [(bucket.began_s, bucket.requests, bucket.failed) for bucket in run.timeline] == [
         (0, 1, 0),
         (1, 2, 1),
         (2, 0, 0),
     ]
     now = figures(run)
-    assert now.outcomes == [("piqa", "ok", 1), ("piqa", "rejected", 1), ("piqa", "unsent", 1), ("arc_easy", "ok", 1)]
+    assert now.outcomes == [("piqa", "ok", 1), ("piqa", "rejected", 1), ("piqa", "dropped", 1), ("arc_easy", "ok", 1)]
     assert now.requests_total == 3
     # 7 ms, 50 ms and 100 ms, as the server would put them: up to 10, up to 50, up to 100.
     assert now.client_buckets == (0, 1, 0, 1, 1, *[0] * 7)
@@ -155,7 +155,7 @@ def test_a_request_counts_in_the_second_in_which_its_answer_came():
 
 def test_a_second_without_answers_has_no_percentile():
     """It is a gap in the chart, not a zero; the rate is a zero that was measured."""
-    empty = point(Stretch(began_s=3, ended_s=4))
+    empty = point(TimeBucket(began_s=3, ended_s=4))
     assert (empty.p50_ms, empty.parts_ms, empty.server_mean_ms, empty.cpu_share, empty.cache_hit_share) == (None,) * 5
     assert empty.rate_rps == 0
 
@@ -193,7 +193,7 @@ def test_the_servers_side_is_what_it_counted_between_two_readings():
     run.scraped(scrape(counted([40] * 10), at_s=0.9), 0)
     run.scraped(scrape(counted([40] * 10 + [7] * 30), at_s=1.9), 0)
     run.tick(4 * SECOND, gauges())
-    points = [point(stretch) for stretch in run.timeline]
+    points = [point(bucket) for bucket in run.timeline]
     assert [now.server_mean_ms for now in points] == [40, 7, None]
     assert (points[1].server_p95_low_ms, points[1].server_p95_high_ms) == (7, 11)
 
@@ -205,8 +205,8 @@ def test_after_a_restart_the_next_reading_counts_again():
     run.scraped(scrape(counted([]), at_s=0.9), 0)
     run.scraped(scrape(counted([7]), at_s=1.9), 0)
     run.tick(4 * SECOND, gauges())
-    assert [int(stretch.server_buckets.sum()) for stretch in run.timeline] == [0, 1, 0]
-    assert run.ledger.state.state == "restarted"
+    assert [int(bucket.server_buckets.sum()) for bucket in run.timeline] == [0, 1, 0]
+    assert run.reconciliation.state.state == "restarted"
 
 
 class TestTheQuickReading:
@@ -247,7 +247,7 @@ def test_own_counts_by_request_are_the_analysis_own():
     written(buffer)
     run.scraped(scrape(counted(times), "after", 6.0), 0)
     run.tick(8 * SECOND, gauges())
-    lines = {line.name: line.ours for line in run.ledger.state.lines}
+    lines = {line.name: line.ours for line in run.reconciliation.state.lines}
     assert tuple(lines[name] for name in lines if name.startswith(("nodes up", "nodes above"))) == bucket_of_counts(
         np.array(times)
     )

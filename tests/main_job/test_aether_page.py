@@ -91,13 +91,13 @@ def test_figures_move_while_the_load_runs(ended):
     assert 0 < point["p50_ms"] <= point["p95_ms"] <= point["p99_ms"]
     assert sum(point["parts_ms"]) >= 0.9 * point["p50_ms"]
     assert during["figures"]["in_flight"] == 4
-    assert (during["ledger"]["state"], during["ledger"]["difference_nodes"]) == ("agrees", 0)
+    assert (during["reconciliation"]["state"], during["reconciliation"]["difference_nodes"]) == ("agrees", 0)
     assert "simulated_target" in [warning["code"] for warning in during["warnings"]]
     assert (during["phase"]["name"], during["phase"]["users"]) == ("closed", 4)
 
 
 def test_what_was_shown_is_what_the_report_says(locust, ended):
-    """At the end the live figures are the report's own: requests, ledger line by line, parts, histogram, warnings."""
+    """At the end the live figures are the report's own: requests, reconciliation, parts, histogram, warnings."""
     _, after, points, _ = ended
     report = json.loads((folder_of(locust, after["run"]["id"]) / "report.json").read_bytes())
     assert_shown_as_reported(after, points, report)
@@ -107,7 +107,7 @@ def test_what_was_shown_is_what_the_report_says(locust, ended):
 
 
 def test_a_reset_begins_the_charts_anew_and_a_start_does_too(page, ended):
-    """Locust's Reset empties what is shown, as it does its own table; the ledger goes on, as the server's counts do."""
+    """Locust's Reset empties what is shown, as it does its own table; the reconciliation goes on."""
     page.start(users=2)
     before = page.wait_for_points(2)
     assert before["epoch"] > ended[1]["epoch"]
@@ -117,8 +117,8 @@ def test_a_reset_begins_the_charts_anew_and_a_start_does_too(page, ended):
     assert after["epoch"] == before["epoch"] + 1
     assert after["figures"]["requests_total"] < before["figures"]["requests_total"]
     later = page.wait_for_points(1)
-    assert later["ledger"]["state"] == "agrees"
-    assert later["ledger"]["lines"][0]["ours"] > later["figures"]["requests_total"]
+    assert later["reconciliation"]["state"] == "agrees"
+    assert later["reconciliation"]["lines"][0]["ours"] > later["figures"]["requests_total"]
     page.stop()
 
 
@@ -142,7 +142,7 @@ class TestTheStartForm:
         options = json.loads(re.search(r"templateArgs = (.*)", html)[1])["extra_options"]
         asked = {name: option["choices"] for name, option in options.items()}
         assert set(asked) == {"scenario", "dataset", "limit", "dag", "dag_nodes", "cache", "sequential"}
-        assert asked["cache"] == ["as in the scenario", "as_found", "cold", "warm"]
+        assert asked["cache"] == ["as in the scenario", "keep", "cold", "warm"]
         assert asked["dag"][:3] == ["as in the scenario", "single", "chain"]
         assert {"eval", "open", "spike"} <= set(asked["scenario"])
         assert asked["dataset"][:2] == ["as in the scenario", "hellaswag"]
@@ -157,7 +157,7 @@ class TestTheStartForm:
             ({"limit": "0"}, "--limit 0: at least one row of each dataset is needed."),
             ({"dag": "chain", "dag_nodes": "1000"}, "workload.dag_nodes"),
             ({"dag": "circle"}, "workload.dag"),
-            ({"cache": "hot"}, "Cache: 'hot' is none of as_found, cold, warm."),
+            ({"cache": "hot"}, "Cache: 'hot' is none of keep, cold, warm."),
             ({"dataset": EVIL}, "no dataset"),
             ({"scenario": "nope"}, "--scenario nope: no scenario of that name ships"),
             ({"host": "http://127.0.0.1:9"}, "http://127.0.0.1:9"),
@@ -277,7 +277,7 @@ class TestMetrics:
         running = ended[3]
         assert "aether_load_requests_in_flight 4.0" in running
         assert "aether_load_running 1.0" in running
-        assert "aether_load_ledger_difference_nodes 0.0" in running
+        assert "aether_load_reconciliation_difference_nodes 0.0" in running
         assert "aether_load_achieved_requests_per_second" in running
         # In closed load no rate is asked for; what was not asked is absent, not zero.
         assert "aether_load_target_requests_per_second" not in running
@@ -316,9 +316,9 @@ def test_the_login_covers_our_routes(start_locust, free_port):
 
 
 def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_locust, free_port):
-    """--metrics-port serves them on 127.0.0.1, open load with the rate that is asked for, and nothing else."""
+    """--prometheus-port serves them on 127.0.0.1, open load with the rate that is asked for, and nothing else."""
     process = start_locust(
-        "--headless", "--limit", "4", "--metrics-port", str(free_port), "--scenario", "open",
+        "--headless", "--limit", "4", "--prometheus-port", str(free_port), "--scenario", "open",
         "--set", "phases.0.duration=3s", "--set", "phases.0.warmup=0s",
     )  # fmt: skip
     http = urllib3.PoolManager(retries=False)
@@ -342,9 +342,9 @@ def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_locust, free_po
 def test_a_port_that_is_taken_is_a_sentence(run_locust, free_port):
     """Exit code 2 and what to change, before any load."""
     with socket.create_server(("127.0.0.1", free_port)):
-        finished = run_locust("--limit", "1", "--metrics-port", str(free_port))
+        finished = run_locust("--limit", "1", "--prometheus-port", str(free_port))
     assert finished.code == 2
     assert finished.err.endswith(
-        f"aether-load: --metrics-port {free_port}: it cannot be had on 127.0.0.1: Address already in use.\n"
+        f"aether-load: --prometheus-port {free_port}: it cannot be had on 127.0.0.1: Address already in use.\n"
     )
     assert not list((finished.results / "runs").glob("*"))

@@ -57,10 +57,14 @@ def assert_every_node_agrees(finished, record, node_ids):
 
 
 def assert_nothing_unexplained(phase, nodes):
-    ledger = phase["reconciliation"]
-    assert (ledger["trust"], ledger["answered_nodes_total"], ledger["counted_nodes_total"]) == ("trusted", nodes, nodes)
-    assert (ledger["unexplained_nodes_total"], ledger["unexplained_node_time_ms"]) == (0, 0)
-    assert [bucket["unexplained"] for bucket in ledger["buckets"]] == [0] * 12
+    reconciliation = phase["reconciliation"]
+    assert (reconciliation["trust"], reconciliation["answered_nodes_total"], reconciliation["counted_nodes_total"]) == (
+        "trusted",
+        nodes,
+        nodes,
+    )
+    assert (reconciliation["unexplained_nodes_total"], reconciliation["unexplained_node_time_ms"]) == (0, 0)
+    assert [bucket["unexplained"] for bucket in reconciliation["buckets"]] == [0] * 12
 
 
 # Triage of v2 is run with its answers below; the rest of v1 differs from its fan-out in words only.

@@ -20,7 +20,9 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
         '[[phases]]\nname = "first"\nusers = 4\nduration = "60s"\n'
         '[[phases]]\nname = "later"\nusers = 4\nduration = "60s"\n'
     )
-    watched = """thresholds=[{condition="p(50)<5", abort_on_fail=true, delay="500ms"}, "later:error_rate<0.5"]"""
+    watched = (
+        """thresholds=[{condition="p(50)<5", abort_on_fail=true, delay_abort_eval="500ms"}, "later:error_rate<0.5"]"""
+    )
     options = ("--headless", "--scenario", "two.toml", "--set", watched, "--threshold", "p(50)<60000")
     process = start_locust(*options)
     finished = process.finish()
@@ -37,7 +39,7 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
     states = {asked["condition"]: asked["state"] for asked in report["thresholds"]}
     assert states == {"p(50)<5": "broken", "later:error_rate<0.5": "undecided", "p(50)<60000": "holds"}
     assert report["thresholds"][0]["ended_the_run"] == manifest["aborted"]
-    assert report["verdict"]["status"] == "crossed"
+    assert report["verdict"]["status"] == "threshold_failed"
     assert "which ended the run early" in report["verdict"]["reasons"][0]
     assert "threshold p(50)<5 is broken in phase first: " in finished.err
     assert "ended by threshold" in finished.out
@@ -46,11 +48,11 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
 
 @pytest.mark.slow
 def test_open_load_in_steps_is_ended_by_one_datasets_threshold(fork_locust, simulator, tmp_path):
-    """What was due is sent and answered or booked as unsent; the steps that would follow are not driven."""
+    """What was due is sent and answered or booked as dropped; the steps that would follow are not driven."""
     runtime = simulator("--latency", "constant:20ms")
     (tmp_path / "steps.toml").write_text(
         '[[thresholds]]\ncondition = "steps:piqa:service_latency_ms:p(50)<5"\nabort_on_fail = true\n'
-        '[[phases]]\nname = "steps"\nvary = "rate"\nsteps = [60, 90]\nduration = "60s"\n'
+        '[[phases]]\nname = "steps"\nload_unit = "rate"\nsteps = [60, 90]\nduration = "60s"\n'
     )
     finished = fork_locust("--host", runtime.url, "--scenario", "steps.toml")
     report, manifest = run_of(finished)
@@ -60,13 +62,13 @@ def test_open_load_in_steps_is_ended_by_one_datasets_threshold(fork_locust, simu
     assert phase["reconciliation"]["trust"] == "trusted"
     row = phase["all"]
     assert row["ok_total"] == runtime.record()["nodes"]["succeeded"]
-    assert row["requests_total"] == row["ok_total"] + row["outcomes"]["unsent"]
+    assert row["requests_total"] == row["ok_total"] + row["outcomes"]["dropped"]
 
 
 @pytest.mark.slow
 def test_a_run_whose_watch_is_lost_goes_on_and_is_judged_at_its_end(start_locust):
     """The manifest notes it; the threshold is broken all the same."""
-    watched = """thresholds=[{condition="p(50)<5", abort_on_fail=true, delay="1h"}]"""
+    watched = """thresholds=[{condition="p(50)<5", abort_on_fail=true, delay_abort_eval="1h"}]"""
     process = start_locust("--headless", "--limit", "4", "-t", "2s", "--set", watched)
     process.wait_for_samples(1)
     (watch,) = wait_for(lambda: watches_of(process), "the watch")

@@ -42,7 +42,7 @@ def test_a_second_interrupt_does_not_wait_for_answers(start_locust, simulator):
     finished = process.finish()
     (phase,) = json.loads(finished.nightly.read_bytes())["phases"]
     assert "Traceback" not in finished.err
-    assert phase["all"]["outcomes"]["cut_off"] == 8
+    assert phase["all"]["outcomes"]["cancelled"] == 8
 
 
 def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, simulator):
@@ -55,7 +55,7 @@ def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, si
     finished = process.finish()
     (phase,) = json.loads(finished.nightly.read_bytes())["phases"]
     assert finished.code == 5, finished.err
-    assert phase["all"]["outcomes"]["cut_off"] == phase["all"]["requests_total"] == 8
+    assert phase["all"]["outcomes"]["cancelled"] == phase["all"]["requests_total"] == 8
     assert phase["all"]["error_rate"] is None
 
 
@@ -79,7 +79,7 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     assert (done.returncode, torn) == (5, True), done.stderr
     assert phase["all"]["requests_total"] == table.num_rows > 100
     assert report["run"]["ended_as"] == "running"
-    assert "cut_off" in [warning["code"] for warning in report["warnings"]]
+    assert "crashed" in [warning["code"] for warning in report["warnings"]]
     assert phase["reconciliation"]["trust"] == "no_server_data"
     assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
 

@@ -98,8 +98,12 @@ def test_5_a_contaminated_run_and_4_before_it(start_locust, simulator, options, 
         subprocess.run(command, check=True, capture_output=True)
     finished = process.finish()
     report = json.loads(finished.nightly.read_bytes())
-    ledger = report["phases"][0]["reconciliation"]
-    assert (finished.code, ledger["trust"], ledger["unexplained_nodes_total"]) == (code, "contaminated", 3)
+    reconciliation = report["phases"][0]["reconciliation"]
+    assert (finished.code, reconciliation["trust"], reconciliation["unexplained_nodes_total"]) == (
+        code,
+        "contaminated",
+        3,
+    )
     reasons = [reason for reason in report["verdict"]["reasons"] if "3 nodes more than were answered" in reason]
     assert reasons == [report["verdict"]["reasons"][1 if options else 0]]
 

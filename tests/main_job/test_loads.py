@@ -34,7 +34,7 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, si
     """Everything due is sent, those due in the stall wait for it, and a closed user would have shown one of them."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:5ms", "--allow-faults", "--record", str(record))
-    text = '[[phases]]\nname = "open"\nrate = 100\narrivals = "constant"\nduration = "3s"\nmax_in_flight = 20\n'
+    text = '[[phases]]\nname = "open"\nrate = 100\narrivals = "constant"\nduration = "3s"\nmax_concurrency = 20\n'
     process = start_locust("--headless", "--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     wait_for(lambda: record.exists() and len(record.read_bytes().splitlines()) > 50, "the load")
     runtime.order({"kind": "stall", "for": "600ms"})
@@ -42,7 +42,7 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, si
     (phase,) = phases_of(finished).values()
     assert finished.code == 0, finished.err
     assert (phase["all"]["requests_total"], phase["all"]["ok_total"]) == (300, 300)
-    assert phase["open_load"]["unsent_total"] == 0
+    assert phase["open_load"]["dropped_total"] == 0
     samples = samples_of(finished)
     due = [sample["intended_start_ns"] for sample in samples]
     assert {round((late - early) / 1000) for early, late in pairwise(due)} == {10_000}
@@ -56,15 +56,15 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, si
 def test_what_cannot_be_sent_is_unsent(fork_locust, simulator, tmp_path):
     """One user, a rate it cannot serve: what is left when the time is over counts, and Locust saw what was sent."""
     runtime = simulator("--latency", "constant:50ms")
-    text = '[[phases]]\nrate = 100\narrivals = "constant"\nduration = "1s"\nmax_in_flight = 1\n'
+    text = '[[phases]]\nrate = 100\narrivals = "constant"\nduration = "1s"\nmax_concurrency = 1\n'
     finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (phase,) = phases_of(finished).values()
     outcomes = phase["all"]["outcomes"]
     assert finished.code == 1
-    assert phase["all"]["requests_total"] == 100 == outcomes["ok"] + outcomes["unsent"]
-    assert outcomes["unsent"] == phase["open_load"]["unsent_total"] > 50
+    assert phase["all"]["requests_total"] == 100 == outcomes["ok"] + outcomes["dropped"]
+    assert outcomes["dropped"] == phase["open_load"]["dropped_total"] > 50
     assert phase["reconciliation"]["trust"] == "trusted"
-    assert all((sample["sent_ns"] is None) == (sample["outcome"] == "unsent") for sample in samples_of(finished))
+    assert all((sample["sent_ns"] is None) == (sample["outcome"] == "dropped") for sample in samples_of(finished))
 
 
 def test_phases_of_every_kind_each_with_a_row_and_a_ledger(fork_locust, simulator, tmp_path):
@@ -77,7 +77,7 @@ sweep = [1, 3]
 passes = 1
 [[phases]]
 name = "steps"
-vary = "rate"
+load_unit = "rate"
 steps = [20, 60]
 duration = "500ms"
 arrivals = "constant"
@@ -85,7 +85,7 @@ arrivals = "constant"
 name = "spike"
 users = 1
 think_time = "50ms"
-spike = { to = 4, after = "300ms", lasting = "300ms", then = "300ms" }
+spike = { to = 4, before = "300ms", duration = "300ms", after = "300ms" }
 [[phases]]
 name = "ramp"
 rate = 50
@@ -166,11 +166,11 @@ SEARCH = """
 name = "capacity"
 find = "max_users"
 users = {users}
-most = {most}
+max_load = {most}
 slo = ["p(75)<100", "error_rate<0.2"]
 shortest_probe = "1s"
 longest_probe = "3s"
-resolution = {resolution}
+tolerance = {resolution}
 unique_prompts = true
 """
 
@@ -179,7 +179,7 @@ unique_prompts = true
 def test_a_search_finds_how_many_users_a_runtime_serves(fork_locust, simulator, tmp_path):
     """Four slots of 60 ms serve four users in 60 ms; of eight, half wait for a slot."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")
-    text = SEARCH.format(users=4, most=8, resolution=1)
+    text = SEARCH.format(users=4, max_load=8, tolerance=1)
     finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (search,) = report_of(finished)["searches"]
     assert finished.code == 0, finished.err
@@ -193,7 +193,7 @@ def test_a_search_finds_how_many_users_a_runtime_serves(fork_locust, simulator, 
 def test_a_search_brings_the_two_loads_together(fork_locust, simulator, tmp_path):
     """Of five users one in five waits, which a p75 does not see; of six, two do."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")
-    text = SEARCH.format(users=2, most=16, resolution=0.01)
+    text = SEARCH.format(users=2, max_load=16, tolerance=0.01)
     finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     (search,) = report_of(finished)["searches"]
     assert finished.code == 0, finished.err

@@ -46,11 +46,11 @@ def report_of(finished):
 
 
 def test_metrics_behind_another_url_are_read_there(fork_locust, simulator):
-    """The ledger agrees as it does with the target's own, and no secret goes to the other place."""
+    """The reconciliation agrees as it does with the target's own, and no secret goes to the other place."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda _: metrics_of(runtime)) as (url, seen):
         finished = fork_locust(
-            "--host", runtime.url, *FEW, "--metrics-url", f"{url}/inside/metrics?of=aether",
+            "--host", runtime.url, *FEW, "--server-metrics-url", f"{url}/inside/metrics?of=aether",
             "--header", "Authorization: Bearer s3cr3t",
         )  # fmt: skip
     report = report_of(finished)
@@ -59,7 +59,7 @@ def test_metrics_behind_another_url_are_read_there(fork_locust, simulator):
     assert report["phases"][0]["reconciliation"]["counted_nodes_total"] == 20
     assert {path for path, _ in seen} == {"/inside/metrics?of=aether"}
     assert not any("Authorization" in headers for _, headers in seen)
-    assert report["scenario"]["target"]["metrics_url"] == f"{url}/inside/metrics?of=aether"
+    assert report["scenario"]["target"]["server_metrics_url"] == f"{url}/inside/metrics?of=aether"
 
 
 def test_readings_that_never_change_say_so(fork_locust, simulator):
@@ -67,7 +67,7 @@ def test_readings_that_never_change_say_so(fork_locust, simulator):
     runtime = simulator("--latency", "constant:5ms")
     stale = metrics_of(runtime)
     with metrics_page(lambda _: stale) as (url, _):
-        finished = fork_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
+        finished = fork_locust("--host", runtime.url, *FEW, "--server-metrics-url", f"{url}/metrics")
     (phase,) = report_of(finished)["phases"]
     assert (finished.code, phase["reconciliation"]["trust"]) == (5, "no_server_data"), finished.err
     assert "readings of /metrics are the same, though 20 nodes were answered" in phase["reconciliation"]["reason"]
@@ -78,7 +78,7 @@ def test_a_partial_last_reading_voids_the_server_and_nothing_else(fork_locust, s
     """The text breaks off among the buckets: that is no reading."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda number: metrics_of(runtime) if number == 1 else metrics_of(runtime)[:700]) as (url, _):
-        finished = fork_locust("--host", runtime.url, *FEW, "--metrics-url", f"{url}/metrics")
+        finished = fork_locust("--host", runtime.url, *FEW, "--server-metrics-url", f"{url}/metrics")
     (phase,) = report_of(finished)["phases"]
     assert finished.code == 5, finished.err
     assert phase["reconciliation"]["trust"] == "no_server_data"
@@ -89,15 +89,21 @@ def test_a_partial_last_reading_voids_the_server_and_nothing_else(fork_locust, s
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--metrics-url", "localhost:9100"), "target.metrics_url = 'localhost:9100': that is no URL of metrics; give"),
-        (("--metrics-url", "http://localhost:9100"), "its path is missing, which is /metrics most likely"),
-        (("--metrics-url", "http://me:it@localhost/metrics"), "a user, a password or a fragment does not belong there"),
         (
-            ("--metrics-url", "http://localhost/metrics", "--set", "target.server_metrics=false"),
-            "target.metrics_url and server_metrics = false contradict each other",
+            ("--server-metrics-url", "localhost:9100"),
+            "target.server_metrics_url = 'localhost:9100': that is no URL of metrics; give",
         ),
-        (("--forbid-warnings", "contaminted"), "forbid_warnings.0 = 'contaminted': did you mean 'contaminated'?"),
-        (("--set", "forbid_warnings=['unset']"), "forbid_warnings.0 = 'unset': did you mean 'unsent'?"),
+        (("--server-metrics-url", "http://localhost:9100"), "its path is missing, which is /metrics most likely"),
+        (
+            ("--server-metrics-url", "http://me:it@localhost/metrics"),
+            "a user, a password or a fragment does not belong there",
+        ),
+        (
+            ("--server-metrics-url", "http://localhost/metrics", "--set", "target.server_metrics=false"),
+            "target.server_metrics_url and server_metrics = false contradict each other",
+        ),
+        (("--fail-on-warning", "contaminted"), "fail_on_warning.0 = 'contaminted': did you mean 'contaminated'?"),
+        (("--set", "fail_on_warning=['droped']"), "fail_on_warning.0 = 'droped': did you mean 'dropped'?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_any_load(fork_locust, options, sentence):
@@ -111,10 +117,10 @@ def test_what_cannot_be_meant_is_refused_before_any_load(fork_locust, options, s
 def test_a_forbidden_warning_is_exit_five(fork_locust, simulator):
     """The run is as good as without, and invalid all the same; the reason stands on the terminal."""
     runtime = simulator("--latency", "constant:5ms")
-    finished = fork_locust("--host", runtime.url, *FEW, "--forbid-warnings", "contaminated,few_samples")
+    finished = fork_locust("--host", runtime.url, *FEW, "--fail-on-warning", "contaminated,few_samples")
     report = report_of(finished)
     assert (finished.code, report["verdict"]["status"]) == (5, "invalid"), finished.err
-    assert report["scenario"]["forbid_warnings"] == ["contaminated", "few_samples"]
+    assert report["scenario"]["fail_on_warning"] == ["contaminated", "few_samples"]
     assert "phase closed: forbidden warning few_samples: 20 samples" in finished.out
     assert finished.out.index("\nwarnings\n") < finished.out.index("\nphase closed")
 

@@ -46,11 +46,15 @@ def test_every_prompt_is_sent_once_and_every_node_is_accounted_for(plain):
     (phase,) = report["phases"]
     assert [row["dataset"] for row in phase["datasets"]] == DATASETS
     assert [row["outcomes"]["ok"] for row in [phase["all"], *phase["datasets"]]] == [400, 80, 80, 80, 80, 80]
-    ledger = phase["reconciliation"]
-    assert (ledger["trust"], ledger["reason"], ledger["unexplained_nodes_total"]) == ("trusted", None, 0)
-    assert (ledger["answered_nodes_total"], ledger["counted_nodes_total"]) == (400, 400)
-    assert ledger["unexplained_node_time_ms"] == 0
-    assert [bucket["unexplained"] for bucket in ledger["buckets"]] == [0] * 12
+    reconciliation = phase["reconciliation"]
+    assert (reconciliation["trust"], reconciliation["reason"], reconciliation["unexplained_nodes_total"]) == (
+        "trusted",
+        None,
+        0,
+    )
+    assert (reconciliation["answered_nodes_total"], reconciliation["counted_nodes_total"]) == (400, 400)
+    assert reconciliation["unexplained_node_time_ms"] == 0
+    assert [bucket["unexplained"] for bucket in reconciliation["buckets"]] == [0] * 12
     table = pa.ipc.open_stream(finished.run_folder / "samples.arrow").read_pandas()
     assert sorted(table["prompt_id"]) == sorted(f"{name}/{row}" for name in DATASETS for row in range(80))
     assert sorted(table["request_index"]) == list(range(400))

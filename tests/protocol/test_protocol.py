@@ -23,7 +23,7 @@ def execution(**fields):
     ("fields", "outcome", "reason"),
     [
         ({}, Outcome.OK, None),
-        ({"results": []}, Outcome.BAD_ANSWER, "0 results and no error for a DAG of 1 nodes"),
+        ({"results": []}, Outcome.INVALID_RESPONSE, "0 results and no error for a DAG of 1 nodes"),
         ({"aborted": True}, Outcome.ABORTED, "aborted without an error"),
         (
             {"results": [], "aborted": True, "errors": ["Cycle detected in DAG involving node 'a'"]},

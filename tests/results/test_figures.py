@@ -4,13 +4,13 @@ import pytest
 
 from aether_load.errors import UsageError
 from aether_load.analysis.statistics.latency_curve import SHARES
-from aether_load.analysis.phase.achieved_load import LoadReached
+from aether_load.analysis.phase.achieved_load import AchievedLoad
 from aether_load.analysis.report import build_report
 from aether_load.analysis.statistics.distribution import Share, wilson
 from aether_load.analysis.phase.sweeps import SweepPoint, _knee
 from aether_load.protocol import NodeState, Outcome
 from aether_load.scenario.load import load_scenario
-from folders import answered, failed, make_run, unsent
+from folders import answered, failed, make_run, dropped
 from rich_run import make_rich_run
 
 CLOSED = [{"name": "closed", "users": 1, "duration": 1.0}]
@@ -25,14 +25,14 @@ def row_of(tmp_path, requests, plan=None, **options):
 
 
 def test_goodput_counts_what_was_good_and_in_time(tmp_path):
-    """Ok and fast enough counts; slow, failed and unsent do not; an answer after the window is in the share alone."""
+    """Ok and fast enough counts; slow, failed and dropped do not; an answer after the window is in the share alone."""
     requests = [
         answered(0, 100),
         answered(200, 100),
         answered(400, 300),
         failed(720, 10, Outcome.HTTP_ERROR),
         answered(950, 90),
-        unsent(500),
+        dropped(500),
     ]
     row = row_of(tmp_path, requests, scenario(goodput_slo="response_latency_ms<150"))
     assert (row.goodput_rps, row.goodput_share) == (2.0, wilson(3, 6))
@@ -89,7 +89,7 @@ def test_a_right_answer_is_charged_with_the_wrong_ones(tmp_path):
     """Four answers of 7 tokens, two of them right: 14 tokens each, and money where there is a price."""
     requests = [answered(100 * place, 61, state=0, correct=place % 2) for place in range(4)]
     row = row_of(tmp_path, requests, scenario(workload={"price_usd_per_1000_tokens": 0.5}))
-    assert (row.token_cost_total, row.tokens_per_s, row.tokens_per_correct_answer) == (28, 28.0, 14.0)
+    assert (row.tokens_total, row.tokens_per_s, row.tokens_per_correct_answer) == (28, 28.0, 14.0)
     assert row.cost_per_correct_answer_usd == 0.007
 
 
@@ -115,20 +115,20 @@ def test_each_dataset_has_its_parts_and_its_cache(tmp_path):
         for row in (phase.all, *phase.datasets):
             assert sum(row.decomposition_mean_ms.values()) == pytest.approx(row.response_latency_ms.mean, abs=1e-3)
         assert sum(row.cached_nodes_total for row in phase.datasets) == phase.all.cached_nodes_total > 0
-        assert sum(row.token_cost_total for row in phase.datasets) == phase.all.token_cost_total
+        assert sum(row.tokens_total for row in phase.datasets) == phase.all.tokens_total
 
 
 def test_the_load_asked_and_reached(tmp_path):
     """Users that were busy of those let loose; requests sent of those due; null where neither is known."""
     report = build_report(make_rich_run(tmp_path))
-    closed, opened = report.phases[2].load_reached, report.phases[-1].load_reached
+    closed, opened = report.phases[2].achieved_load, report.phases[-1].achieved_load
     assert (closed.unit, closed.asked) == ("users", 8.0)
     assert 7.5 < closed.reached <= 8.0
-    assert opened == LoadReached(unit="requests/s", asked=40.0, reached=39.0, reasons={})
+    assert opened == AchievedLoad(unit="requests/s", asked=40.0, reached=39.0, reasons={})
     (phase,) = build_report(make_run(tmp_path, [answered(0, 61)], users=None)).phases
     why = "Locust's page decided how many users there were, or their number changed"
-    assert phase.load_reached.asked is None
-    assert phase.load_reached.reasons == {"asked": why, "reached": "the number of users varied"}
+    assert phase.achieved_load.asked is None
+    assert phase.achieved_load.reasons == {"asked": why, "reached": "the number of users varied"}
 
 
 def test_the_latency_curve_is_made_of_latencies(tmp_path):

@@ -31,7 +31,7 @@ SMALL = [
 SMALL_SCENARIO = {
     "name": "made",
     "goodput_slo": "response_latency_ms<=66",
-    "thresholds": [{"condition": "p(50)<500"}, {"condition": "p(99)<69", "abort_on_fail": True, "delay": 0.5}],
+    "thresholds": [{"condition": "p(50)<500"}, {"condition": "p(99)<69", "abort_on_fail": True, "delay_abort_eval": 0.5}],
     "workload": {"price_usd_per_1000_tokens": 2.0},
     "phases": [{"name": "closed", "users": 1, "duration": 1.0}],
 }
@@ -126,7 +126,7 @@ def test_the_summary_has_a_row_a_phase_and_dataset_and_pandas_reads_it(tmp_path)
     assert table.branch.is_unique
     assert str(table.time.dt.tz) == "UTC"
     numbers = table.select_dtypes("number")
-    assert {"response_latency_p95_ms", "goodput_rps", "tokens_per_s", "load_reached"} <= set(numbers.columns)
+    assert {"response_latency_p95_ms", "goodput_rps", "tokens_per_s", "achieved_load"} <= set(numbers.columns)
     mine = table[(table.phase == "load-2") & (table.dataset == "all")].iloc[0]
     assert (mine.branch, mine.commit[:4], mine.users) == ("evening/load-2/all/runtime-v2", "0123", 2)
 

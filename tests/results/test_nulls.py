@@ -67,5 +67,5 @@ def test_a_figure_that_was_not_measured_is_an_empty_field(tmp_path):
     text = formatted(build_report(make_run(tmp_path, [failed(1, 400, Outcome.TIMEOUT)])), "csv")
     header, first, _ = text.splitlines()
     row = dict(zip(header.split(","), first.split(","), strict=True))
-    for key in ("accuracy", "goodput_rps", "tokens_per_s", "token_cost_total", "server_time_share"):
+    for key in ("accuracy", "goodput_rps", "tokens_per_s", "tokens_total", "server_time_share"):
         assert row[key] == ""

@@ -84,7 +84,7 @@ class TestInABrowser:
         assert browser.evaluate(outside) == []
 
     def test_the_verdict_and_the_warnings_come_first(self, run, browser):
-        """What is read first stands first, and the ledger and the environment are there."""
+        """What is read first stands first, and the reconciliation and the environment are there."""
         browser.show(1400)
         browser.open(run.page)
         headings = browser.evaluate("[...document.querySelectorAll('h1, h2')].map(h => h.textContent.trim())")
@@ -92,7 +92,7 @@ class TestInABrowser:
             "evening failed", "Warnings", "At a glance", "Where the time went", "How latency is distributed",
             "Over time", "Against load", "Outcomes", "Phase by phase", "Environment",
         ]  # fmt: skip
-        assert browser.evaluate("document.querySelectorAll('table.ledger tbody tr').length") > 6 * 15
+        assert browser.evaluate("document.querySelectorAll('table.reconciliation tbody tr').length") > 6 * 15
 
     def test_paper_has_what_a_click_would_show(self, run, browser, tmp_path):
         """Printed in the dark it is ink on white, with each phase's tables open; afterwards they are shut again."""

@@ -60,7 +60,7 @@ def test_each_shipped_scenario_has_a_purpose_and_a_plan():
     ("keys", "sentence"),
     [
         ("users = 4\nrate = 10\nduration = 1", "users: that is of closed load, and this phase is open"),
-        ("max_in_flight = 4\nduration = 1", "max_in_flight: that is of open load, and this phase is closed"),
+        ("max_concurrency = 4\nduration = 1", "max_concurrency: that is of open load, and this phase is closed"),
         ("sweep = [1, 2]\nsteps = [1, 2]\nduration = 1", "a phase has one shape"),
         ("steps = [1, 2]", "duration: each of the steps needs one."),
         ("sweep = [1.5]\nrequests = 1", "1.5 is no number of users"),
@@ -68,9 +68,12 @@ def test_each_shipped_scenario_has_a_purpose_and_a_plan():
         ('find = "max_rate"\nslo = ["p(99)<500", "eror_rate<1"]', "did you mean 'error_rate'?"),
         ('find = "max_rate"\nslo = ["p(101)<5"]', "a percentile lies between 0 and 100"),
         ('slo = ["p(99)<500"]\nduration = 1', "slo: it is what find searches under"),
-        ('think = "exponential"\nduration = 1', "think: there is no think_time to draw."),
+        (
+            'think_time_distribution = "exponential"\nduration = 1',
+            "think_time_distribution: there is no think_time to draw.",
+        ),
         ('rate = 5\nthink_time = "1s"\nduration = 1', "in open load no user thinks"),
-        ('vary = "rate"\nduration = 1', "vary: it says what sweep, steps, spike or ramp are loads of"),
+        ('load_unit = "rate"\nduration = 1', "load_unit: it says what sweep, steps, spike or ramp are loads of"),
         ("users = 4\nramp = {from = 1, to = 5, over = 1}\nduration = 1", "5 is not the phase's load of 4"),
     ],
 )
@@ -91,14 +94,14 @@ sweep = [1, 4]
 requests = 3
 [[phases]]
 name = "t"
-vary = "rate"
+load_unit = "rate"
 steps = [5, 200]
-max_in_flight = 7
+max_concurrency = 7
 duration = "1s"
 [[phases]]
 name = "k"
 users = 2
-spike = {to = 9, after = 1, lasting = 1, then = 1}
+spike = {to = 9, before = 1, duration = 1, after = 1}
 """
     assert stages_of(tmp_path, text) == [
         ("s-1", 1, None, False), ("s-4", 4, None, False),
@@ -165,7 +168,7 @@ def search(judge, **keys):
 @given(st.floats(2, 4000), st.floats(1, 100), st.floats(0.02, 0.5))
 def test_a_search_finds_what_the_runtime_holds(capacity, start, resolution):
     """Largest that held and smallest that did not enclose the capacity, within the resolution."""
-    found, asked = search(runtime_with(capacity), rate=start, most=5000.0, resolution=resolution)
+    found, asked = search(runtime_with(capacity), rate=start, max_load=5000.0, tolerance=resolution)
     if found.end == "nothing_held":
         assert capacity < start / 16
         return
@@ -178,7 +181,7 @@ def test_a_search_finds_what_the_runtime_holds(capacity, start, resolution):
 
 def test_a_search_that_nothing_stops():
     """The most that is to be tried held: that is the result, and nothing is said to have broken."""
-    found, _ = search(runtime_with(1e9), rate=10.0, most=100.0)
+    found, _ = search(runtime_with(1e9), rate=10.0, max_load=100.0)
     assert (found.end, found.largest_held, found.smallest_not_held, found.against) == ("most_held", 100.0, None, ())
 
 
@@ -187,7 +190,7 @@ def test_a_load_that_does_not_hold_again_is_not_confirmed():
     found, _ = search(
         lambda probe: Judgement(holds=probe.purpose != "confirm" and probe.load <= 50, against=("broken",)),
         rate=10.0,
-        most=1000.0,
+        max_load=1000.0,
     )
     assert found.end == "not_confirmed"
 

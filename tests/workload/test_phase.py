@@ -9,7 +9,7 @@ import pytest
 from aether_load.errors import UsageError
 from aether_load.scenario.load import load_scenario, with_command_line_load
 
-RATES = 'for rates say vary = "rate".'
+RATES = 'for rates say load_unit = "rate".'
 
 
 def refusal(text, tmp_path, top=""):
@@ -36,11 +36,11 @@ SENTENCES = [
         "phases.0.ramp: it leads to one load, so it does not go with sweep.",
     ),
     (
-        'vary = "rate"\npasses = 1',
-        "phases.0.vary: it says what sweep, steps, spike or ramp are loads of, and none of them is there.",
+        'load_unit = "rate"\npasses = 1',
+        "phases.0.load_unit: it says what sweep, steps, spike or ramp are loads of, and none of them is there.",
     ),
     (
-        "users = 1\nspike = {to = 2, after = 1, lasting = 1, then = 1}\nduration = 1",
+        "users = 1\nspike = {to = 2, before = 1, duration = 1, after = 1}\nduration = 1",
         "phases.0.duration: spike says itself how long it lasts.",
     ),
     (
@@ -55,10 +55,10 @@ SENTENCES = [
     ("users = 16\nsweep = [1, 4]\npasses = 1", "phases.0.users: the loads are those of sweep; leave it away."),
     (
         "rate = 16\nsweep = [1, 4]\nduration = 1",
-        'phases.0.rate: the loads are those of sweep; leave it away and say vary = "rate".',
+        'phases.0.rate: the loads are those of sweep; leave it away and say load_unit = "rate".',
     ),
     (
-        'vary = "rate"\nrate = 16\nsteps = [1, 4]\nduration = 1',
+        'load_unit = "rate"\nrate = 16\nsteps = [1, 4]\nduration = 1',
         "phases.0.rate: the loads are those of steps; leave it away.",
     ),
     (
@@ -73,7 +73,7 @@ SENTENCES = [
     ("sweep = [1, 2.5]", f"phases.0.sweep: 2.5 is no number of users from 0 to 100000; {RATES}"),
     ("steps = [200000]\nduration = 1", f"phases.0.steps: 200000 is no number of users from 0 to 100000; {RATES}"),
     (
-        "users = 1\nspike = {to = 2.5, after = 1, lasting = 1, then = 1}",
+        "users = 1\nspike = {to = 2.5, before = 1, duration = 1, after = 1}",
         f"phases.0.spike.to: 2.5 is no number of users from 0 to 100000; {RATES}",
     ),
     (
@@ -85,8 +85,8 @@ SENTENCES = [
         f"phases.0.ramp.to: 2.5 is no number of users from 0 to 100000; {RATES}",
     ),
     (
-        'find = "max_users"\nslo = ["p(99)<5"]\nmost = 10.5',
-        'phases.0.most: 10.5 is no number of users from 0 to 100000; for rates there is find = "max_rate".',
+        'find = "max_users"\nslo = ["p(99)<5"]\nmax_load = 10.5',
+        'phases.0.max_load: 10.5 is no number of users from 0 to 100000; for rates there is find = "max_rate".',
     ),
     ("users = 200000", "phases.0.users = 200000: expected a whole number <= 100000."),
     ("users = 1.5", "phases.0.users = 1.5: expected a whole number, got a number."),
@@ -95,31 +95,31 @@ SENTENCES = [
     # Closed load against open load.
     (
         "rate = 5\nusers = 2\nduration = 1",
-        "phases.0.users: that is of closed load, and this phase is open; max_in_flight says how many users serve it.",
+        "phases.0.users: that is of closed load, and this phase is open; max_concurrency says how many users serve it.",
     ),
     (
         "rate = 5\nthink_time = 1\nduration = 1",
         "phases.0.think_time: in open load no user thinks; the rate says when requests are due.",
     ),
     (
-        "users = 2\nmax_in_flight = 4",
-        "phases.0.max_in_flight: that is of open load, and this phase is closed; give it a rate to open it.",
+        "users = 2\nmax_concurrency = 4",
+        "phases.0.max_concurrency: that is of open load, and this phase is closed; give it a rate to open it.",
     ),
     (
         'sweep = [1]\narrivals = "poisson"',
-        'phases.0.arrivals: that is of open load, and this phase is closed; say vary = "rate" to open it.',
+        'phases.0.arrivals: that is of open load, and this phase is closed; say load_unit = "rate" to open it.',
     ),
     (
         'find = "max_users"\nrate = 3\nslo = ["p(99)<5"]',
         'phases.0.rate: that is of open load, and this phase is closed; say find = "max_rate" to open it.',
     ),
-    ('vary = "rate"\nramp = {from = 1, over = 1}\nduration = 1', "phases.0.rate: an open load needs one."),
-    ('think = "exponential"', "phases.0.think: there is no think_time to draw."),
+    ('load_unit = "rate"\nramp = {from = 1, over = 1}\nduration = 1', "phases.0.rate: an open load needs one."),
+    ('think_time_distribution = "exponential"', "phases.0.think_time_distribution: there is no think_time to draw."),
     # Times.
     ("duration = 0", "phases.0.duration is 0; a window needs time."),
     (
-        "users = 1\nspike = {to = 2, after = 0, lasting = 1, then = 1}",
-        "phases.0.spike.after is 0; a window needs time.",
+        "users = 1\nspike = {to = 2, before = 0, duration = 1, after = 1}",
+        "phases.0.spike.before is 0; a window needs time.",
     ),
     ("users = 1\nramp = {from = 1, over = 0}", "phases.0.ramp.over is 0; a ramp takes time."),
     (
@@ -158,11 +158,11 @@ SENTENCES = [
         'slo = ["p(99)<5"]',
         "phases.0.slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds.",
     ),
-    ("most = 5\npasses = 1", "phases.0.most: it bounds a search, and there is no find."),
+    ("max_load = 5\npasses = 1", "phases.0.max_load: it bounds a search, and there is no find."),
     ("time_limit = 5\npasses = 1", "phases.0.time_limit: it bounds a search, and there is no find."),
     (
-        'find = "max_rate"\nrate = 10\nmost = 5\nslo = ["p(99)<5"]',
-        "phases.0.most: 5 is below the load of 10 that the search begins at.",
+        'find = "max_rate"\nrate = 10\nmax_load = 5\nslo = ["p(99)<5"]',
+        "phases.0.max_load: 5 is below the load of 10 that the search begins at.",
     ),
     (
         'find = "max_rate"\nslo = ["p(99)<5"]\nlongest_probe = "1s"',
@@ -209,7 +209,7 @@ def test_a_contradiction_is_one_sentence(text, sentence, tmp_path):
         (['name = "steps"\npasses = 1', "steps = [1, 2]\nduration = 1"], "steps"),
         (['name = "a"\nsweep = [1, 2]\npasses = 1', 'name = "a"\nfind = "max_users"\nslo = ["p(99)<5"]'], "a"),
         (['name = "a"\nfind = "max_users"\nslo = ["p(99)<5"]', 'name = "a-1-20"\npasses = 1'], "a-1-20"),
-        (['sweep = [1000000, 999999.9]\nvary = "rate"\nduration = 1'], "sweep-1e+06"),
+        (['sweep = [1000000, 999999.9]\nload_unit = "rate"\nduration = 1'], "sweep-1e+06"),
     ],
 )
 def test_no_name_stands_for_two_things(phases, name, tmp_path):

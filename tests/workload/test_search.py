@@ -48,7 +48,7 @@ def up_to(capacity):
 )
 def test_any_rate_is_found_within_the_resolution(capacity, start, resolution):
     """The largest that held is at most the capacity, the smallest that did not is above it, and they are close."""
-    found, probes = driven(up_to(capacity), rate=start, resolution=resolution, most=20_000)
+    found, probes = driven(up_to(capacity), rate=start, tolerance=resolution, max_load=20_000)
     if capacity < start / 64:
         assert (found.end, found.largest_held, found.smallest_not_held) == ("nothing_held", None, start / 64)
         return
@@ -99,7 +99,7 @@ def test_a_runtime_of_moods_is_searched_to_an_end(capacity, seed):
 
 def test_the_order_of_probes():
     """Doubling until one is broken, bisection by the geometric mean, and the largest that held once more."""
-    found, probes = driven(up_to(100), rate=20, resolution=0.2)
+    found, probes = driven(up_to(100), rate=20, tolerance=0.2)
     assert [(probe.load, probe.purpose) for probe in probes] == [
         (20, "up"), (40, "up"), (80, "up"), (160, "up"), (113, "between"), (95.1, "between"), (95.1, "confirm"),
     ]  # fmt: skip
@@ -108,7 +108,7 @@ def test_the_order_of_probes():
 
 def test_where_nothing_breaks_the_most_is_confirmed():
     """The last doubling is cut to the most that is to be tried."""
-    found, probes = driven(up_to(math.inf), rate=20, most=100)
+    found, probes = driven(up_to(math.inf), rate=20, max_load=100)
     assert [(probe.load, probe.purpose) for probe in probes] == [
         (20, "up"), (40, "up"), (80, "up"), (100, "up"), (100, "confirm"),
     ]  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_load_that_does_not_hold_again_is_not_confirmed():
 def test_an_undecided_load_is_tried_again_and_longer():
     """Twice as long; what stays undecided above one that held is the smallest that did not."""
     found, probes = driven(
-        lambda load: HELD if load < 40 else UNDECIDED if load < 80 else BROKEN, rate=20, resolution=1.0
+        lambda load: HELD if load < 40 else UNDECIDED if load < 80 else BROKEN, rate=20, tolerance=1.0
     )
     assert [(probe.load, probe.purpose, probe.duration_s) for probe in probes] == [
         (20, "up", 50.0), (40, "up", 25.0), (40, "again", 50.0), (20, "confirm", 60.0),
@@ -161,7 +161,7 @@ def test_a_first_load_with_too_few_requests_to_decide_is_passed():
 
 def test_where_nothing_was_ever_decided_nothing_is_claimed():
     """Undecided up to the most: not "nothing held", for no condition was seen broken."""
-    found, _ = driven(lambda _: UNDECIDED, rate=20, most=50)
+    found, _ = driven(lambda _: UNDECIDED, rate=20, max_load=50)
     assert found == Found(end="undecided", largest_held=None, smallest_not_held=None, against=UNDECIDED.against)
     # And where it is broken further up, nobody knows what lies below.
     found, _ = driven(lambda load: UNDECIDED if load < 50 else BROKEN, rate=20)
@@ -184,7 +184,7 @@ def test_what_no_load_can_decide_is_not_driven_up():
         (("p(99.9)<500",), 10_000),
         (("error_rate<0.01",), 382),
         (("error_rate<0.001", "p(95)<1"), 3839),
-        (("unsent_rate<1",), 100),
+        (("dropped_rate<1",), 100),
         (("request_throughput_rps>10",), 100),
     ],
 )

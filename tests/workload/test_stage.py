@@ -25,7 +25,7 @@ def test_a_phase_without_a_shape_is_one_stage(tmp_path):
         users = 3
         spawn_rate = 2
         think_time = "250ms"
-        think = "exponential"
+        think_time_distribution = "exponential"
         warmup = "1s"
         duration = "2s"
         requests = 50
@@ -35,8 +35,9 @@ def test_a_phase_without_a_shape_is_one_stage(tmp_path):
     """
     assert stages(text, tmp_path) == [
         Stage(
-            name="all", phase=0, load="closed", users=3, spawn_rate=2.0, think_time_s=0.25, think="exponential",
-            warmup_s=1.0, duration_s=2.0, requests=50, cache="cold", unique_prompts=True, sequential=True,
+            name="all", phase=0, load="closed", users=3, spawn_rate=2.0, think_time_s=0.25,
+            think_time_distribution="exponential", warmup_s=1.0, duration_s=2.0, requests=50, cache="cold",
+            unique_prompts=True, sequential=True,
         )
     ]  # fmt: skip
 
@@ -49,9 +50,9 @@ def test_an_open_load_has_users_for_answers_of_ten_seconds(rate, users, tmp_path
     ]
 
 
-def test_max_in_flight_is_the_users_own_choice(tmp_path):
+def test_max_concurrency_is_the_users_own_choice(tmp_path):
     """Down to one at a time."""
-    (stage,) = stages('rate = 100\nmax_in_flight = 1\narrivals = "constant"\nduration = 1', tmp_path)
+    (stage,) = stages('rate = 100\nmax_concurrency = 1\narrivals = "constant"\nduration = 1', tmp_path)
     assert (stage.users, stage.arrivals) == (1, "constant")
 
 
@@ -66,7 +67,7 @@ def test_a_sweep_is_a_stage_of_each_load_at_rest_in_between(tmp_path):
         Stage(name=f"r-{rate:g}", phase=0, load="open", users=users, rate_rps=rate, duration_s=1.0, shape="r")
         for rate, users in ((0.5, 64), (50.0, 500))
     ]
-    assert stages('name = "r"\nvary = "rate"\nsweep = [0.5, 50]\nduration = 1', tmp_path) == of_rates
+    assert stages('name = "r"\nload_unit = "rate"\nsweep = [0.5, 50]\nduration = 1', tmp_path) == of_rates
 
 
 def test_steps_follow_each_other_without_a_rest(tmp_path):
@@ -79,14 +80,14 @@ def test_steps_follow_each_other_without_a_rest(tmp_path):
         name="steps-80", phase=0, load="open", users=800, rate_rps=80.0, duration_s=1.0, warmup_s=2.0, shape="steps",
         joined=True,
     )  # fmt: skip
-    text = 'vary = "rate"\nsteps = [10, 80]\nwarmup = 2\nduration = 1\ncache = "cold"'
+    text = 'load_unit = "rate"\nsteps = [10, 80]\nwarmup = 2\nduration = 1\ncache = "cold"'
     assert stages(text, tmp_path) == [first, second]
     assert [stage.users for stage in stages("steps = [5, 2]\nduration = 1", tmp_path)] == [5, 2]
 
 
 def test_a_spike_is_three_steps_and_warms_up_once(tmp_path):
     """A spike that were let warm up would be over before its window opens."""
-    text = "rate = 20\nwarmup = 3\nspike = {to = 100, after = 1, lasting = 2, then = 4}"
+    text = "rate = 20\nwarmup = 3\nspike = {to = 100, before = 1, duration = 2, after = 4}"
     common = {"phase": 0, "load": "open", "users": 1000, "shape": "spike"}
     assert stages(text, tmp_path) == [
         Stage(name="spike-before", rate_rps=20.0, duration_s=1.0, warmup_s=3.0, **common),
@@ -102,10 +103,10 @@ def test_a_spike_is_three_steps_and_warms_up_once(tmp_path):
         ("ramp = {from = 1, to = 9, over = 1}\nduration = 1", 9),
         ("steps = [7, 3]\nduration = 1", 7),
         ("rate = 10\nramp = {from = 90, over = 1}\nduration = 1", 900),
-        ('vary = "rate"\nramp = {from = 1, to = 20, over = 1}\nduration = 1', 200),
+        ('load_unit = "rate"\nramp = {from = 1, to = 20, over = 1}\nduration = 1', 200),
         ('find = "max_users"\nslo = ["p(99)<5"]', 1024),
-        ('find = "max_users"\nslo = ["p(99)<5"]\nmost = 32', 32),
-        ('find = "max_rate"\nslo = ["p(99)<5"]\nmost = 32', 320),
+        ('find = "max_users"\nslo = ["p(99)<5"]\nmax_load = 32', 32),
+        ('find = "max_rate"\nslo = ["p(99)<5"]\nmax_load = 32', 320),
         ('trace = {path = "t.csv"}', 256),
     ],
 )
@@ -167,9 +168,9 @@ def test_many_repetitions_are_planned_at_once(tmp_path):
 
 def test_a_search_begins_below_its_most(tmp_path):
     """Where no load is given to begin at, and the most is below the usual one."""
-    (item,) = plan_items(scenario_of('find = "max_rate"\nslo = ["p(99)<5"]\nmost = 4', tmp_path))
+    (item,) = plan_items(scenario_of('find = "max_rate"\nslo = ["p(99)<5"]\nmax_load = 4', tmp_path))
     assert isinstance(item, SearchPlan)
-    assert (item.start, item.most) == (4.0, 4.0)
+    assert (item.start, item.max_load) == (4.0, 4.0)
     probe = item.stage("find-1-4", 4.0, 7.5)
     assert probe == Stage(
         name="find-1-4", phase=0, load="open", users=64, rate_rps=4.0, duration_s=7.5, shape="find",

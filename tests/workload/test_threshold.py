@@ -200,12 +200,12 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
     """Both are resolved to a table with every key, which is what the run's folder keeps."""
     plain = to_plain(scenario_with(tmp_path, 'thresholds = ["p(95)<5", {condition = "max<9", abort_on_fail = true}]'))
     assert plain["thresholds"] == (
-        {"condition": "p(95)<5", "abort_on_fail": False, "delay": 0.0},
-        {"condition": "max<9", "abort_on_fail": True, "delay": 0.0},
+        {"condition": "p(95)<5", "abort_on_fail": False, "delay_abort_eval": 0.0},
+        {"condition": "max<9", "abort_on_fail": True, "delay_abort_eval": 0.0},
     )
-    tables = '[[thresholds]]\ncondition = "max<9"\nabort_on_fail = true\ndelay = "1m30s"'
+    tables = '[[thresholds]]\ncondition = "max<9"\nabort_on_fail = true\ndelay_abort_eval = "1m30s"'
     (plan,) = scenario_with(tmp_path, tables).thresholds
-    assert plan == ThresholdPlan(condition="max<9", abort_on_fail=True, delay=90.0)
+    assert plan == ThresholdPlan(condition="max<9", abort_on_fail=True, delay_abort_eval=90.0)
 
 
 @pytest.mark.parametrize(
@@ -220,10 +220,13 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
             '[[thresholds]]\nconditon = "max<1"',
             "unknown key thresholds.0.conditon (= 'max<1'); did you mean 'condition'?",
         ),
-        ('[[thresholds]]\ncondition = "max<1"\ndelay = "9s"', "thresholds.0.delay: it is how long abort_on_fail waits"),
         (
-            '[[thresholds]]\ncondition = "max<1"\nabort_on_fail = true\ndelay = "-9s"',
-            "thresholds.0.delay = '-9s': expected a duration of zero or more",
+            '[[thresholds]]\ncondition = "max<1"\ndelay_abort_eval = "9s"',
+            "thresholds.0.delay_abort_eval: it is how long abort_on_fail waits",
+        ),
+        (
+            '[[thresholds]]\ncondition = "max<1"\nabort_on_fail = true\ndelay_abort_eval = "-9s"',
+            "thresholds.0.delay_abort_eval = '-9s': expected a duration of zero or more",
         ),
         (f'thresholds = ["{"p" * 10_000}<1"]', "'" + "p" * 40 + "…': it has 10002 characters"),
     ],

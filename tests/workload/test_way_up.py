@@ -58,7 +58,7 @@ def test_who_thinks_constantly_begins_somewhere_in_a_thought():
 
 def test_exponential_thoughts_have_their_mean():
     """Mean and standard deviation within five standard errors, for a fixed seed."""
-    pause_s = pauses(closed(think_time_s=0.5, think="exponential"), 42)
+    pause_s = pauses(closed(think_time_s=0.5, think_time_distribution="exponential"), 42)
     drawn = [pause_s() for _ in range(20_000)]
     assert abs(statistics.mean(drawn) / 0.5 - 1) < 5 / math.sqrt(20_000)
     assert abs(statistics.stdev(drawn) / 0.5 - 1) < 5 * math.sqrt(2 / 20_000)

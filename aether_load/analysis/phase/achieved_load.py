@@ -12,7 +12,7 @@ from aether_load.rundata.manifest import PhaseRecord
 LoadUnit = Literal["users", "requests/s"]
 
 
-class LoadReached(msgspec.Struct, frozen=True, kw_only=True):
+class AchievedLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A phase's load as asked and as reached; `reasons` says of each None why.
 
     In closed load both are users: reached is the mean number that were waiting for an answer or thinking, as many as
@@ -26,9 +26,9 @@ class LoadReached(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
 
 
-def load_reached(
+def achieved_load(
     record: PhaseRecord, rates: OpenLoad | None, littles_law_ratio: float | None, why_no_ratio: str | None
-) -> LoadReached:
+) -> AchievedLoad:
     """Return what became of a phase's load."""
     reasons: dict[str, str] = {}
     if record.load == "open":
@@ -37,12 +37,12 @@ def load_reached(
         if rates is None:
             reasons["reached"] = "there was no window"
         reached = rates.achieved_rps if rates else None
-        return LoadReached(unit="requests/s", asked=record.rate_rps, reached=reached, reasons=reasons)
+        return AchievedLoad(unit="requests/s", asked=record.rate_rps, reached=reached, reasons=reasons)
     if record.users is None:
         reasons["asked"] = "Locust's page decided how many users there were, or their number changed"
     if littles_law_ratio is None or record.users is None:
         reasons["reached"] = why_no_ratio or reasons["asked"]
         asked = None if record.users is None else float(record.users)
-        return LoadReached(unit="users", asked=asked, reached=None, reasons=reasons)
+        return AchievedLoad(unit="users", asked=asked, reached=None, reasons=reasons)
     busy = round(littles_law_ratio * record.users, 3)
-    return LoadReached(unit="users", asked=float(record.users), reached=busy, reasons=reasons)
+    return AchievedLoad(unit="users", asked=float(record.users), reached=busy, reasons=reasons)

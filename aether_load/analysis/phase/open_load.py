@@ -22,7 +22,7 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     due_rps: float | None
     achieved_rps: float
     achieved_share: float | None
-    unsent_total: int
+    dropped_total: int
 
 
 def open_load(samples: PhaseSamples, record: PhaseRecord, *, worker_lost: bool = False) -> OpenLoad | None:
@@ -39,5 +39,5 @@ def open_load(samples: PhaseSamples, record: PhaseRecord, *, worker_lost: bool =
         due_rps=None if worker_lost else round(due / window_s, 6),
         achieved_rps=round(sent / window_s, 6),
         achieved_share=round(sent / due, 6) if due and not worker_lost else None,
-        unsent_total=int(np.count_nonzero(window & (samples.outcome == Outcome.UNSENT))),
+        dropped_total=int(np.count_nonzero(window & (samples.outcome == Outcome.DROPPED))),
     )

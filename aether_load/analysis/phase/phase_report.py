@@ -14,7 +14,7 @@ from aether_load.analysis.latency.decomposition import Decomposition, decompose
 from aether_load.analysis.latency.nodes import NodeReport, node_reports
 from aether_load.analysis.latency.row_parts import part_means, part_means_of
 from aether_load.analysis.latency.tail import tail_sentence
-from aether_load.analysis.phase.achieved_load import LoadReached, load_reached
+from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
 from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
 from aether_load.analysis.phase.sender_usage import Sender, sender_over
@@ -59,9 +59,9 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     search: str | None
     users: int | None
     load: Literal["closed", "open"]
-    load_reached: LoadReached
+    achieved_load: AchievedLoad
     sequential: bool
-    cache: Literal["as_found", "cold", "warm"]
+    cache: Literal["keep", "cold", "warm"]
     unique_prompts: bool
     began_utc: str
     ended_by: str | None
@@ -148,9 +148,11 @@ def phase_report(
     own = own_counts(samples, lost_at_most)
     whole_own = own if whole.samples is samples else own_counts(whole.samples, lost_at_most)
     behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
-    ledger = reconcile(whole.samples, whole_own, readings, behind=behind, was_cut_off=manifest.ended_as == "running")
+    reconciliation = reconcile(
+        whole.samples, whole_own, readings, behind=behind, was_cut_off=manifest.ended_as == "running"
+    )
     elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
-    counted = readings.counted if ledger.counted_nodes_total is not None else None
+    counted = readings.counted if reconciliation.counted_nodes_total is not None else None
     server = server_nodes(whole.samples, counted, elapsed_s)
     decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
     nodes = node_reports(samples, manifest.node_ids, inputs.shape, shares, decomposition.reasons)
@@ -162,7 +164,7 @@ def phase_report(
     correlation = correlate(samples, record)
     window_s = samples.window_s
     reasons: dict[str, str | None] = {
-        "server": None if server else ledger.reason or "the server counted no node that succeeded",
+        "server": None if server else reconciliation.reason or "the server counted no node that succeeded",
         "cached_nodes_total": None if own.cached_nodes_total is not None else NO_CACHE_TOLD,
         "uncached_nodes_total": None if own.uncached_nodes_total is not None else NO_CACHE_TOLD,
         "users": None if record.users is not None else _why_no_users(lost),
@@ -194,7 +196,7 @@ def phase_report(
         search=record.search,
         users=record.users,
         load=record.load,
-        load_reached=load_reached(
+        achieved_load=achieved_load(
             record, rates, correlation.littles_law_ratio, correlation.reasons.get("littles_law_ratio")
         ),
         sequential=sequential,
@@ -213,7 +215,7 @@ def phase_report(
         cached_nodes_total=own.cached_nodes_total,
         uncached_nodes_total=own.uncached_nodes_total,
         server=server,
-        reconciliation=ledger,
+        reconciliation=reconciliation,
         checks=checks,
         correlation=correlation,
         decomposition=decomposition,

@@ -28,7 +28,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     `error_rate` counts failures other than `rejected`, `rejected_rate` those; requests that we gave up ourselves
     when a run was interrupted are in neither. Throughputs count answers that came in inside the window; latencies
     are of every request sent inside it, failures too. `goodput_rps` counts answers that succeeded and kept the
-    scenario's `goodput_slo`, `goodput_share` such requests among all that were due, unsent ones too.
+    scenario's `goodput_slo`, `goodput_share` such requests among all that were due, dropped ones too.
     `tokens_per_correct_answer` is of all readable answers' tokens, wrong ones' too, and the cost the same in money.
     `decomposition_mean_ms` has each part's mean contribution to response latency; they add up to its mean. Cached
     and uncached nodes are those of answers that said so. Of the server's own figures there is no part a dataset:
@@ -48,7 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     service_latency_ms: Distribution | None
     response_latency_ms: Distribution | None
     server_time_share: float | None
-    token_cost_total: int | None
+    tokens_total: int | None
     tokens_per_s: float | None
     tokens_per_correct_answer: float | None
     cost_per_correct_answer_usd: float | None
@@ -94,7 +94,7 @@ def build_row(
     counts = np.bincount(samples.outcome[in_window], minlength=len(Outcome))
     outcomes = {outcome.label: int(counts[outcome]) for outcome in Outcome}
     total = int(np.count_nonzero(in_window))
-    judged = total - (outcomes["cut_off"] if interrupted else 0)
+    judged = total - (outcomes["cancelled"] if interrupted else 0)
     errors = judged - outcomes["ok"] - outcomes["rejected"]
     told = in_window & samples.readable
     sent = in_window & samples.was_sent
@@ -138,7 +138,7 @@ def build_row(
         service_latency_ms=service,
         response_latency_ms=distribution(response_ms(samples, sent)) if late else service,
         server_time_share=rounded(float(samples.server_total_ms[told].sum()) / client_ms) if client_ms else None,
-        token_cost_total=tokens.token_cost_total,
+        tokens_total=tokens.tokens_total,
         tokens_per_s=tokens.tokens_per_s,
         tokens_per_correct_answer=tokens.tokens_per_correct_answer,
         cost_per_correct_answer_usd=tokens.cost_per_correct_answer_usd,
@@ -153,7 +153,7 @@ def build_row(
 
 def _given_up(samples: PhaseSamples, *, interrupted: bool) -> NDArray[np.bool_]:
     """Tell which requests were given up by ourselves when the run was interrupted, and had no chance."""
-    given_up: NDArray[np.bool_] = samples.outcome == (Outcome.CUT_OFF if interrupted else ABSENT)
+    given_up: NDArray[np.bool_] = samples.outcome == (Outcome.CANCELLED if interrupted else ABSENT)
     return given_up
 
 

@@ -20,7 +20,7 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     unit: Literal["users", "requests/s"]
     slo: tuple[str, ...]
-    end: End | Literal["cut_off"]
+    end: End | Literal["crashed"]
     confirmed: bool
     largest_held: float | None
     smallest_not_held: float | None
@@ -35,7 +35,7 @@ def search_report(record: SearchRecord) -> SearchReport:
     held = [probe.load for probe in record.probes if probe.holds]
     broken = [probe for probe in record.probes if not probe.holds]
     smallest = min(broken, key=lambda probe: probe.load) if broken else None
-    end: End | Literal["cut_off"] = found.end if found is not None else "cut_off"
+    end: End | Literal["crashed"] = found.end if found is not None else "crashed"
     largest = found.largest_held if found is not None else max(held, default=None)
     not_held = found.smallest_not_held if found is not None else smallest.load if smallest else None
     against = found.against if found is not None else smallest.against if smallest else ()
@@ -67,6 +67,6 @@ def _sentence(end: str, unit: str, largest: float | None, not_held: float | None
         "not_confirmed": ", but not when tried once more: between the two the runtime is not steady",
         "out_of_time": "; the search ran out of time before it was done",
         "stopped": "; the search was stopped before it was done",
-        "cut_off": "; the search was cut off by force before it was done",
+        "crashed": "; the search was cut off by force before it was done",
     }[end]
     return f"{held}{why}{broke}"

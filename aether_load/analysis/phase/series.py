@@ -53,7 +53,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     answers_total: Counts
     errors_total: Counts
     rejected_total: Counts
-    unsent_total: Counts
+    dropped_total: Counts
     response_latency_p50_ms: Floats
     response_latency_p99_ms: Floats
     in_flight_mean: Floats
@@ -92,9 +92,9 @@ def phase_series(
     resolution_s = resolution_s or resolution_for(length_s)
     steps = _Steps(began_ns, resolution_s, max(1, math.ceil(length_s / resolution_s)), length_s)
     sent, outcome = samples.was_sent, samples.outcome
-    came_in = sent & (outcome != Outcome.CUT_OFF)
+    came_in = sent & (outcome != Outcome.CANCELLED)
     failed = came_in & (outcome != Outcome.OK) & (outcome != Outcome.REJECTED)
-    unsent = outcome == Outcome.UNSENT
+    dropped = outcome == Outcome.DROPPED
     p50, p99 = steps.percentiles(samples, came_in, (0.50, 0.99))
     rates, means = steps.of_server(readings.readable)
     hits = (samples.node_cached[came_in] == 1).sum(axis=1)
@@ -120,7 +120,7 @@ def phase_series(
         answers_total=steps.count_of(samples.ended_ns[came_in]),
         errors_total=steps.count_of(samples.ended_ns[failed]),
         rejected_total=steps.count_of(samples.ended_ns[came_in & (outcome == Outcome.REJECTED)]),
-        unsent_total=steps.count_of(samples.due_ns[unsent]),
+        dropped_total=steps.count_of(samples.due_ns[dropped]),
         response_latency_p50_ms=p50,
         response_latency_p99_ms=p99,
         in_flight_mean=steps.in_flight(samples.sent_ns[sent], samples.ended_ns[sent]),

@@ -47,27 +47,27 @@ def sweep_reports(phases: Sequence[PhaseReport]) -> tuple[SweepReport, ...]:
     groups: dict[str, list[PhaseReport]] = {}
     for phase in phases:
         name = phase.search or phase.phase
-        if name is not None and phase.load_reached.asked is not None:
+        if name is not None and phase.achieved_load.asked is not None:
             groups.setdefault(name, []).append(phase)
     return tuple(
         _sweep(name, members)
         for name, members in groups.items()
-        if len({phase.load_reached.asked for phase in members}) > 1
+        if len({phase.achieved_load.asked for phase in members}) > 1
     )
 
 
 def _sweep(name: str, phases: Sequence[PhaseReport]) -> SweepReport:
     points = tuple(sorted(map(_point, phases), key=lambda point: point.load))
     knee, reason = _knee(points)
-    return SweepReport(name=name, unit=phases[0].load_reached.unit, points=points, knee_load=knee, knee_reason=reason)
+    return SweepReport(name=name, unit=phases[0].achieved_load.unit, points=points, knee_load=knee, knee_reason=reason)
 
 
 def _point(phase: PhaseReport) -> SweepPoint:
     latency = phase.all.response_latency_ms
-    assert phase.load_reached.asked is not None
+    assert phase.achieved_load.asked is not None
     return SweepPoint(
         phase=phase.name,
-        load=phase.load_reached.asked,
+        load=phase.achieved_load.asked,
         ok_throughput_rps=phase.all.ok_throughput_rps,
         response_latency_mean_ms=latency.mean if latency else None,
         response_latency_p50_ms=latency.p50 if latency else None,

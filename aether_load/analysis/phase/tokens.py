@@ -17,7 +17,7 @@ class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
     The total is of readable answers to requests due in the window, the rate of those that came in inside it.
     """
 
-    token_cost_total: int | None
+    tokens_total: int | None
     tokens_per_s: float | None
     tokens_per_correct_answer: float | None
     cost_per_correct_answer_usd: float | None
@@ -40,7 +40,7 @@ def token_figures(
     total = _tokens(samples, due & samples.readable)
     rate = None
     if total is None:
-        reasons["token_cost_total"] = "no answer in the window could be read"  # noqa: S105 -- tokens of a model
+        reasons["tokens_total"] = "no answer in the window could be read"
     window_s = samples.window_s or None
     if window_s is None:
         reasons["tokens_per_s"] = "there was no window"
@@ -51,7 +51,7 @@ def token_figures(
             reasons["tokens_per_s"] = "no answer that could be read came in inside the window"
     each = None
     if total is None:
-        reasons["tokens_per_correct_answer"] = reasons["token_cost_total"]
+        reasons["tokens_per_correct_answer"] = reasons["tokens_total"]
     elif accuracy is None:
         reasons["tokens_per_correct_answer"] = why_no_accuracy or "no answer was scored"
     elif accuracy.hits == 0:
@@ -66,7 +66,7 @@ def token_figures(
     else:
         cost = each * price_usd_per_1000_tokens / 1000
     return TokenFigures(
-        token_cost_total=total,
+        tokens_total=total,
         tokens_per_s=rounded(rate),
         tokens_per_correct_answer=rounded(each),
         cost_per_correct_answer_usd=None if cost is None else float(f"{cost:.6g}"),

@@ -46,7 +46,7 @@ def check_phase(samples: PhaseSamples, readings: Readings, nodes_per_request: in
 def _readings_between(samples: PhaseSamples, readings: Readings, nodes_per_request: int) -> tuple[Check, Check]:
     """Hold each reading under load between what was answered before it and what was sent before its end.
 
-    The last one, with nothing in flight, is the ledger's own.
+    The last one, with nothing in flight, is the reconciliation's own.
     """
     later = [reading for reading in readings.readable if reading.role == "during"]
     if readings.first is None or readings.restarted is not None or not later:

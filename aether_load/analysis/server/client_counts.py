@@ -25,7 +25,7 @@ class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[int, ...]
     cached_nodes_total: int | None
     uncached_nodes_total: int | None
-    token_cost_total: int
+    tokens_total: int
     failed_nodes_total: int
     panicked_nodes_total: int
     unread_requests_total: int
@@ -40,7 +40,7 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
     cached = samples.node_cached[succeeded]
     told = int(np.count_nonzero(cached >= 0))
     hits = int(np.count_nonzero(cached == 1))
-    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.UNSENT)))
+    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.DROPPED)))
     costs = samples.token_cost
     return OwnCounts(
         succeeded_nodes_total=len(times),
@@ -48,7 +48,7 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
         buckets=bucket_of_counts(times),
         cached_nodes_total=hits if told else None,
         uncached_nodes_total=told - hits if told else None,
-        token_cost_total=int(costs[costs > 0].sum()),
+        tokens_total=int(costs[costs > 0].sum()),
         failed_nodes_total=int(np.count_nonzero(samples.node_states == NodeState.FAILED)) + samples.cycles_total,
         panicked_nodes_total=int(np.count_nonzero(samples.node_states == NodeState.PANICKED)),
         unread_requests_total=unread,

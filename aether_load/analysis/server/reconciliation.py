@@ -1,4 +1,4 @@
-"""The reconciliation ledger of a phase: what must agree, line by line, and what each difference may come from."""
+"""Reconcile what the client saw of a phase with what the server counted, line by line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Bucket(msgspec.Struct, frozen=True):
     unexplained: int
 
 
-class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
+class ReconciliationLine(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was counted twice: by our samples, and `against` something that knows it otherwise.
 
     `difference` is theirs less ours; up to `explained_at_most` of it may come from requests whose answer was not
@@ -69,8 +69,8 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
     `unexplained_*` is counted less answered: 0 on a clean run. Nodes of requests whose answer was never read are
     unknown to us; there were at most `unread_nodes_at_most`. None, with a reason, where the server said nothing.
-    `lines` is the whole ledger. Of `readings_total` readings of /metrics, `readings_unreadable_total` could not be
-    read, and `readings_behind_total` were behind what had been answered before they were taken.
+    `lines` is the whole reconciliation. Of `readings_total` readings of /metrics, `readings_unreadable_total` could
+    not be read, and `readings_behind_total` were behind what had been answered before they were taken.
     """
 
     trust: Trust
@@ -83,7 +83,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     unexplained_node_time_ms: int | None = None
     unread_nodes_at_most: int
     buckets: tuple[Bucket, ...] | None = None
-    lines: tuple[LedgerLine, ...] = ()
+    lines: tuple[ReconciliationLine, ...] = ()
     readings_total: int = 0
     readings_unreadable_total: int = 0
     readings_behind_total: int = 0
@@ -131,7 +131,7 @@ def reconcile(
     )
 
 
-def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[LedgerLine, ...]:
+def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[ReconciliationLine, ...]:
     """Return the lines of requests: each that was handed out is a row, and each row that was sent has an outcome.
 
     What was handed out is known from the request indexes, which each worker gives without a gap before it sends
@@ -144,13 +144,13 @@ def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[LedgerLi
         seen += int(np.count_nonzero(np.bincount(indexes - indexes.min())))
     doubled = len(samples) - seen
     outcomes = np.bincount(samples.outcome, minlength=len(Outcome))
-    of_sent = int(outcomes.sum() - outcomes[Outcome.UNSENT])
+    of_sent = int(outcomes.sum() - outcomes[Outcome.DROPPED])
     causes = (_CUT_OFF,) if was_cut_off else (_LOST,)
     return (
         _line(REQUEST_LINES[0], "request indexes handed out", seen - doubled, handed_out, causes=causes),
         _line(
             REQUEST_LINES[1],
-            "outcomes other than unsent, added up",
+            "outcomes other than dropped, added up",
             int(np.count_nonzero(samples.was_sent)),
             of_sent,
             causes=(_LOST,),
@@ -160,7 +160,7 @@ def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[LedgerLi
 
 def server_lines(
     own: OwnCounts, counted: Scrape | None, reason: str = "", *, behind: int = 0
-) -> tuple[LedgerLine, ...]:
+) -> tuple[ReconciliationLine, ...]:
     """Return the lines that hold our answers against the server's counters and each of its buckets.
 
     Where nothing was `counted`, `reason` says why, and each line has our side alone.
@@ -177,7 +177,7 @@ def server_lines(
             causes = _causes(own, theirs - (ours or 0), at_most, behind)
             lines.append(_line(name, against, ours or 0, theirs, at_most, causes))
             continue
-        lines.append(LedgerLine(name=name, against=against, ours=ours, reason=why))
+        lines.append(ReconciliationLine(name=name, against=against, ours=ours, reason=why))
     return tuple(lines)
 
 
@@ -190,7 +190,7 @@ def _entries(own: OwnCounts) -> Iterator[tuple[str, str, int | None, int | None]
         bucket = "above_10000_ms" if edge is None else f"le_{edge}_ms"
         yield f"nodes_{bucket}_total", f"{histogram}_bucket", ours, place
     yield "executed_nodes_total", EXECUTED_NODES_TOTAL, own.succeeded_nodes_total, None
-    yield "token_cost_total", TOKEN_COST_TOTAL, own.token_cost_total, None
+    yield "tokens_total", TOKEN_COST_TOTAL, own.tokens_total, None
     yield "failed_nodes_total", ERRORS_TOTAL, own.failed_nodes_total, None
     yield "cached_nodes_total", CACHE_HITS_TOTAL, own.cached_nodes_total, None
     yield "uncached_nodes_total", CACHE_MISSES_TOTAL, own.uncached_nodes_total, None
@@ -214,7 +214,7 @@ def _explained_at_most(name: str, own: OwnCounts, counted: Scrape | None) -> int
 
     Without a node too many there is no time and no token too many; with one there is no telling how much.
     """
-    if name in {"node_time_ms", "token_cost_total"}:
+    if name in {"node_time_ms", "tokens_total"}:
         surplus = counted is not None and counted.node_count > own.succeeded_nodes_total
         return None if surplus and own.unread_nodes_at_most else 0
     return own.unread_nodes_at_most
@@ -222,10 +222,10 @@ def _explained_at_most(name: str, own: OwnCounts, counted: Scrape | None) -> int
 
 def _line(
     name: str, against: str, ours: int, theirs: int, at_most: int | None = 0, causes: tuple[str, ...] = ()
-) -> LedgerLine:
+) -> ReconciliationLine:
     difference = theirs - ours
     agrees = difference == 0 or (difference > 0 and (at_most is None or difference <= at_most))
-    return LedgerLine(
+    return ReconciliationLine(
         name=name,
         against=against,
         ours=ours,
@@ -250,7 +250,7 @@ def _unseen(own: OwnCounts) -> list[str]:
 
 
 def _judge(
-    own: OwnCounts, counted: Scrape, lines: tuple[LedgerLine, ...], readings: Readings
+    own: OwnCounts, counted: Scrape, lines: tuple[ReconciliationLine, ...], readings: Readings
 ) -> tuple[Trust, str | None]:
     """Return how far the counts are to be trusted, and why if they do not agree to the last node."""
     off = [line for line in lines if line.difference]
@@ -272,7 +272,7 @@ def _judge(
     return "contaminated", _suspicion(nodes_off, off)
 
 
-def _suspicion(nodes_off: int, off: list[LedgerLine]) -> str:
+def _suspicion(nodes_off: int, off: list[ReconciliationLine]) -> str:
     if nodes_off > 0:
         return f"the server counted {nodes_off} nodes more than were answered: other clients used it meanwhile"
     if nodes_off < 0:

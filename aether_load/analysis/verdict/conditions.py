@@ -148,11 +148,11 @@ def _latency(
 
 def _counted_share(number: Number, row: Row, confidence: float, *, interrupted: bool) -> Measured:
     outcomes = row.outcomes
-    count = row.requests_total - (outcomes[Outcome.CUT_OFF.label] if interrupted else 0)
+    count = row.requests_total - (outcomes[Outcome.CANCELLED.label] if interrupted else 0)
     hits = {
         "error_rate": count - outcomes["ok"] - outcomes["rejected"],
         "rejected_rate": outcomes["rejected"],
-        "unsent_rate": outcomes[Outcome.UNSENT.label],
+        "dropped_rate": outcomes[Outcome.DROPPED.label],
     }[number.name]
     return _of_share(wilson(hits, count, confidence), row.reasons.get(number.name, "there was no request"))
 

@@ -35,7 +35,7 @@ _FORMS: dict[type, Form] = {
 _WORDS = {"outcomes": tuple(outcome.label for outcome in Outcome)}
 """The keys of a mapping whose type does not say them."""
 _ROWS_OF_A_PHASE = ("all", "datasets")
-COUNTED_SHARES = ("error_rate", "rejected_rate", "unsent_rate")
+COUNTED_SHARES = ("error_rate", "rejected_rate", "dropped_rate")
 """Shares of a row that follow from its outcomes; a row has the last one as a number of requests only."""
 _MOST_NEAR = 3
 

@@ -184,7 +184,7 @@ def _judge(
     return ThresholdReport(
         condition=plan.condition,
         abort_on_fail=plan.abort_on_fail,
-        delay_s=float(plan.delay),
+        delay_s=float(plan.delay_abort_eval),
         state="broken" if ended is not None else state,
         findings=findings,
         ended_the_run=ended,

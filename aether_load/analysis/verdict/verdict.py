@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aether_load.rundata.manifest import Ended
     from aether_load.scenario.scenario import Scenario
 
-Status = Literal["passed", "failed", "crossed", "invalid", "inconclusive", "interrupted"]
+Status = Literal["passed", "failed", "threshold_failed", "invalid", "inconclusive", "interrupted"]
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -45,13 +45,13 @@ def decide(
     searches: Sequence[SearchReport] = (),
     thresholds: Sequence[ThresholdReport] = (),
 ) -> Verdict:
-    """Return the verdict on a run: failed, crossed, invalid or inconclusive, interrupted, passed, the first that is so.
+    """Return the verdict on a run: the first that applies of the statuses, from failed to passed.
 
     A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
     scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
     the `warnings` is there that the scenario forbids, and inconclusive when a threshold could not be decided. A
-    search under which no load held has crossed its limits; one that was not brought to its end has decided nothing.
-    Its probes may fail: to find out which do is what they are for. An absence of data is never a pass.
+    search under which no load held has failed its thresholds; one that was not brought to its end has decided
+    nothing. Its probes may fail: to find out which do is what they are for. An absence of data is never a pass.
     """
     against = all_against(ended_as, phases, scenario, warnings, searches, thresholds)
     if not against:
@@ -101,11 +101,11 @@ def _all_against(
     for search in searches:
         reason = f"search {search.name}: {search.sentence}"
         if search.end == "nothing_held":
-            yield Against("crossed", reason)
+            yield Against("threshold_failed", reason)
         elif not search.confirmed and not interrupted:
             yield Against("invalid", reason)
     for threshold in thresholds:
-        yield from (Against("crossed", reason) for reason in threshold.broken)
+        yield from (Against("threshold_failed", reason) for reason in threshold.broken)
         yield from (Against("inconclusive", reason) for reason in threshold.undecided)
     if interrupted:
         yield Against("interrupted", "the run was interrupted; the results are of a part")
@@ -130,7 +130,7 @@ def _invalid(
     for warning in warnings:
         if warning.code == WarningCode.WORKER_LOST:
             yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
-        if warning.code in scenario.forbid_warnings:
+        if warning.code in scenario.fail_on_warning:
             said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
             yield Against("invalid", f"{_where(warning)}: {said}")
 
@@ -142,7 +142,7 @@ def _where(warning: Warning_) -> str:
 _EXIT_CODES: dict[Status, ExitCode] = {
     "passed": ExitCode.PASSED,
     "failed": ExitCode.FAILED,
-    "crossed": ExitCode.THRESHOLD,
+    "threshold_failed": ExitCode.THRESHOLD,
     "invalid": ExitCode.INVALID,
     "inconclusive": ExitCode.INVALID,
     "interrupted": ExitCode.INTERRUPTED,

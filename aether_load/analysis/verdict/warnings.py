@@ -27,7 +27,7 @@ CEILING_SHARE = 0.7
 SHORTEST_JUDGED_S = 1.0
 CACHE_ENTRIES = 1000
 UTC_OFF_ABOVE_S = 1.0
-_ELSEWHERE = "say with --metrics-url where else it is"
+_ELSEWHERE = "say with --server-metrics-url where else it is"
 _NO_OTHER_WORK = "Use fewer users, or a machine that has nothing else to do."
 
 
@@ -58,7 +58,7 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
         )
     if manifest.ended_as == "running":
         yield Warning_(
-            Code.CUT_OFF,
+            Code.CRASHED,
             None,
             "The run was cut off by force, so its last second and its last reading of /metrics are missing."
             + (
@@ -181,31 +181,31 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
 
 
 def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_lost: bool) -> Iterator[Warning_]:
-    ledger, name = phase.reconciliation, phase.name
-    if ledger.trust != "trusted" and scenario.target.server_metrics:
+    reconciliation, name = phase.reconciliation, phase.name
+    if reconciliation.trust != "trusted" and scenario.target.server_metrics:
         advice = {
             Code.CONTAMINATED: "Give the runtime to this run alone, and one replica of it.",
             Code.RESTARTED: "Find out why the runtime restarted, and run again.",
             Code.NO_SERVER_DATA: f"Check GET /metrics of the target, {_ELSEWHERE}, or set target.server_metrics false.",
         }
-        code = Code(ledger.trust)
-        yield Warning_(code, name, f"The server's counts cannot be used: {ledger.reason}.", advice[code])
-    elif ledger.trust == "trusted" and ledger.reason is not None and not worker_lost:
+        code = Code(reconciliation.trust)
+        yield Warning_(code, name, f"The server's counts cannot be used: {reconciliation.reason}.", advice[code])
+    elif reconciliation.trust == "trusted" and reconciliation.reason is not None and not worker_lost:
         yield Warning_(
             Code.UNREAD_ANSWERS,
             name,
-            f"Counts agree only within bounds: {ledger.reason}.",
+            f"Counts agree only within bounds: {reconciliation.reason}.",
             "Find out why answers broke.",
         )
-    if ledger.readings_unreadable_total and ledger.trust != "no_server_data":
+    if reconciliation.readings_unreadable_total and reconciliation.trust != "no_server_data":
         yield Warning_(
             Code.READINGS_MISSING,
             name,
-            f"{ledger.readings_unreadable_total} of {ledger.readings_total} readings of /metrics could not be read: "
-            "the time series has gaps there, and a restart in one may have gone unseen.",
-            "Find out why /metrics did not answer; the ledger itself stands on the first reading and the last.",
+            f"{reconciliation.readings_unreadable_total} of {reconciliation.readings_total} readings of /metrics could "
+            "not be read: the time series has gaps there, and a restart in one may have gone unseen.",
+            "Find out why /metrics did not answer; the reconciliation itself stands on the first reading and the last.",
         )
-    lost = [line for line in ledger.lines if line.agrees is False and line.name in REQUEST_LINES]
+    lost = [line for line in reconciliation.lines if line.agrees is False and line.name in REQUEST_LINES]
     if lost and not cut_off:
         line = lost[0]
         yield Warning_(
@@ -217,7 +217,7 @@ def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_
     # The server is ahead of samples that a lost worker took with it: that is said once, with its bound.
     expected = {"reading_not_ahead"} if worker_lost else set()
     broken = [check for check in phase.checks if check.violated_total and check.code not in expected]
-    if broken and ledger.trust not in {"no_server_data", "restarted"}:
+    if broken and reconciliation.trust not in {"no_server_data", "restarted"}:
         which = ", ".join(f"{check.code} ({check.violated_total} of {check.checked_total})" for check in broken)
         yield Warning_(
             Code.FIGURES_CONTRADICT,
@@ -266,14 +266,14 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
             Code.ACHIEVED_RATE_LOW,
             phase.name,
             f"{load.achieved_rps:.1f} requests/s were sent, {share:.1%} of the {load.due_rps:.1f} due.",
-            "Raise max_in_flight if users were all busy, or take a lower rate: this is not the load asked for.",
+            "Raise max_concurrency if users were all busy, or take a lower rate: this is not the load asked for.",
         )
-    if load is not None and load.unsent_total:
+    if load is not None and load.dropped_total:
         yield Warning_(
-            Code.UNSENT,
+            Code.DROPPED,
             phase.name,
-            f"{load.unsent_total} requests were due and never sent; no latency counts them.",
-            "Judge by the achieved rate beside the latencies, and raise max_in_flight or take a lower rate.",
+            f"{load.dropped_total} requests were due and never sent; no latency counts them.",
+            "Judge by the achieved rate beside the latencies, and raise max_concurrency or take a lower rate.",
         )
     steady = phase.steadiness
     if steady is None or steady.rate_before_rps is None or not steady.rate_after_rps:
@@ -291,7 +291,7 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
 def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
     name, hits = phase.name, phase.cached_nodes_total or 0
     told = hits + (phase.uncached_nodes_total or 0)
-    if hits and phase.cache == "as_found":
+    if hits and phase.cache == "keep":
         yield Warning_(
             Code.CACHE_ANSWERED,
             name,

@@ -6,8 +6,8 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.message_handler import Hearing
-from aether_load.load.distributed.roster import Roster
+from aether_load.load.distributed.message_handler import MessageHandler
+from aether_load.load.distributed.run_workers import RunWorkers
 from aether_load.load.phases import NO_WORKER_LEFT
 from aether_load.load.senders import Tally, Watcher
 from aether_load.rundata.process_usage import MASTER
@@ -17,8 +17,8 @@ from aether_load.schedule.work_limit import work_limit
 if TYPE_CHECKING:
     from gevent.event import Event
 
-    from aether_load.load.distributed.sample_receiver import Intake
-    from aether_load.load.distributed.worker_registry import Crew, Member
+    from aether_load.load.distributed.sample_receiver import SampleReceiver
+    from aether_load.load.distributed.worker_registry import WorkerRegistry, WorkerSession
     from aether_load.load.run import Run
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
@@ -39,8 +39,8 @@ class FleetSenders:
     def __init__(
         self,
         run: Run,
-        crew: Crew,
-        intake: Intake,
+        registry: WorkerRegistry,
+        sample_receiver: SampleReceiver,
         runner: Any,
         stopping: Event,
         traces: dict[int, Trace],
@@ -49,26 +49,26 @@ class FleetSenders:
     ) -> None:
         """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
         self._run = run
-        self._crew = crew
+        self._registry = registry
         self._runner = runner
         self._stopping = stopping
         self._traces = traces
         self._follow = follow_user_count
-        self._roster = Roster(run)
-        self._hearing = Hearing(run, crew, intake, self._roster)
+        self._run_workers = RunWorkers(run)
+        self._message_handler = MessageHandler(run, registry, sample_receiver, self._run_workers)
         self.planned_requests: int | None = None
-        self.drained = self._roster.drained
-        crew.listener = self._hearing.take
-        crew.on_gone = self._roster.lose
-        crew.on_ready = self._begin
-        for member in crew.ready:
+        self.drained = self._run_workers.drained
+        registry.listener = self._message_handler.take
+        registry.on_gone = self._run_workers.lose
+        registry.on_ready = self._begin
+        for member in registry.ready:
             self._begin(member)
 
     # How things stand
 
     def tally(self) -> Tally:
         """Return how things stand, as the workers told last."""
-        parts = self._roster.parts.values()
+        parts = self._run_workers.parts.values()
         told = [part.told for part in parts]
         return Tally(
             done=sum(one.done for one in told),
@@ -82,8 +82,8 @@ class FleetSenders:
 
     def watch(self, watcher: Watcher | None) -> None:
         """Have somebody look at samples in bulk: workers send them for it beside those that are written."""
-        self._hearing.watcher = watcher
-        self._crew.send_all(self._roster.there, say.Watch(watcher is not None))
+        self._message_handler.watcher = watcher
+        self._registry.send_all(self._run_workers.there, say.Watch(watcher is not None))
 
     def read_process(self) -> None:
         """Note what this process has taken of CPU and memory so far, and what the target's has."""
@@ -93,26 +93,26 @@ class FleetSenders:
 
     def request_users(self, users: int) -> None:
         """Have Locust spawn as many users on every worker as its share of `users` is at most."""
-        members = self._roster.there
+        members = self._run_workers.there
         needed = users_alike(users, len(members))
         spread_anew = self._spread_over(members)
         if self._runner.target_user_count == needed and not spread_anew:
             return
-        self._crew.wait_for(lambda: bool(self._runner.spawning_completed), _SPAWNED_LIMIT_S)
+        self._registry.wait_for(lambda: bool(self._runner.spawning_completed), _SPAWNED_LIMIT_S)
         self._runner.start(needed, spawn_rate=max(SPAWN_RATE, needed))
 
     def muster(self, users: int) -> None:
-        """Have the workers say when their share of users stands before the valve, with their connections open."""
-        number = self._hearing.ask()
+        """Have the workers say when their share of users stands before the user_pool, with their connections open."""
+        number = self._message_handler.ask()
         # With fewer users than workers some have nothing to do; a worker without users would keep its requests.
-        self._roster.activate(None if self._follow else max(1, users))
-        for member, share in self._roster.shared():
-            self._roster.parts[member.number].mustered = False
-            self._crew.send(member, say.Muster(number, 1 if self._follow else share.users(users)))
+        self._run_workers.activate(None if self._follow else max(1, users))
+        for member, share in self._run_workers.shared():
+            self._run_workers.parts[member.number].mustered = False
+            self._registry.send(member, say.Muster(number, 1 if self._follow else share.users(users)))
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
-        mustered = [self._roster.parts[member.number].mustered for member in self._roster.active_there]
+        mustered = [self._run_workers.parts[member.number].mustered for member in self._run_workers.active_there]
         return bool(mustered) and (any(mustered) if self._follow else all(mustered))
 
     # A stage
@@ -123,83 +123,85 @@ class FleetSenders:
         if stage.cache == "cold":
             self._run.side.clear_cache()
         elif stage.cache == "warm":
-            number = self._hearing.ask()
-            for member, share in self._roster.shared():
-                self._crew.send(member, say.Warm(number, stage, share))
+            number = self._message_handler.ask()
+            for member, share in self._run_workers.shared():
+                self._registry.send(member, say.Warm(number, stage, share))
             self._wait_for("warmed")
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
         """Have every worker drive its share of a stage; return what ended it."""
-        self._roster.record = record
-        number = self._hearing.ask()
+        self._run_workers.record = record
+        number = self._message_handler.ask()
         self.drained.clear()
         limit, _ = work_limit(stage, self._run.workload.prompt_count, self._traces)
         self.planned_requests = limit
         begin_ns = None if stage.joined else monotonic_ns() + LEAD_NS
-        for member, share in self._roster.shared():
-            self._roster.parts[member.number].begin_stage()
+        for member, share in self._run_workers.shared():
+            self._run_workers.parts[member.number].begin_stage()
             at_ns = None if begin_ns is None else member.from_run(begin_ns)
-            self._crew.send(member, say.Drive(number, stage, share, at_ns))
+            self._registry.send(member, say.Drive(number, stage, share, at_ns))
         if stage.cache == "cold" and stage.has_way_up:
             if not self._wait_for("rested", or_done=True):
                 return self._stop()
             self._run.side.clear_cache()
-            self._crew.send_all(self._roster.active_there, say.GoOn(number))
+            self._registry.send_all(self._run_workers.active_there, say.GoOn(number))
         if not self._wait_for("ended_by"):
             return self._stop()
-        self._roster.window_ended()
-        ends = [part.ended_by for part in self._roster.of_active() if part.ended_by]
+        self._run_workers.window_ended()
+        ends = [part.ended_by for part in self._run_workers.of_active() if part.ended_by]
         if not ends:
             return NO_WORKER_LEFT
         return next((end for end in ends if end != ends[0]), ends[0])
 
     def end(self, record: PhaseRecord | None) -> None:
         """Have nothing further sent; `drained` is set when no worker has anything in flight."""
-        self._roster.record = record or self._roster.record
-        if not all(part.ended_by for part in self._roster.of_active()):
+        self._run_workers.record = record or self._run_workers.record
+        if not all(part.ended_by for part in self._run_workers.of_active()):
             self._stop()
-        number = self._hearing.ask()
-        for part in self._roster.of_active():
+        number = self._message_handler.ask()
+        for part in self._run_workers.of_active():
             part.drained = part.handed_in = False
-        self._crew.send_all(self._roster.active_there, say.End(number))
-        self._roster.see_whether_drained()
+        self._registry.send_all(self._run_workers.active_there, say.End(number))
+        self._run_workers.see_whether_drained()
 
-    def cut_off(self) -> None:
+    def cancel(self) -> None:
         """Have what is in flight given up."""
-        self._crew.send_all(self._roster.active_there, say.CutOff())
+        self._registry.send_all(self._run_workers.active_there, say.CutOff())
         self.drained.wait(_CUT_OFF_LIMIT_S)
 
     def hand_in(self) -> None:
         """Wait until all is handed in, and write it, and what the workers' clocks say now."""
-        if not self._crew.wait_for(lambda: all(part.handed_in for part in self._roster.of_active()), _HAND_IN_LIMIT_S):
-            late = ", ".join(str(part.member.number) for part in self._roster.of_active() if not part.handed_in)
+        if not self._registry.wait_for(
+            lambda: all(part.handed_in for part in self._run_workers.of_active()), _HAND_IN_LIMIT_S
+        ):
+            late = ", ".join(str(part.member.number) for part in self._run_workers.of_active() if not part.handed_in)
             self._run.manifest.notes.append(f"Worker {late} had not handed in all after {_HAND_IN_LIMIT_S:g} s.")
-        for part in self._roster.parts.values():
+        for part in self._run_workers.parts.values():
             part.read_clock()
-        self._roster.write_down()
+        self._run_workers.write_down()
         self._run.flush()
 
     def close(self) -> None:
         """Have every worker hand in what is left, and take nothing further."""
-        self._roster.is_closing = True
-        self._crew.send_all(self._roster.there, say.Close(self._run.manifest.id))
-        self._crew.wait_for(
-            lambda: all(part.closed or part.member.gone for part in self._roster.parts.values()), _CLOSE_LIMIT_S
+        self._run_workers.is_closing = True
+        self._registry.send_all(self._run_workers.there, say.Close(self._run.manifest.id))
+        self._registry.wait_for(
+            lambda: all(part.closed or part.member.gone for part in self._run_workers.parts.values()), _CLOSE_LIMIT_S
         )
-        self._hearing.is_over = True
-        self._roster.write_down()
-        self._crew.listener = self._crew.on_gone = self._crew.on_ready = None
+        self._message_handler.is_over = True
+        self._run_workers.write_down()
+        self._registry.listener = self._registry.on_gone = self._registry.on_ready = None
 
     # Workers
 
-    def _begin(self, member: Member) -> None:
+    def _begin(self, member: WorkerSession) -> None:
         """Have a worker take part from the next phase on."""
-        if self._roster.add(member):
-            begin = say.Begin(self._run.manifest.id, self._hearing.watcher is not None, self._follow)
-            self._crew.send(member, begin)
-            self._roster.write_down()
+        if self._run_workers.add(member):
+            begin = say.Begin(self._run.manifest.id, self._message_handler.watcher is not None, self._follow)
+            self._registry.send(member, begin)
+            self._run_workers.write_down()
 
-    def _spread_over(self, members: list[Member]) -> bool:
+    def _spread_over(self, members: list[WorkerSession]) -> bool:
         """Have Locust spread its users over these workers; tell whether it did not before."""
         clients = self._runner.clients
         # Locust's runner has no public way to its dispatcher, whose class is ours.
@@ -215,10 +217,10 @@ class FleetSenders:
 
         def is_so() -> bool:
             return self._is_over or all(
-                getattr(part, what) or (or_done and part.ended_by) for part in self._roster.of_active()
+                getattr(part, what) or (or_done and part.ended_by) for part in self._run_workers.of_active()
             )
 
-        while not self._crew.wait_for(is_so, 3600.0):
+        while not self._registry.wait_for(is_so, 3600.0):
             pass
         return not self._is_over
 
@@ -229,5 +231,5 @@ class FleetSenders:
     def _stop(self) -> str:
         """Have the stage end where it is; what is in flight is waited for by `end`."""
         why = self._run.why_stopped()
-        self._crew.send_all(self._roster.active_there, say.Stop(why))
+        self._registry.send_all(self._run_workers.active_there, say.Stop(why))
         return why

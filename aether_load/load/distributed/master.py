@@ -12,8 +12,8 @@ from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.load.distributed.children import forgive_those_gone
 from aether_load.load.distributed.dispatch import patient_dispatcher
 from aether_load.load.distributed.distributed_senders import FleetSenders
-from aether_load.load.distributed.sample_receiver import Intake
-from aether_load.load.distributed.worker_registry import Crew
+from aether_load.load.distributed.sample_receiver import SampleReceiver
+from aether_load.load.distributed.worker_registry import WorkerRegistry
 from aether_load.load.progress import ProgressLine
 from aether_load.schedule.shard import users_alike
 
@@ -52,15 +52,15 @@ class Master:
         self._refused = refused
         self._last_refusal: tuple[str, ExitCode] | None = None
         self._handed_over: str | None = None
-        self._crew = Crew(self._runner, self._on_refused, own_children_only=bool(options.processes))
+        self._registry = WorkerRegistry(self._runner, self._on_refused, own_children_only=bool(options.processes))
         forgive_those_gone()
-        environment.dispatcher_class = patient_dispatcher(self._crew.may_work)
+        environment.dispatcher_class = patient_dispatcher(self._registry.may_work)
 
     def hand_over(self, session: Session, scenario: str) -> None:
         """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""
         identity, data = session.handover()
         if identity != self._handed_over:
-            self._crew.hand_over(scenario, identity, data)
+            self._registry.hand_over(scenario, identity, data)
             self._handed_over = identity
 
     @property
@@ -89,35 +89,41 @@ class Master:
     def wait_for_workers(self, line: ProgressLine) -> None:
         """Wait until all that have come can work; raises AetherLoadError when none can."""
         line.show("handing the prompts to the workers")
-        crew = self._crew
+        registry = self._registry
         join_by = monotonic() + _JOIN_LIMIT_S
 
         def all_are_ready() -> bool:
-            late = crew.has_strangers and monotonic() < join_by
-            return bool(crew.ready) and len(crew.ready) == len(crew.expected) and not late
+            late = registry.has_strangers and monotonic() < join_by
+            return bool(registry.ready) and len(registry.ready) == len(registry.expected) and not late
 
-        in_time = crew.wait_for(lambda: all_are_ready() or crew.is_gone, READY_LIMIT_S)
+        in_time = registry.wait_for(lambda: all_are_ready() or registry.is_gone, READY_LIMIT_S)
         line.clear()
-        if crew.ready:
+        if registry.ready:
             return
         if self._last_refusal is not None:
             raise _NoWorkers(*self._last_refusal)
-        if crew.is_gone:
+        if registry.is_gone:
             raise _NoWorkers("The workers that had come are gone: nobody is left to carry the load.", ExitCode.INVALID)
         why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
         raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
 
     def start_run(self, session: Session, stopping: Event, *, follow_user_count: bool) -> tuple[Run, FleetSenders]:
         """Make a new run folder, and have the workers begin."""
-        run, intake = session.start_fleet_run(Intake)
+        run, sample_receiver = session.start_fleet_run(SampleReceiver)
         senders = FleetSenders(
-            run, self._crew, intake, self._runner, stopping, session.traces, follow_user_count=follow_user_count
+            run,
+            self._registry,
+            sample_receiver,
+            self._runner,
+            stopping,
+            session.traces,
+            follow_user_count=follow_user_count,
         )
         return run, senders
 
     def close(self) -> None:
         """Watch over nobody any longer."""
-        self._crew.close()
+        self._registry.close()
 
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         self._last_refusal = sentence, code

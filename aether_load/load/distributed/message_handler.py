@@ -12,9 +12,9 @@ from aether_load.rundata.process_usage import SenderReading
 from aether_load.rundata.samples import ABSENT, NODE_TYPE, ROW_TYPE
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.roster import Roster
-    from aether_load.load.distributed.sample_receiver import Intake
-    from aether_load.load.distributed.worker_registry import Crew, Member
+    from aether_load.load.distributed.run_workers import RunWorkers
+    from aether_load.load.distributed.sample_receiver import SampleReceiver
+    from aether_load.load.distributed.worker_registry import WorkerRegistry, WorkerSession
     from aether_load.load.distributed.worker_session import Part
     from aether_load.load.run import Run
     from aether_load.load.senders import Watcher
@@ -23,14 +23,16 @@ _Answer = say.Mustered | say.Warmed | say.Rested | say.WindowOpened | say.Driven
 _ANSWERS = (say.Mustered, say.Warmed, say.Rested, say.WindowOpened, say.Driven, say.Drained, say.HandedIn)
 
 
-class Hearing:
+class MessageHandler:
     """Takes every message where it belongs; an answer counts for the question that was asked last."""
 
-    def __init__(self, run: Run, crew: Crew, intake: Intake, roster: Roster) -> None:
+    def __init__(
+        self, run: Run, registry: WorkerRegistry, sample_receiver: SampleReceiver, run_workers: RunWorkers
+    ) -> None:
         self._run = run
-        self._crew = crew
-        self._intake = intake
-        self._roster = roster
+        self._registry = registry
+        self._sample_receiver = sample_receiver
+        self._run_workers = run_workers
         self._question = 0
         self.watcher: Watcher | None = None
         self.is_over = False
@@ -40,16 +42,16 @@ class Hearing:
         self._question += 1
         return self._question
 
-    def take(self, member: Member, message: say.Message) -> None:
+    def take(self, member: WorkerSession, message: say.Message) -> None:
         """Take a message of a worker."""
-        part = self._roster.parts.get(member.number)
+        part = self._run_workers.parts.get(member.number)
         if part is None or self.is_over:
             return
         if isinstance(message, say.Parcel):
             self._take_parcel(member, part, message)
-        elif isinstance(message, say.Told):
+        elif isinstance(message, say.WorkerStats):
             part.told = message
-        elif isinstance(message, say.Took):
+        elif isinstance(message, say.ProcessUsage):
             at_ns = member.to_run(message.at_ns)
             self._run.note_sender(SenderReading(member.number, at_ns, message.cpu_s, message.resident_bytes))
         elif isinstance(message, say.Announced):
@@ -59,14 +61,14 @@ class Hearing:
         elif isinstance(message, say.Noted):
             self._run.manifest.notes.append(f"Worker {member.number}: {message.sentence}")
         elif isinstance(message, say.Leaving):
-            self._roster.take_leave(member)
+            self._run_workers.take_leave(member)
         elif isinstance(message, say.Closed):
             if message.run == self._run.manifest.id:
                 part.close(message)
         elif isinstance(message, _ANSWERS) and message.number == self._question:
             self._answered(member, part, message)
 
-    def _answered(self, member: Member, part: Part, message: _Answer) -> None:
+    def _answered(self, member: WorkerSession, part: Part, message: _Answer) -> None:
         if isinstance(message, say.Mustered):
             part.mustered = True
         elif isinstance(message, say.Warmed):
@@ -77,34 +79,34 @@ class Hearing:
             part.handed_in = True
         elif isinstance(message, say.WindowOpened):
             part.window_began_ns = member.to_run(message.began_ns)
-            self._roster.window_opened()
+            self._run_workers.window_opened()
         else:
             part.take_window(message.window_began_ns, message.window_ended_ns)
             if isinstance(message, say.Driven):
                 part.ended_by = message.ended_by
             else:
                 part.drained = True
-                self._roster.window_ended()
-                self._roster.see_whether_drained()
+                self._run_workers.window_ended()
+                self._run_workers.see_whether_drained()
 
-    def _take_parcel(self, member: Member, part: Part, parcel: say.Parcel) -> None:
+    def _take_parcel(self, member: WorkerSession, part: Part, parcel: say.Parcel) -> None:
         run = self._run.manifest.id
         if parcel.run != run:
             return
         if parcel.number == part.parcels:
             part.parcels += 1
             part.rows_received += parcel.rows
-        written = self._intake.take(member.number, parcel.number, parcel.data)
+        written = self._sample_receiver.take(member.number, parcel.number, parcel.data)
         if written is None:
             # The run's own flush meets the full disk, with the ballast, and says so.
             self._run.flush()
-            written = self._intake.written().get(member.number)
+            written = self._sample_receiver.written().get(member.number)
         if written is not None:
-            self._crew.send(member, say.Received(run, written))
+            self._registry.send(member, say.Received(run, written))
         # Where parcels never end the rest of this process would have no turn: readings, pings, the page.
         gevent.sleep(0)
 
-    def _show(self, member: Member, message: say.Rows) -> None:
+    def _show(self, member: WorkerSession, message: say.Rows) -> None:
         if self.watcher is None:
             return
         rows = np.frombuffer(bytearray(message.rows), ROW_TYPE)

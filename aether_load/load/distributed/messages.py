@@ -116,7 +116,7 @@ class Announced(_Said, frozen=True):
     upto: int
 
 
-class Told(_Said, frozen=True):
+class WorkerStats(_Said, frozen=True):
     """How things stand: see `Tally`."""
 
     done: int
@@ -127,7 +127,7 @@ class Told(_Said, frozen=True):
     waiting: int
 
 
-class Took(_Said, frozen=True):
+class ProcessUsage(_Said, frozen=True):
     """What the process has taken so far."""
 
     at_ns: int
@@ -275,8 +275,8 @@ class Close(_Said, frozen=True):
 
 Message = (
     Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
-    | Told | Took | Parcel | Rows | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin | Muster | Warm
-    | Drive | GoOn | Stop | End | CutOff | Received | Watch | Close
+    | WorkerStats | ProcessUsage | Parcel | Rows | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
+    Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Watch | Close
 )  # fmt: skip
 
 

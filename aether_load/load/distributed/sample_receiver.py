@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aether_load.rundata.manifest import Manifest
 
 
-class Intake:
+class SampleReceiver:
     """Parcels in, bytes out: nothing of them is looked into, so that a master can take what many workers send.
 
     What the disk refuses waits here; it is confirmed only when it is written, and until then no worker sends more

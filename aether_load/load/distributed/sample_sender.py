@@ -28,7 +28,7 @@ class _Spilled(msgspec.Struct, frozen=True):
     length: int
 
 
-class Outbox:
+class SampleSender:
     """Parcels in order; what the master has not confirmed is bounded, and so is what waits in memory.
 
     Whoever puts a parcel here never waits: a master that is slow or out of reach is not seen in any latency.

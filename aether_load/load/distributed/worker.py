@@ -23,9 +23,9 @@ from aether_load.load.distributed.envelope import locust_message
 from aether_load.load.distributed.worker_run import WorkerRun
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.locust_feed import LocustFeed
-from aether_load.load.sending.prepared_requests import RequestBook
-from aether_load.load.sending.sender_context import Station, Stations
-from aether_load.load.sending.target_client import Side
+from aether_load.load.sending.prepared_requests import PreparedRequests
+from aether_load.load.sending.sender_context import SenderContext, SenderContexts
+from aether_load.load.sending.target_client import TargetClient
 from aether_load.runtime_client import probe
 from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import from_plain, scenario_hash
@@ -47,7 +47,7 @@ class Worker:
         self._environment = environment
         self._runner = environment.runner
         self._scenario = scenario
-        self._stations = Stations()
+        self._sender_contexts = SenderContexts()
         self._number = 0
         self._chunks: dict[int, bytes] = {}
         self._handover: say.Handover | None = None
@@ -65,13 +65,13 @@ class Worker:
         # Locust would have a worker print its own part of the statistics, beside the master's whole.
         self._environment.parsed_options.json = False
         self._environment.parsed_options.json_file = None
-        self._environment.aether = self._stations
+        self._environment.aether = self._sender_contexts
         self._runner.register_message(say.LOCUST_TYPE, self._on_message)
         self._environment.events.test_stop.add_listener(self._on_test_stop)
         self._environment.events.quitting.add_listener(self._on_quitting)
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
         if self._is_child and logging.getLogger().level == logging.INFO:
-            # One master and many workers on one terminal: what Locust says of its course is said once.
+            # One master and many workers on one terminal: what Locust says of its controller is said once.
             for name in ("locust.main", "locust.runners"):
                 logging.getLogger(name).setLevel(logging.WARNING)
         gevent.spawn(self._watch_for_ever)
@@ -99,7 +99,7 @@ class Worker:
 
     def read_process(self) -> None:
         """Tell what this process has taken so far."""
-        self.send(say.Took(monotonic_ns(), process_time(), self._process.memory_info().rss))
+        self.send(say.ProcessUsage(monotonic_ns(), process_time(), self._process.memory_info().rss))
 
     def send_statistics(self) -> None:
         """Have Locust's own numbers on their way before anything that is said later."""
@@ -161,17 +161,17 @@ class Worker:
         endpoint = Endpoint.of(handover.url, filled_in(handover.headers), verify_tls=scenario.target.verify_tls)
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
-        book = RequestBook(endpoint, handover.workload.bodies, variants(scenario), mark_seed)
-        station = Station(
+        book = PreparedRequests(endpoint, handover.workload.bodies, variants(scenario), mark_seed)
+        sender_context = SenderContext(
             scenario,
             handover.workload,
-            [Side(endpoint, scenario.target, book)],
+            [TargetClient(endpoint, scenario.target, book)],
             handover.traces,
             LocustFeed(self._environment),
             self._number,
         )
-        self._stations.current = station
-        self._run = WorkerRun(message, station, self, self._runner)
+        self._sender_contexts.current = sender_context
+        self._run = WorkerRun(message, sender_context, self, self._runner)
 
     # How it ends
 

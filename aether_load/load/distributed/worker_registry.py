@@ -28,7 +28,7 @@ _FIRST_PINGS = 8
 _ECHOES_KEPT = 12
 
 
-class Member:
+class WorkerSession:
     """One worker that was taken on."""
 
     def __init__(self, client: str, number: int, joined: say.Join) -> None:
@@ -41,7 +41,7 @@ class Member:
         self.gone: str | None = None
         self.heard_ns = monotonic_ns()
         self.excused_ns = 0
-        self.told = say.Told(0, 0, 0, 0, 0, 0)
+        self.told = say.WorkerStats(0, 0, 0, 0, 0, 0)
         self.cpu_s = 0.0
         self.utc_ahead_s = 0.0
         self._echoes: deque[Echo] = deque(maxlen=_ECHOES_KEPT)
@@ -78,7 +78,7 @@ class Member:
         return f"worker {self.number} (process {self.pid} on {self.host})"
 
 
-class Crew:
+class WorkerRegistry:
     """Takes workers on, hands them what they need, and takes note of those that are lost.
 
     Locust has its own list of them; one is here only when it has said that it is of this release and of this scenario.
@@ -90,19 +90,19 @@ class Crew:
         self._runner = runner
         self._scenario = ""
         self._tell_refused = refused
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, WorkerSession] = {}
         self._numbers = 0
         self._handover: tuple[str, bytes] | None = None
         self.changed = Event()
-        self.listener: Callable[[Member, say.Message], None] | None = None
-        self.on_gone: Callable[[Member], None] | None = None
-        self.on_ready: Callable[[Member], None] | None = None
+        self.listener: Callable[[WorkerSession, say.Message], None] | None = None
+        self.on_gone: Callable[[WorkerSession], None] | None = None
+        self.on_ready: Callable[[WorkerSession], None] | None = None
         self._waiting_to_join: list[tuple[str, say.Join]] = []
         runner.register_message(say.LOCUST_TYPE, self._on_message)
         self._watcher = gevent.spawn(self._watch_for_ever)
 
     @property
-    def ready(self) -> list[Member]:
+    def ready(self) -> list[WorkerSession]:
         """Return those that can work, in the order in which they came."""
         current = self._handover[0] if self._handover else None
         return [
@@ -112,7 +112,7 @@ class Crew:
         ]
 
     @property
-    def expected(self) -> list[Member]:
+    def expected(self) -> list[WorkerSession]:
         """Return those that can work, and those that will be able to when they have what they need."""
         return [member for member in self._members.values() if member.gone is None]
 
@@ -130,7 +130,7 @@ class Crew:
         """Tell whether Locust's worker of that id can work."""
         return any(member.client == client for member in self.ready)
 
-    def member_of(self, client: str) -> Member | None:
+    def member_of(self, client: str) -> WorkerSession | None:
         """Return the worker of Locust's id, if it has been taken on."""
         return self._members.get(client)
 
@@ -147,11 +147,11 @@ class Crew:
         for client, joined in waiting:
             self._admit(client, joined)
 
-    def send(self, member: Member, message: say.Message) -> None:
+    def send(self, member: WorkerSession, message: say.Message) -> None:
         """Send a worker a message; what cannot be sent to one that is gone is lost."""
         self._send(member.client, message)
 
-    def send_all(self, members: Iterable[Member], message: say.Message) -> None:
+    def send_all(self, members: Iterable[WorkerSession], message: say.Message) -> None:
         """Send the same message to several workers."""
         for member in members:
             self.send(member, message)
@@ -167,7 +167,7 @@ class Crew:
             self.changed.clear()
         return True
 
-    def dismiss(self, member: Member, sentence: str) -> None:
+    def dismiss(self, member: WorkerSession, sentence: str) -> None:
         """Have a worker that was taken on end, for a reason that is told on its side."""
         self._send(member.client, say.Refused(sentence, int(ExitCode.INVALID)))
 
@@ -178,7 +178,7 @@ class Crew:
     def _send(self, client: str, message: say.Message) -> None:
         self._runner.server.send_to_client(locust_message(message, client))
 
-    def _send_handover(self, member: Member) -> None:
+    def _send_handover(self, member: WorkerSession) -> None:
         assert self._handover is not None
         identity, data = self._handover
         pieces = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
@@ -206,7 +206,7 @@ class Crew:
         self._take(member, message)
         self.changed.set()
 
-    def _take(self, member: Member, message: say.Message) -> None:
+    def _take(self, member: WorkerSession, message: say.Message) -> None:
         if isinstance(message, say.Echoed):
             knew_clock = member.has_clock
             member.echoed(message)
@@ -223,14 +223,14 @@ class Crew:
         elif isinstance(message, say.Left):
             self._is_gone(member, "left")
         else:
-            if isinstance(message, say.Told):
+            if isinstance(message, say.WorkerStats):
                 member.told = message
-            elif isinstance(message, say.Took):
+            elif isinstance(message, say.ProcessUsage):
                 member.cpu_s = message.cpu_s
             if self.listener is not None:
                 self.listener(member, message)
 
-    def _is_ready(self, member: Member) -> None:
+    def _is_ready(self, member: WorkerSession) -> None:
         if self.on_ready is not None and member in self.ready:
             self.on_ready(member)
 
@@ -265,14 +265,14 @@ class Crew:
             self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
             self._tell_refused(sentence, ExitCode.USAGE)
         else:
-            member = self._members[client] = Member(client, self._numbers, joined)
+            member = self._members[client] = WorkerSession(client, self._numbers, joined)
             self._numbers += 1
             self._ping(member)
             self._send_handover(member)
 
     # Who is lost
 
-    def _ping(self, member: Member) -> None:
+    def _ping(self, member: WorkerSession) -> None:
         self.send(member, say.Ping(monotonic_ns()))
 
     def _watch_for_ever(self) -> None:
@@ -294,7 +294,7 @@ class Crew:
                     self._ping(member)
             self.changed.set()
 
-    def _is_gone(self, member: Member, how: str) -> None:
+    def _is_gone(self, member: WorkerSession, how: str) -> None:
         member.gone = how
         if how == "lost":
             # Should it come back, its samples have no place any more.

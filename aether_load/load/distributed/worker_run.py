@@ -13,12 +13,12 @@ from gevent.event import Event
 from gevent.lock import RLock
 
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.sample_sender import Outbox
+from aether_load.load.distributed.sample_sender import SampleSender
 from aether_load.load.sending.load import Load
 from aether_load.rundata.samples import SampleStream
 
 if TYPE_CHECKING:
-    from aether_load.load.sending.sender_context import Station
+    from aether_load.load.sending.sender_context import SenderContext
 
 FLUSH_INTERVAL_S = 0.5
 PARCEL_BYTES = 256 << 10
@@ -46,18 +46,18 @@ class Speaker(Protocol):
 
 
 class WorkerRun:
-    """Drives this worker's users over their valve as the master says; keeps nothing that the master has confirmed."""
+    """Drives this worker's users as the master says; keeps nothing that the master has confirmed."""
 
-    def __init__(self, begin: say.Begin, station: Station, speaker: Speaker, runner: Any) -> None:
+    def __init__(self, begin: say.Begin, sender_context: SenderContext, speaker: Speaker, runner: Any) -> None:
         self._id = begin.run
-        self._station = station
+        self._sender_context = sender_context
         self._speaker = speaker
         self._runner = runner
         self.stopping = Event()
         self.disk_is_full = Event()
         self._why = "stopped"
         self._go_on = Event()
-        self._load = Load(station, self, follow_user_count=begin.follow_user_count)
+        self._load = Load(sender_context, self, follow_user_count=begin.follow_user_count)
         self._told_what_next = Event()
         self._stage = 0
         self._driving: gevent.Greenlet | None = None
@@ -66,7 +66,7 @@ class WorkerRun:
         self._stream_bytes = bytearray()
         self._stream = SampleStream(self._stream_bytes)
         self._rows = 0
-        self._outbox = Outbox()
+        self._sample_sender = SampleSender()
         self._watched_rows: list[tuple[bytes, bytes]] = []
         self.is_closed = self.is_closed_for_good = False
         self._flushing = RLock()
@@ -79,7 +79,7 @@ class WorkerRun:
         """Do what the master says; nothing of it is waited for here."""
         if isinstance(message, say.Received):
             if message.run == self._id and not self.is_closed_for_good:
-                self._outbox.confirmed(message.number)
+                self._sample_sender.confirmed(message.number)
                 self._ship()
         elif isinstance(message, say.Muster):
             self._do(self._muster, message)
@@ -111,7 +111,7 @@ class WorkerRun:
 
     def watch(self, *, watched: bool) -> None:
         """Send samples as they lie in memory too, or do not."""
-        self._station.buffer.watch = self._watched if watched else None
+        self._sender_context.buffer.watch = self._watched if watched else None
 
     def leave(self, stop_timeout_s: float) -> None:
         """End in order, by this side's own wish: answers in flight have a time, and all samples are handed in."""
@@ -121,11 +121,11 @@ class WorkerRun:
         if self._driving is not None:
             self._driving.join(stop_timeout_s)
         self._load.end()
-        if not self._station.valve.drained.wait(stop_timeout_s):
+        if not self._sender_context.user_pool.drained.wait(stop_timeout_s):
             self._runner.user_greenlets.kill()
         self._close()
         with gevent.Timeout(_HAND_IN_LIMIT_S, False):
-            while not self._outbox.is_empty:
+            while not self._sample_sender.is_empty:
                 gevent.sleep(0.02)
 
     def forget(self) -> None:
@@ -134,12 +134,12 @@ class WorkerRun:
         self.is_closed = self.is_closed_for_good = True
         self._flusher.kill()
         self._load.end()
-        self._outbox.close()
+        self._sample_sender.close()
 
     # A stage
 
     def _muster(self, message: say.Muster) -> None:
-        while self._station.valve.waiting < message.users and not self.stopping.is_set():
+        while self._sender_context.user_pool.waiting < message.users and not self.stopping.is_set():
             gevent.sleep(_MUSTER_STEP_S)
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
@@ -158,7 +158,7 @@ class WorkerRun:
         if message.begin_ns is not None:
             self._wait_until(message.begin_ns)
         ended_by = self._load.drive(message.stage, message.share, message.begin_ns)
-        window = self._station.window
+        window = self._sender_context.window
         self._speaker.send(say.Driven(message.number, ended_by, window.began_ns, window.ended_ns))
         if not self._told_what_next.wait(_NEXT_LIMIT_S):
             # The master waits for another worker, maybe for a dead one: nobody asked for a load until then.
@@ -173,12 +173,12 @@ class WorkerRun:
             # A stage that has ended here has; one that has not was told to stop.
             self._driving.join()
         self._load.end()
-        self._station.valve.drained.wait()
-        window = self._station.window
+        self._sender_context.user_pool.drained.wait()
+        window = self._sender_context.window
         self._speaker.send(say.Drained(message.number, window.began_ns, window.ended_ns))
         self.flush()
         self._speaker.send_statistics()
-        while not self._outbox.is_empty and not self.is_closed:
+        while not self._sample_sender.is_empty and not self.is_closed:
             gevent.sleep(0.005)
         self._speaker.send(say.HandedIn(message.number))
 
@@ -192,7 +192,7 @@ class WorkerRun:
         self._stream.close()
         self._put()
         self._ship()
-        pool = self._station.pool
+        pool = self._sender_context.pool
         self._load.close()
         gc.unfreeze()
         self._speaker.send(say.Closed(self._id, self._load.handed_out, pool.opened, pool.stale_reopened))
@@ -242,8 +242,8 @@ class WorkerRun:
     def flush(self) -> None:
         """Send the master what was measured so far, as far as it keeps up."""
         with self._flushing:
-            self._station.feed.flush()
-            while (batch := self._station.buffer.take()) is not None:
+            self._sender_context.feed.flush()
+            while (batch := self._sender_context.buffer.take()) is not None:
                 self._stream.append(batch)
                 self._rows += batch.num_rows
                 if len(self._stream_bytes) >= PARCEL_BYTES:
@@ -262,14 +262,14 @@ class WorkerRun:
         self._stream_bytes.clear()
         self._rows = 0
         try:
-            self._outbox.put(data, rows)
+            self._sample_sender.put(data, rows)
         except OSError as error:
             if not self.disk_is_full.is_set():
                 self.note(f"the disk refused what the master could not take ({error.strerror}); its load was ended.")
             self.disk_is_full.set()
 
     def _ship(self) -> None:
-        while (parcel := self._outbox.take()) is not None:
+        while (parcel := self._sample_sender.take()) is not None:
             self._speaker.send(say.Parcel(self._id, parcel.number, parcel.rows, parcel.data))
 
     def _watched(self, rows: np.ndarray, nodes: np.ndarray) -> None:
@@ -282,9 +282,16 @@ class WorkerRun:
             self._speaker.send(say.Rows(b"".join(rows), b"".join(nodes)))
 
     def _tell(self) -> None:
-        valve, recorder = self._station.valve, self._station.recorder
+        user_pool, recorder = self._sender_context.user_pool, self._sender_context.recorder
         self._speaker.send(
-            say.Told(recorder.done, recorder.failed, valve.waiting, valve.loose, valve.thinking, len(valve.backlog))
+            say.WorkerStats(
+                recorder.done,
+                recorder.failed,
+                user_pool.waiting,
+                user_pool.loose,
+                user_pool.thinking,
+                len(user_pool.backlog),
+            )
         )
 
     def _flush_for_ever(self) -> None:

@@ -9,16 +9,16 @@ from aether_load.load.run import now
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.worker_registry import Member
+    from aether_load.load.distributed.worker_registry import WorkerSession
 
 
 class Part:
     """What a worker has said of the run so far, and of the stage that is under way."""
 
-    def __init__(self, member: Member) -> None:
+    def __init__(self, member: WorkerSession) -> None:
         self.member = member
         self.began = now()
-        self.told = say.Told(0, 0, 0, 0, 0, 0)
+        self.told = say.WorkerStats(0, 0, 0, 0, 0, 0)
         self.announced = 0
         self.parcels = 0
         self.rows_received = 0

@@ -20,7 +20,7 @@ from gevent import monkey
 from gevent import socket as gsocket
 
 from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint, trust
 
 _RECEIVE_BYTES = 65536
@@ -68,7 +68,9 @@ class NotHttp(TransportError):
 class Connection:
     """One keep-alive connection; not for use by two greenlets at once."""
 
-    def __init__(self, endpoint: Endpoint, pool: Pool, *, connect_timeout_s: float, answer_timeout_s: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, pool: ConnectionStats, *, connect_timeout_s: float, answer_timeout_s: float
+    ) -> None:
         self._endpoint = endpoint
         self._pool = pool
         self._connect_timeout_s = connect_timeout_s

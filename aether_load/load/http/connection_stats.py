@@ -10,7 +10,7 @@ from gevent import get_hub
 _CHECK_INTERVAL_S = 0.05
 
 
-class Pool:
+class ConnectionStats:
     """Counts of connections opened, and when each greenlet that waits for an answer's first byte is overdue.
 
     A timer object an exchange costs as much as sending it does. One clock looks at all of `due_s`, greenlets and

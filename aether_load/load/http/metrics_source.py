@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aether_load.load.http.connection import Connection, TransportError
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import METRICS_PATH
 
@@ -25,9 +25,9 @@ class MetricsSource:
     def __init__(self, endpoint: Endpoint, target: Target) -> None:
         self._name = METRICS_PATH
         path = METRICS_PATH
-        if target.metrics_url is not None:
-            self._name = target.metrics_url
-            parts = urlsplit(target.metrics_url)
+        if target.server_metrics_url is not None:
+            self._name = target.server_metrics_url
+            parts = urlsplit(target.server_metrics_url)
             other = Endpoint.of(f"{parts.scheme}://{parts.netloc}", verify_tls=target.verify_tls)
             same = (other.host, other.port, other.tls) == (endpoint.host, endpoint.port, endpoint.tls)
             endpoint = Endpoint(
@@ -35,7 +35,9 @@ class MetricsSource:
             )
             path = parts.path + (f"?{parts.query}" if parts.query else "")
         self._request = endpoint.request_bytes("GET", path)
-        self._connection = Connection(endpoint, Pool(), connect_timeout_s=TIMEOUT_S, answer_timeout_s=TIMEOUT_S)
+        self._connection = Connection(
+            endpoint, ConnectionStats(), connect_timeout_s=TIMEOUT_S, answer_timeout_s=TIMEOUT_S
+        )
 
     def read(self) -> tuple[str | None, str | None]:
         """Return the text that came, or None and why none did."""

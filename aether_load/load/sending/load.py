@@ -10,7 +10,7 @@ import gevent
 from gevent.event import Event
 
 from aether_load.load.sending.pacer import Pacer
-from aether_load.load.sending.sender_context import Station, Window
+from aether_load.load.sending.sender_context import SenderContext, Window
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.order import Work, work_order
 from aether_load.schedule.ramp import user_steps
@@ -19,7 +19,7 @@ from aether_load.schedule.think_time import pauses
 from aether_load.schedule.work_limit import work_limit
 
 if TYPE_CHECKING:
-    from aether_load.load.sending.load_callbacks import Keeper
+    from aether_load.load.sending.load_callbacks import LoadCallbacks
     from aether_load.scenario.stage import Stage
 
 _NS_PER_S = 1_000_000_000
@@ -28,16 +28,16 @@ _BOOKED_AT_ONCE = 500
 
 
 class Load:
-    """Drives stages over a station's valve; the keeper's `stopping` ends whatever is under way."""
+    """Drives stages over a sender_context's user_pool; the keeper's `stopping` ends whatever is under way."""
 
-    def __init__(self, station: Station, keeper: Keeper, *, follow_user_count: bool) -> None:
+    def __init__(self, sender_context: SenderContext, keeper: LoadCallbacks, *, follow_user_count: bool) -> None:
         """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
-        self._station = station
+        self._sender_context = sender_context
         self._keeper = keeper
-        self._valve = station.valve
+        self._user_pool = sender_context.user_pool
         self._stopping = keeper.stopping
         self._follow = follow_user_count
-        self._pacer = Pacer(station.valve)
+        self._pacer = Pacer(sender_context.user_pool)
         self._next_request = 0
         self._announce_at = 0
         self._share = WHOLE
@@ -57,52 +57,53 @@ class Load:
     def warm(self, stage: Stage, share: Share = WHOLE) -> None:
         """Send every prompt of the stage once, off the record, with nothing else in flight."""
         self._share = share
-        self._station.turn_to(stage)
+        self._sender_context.turn_to(stage)
         self._send_all_once(stage)
 
     def drive(self, stage: Stage, share: Share = WHOLE, began_ns: int | None = None) -> str:
         """Take a share of a stage from its way up to its window's end; return what ended it.
 
-        The load begins now, or began at an instant that is just over. The station's `window` tells when it was open.
+        The load begins now, or began at an instant that is just over. The sender_context's `window` tells when it was
+        open.
         """
         self._share = share
         self._began_ns = began_ns
-        self._station.window = Window()
-        self._station.turn_to(stage)
-        place = self._station.buffer.phases.place(stage.name)
+        self._sender_context.window = Window()
+        self._sender_context.turn_to(stage)
+        place = self._sender_context.buffer.phases.place(stage.name)
         if stage.load == "open":
             return self._drive_open(stage, place)
         return self._drive_closed(stage, place)
 
     def rest(self) -> None:
         """Send nothing until the next stage, if one is joined to this; what is due waits."""
-        self._valve.allow(0)
+        self._user_pool.allow(0)
 
     def end(self) -> None:
         """Send nothing further; what was due and is not sent is booked so."""
         self._pacer.stop()
         self._take_back()
-        left = self._valve.shut()
-        if self._station.window.began_ns is not None and self._station.window.ended_ns is None:
+        left = self._user_pool.shut()
+        if self._sender_context.window.began_ns is not None and self._sender_context.window.ended_ns is None:
             self._shut_window(monotonic_ns())
         self._book_unsent(left)
 
     # Closed load
 
     def _drive_closed(self, stage: Stage, place: int) -> str:
-        pause_s = pauses(stage, self._station.scenario.seed, self._share)
+        pause_s = pauses(stage, self._sender_context.scenario.seed, self._share)
         if stage.has_way_up:
-            self._valve.open(self._closed_work(stage, place, None), pause_s)
+            self._user_pool.open(self._closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
                 return self._early_end()
         limit = self._limit(stage)
-        self._valve.open(self._closed_work(stage, place, limit), pause_s)
+        self._user_pool.open(self._closed_work(stage, place, limit), pause_s)
         self._open_window()
         self._allow(stage.users)
         self._wait(stage.duration_s)
         if self._is_over:
             return self._early_end()
-        if self._valve.exhausted.is_set():
+        if self._user_pool.exhausted.is_set():
             return self._limited_by
         self._shut_window(monotonic_ns())
         return "duration"
@@ -114,14 +115,14 @@ class Load:
             for users, at_s in self._share.steps(user_steps(stage)):
                 if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
                     return False
-                self._valve.allow(users)
+                self._user_pool.allow(users)
             if not self._wait(max(0.0, began + stage.ramp_over_s - monotonic_ns() / 1e9)):
                 return False
         self._allow(stage.users)
         return True
 
     def _allow(self, users: int) -> None:
-        self._valve.allow(_EVERYBODY if self._follow else self._share.users(users))
+        self._user_pool.allow(_EVERYBODY if self._follow else self._share.users(users))
 
     def _closed_work(self, stage: Stage, place: int, limit: int | None) -> Iterator[Work]:
         for prompt in self._prompts(stage, limit):
@@ -134,8 +135,8 @@ class Load:
     # Open load
 
     def _drive_open(self, stage: Stage, place: int) -> str:
-        valve, pacer = self._valve, self._pacer
-        valve.open_for_due()
+        user_pool, pacer = self._user_pool, self._pacer
+        user_pool.open_for_due()
         self._allow(stage.users)
         began = self._began_ns or monotonic_ns()
         way_up_s = stage.ramp_over_s + stage.warmup_s
@@ -149,7 +150,7 @@ class Load:
             # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
             began = monotonic_ns() if stage.cache == "cold" else ended
             if stage.cache == "cold":
-                valve.open_for_due()
+                user_pool.open_for_due()
                 self._allow(stage.users)
         limit = self._limit(stage)
         end = None if stage.duration_s is None else began + int(stage.duration_s * _NS_PER_S)
@@ -162,8 +163,8 @@ class Load:
         if end is not None and monotonic_ns() >= end:
             self._shut_window(end)
             return "duration"
-        valve.all_is_due()
-        if not self._wait_for(valve.exhausted):
+        user_pool.all_is_due()
+        if not self._wait_for(user_pool.exhausted):
             return self._early_end()
         self._shut_window(monotonic_ns())
         return self._limited_by
@@ -172,12 +173,12 @@ class Load:
         """Return the times of the window's requests, from its start, and their prompts."""
         if not stage.trace:
             return self._arrivals(stage, "window", ramp=False), self._prompts(stage, limit)
-        trace = self._station.traces[stage.phase]
+        trace = self._sender_context.traces[stage.phase]
         return self._share.items(trace.offsets_ns), self._prompts(stage, limit)
 
     def _arrivals(self, stage: Stage, part: str, *, ramp: bool) -> Iterator[int]:
         assert stage.rate_rps is not None
-        seed = f"{self._station.scenario.seed} {stage.name} {part}"
+        seed = f"{self._sender_context.scenario.seed} {stage.name} {part}"
         if not ramp or not stage.ramp_over_s:
             return arrival_offsets(stage.arrivals, stage.rate_rps, seed, share=self._share)
         return arrival_offsets(
@@ -207,25 +208,25 @@ class Load:
 
     def _open_window(self, began_ns: int | None = None) -> None:
         """Open the window at an instant, or (None) as soon as that is written down."""
-        self._station.window.began_ns = self._keeper.open_window(began_ns)
+        self._sender_context.window.began_ns = self._keeper.open_window(began_ns)
         self._keeper.window_edge()
 
     def _shut_window(self, ended_ns: int) -> None:
-        self._station.window.ended_ns = ended_ns
+        self._sender_context.window.ended_ns = ended_ns
         self._keeper.window_edge()
 
     def _limit(self, stage: Stage) -> int | None:
-        limit, self._limited_by = work_limit(stage, self._prompt_count, self._station.traces)
+        limit, self._limited_by = work_limit(stage, self._prompt_count, self._sender_context.traces)
         self.planned_requests = self._share.count(limit)
         return limit
 
     @property
     def _prompt_count(self) -> int:
-        return self._station.workload.prompt_count
+        return self._sender_context.workload.prompt_count
 
     def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
         """Return the places of the share's prompts from the first one on, pass after pass."""
-        trace = self._station.traces.get(stage.phase)
+        trace = self._sender_context.traces.get(stage.phase)
         if trace is not None and trace.prompts is not None:
             return self._share.items(trace.prompts[:limit])
         return work_order(self._prompt_count, limit, self._share)
@@ -239,7 +240,7 @@ class Load:
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        ends = [self._stopping, self._keeper.disk_is_full, self._valve.exhausted]
+        ends = [self._stopping, self._keeper.disk_is_full, self._user_pool.exhausted]
         deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
         left_s = duration_s
         # The event loop's timers ring up to a millisecond early.
@@ -257,8 +258,8 @@ class Load:
         """Between a way up and a cold window: let what is in flight come in, and empty the cache."""
         if stage.cache != "cold":
             return True
-        self._book_unsent(self._valve.shut())
-        if not self._wait_for(self._valve.drained):
+        self._book_unsent(self._user_pool.shut())
+        if not self._wait_for(self._user_pool.drained):
             return False
         self._keeper.empty_cache()
         return True
@@ -266,7 +267,7 @@ class Load:
     def _book_unsent(self, works: Sequence[Work]) -> None:
         """Book what was due and never sent, with turns for the answers in flight where that is much."""
         for place, work in enumerate(works, 1):
-            self._station.recorder.unsent(work)
+            self._sender_context.recorder.dropped(work)
             if place % _BOOKED_AT_ONCE == 0:
                 gevent.sleep(0)
 
@@ -275,18 +276,18 @@ class Load:
 
         Where the run ends meanwhile, what is in flight stays off the record.
         """
-        recorder, valve = self._station.recorder, self._valve
-        trace = self._station.traces.get(stage.phase)
+        recorder, user_pool = self._sender_context.recorder, self._user_pool
+        trace = self._sender_context.traces.get(stage.phase)
         prompts = range(self._prompt_count)
         every = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
         mine = list(self._share.items(every))
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True
-        valve.open((-1, prompt, None, 0) for prompt in mine)
+        user_pool.open((-1, prompt, None, 0) for prompt in mine)
         self._allow(stage.users)
-        self._wait_for(valve.exhausted)
-        valve.shut()
-        if not self._wait_for(valve.drained):
+        self._wait_for(user_pool.exhausted)
+        user_pool.shut()
+        if not self._wait_for(user_pool.drained):
             return
         recorder.off_the_record = False
         failures = recorder.failed - failed

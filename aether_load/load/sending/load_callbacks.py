@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from gevent.event import Event
 
 
-class Keeper(Protocol):
+class LoadCallbacks(Protocol):
     """Who keeps what a load tells of itself, and says what ends it from outside."""
 
     stopping: Event

@@ -1,4 +1,4 @@
-"""Open load: hands requests to the valve when they are due, on an absolute schedule."""
+"""Open load: hands requests to the user_pool when they are due, on an absolute schedule."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from time import monotonic_ns
 from gevent.event import Event
 
 from aether_load.load.sending.timer import new_alarm
-from aether_load.load.sending.user_pool import Valve
+from aether_load.load.sending.user_pool import UserPool
 from aether_load.schedule.order import Work
 
 _BURST = 50
 
 
 class Pacer:
-    """Keeps to a schedule whatever the server does; what it cannot hand over waits in the valve's backlog."""
+    """Keeps to a schedule whatever the server does; what it cannot hand over waits in the user_pool's backlog."""
 
-    def __init__(self, valve: Valve) -> None:
-        self._valve = valve
+    def __init__(self, user_pool: UserPool) -> None:
+        self._user_pool = user_pool
         self._alarm = new_alarm(self._ring)
         self._work: Iterator[Work] = iter(())
         self._next: Work | None = None
@@ -58,7 +58,7 @@ class Pacer:
     def _ring(self) -> None:
         if self.ended.is_set():
             return
-        hand_over, work, end_ns = self._valve.hand_over, self._work, self._end_ns
+        hand_over, work, end_ns = self._user_pool.hand_over, self._work, self._end_ns
         now = monotonic_ns()
         following = self._next
         # Sending takes time itself, so that the clock is read again before the alarm is set anew; and answers have

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aether_load.scenario.stage import Stage
 
 
-class RequestBook:
+class PreparedRequests:
     """The requests of a run; `use` turns to the variant of a stage.
 
     A variant is a path (one node at a time or not) and whether prompts bear a mark that is another one in every

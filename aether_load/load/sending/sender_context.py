@@ -1,4 +1,4 @@
-"""What the users of one sending process share: their valve, their connections, their requests, their samples."""
+"""What the users of one sending process share: their user_pool, their connections, their requests, their samples."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from locust.exception import StopUser
 
-from aether_load.load.http.connection_stats import Pool
-from aether_load.load.sending.user_pool import Valve
+from aether_load.load.http.connection_stats import ConnectionStats
+from aether_load.load.sending.user_pool import UserPool
 from aether_load.rundata.recorder import Recorder
 from aether_load.rundata.samples import SampleBuffer
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload
     from aether_load.load.sending.locust_feed import LocustFeed
-    from aether_load.load.sending.target_client import Side
+    from aether_load.load.sending.target_client import TargetClient
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.stage import Stage
     from aether_load.schedule.trace import Trace
@@ -29,14 +29,14 @@ class Window(msgspec.Struct):
     ended_ns: int | None = None
 
 
-class Station:
+class SenderContext:
     """One run's senders in this process; their samples wait in `buffer` for whoever takes them."""
 
     def __init__(
         self,
         scenario: Scenario,
         workload: Workload,
-        sides: Sequence[Side],
+        sides: Sequence[TargetClient],
         traces: Mapping[int, Trace],
         feed: LocustFeed,
         worker: int = 0,
@@ -49,8 +49,8 @@ class Station:
         self.traces = traces
         self.feed = feed
         self.window = Window()
-        self.valve = Valve()
-        self.pool = Pool()
+        self.user_pool = UserPool()
+        self.pool = ConnectionStats()
         self.buffer = SampleBuffer(
             [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
         )
@@ -62,20 +62,20 @@ class Station:
         self.sides[self.side].book.use(stage)
 
 
-class Stations:
-    """The station that users belong to: that of the run under way, if one could be begun."""
+class SenderContexts:
+    """The sender_context that users belong to: that of the run under way, if one could be begun."""
 
     def __init__(self) -> None:
-        self.current: Station | None = None
+        self.current: SenderContext | None = None
 
     @property
     def has_station(self) -> bool:
-        """Tell whether there is a station."""
+        """Tell whether there is a sender_context."""
         return self.current is not None
 
     @property
-    def station(self) -> Station:
-        """Return the station; raises StopUser when there is none."""
+    def sender_context(self) -> SenderContext:
+        """Return the sender_context; raises StopUser when there is none."""
         if self.current is None:
             raise StopUser
         return self.current

@@ -8,7 +8,7 @@ import gevent
 from gevent import GreenletExit
 
 from aether_load.load.http.connection import Connection, NotHttp, TimedOut, TransportError
-from aether_load.load.sending.prepared_requests import RequestBook
+from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.protocol import Outcome
 from aether_load.rundata.recorder import Recorder
 from aether_load.schedule.order import Work
@@ -20,7 +20,7 @@ _LONGEST_PAUSE_S = 0.5
 class Sending:
     """Sends on one connection; every request that goes out is recorded, whatever becomes of it."""
 
-    def __init__(self, connection: Connection, book: RequestBook, recorder: Recorder) -> None:
+    def __init__(self, connection: Connection, book: PreparedRequests, recorder: Recorder) -> None:
         self._connection = connection
         self._book = book
         self._recorder = recorder
@@ -54,7 +54,7 @@ class Sending:
                 gevent.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2 ** (self._lost_in_a_row - 1)))
         except GreenletExit:
             reason = "given up when the run was ended, after the stop time-out"
-            self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CUT_OFF, reason)
+            self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CANCELLED, reason)
             raise
         else:
             ended = monotonic_ns()
@@ -66,5 +66,5 @@ def _outcome_of(error: TransportError) -> Outcome:
     if isinstance(error, TimedOut):
         return Outcome.TIMEOUT
     if isinstance(error, NotHttp):
-        return Outcome.BAD_ANSWER
+        return Outcome.INVALID_RESPONSE
     return Outcome.CONNECTION_ERROR

@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING
 
 from aether_load.errors import TargetError
 from aether_load.load.http.connection import Connection, TransportError
-from aether_load.load.http.connection_stats import Pool
+from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.metrics_source import MetricsSource
 from aether_load.load.server_watch import ServerWatch
 from aether_load.protocol import CACHE_CLEAR_PATH
 
 if TYPE_CHECKING:
     from aether_load.load.http.endpoint import Endpoint
-    from aether_load.load.sending.prepared_requests import RequestBook
+    from aether_load.load.sending.prepared_requests import PreparedRequests
     from aether_load.rundata.process_usage import ServerReading
     from aether_load.scenario.scenario import Target
 
 CONTROL_TIMEOUT_S = 5.0
 
 
-class Side:
+class TargetClient:
     """A runtime as one run sees it; a plain run has one of these, a gate two."""
 
-    def __init__(self, endpoint: Endpoint, target: Target, book: RequestBook) -> None:
+    def __init__(self, endpoint: Endpoint, target: Target, book: PreparedRequests) -> None:
         self.book = book
         self._endpoint = endpoint
         self._target = target
         self._metrics = MetricsSource(endpoint, target)
         self._watch = ServerWatch(endpoint.host, endpoint.port)
         self._control = Connection(
-            endpoint, Pool(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
+            endpoint, ConnectionStats(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
         )
         self._clear_request = endpoint.request_bytes("POST", CACHE_CLEAR_PATH, b"")
 
-    def new_connection(self, pool: Pool) -> Connection:
+    def new_connection(self, pool: ConnectionStats) -> Connection:
         """Return a connection of a user's own to this runtime."""
         return Connection(
             self._endpoint,

@@ -1,4 +1,4 @@
-"""The valve at which users wait for work: a phase lets loose as many as it wants, and its edges are exact."""
+"""The user_pool at which users wait for work: a phase lets loose as many as it wants, and its edges are exact."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from aether_load.schedule.order import Work
 
 
-class Valve:
+class UserPool:
     """Users that wait, users that are let loose, and the work that is left for those.
 
     Who waited last is let loose first, so that a small load uses few, warm connections. Users are switched to
     from the event loop itself, all that are let loose in one of its turns: none of a thousand begins late.
-    Everything here runs on one event loop and yields nowhere but in `enter` and `think`, so that no count needs
-    a lock.
+    Everything here runs on one event loop and yields nowhere but in `enter` and `think_time_distribution`, so that no
+    count needs a lock.
 
     In closed load users take `work` as long as there is some. In open load they are handed what is due, and what
     is due while none is free waits in `backlog`, the oldest first.
@@ -44,7 +44,7 @@ class Valve:
 
     @property
     def waiting(self) -> int:
-        """Return how many users stand before the valve."""
+        """Return how many users stand before the user_pool."""
         return len(self._waiting)
 
     def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:

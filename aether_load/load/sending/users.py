@@ -13,7 +13,7 @@ from aether_load.load.sending.sending import Sending
 if TYPE_CHECKING:
     from locust.env import Environment
 
-    from aether_load.load.sending.sender_context import Stations
+    from aether_load.load.sending.sender_context import SenderContexts
 
 
 class AetherUser(User):
@@ -21,20 +21,21 @@ class AetherUser(User):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._stations: Stations = vars(environment)["aether"]
+        self._sender_contexts: SenderContexts = vars(environment)["aether"]
 
     def on_start(self) -> None:
         """Connect."""
-        station = self._station = self._stations.station
+        sender_context = self._sender_context = self._sender_contexts.sender_context
         self._sending = [
-            Sending(side.new_connection(station.pool), side.book, station.recorder) for side in station.sides
+            Sending(side.new_connection(sender_context.pool), side.book, sender_context.recorder)
+            for side in sender_context.sides
         ]
         for sending in self._sending:
             sending.open()
 
     def on_stop(self) -> None:
         """Hang up."""
-        if self._stations.has_station:
+        if self._sender_contexts.has_station:
             for sending in self._sending:
                 sending.close()
 
@@ -44,11 +45,11 @@ class AetherUser(User):
 
         Only a user that waits may be killed at once when Locust stops: one that sends has an answer due.
         """
-        valve = self._station.valve
+        user_pool = self._sender_context.user_pool
         self._state = LOCUST_STATE_WAITING
-        work = valve.enter()
+        work = user_pool.enter()
         self._state = LOCUST_STATE_RUNNING
-        send, next_work = self._sending[self._station.side].send, valve.next_work
+        send, next_work = self._sending[self._sender_context.side].send, user_pool.next_work
         try:
             if work is None:
                 work = next_work()
@@ -58,4 +59,4 @@ class AetherUser(User):
                     raise StopUser
                 work = next_work()
         finally:
-            valve.leave()
+            user_pool.leave()

@@ -17,17 +17,17 @@ from aether_load.errors import UsageError
 from aether_load.observer.totals import EDGES_S, Histogram
 
 if TYPE_CHECKING:
-    from aether_load.load.web.live_state import Board
+    from aether_load.load.web.live_state import LiveState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = ("/metrics", "/aether/metrics")
 
 
 class Exposition:
-    """Collects what the board knows when it is asked; nothing is counted a request at a time for it."""
+    """Collects what the live_state knows when it is asked; nothing is counted a request at a time for it."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, live_state: LiveState) -> None:
+        self._live_state = live_state
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -37,16 +37,16 @@ class Exposition:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that there is something to say by: what was not measured is absent, not zero."""
-        totals, live, gauges = self._board.totals, self._board.live, self._board.gauges()
+        totals, live, gauges = self._live_state.totals, self._live_state.live, self._live_state.gauges()
         info = GaugeMetricFamily("aether_load_build_info", "Constantly 1; which release this is.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
         yield GaugeMetricFamily(
-            "aether_load_running", "Whether a run is under way (1) or not (0).", int(self._board.is_running)
+            "aether_load_running", "Whether a run is under way (1) or not (0).", int(self._live_state.is_running)
         )
         requests = CounterMetricFamily(
             "aether_load_requests",
-            "Requests that ended, by dataset and outcome; those that were due and never sent are unsent.",
+            "Requests that ended, by dataset and outcome; those that were due and never sent are dropped.",
             labels=["dataset", "outcome"],
         )
         for (dataset, outcome), count in sorted(totals.requests.items()):
@@ -88,15 +88,15 @@ class Exposition:
             )
         if live is None:
             return
-        if self._board.is_running and (latest := live.timeline.latest(1)):
+        if self._live_state.is_running and (latest := live.timeline.latest(1)):
             yield GaugeMetricFamily(
                 "aether_load_achieved_requests_per_second",
                 "Answers that came in in the last whole second.",
                 latest[0].requests / latest[0].seconds,
             )
-        if (difference := live.ledger.state.difference_nodes) is not None:
+        if (difference := live.reconciliation.state.difference_nodes) is not None:
             yield GaugeMetricFamily(
-                "aether_load_ledger_difference_nodes",
+                "aether_load_reconciliation_difference_nodes",
                 "Nodes that the server counted in this phase beyond what was answered and what may be in flight "
                 "(below zero: fewer than were answered).",
                 difference,
@@ -125,5 +125,5 @@ def serve(exposition: Exposition, host: str, port: int) -> pywsgi.WSGIServer:
         server.start()
     except OSError as error:
         why = os.strerror(error.errno) if error.errno else str(error)
-        raise UsageError(f"--metrics-port {port}: it cannot be had on {host or 'every interface'}: {why}.") from None
+        raise UsageError(f"--prometheus-port {port}: it cannot be had on {host or 'every interface'}: {why}.") from None
     return server

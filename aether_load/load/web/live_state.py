@@ -11,7 +11,7 @@ import msgspec
 
 from aether_load.load.senders import Tally
 from aether_load.observer.figures import Figures, Point, figures, point
-from aether_load.observer.live_reconciliation import LedgerState
+from aether_load.observer.live_reconciliation import ReconciliationState
 from aether_load.observer.live_run import Gauges, LiveRun
 from aether_load.observer.live_warnings import Circumstances, LiveWarning, live_warnings
 from aether_load.observer.totals import Totals
@@ -72,7 +72,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     phase: PhaseFacts | None
     points: list[Point]
     figures: Figures | None
-    ledger: LedgerState | None
+    reconciliation: ReconciliationState | None
     warnings: list[LiveWarning]
     runs: list[EndedRun]
 
@@ -85,7 +85,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     points: list[Point]
 
 
-class Board:
+class LiveState:
     """Follows one run after the other; what is asked for is written once a tick, however many ask."""
 
     def __init__(self) -> None:
@@ -223,15 +223,15 @@ class Board:
             notice=self.notice,
             run=self._facts,
             phase=self._phase() if self.is_running else None,
-            points=[point(stretch) for stretch in live.timeline.latest(_LATEST_POINTS)] if live else [],
+            points=[point(bucket) for bucket in live.timeline.latest(_LATEST_POINTS)] if live else [],
             figures=figures(live) if live else None,
-            ledger=live.ledger.state if live else None,
+            reconciliation=live.reconciliation.state if live else None,
             warnings=self._warnings(),
             runs=list(self._runs.values())[::-1],
         )
 
     def _history(self) -> History:
-        points = [point(stretch) for stretch in self._live.timeline] if self._live else []
+        points = [point(bucket) for bucket in self._live.timeline] if self._live else []
         return History(tick=self._tick, epoch=self._epoch, points=points)
 
     def _warnings(self) -> list[LiveWarning]:
@@ -247,7 +247,7 @@ class Board:
             server_metrics=run.scenario.target.server_metrics,
             max_error_rate=run.scenario.max_error_rate,
             prompts=run.workload.prompt_count,
-            cache=current[1].cache if current is not None else "as_found",
+            cache=current[1].cache if current is not None else "keep",
         )
         return list(live_warnings(live, around))
 

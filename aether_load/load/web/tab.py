@@ -17,7 +17,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from aether_load.errors import AetherLoadError
 from aether_load.load.web.downloads import find_download
 from aether_load.load.web.exposition import CONTENT_TYPE, Exposition
-from aether_load.load.web.live_state import Board
+from aether_load.load.web.live_state import LiveState
 from aether_load.load.web.start_form import StartForm, for_locust
 from aether_load.outputs.charts.chart import DARK, LIGHT
 
@@ -48,7 +48,7 @@ _COLOURS = (
 """The colours of the report's page; Locust's own switch between light and dark wins over the system's."""
 
 
-def add_aether_tab(web_ui: Any, board: Board, exposition: Exposition) -> None:
+def add_aether_tab(web_ui: Any, live_state: LiveState, exposition: Exposition) -> None:
     """Add the tab and its routes; each asks for the login that Locust's own ask for, where there is one."""
     app, prefix = web_ui.app, web_ui.environment.parsed_options.web_base_path or ""
     routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
@@ -75,11 +75,11 @@ def add_aether_tab(web_ui: Any, board: Board, exposition: Exposition) -> None:
 
     @route("/live")
     def live() -> Response:
-        return _served(Response(board.snapshot_json(), mimetype="application/json"))
+        return _served(Response(live_state.snapshot_json(), mimetype="application/json"))
 
     @route("/history")
     def history() -> Response:
-        return _served(Response(board.history_json(), mimetype="application/json"))
+        return _served(Response(live_state.history_json(), mimetype="application/json"))
 
     @route("/metrics")
     def metrics() -> Response:
@@ -87,7 +87,7 @@ def add_aether_tab(web_ui: Any, board: Board, exposition: Exposition) -> None:
 
     @route("/runs/<id_>/<name>")
     def download(id_: str, name: str) -> Response:
-        folder = board.folders.get(id_)
+        folder = live_state.folders.get(id_)
         found = find_download(folder, name) if folder is not None else None
         if found is None:
             # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.

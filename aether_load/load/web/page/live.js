@@ -55,7 +55,7 @@ function show(now) {
   if (figures === null) return;
   showTiles(now);
   showCharts(figures);
-  showLedger(now.ledger);
+  showLedger(now.reconciliation);
   fill(at("outcomes"), ["dataset", "outcome", "requests"], figures.outcomes);
 }
 
@@ -63,7 +63,7 @@ function whatRuns(run, phase) {
   const target = `${run.simulated ? "SIMULATED runtime" : "runtime"} ${run.generation} at ${run.target}`;
   const parts = [`${run.scenario} (${run.dag}; ${run.datasets.join(", ")}) on ${target}`];
   if (phase !== null) {
-    const kind = [phase.load, `${phase.users} users let loose`, phase.sequential && "sequential", phase.cache !== "as_found" && `cache ${phase.cache}`];
+    const kind = [phase.load, `${phase.users} users let loose`, phase.sequential && "sequential", phase.cache !== "keep" && `cache ${phase.cache}`];
     const where = phase.in_window ? "" : ", outside its window";
     parts.push(`phase ${phase.name} (${kind.filter(Boolean).join(", ")}) for ${clock(phase.elapsed_s)}${where}`);
   }
@@ -76,7 +76,7 @@ function latency(name, key, now, figures) {
   return tile(name, brief(now[key]), `whole run ${brief(figures[key])}`);
 }
 
-function showTiles({ figures, ledger, state }) {
+function showTiles({ figures, reconciliation, state }) {
   const now = state === "running" ? figures.now : null;
   const seconds = points.length === 0 ? 0 : points.at(-1).ended_s - points[0].began_s;
   const rate = now?.rate_rps ?? (seconds > 0 ? figures.requests_total / seconds : null);
@@ -94,13 +94,13 @@ function showTiles({ figures, ledger, state }) {
       [figures.thinking_users && `${figures.thinking_users} thinking`, figures.waiting_requests && `${figures.waiting_requests} waiting`].filter(Boolean).join(", ")),
     tile("cache hits", total ? percent(figures.cached_nodes / total) : "–", total ? `${figures.cached_nodes} of ${total} nodes` : "not told"),
     tile("sender CPU", now?.cpu_share === undefined || now === null || now.cpu_share === null ? "–" : percent(now.cpu_share), "of a core"),
-    tile("ledger", trust(ledger), ledger.difference_nodes === null ? "" : `${ledger.difference_nodes} nodes unexplained`,
-      { agrees: "good", waiting: "" }[ledger.state] ?? "bad"),
+    tile("reconciliation", trust(reconciliation), reconciliation.difference_nodes === null ? "" : `${reconciliation.difference_nodes} nodes unexplained`,
+      { agrees: "good", waiting: "" }[reconciliation.state] ?? "bad"),
   );
 }
 
-function trust(ledger) {
-  return ledger.state === "agrees" && ledger.at_rest ? "agrees" : TRUST[ledger.state];
+function trust(reconciliation) {
+  return reconciliation.state === "agrees" && reconciliation.at_rest ? "agrees" : TRUST[reconciliation.state];
 }
 
 function interval(bounds) {
@@ -173,14 +173,14 @@ function showWarnings(warnings) {
   }));
 }
 
-function showLedger(ledger) {
+function showLedger(reconciliation) {
   const word = document.createElement("span");
-  word.className = { agrees: "good", waiting: "" }[ledger.state] ?? "bad";
-  word.textContent = trust(ledger);
-  const how = ledger.lines.length === 0 ? "" : ledger.at_rest ? " (nothing in flight: both sides have to be equal)" : " (what is in flight may be counted by the server already)";
-  at("trust").replaceChildren(word, `${how}${ledger.reason === null ? "" : `: ${ledger.reason}`}`);
-  const lines = ledger.lines.filter(({ ours, theirs }) => ours || theirs);
-  fill(at("ledger"), ["since the phase began", "answered", "counted by the server", "more there"],
+  word.className = { agrees: "good", waiting: "" }[reconciliation.state] ?? "bad";
+  word.textContent = trust(reconciliation);
+  const how = reconciliation.lines.length === 0 ? "" : reconciliation.at_rest ? " (nothing in flight: both sides have to be equal)" : " (what is in flight may be counted by the server already)";
+  at("trust").replaceChildren(word, `${how}${reconciliation.reason === null ? "" : `: ${reconciliation.reason}`}`);
+  const lines = reconciliation.lines.filter(({ ours, theirs }) => ours || theirs);
+  fill(at("reconciliation"), ["since the phase began", "answered", "counted by the server", "more there"],
     lines.map(({ name, ours, theirs }) => [name, ours, theirs ?? "–", theirs === null ? "–" : theirs - ours]));
 }
 

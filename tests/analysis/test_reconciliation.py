@@ -1,11 +1,11 @@
-"""The reconciliation ledger, line by line, on folders whose truth is known."""
+"""The reconciliation, line by line, on folders whose truth is known."""
 
 import pytest
 
 from aether_load.analysis.report import build_report
-from aether_load.analysis.server.reconciliation import LedgerLine
+from aether_load.analysis.server.reconciliation import ReconciliationLine
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
-from folders import TOKENS, answered, counted, exposition, failed, make_run, unsent
+from folders import TOKENS, answered, counted, dropped, exposition, failed, make_run
 
 CLEAN = [answered(100 * number, 62, cached=int(number == 3)) for number in range(8)]
 HIT = {"cached": 1}
@@ -31,12 +31,12 @@ def test_a_clean_ledger_agrees_in_every_line(tmp_path):
     assert list(lines) == [
         "requests_due_total", "requests_sent_total", "succeeded_nodes_total", "node_time_ms",
         *(f"nodes_le_{edge}_ms_total" for edge in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)),
-        "nodes_above_10000_ms_total", "executed_nodes_total", "token_cost_total", "failed_nodes_total",
+        "nodes_above_10000_ms_total", "executed_nodes_total", "tokens_total", "failed_nodes_total",
         "cached_nodes_total", "uncached_nodes_total",
     ]  # fmt: skip
     assert all(line.agrees for line in lines.values())
-    assert lines["token_cost_total"] == LedgerLine(
-        name="token_cost_total", against="aether_token_cost_total", ours=8 * TOKENS, theirs=8 * TOKENS, difference=0,
+    assert lines["tokens_total"] == ReconciliationLine(
+        name="tokens_total", against="aether_token_cost_total", ours=8 * TOKENS, theirs=8 * TOKENS, difference=0,
         agrees=True,
     )  # fmt: skip
     assert (lines["cached_nodes_total"].theirs, lines["uncached_nodes_total"].theirs) == (1, 7)
@@ -71,7 +71,7 @@ def test_failed_nodes_and_cycles_count_as_errors_and_panics_do_not(tmp_path):
         ),
         (
             counted([60] * 8, cached=1).replace(f"cost_total {11 * TOKENS}", f"cost_total {11 * TOKENS + 5}"),
-            {"token_cost_total": 5},
+            {"tokens_total": 5},
             "aether_token_cost_total rose by 61, our answers account for 56: other clients of the runtime",
         ),
         (
@@ -104,12 +104,12 @@ def test_more_than_unread_requests_can_have_run_is_contamination(tmp_path):
     line = lines_of(explained)["succeeded_nodes_total"]
     assert (line.difference, line.explained_at_most, line.agrees) == (1, 1, True)
     assert line.causes == ("requests whose answer was not read", "other clients of the runtime")
-    assert lines_of(explained)["token_cost_total"].agrees
+    assert lines_of(explained)["tokens_total"].agrees
 
 
 def test_each_request_that_was_handed_out_is_sent_or_unsent(tmp_path):
-    """Due is sent and unsent; sent is the outcomes added up."""
-    requests = [*CLEAN, unsent(10), failed(20, 5, Outcome.CONNECTION_ERROR)]
+    """Due is sent and dropped; sent is the outcomes added up."""
+    requests = [*CLEAN, dropped(10), failed(20, 5, Outcome.CONNECTION_ERROR)]
     readings = [counted([]), counted([60] * 8, cached=1)]
     _, phase = phase_of(tmp_path, requests, load="open", rate_rps=10.0, readings=readings)
     lines = lines_of(phase)
@@ -196,7 +196,7 @@ def test_a_reading_that_runs_ahead_of_what_was_sent_is_named(tmp_path):
     ],
 )
 def test_what_a_missing_or_partial_reading_voids(tmp_path, role, text, trust):
-    """Without the first or the last there is no ledger; one in between is a gap that is told."""
+    """Without the first or the last there is no reconciliation; one in between is a gap that is told."""
     readings = [counted([]), counted([60] * 2), counted([60] * 6, cached=1), counted([60] * 8, cached=1)]
     readings[role] = text
     report, phase = phase_of(tmp_path, CLEAN, readings=readings, reading_at_ms=(-1, 300, 900, 1999))

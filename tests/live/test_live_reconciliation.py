@@ -1,19 +1,19 @@
-"""The ledger while the load goes on: what is in flight is room, what lies beyond it is a difference."""
+"""The reconciliation while the load goes on: what is in flight is room, what lies beyond it is a difference."""
 
 import numpy as np
 import pytest
 
 from aether_load.analysis.server.scrape import parse_scrape
 from aether_load.observer.counts import NODES, UNCACHED_NODES, WIDTH
-from aether_load.observer.live_reconciliation import LiveLedger
+from aether_load.observer.live_reconciliation import LiveReconciliation
 from folders import TOKENS, counted
 
 BEGAN, ENDED = 1000, 1010
 
 
-def ledger(answered_at=(), *, unread_at=()):
-    """A ledger of requests of two nodes of 40 ms, begun with a reading at rest, answered at these times."""
-    begun = LiveLedger(2)
+def reconciliation(answered_at=(), *, unread_at=()):
+    """A reconciliation of requests of two nodes of 40 ms, begun with a reading at rest, answered at these times."""
+    begun = LiveReconciliation(2)
     begun.begin(parse_scrape(counted([])), None)
     for instants, unread in ((answered_at, 0), (unread_at, 1)):
         if len(instants):
@@ -32,7 +32,7 @@ def judged(begun, nodes, *, in_flight=0, text=None):
 
 def test_at_rest_both_sides_are_equal():
     """Nothing in flight, as many counted as answered."""
-    state = judged(ledger([10, 20]), 4)
+    state = judged(reconciliation([10, 20]), 4)
     assert (state.state, state.difference_nodes, state.at_rest) == ("agrees", 0, True)
     assert {line.name: (line.ours, line.theirs) for line in state.lines}["nodes"] == (4, 4)
 
@@ -40,33 +40,33 @@ def test_at_rest_both_sides_are_equal():
 @pytest.mark.parametrize("counted_nodes", range(4, 11))
 def test_what_is_in_flight_may_be_counted_or_not(counted_nodes):
     """Two answered, one more while the server was read, two in flight: 4 to 10 nodes are as they should be."""
-    assert judged(ledger([10, 20, 1005]), counted_nodes, in_flight=2).state == "agrees"
+    assert judged(reconciliation([10, 20, 1005]), counted_nodes, in_flight=2).state == "agrees"
 
 
 def test_more_than_can_have_run_is_somebody_elses():
     """One node beyond is a difference of one."""
-    state = judged(ledger([10, 20, 1005]), 11, in_flight=2)
+    state = judged(reconciliation([10, 20, 1005]), 11, in_flight=2)
     assert (state.state, state.difference_nodes) == ("contaminated", 1)
     assert state.reason == "the server counted at least 1 nodes more than this load can have run: other clients use it"
 
 
 def test_fewer_than_were_answered_is_another_replica():
     """What was answered before the reading must be in it."""
-    state = judged(ledger([10, 20]), 3, in_flight=5)
+    state = judged(reconciliation([10, 20]), 3, in_flight=5)
     assert (state.state, state.difference_nodes) == ("contaminated", -1)
     assert "another replica, or readings that lag behind" in state.reason
 
 
 def test_requests_without_a_readable_answer_may_have_run():
     """A time-out leaves room for its nodes, as many as a request has."""
-    begun = ledger([10, 20], unread_at=[30])
+    begun = reconciliation([10, 20], unread_at=[30])
     assert judged(begun, 6).state == "agrees"
     assert judged(begun, 7).difference_nodes == 1
 
 
 def test_a_restart_stays_until_the_next_phase():
     """Counters that fall void the phase; a new reading at rest begins anew."""
-    begun = ledger([10, 20])
+    begun = reconciliation([10, 20])
     judged(begun, 4)
     assert judged(begun, 1).state == "restarted"
     assert judged(begun, 9).state == "restarted"
@@ -77,7 +77,7 @@ def test_a_restart_stays_until_the_next_phase():
 
 def test_without_a_first_reading_nothing_can_be_told():
     """Absent is not zero: there is no difference, and a reason why."""
-    begun = LiveLedger(1)
+    begun = LiveReconciliation(1)
     begun.begin(None, "no answer")
     begun.judge(parse_scrape(counted([])), BEGAN, ENDED, 0)
     begun.fail("no answer either")
@@ -86,7 +86,7 @@ def test_without_a_first_reading_nothing_can_be_told():
 
 def test_a_reading_that_fails_later_leaves_what_was_known():
     """One gap is no verdict."""
-    begun = ledger([10, 20])
+    begun = reconciliation([10, 20])
     judged(begun, 4)
     begun.fail("no answer")
     assert begun.state.state == "agrees"

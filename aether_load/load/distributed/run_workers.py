@@ -13,12 +13,12 @@ from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, LossRecord
 from aether_load.schedule.shard import Share, shares
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.worker_registry import Member
+    from aether_load.load.distributed.worker_registry import WorkerSession
     from aether_load.load.run import Run
     from aether_load.rundata.manifest import PhaseRecord
 
 
-class Roster:
+class RunWorkers:
     """The parts of a run; a worker that comes late has one from its coming on, and a share from the next stage on."""
 
     def __init__(self, run: Run) -> None:
@@ -28,15 +28,15 @@ class Roster:
         self.is_closing = False
         self.drained = Event()
         self.drained.set()
-        self._active: list[Member] = []
+        self._active: list[WorkerSession] = []
 
     @property
-    def there(self) -> list[Member]:
+    def there(self) -> list[WorkerSession]:
         """Return the workers that are there."""
         return [part.member for part in self.parts.values() if part.member.gone is None]
 
     @property
-    def active_there(self) -> list[Member]:
+    def active_there(self) -> list[WorkerSession]:
         """Return those of them that have a share."""
         return [member for member in self._active if member.gone is None]
 
@@ -44,7 +44,7 @@ class Roster:
         """Return their parts."""
         return [self.parts[member.number] for member in self.active_there]
 
-    def shared(self) -> list[tuple[Member, Share]]:
+    def shared(self) -> list[tuple[WorkerSession, Share]]:
         """Return them with their shares."""
         there = self.active_there
         return list(zip(there, shares(len(there)), strict=True))
@@ -53,20 +53,20 @@ class Roster:
         """Give a share to `most` of those that are there, or to all: from the next stage on."""
         self._active = self.there[:most]
 
-    def add(self, member: Member) -> bool:
+    def add(self, member: WorkerSession) -> bool:
         """Give a worker its part; False where it has one."""
         if member.number in self.parts:
             return False
         self.parts[member.number] = Part(member)
         return True
 
-    def take_leave(self, member: Member) -> None:
+    def take_leave(self, member: WorkerSession) -> None:
         """Take note that a worker is about to end in order; what it has yet to hand in, it hands in."""
         if not self.is_closing:
             # After its last phase it owes nothing.
             self._book_loss(member, "left")
 
-    def lose(self, member: Member) -> None:
+    def lose(self, member: WorkerSession) -> None:
         """Take note that a worker is gone, and of what it took with it."""
         part = self.parts.get(member.number)
         if part is None:
@@ -76,7 +76,7 @@ class Roster:
             self._book_loss(member, "lost")
         self.see_whether_drained()
 
-    def _book_loss(self, member: Member, how: Literal["lost", "left"]) -> None:
+    def _book_loss(self, member: WorkerSession, how: Literal["lost", "left"]) -> None:
         part, record = self.parts[member.number], self.record
         phase = record if record is not None and record.ended is None and member in self._active else None
         if phase is not None:
