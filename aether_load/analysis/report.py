@@ -27,13 +27,10 @@ from aether_load.analysis.verdict.warnings import Warning_, phase_warnings, run_
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.errors import ResultsError
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
 from aether_load.rundata.manifest import Ended, Manifest, PhaseRecord, TargetRecord
-from aether_load.rundata.process_usage import SelfCheck, SenderReading, ServerReading
-from aether_load.rundata.sample_reader import sample_parts
-from aether_load.rundata.scrapes import RawScrape
+from aether_load.rundata.process_usage import SelfCheck
+from aether_load.rundata.run_data import read_run
 from aether_load.rundata.table import PhaseSamples, together
-from aether_load.rundata.table_reader import read_phases
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import ThresholdPlan
@@ -97,34 +94,33 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
-    names = [identity.name for identity in manifest.datasets]
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
-    read = read_phases(sample_parts(folder, manifest), manifest.phases, names, level_of)
-    if read.torn and read.rows == 0 and manifest.ended_as != "running":
+    data = read_run(folder, manifest, level_of)
+    if data.damage and data.rows == 0:
         raise ResultsError(
-            f"{folder.samples} is missing or damaged: no sample of the run can be read. Nothing was written; what "
-            "was reported before stays as it is."
+            f"No row of {folder.path} can be read ({data.damage[0]}). Nothing was written; what was reported before "
+            "stays as it is."
         )
     inputs = PhaseInputs(
         manifest=manifest,
         scenario=scenario,
         shape=shape,
-        scrapes=read_lines(folder.scrapes, RawScrape),
-        sender=read_lines(folder.sender, SenderReading),
-        server=read_lines(folder.server, ServerReading),
-        torn=read.torn,
+        scrapes=data.scrapes,
+        sender=data.sender,
+        server=data.server,
+        damage=data.damage,
     )
-    wholes = _wholes(manifest.phases, read.phases)
+    wholes = _wholes(manifest.phases, data.phases)
     phases = tuple(
         phase_report(inputs, record, samples, wholes.get(record.joined_in))
-        for record, samples in zip(manifest.phases, read.phases, strict=True)
+        for record, samples in zip(manifest.phases, data.phases, strict=True)
     )
-    warnings = list(run_warnings(manifest, scenario, torn=read.torn))
+    warnings = list(run_warnings(manifest, scenario, data.damage))
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
     searches = tuple(map(search_report, manifest.searches))
     plans = asked or scenario.thresholds
-    thresholds = judge_thresholds(plans, manifest, scenario, phases, read.phases, searches)
+    thresholds = judge_thresholds(plans, manifest, scenario, phases, data.phases, searches)
     run = run_info(manifest, scenario)
     report = Report(
         schema_version=REPORT_SCHEMA_VERSION,
@@ -135,7 +131,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         verdict=decide(run.ended_as, phases, scenario, warnings, searches, thresholds),
         warnings=tuple(warnings),
         phases=phases,
-        workers=worker_reports(manifest, read.phases),
+        workers=worker_reports(manifest, data.phases),
         searches=searches,
         thresholds=thresholds,
         comparisons=compare_repeats(phases),
@@ -144,7 +140,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
-    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, read.phases, [inputs] * len(phases))))
+    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, data.phases, [inputs] * len(phases))))
 
 
 def against(report: Report) -> list[Against]:

@@ -17,11 +17,7 @@ from aether_load.gate.verdict import GateVerdict, decide_gate
 from aether_load.gate.warnings import gate_warnings
 from aether_load.gate.window import gate_window
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import sample_parts
-from aether_load.rundata.scrapes import RawScrape
-from aether_load.rundata.table_reader import read_phases
+from aether_load.rundata.run_data import read_run
 from aether_load.scenario.gate_plan import SIDES, GatePlan, parse_gate_metric
 from aether_load.scenario.load import from_plain
 
@@ -52,21 +48,20 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     if plan is None or candidate is None:
         raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
     scenario = from_plain(manifest.scenario)
-    names = [identity.name for identity in manifest.datasets]
-    read = read_phases(sample_parts(folder, manifest), manifest.phases, names, (0,) * len(manifest.node_ids))
+    data = read_run(folder, manifest, (0,) * len(manifest.node_ids))
     inputs = PhaseInputs(
         manifest=manifest,
         scenario=scenario,
         shape=None,
-        scrapes=read_lines(folder.scrapes, RawScrape),
-        sender=read_lines(folder.sender, SenderReading),
+        scrapes=data.scrapes,
+        sender=data.sender,
         server=(),
-        torn=read.torn,
+        damage=data.damage,
     )
     metrics = [parse_gate_metric(text) for text in plan.metrics]
     windows = {
         (record.phase, record.repeat): gate_window(inputs, record, samples, metrics)
-        for record, samples in zip(manifest.phases, read.phases, strict=True)
+        for record, samples in zip(manifest.phases, data.phases, strict=True)
     }
     pairs = tuple(gate_pairs(windows, manifest))
     sides = tuple(
@@ -75,7 +70,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     )
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
-    warnings = (*run_warnings(manifest, scenario, torn=read.torn), *gate_warnings(scenario, pairs, sides))
+    warnings = (*run_warnings(manifest, scenario, data.damage), *gate_warnings(scenario, pairs, sides))
     verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
     return GateReport(
         schema_version=GATE_SCHEMA_VERSION,

@@ -11,7 +11,7 @@ from aether_load.analysis.phase.goodput import good_requests
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.statistics.distribution import percentile
 from aether_load.protocol import Outcome
-from aether_load.rundata.samples import ABSENT
+from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
 from aether_load.scenario.gate_plan import DISTRIBUTIONS, GateMetric
 

@@ -19,10 +19,7 @@ from aether_load.analysis.phase.workers import lost_in
 from aether_load.analysis.verdict.conditions import judge_condition
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import sample_parts
-from aether_load.rundata.table_reader import read_phases
+from aether_load.rundata.run_data import read_run
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.threshold import parse_threshold
 from aether_load.schedule.search import Judgement
@@ -39,9 +36,8 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
     record = next(record for record in manifest.phases if record.name == name)
     scenario = from_plain(manifest.scenario)
     plan = next(phase for phase in scenario.phases if phase.name == record.phase)
-    datasets = [identity.name for identity in manifest.datasets]
-    read = read_phases(sample_parts(folder, manifest), [record], datasets, (0,) * len(manifest.node_ids))
-    samples = read.phases[0]
+    data = read_run(folder, manifest, (0,) * len(manifest.node_ids), [record])
+    samples = data.phases[0]
     row = build_row("all", samples)
     everything = np.ones(len(samples), np.bool_) & samples.in_window
     conditions = [parse_threshold(condition) for condition in plan.slo]
@@ -56,7 +52,7 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
     sent = open_load(samples, record, worker_lost=bool(lost))
     if sent is not None and sent.achieved_share is not None and sent.achieved_share < ACHIEVED_BELOW:
         broken.append(f"achieved_share>={ACHIEVED_BELOW:g} is broken: {sent.achieved_share:g} of what was due was sent")
-    sender = sender_over(read_lines(folder.sender, SenderReading), samples.window_began_ns, samples.window_ended_ns)
+    sender = sender_over(data.sender, samples.window_began_ns, samples.window_ended_ns)
     if sender is not None and sender.cpu_share_max > SATURATED_ABOVE:
         broken.append(f"the client itself was saturated: {sender.cpu_share_max:.0%} of a core")
     if lost:

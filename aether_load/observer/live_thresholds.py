@@ -24,7 +24,7 @@ from aether_load.analysis.verdict.thresholds import condition_of, names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
-from aether_load.rundata.sample_reader import sample_parts
+from aether_load.rundata.record_set import record_parts
 from aether_load.rundata.table import PhaseSamples
 from aether_load.rundata.table_reader import read_phases
 from aether_load.scenario.goodput import goodput_condition
@@ -64,7 +64,7 @@ class Watch:
         datasets = [identity.name for identity in manifest.datasets]
         shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
         level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
-        read = read_phases(sample_parts(self._folder, manifest), records, datasets, level_of)
+        read = read_phases(record_parts(self._folder, manifest), records, datasets, level_of)
         for record, samples in zip(records, read.phases, strict=True):
             for plan in plans:
                 if not _is_due(plan, record, now_ns):

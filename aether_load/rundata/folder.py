@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import xxhash
 
-from aether_load.errors import UsageError
+from aether_load.errors import ResultsError, UsageError
 from aether_load.rundata.manifest import SCHEMA_VERSION, Manifest
 
 
@@ -19,6 +20,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = path / "run.json"
+        self.records = path / "records.bin"
         self.samples = path / "samples.arrow"
         self.scrapes = path / "scrapes.jsonl"
         self.sender = path / "sender.jsonl"
@@ -34,9 +36,9 @@ class RunFolder:
         self.charts = path / "charts"
         self.ballast = path / ".ballast"
 
-    def samples_of(self, worker: int) -> Path:
-        """Return where one of several workers' samples lie until the run ends."""
-        return self.path / f"samples-{worker}.arrow"
+    def records_of(self, worker: int) -> Path:
+        """Return the record file of one of several workers."""
+        return self.path / f"records-{worker}.bin"
 
     @property
     def results(self) -> Path:
@@ -76,21 +78,51 @@ class RunFolder:
         return folder
 
     def read_manifest(self) -> Manifest:
-        """Return the manifest; raises UsageError when it is damaged or of a version that is not known."""
+        """Return the manifest; raises ResultsError when it is damaged, UsageError for a version that is not known."""
         try:
-            manifest = msgspec.json.decode(self.manifest.read_bytes(), type=Manifest)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise UsageError(f"{self.manifest} cannot be read: {error}.") from None
-        if manifest.schema_version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+            content = self.manifest.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{self.manifest} cannot be read: {error.strerror}.") from None
+        try:
+            version = msgspec.json.decode(content, type=_Versioned).schema_version
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            version = SCHEMA_VERSION
+        if version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
             raise UsageError(
-                f"{self.manifest} has schema version {manifest.schema_version}; this aether-load reads "
-                f"{SCHEMA_VERSION}. Use the release that wrote it, or a newer one."
+                f"{self.manifest} has schema version {version}; this aether-load reads {SCHEMA_VERSION}. Use the "
+                "release that wrote it, or a newer one."
             )
-        return manifest
+        if not _is_as_written(content):
+            raise ResultsError(
+                f"{self.manifest} is not as it was written (its checksum is wrong), so nothing can be said of this run."
+            )
+        try:
+            return msgspec.json.decode(content, type=Manifest)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ResultsError(f"{self.manifest} is not what this release writes: {error}.") from None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write run.json, whole or not at all."""
-        write_whole(self.manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        write_whole(self.manifest, encode_manifest(manifest))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return run.json's content: indented JSON, whose last key is the checksum of all that stands before it."""
+    content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)[:-2]
+    return b'%s%s%016x"\n}\n' % (content, _CHECKSUM_KEY, xxhash.xxh3_64_intdigest(content))
+
+
+_CHECKSUM_KEY = b',\n  "checksum": "'
+_CHECKSUM_BYTES = len(_CHECKSUM_KEY) + 16 + len(b'"\n}\n')
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: str = SCHEMA_VERSION
+
+
+def _is_as_written(content: bytes) -> bool:
+    text, tail = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:]
+    return tail == b'%s%016x"\n}\n' % (_CHECKSUM_KEY, xxhash.xxh3_64_intdigest(text))
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -153,6 +153,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
     order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
     not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
+    `rows_total` and `lines_total` say how many rows and lines each file had when the run ended; None until then.
     Only a gate has a `gate` and a `candidate`; its `target` is the base, and its phases are windows of either side.
     """
 
@@ -179,6 +180,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}
     git: dict[str, str | bool | None] = {}
+    rows_total: dict[str, int] | None = None
+    lines_total: dict[str, int] | None = None
     self_check: SelfCheck | None = None
     self_check_reason: str | None = None
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""From an answer's bytes to a row of the sample table and an entry in Locust's statistics."""
+"""Classify answers and record each request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from aether_load.protocol import (
     is_mock_output,
     state_of_missing,
 )
-from aether_load.rundata.samples import ABSENT, ANSWER_STATES, SampleBuffer
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
 from aether_load.schedule.order import Work
 
 _SUCCEEDED = int(NodeState.SUCCEEDED)
@@ -26,7 +27,11 @@ _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
 
 class RequestFailed(Exception):
-    """What Locust is told of a request that did not succeed: outcome and reason."""
+    """Carry the outcome and the reason of a request that did not succeed to Locust's listeners."""
+
+
+Listener = Callable[[str, int, int, int, RequestFailed | None], None]
+"""Gets a request's name, when it was sent and ended (monotonic ns), the answer's bytes, and the failure if any."""
 
 
 def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
@@ -42,47 +47,52 @@ def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str
 
 
 class Recorder:
-    """Classifies answers and books them; keeps numbers only."""
+    """Turns what became of a request into a record; keeps numbers only."""
 
     def __init__(
-        self,
-        buffer: SampleBuffer,
-        workload: Workload,
-        tell: Callable[[str, int, int, int, RequestFailed | None], None],
-        worker: int = 0,
+        self, buffer: RecordBuffer, workload: Workload, listener: Listener | None = None, *, every: bool = False
     ) -> None:
-        """Take in `tell` who is told of each request: dataset, sent and ended in ns, bytes, and the failure if any."""
+        """Take who is called for each request that failed, or with `every` for all requests that were sent."""
         self._buffer = buffer
-        self._tell = tell
-        self._worker = worker
+        self._listener = listener
+        self._tells_all = every
         self._prompts = workload.prompts
         self._node_ids = tuple(node.id for node in workload.nodes)
+        self._node_count = len(self._node_ids)
+        self._only_node = self._node_ids[0] if self._node_count == 1 else None
         self._answer_node = workload.answer_node
         self.off_the_record = False
         self.done = 0
         self.failed = 0
 
     def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
-        """Book a request that brought a whole HTTP answer."""
-        outcome, reason, told = read_answer(status, body, len(self._node_ids))
-        self.book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
+        """Record a request that brought a whole HTTP answer."""
+        outcome, reason, execution = read_answer(status, body, self._node_count)
+        self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body))
 
     def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
-        """Book a request that brought no whole answer."""
-        self.book(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+        """Record a request that brought no whole answer."""
+        self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
 
     def dropped(self, work: Work) -> None:
-        """Book a request that was due and never sent; Locust, which counts what was sent, is not told."""
-        request, prompt, due, place = work
+        """Record a request that was due and never sent; Locust, which counts what was sent, does not see it."""
+        request, prompt, due, phase = work
         buffer = self._buffer
-        buffer.add_row(
-            request, due or 0, ABSENT, ABSENT, ABSENT, ABSENT, prompt, 0, place, self._worker, ABSENT, ABSENT,
-            buffer.errors.place("no user was free before the load ended"), Outcome.DROPPED, ABSENT, ABSENT, b"",
-        )  # fmt: skip
+        buffer.add(
+            RequestRecord(
+                request_index=request,
+                due_ns=due or 0,
+                prompt=prompt,
+                phase=phase,
+                worker=buffer.worker,
+                error=buffer.errors.place("no user was free before the load ended"),
+                outcome=Outcome.DROPPED,
+            )
+        )
         self.done += 1
         self.failed += 1
 
-    def book(
+    def record(
         self,
         work: Work,
         sent_ns: int,
@@ -93,57 +103,62 @@ class Recorder:
         execution: Execution | None,
         length: int,
     ) -> None:
-        """Book a request that was sent, with what its answer said where that could be read."""
+        """Record a request that was sent, with what its answer said where that could be read."""
         self.done += 1
         if outcome is not Outcome.OK:
             self.failed += 1
         if self.off_the_record:
             return
-        request, prompt, due, place = work
-        server_total = tokens = state = correct = ABSENT
-        nodes = levels = 0
-        letter = None
-        identifier = b""
-        if execution is not None:
-            server_total = execution.total_execution_time_ms
-            tokens = execution.total_token_cost
-            identifier = _uuid_bytes(execution.execution_id)
-            nodes = len(self._node_ids)
-            output = self._book_nodes(execution)
-            for time_ms in execution.level_execution_times_ms or ():
-                self._buffer.add_level(time_ms)
-                levels += 1
-            state, letter, correct = self._score(prompt, output)
+        request, prompt, due, phase = work
         buffer = self._buffer
-        buffer.add_row(
-            request, sent_ns if due is None else due, sent_ns, ended_ns, server_total, tokens, prompt, nodes, place,
-            self._worker, status, buffer.answers.place(letter), buffer.errors.place(reason), outcome, state, correct,
-            identifier, levels,
-        )  # fmt: skip
-        failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
-        self._tell(self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
+        if execution is None:
+            buffer.add(
+                RequestRecord(
+                    request, sent_ns if due is None else due, sent_ns, ended_ns,
+                    prompt=prompt, phase=phase, worker=buffer.worker, http_status=status,
+                    error=buffer.errors.place(reason), outcome=outcome,
+                )
+            )  # fmt: skip
+        else:
+            nodes, output = self._nodes(execution)
+            level_times = execution.level_execution_times_ms or ()
+            state, letter, correct = self._score(prompt, output)
+            buffer.add(
+                RequestRecord(
+                    request, sent_ns if due is None else due, sent_ns, ended_ns, execution.total_token_cost,
+                    execution.total_execution_time_ms, prompt, self._node_count, len(level_times), phase,
+                    buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
+                    outcome=outcome, answer_state=state, correct=correct,
+                    execution_id=_uuid_bytes(execution.execution_id),
+                ),
+                nodes,
+                b"".join(map(LEVEL.pack, level_times)),
+            )  # fmt: skip
+        if self._listener is not None and (self._tells_all or outcome is not Outcome.OK):
+            failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
+            self._listener(self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
 
-    def _book_nodes(self, execution: Execution) -> object:
-        """Append the nodes in the DAG's order and return the output of the one that answers."""
-        add_node = self._buffer.add_node
-        answer = None
-        if len(execution.results) == len(self._node_ids) == 1:
+    def _nodes(self, execution: Execution) -> tuple[bytes, object]:
+        """Return the nodes packed in the DAG's order, and the output of the one that answers."""
+        if self._only_node is not None and len(execution.results) == 1:
             (only,) = execution.results
-            if only.node_id == self._node_ids[0]:
+            if only.node_id == self._only_node:
                 cached = only.cache_hit
-                add_node(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
-                return only.output if only.node_id == self._answer_node else None
+                packed = NODE.pack(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
+                return packed, only.output if only.node_id == self._answer_node else None
         results = {result.node_id: result for result in execution.results}
+        answer = None
+        nodes = bytearray()
         for node_id in self._node_ids:
             result = results.get(node_id)
             if result is None:
-                add_node(ABSENT, state_of_missing(execution, node_id), ABSENT)
+                nodes += NODE.pack(ABSENT, state_of_missing(execution, node_id), ABSENT)
                 continue
             cached = result.cache_hit
-            add_node(result.execution_time_ms, NodeState.SUCCEEDED, ABSENT if cached is None else cached)
+            nodes += NODE.pack(result.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
             if node_id == self._answer_node:
                 answer = result.output
-        return answer
+        return bytes(nodes), answer
 
     def _score(self, prompt: int, output: object) -> tuple[int, str | None, int]:
         """Return the answer's state, its letter, and whether that is right.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.samples import ABSENT
+from aether_load.rundata.record_format import ABSENT
 
 READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 """Outcomes of answers that were read in full, so that the server's own figures are known."""
@@ -23,6 +23,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
     `Outcome`; a request's index is one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges,
     None when it never opened.
+    `late_ns` is by how much an answer may have been read late because the sender's event loop was held.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
     than one of its nodes.
@@ -42,6 +43,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     node_times_ms: NDArray[np.int32]
     node_states: NDArray[np.int8]
     node_cached: NDArray[np.int8]
+    late_ns: NDArray[np.int64]
     cycles_total: int
     levels_told_total: int = 0
     levels_over_total: int = 0

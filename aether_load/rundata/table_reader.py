@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from aether_load.protocol import CYCLE_PREFIX, NodeState, Outcome
-from aether_load.rundata.arrow import Column, filled, filled_flags
+from aether_load.protocol import CYCLE_PREFIX, Outcome
+from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.sample_reader import PartReader, SamplePart
-from aether_load.rundata.samples import ABSENT, ANSWER_STATES
+from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.record_set import RecordPart, RecordSet
 from aether_load.rundata.table import PhaseSamples
 
-_LARGEST_MS = np.iinfo(np.int32).max
+Column = NDArray[Any]
+
 _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
     "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
@@ -27,33 +28,40 @@ _TYPES: dict[str, type] = {
 
 
 class SamplesRead(msgspec.Struct, frozen=True):
-    """The samples of each phase, how many rows the file held, and whether its tail was torn off."""
+    """The samples of each phase, how many rows there were, whether a tail was torn off, and what was refused."""
 
     phases: tuple[PhaseSamples, ...]
     rows: int
     torn: bool
+    damage: tuple[str, ...] = ()
 
 
 def read_phases(
-    parts: Sequence[SamplePart], records: Sequence[PhaseRecord], datasets: Sequence[str], level_of: Sequence[int]
+    parts: Sequence[RecordPart], records: Sequence[PhaseRecord], datasets: Sequence[str], level_of: Sequence[int]
 ) -> SamplesRead:
     """Read a run's samples; `level_of` has each node's level, in the manifest's order (all 0 where unknown).
 
     A phase that was cut off by force has no end of its window; then it is where its last answer came in.
     """
     growing = [_Growing(len(level_of)) for _ in records]
-    batches = _Batches({record.name: place for place, record in enumerate(records)}, datasets, level_of)
-    reader = PartReader(parts)
-    rows = 0
-    for batch in reader:
-        rows += batch.num_rows
-        phase = batches.phases(batch)
-        columns = batches.columns(batch)
+    holds = Holds()
+    places = {record.name: place for place, record in enumerate(records)}
+    columns_of = _Columns(datasets, level_of)
+    reader = RecordSet(parts)
+    unknown = 0
+    for batch, tables in reader:
+        known = [ABSENT if name is None else places.get(name, ABSENT) for name in tables.phases]
+        phase = np.array([*known, ABSENT], np.int64)[batch.requests["phase"]]
+        lost = np.array([*(name is None for name in tables.phases), True])[batch.requests["phase"]]
+        unknown += int(np.count_nonzero(lost))
+        columns = columns_of(batch, tables)
+        holds.add(batch.holds, batch.requests["worker"])
         for place in np.unique(phase):
             if place != ABSENT:
                 growing[place].add(columns, phase == place)
-    phases = tuple(grown.finish(record) for grown, record in zip(growing, records, strict=True))
-    return SamplesRead(phases, rows, reader.torn)
+    phases = tuple(grown.finish(record, holds) for grown, record in zip(growing, records, strict=True))
+    damage = [*reader.damage, *([f"{unknown} rows whose phase's name was lost are refused"] if unknown else [])]
+    return SamplesRead(phases, reader.rows, reader.torn, tuple(damage))
 
 
 class _Growing:
@@ -71,7 +79,7 @@ class _Growing:
         for name in self._totals:
             self._totals[name] += int(columns[name][which].sum())
 
-    def finish(self, record: PhaseRecord) -> PhaseSamples:
+    def finish(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
         whole = {name: column.finish() for name, column in self._columns.items()}
         for name in ("node_times_ms", "node_states", "node_cached"):
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
@@ -80,6 +88,7 @@ class _Growing:
             ended = int(whole["ended_ns"].max())
         return PhaseSamples(
             **whole,
+            late_ns=holds.late_ns(whole["worker"], whole["sent_ns"], whole["ended_ns"]),
             cycles_total=self._totals["is_cycle"],
             levels_told_total=self._totals["levels_told"],
             levels_over_total=self._totals["levels_over"],
@@ -109,81 +118,65 @@ class _Column:
         return self._values
 
 
-class _Batches:
-    """Reads batches into columns; each vocabulary of texts is looked through once, as it grows."""
+class _Columns:
+    """Turns batches of records into columns."""
 
-    def __init__(self, phases: dict[str, int], datasets: Sequence[str], level_of: Sequence[int]) -> None:
-        self._phases = phases
+    def __init__(self, datasets: Sequence[str], level_of: Sequence[int]) -> None:
         self._datasets = {name: place for place, name in enumerate(datasets)}
-        self._outcomes = {outcome.label: int(outcome) for outcome in Outcome}
-        self._states = {state.label: int(state) for state in NodeState}
-        self._answer_states = {name: place for place, name in enumerate(ANSWER_STATES)}
         self._level_of = tuple(level_of)
-        self._known: dict[str, tuple[pa.Array, NDArray[np.int16]]] = {}
 
-    def phases(self, batch: pa.RecordBatch) -> Column:
-        """Return each row's phase by its place among the records."""
-        return self._places(batch.column("phase"), "phase", self._phases.get)
-
-    def columns(self, batch: pa.RecordBatch) -> dict[str, Column]:
+    def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Column]:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
-        length, nodes = batch.num_rows, len(self._level_of)
+        rows, nodes = batch.requests, batch.nodes
+        dense = _Dense(rows["nodes"], len(self._level_of))
         found = {
-            "request_index": filled(batch.column("request_index")),
-            "worker": filled(batch.column("worker")),
-            "due_ns": filled(batch.column("intended_start_ns")),
-            "sent_ns": filled(batch.column("sent_ns")),
-            "ended_ns": filled(batch.column("ended_ns")),
-            "dataset": self._places(batch.column("dataset"), "dataset", self._datasets.get),
-            "outcome": self._places(batch.column("outcome"), "outcome", self._outcomes.get),
-            "server_total_ms": filled(batch.column("server_total_ms")),
-            "token_cost": filled(batch.column("token_cost")),
-            "answer_state": self._places(batch.column("answer_state"), "answer_state", self._answer_states.get),
-            "correct": filled_flags(batch.column("correct")),
+            "request_index": rows["request_index"],
+            "worker": rows["worker"],
+            "due_ns": rows["due_ns"],
+            "sent_ns": rows["sent_ns"],
+            "ended_ns": rows["ended_ns"],
+            "dataset": self._dataset_of_prompt(tables)[rows["prompt"]],
+            "outcome": rows["outcome"],
+            "server_total_ms": rows["server_total_ms"].astype(np.int64),
+            "token_cost": rows["tokens"],
+            "answer_state": rows["answer_state"],
+            "correct": rows["correct"],
+            "node_times_ms": dense(nodes["time_ms"]),
+            "node_states": dense(nodes["state"]),
+            "node_cached": dense(nodes["cached"]),
         }
-        times, states, cached = (batch.column(name) for name in ("node_times_ms", "node_states", "node_cached"))
-        dense = _Dense(times, length, nodes)
-        found["node_times_ms"] = dense(np.minimum(filled(times.flatten()), _LARGEST_MS))
-        found["node_states"] = dense(self._places(states.flatten(), "node_states", self._states.get))
-        found["node_cached"] = dense(filled_flags(cached.flatten()))
-        is_cycle = self._places(batch.column("error"), "error", lambda text, _: text.startswith(CYCLE_PREFIX)) == 1
-        found["is_cycle"] = is_cycle & (found["outcome"] == Outcome.ABORTED)
+        is_cycle = [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors]
+        found["is_cycle"] = np.array([*is_cycle, False])[rows["error"]] & (rows["outcome"] == Outcome.ABORTED)
         return found | self._levels(batch, found)
 
-    def _places(self, column: pa.DictionaryArray, name: str, place: Callable[[str, int], Any]) -> Column:
-        """Return a dictionary array as what `place` says of its words; null is `ABSENT`."""
-        known = self._known.get(name)
-        words = column.dictionary
-        if known is None or not known[0].equals(words):
-            known = words, np.array([*(int(place(word, ABSENT)) for word in words.to_pylist()), ABSENT], np.int16)
-            self._known[name] = known
-        return known[1][filled(column.indices)]
+    def _dataset_of_prompt(self, tables: Tables) -> NDArray[np.int16]:
+        """Return the place of each prompt's dataset among the manifest's; the last one stands for no prompt."""
+        names = [*tables.datasets, None]
+        places = [self._datasets.get(names[link] or "", ABSENT) for link in tables.dataset_of_prompt]
+        return np.array([*places, ABSENT], np.int16)
 
-    def _levels(self, batch: pa.RecordBatch, found: Mapping[str, Column]) -> dict[str, Column]:
+    def _levels(self, batch: RecordBatch, found: Mapping[str, Column]) -> dict[str, Column]:
         """Tell of each row whether levels were told, add up to more than the total, or are below one of their nodes."""
-        told = np.zeros(batch.num_rows, np.bool_)
-        if "level_times_ms" not in batch.schema.names:
-            return {"levels_told": told, "levels_over": told, "levels_short": told}
-        lists = batch.column("level_times_ms")
+        rows = batch.requests
         depth = max(self._level_of, default=0) + 1
-        levels = _Dense(lists, batch.num_rows, depth)(filled(lists.flatten()))
+        levels = _Dense(rows["levels"], depth)(batch.levels)
         told = levels[:, 0] != ABSENT
-        over = told & (np.maximum(levels, 0).sum(axis=1) > found["server_total_ms"])
-        short = np.zeros(batch.num_rows, np.bool_)
+        over = told & (np.maximum(levels, 0).sum(axis=1, dtype=np.int64) > found["server_total_ms"])
+        short = np.zeros(len(rows), np.bool_)
         for place, level in enumerate(self._level_of):
             short |= (levels[:, level] != ABSENT) & (found["node_times_ms"][:, place] > levels[:, level])
         return {"levels_told": told, "levels_over": over, "levels_short": told & short}
 
 
 class _Dense:
-    """Puts the flattened values of lists into a table of `width` columns, `ABSENT` where a list is shorter."""
+    """Puts values that stand one after the other into a table of `width` columns, `ABSENT` where a row has fewer."""
 
-    def __init__(self, lists: pa.ListArray, length: int, width: int) -> None:
-        self._shape = length, width
-        lengths = filled(lists.value_lengths(), 0).astype(np.int64)
+    def __init__(self, lengths: NDArray[np.integer[Any]], width: int) -> None:
+        lengths = lengths.astype(np.int64)
+        self._shape = len(lengths), width
         self._whole = bool((lengths == width).all())
         if not self._whole:
-            row = np.repeat(np.arange(length), lengths)
+            row = np.repeat(np.arange(len(lengths)), lengths)
             within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
             self._inner = within < width
             self._place = (row * width + within)[self._inner]

@@ -11,7 +11,7 @@ class WarningCode(StrEnum):
     SIMULATED_TARGET = "simulated_target"
     TLS_NOT_VERIFIED = "tls_not_verified"
     CRASHED = "crashed"
-    SAMPLES_TORN = "samples_torn"
+    DAMAGED = "damaged"
     WORKER_LOST = "worker_lost"
     WORKER_CLOCK_OFF = "worker_clock_off"
     NOTE = "note"

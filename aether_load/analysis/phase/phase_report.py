@@ -104,7 +104,7 @@ class PhaseInputs(msgspec.Struct, frozen=True, kw_only=True):
     scrapes: Sequence[RawScrape]
     sender: Sequence[SenderReading]
     server: Sequence[ServerReading]
-    torn: bool
+    damage: tuple[str, ...] = ()
 
 
 def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
@@ -112,8 +112,8 @@ def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
     void = None
     if not inputs.scenario.target.server_metrics:
         void = "the scenario says that there are no metrics (target.server_metrics = false)"
-    elif inputs.torn and inputs.manifest.ended_as != "running":
-        void = "the end of samples.arrow is missing, so that the server's counts have nothing to be held against"
+    elif inputs.damage:
+        void = f"{inputs.damage[0]}, so that the server's counts have nothing to be compared with"
     read_as = record.joined_in or record.name
     return take_together([scrape for scrape in inputs.scrapes if scrape.phase == read_as], void=void)
 

@@ -13,7 +13,7 @@ from aether_load.analysis.phase.goodput import goodput
 from aether_load.analysis.phase.tokens import token_figures
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, rounded, wilson
 from aether_load.protocol import Outcome
-from aether_load.rundata.samples import ABSENT, ANSWER_STATES
+from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
 from aether_load.scenario.threshold import Threshold
 

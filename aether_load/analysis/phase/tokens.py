@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import Share, rounded
-from aether_load.rundata.samples import ABSENT
+from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.table import PhaseSamples
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -40,7 +40,7 @@ class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 -- Warning is Python'
     advice: str
 
 
-def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Iterator[Warning_]:
+def run_warnings(manifest: Manifest, scenario: Scenario, damage: Sequence[str] = ()) -> Iterator[Warning_]:
     """Yield what concerns the run as a whole."""
     if manifest.target.kind == "simulated":
         yield Warning_(
@@ -68,12 +68,12 @@ def run_warnings(manifest: Manifest, scenario: Scenario, *, torn: bool) -> Itera
             ),
             "Take the figures as a look at a part, and run it again.",
         )
-    elif torn:
+    for found in damage:
         yield Warning_(
-            Code.SAMPLES_TORN,
+            Code.DAMAGED,
             None,
-            "The end of samples.arrow is missing; what came before it was read.",
-            "Look at the notes in run.json for where the rest lies.",
+            f"{found}.",
+            "Look at the notes in run.json for where missing rows lie; else run it again.",
         )
     yield from _of_workers(manifest)
     for note in manifest.notes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aether_load.rundata.growing_file import GrowingFile
-from aether_load.rundata.sample_reader import compact, sample_parts
+from aether_load.rundata.sample_reader import compact
 
 if TYPE_CHECKING:
     from aether_load.rundata.folder import RunFolder
@@ -69,7 +69,7 @@ class SampleReceiver:
 
     def compact(self) -> None:
         """Write all workers' samples as one file, by the run's clock; one without rows where none came in."""
-        parts = sample_parts(self._folder, self._manifest)
+        parts = record_parts(self._folder, self._manifest)
         compact([part for part in parts if part.path != self._folder.samples], self._folder.samples)
 
 

@@ -1,0 +1,134 @@
+"""Append records in memory, one request at a time, and cut them into blocks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from aether_load.rundata.record_format import (
+    ABSENT,
+    ANSWER,
+    DATASET,
+    ERROR,
+    HOLD,
+    NAME,
+    PHASE,
+    PROMPT,
+    REQUEST,
+    TEXT,
+    Block,
+    RequestRecord,
+)
+
+BLOCK_ROWS = 256
+"""A block is closed at so many requests, which keeps the writing of one well below half a millisecond."""
+_BLOCK_BYTES = BLOCK_ROWS * REQUEST.size
+_BLOCK_NODE_BYTES = 64 << 10
+_MOST_TEXTS = 1000
+_MOST_PHASES = 30_000
+_LONGEST_TEXT = 300
+_LONGEST_ID = 4000
+_OTHER_TEXT = "(one of too many different texts)"
+
+
+class TextTable:
+    """Texts that recur, each written once; past `most` different ones, the rest share a place."""
+
+    def __init__(self, buffer: RecordBuffer, table: int, most: int = _MOST_TEXTS) -> None:
+        self._buffer = buffer
+        self._table = table
+        self._most = most
+        self._places: dict[str, int] = {}
+
+    def place(self, text: str | None) -> int:
+        """Return the place of `text`, or `ABSENT` for None."""
+        if text is None:
+            return ABSENT
+        found = self._places.get(text)
+        if found is not None:
+            return found
+        text = text[:_LONGEST_TEXT] if len(self._places) < self._most else _OTHER_TEXT
+        found = self._places.get(text)
+        if found is None:
+            found = self._places[text] = len(self._places)
+            self._buffer.add_text(self._table, found, text)
+        return found
+
+
+class RecordBuffer:
+    """Requests that wait to be written, as bytes; a request costs one packing and one append.
+
+    Prompts are known before the load and are introduced when they are cited first. Phases, answers and errors are
+    added to their tables as they come up.
+    """
+
+    def __init__(self, prompt_ids: Sequence[str], datasets: Sequence[str], worker: int = 0) -> None:
+        """Take the id and the dataset of each prompt, and the number of the worker that sends."""
+        self.worker = worker
+        self._prompt_ids = prompt_ids
+        self._datasets = datasets
+        self._introduced = bytearray(len(prompt_ids))
+        self._rows_before = 0
+        self._sealed: deque[Block] = deque()
+        self._open()
+        self.phases = TextTable(self, PHASE, _MOST_PHASES)
+        self.answers = TextTable(self, ANSWER)
+        self.errors = TextTable(self, ERROR)
+        self.names = TextTable(self, NAME)
+        self._dataset_table = TextTable(self, DATASET)
+
+    def _open(self) -> None:
+        self._texts = bytearray()
+        self._requests = bytearray()
+        self._nodes = bytearray()
+        self._levels = bytearray()
+        self._holds = bytearray()
+
+    def __len__(self) -> int:
+        """Return how many requests wait."""
+        return len(self._requests) // REQUEST.size + sum(block.rows for block in self._sealed)
+
+    def add(self, record: RequestRecord, nodes: bytes = b"", levels: bytes = b"") -> None:
+        """Append a request with its packed nodes and levels."""
+        if not self._introduced[record.prompt]:
+            self._introduce(record.prompt)
+        self._requests += REQUEST.pack(*record)
+        self._nodes += nodes
+        self._levels += levels
+        if len(self._requests) >= _BLOCK_BYTES or len(self._nodes) >= _BLOCK_NODE_BYTES:
+            self.seal()
+
+    def add_hold(self, began_ns: int, ended_ns: int, caught_up_ns: int) -> None:
+        """Append a time in which the event loop did not run: from, to, and when it had nothing left to do."""
+        self._holds += HOLD.pack(began_ns, ended_ns, caught_up_ns)
+
+    def add_text(self, table: int, place: int, text: str, link: int = ABSENT) -> None:
+        """Append a text to one of the tables."""
+        raw = text.encode(errors="replace")[:65_535]
+        self._texts += TEXT.pack(table, place, link, len(raw)) + raw
+
+    def _introduce(self, prompt: int) -> None:
+        self._introduced[prompt] = 1
+        dataset = self._dataset_table.place(self._datasets[prompt])
+        self.add_text(PROMPT, prompt, self._prompt_ids[prompt][:_LONGEST_ID], dataset)
+
+    def seal(self) -> None:
+        """Close the block that is being filled, if there is anything in it."""
+        if self._requests or self._texts or self._holds:
+            block = Block(self._texts, self._requests, self._nodes, self._levels, self._holds, self._rows_before)
+            self._rows_before += block.rows
+            self._sealed.append(block)
+            self._open()
+
+    @property
+    def rows_total(self) -> int:
+        """Return how many requests were appended so far."""
+        return self._rows_before + len(self._requests) // REQUEST.size
+
+    def take(self) -> Block | None:
+        """Return the oldest closed block and forget it, or None when there is none."""
+        return self._sealed.popleft() if self._sealed else None
+
+    def put_back(self, block: Block) -> None:
+        """Keep a block that could not be written, before all others."""
+        self._sealed.appendleft(block)

@@ -1,0 +1,128 @@
+"""Define the bytes of a record file: its header, its blocks, and the records in them.
+
+A record file only grows. It begins with a header that names its version and fields, as JSON, and a checksum. Blocks
+follow: a block has its own header, then texts, requests, nodes, levels and holds, each kind packed little-endian and
+of a fixed size but for the texts. A request's nodes and levels stand in their sections in the order of the requests.
+Texts that recur are written once, in the block whose requests cite them first or in an earlier one.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import NamedTuple
+
+import xxhash
+
+from aether_load.protocol import NodeState, Outcome
+
+VERSION = 1
+ABSENT = -1
+"""Stands in a record for what was not measured."""
+ANSWER_STATES = ("answered", "unanswered", "mock")
+
+FILE_MAGIC = b"AELRECS1"
+FILE_PREFIX = struct.Struct("<8sI")
+"""Magic and the length of the JSON that follows; behind that stands `CHECKSUM` over both."""
+CHECKSUM = struct.Struct("<Q")
+
+BLOCK_MAGIC = b"BLK\n"
+BLOCK_FIELDS = struct.Struct("<4sIIIIIQQ")
+"""Magic, bytes of texts, counts of requests, nodes, levels and holds, the first request's row, the body's checksum."""
+BLOCK_CHECK = struct.Struct("<I")
+"""CRC-32 of the block's fields, so that a length is believed only when it is whole."""
+BLOCK_HEADER_BYTES = BLOCK_FIELDS.size + BLOCK_CHECK.size
+
+PHASE, PROMPT, DATASET, NAME, ERROR, ANSWER, DAG = range(7)
+"""The tables of texts."""
+TEXT = struct.Struct("<BIiH")
+"""Table, place in it, link (a prompt's dataset by its place, else `ABSENT`), bytes of UTF-8 that follow."""
+NODE = struct.Struct("<ibb")
+LEVEL = struct.Struct("<i")
+HOLD = struct.Struct("<qqq")
+REQUEST = struct.Struct("<qqqqqiiiihhhhhhhhbbb16s")
+
+
+class RequestRecord(NamedTuple):
+    """One request as it is packed; instants in monotonic ns, times in whole ms, `ABSENT` for what was not measured.
+
+    `prompt`, `phase`, `name`, `dag`, `answer` and `error` are places in their tables of texts. `nodes` and `levels` are
+    how many records of these kinds belong to the request. An `execution_id` of zeros stands for none.
+    """
+
+    request_index: int
+    due_ns: int
+    sent_ns: int = ABSENT
+    ended_ns: int = ABSENT
+    tokens: int = ABSENT
+    server_total_ms: int = ABSENT
+    prompt: int = 0
+    nodes: int = 0
+    levels: int = 0
+    phase: int = 0
+    worker: int = 0
+    http_status: int = ABSENT
+    answer: int = ABSENT
+    error: int = ABSENT
+    name: int = ABSENT
+    dag: int = 0
+    spare: int = 0
+    outcome: int = 0
+    answer_state: int = ABSENT
+    correct: int = ABSENT
+    execution_id: bytes = b""
+
+
+def file_header() -> bytes:
+    """Return the bytes that a record file begins with."""
+    described = json.dumps(
+        {
+            "version": VERSION,
+            "request": list(RequestRecord._fields),
+            "outcomes": [outcome.label for outcome in Outcome],
+            "node_states": [state.label for state in NodeState],
+            "answer_states": ANSWER_STATES,
+            "formats": {
+                "text": TEXT.format, "request": REQUEST.format, "node": NODE.format, "level": LEVEL.format,
+                "hold": HOLD.format,
+            },
+        },
+        separators=(",", ":"),
+    ).encode()  # fmt: skip
+    head = FILE_PREFIX.pack(FILE_MAGIC, len(described)) + described
+    return head + CHECKSUM.pack(xxhash.xxh3_64_intdigest(head))
+
+
+class Block(NamedTuple):
+    """A block that is ready to be written: its sections, how many records are in them, and its first row."""
+
+    texts: bytes | bytearray
+    requests: bytes | bytearray
+    nodes: bytes | bytearray
+    levels: bytes | bytearray
+    holds: bytes | bytearray
+    first_row: int
+
+    @property
+    def rows(self) -> int:
+        """Return the number of requests."""
+        return len(self.requests) // REQUEST.size
+
+    def pieces(self) -> list[bytes | bytearray]:
+        """Return the block's bytes, header first, section by section: nothing is copied."""
+        body = [self.texts, self.requests, self.nodes, self.levels, self.holds]
+        digest = xxhash.xxh3_64()
+        for section in body:
+            digest.update(section)
+        fields = BLOCK_FIELDS.pack(
+            BLOCK_MAGIC,
+            len(self.texts),
+            self.rows,
+            len(self.nodes) // NODE.size,
+            len(self.levels) // LEVEL.size,
+            len(self.holds) // HOLD.size,
+            self.first_row,
+            digest.intdigest(),
+        )
+        return [fields + BLOCK_CHECK.pack(zlib.crc32(fields)), *body]

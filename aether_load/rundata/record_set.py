@@ -1,0 +1,81 @@
+"""Read all record files of a run as one, by the run's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import Manifest
+from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_reader import RecordBatch, RecordReader, Tables
+from aether_load.rundata.worker_clock import WorkerClock
+
+_INSTANTS = ("due_ns", "sent_ns", "ended_ns")
+
+
+class RecordPart(msgspec.Struct, frozen=True):
+    """One sender's record file; `clock` is the one that its instants are of, None for the run's own.
+
+    `expected` is how many rows it had when the run ended in order. Its end `may_be_torn` where its worker was lost.
+    """
+
+    path: Path
+    clock: WorkerClock | None = None
+    expected: int | None = None
+    may_be_torn: bool = False
+
+
+def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
+    """Return the record files of a run: one of its own, or one for each worker."""
+    totals = manifest.rows_total or {}
+    of_workers = tuple(
+        RecordPart(
+            path,
+            WorkerClock(worker.clock) if worker.clock else None,
+            expected=totals.get(path.name),
+            may_be_torn=worker.loss is not None,
+        )
+        for worker in manifest.workers
+        if (path := folder.records_of(worker.worker)).is_file() or path.name in totals
+    )
+    if of_workers and not folder.records.exists() and folder.records.name not in totals:
+        return of_workers
+    return (RecordPart(folder.records, expected=totals.get(folder.records.name)),)
+
+
+class RecordSet:
+    """The batches of all parts, each with the tables that it cites; `torn`, `damage` and `rows` tell afterwards."""
+
+    def __init__(self, parts: Sequence[RecordPart]) -> None:
+        self._parts = parts
+        self.torn = False
+        self.damage: list[str] = []
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[tuple[RecordBatch, Tables]]:
+        """Yield a batch and the tables of its file; raises RecordFileError."""
+        self.torn, self.damage, self.rows = False, [], 0
+        for part in self._parts:
+            reader = RecordReader(part.path, part.expected)
+            for batch in reader:
+                yield by_run(batch, part.clock), reader.tables
+            self.torn |= reader.torn and not part.may_be_torn
+            self.damage += reader.damage
+            self.rows += reader.rows
+
+
+def by_run(batch: RecordBatch, clock: WorkerClock | None) -> RecordBatch:
+    """Return a batch whose instants are of the run's clock."""
+    if clock is None or clock.is_the_runs_own:
+        return batch
+    requests = batch.requests.copy()
+    for name in _INSTANTS:
+        told = requests[name]
+        requests[name] = (told == ABSENT) * ABSENT + (told != ABSENT) * clock.to_run(told)
+    holds = batch.holds.copy()
+    for name in holds.dtype.names or ():
+        holds[name] = clock.to_run(holds[name])
+    return msgspec.structs.replace(batch, requests=requests, holds=holds)

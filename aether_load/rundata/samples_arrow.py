@@ -1,0 +1,165 @@
+"""Write a run's requests as samples.arrow, a table that pandas, DuckDB and others read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
+from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.record_set import RecordPart, RecordSet
+
+
+def _category(index: pa.DataType) -> pa.DataType:
+    return pa.dictionary(index, pa.string())
+
+
+SCHEMA = pa.schema(
+    [
+        ("phase", _category(pa.int16())),
+        ("worker", pa.int16()),
+        ("request_index", pa.int64()),
+        ("prompt_id", _category(pa.int32())),
+        ("dataset", _category(pa.int16())),
+        ("intended_start_ns", pa.int64()),
+        ("sent_ns", pa.int64()),
+        ("ended_ns", pa.int64()),
+        ("service_latency_us", pa.int64()),
+        ("response_latency_us", pa.int64()),
+        ("outcome", _category(pa.int8())),
+        ("http_status", pa.int16()),
+        ("server_total_ms", pa.int64()),
+        ("node_times_ms", pa.list_(pa.int64())),
+        ("node_states", pa.list_(_category(pa.int8()))),
+        ("node_cached", pa.list_(pa.bool_())),
+        ("token_cost", pa.int64()),
+        ("answer_state", _category(pa.int8())),
+        ("answer", _category(pa.int16())),
+        ("correct", pa.bool_()),
+        ("execution_id", pa.binary(16)),
+        ("error", _category(pa.int16())),
+        ("level_times_ms", pa.list_(pa.int64())),
+    ]
+)
+_OUTCOMES = [outcome.label for outcome in Outcome]
+_NODE_STATES = [state.label for state in NodeState]
+_LOST = "(lost to damage)"
+
+
+def write_samples(parts: Sequence[RecordPart], path: Path) -> None:
+    """Write all records as one Arrow IPC stream, in one piece or not at all; raises OSError.
+
+    About 65,000 rows are in memory at a time.
+    """
+    unfinished = path.with_suffix(".part")
+    options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
+    try:
+        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
+            for batch in _batches(parts):
+                stream.write_batch(batch)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_table(parts: Sequence[RecordPart]) -> pa.Table:
+    """Return all records as one table."""
+    return pa.Table.from_batches(_batches(parts), SCHEMA).unify_dictionaries()
+
+
+def _batches(parts: Sequence[RecordPart]) -> Iterator[pa.RecordBatch]:
+    vocabularies = _Vocabularies()
+    for batch, tables in RecordSet(parts):
+        yield vocabularies.batch(batch, tables)
+
+
+class _Vocabularies:
+    """One dictionary a column over all files, since a stream's dictionaries only grow."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, dict[str, int]] = {
+            name: {} for name in ("phase", "prompt_id", "dataset", "answer", "error")
+        }
+        self._known: dict[tuple[int, str], NDArray[np.int64]] = {}
+
+    def batch(self, batch: RecordBatch, tables: Tables) -> pa.RecordBatch:
+        """Return a batch as Arrow has it."""
+        rows, nodes = batch.requests, batch.nodes
+        sent, ended, due = rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
+        dropped = sent == ABSENT
+        counts = rows["nodes"]
+        of_prompt = np.array([*tables.dataset_of_prompt, ABSENT], np.int64)
+        return pa.RecordBatch.from_arrays(
+            [
+                self._named("phase", tables.phases, rows["phase"], pa.int16()),
+                _numbers(rows["worker"]),
+                _numbers(rows["request_index"]),
+                self._named("prompt_id", tables.prompts, rows["prompt"], pa.int32()),
+                self._named("dataset", tables.datasets, of_prompt[rows["prompt"]], pa.int16()),
+                _numbers(due),
+                _numbers(sent, dropped),
+                _numbers(ended, dropped),
+                _numbers((ended - sent) // 1000, dropped),
+                _numbers((ended - due) // 1000, dropped),
+                _category_of(rows["outcome"], _OUTCOMES),
+                _nullable(rows["http_status"]),
+                _nullable(rows["server_total_ms"].astype(np.int64)),
+                _lists(counts, _nullable(nodes["time_ms"].astype(np.int64))),
+                _lists(counts, _category_of(nodes["state"], _NODE_STATES)),
+                _lists(counts, _flags(nodes["cached"])),
+                _nullable(rows["tokens"]),
+                _category_of(rows["answer_state"], ANSWER_STATES),
+                self._named("answer", tables.answers, rows["answer"], pa.int16()),
+                _flags(rows["correct"]),
+                _identifiers(rows["execution_id"]),
+                self._named("error", tables.errors, rows["error"], pa.int16()),
+                _lists(rows["levels"], _numbers(batch.levels.astype(np.int64))),
+            ],
+            schema=SCHEMA,
+        )
+
+    def _named(
+        self, column: str, texts: Sequence[str | None], places: NDArray[np.integer], kind: pa.DataType
+    ) -> pa.DictionaryArray:
+        """Return places of one file's table as places of the column's own dictionary."""
+        known = self._places[column]
+        mapped = np.array([*(known.setdefault(text or _LOST, len(known)) for text in texts), ABSENT], np.int64)
+        found = mapped[places]
+        return pa.DictionaryArray.from_arrays(_nullable(found).cast(kind), pa.array(known, pa.string()))
+
+
+def _identifiers(raw: NDArray[np.void]) -> pa.Array:
+    """Return 16 bytes each; all zero stands for none."""
+    whole = np.ascontiguousarray(raw)
+    absent = whole.view(np.uint8).reshape(-1, 16).max(axis=1) == 0
+    return pa.array(
+        [None if none else value.tobytes() for none, value in zip(absent, whole, strict=True)], pa.binary(16)
+    )
+
+
+def _numbers(values: NDArray[np.integer], absent: NDArray[np.bool_] | None = None) -> pa.Array:
+    return pa.array(np.ascontiguousarray(values), mask=absent)
+
+
+def _nullable(values: NDArray[np.integer]) -> pa.Array:
+    return _numbers(values, values == ABSENT)
+
+
+def _flags(values: NDArray[np.integer]) -> pa.Array:
+    return pa.array(values == 1, mask=values == ABSENT)
+
+
+def _category_of(places: NDArray[np.integer], names: Sequence[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(_nullable(places), pa.array(names, pa.string()))
+
+
+def _lists(lengths: NDArray[np.integer], values: pa.Array) -> pa.Array:
+    """Return `values` cut into lists of these lengths, null where a list is empty."""
+    ends = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(lengths == 0))
