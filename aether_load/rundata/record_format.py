@@ -41,14 +41,15 @@ TEXT = struct.Struct("<BIiH")
 NODE = struct.Struct("<ibb")
 LEVEL = struct.Struct("<i")
 HOLD = struct.Struct("<qqq")
-REQUEST = struct.Struct("<qqqqqiiiihhhhhhhhbbb16s")
+REQUEST = struct.Struct("<qqqqqiiiiihhhhhhhbbb16s")
 
 
 class RequestRecord(NamedTuple):
     """One request as it is packed; instants in monotonic ns, times in whole ms, `ABSENT` for what was not measured.
 
     `prompt`, `phase`, `name`, `dag`, `answer` and `error` are places in their tables of texts. `nodes` and `levels` are
-    how many records of these kinds belong to the request. An `execution_id` of zeros stands for none.
+    how many records of these kinds belong to the request; `length` is
+    the answer's in bytes. An `execution_id` of zeros stands for none.
     """
 
     request_index: int
@@ -60,6 +61,7 @@ class RequestRecord(NamedTuple):
     prompt: int = 0
     nodes: int = 0
     levels: int = 0
+    length: int = 0
     phase: int = 0
     worker: int = 0
     http_status: int = ABSENT
@@ -67,7 +69,6 @@ class RequestRecord(NamedTuple):
     error: int = ABSENT
     name: int = ABSENT
     dag: int = 0
-    spare: int = 0
     outcome: int = 0
     answer_state: int = ABSENT
     correct: int = ABSENT

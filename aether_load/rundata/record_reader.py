@@ -40,9 +40,9 @@ from aether_load.rundata.record_format import (
 REQUEST_TYPE = np.dtype(
     [
         ("request_index", "<i8"), ("due_ns", "<i8"), ("sent_ns", "<i8"), ("ended_ns", "<i8"), ("tokens", "<i8"),
-        ("server_total_ms", "<i4"), ("prompt", "<i4"), ("nodes", "<i4"), ("levels", "<i4"), ("phase", "<i2"),
+        ("server_total_ms", "<i4"), ("prompt", "<i4"), ("nodes", "<i4"), ("levels", "<i4"), ("length", "<i4"), ("phase", "<i2"),
         ("worker", "<i2"), ("http_status", "<i2"), ("answer", "<i2"), ("error", "<i2"), ("name", "<i2"),
-        ("dag", "<i2"), ("spare", "<i2"), ("outcome", "i1"), ("answer_state", "i1"), ("correct", "i1"),
+        ("dag", "<i2"), ("outcome", "i1"), ("answer_state", "i1"), ("correct", "i1"),
         ("execution_id", "V16"),
     ]
 )  # fmt: skip

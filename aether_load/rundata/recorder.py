@@ -115,7 +115,7 @@ class Recorder:
             buffer.add(
                 RequestRecord(
                     request, sent_ns if due is None else due, sent_ns, ended_ns,
-                    prompt=prompt, phase=phase, worker=buffer.worker, http_status=status,
+                    prompt=prompt, length=length, phase=phase, worker=buffer.worker, http_status=status,
                     error=buffer.errors.place(reason), outcome=outcome,
                 )
             )  # fmt: skip
@@ -126,8 +126,8 @@ class Recorder:
             buffer.add(
                 RequestRecord(
                     request, sent_ns if due is None else due, sent_ns, ended_ns, execution.total_token_cost,
-                    execution.total_execution_time_ms, prompt, self._node_count, len(level_times), phase,
-                    buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
+                    execution.total_execution_time_ms, prompt, self._node_count, len(level_times), length,
+                    phase, buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
                     outcome=outcome, answer_state=state, correct=correct,
                     execution_id=_uuid_bytes(execution.execution_id),
                 ),

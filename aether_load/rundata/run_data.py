@@ -40,15 +40,9 @@ def read_run(
     read = read_phases(record_parts(folder, manifest), wanted, datasets, level_of)
     totals = manifest.lines_total or {}
 
-    def lines(name: str, kind: type) -> Lines:
-        path = getattr(folder, name)
-        return read_lines(path, kind, totals.get(path.name))
-
-    scrapes, sender, server = (
-        lines("scrapes", RawScrape),
-        lines("sender", SenderReading),
-        lines("server", ServerReading),
-    )
+    scrapes = read_lines(folder.scrapes, RawScrape, totals.get(folder.scrapes.name))
+    sender = read_lines(folder.sender, SenderReading, totals.get(folder.sender.name))
+    server = read_lines(folder.server, ServerReading, totals.get(folder.server.name))
     return RunData(
         phases=read.phases,
         scrapes=scrapes.values,
