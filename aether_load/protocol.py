@@ -62,6 +62,10 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
+READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
+"""Outcomes of answers that were read in full, so that the server's own figures are known."""
+
+
 class NodeState(IntEnum):
     """What became of one node of an answered DAG; one that panicked is counted by no metric of the runtime."""
 
@@ -193,7 +197,8 @@ class RequestV2(msgspec.Struct, frozen=True):
     context: dict[str, Any] | None = None
 
 
-_Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class NodeResult(msgspec.Struct, gc=False):
@@ -202,7 +207,7 @@ class NodeResult(msgspec.Struct, gc=False):
     node_id: str
     execution_time_ms: _Milliseconds
     output: Any = None
-    token_cost: Annotated[int, msgspec.Meta(ge=0)] = 0
+    token_cost: _Tokens = 0
     cache_hit: bool | None = None
 
 
@@ -213,11 +218,14 @@ class NodeStatus(msgspec.Struct, gc=False):
 
 
 class Execution(msgspec.Struct):
-    """What one answer of `/execute` said; times in whole ms, cut off, fields of no use to a measurement left out."""
+    """What one answer of `/execute` said; times in whole ms, cut off, fields of no use to a measurement left out.
+
+    Numbers have the bounds that a record has room for; an answer beyond them is not the contract.
+    """
 
     execution_id: str
     total_execution_time_ms: _Milliseconds
-    total_token_cost: Annotated[int, msgspec.Meta(ge=0)] = 0
+    total_token_cost: _Tokens = 0
     results: list[NodeResult] = []
     errors: list[str] = []
     aborted: bool = False

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape, levels_and_path
 from aether_load.observer.time_bucket import PARTS
-from aether_load.protocol import Outcome
-from aether_load.rundata.table import READABLE
+from aether_load.protocol import READABLE, Outcome
 
 _IS_READABLE = np.array([outcome in READABLE for outcome in Outcome])
 _START_DELAY, _OVERHEAD, _SCHEDULER, _BARRIER, _NODE_PATH, _UNDIVIDED, _UNANSWERED = range(len(PARTS))

@@ -9,6 +9,7 @@ import msgspec
 from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
 from aether_load.protocol import (
+    READABLE,
     Execution,
     NodeState,
     Outcome,
@@ -23,7 +24,6 @@ from aether_load.schedule.order import Work
 
 _SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
-_READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
 
 class RequestFailed(Exception):
@@ -43,7 +43,7 @@ def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Outcome.INVALID_RESPONSE, f"not the contract: {error}", None
     outcome, reason = classify(execution, nodes_sent)
-    return outcome, reason, execution if outcome in _READABLE else None
+    return outcome, reason, execution if outcome in READABLE else None
 
 
 class Recorder:

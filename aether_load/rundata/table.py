@@ -9,11 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.protocol import NodeState, Outcome
+from aether_load.protocol import READABLE, NodeState, Outcome
 from aether_load.rundata.record_format import ABSENT
-
-READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
-"""Outcomes of answers that were read in full, so that the server's own figures are known."""
 
 
 class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
