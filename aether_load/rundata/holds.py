@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_reader import HOLD_TYPE
 
 
 class Holds:
-    """The holds of each sender, in the order in which they ended.
+    """The holds of all senders.
 
     A hold lasts from `began_ns` to `ended_ns`; until `caught_up_ns` the loop had answers to read that had come in
     meanwhile. An answer that was read then may have been there since the hold began.
     """
 
     def __init__(self) -> None:
-        self._of_worker: dict[int, list[NDArray[np.void]]] = defaultdict(list)
+        self._parts: list[NDArray[np.void]] = []
 
-    def add(self, holds: NDArray[np.void], workers: NDArray[np.int16]) -> None:
-        """Take in the holds of one sender, whose number its requests carry."""
+    def add(self, holds: NDArray[np.void]) -> None:
+        """Take in some more of them, in any order."""
         if len(holds):
-            self._of_worker[int(workers[0]) if len(workers) else 0].append(holds)
+            self._parts.append(holds)
 
     def late_ns(
         self, worker: NDArray[np.int16], sent_ns: NDArray[np.int64], ended_ns: NDArray[np.int64]
@@ -34,14 +33,27 @@ class Holds:
         e less that is the most by which it is late.
         """
         late = np.zeros(len(ended_ns), np.int64)
-        for number, parts in self._of_worker.items():
-            holds = np.concatenate(parts)
-            holds = holds[np.argsort(holds["ended_ns"], kind="stable")]
-            mine = np.flatnonzero((worker == number) & (ended_ns != ABSENT))
-            ended = ended_ns[mine]
-            place = np.searchsorted(holds["ended_ns"], ended, side="left") - 1
-            inside = (place >= 0) & (ended <= holds["caught_up_ns"][place])
-            rows = mine[inside]
-            since = np.maximum(holds["began_ns"][place[inside]], sent_ns[rows])
-            late[rows] = np.maximum(ended_ns[rows] - since, 0)
+        holds = np.concatenate(self._parts) if self._parts else np.empty(0, HOLD_TYPE)
+        for number in np.unique(holds["worker"]):
+            began, ended, caught_up = _chained(holds[holds["worker"] == number])
+            rows = np.flatnonzero((worker == number) & (ended_ns != ABSENT))
+            last = np.searchsorted(ended, ended_ns[rows], side="left") - 1
+            inside = (last >= 0) & (ended_ns[rows] <= caught_up[last])
+            rows, last = rows[inside], last[inside]
+            late[rows] = ended_ns[rows] - np.maximum(began[last], sent_ns[rows])
         return late
+
+
+def _chained(holds: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return of each hold, ascending by its end, since when answers may have waited, its end, and the catching up.
+
+    A hold that ends before the one before it was caught up with goes on with that one's answers.
+    """
+    holds = holds[np.argsort(holds["ended_ns"], kind="stable")]
+    ended = np.ascontiguousarray(holds["ended_ns"])
+    caught_up = np.maximum.accumulate(holds["caught_up_ns"])
+    is_new = np.ones(len(holds), np.bool_)
+    is_new[1:] = ended[1:] > caught_up[:-1]
+    chain = np.cumsum(is_new) - 1
+    began = np.minimum.reduceat(holds["began_ns"], np.flatnonzero(is_new))
+    return began[chain], ended, caught_up

@@ -24,20 +24,26 @@ BLOCK_ROWS = 256
 """A block is closed at so many requests, which keeps the writing of one well below half a millisecond."""
 _BLOCK_BYTES = BLOCK_ROWS * REQUEST.size
 _BLOCK_NODE_BYTES = 64 << 10
+_MOST_NAMES = 30_000
 _MOST_TEXTS = 1000
-_MOST_PHASES = 30_000
 _LONGEST_TEXT = 300
-_LONGEST_ID = 4000
+_LONGEST_TEXT_BYTES = 65_535
 _OTHER_TEXT = "(one of too many different texts)"
 
 
 class TextTable:
-    """Texts that recur, each written once; past `most` different ones, the rest share a place."""
+    """Texts that recur, each written once; past `most` different ones, the rest share a place.
 
-    def __init__(self, buffer: RecordBuffer, table: int, most: int = _MOST_TEXTS) -> None:
+    Longer ones than `longest` characters are cut.
+    """
+
+    def __init__(
+        self, buffer: RecordBuffer, table: int, most: int = _MOST_TEXTS, longest: int | None = _LONGEST_TEXT
+    ) -> None:
         self._buffer = buffer
         self._table = table
         self._most = most
+        self._longest = longest
         self._places: dict[str, int] = {}
 
     def place(self, text: str | None) -> int:
@@ -47,7 +53,7 @@ class TextTable:
         found = self._places.get(text)
         if found is not None:
             return found
-        text = text[:_LONGEST_TEXT] if len(self._places) < self._most else _OTHER_TEXT
+        text = text[: self._longest] if len(self._places) < self._most else _OTHER_TEXT
         found = self._places.get(text)
         if found is None:
             found = self._places[text] = len(self._places)
@@ -69,13 +75,14 @@ class RecordBuffer:
         self._datasets = datasets
         self._introduced = bytearray(len(prompt_ids))
         self._rows_before = 0
+        self._blocks_before = 0
         self._sealed: deque[Block] = deque()
         self._open()
-        self.phases = TextTable(self, PHASE, _MOST_PHASES)
+        self.phases = TextTable(self, PHASE, _MOST_NAMES, None)
         self.answers = TextTable(self, ANSWER)
         self.errors = TextTable(self, ERROR)
         self.names = TextTable(self, NAME)
-        self._dataset_table = TextTable(self, DATASET)
+        self._dataset_table = TextTable(self, DATASET, _MOST_NAMES, None)
 
     def _open(self) -> None:
         self._texts = bytearray()
@@ -87,6 +94,12 @@ class RecordBuffer:
     def __len__(self) -> int:
         """Return how many requests wait."""
         return len(self._requests) // REQUEST.size + sum(block.rows for block in self._sealed)
+
+    def add_prompts(self, prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
+        """Take further prompts, which follow those that are known."""
+        self._prompt_ids = [*self._prompt_ids, *prompt_ids]
+        self._datasets = [*self._datasets, *datasets]
+        self._introduced += bytes(len(prompt_ids))
 
     def add(self, record: RequestRecord, nodes: bytes = b"", levels: bytes = b"") -> None:
         """Append a request with its packed nodes and levels."""
@@ -100,25 +113,36 @@ class RecordBuffer:
 
     def add_hold(self, began_ns: int, ended_ns: int, caught_up_ns: int) -> None:
         """Append a time in which the event loop did not run: from, to, and when it had nothing left to do."""
-        self._holds += HOLD.pack(began_ns, ended_ns, caught_up_ns)
+        self._holds += HOLD.pack(self.worker, began_ns, ended_ns, caught_up_ns)
 
     def add_text(self, table: int, place: int, text: str, link: int = ABSENT) -> None:
         """Append a text to one of the tables."""
-        raw = text.encode(errors="replace")[:65_535]
+        raw = text.encode(errors="replace")[:_LONGEST_TEXT_BYTES]
         self._texts += TEXT.pack(table, place, link, len(raw)) + raw
 
     def _introduce(self, prompt: int) -> None:
         self._introduced[prompt] = 1
         dataset = self._dataset_table.place(self._datasets[prompt])
-        self.add_text(PROMPT, prompt, self._prompt_ids[prompt][:_LONGEST_ID], dataset)
+        self.add_text(PROMPT, prompt, self._prompt_ids[prompt], dataset)
 
     def seal(self) -> None:
         """Close the block that is being filled, if there is anything in it."""
         if self._requests or self._texts or self._holds:
-            block = Block(self._texts, self._requests, self._nodes, self._levels, self._holds, self._rows_before)
-            self._rows_before += block.rows
-            self._sealed.append(block)
-            self._open()
+            self._close_block()
+
+    def finish(self) -> None:
+        """Close the last block, and append the empty one that says that nothing follows."""
+        self.seal()
+        self._close_block()
+
+    def _close_block(self) -> None:
+        block = Block(
+            self._texts, self._requests, self._nodes, self._levels, self._holds, self._blocks_before, self._rows_before
+        )
+        self._blocks_before += 1
+        self._rows_before += block.rows
+        self._sealed.append(block)
+        self._open()
 
     @property
     def rows_total(self) -> int:

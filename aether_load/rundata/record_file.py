@@ -15,12 +15,12 @@ class RecordFile:
     A write that the disk refuses or takes in part only is undone, so that it can be tried again.
     """
 
-    def __init__(self, path: Path, header: bytes | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         """Create the file and write its header; raises OSError where there is no room for that."""
         self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         self._length = 0
-        self.write([file_header() if header is None else header])
+        self.write([file_header()])
 
     def write(self, pieces: Sequence[bytes | bytearray]) -> None:
         """Append some pieces as one; raises OSError, with the file as it was, when the disk refuses them."""

@@ -3,7 +3,8 @@
 A record file only grows. It begins with a header that names its version and fields, as JSON, and a checksum. Blocks
 follow: a block has its own header, then texts, requests, nodes, levels and holds, each kind packed little-endian and
 of a fixed size but for the texts. A request's nodes and levels stand in their sections in the order of the requests.
-Texts that recur are written once, in the block whose requests cite them first or in an earlier one.
+Texts that recur are written once, in the block whose requests cite them first or in an earlier one. A file whose run
+has ended in order ends with an empty block.
 """
 
 from __future__ import annotations
@@ -27,20 +28,13 @@ FILE_PREFIX = struct.Struct("<8sI")
 """Magic and the length of the JSON that follows; behind that stands `CHECKSUM` over both."""
 CHECKSUM = struct.Struct("<Q")
 
-BLOCK_MAGIC = b"BLK\n"
-BLOCK_FIELDS = struct.Struct("<4sIIIIIQQ")
-"""Magic, bytes of texts, counts of requests, nodes, levels and holds, the first request's row, the body's checksum."""
-BLOCK_CHECK = struct.Struct("<I")
-"""CRC-32 of the block's fields, so that a length is believed only when it is whole."""
-BLOCK_HEADER_BYTES = BLOCK_FIELDS.size + BLOCK_CHECK.size
-
 PHASE, PROMPT, DATASET, NAME, ERROR, ANSWER, DAG = range(7)
 """The tables of texts."""
 TEXT = struct.Struct("<BIiH")
 """Table, place in it, link (a prompt's dataset by its place, else `ABSENT`), bytes of UTF-8 that follow."""
 NODE = struct.Struct("<ibb")
 LEVEL = struct.Struct("<i")
-HOLD = struct.Struct("<qqq")
+HOLD = struct.Struct("<hqqq")
 REQUEST = struct.Struct("<qqqqqiiiiihhhhhhhbbb16s")
 
 
@@ -48,8 +42,8 @@ class RequestRecord(NamedTuple):
     """One request as it is packed; instants in monotonic ns, times in whole ms, `ABSENT` for what was not measured.
 
     `prompt`, `phase`, `name`, `dag`, `answer` and `error` are places in their tables of texts. `nodes` and `levels` are
-    how many records of these kinds belong to the request; `length` is
-    the answer's in bytes. An `execution_id` of zeros stands for none.
+    how many records of these kinds belong to the request; `length` is the answer's in bytes. An `execution_id` of zeros
+    stands for none.
     """
 
     request_index: int
@@ -75,12 +69,18 @@ class RequestRecord(NamedTuple):
     execution_id: bytes = b""
 
 
+NODE_FIELDS = ("time_ms", "state", "cached")
+HOLD_FIELDS = ("worker", "began_ns", "ended_ns", "caught_up_ns")
+
+
 def file_header() -> bytes:
     """Return the bytes that a record file begins with."""
     described = json.dumps(
         {
             "version": VERSION,
-            "request": list(RequestRecord._fields),
+            "request": [*RequestRecord._fields],
+            "node": NODE_FIELDS,
+            "hold": HOLD_FIELDS,
             "outcomes": [outcome.label for outcome in Outcome],
             "node_states": [state.label for state in NodeState],
             "answer_states": ANSWER_STATES,
@@ -95,14 +95,68 @@ def file_header() -> bytes:
     return head + CHECKSUM.pack(xxhash.xxh3_64_intdigest(head))
 
 
+class BlockHead(NamedTuple):
+    """A block's header: its number in the file, how much of each kind follows, and the body's checksum.
+
+    `first_row` is how many requests the blocks before it hold.
+    """
+
+    number: int
+    texts_bytes: int
+    rows: int
+    nodes: int
+    levels: int
+    holds: int
+    first_row: int
+    checksum: int
+
+    @property
+    def sections(self) -> tuple[int, int, int, int, int]:
+        """Return the bytes of texts, requests, nodes, levels and holds."""
+        return (
+            self.texts_bytes,
+            self.rows * REQUEST.size,
+            self.nodes * NODE.size,
+            self.levels * LEVEL.size,
+            self.holds * HOLD.size,
+        )
+
+    @property
+    def body_bytes(self) -> int:
+        """Return the length of what follows the header."""
+        return sum(self.sections)
+
+    def pack(self) -> bytes:
+        """Return the header's bytes; they end with a CRC-32, so that a length is believed only when it is whole."""
+        fields = _BLOCK_FIELDS.pack(BLOCK_MAGIC, *self)
+        return fields + _BLOCK_CHECK.pack(zlib.crc32(fields))
+
+
+BLOCK_MAGIC = b"BLK\n"
+_BLOCK_FIELDS = struct.Struct("<4sIIIIIIQQ")
+_BLOCK_CHECK = struct.Struct("<I")
+BLOCK_HEAD_BYTES = _BLOCK_FIELDS.size + _BLOCK_CHECK.size
+
+
+def read_block_head(raw: bytes) -> BlockHead | None:
+    """Return the header that some bytes are, or None when they are none."""
+    if len(raw) != BLOCK_HEAD_BYTES or not raw.startswith(BLOCK_MAGIC):
+        return None
+    fields = raw[: _BLOCK_FIELDS.size]
+    if _BLOCK_CHECK.unpack(raw[_BLOCK_FIELDS.size :])[0] != zlib.crc32(fields):
+        return None
+    return BlockHead(*_BLOCK_FIELDS.unpack(fields)[1:])
+
+
 class Block(NamedTuple):
-    """A block that is ready to be written: its sections, how many records are in them, and its first row."""
+    """A block that is ready to be written: its sections, its number, and its first row."""
 
     texts: bytes | bytearray
     requests: bytes | bytearray
     nodes: bytes | bytearray
     levels: bytes | bytearray
     holds: bytes | bytearray
+    number: int
     first_row: int
 
     @property
@@ -116,8 +170,8 @@ class Block(NamedTuple):
         digest = xxhash.xxh3_64()
         for section in body:
             digest.update(section)
-        fields = BLOCK_FIELDS.pack(
-            BLOCK_MAGIC,
+        head = BlockHead(
+            self.number,
             len(self.texts),
             self.rows,
             len(self.nodes) // NODE.size,
@@ -126,4 +180,4 @@ class Block(NamedTuple):
             self.first_row,
             digest.intdigest(),
         )
-        return [fields + BLOCK_CHECK.pack(zlib.crc32(fields)), *body]
+        return [head.pack(), *body]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest
@@ -14,6 +15,7 @@ from aether_load.rundata.record_reader import RecordBatch, RecordReader, Tables
 from aether_load.rundata.worker_clock import WorkerClock
 
 _INSTANTS = ("due_ns", "sent_ns", "ended_ns")
+_INSTANTS_OF_HOLDS = ("began_ns", "ended_ns", "caught_up_ns")
 
 
 class RecordPart(msgspec.Struct, frozen=True):
@@ -47,24 +49,26 @@ def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...
 
 
 class RecordSet:
-    """The batches of all parts, each with the tables that it cites; `torn`, `damage` and `rows` tell afterwards."""
+    """The batches of all parts, each with the tables that it cites.
+
+    The names of the files whose end is `torn`, and `damage`, are complete when all was read.
+    """
 
     def __init__(self, parts: Sequence[RecordPart]) -> None:
         self._parts = parts
-        self.torn = False
+        self.torn: list[str] = []
         self.damage: list[str] = []
-        self.rows = 0
 
     def __iter__(self) -> Iterator[tuple[RecordBatch, Tables]]:
-        """Yield a batch and the tables of its file; raises RecordFileError."""
-        self.torn, self.damage, self.rows = False, [], 0
+        """Yield a batch and the tables of its file; raises UsageError for another version of the format."""
+        self.torn, self.damage = [], []
         for part in self._parts:
             reader = RecordReader(part.path, part.expected)
             for batch in reader:
                 yield by_run(batch, part.clock), reader.tables
-            self.torn |= reader.torn and not part.may_be_torn
+            if reader.torn and not part.may_be_torn:
+                self.torn.append(part.path.name)
             self.damage += reader.damage
-            self.rows += reader.rows
 
 
 def by_run(batch: RecordBatch, clock: WorkerClock | None) -> RecordBatch:
@@ -74,8 +78,8 @@ def by_run(batch: RecordBatch, clock: WorkerClock | None) -> RecordBatch:
     requests = batch.requests.copy()
     for name in _INSTANTS:
         told = requests[name]
-        requests[name] = (told == ABSENT) * ABSENT + (told != ABSENT) * clock.to_run(told)
+        requests[name] = np.where(told == ABSENT, ABSENT, clock.to_run(told))
     holds = batch.holds.copy()
-    for name in holds.dtype.names or ():
+    for name in _INSTANTS_OF_HOLDS:
         holds[name] = clock.to_run(holds[name])
     return msgspec.structs.replace(batch, requests=requests, holds=holds)

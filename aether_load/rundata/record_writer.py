@@ -16,6 +16,7 @@ class RecordWriter:
         self.buffer = buffer
         self.path = path
         self._file = RecordFile(path)
+        self._is_finished = False
 
     def write_block(self) -> bool:
         """Write the oldest closed block; False when there is none. Raises OSError, and keeps the block."""
@@ -34,6 +35,13 @@ class RecordWriter:
         self.buffer.seal()
         while self.write_block():
             pass
+
+    def finish(self) -> None:
+        """Write all, and that nothing follows; raises OSError, with nothing lost, and can be called again then."""
+        if not self._is_finished:
+            self.buffer.finish()
+            self._is_finished = True
+        self.write_out()
 
     def rescue(self, path: Path) -> bool:
         """Write what waits to a file elsewhere, as the continuation of this one; False when nothing waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
-from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.record_set import RecordPart, RecordSet
 
 
@@ -52,11 +53,11 @@ _LOST = "(lost to damage)"
 
 
 def write_samples(parts: Sequence[RecordPart], path: Path) -> None:
-    """Write all records as one Arrow IPC stream, in one piece or not at all; raises OSError.
+    """Write all records as one Arrow IPC stream, whole or not at all; raises OSError.
 
     About 65,000 rows are in memory at a time.
     """
-    unfinished = path.with_suffix(".part")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     try:
         with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
@@ -85,7 +86,6 @@ class _Vocabularies:
         self._places: dict[str, dict[str, int]] = {
             name: {} for name in ("phase", "prompt_id", "dataset", "answer", "error")
         }
-        self._known: dict[tuple[int, str], NDArray[np.int64]] = {}
 
     def batch(self, batch: RecordBatch, tables: Tables) -> pa.RecordBatch:
         """Return a batch as Arrow has it."""
@@ -93,14 +93,13 @@ class _Vocabularies:
         sent, ended, due = rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
         dropped = sent == ABSENT
         counts = rows["nodes"]
-        of_prompt = np.array([*tables.dataset_of_prompt, ABSENT], np.int64)
         return pa.RecordBatch.from_arrays(
             [
                 self._named("phase", tables.phases, rows["phase"], pa.int16()),
                 _numbers(rows["worker"]),
                 _numbers(rows["request_index"]),
                 self._named("prompt_id", tables.prompts, rows["prompt"], pa.int32()),
-                self._named("dataset", tables.datasets, of_prompt[rows["prompt"]], pa.int16()),
+                self._named("dataset", tables.datasets, look_up(tables.dataset_of_prompt, rows["prompt"]), pa.int16()),
                 _numbers(due),
                 _numbers(sent, dropped),
                 _numbers(ended, dropped),
@@ -128,18 +127,19 @@ class _Vocabularies:
     ) -> pa.DictionaryArray:
         """Return places of one file's table as places of the column's own dictionary."""
         known = self._places[column]
-        mapped = np.array([*(known.setdefault(text or _LOST, len(known)) for text in texts), ABSENT], np.int64)
-        found = mapped[places]
-        return pa.DictionaryArray.from_arrays(_nullable(found).cast(kind), pa.array(known, pa.string()))
+        mapped = [known.setdefault(_LOST if text is None else text, len(known)) for text in texts]
+        found = look_up(mapped, places)
+        if ((found == ABSENT) & (places != ABSENT)).any():
+            found[(found == ABSENT) & (places != ABSENT)] = known.setdefault(_LOST, len(known))
+        return pa.DictionaryArray.from_arrays(_nullable(found).cast(kind), pa.array(list(known), pa.string()))
 
 
 def _identifiers(raw: NDArray[np.void]) -> pa.Array:
     """Return 16 bytes each; all zero stands for none."""
     whole = np.ascontiguousarray(raw)
-    absent = whole.view(np.uint8).reshape(-1, 16).max(axis=1) == 0
-    return pa.array(
-        [None if none else value.tobytes() for none, value in zip(absent, whole, strict=True)], pa.binary(16)
-    )
+    is_there = whole.view(np.uint64).reshape(-1, 2).any(axis=1)
+    validity = pa.array(is_there, mask=~is_there).buffers()[0]
+    return pa.Array.from_buffers(pa.binary(16), len(whole), [validity, pa.py_buffer(whole)])
 
 
 def _numbers(values: NDArray[np.integer], absent: NDArray[np.bool_] | None = None) -> pa.Array:

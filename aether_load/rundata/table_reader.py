@@ -1,4 +1,4 @@
-"""A sample file read into columns, batch by batch, so that little beside the columns is in memory at a time."""
+"""Read record files into columns, batch by batch, so that little beside the columns is in memory at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.record_set import RecordPart, RecordSet
 from aether_load.rundata.table import PhaseSamples
 
@@ -28,11 +28,11 @@ _TYPES: dict[str, type] = {
 
 
 class SamplesRead(msgspec.Struct, frozen=True):
-    """The samples of each phase, how many rows there were, whether a tail was torn off, and what was refused."""
+    """The samples of each phase, how many rows there were, the files whose end is torn off, and what was refused."""
 
     phases: tuple[PhaseSamples, ...]
     rows: int
-    torn: bool
+    torn: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 
 
@@ -48,20 +48,23 @@ def read_phases(
     places = {record.name: place for place, record in enumerate(records)}
     columns_of = _Columns(datasets, level_of)
     reader = RecordSet(parts)
-    unknown = 0
+    rows = nameless = 0
     for batch, tables in reader:
-        known = [ABSENT if name is None else places.get(name, ABSENT) for name in tables.phases]
-        phase = np.array([*known, ABSENT], np.int64)[batch.requests["phase"]]
-        lost = np.array([*(name is None for name in tables.phases), True])[batch.requests["phase"]]
-        unknown += int(np.count_nonzero(lost))
+        holds.add(batch.holds)
+        cited = batch.requests["phase"]
+        phase = look_up([ABSENT if name is None else places.get(name, ABSENT) for name in tables.phases], cited)
+        rows += len(cited)
+        nameless += len(cited) - int(
+            np.count_nonzero(look_up([name is not None for name in tables.phases], cited) == 1)
+        )
         columns = columns_of(batch, tables)
-        holds.add(batch.holds, batch.requests["worker"])
-        for place in np.unique(phase):
-            if place != ABSENT:
-                growing[place].add(columns, phase == place)
+        for place in np.unique(phase[phase != ABSENT]):
+            growing[place].add(columns, phase == place)
     phases = tuple(grown.finish(record, holds) for grown, record in zip(growing, records, strict=True))
-    damage = [*reader.damage, *([f"{unknown} rows whose phase's name was lost are refused"] if unknown else [])]
-    return SamplesRead(phases, reader.rows, reader.torn, tuple(damage))
+    damage = [*reader.damage]
+    if nameless:
+        damage.append(f"{nameless} rows are of phases whose names were in damaged blocks; they were refused")
+    return SamplesRead(phases, rows, tuple(reader.torn), tuple(damage))
 
 
 class _Growing:
@@ -135,7 +138,7 @@ class _Columns:
             "due_ns": rows["due_ns"],
             "sent_ns": rows["sent_ns"],
             "ended_ns": rows["ended_ns"],
-            "dataset": self._dataset_of_prompt(tables)[rows["prompt"]],
+            "dataset": look_up(self._dataset_of_prompt(tables), rows["prompt"]).astype(np.int16),
             "outcome": rows["outcome"],
             "server_total_ms": rows["server_total_ms"].astype(np.int64),
             "token_cost": rows["tokens"],
@@ -145,15 +148,16 @@ class _Columns:
             "node_states": dense(nodes["state"]),
             "node_cached": dense(nodes["cached"]),
         }
-        is_cycle = [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors]
-        found["is_cycle"] = np.array([*is_cycle, False])[rows["error"]] & (rows["outcome"] == Outcome.ABORTED)
+        is_cycle = look_up(
+            [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors], rows["error"]
+        )
+        found["is_cycle"] = (is_cycle == 1) & (rows["outcome"] == Outcome.ABORTED)
         return found | self._levels(batch, found)
 
-    def _dataset_of_prompt(self, tables: Tables) -> NDArray[np.int16]:
-        """Return the place of each prompt's dataset among the manifest's; the last one stands for no prompt."""
-        names = [*tables.datasets, None]
-        places = [self._datasets.get(names[link] or "", ABSENT) for link in tables.dataset_of_prompt]
-        return np.array([*places, ABSENT], np.int16)
+    def _dataset_of_prompt(self, tables: Tables) -> Sequence[int]:
+        """Return the place of each prompt's dataset among the manifest's."""
+        places = [ABSENT if name is None else self._datasets.get(name, ABSENT) for name in [*tables.datasets, None]]
+        return [ABSENT if link >= len(places) else places[link] for link in tables.dataset_of_prompt]
 
     def _levels(self, batch: RecordBatch, found: Mapping[str, Column]) -> dict[str, Column]:
         """Tell of each row whether levels were told, add up to more than the total, or are below one of their nodes."""

@@ -1,0 +1,167 @@
+"""Read the whole blocks of a record file, and name what is not whole."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import xxhash
+
+from aether_load.errors import UsageError
+from aether_load.rundata.record_format import (
+    BLOCK_HEAD_BYTES,
+    BLOCK_MAGIC,
+    CHECKSUM,
+    FILE_MAGIC,
+    FILE_PREFIX,
+    VERSION,
+    BlockHead,
+    read_block_head,
+)
+
+_SEARCH_BYTES = 1 << 20
+
+
+class BlockReader:
+    """Yields each whole block; `rows`, `torn` and `damage` are complete when the file has been read to its end.
+
+    A block that a crash cut off at the file's end is `torn`. Bytes that are not as they were written, and blocks that
+    are missing, are `damage`: a sentence each that names the rows. The blocks around them are read. `expected` is how
+    many rows the file had when its run ended, None where it did not end in order; then nothing can be missing at its
+    end. With `follow` the end is not judged, and the next iteration goes on where this one ended.
+    """
+
+    def __init__(self, path: Path, expected: int | None = None, *, follow: bool = False) -> None:
+        self.path = path
+        self.rows = 0
+        self.torn = False
+        self.damage: list[str] = []
+        self._expected = expected
+        self._follow = follow
+        self._offset = 0
+        self._next_block = 0
+        self._next_row = 0
+        self._is_finished = False
+
+    def __iter__(self) -> Iterator[tuple[BlockHead, bytes]]:
+        """Yield what has been written since the last time; raises UsageError for another version of the format."""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if self._offset or self._read_file_header(file, size):
+                    yield from self._blocks(file, size)
+        else:
+            self.torn = True
+        if self._follow:
+            self.torn = False
+        elif self._expected is not None:
+            self._judge_end(self._expected)
+
+    def _read_file_header(self, file: BinaryIO, size: int) -> bool:
+        """Read the file's header; False when it is cut off. The blocks of a file whose header is damaged are read."""
+        prefix = file.read(FILE_PREFIX.size)
+        if len(prefix) < FILE_PREFIX.size:
+            self.torn = True
+            return False
+        magic, length = FILE_PREFIX.unpack(prefix)
+        rest = file.read(length + CHECKSUM.size)
+        if magic == FILE_MAGIC and len(rest) == length + CHECKSUM.size:
+            described, (checksum,) = rest[:length], CHECKSUM.unpack(rest[length:])
+            if xxhash.xxh3_64_intdigest(prefix + described) == checksum:
+                version = json.loads(described)["version"]
+                if version != VERSION:
+                    raise UsageError(
+                        f"{self.path} has version {version} of the record format; this aether-load reads {VERSION}. "
+                        "Use the release that wrote it, or a newer one."
+                    )
+                self._offset = len(prefix) + len(rest)
+                return True
+        first = _next_head(file, 0, size)
+        if first is None and magic == FILE_MAGIC and len(rest) < length + CHECKSUM.size:
+            self.torn = True
+            return False
+        self._say("has a header that is not as it was written")
+        self._offset = size if first is None else first
+        return True
+
+    def _blocks(self, file: BinaryIO, size: int) -> Iterator[tuple[BlockHead, bytes]]:
+        while self._offset < size:
+            if size - self._offset < BLOCK_HEAD_BYTES:
+                self.torn = True
+                return
+            head = _head_at(file, self._offset)
+            if head is None:
+                found = _next_head(file, self._offset + 1, size)
+                if found is None:
+                    if not self._follow:
+                        self._say(f"is not as it was written behind {self._so_far}")
+                    return
+                self._offset = found
+                continue
+            end = self._offset + BLOCK_HEAD_BYTES + head.body_bytes
+            if end > size:
+                self.torn = True
+                return
+            body = file.read(head.body_bytes)
+            self._offset = end
+            if self._is_next(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum):
+                self.rows += head.rows
+                yield head, body
+
+    def _is_next(self, head: BlockHead, *, is_whole: bool) -> bool:
+        """Tell whether a block is to be read; says what is wrong if not, and what is missing before it."""
+        if head.number < self._next_block:
+            self._say(f"has {_rows(head.first_row, head.rows)} twice; one copy was read")
+            return False
+        if head.number > self._next_block:
+            missing = _rows(self._next_row, head.first_row - self._next_row)
+            self._say(f"lacks {missing}, or they are not as they were written")
+        if not is_whole:
+            self._say(f"has {_rows(head.first_row, head.rows)} not as they were written; they were refused")
+        self._next_block = head.number + 1
+        self._next_row = head.first_row + head.rows
+        self._is_finished |= is_whole and head.body_bytes == 0
+        return is_whole
+
+    def _judge_end(self, expected: int) -> None:
+        if self._next_row > expected:
+            self._say(f"has {self._next_row} rows, and had {expected} when the run ended")
+        elif self._next_row < expected:
+            self._say(f"lacks {_rows(self._next_row, expected - self._next_row)}, at its end")
+        elif not self._is_finished and (expected or self.path.is_file()):
+            self._say(f"lacks its end, behind {self._so_far}")
+        self.torn = False
+
+    @property
+    def _so_far(self) -> str:
+        return f"row {self._next_row - 1}" if self._next_row else "its header"
+
+    def _say(self, what: str) -> None:
+        self.damage.append(f"{self.path.name} {what}")
+
+
+def _next_head(file: BinaryIO, at: int, size: int) -> int | None:
+    """Return where the first block's header from `at` on lies, or None."""
+    while at < size:
+        file.seek(at)
+        piece = file.read(_SEARCH_BYTES)
+        found = piece.find(BLOCK_MAGIC)
+        while found != -1:
+            if _head_at(file, at + found) is not None:
+                return at + found
+            found = piece.find(BLOCK_MAGIC, found + 1)
+        at += max(1, len(piece) - len(BLOCK_MAGIC) + 1)
+    return None
+
+
+def _head_at(file: BinaryIO, at: int) -> BlockHead | None:
+    """Return the header that lies at `at`, or None; the file is at its body then."""
+    file.seek(at)
+    return read_block_head(file.read(BLOCK_HEAD_BYTES))
+
+
+def _rows(first: int, count: int) -> str:
+    return f"rows {first} to {first + count - 1}" if count > 0 else f"readings before row {first}"
