@@ -25,7 +25,6 @@ from aether_load.analysis.verdict.thresholds import ThresholdReport, judge_thres
 from aether_load.analysis.verdict.verdict import Against, Verdict, all_against, decide
 from aether_load.analysis.verdict.warnings import Warning_, phase_warnings, run_warnings
 from aether_load.datasets.prompt import DatasetIdentity
-from aether_load.errors import ResultsError
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Ended, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
@@ -96,11 +95,6 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
     data = read_run(folder, manifest, level_of)
-    if data.damage and data.rows == 0:
-        raise ResultsError(
-            f"No row of {folder.path} can be read ({data.damage[0]}). Nothing was written; what was reported before "
-            "stays as it is."
-        )
     inputs = PhaseInputs(
         manifest=manifest,
         scenario=scenario,
@@ -115,7 +109,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         phase_report(inputs, record, samples, wholes.get(record.joined_in))
         for record, samples in zip(manifest.phases, data.phases, strict=True)
     )
-    warnings = list(run_warnings(manifest, scenario, data.damage))
+    warnings = list(run_warnings(manifest, scenario, data.damage, data.torn))
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
     searches = tuple(map(search_report, manifest.searches))

@@ -70,7 +70,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     )
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
-    warnings = (*run_warnings(manifest, scenario, data.damage), *gate_warnings(scenario, pairs, sides))
+    warnings = (*run_warnings(manifest, scenario, data.damage, data.torn), *gate_warnings(scenario, pairs, sides))
     verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
     return GateReport(
         schema_version=GATE_SCHEMA_VERSION,

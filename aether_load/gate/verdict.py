@@ -13,6 +13,7 @@ from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import GatePair, SideReport, why_not_used
 from aether_load.rundata.manifest import Ended
 from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.warning_codes import WarningCode as Code
 
 Status = Literal["passed", "failed", "regression", "inconclusive", "invalid", "interrupted"]
 
@@ -36,9 +37,12 @@ def decide_gate(
 ) -> GateVerdict:
     """Return the verdict: failed, invalid, regression, interrupted, inconclusive, passed, the first that applies.
 
-    Counts that are not to be trusted void every comparison, so that they come before a regression: what was measured
-    may have been somebody else's load.
+    A gate whose records are damaged is invalid before all else. Counts that are not to be trusted void every
+    comparison, so that they come before a regression: what was measured may have been somebody else's load.
     """
+    damaged = [warning.message.rstrip(".") for warning in warnings if warning.code == Code.DAMAGED]
+    if damaged:
+        return _verdict("invalid", ExitCode.INVALID, damaged)
     failed = [
         f"{side.side}: {_failure(side, scenario)}"
         for side in sides

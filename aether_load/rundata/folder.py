@@ -83,16 +83,11 @@ class RunFolder:
             content = self.manifest.read_bytes()
         except OSError as error:
             raise UsageError(f"{self.manifest} cannot be read: {error.strerror}.") from None
-        try:
-            version = msgspec.json.decode(content, type=_Versioned).schema_version
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            version = SCHEMA_VERSION
-        if version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
-            raise UsageError(
-                f"{self.manifest} has schema version {version}; this aether-load reads {SCHEMA_VERSION}. Use the "
-                "release that wrote it, or a newer one."
-            )
-        if not _is_as_written(content):
+        is_as_written = _is_as_written(content)
+        # A damaged file may seem to be of another version; a file of another version may have no checksum.
+        if is_as_written or _CHECKSUM_KEY not in content:
+            _check_version(self.manifest, content)
+        if not is_as_written:
             raise ResultsError(
                 f"{self.manifest} is not as it was written (its checksum is wrong), so nothing can be said of this run."
             )
@@ -118,6 +113,19 @@ _CHECKSUM_BYTES = len(_CHECKSUM_KEY) + 16 + len(b'"\n}\n')
 
 class _Versioned(msgspec.Struct):
     schema_version: str = SCHEMA_VERSION
+
+
+def _check_version(path: Path, content: bytes) -> None:
+    """Raise UsageError where run.json names another version of its schema than this release reads."""
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).schema_version
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    if version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+        raise UsageError(
+            f"{path} has schema version {version}; this aether-load reads {SCHEMA_VERSION}. Use the release that wrote "
+            "it, or a newer one."
+        )
 
 
 def _is_as_written(content: bytes) -> bool:

@@ -46,7 +46,7 @@ class LineFile:
 
 
 class Lines(msgspec.Struct, Generic[T], frozen=True):
-    """The values of a file; `torn` when its last line is cut off, `damage` a sentence for each damaged line."""
+    """The values of a file; `torn` when a crash cut off its last line, `damage` a sentence for each damaged line."""
 
     values: list[T]
     torn: bool = False
@@ -54,7 +54,10 @@ class Lines(msgspec.Struct, Generic[T], frozen=True):
 
 
 def read_lines(path: Path, kind: type[T], expected: int | None = None) -> Lines[T]:
-    """Return what a file holds; a missing file is empty. `expected` is how many lines it had when its run ended."""
+    """Return what a file holds; a missing file is empty.
+
+    `expected` is how many lines it had when its run ended, None where that did not end in order.
+    """
     values: list[T] = []
     damage = []
     content = path.read_bytes() if path.is_file() else b""
@@ -64,18 +67,24 @@ def read_lines(path: Path, kind: type[T], expected: int | None = None) -> Lines[
         try:
             values.append(_decode(line, decoder))
         except ValueError as error:
-            damage.append(f"{path.name}, line {number}: {error}")
-    if expected is not None and len(lines) != expected and not damage:
-        damage.append(f"{path.name}: it has {len(lines)} lines, and had {expected} when the run ended")
-    return Lines(values, bool(tail), tuple(damage))
+            damage.append(f"{path.name} has a damaged line {number}: {error}")
+    if tail and _is_whole(tail[:-1]):
+        damage.append(f"{path.name} has a damaged line {len(lines) + 1}: its end is not as it was written")
+    elif expected is not None and len(lines) != expected:
+        damage.append(f"{path.name} has {len(lines)} lines, and had {expected} when the run ended")
+    return Lines(values, bool(tail) and not damage, tuple(damage))
+
+
+def _is_whole(line: bytes) -> bool:
+    text, tail = line[:-_TAIL_BYTES] + b"}", line[-_TAIL_BYTES:]
+    return tail == b'%s%08x"}' % (_MARK, zlib.crc32(text))
 
 
 def _decode(line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Return a line's value; raises ValueError for a line that is not as it was written."""
-    text, tail = line[:-_TAIL_BYTES] + b"}", line[-_TAIL_BYTES:]
-    if tail != b'%s%08x"}' % (_MARK, zlib.crc32(text)):
+    if not _is_whole(line):
         raise ValueError("its checksum is wrong")
     try:
-        return decoder.decode(text)
+        return decoder.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"it is not what this release writes ({error})") from None

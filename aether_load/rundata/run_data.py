@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from aether_load.errors import ResultsError
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.json_lines import read_lines
+from aether_load.rundata.json_lines import Lines, read_lines
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.record_set import record_parts
@@ -15,11 +18,13 @@ from aether_load.rundata.scrapes import RawScrape
 from aether_load.rundata.table import PhaseSamples
 from aether_load.rundata.table_reader import read_phases
 
+T = TypeVar("T")
+
 
 class RunData(msgspec.Struct, frozen=True):
     """A run's files as values: of each phase its samples, and the readings of server and sender.
 
-    `torn` tells that a crash cut off the end of the records. `damage` names what is not as it was written.
+    `torn` names the files whose end a crash cut off; `damage` says what is not as it was written.
     """
 
     phases: tuple[PhaseSamples, ...]
@@ -27,28 +32,40 @@ class RunData(msgspec.Struct, frozen=True):
     sender: list[SenderReading]
     server: list[ServerReading]
     rows: int
-    torn: bool
+    torn: tuple[str, ...]
     damage: tuple[str, ...]
 
 
 def read_run(
     folder: RunFolder, manifest: Manifest, level_of: Sequence[int], records: Sequence[PhaseRecord] | None = None
 ) -> RunData:
-    """Read a run's folder; `level_of` has each node's level, `records` the phases that are wanted (None: all)."""
+    """Read a run's folder; raises ResultsError where damage leaves not one row of it.
+
+    `level_of` has each node's level; `records` are the phases that are wanted (None: all).
+    """
     datasets = [identity.name for identity in manifest.datasets]
     wanted = manifest.phases if records is None else records
     read = read_phases(record_parts(folder, manifest), wanted, datasets, level_of)
-    totals = manifest.lines_total or {}
+    if read.damage and not read.rows:
+        raise ResultsError(
+            f"No row of {folder.path} can be read ({read.damage[0]}). Nothing was written; what was reported before "
+            "stays as it is."
+        )
 
-    scrapes = read_lines(folder.scrapes, RawScrape, totals.get(folder.scrapes.name))
-    sender = read_lines(folder.sender, SenderReading, totals.get(folder.sender.name))
-    server = read_lines(folder.server, ServerReading, totals.get(folder.server.name))
+    def lines(path: Path, kind: type[T]) -> Lines[T]:
+        totals = manifest.lines_total
+        return read_lines(path, kind, None if totals is None else totals.get(path.name, 0))
+
+    scrapes = lines(folder.scrapes, RawScrape)
+    sender = lines(folder.sender, SenderReading)
+    server = lines(folder.server, ServerReading)
+    of_lines = ((folder.scrapes, scrapes), (folder.sender, sender), (folder.server, server))
     return RunData(
         phases=read.phases,
         scrapes=scrapes.values,
         sender=sender.values,
         server=server.values,
         rows=read.rows,
-        torn=read.torn,
+        torn=(*read.torn, *(path.name for path, found in of_lines if found.torn)),
         damage=(*read.damage, *scrapes.damage, *sender.damage, *server.damage),
     )

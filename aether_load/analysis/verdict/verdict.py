@@ -9,7 +9,7 @@ import msgspec
 
 from aether_load.analysis.server.reconciliation import REQUEST_LINES
 from aether_load.errors import ExitCode
-from aether_load.scenario.warning_codes import WarningCode
+from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -45,7 +45,7 @@ def decide(
     searches: Sequence[SearchReport] = (),
     thresholds: Sequence[ThresholdReport] = (),
 ) -> Verdict:
-    """Return the verdict on a run: the first that applies of the statuses, from failed to passed.
+    """Return the verdict on a run: invalid when its records are damaged, else the first status that applies.
 
     A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
     scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
@@ -68,12 +68,14 @@ def all_against(
     searches: Sequence[SearchReport] = (),
     thresholds: Sequence[ThresholdReport] = (),
 ) -> list[Against]:
-    """Return everything that speaks against a run, as in its verdict, with what each makes of it."""
-    return _sorted(_all_against(ended_as, phases, scenario, warnings, searches, thresholds))
+    """Return everything that speaks against a run, as in its verdict, with what each makes of it.
 
-
-def _sorted(found: Iterator[Against]) -> list[Against]:
-    return sorted(found, key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
+    A run with damaged or missing records is invalid, whatever its other records show.
+    """
+    damage = [Against("invalid", warning.message.rstrip(".")) for warning in warnings if warning.code == Code.DAMAGED]
+    found = [*_all_against(ended_as, phases, scenario, warnings, searches, thresholds)]
+    found.sort(key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
+    return [*damage, *found]
 
 
 def _all_against(
@@ -128,7 +130,7 @@ def _invalid(
                     counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
                     yield Against("invalid", f"phase {phase.name}: {counts}")
     for warning in warnings:
-        if warning.code in {WarningCode.WORKER_LOST, WarningCode.DAMAGED}:
+        if warning.code == Code.WORKER_LOST:
             yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
         if warning.code in scenario.fail_on_warning:
             said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"

@@ -40,7 +40,9 @@ class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 -- Warning is Python'
     advice: str
 
 
-def run_warnings(manifest: Manifest, scenario: Scenario, damage: Sequence[str] = ()) -> Iterator[Warning_]:
+def run_warnings(
+    manifest: Manifest, scenario: Scenario, damage: Sequence[str] = (), torn: Sequence[str] = ()
+) -> Iterator[Warning_]:
     """Yield what concerns the run as a whole."""
     if manifest.target.kind == "simulated":
         yield Warning_(
@@ -73,7 +75,14 @@ def run_warnings(manifest: Manifest, scenario: Scenario, damage: Sequence[str] =
             Code.DAMAGED,
             None,
             f"{found}.",
-            "Look at the notes in run.json for where missing rows lie; else run it again.",
+            "Take no figure of this run; if a note says where the rest lies, append it and report again.",
+        )
+    if torn:
+        yield Warning_(
+            Code.NOTE,
+            None,
+            f"The end of {' and '.join(torn)} is cut off; all that was whole was read.",
+            "Take the figures as those of a run that ended there.",
         )
     yield from _of_workers(manifest)
     for note in manifest.notes:
