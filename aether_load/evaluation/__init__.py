@@ -1,1 +1,1 @@
-"""A runtime asked what lm-eval wants to know: questions, sending, booking; nothing here imports lm-eval."""
+"""Ask a runtime what lm-eval wants to know: questions, sending, recording; nothing here imports lm-eval."""

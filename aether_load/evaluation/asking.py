@@ -1,4 +1,4 @@
-"""Documents asked of a runtime by several threads, each answer booked as it comes."""
+"""Ask a runtime documents from several threads, and record each answer as it comes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Asking:
     def ask(self, bodies: Sequence[bytes], first_prompt: int, on_reply: Callable[[], None]) -> list[Reply]:
         """Return a reply for each body, in order; `on_reply` is called in this thread after each.
 
-        Interrupted, it lets those in flight finish for at most `STOP_LIMIT_S`, books what does not as cut off, and
+        Interrupted, it lets those in flight finish for at most `STOP_LIMIT_S`, records the others as cancelled, and
         raises KeyboardInterrupt.
         """
         replies: list[Reply | None] = [None] * len(bodies)
@@ -112,7 +112,7 @@ class Asking:
             attempt += 1
 
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
-        """Send once and book it, whatever became of it."""
+        """Send once and record what became of it."""
         sent = monotonic_ns()
         request = self._run.began(prompt, sent)
         exchange = self._target.execute(body)
@@ -125,7 +125,7 @@ class Asking:
             outcome, reason = exchange.failure, exchange.reason
         else:
             outcome, reason, execution = read_answer(exchange.status, exchange.body, 1)
-        self._run.book(request, sent, ended, outcome, exchange.status, reason, execution)
+        self._run.record(request, sent, ended, outcome, exchange.status, reason, execution, len(exchange.body))
         return exchange, outcome, reason, execution
 
 

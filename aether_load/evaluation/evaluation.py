@@ -1,4 +1,4 @@
-"""One evaluation from its first call to its report: what lm-eval asks, as documents sent and booked."""
+"""Run one evaluation, from its first call to its report: what lm-eval asks, as documents sent and recorded."""
 
 from __future__ import annotations
 

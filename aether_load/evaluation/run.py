@@ -1,4 +1,4 @@
-"""An evaluation's run folder: the same files as a load's, written by a thread while lm-eval waits."""
+"""Write an evaluation's run folder: the same files as a load's, by a thread while lm-eval waits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from aether_load.errors import ResultsError
 from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.protocol import Execution, NodeShape, Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.line_file import LineFile
+from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_set import RecordPart
+from aether_load.rundata.record_writer import RecordWriter
 from aether_load.rundata.recorder import Recorder
-from aether_load.rundata.sample_reader import SamplePart, compact
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.headers import hidden_command
 from aether_load.schedule.order import Work
@@ -42,7 +44,7 @@ def now() -> ClockPair:
 class EvaluationRun:
     """What an evaluation measured: a phase for each kind of request that lm-eval makes.
 
-    Threads book through one lock, after their clocks were read, so that no latency waits for it.
+    Threads record through one lock, after they have read their clocks, so that no latency includes waiting for it.
     """
 
     def __init__(self, folder: RunFolder, scenario: dict[str, Any], target: Target, command: Sequence[str]) -> None:
@@ -76,9 +78,9 @@ class EvaluationRun:
         self._prompts: list[Prompt] = []
         self._requests = 0
         self._flying: dict[int, tuple[Work, int]] = {}
-        self._buffer: SampleBuffer | None = None
+        self._buffer = RecordBuffer((), ())
+        self._records = RecordWriter(self._buffer, folder.records)
         self._recorder: Recorder | None = None
-        self._samples = SampleFile(folder.samples)
         self._scrapes = LineFile(folder.scrapes)
         self._sender = LineFile(folder.sender)
         self._process = psutil.Process()
@@ -97,16 +99,9 @@ class EvaluationRun:
     ) -> int:
         """Read the server at rest and open the phase's window; return the index of the first of its prompts."""
         with self._lock:
-            self._drain_buffer()
             first = len(self._prompts)
             self._prompts += prompts
-            buffer = SampleBuffer([prompt.id for prompt in self._prompts], [prompt.dataset for prompt in self._prompts])
-            if self._buffer is not None:
-                # The file's dictionaries grow: what has a place in it keeps that place.
-                buffer.phases, buffer.answers, buffer.errors = (
-                    self._buffer.phases, self._buffer.answers, self._buffer.errors,
-                )  # fmt: skip
-            self._buffer = buffer
+            self._buffer.add_prompts([prompt.id for prompt in prompts], [prompt.dataset for prompt in prompts])
             workload = Workload(
                 prompts=tuple(self._prompts),
                 bodies=(),
@@ -114,7 +109,7 @@ class EvaluationRun:
                 answer_node=ANSWER_NODE,
                 prompt_count=len(self._prompts),
             )
-            self._recorder = Recorder(buffer, workload, _tell_nobody)
+            self._recorder = Recorder(self._buffer, workload)
             record = PhaseRecord(name=name, users=users, began=now(), phase=name)
             self.manifest.phases = [*self.manifest.phases, record]
             self.manifest.datasets = (*self.manifest.datasets, *identities)
@@ -144,14 +139,13 @@ class EvaluationRun:
     def began(self, prompt: int, sent_ns: int) -> int:
         """Note a request that goes out for a prompt now, and return its index in the run."""
         with self._lock:
-            assert self._buffer is not None
             request = self._requests
             self._requests += 1
             place = self._buffer.phases.place(self.manifest.phases[-1].name)
             self._flying[request] = (request, prompt, None, place), sent_ns
             return request
 
-    def book(
+    def record(
         self,
         request: int,
         sent_ns: int,
@@ -160,21 +154,22 @@ class EvaluationRun:
         status: int | None,
         reason: str | None,
         execution: Execution | None,
+        length: int = 0,
     ) -> None:
-        """Book a request by what came of it, once; one that was cut off before stays that."""
+        """Record a request by what came of it, once; one that was cancelled before stays that."""
         with self._lock:
             assert self._recorder is not None
             flying = self._flying.pop(request, None)
             if flying is not None:
                 code = ABSENT if status is None else status
-                self._recorder.book(flying[0], sent_ns, ended_ns, outcome, code, reason, execution, 0)
+                self._recorder.record(flying[0], sent_ns, ended_ns, outcome, code, reason, execution, length)
 
     def cancel(self, reason: str) -> None:
-        """Book what is still in flight as given up by ourselves."""
+        """Record what is still in flight as cancelled."""
         ended = monotonic_ns()
         with self._lock:
             for request, (_, sent_ns) in list(self._flying.items()):
-                self.book(request, sent_ns, ended, Outcome.CANCELLED, None, reason, None)
+                self.record(request, sent_ns, ended, Outcome.CANCELLED, None, reason, None)
 
     def scrape(self, role: str) -> None:
         """Read /metrics once and keep what came, or why nothing did; not where the target is said to have none."""
@@ -204,9 +199,8 @@ class EvaluationRun:
     def flush(self) -> None:
         """Hand what was measured to the operating system; what a full disk refuses waits for the next try."""
         with self._lock:
-            self._drain_buffer()
             try:
-                self._samples.write_out()
+                self._records.write_out()
                 self._scrapes.write_out()
                 self._sender.write_out()
             except OSError as refusal:
@@ -232,22 +226,34 @@ class EvaluationRun:
         self.manifest.workers = [msgspec.structs.replace(self.manifest.workers[0], ended=self.manifest.ended)]
         if self._refusal is not None:
             self.manifest.notes.append(f"The disk refused to take more for a while ({self._refusal}).")
+        self.manifest.rows_total = {self.folder.records.name: self._buffer.rows_total}
+        self.manifest.lines_total = {
+            self.folder.scrapes.name: self._scrapes.lines_total,
+            self.folder.sender.name: self._sender.lines_total,
+        }
         try:
-            self._samples.close()
-            self._scrapes.close()
-            self._sender.close()
+            self._records.finish()
+            self._scrapes.write_out()
+            self._sender.write_out()
             self.folder.write_manifest(self.manifest)
+            if self._refusal is None:
+                self._write_samples()
         except OSError as error:
             raise ResultsError(
                 f"{self.folder.path} could not be written to the end ({error.strerror}). Make room, then: aether-load "
                 f"report {self.folder.path}"
             ) from None
-        if self._refusal is None:
-            compact([SamplePart(self.folder.samples)], self.folder.samples)
+        finally:
+            self._records.close()
+            self._scrapes.close()
+            self._sender.close()
 
-    def _drain_buffer(self) -> None:
-        while self._buffer is not None and (batch := self._buffer.take()) is not None:
-            self._samples.append(batch)
+    def _write_samples(self) -> None:
+        """Write samples.arrow from the records."""
+        # Every start of lm-eval imports this module, and pyarrow is needed only here.
+        from aether_load.rundata.samples_arrow import write_samples  # noqa: PLC0415
+
+        write_samples([RecordPart(self.folder.records)], self.folder.samples)
 
     def _flush_for_ever(self) -> None:
         turn = 0
@@ -257,7 +263,3 @@ class EvaluationRun:
                 self.scrape("during")
                 self.read_sender()
             self.flush()
-
-
-def _tell_nobody(*_request: object) -> None:
-    """Take the place of Locust's statistics: nobody but the samples counts here."""

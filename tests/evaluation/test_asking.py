@@ -1,4 +1,4 @@
-"""Documents asked of a runtime that fails in every way: none loses the run, each is booked and told of."""
+"""Documents asked of a runtime that fails in every way: none loses the run, each is recorded and reported."""
 
 import json
 import signal
@@ -60,7 +60,7 @@ def finish(evaluation):
         ({"kind": "late", "delay": "3s"}, "timeout", 3, 0),
     ],
 )
-def test_a_document_that_fails_is_booked_once_and_is_wrong(evaluation, simulator, fault, outcome, failed, rejected):
+def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulator, fault, outcome, failed, rejected):
     """What may have run is not sent again; the other documents are answered, and the score counts all."""
     runtime = simulator("--answer", "B", *FAST, "--allow-faults")
     asking = evaluation(runtime.url, request_timeout="500ms")
@@ -179,7 +179,7 @@ def test_an_interruption_keeps_what_was_answered(evaluation, simulator):
 
 
 def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulator, monkeypatch):
-    """Answers in flight are waited for, here not at all; then they are booked as given up by ourselves."""
+    """Answers in flight are waited for, here not at all; then they are recorded as cancelled."""
     monkeypatch.setattr("aether_load.evaluation.asking.STOP_LIMIT_S", 0.0)
     runtime = simulator("--answer", "B", *FAST, "--allow-faults")
     asking = evaluation(runtime.url, num_concurrent=3)
