@@ -1,15 +1,7 @@
-"""Judges one phase of a run that is still going on, in a process of its own (`python -m aether_load.observer.judge`).
-
-The analysis brings pandas' kind of weight with it, which has no business in the process that sends. The run's folder
-and the phase's name are arguments; the judgement goes to standard output as JSON.
-"""
+"""Judge one phase of a search from the run's folder."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-import msgspec
 import numpy as np
 
 from aether_load.analysis.phase.open_load import open_load
@@ -64,14 +56,3 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
         against=tuple(broken or undecided),
         throughput_rps=row.request_throughput_rps,
     )
-
-
-def main() -> int:
-    """Judge the phase that the arguments name."""
-    folder, name = sys.argv[1:]
-    sys.stdout.buffer.write(msgspec.json.encode(judge_phase(RunFolder(Path(folder)), name)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

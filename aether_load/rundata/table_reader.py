@@ -43,10 +43,10 @@ def read_phases(
 
     A phase that was cut off by force has no end of its window; then it is where its last answer came in.
     """
-    growing = [_Growing(len(level_of)) for _ in records]
+    growing = [GrowingPhase(len(level_of)) for _ in records]
     holds = Holds()
     places = {record.name: place for place, record in enumerate(records)}
-    columns_of = _Columns(datasets, level_of)
+    columns_of = RecordColumns(datasets, level_of)
     reader = RecordSet(parts)
     rows = nameless = 0
     for batch, tables in reader:
@@ -67,7 +67,7 @@ def read_phases(
     return SamplesRead(phases, rows, tuple(reader.torn), tuple(damage))
 
 
-class _Growing:
+class GrowingPhase:
     """One phase's columns while they grow."""
 
     def __init__(self, node_count: int) -> None:
@@ -82,8 +82,23 @@ class _Growing:
         for name in self._totals:
             self._totals[name] += int(columns[name][which].sum())
 
+    def __len__(self) -> int:
+        return len(self._columns["due_ns"])
+
+    def thin(self) -> None:
+        """Keep every second request."""
+        for name, column in self._columns.items():
+            column.thin(self._nodes if name.startswith("node_") else 1)
+
+    def snapshot(self, record: PhaseRecord) -> PhaseSamples:
+        """Return the samples so far, which are valid until more are added."""
+        return self._samples({name: column.view() for name, column in self._columns.items()}, record, Holds())
+
     def finish(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
-        whole = {name: column.finish() for name, column in self._columns.items()}
+        """Return all samples; nothing can be added afterwards."""
+        return self._samples({name: column.finish() for name, column in self._columns.items()}, record, holds)
+
+    def _samples(self, whole: dict[str, Column], record: PhaseRecord, holds: Holds) -> PhaseSamples:
         for name in ("node_times_ms", "node_states", "node_cached"):
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
         began, ended = record.window_began_ns, record.window_ended_ns
@@ -115,13 +130,24 @@ class _Column:
         self._values[self._length : length] = values
         self._length = length
 
+    def __len__(self) -> int:
+        return self._length
+
+    def view(self) -> Column:
+        return self._values[: self._length]
+
+    def thin(self, width: int) -> None:
+        kept = self.view().reshape(-1, width)[::2].ravel()
+        self._values[: len(kept)] = kept
+        self._length = len(kept)
+
     def finish(self) -> Column:
         self._values.resize(self._length, refcheck=False)
         self._values.flags.writeable = False
         return self._values
 
 
-class _Columns:
+class RecordColumns:
     """Turns batches of records into columns."""
 
     def __init__(self, datasets: Sequence[str], level_of: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from aether_load.load.server_watch import ServerWatch
+from aether_load.observer.server_watch import ServerWatch
 from processes import running_simulator, wait_for
 
 # Listens, and then forks a worker that shares the socket, as servers with several processes do.

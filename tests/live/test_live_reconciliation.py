@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aether_load.analysis.server.scrape import parse_scrape
-from aether_load.observer.counts import NODES, UNCACHED_NODES, WIDTH
-from aether_load.observer.live_reconciliation import LiveReconciliation
+from aether_load.observer.live.counts import NODES, UNCACHED_NODES, WIDTH
+from aether_load.observer.live.reconciliation import LiveReconciliation
 from folders import TOKENS, counted
 
 BEGAN, ENDED = 1000, 1010

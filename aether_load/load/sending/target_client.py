@@ -8,7 +8,7 @@ from aether_load.errors import TargetError
 from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.metrics_source import MetricsSource
-from aether_load.load.server_watch import ServerWatch
+from aether_load.observer.server_watch import ServerWatch
 from aether_load.protocol import CACHE_CLEAR_PATH
 
 if TYPE_CHECKING:

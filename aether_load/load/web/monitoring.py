@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aether_load.load.web.exposition import Exposition, serve
-from aether_load.load.web.live_state import LiveState
+from aether_load.observer.live.state import LiveState
 from aether_load.load.web.start_form import Busy, StartForm
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from werkzeug.datastructures import ImmutableMultiDict
 from aether_load.errors import AetherLoadError
 from aether_load.load.web.downloads import find_download
 from aether_load.load.web.exposition import CONTENT_TYPE, Exposition
-from aether_load.load.web.live_state import LiveState
+from aether_load.observer.live.state import LiveState
 from aether_load.load.web.start_form import StartForm, for_locust
 from aether_load.outputs.charts.chart import DARK, LIGHT
 

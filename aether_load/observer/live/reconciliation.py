@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.server.scrape import Scrape, fell
-from aether_load.observer.counts import NAMES, NODES, WIDTH, Counts, counts_of_server
+from aether_load.observer.live.counts import NAMES, NODES, WIDTH, Counts, counts_of_server
 
 State = Literal["waiting", "agrees", "contaminated", "restarted", "no_server_data"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval, mean_interval, quantile_interval
-from aether_load.observer.bins import Counts, percentile_ms
-from aether_load.observer.live_run import LiveRun
-from aether_load.observer.time_bucket import PARTS, TimeBucket, together
+from aether_load.observer.live.bins import Counts, percentile_ms
+from aether_load.observer.live.run import LiveRun
+from aether_load.observer.live.time_bucket import PARTS, TimeBucket, together
 from aether_load.protocol import BUCKET_EDGES_MS, Outcome
 
 _NOW_S = 5

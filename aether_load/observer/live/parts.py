@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape, levels_and_path
-from aether_load.observer.time_bucket import PARTS
+from aether_load.observer.live.time_bucket import PARTS
 from aether_load.protocol import READABLE, Outcome
 
 _IS_READABLE = np.array([outcome in READABLE for outcome in Outcome])

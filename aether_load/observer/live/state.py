@@ -1,30 +1,28 @@
-"""What this process shows of its runs while they go on: to the Aether page, and to whoever scrapes its metrics."""
+"""Hold what the Aether page and the metrics show of a sender's runs while they go on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import monotonic_ns, process_time
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Literal
 
-import gevent
 import msgspec
 
-from aether_load.load.senders import Tally
-from aether_load.observer.figures import Figures, Point, figures, point
-from aether_load.observer.live_reconciliation import ReconciliationState
-from aether_load.observer.live_run import Gauges, LiveRun
-from aether_load.observer.live_warnings import Circumstances, LiveWarning, live_warnings
-from aether_load.observer.totals import Totals
+from aether_load.observer.live.figures import Figures, Point, figures, point
+from aether_load.observer.live.reconciliation import ReconciliationState
+from aether_load.observer.live.run import Gauges, LiveRun
+from aether_load.observer.live.totals import Totals
+from aether_load.observer.live.warnings import Circumstances, LiveWarning, live_warnings
+from aether_load.observer.messages import Gauges as UserGauges
+from aether_load.observer.messages import StageNow
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
-    from aether_load.load.phases import PhaseDriver
-    from aether_load.load.run import Run
-    from aether_load.rundata.folder import RunFolder
+    from aether_load.rundata.manifest import Manifest
     from aether_load.rundata.scrapes import RawScrape
+    from aether_load.scenario.scenario import Scenario
 
 State = Literal["ready", "running", "writing", "ended"]
-_TICK_S = 1.0
 _LATEST_POINTS = 10
 
 
@@ -90,16 +88,17 @@ class LiveState:
 
     def __init__(self) -> None:
         self.totals = Totals()
-        self.folders: dict[str, RunFolder] = {}
         self.notice: str | None = None
+        self.stage = StageNow(name=None)
+        self.users = UserGauges(done=0, failed=0, loose=0, thinking=0, waiting=0, cpu_s=0.0)
         self._runs: dict[str, EndedRun] = {}
         self._state: State = "ready"
-        self._run: Run | None = None
+        self._manifest: Manifest | None = None
+        self._scenario: Scenario | None = None
+        self._prompts = 0
         self._live: LiveRun | None = None
-        self._driver: PhaseDriver | None = None
         self._facts: RunFacts | None = None
         self._final_warnings: list[LiveWarning] | None = None
-        self._ticker: gevent.Greenlet | None = None
         self._tick = 0
         self._epoch = 0
         self._written: dict[str, tuple[int, bytes]] = {}
@@ -114,37 +113,37 @@ class LiveState:
         """Tell whether a run is under way."""
         return self._state == "running"
 
-    def follow(self, run: Run, driver: PhaseDriver) -> None:
+    def follow(self, manifest: Manifest, scenario: Scenario) -> None:
         """Show this run from now on."""
-        manifest, workload = run.manifest, run.workload
-        self._run, self._driver = run, driver
-        self._live = LiveRun(
-            manifest.began.monotonic_ns,
-            [prompt.dataset for prompt in workload.prompts],
-            workload.nodes,
-            self.totals,
-        )
+        self._manifest, self._scenario = manifest, scenario
+        self._prompts = sum(identity.rows_used or 0 for identity in manifest.datasets)
+        datasets = [identity.name for identity in manifest.datasets]
+        self._live = LiveRun(manifest.began.monotonic_ns, datasets, manifest.nodes, self.totals)
         self._facts = RunFacts(
             id=manifest.id,
-            scenario=run.scenario.name,
-            dag=run.scenario.workload.dag,
-            datasets=tuple(self._live.datasets),
+            scenario=scenario.name,
+            dag=scenario.workload.dag,
+            datasets=tuple(datasets),
             target=manifest.target.url,
             simulated=manifest.target.kind == "simulated",
             generation=manifest.target.generation.value,
             began_utc=manifest.began.utc,
         )
-        self.folders[manifest.id] = run.folder
         self._runs[manifest.id] = EndedRun(id=manifest.id, verdict=None)
         self._state, self.notice, self._final_warnings = "running", None, None
-        driver.senders.watch(self._live.took)
-        run.on_scrape = self._scraped
         self._epoch += 1
-        self._ticker = gevent.spawn(self._tick_for_ever)
+
+    def tick(self) -> None:
+        """Close the second that is over."""
+        if self._live is not None and self.is_running:
+            self._live.sequential = self.stage.sequential
+            self._live.tick(monotonic_ns(), self.gauges())
+        self._tick += 1
 
     def stop_following(self) -> None:
-        """Take note that the last answer is in and everything is handed over; the results are being written."""
-        self._stop_ticking()
+        """Take note that the last answer is in; the results are being written."""
+        if self._live is not None and self.is_running:
+            self._live.end()
         self._state = "writing"
         self._tick += 1
 
@@ -161,7 +160,6 @@ class LiveState:
                             warning.advice)
                 for warning in report.warnings
             ]  # fmt: skip
-        self._stop_ticking()
         self.notice = sentence
         self._state = "ended"
         self._tick += 1
@@ -178,6 +176,11 @@ class LiveState:
             self._epoch += 1
             self._tick += 1
 
+    def scraped(self, raw: RawScrape) -> None:
+        """Take in a reading of /metrics."""
+        if self._live is not None and self.is_running:
+            self._live.scraped(raw, 0 if raw.role == "after" else self.users.loose)
+
     def snapshot_json(self) -> bytes:
         """Return the latest figures as JSON: the same bytes for all who ask within a tick."""
         return self._once_a_tick("snapshot", self._snapshot)
@@ -187,25 +190,16 @@ class LiveState:
         return self._once_a_tick("history", self._history)
 
     def gauges(self) -> Gauges:
-        """Look at what can only be looked at."""
-        driver = self._driver
-        current = driver.current if driver is not None else None
-        in_window = current is not None and current[1].window_ended_ns is None
-        tally = driver.senders.tally() if driver is not None else Tally(cpu_s=process_time())
+        """Return what can only be looked at."""
+        users, stage = self.users, self.stage
+        in_window = stage.name is not None and stage.window_ended_ns is None
         return Gauges(
-            in_flight=tally.in_flight,
-            thinking_users=tally.thinking,
-            waiting_requests=tally.waiting,
-            cpu_s=tally.cpu_s,
-            target_rps=current[0].rate_rps if current is not None and in_window and self.is_running else None,
+            in_flight=users.loose - users.thinking,
+            thinking_users=users.thinking,
+            waiting_requests=users.waiting,
+            cpu_s=users.cpu_s,
+            target_rps=stage.rate_rps if in_window and self.is_running else None,
         )
-
-    def _stop_ticking(self) -> None:
-        if self._ticker is not None:
-            self._ticker.kill()
-            self._ticker = None
-            if self._live is not None:
-                self._live.end()
 
     def _once_a_tick(self, name: str, make: Callable[[], Snapshot | History]) -> bytes:
         tick, written = self._written.get(name, (-1, b""))
@@ -237,44 +231,29 @@ class LiveState:
     def _warnings(self) -> list[LiveWarning]:
         if self._final_warnings is not None:
             return self._final_warnings
-        run, live = self._run, self._live
-        if run is None or live is None:
+        manifest, scenario, live = self._manifest, self._scenario, self._live
+        if manifest is None or scenario is None or live is None:
             return []
-        current = self._driver.current if self._driver is not None else None
         around = Circumstances(
-            simulated=run.manifest.target.kind == "simulated",
-            verify_tls=run.scenario.target.verify_tls,
-            server_metrics=run.scenario.target.server_metrics,
-            max_error_rate=run.scenario.max_error_rate,
-            prompts=run.workload.prompt_count,
-            cache=current[1].cache if current is not None else "keep",
+            simulated=manifest.target.kind == "simulated",
+            verify_tls=scenario.target.verify_tls,
+            server_metrics=scenario.target.server_metrics,
+            max_error_rate=scenario.max_error_rate,
+            prompts=self._prompts,
+            cache=self.stage.cache,
         )
         return list(live_warnings(live, around))
 
     def _phase(self) -> PhaseFacts | None:
-        if self._driver is None or self._driver.current is None:
+        stage = self.stage
+        if stage.name is None:
             return None
-        stage, record = self._driver.current
         return PhaseFacts(
-            name=record.name,
-            load=record.load,
-            users=self._driver.senders.tally().loose,
-            cache=record.cache,
+            name=stage.name,
+            load=stage.load,
+            users=self.users.loose,
+            cache=stage.cache,
             sequential=stage.sequential,
-            in_window=record.window_began_ns is not None and record.window_ended_ns is None,
-            elapsed_s=round((monotonic_ns() - record.began.monotonic_ns) / 1e9, 1),
+            in_window=stage.window_began_ns is not None and stage.window_ended_ns is None,
+            elapsed_s=round((monotonic_ns() - stage.began_ns) / 1e9, 1),
         )
-
-    def _scraped(self, raw: RawScrape) -> None:
-        assert self._live is not None
-        seen = self.gauges()
-        self._live.scraped(raw, 0 if raw.role == "after" else seen.in_flight)
-
-    def _tick_for_ever(self) -> None:
-        assert self._live is not None
-        while True:
-            current = self._driver.current if self._driver is not None else None
-            self._live.sequential = current is not None and current[0].sequential
-            self._live.tick(monotonic_ns(), self.gauges())
-            self._tick += 1
-            gevent.sleep(_TICK_S)

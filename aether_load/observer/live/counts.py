@@ -45,7 +45,7 @@ def counts_by_request(rows: NDArray[np.void], nodes: NDArray[np.void]) -> Counts
     table = np.empty((count, WIDTH), np.int64)
     table[:, NODES] = np.bincount(whose, minlength=count)
     table[:, NODE_TIME_MS] = np.bincount(whose, weights=times, minlength=count)
-    table[:, TOKENS] = np.maximum(rows["token_cost"], 0)
+    table[:, TOKENS] = np.maximum(rows["tokens"], 0)
     table[:, FAILED_NODES] = np.bincount(owner[nodes["state"] == NodeState.FAILED], minlength=count)
     table[:, CACHED_NODES] = np.bincount(whose[cached == 1], minlength=count)
     table[:, UNCACHED_NODES] = np.bincount(whose[cached == 0], minlength=count)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.part_names import PART_NAMES
-from aether_load.observer.bins import BINS, Counts
-from aether_load.observer.counts import BUCKETS
+from aether_load.observer.live.bins import BINS, Counts
+from aether_load.observer.live.counts import BUCKETS
 
 _Number = TypeVar("_Number", int, float)
 

@@ -1,4 +1,4 @@
-"""One run as it is known while it goes on: fed with rows when they are written, and with readings of /metrics."""
+"""Compute a run's figures while it goes on, from its records as they are written and from readings of /metrics."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
 from aether_load.analysis.server.scrape import Scrape, difference, fell
-from aether_load.observer.bins import BINS, bins_of
-from aether_load.observer.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
-from aether_load.observer.live_reconciliation import LiveReconciliation
-from aether_load.observer.parts import parts_by_request
-from aether_load.observer.reading import read_quickly
-from aether_load.observer.time_bucket import PARTS, TimeBucket, Timeline
-from aether_load.observer.totals import Totals
+from aether_load.observer.live.bins import BINS, bins_of
+from aether_load.observer.live.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
+from aether_load.observer.live.parts import parts_by_request
+from aether_load.observer.live.reading import read_quickly
+from aether_load.observer.live.reconciliation import LiveReconciliation
+from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
+from aether_load.observer.live.totals import Totals
 from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
-from aether_load.rundata.samples import ABSENT, ANSWER_STATES, CHUNK_ROWS
+from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
+from aether_load.rundata.record_reader import RecordBatch, Tables
 from aether_load.rundata.scrapes import RawScrape
 
 _NS_PER_S = 1_000_000_000
 WRITTEN_AFTER_NS = 800_000_000
 """Rows are written each half second; what ended so long ago has been handed in."""
-_CHUNKS_AT_ONCE = 4
-"""Much of what a call costs does not depend on its rows; the more there are, the longer answers wait meanwhile."""
 _SERVER_EDGES_US = np.array([(edge + 1) * 1000.0 for edge in BUCKET_EDGES_MS])
 _OVERHEAD_PART = PARTS.index("overhead")
 _MOCK = ANSWER_STATES.index("mock")
@@ -45,12 +44,9 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
 class LiveRun:
     """A run's seconds, histograms, outcomes and reconciliation; everything is plain numbers that can be added up."""
 
-    def __init__(
-        self, began_ns: int, datasets_of_prompts: Sequence[str], nodes: Sequence[NodeShape], totals: Totals
-    ) -> None:
+    def __init__(self, began_ns: int, datasets: Sequence[str], nodes: Sequence[NodeShape], totals: Totals) -> None:
         self._began_ns = began_ns
-        self.datasets = list(dict.fromkeys(datasets_of_prompts))
-        self._dataset_of_prompt = np.array([self.datasets.index(name) for name in datasets_of_prompts], np.int64)
+        self.datasets = list(datasets)
         self._shape: DagShape | None = dag_shape(nodes)
         self._totals = totals
         self.nodes_per_request = len(nodes)
@@ -63,12 +59,10 @@ class LiveRun:
         self._second = 0
         self._last_ended_ns = 0
         self._open: dict[int, TimeBucket] = {}
-        self._fresh: list[tuple[NDArray[np.void], NDArray[np.void]]] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget what was shown so far; the reconciliation goes on, because the server's counts do."""
-        self._take_fresh()
         self.timeline = Timeline()
         self.outcomes = np.zeros((len(self.datasets), len(Outcome)), np.int64)
         self.client_buckets = np.zeros(BUCKETS, np.int64)
@@ -78,19 +72,10 @@ class LiveRun:
         self.cached_nodes = self.uncached_nodes = 0
         self._open.clear()
 
-    def took(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
-        """Take in rows, with their nodes, as they are taken out of the buffer."""
-        self._fresh.append((rows, nodes))
-        # A chunk that is not full is the last of those at hand.
-        if len(rows) < CHUNK_ROWS or len(self._fresh) == _CHUNKS_AT_ONCE:
-            self._take_fresh()
-
-    def _take_fresh(self) -> None:
-        if not self._fresh:
-            return
-        rows, nodes = (np.concatenate(parts) for parts in zip(*self._fresh, strict=True))
-        self._fresh.clear()
-        self._count_outcomes(rows)
+    def take(self, batch: RecordBatch, tables: Tables) -> None:
+        """Take in records as they are read from their file."""
+        rows, nodes = batch.requests, batch.nodes
+        self._count_outcomes(rows, tables)
         sent = rows["sent_ns"] != ABSENT
         if not sent.all():
             nodes = nodes[np.repeat(sent, rows["nodes"])]
@@ -98,8 +83,10 @@ class LiveRun:
         if len(rows):
             self._take_sent(rows, nodes)
 
-    def _count_outcomes(self, rows: NDArray[np.void]) -> None:
-        places = self._dataset_of_prompt[rows["prompt"]] * len(Outcome) + rows["outcome"]
+    def _count_outcomes(self, rows: NDArray[np.void], tables: Tables) -> None:
+        known = {name: place for place, name in enumerate(self.datasets)}
+        of_prompt = np.array([known.get(tables.datasets[link] or "", 0) for link in tables.dataset_of_prompt], np.int64)
+        places = of_prompt[rows["prompt"]] * len(Outcome) + rows["outcome"]
         counted = np.bincount(places, minlength=self.outcomes.size).reshape(self.outcomes.shape)
         self.outcomes += counted
         for dataset, outcome in np.argwhere(counted):
@@ -171,7 +158,6 @@ class LiveRun:
 
     def tick(self, now_ns: int, gauges: Gauges) -> None:
         """Look at what can only be looked at, and close the seconds of which everything has been handed in."""
-        self._take_fresh()
         cpu_s = None if self._gauges is None else gauges.cpu_s - self._gauges.cpu_s
         self._gauges = gauges
         bucket = self._of_second(max((now_ns - self._began_ns) // _NS_PER_S, self._second))
@@ -186,7 +172,6 @@ class LiveRun:
 
     def end(self) -> None:
         """Close everything: no row comes any more."""
-        self._take_fresh()
         for scrape, raw, in_flight in self._to_judge:
             self.reconciliation.judge(scrape, raw.began_ns, raw.ended_ns, in_flight)
         self._to_judge.clear()

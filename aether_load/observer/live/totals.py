@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aether_load.observer.bins import Counts
+from aether_load.observer.live.bins import Counts
 from aether_load.protocol import BUCKET_EDGES_MS, Outcome
 
 EDGES_S = tuple(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, CACHE_ENTRIES, SATURATED_ABOVE
-from aether_load.observer.time_bucket import TimeBucket
+from aether_load.observer.live.time_bucket import TimeBucket
 from aether_load.protocol import Outcome
 from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
-    from aether_load.observer.live_run import LiveRun
+    from aether_load.observer.live.run import LiveRun
 
 _LOOKED_AT = 5
 

@@ -1,0 +1,1 @@
+"""Compute the figures of a run that goes on, second by second."""

@@ -1,0 +1,28 @@
+"""Compute a run's report from its folder and write all results."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from aether_load.analysis.report import Report, analyse
+from aether_load.outputs.results import write_results
+from aether_load.outputs.terminal import write_summary
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.record_set import record_parts
+from aether_load.rundata.samples_arrow import write_samples
+
+
+def write_all(folder: RunFolder, output: Path | None) -> tuple[Report, list[Path]]:
+    """Write report, tables and samples.arrow; return the report and the files. Raises ResultsError or OSError."""
+    analysis = analyse(folder)
+    files = write_results(analysis.report, folder, analysis.series, output)
+    write_samples(record_parts(folder, folder.read_manifest()), folder.samples)
+    return analysis.report, files
+
+
+def summary_text(report: Report, files: list[Path]) -> str:
+    """Return the summary for the terminal."""
+    text = io.StringIO()
+    write_summary(report, files, text)
+    return text.getvalue()

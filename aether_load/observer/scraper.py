@@ -1,0 +1,110 @@
+"""Read a runtime's /metrics in a thread, so that a slow server holds up nothing else."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from time import monotonic_ns
+
+import urllib3
+
+from aether_load.observer.messages import MetricsTarget
+from aether_load.rundata.manifest import UTC_FORMAT
+from aether_load.rundata.scrapes import RawScrape
+
+TIMEOUT_S = 2.0
+MOST_BYTES = 16 << 20
+
+
+class Scraper:
+    """Takes readings one after the other; `done` is called in the scraper's thread with each.
+
+    Readings that are asked for while one is under way wait for it, but for those of `during`, which are left out.
+    """
+
+    def __init__(self, done: Callable[[RawScrape, int], None]) -> None:
+        self._done = done
+        self._jobs: queue.Queue[tuple[MetricsTarget, str, str, int] | None] = queue.Queue()
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._is_busy = False
+        self._thread = threading.Thread(target=self._work, name="scraper", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a reading is under way or waits."""
+        return self._is_busy or not self._jobs.empty()
+
+    def scrape(self, target: MetricsTarget, phase: str, role: str, answer_to: int) -> None:
+        """Have a reading taken; `answer_to` is handed on to `done`."""
+        self._jobs.put((target, phase, role, answer_to))
+
+    def close(self) -> None:
+        """Take no further reading."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._is_busy = True
+            target, phase, role, answer_to = job
+            began_utc = datetime.now(UTC).strftime(UTC_FORMAT)
+            began_ns = monotonic_ns()
+            text, error = self._read(target)
+            raw = RawScrape(
+                phase=phase,
+                role=role,
+                began_ns=began_ns,
+                ended_ns=monotonic_ns(),
+                began_utc=began_utc,
+                text=text,
+                error=error,
+            )
+            self._is_busy = False
+            self._done(raw, answer_to)
+
+    def _read(self, target: MetricsTarget) -> tuple[str | None, str | None]:
+        """Return the text that came, or None and why none did."""
+        pool = self._pools.get(target.url)
+        if pool is None:
+            pool = self._pools[target.url] = _pool(target)
+        try:
+            answer = pool.request("GET", target.url, redirect=False, preload_content=False)
+            try:
+                body = answer.read(MOST_BYTES + 1, decode_content=False)
+            finally:
+                answer.release_conn()
+        except (urllib3.exceptions.HTTPError, OSError) as failure:
+            return None, _reason(failure)
+        if answer.status != 200:
+            return None, f"GET {target.url} answered {answer.status}"
+        if len(body) > MOST_BYTES:
+            return None, f"the answer has more than {MOST_BYTES >> 20} MiB"
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            return None, f"the answer is {answer.headers['content-encoding']}-encoded"
+        return body.decode(errors="replace"), None
+
+
+def _pool(target: MetricsTarget) -> urllib3.PoolManager:
+    # The report says that certificates were not verified; urllib3 would say it at every request.
+    warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+    return urllib3.PoolManager(
+        retries=False,
+        timeout=urllib3.Timeout(total=TIMEOUT_S),
+        headers={"Accept-Encoding": "identity", "User-Agent": "aether-load", **target.headers},
+        cert_reqs="CERT_REQUIRED" if target.verify_tls else "CERT_NONE",
+        assert_hostname=None if target.verify_tls else False,
+        ca_certs=target.ca_file,
+        cert_file=target.client_cert,
+        key_file=target.client_key,
+    )
+
+
+def _reason(failure: Exception) -> str:
+    if isinstance(failure, urllib3.exceptions.TimeoutError):
+        return f"no answer within {TIMEOUT_S:g} s"
+    if isinstance(failure, urllib3.exceptions.NewConnectionError):
+        return "connection refused or no route"
+    return f"{type(failure).__name__}: {failure}"[:200]

@@ -1,0 +1,145 @@
+"""Carry out what the sender says, and watch its run meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.observer import messages as say
+from aether_load.observer.observed_run import ObservedRun
+from aether_load.observer.scraper import Scraper
+from aether_load.rundata.scrapes import RawScrape
+
+FOLLOW_INTERVAL_S = 0.2
+TICK_INTERVAL_S = 1.0
+_RECEIVE_BYTES = 1 << 18
+_METHODS: dict[type[say.Command], str] = {
+    say.Save: "save",
+    say.Turn: "turn",
+    say.Scrape: "scrape",
+    say.Watch: "watch",
+    say.StageNow: "at_stage",
+    say.Gauges: "gauges",
+    say.ReadProcesses: "read_processes",
+    say.Usage: "note_usage",
+    say.Judge: "judge",
+    say.Ask: "ask",
+    say.Reset: "reset",
+    say.Refuse: "refuse",
+    say.Flush: "flush",
+    say.Finish: "finish",
+    say.Abandon: "abandon",
+}
+"""The method of an observed run that carries a command out."""
+
+
+class Observer:
+    """One observer process: one run after the other, until its sender is gone or says that this is all."""
+
+    def __init__(self, sender: socket.socket) -> None:
+        self._sender = sender
+        self._frames = say.Frames()
+        self._wake_in, self._wake_out = os.pipe()
+        self._scraped: deque[tuple[RawScrape, int]] = deque()
+        self._scraper = Scraper(self._on_scraped)
+        self._run = ObservedRun.none(self._scraper)
+        self._over = False
+
+    def run(self) -> None:
+        """Serve until the sender's socket closes or `Quit` comes; then finish what was begun, if it was not."""
+        self._say(say.Ready())
+        follow_at = tick_at = monotonic()
+        while not self._over:
+            now = monotonic()
+            inputs: list[Any] = [self._sender, self._wake_in]
+            ready, _, _ = select.select(inputs, [], [], max(0.0, min(follow_at, tick_at) - now))
+            if self._sender in ready and not self._receive():
+                break
+            if self._wake_in in ready:
+                self._take_scrapes()
+            now = monotonic()
+            if now >= follow_at:
+                follow_at = now + FOLLOW_INTERVAL_S
+                self._watch(self._run.follow)
+            if now >= tick_at:
+                tick_at = now + TICK_INTERVAL_S
+                self._watch(self._run.tick)
+        if not self._over:
+            self._run.finish_as_crashed()
+        self._scraper.close()
+
+    def _receive(self) -> bool:
+        """Carry out what has come; False when the sender is gone."""
+        try:
+            data = self._sender.recv(_RECEIVE_BYTES)
+        except OSError:
+            return False
+        if not data:
+            return False
+        for content in self._frames.feed(data):
+            command = say.decode_command(content)
+            answer = self._carry_out(command)
+            if answer is not None and not self._say(answer):
+                return False
+        return True
+
+    def _carry_out(self, command: say.Command) -> say.Answer | None:
+        """Return the answer to a command; what goes wrong is an answer too, and never the end of the observer."""
+        try:
+            if isinstance(command, say.Begin):
+                self._run = ObservedRun(command, self._scraper, self._run.live)
+                return None
+            if isinstance(command, say.Quit):
+                self._over = True
+                return None
+            answer: say.Answer | None = getattr(self._run, _METHODS[type(command)])(command)
+            return answer
+        except AetherLoadError as error:
+            return say.Failed(id=command.id, sentence=str(error), exit_code=int(error.exit_code))
+        except OSError as error:
+            return say.Refused(id=command.id, reason=error.strerror or str(error))
+        except Exception as error:  # noqa: BLE001 -- the sender says it, and the run ends in order
+            traceback.print_exc(file=sys.stderr)
+            return say.Failed(
+                id=command.id,
+                sentence=f"a defect of the observer: {type(error).__name__}: {error}",
+                exit_code=int(ExitCode.INVALID),
+                defect=True,
+            )
+
+    def _watch(self, step: Callable[[], list[say.Answer]]) -> None:
+        """Do a step that nobody asked for, and say what came of it."""
+        try:
+            for answer in step():
+                self._say(answer)
+        except OSError as error:
+            self._say(say.Refused(reason=error.strerror or str(error)))
+
+    def _say(self, answer: say.Answer) -> bool:
+        """Send an answer; False when the sender is gone."""
+        try:
+            self._sender.sendall(say.frame(answer))
+        except OSError:
+            return False
+        return True
+
+    def _on_scraped(self, raw: RawScrape, answer_to: int) -> None:
+        """Hand a reading to the main thread; called in the scraper's."""
+        self._scraped.append((raw, answer_to))
+        os.write(self._wake_out, b"x")
+
+    def _take_scrapes(self) -> None:
+        os.read(self._wake_in, 4096)
+        while self._scraped:
+            raw, answer_to = self._scraped.popleft()
+            self._watch(lambda raw=raw: self._run.scraped(raw))  # type: ignore[misc]
+            if answer_to:
+                self._say(say.Scraped(id=answer_to, error=raw.error))

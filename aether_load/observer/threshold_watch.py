@@ -1,0 +1,142 @@
+"""Watch the thresholds that are to end a run early, on its records as they are written."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+import msgspec
+import numpy as np
+
+from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
+from aether_load.analysis.latency.row_parts import part_means_of
+from aether_load.analysis.phase.phase_report import ALL
+from aether_load.analysis.phase.rows import Terms, build_row
+from aether_load.analysis.verdict.conditions import Finding, judge_condition
+from aether_load.analysis.verdict.thresholds import condition_of, names_in
+from aether_load.protocol import Generation
+from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
+from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.table_reader import GrowingPhase, RecordColumns
+from aether_load.scenario.goodput import goodput_condition
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.scope import Scope, scope_of
+from aether_load.scenario.threshold import ThresholdPlan
+
+CONFIDENCE = 0.999
+"""Of the intervals here: looking a hundred times must not be wrong one time in twenty."""
+MOST_ROWS = 200_000
+"""Requests of a phase that are kept; beyond it every second one is, so that memory does not grow with the run."""
+_TOTALS = (
+    "requests_total", "ok_total", "tokens_total", "request_throughput_rps", "ok_throughput_rps", "goodput_rps",
+    "tokens_per_s",
+)  # fmt: skip
+
+
+class ThresholdWatch:
+    """Takes in records once and decides the thresholds with `abort_on_fail` on what there is."""
+
+    def __init__(self, manifest: Manifest, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._plans = [plan for plan in scenario.thresholds if plan.abort_on_fail]
+        shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+        level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
+        self._columns = RecordColumns([identity.name for identity in manifest.datasets], level_of)
+        self._node_count = len(level_of)
+        self._phases: dict[str, GrowingPhase] = {}
+        self._weights: dict[str, int] = {}
+        self._done: set[str] = set()
+
+    def add(self, batch: RecordBatch, tables: Tables) -> None:
+        """Take in records."""
+        if not self._plans:
+            return
+        columns = self._columns(batch, tables)
+        for place in np.unique(batch.requests["phase"]):
+            name = tables.phases[place] if place != ABSENT else None
+            if name is None or name in self._done:
+                continue
+            phase = self._phases.setdefault(name, GrowingPhase(self._node_count))
+            which = batch.requests["phase"] == place
+            # As thinned as what is kept already.
+            weight = self._weights.setdefault(name, 1)
+            if weight > 1:
+                which &= np.arange(len(which)) % weight == 0
+            phase.add(columns, which)
+            if len(phase) > MOST_ROWS:
+                phase.thin()
+                self._weights[name] *= 2
+
+    def look(self, manifest: Manifest) -> AbortRecord | None:
+        """Return the first threshold that is broken by now, if any."""
+        if not self._plans:
+            return None
+        now_ns = monotonic_ns()
+        for record in manifest.phases:
+            phase = self._phases.get(record.name)
+            if phase is None or record.search is not None or record.window_began_ns is None:
+                continue
+            samples = phase.snapshot(record)
+            for plan in self._plans:
+                if not _is_due(plan, record, now_ns):
+                    continue
+                found = _judge(plan, manifest, self._scenario, record, samples, self._weights[record.name])
+                if found is not None and found[1].state == "broken":
+                    return AbortRecord(
+                        condition=plan.condition,
+                        phase=record.name,
+                        dataset=found[0].dataset,
+                        shown=found[1].shown,
+                        confidence=CONFIDENCE,
+                        after_s=round(_open_for_ns(record, now_ns) / 1e9, 3),
+                    )
+            if record.ended is not None:
+                self._done.add(record.name)
+                del self._phases[record.name]
+        return None
+
+
+def _open_for_ns(record: PhaseRecord, now_ns: int) -> int:
+    assert record.window_began_ns is not None
+    return (record.window_ended_ns or now_ns) - record.window_began_ns
+
+
+def _is_due(plan: ThresholdPlan, record: PhaseRecord, now_ns: int) -> bool:
+    return _open_for_ns(record, now_ns) >= plan.delay_abort_eval * 1e9
+
+
+def _judge(
+    plan: ThresholdPlan,
+    manifest: Manifest,
+    scenario: Scenario,
+    record: PhaseRecord,
+    samples: PhaseSamples,
+    weight: int,
+) -> tuple[Scope, Finding] | None:
+    """Return what a threshold comes to in a phase that is going on; None where it is not about that phase."""
+    names = names_in(manifest, scenario)
+    condition = condition_of(plan, names)
+    scope = scope_of(condition.where, names)
+    places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
+    if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *places}:
+        return None
+    which = samples.in_window
+    if scope.dataset is not None:
+        which = which & (samples.dataset == places[scope.dataset])
+    terms = Terms(
+        unscored=manifest.unscored,
+        goodput_slo=goodput_condition(scenario.goodput_slo),
+        price_usd_per_1000_tokens=scenario.workload.price_usd_per_1000_tokens,
+    )
+    parts = None
+    if condition.metric.startswith("decomposition_mean_ms."):
+        shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+        sequential = record.sequential or manifest.target.generation is Generation.V1
+        parts = part_means_of(samples, which, shape, sequential=sequential)
+    row = build_row(scope.dataset or ALL, samples, which if scope.dataset else None, terms, parts)
+    if weight > 1:
+        # Only a part of the requests is kept: totals and rates are those of all.
+        scaled = {name: value * weight for name in _TOTALS if (value := getattr(row, name, None)) is not None}
+        row = msgspec.structs.replace(row, **scaled)
+    return scope, judge_condition(condition, row, samples, which, confidence=CONFIDENCE)
