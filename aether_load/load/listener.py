@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent.event import Event
 from locust import events
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
@@ -134,6 +133,8 @@ class Listener:
             check_output(Path(options.output))
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
+            # It starts while other things are prepared.
+            _ = self._session.observer
             self._session.find_target(environment.host, options.simulate)
             if options.gate is not None:
                 self._session.find_candidate(read_gate_plan(options.gate))
@@ -220,16 +221,17 @@ class Listener:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
-            stopping, follow, runner = Event(), self._page_decides, environment.runner
+            feed, follow, runner = LocustFeed(environment), self._page_decides, environment.runner
+            live = self._shown is not None
             run: Run
             senders: Senders
             if self._master is not None:
                 self._hand_over()
                 self._master.wait_for_workers(self._line)
-                run, senders = self._master.start_run(self._session, stopping, follow_user_count=follow)
+                run, senders = self._master.start_run(self._session, feed, live=live, follow_user_count=follow)
             else:
-                run, sender_context = self._session.start_run(LocustFeed(environment))
-                senders = LocalSenders(run, sender_context, runner, stopping, follow_user_count=follow)
+                run, sender_context = self._session.start_run(feed, live=live)
+                senders = LocalSenders(run, sender_context, runner, follow_user_count=follow)
             if (plan := environment.parsed_options.gate) is not None:
                 # Who started this process analyses the run, also one that ends by force.
                 Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
@@ -239,8 +241,10 @@ class Listener:
                 # Locust would go on to give its users to workers, of whom there may be none.
                 raise gevent.GreenletExit from None
             return
-        driver = PhaseDriver(run, senders, stopping, follow_user_count=follow)
-        self._controller = RunController(environment, run, driver, self._line, self._shown)
+        driver = PhaseDriver(run, senders, follow_user_count=follow)
+        self._controller = RunController(environment, run, driver, self._line)
+        if self._shown is not None:
+            self._shown.live.follow(run.folder)
         self._controller.begin()
 
     def _has_senders(self) -> bool:
@@ -252,7 +256,7 @@ class Listener:
             return "starting"
         if self._controller is None or self._controller.is_finished:
             return None
-        return "running" if self._shown is not None and self._shown.live_state.is_running else "writing"
+        return "writing" if self._controller.is_load_over else "running"
 
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
@@ -269,7 +273,7 @@ class Listener:
     def _give_up(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()
         if self._shown is not None:
-            self._shown.live_state.refuse(sentence)
+            self._shown.live.refuse(sentence)
         sys.stderr.write(f"aether-load: {sentence}\n")
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
@@ -304,13 +308,10 @@ class Listener:
         if self._shown is not None:
             self._shown.end()
         controller = self._controller
-        if controller is None or controller.report is None:
+        if controller is None or controller.results is None:
             return
-        from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
-
-        write_summary(
-            controller.report, controller.files, sys.stderr if self._environment.parsed_options.json else sys.stdout
-        )
+        out = sys.stderr if self._environment.parsed_options.json else sys.stdout
+        out.write(controller.results.summary)
 
 
 def _silence(logger: str, words: str) -> None:

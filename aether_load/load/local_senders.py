@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.load.run import now
-from aether_load.load.senders import Tally, Watcher
+from aether_load.load.senders import Tally
 from aether_load.load.sending.load import Load
 
 if TYPE_CHECKING:
@@ -28,15 +28,12 @@ SPAWN_RATE = 100
 class LocalSenders:
     """Drives this process's own users, and keeps what their load tells in the run's manifest."""
 
-    def __init__(
-        self, run: Run, sender_context: SenderContext, runner: Runner, stopping: Event, *, follow_user_count: bool
-    ) -> None:
+    def __init__(self, run: Run, sender_context: SenderContext, runner: Runner, *, follow_user_count: bool) -> None:
         """With `follow_user_count` as many are let loose as Locust has users: its web page decides then."""
         self._run = run
         self._sender_context = sender_context
         self._runner = runner
-        self.stopping = stopping
-        self.disk_is_full = run.disk_is_full
+        self.stopping: Event = run.ending.event
         self.drained = sender_context.user_pool.drained
         self._load = Load(sender_context, self, follow_user_count=follow_user_count)
         self._record: PhaseRecord | None = None
@@ -59,14 +56,6 @@ class LocalSenders:
             waiting=len(user_pool.backlog),
             cpu_s=process_time(),
         )
-
-    def watch(self, watcher: Watcher | None) -> None:
-        """Have somebody look at samples in bulk, when they are taken out of the buffer."""
-        self._sender_context.buffer.watch = watcher
-
-    def read_process(self) -> None:
-        """Note what this process has taken of CPU and memory so far, and what the target's has."""
-        self._run.read_sender()
 
     def request_users(self, users: int) -> None:
         """Have Locust spawn as many users, where there are fewer."""
@@ -124,25 +113,22 @@ class LocalSenders:
             for worker in self._run.manifest.workers
         ]
 
-    # What the load tells its keeper
+    # The load's callbacks
 
     def open_window(self, began_ns: int | None) -> int:
         """Write the window's begin into run.json; return it."""
         assert self._record is not None
         self._record.window_began_ns = began_ns or monotonic_ns()
         self._run.save_manifest()
-        if began_ns is None:
-            # The writing takes milliseconds, in which nothing is in flight: of a short window that is a part.
-            self._record.window_began_ns = monotonic_ns()
         return self._record.window_began_ns
 
     def window_edge(self) -> None:
         """Read what this process has taken so far."""
-        self._run.read_sender()
+        self._run.read_processes()
 
     def empty_cache(self) -> None:
         """Empty the runtime's cache; raises TargetError."""
-        self._run.side.clear_cache()
+        self._run.target.clear_cache()
 
     def announce(self, _request: int, /) -> int:
         """Say nothing: nobody else has to know."""
@@ -154,4 +140,4 @@ class LocalSenders:
 
     def why_stopped(self) -> str:
         """Return what ended the load early."""
-        return self._run.why_stopped()
+        return self._run.ending.ended_by

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from time import monotonic_ns, process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gevent
 import msgspec
-import numpy as np
 from gevent import subprocess as gsubprocess
-from locust.env import Environment
 
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
-from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sending import Sending
 from aether_load.protocol import Generation
-from aether_load.rundata.arrow import filled
 from aether_load.rundata.process_usage import SelfCheck
 from aether_load.rundata.recorder import Recorder
-from aether_load.rundata.samples import SampleBuffer
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import REQUEST, RequestRecord
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload
@@ -66,27 +64,24 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
 
 
 def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
-    # What Locust takes of it is kept from the statistics that the user will see.
-    aside: Any = Environment()
-    alone, _, _ = _bucket(workload, body, url, 1, aside)
-    many, elapsed_s, cpu_s = _bucket(workload, body, url, _USERS, aside)
-    latencies_ms = np.sort(alone) / 1000
+    alone, _, _ = _load(workload, body, url, 1)
+    many, elapsed_s, cpu_s = _load(workload, body, url, _USERS)
+    latencies_ms = sorted(latency_us / 1000 for latency_us in alone)
     return SelfCheck(
         latency_p50_ms=float(latencies_ms[(len(latencies_ms) - 1) // 2]),
-        latency_p99_ms=float(latencies_ms[int(np.ceil(0.99 * len(latencies_ms))) - 1]),
+        latency_p99_ms=float(latencies_ms[math.ceil(0.99 * len(latencies_ms)) - 1]),
         latency_samples_total=len(alone),
         most_rps=round(len(many) / elapsed_s, 1),
         cpu_us_per_request=round(cpu_s / len(many) * 1e6, 2),
     )
 
 
-def _bucket(workload: Workload, body: bytes, url: str, users: int, aside: Any) -> tuple[np.ndarray, float, float]:
+def _load(workload: Workload, body: bytes, url: str, users: int) -> tuple[list[int], float, float]:
     """Send for a short while; return the latencies in whole us, the seconds it took and the CPU seconds of it."""
     endpoint, pool = Endpoint.of(url), ConnectionStats()
-    buffer = SampleBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
+    buffer = RecordBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
-    feed = LocustFeed(aside)
-    recorder = Recorder(buffer, workload, feed.told)
+    recorder = Recorder(buffer, workload)
     book = PreparedRequests(endpoint, (body,), (), "")
     senders = [
         Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
@@ -101,15 +96,17 @@ def _bucket(workload: Workload, body: bytes, url: str, users: int, aside: Any) -
     finally:
         for sender in senders:
             sender.close()
-    feed.flush()
-    latencies = []
-    # What a sample takes to be made ready for its file is a part of what it costs.
-    while (batch := buffer.take()) is not None:
-        latencies.append(filled(batch.column("service_latency_us")))
+    buffer.seal()
+    blocks = []
+    while (block := buffer.take()) is not None:
+        # What a record takes to be made ready for its file is a part of what it costs.
+        block.pieces()
+        blocks.append(block)
     elapsed_s, cpu_s = (monotonic_ns() - began) / 1e9, process_time() - cpu_began
-    if recorder.failed or not latencies:
+    if recorder.failed or not blocks:
         raise SelfCheckFailed(f"{recorder.failed} of {recorder.done} exchanges with the null server failed")
-    return np.concatenate(latencies), elapsed_s, cpu_s
+    records = (RequestRecord(*fields) for block in blocks for fields in REQUEST.iter_unpack(block.requests))
+    return [(record.ended_ns - record.sent_ns) // 1000 for record in records], elapsed_s, cpu_s
 
 
 def _send_until(sender: Sending, end_ns: int) -> None:

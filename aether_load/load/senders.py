@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    import numpy as np
     from gevent.event import Event
 
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
-
-Watcher = Callable[["np.ndarray", "np.ndarray"], None]
-"""Who looks at rows and nodes of samples in bulk."""
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +47,6 @@ class Senders(Protocol):
 
     def tally(self) -> Tally:
         """Return how things stand."""
-
-    def watch(self, watcher: Watcher | None) -> None:
-        """Have somebody look at samples in bulk, as they come in."""
-
-    def read_process(self) -> None:
-        """Note what this process has taken of CPU and memory so far, and what the target's has."""
 
     def request_users(self, users: int) -> None:
         """Have Locust spawn enough users for `users` of them to be let loose."""

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import gevent
 import msgspec
@@ -20,11 +20,13 @@ from aether_load.errors import TargetError, UsageError
 from aether_load.load.distributed.messages import Handover
 from aether_load.load.embedded import EmbeddedRuntime
 from aether_load.load.http.endpoint import Endpoint
-from aether_load.load.run import OwnSamples, Run, now
+from aether_load.load.observer_client import ObserverClient
+from aether_load.load.run import OwnRecords, RecordSink, Run, now
 from aether_load.load.self_check import SelfCheckFailed, check_self
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
 from aether_load.load.sending.target_client import TargetClient
+from aether_load.observer.messages import Begin
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
@@ -35,7 +37,6 @@ from aether_load.scenario.stage import variants
 from aether_load.schedule.trace import read_traces
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.sample_receiver import SampleReceiver
     from aether_load.load.progress import ProgressLine
     from aether_load.load.sending.locust_feed import LocustFeed
     from aether_load.rundata.process_usage import SelfCheck
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 
 PROBE_LIMIT_S = 3.5
+Records = TypeVar("Records", bound=RecordSink)
 
 
 class Session:
@@ -55,6 +57,7 @@ class Session:
         self._results = results
         self._line = line
         self._embedded: EmbeddedRuntime | None = None
+        self._observer: ObserverClient | None = None
         self._target: TargetRecord | None = None
         self._gate: GatePlan | None = None
         self._candidate: TargetRecord | None = None
@@ -186,32 +189,64 @@ class Session:
         data = msgspec.msgpack.encode(handover)
         return hashlib.sha256(data).hexdigest()[:12], data
 
-    def start_run(self, feed: LocustFeed) -> tuple[Run, SenderContext]:
+    @property
+    def observer(self) -> ObserverClient:
+        """Return the observer; a new one where the last is gone."""
+        if self._observer is None or self._observer.lost.is_set():
+            self._observer = ObserverClient()
+        return self._observer
+
+    def start_run(self, feed: LocustFeed, *, live: bool) -> tuple[Run, SenderContext]:
         """Make a new run folder, and what the users of this start share."""
         folder, manifest = self._new_run()
-        sides = [self._side(target.url, manifest.id, self.workload.bodies) for target in self._targets]
-        sender_context = SenderContext(self.scenario, self.workload, sides, self.traces, feed)
+        targets = [self._client(target.url, manifest.id, self.workload.bodies) for target in self._targets]
+        context = SenderContext(self.scenario, self.workload, targets, self.traces, feed)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
-        samples = OwnSamples(sender_context, folder.samples)
-        run = Run(folder, manifest, self.scenario, self.workload, sides, samples)
-        self.sender_contexts.current = sender_context
-        return run, sender_context
+        try:
+            records = OwnRecords(context.buffer, folder.records)
+        except OSError as error:
+            raise UsageError(f"{folder.records} cannot be written: {error.strerror}.") from None
+        run = self._run(folder, manifest, targets, records, feed, live=live)
+        self.sender_contexts.current = context
+        return run, context
 
     def start_fleet_run(
-        self, sample_receiver: Callable[[RunFolder, Manifest], SampleReceiver]
-    ) -> tuple[Run, SampleReceiver]:
+        self, feed: LocustFeed, records: Callable[[RunFolder, Manifest], Records], *, live: bool
+    ) -> tuple[Run, Records]:
         """Make a new run folder for what workers will send."""
         folder, manifest = self._new_run()
-        sides = [self._side(target.url, manifest.id, ()) for target in self._targets]
-        samples = sample_receiver(folder, manifest)
-        return Run(folder, manifest, self.scenario, self.workload, sides, samples), samples
+        targets = [self._client(target.url, manifest.id, ()) for target in self._targets]
+        received = records(folder, manifest)
+        return self._run(folder, manifest, targets, received, feed, live=live), received
+
+    def _run(
+        self,
+        folder: RunFolder,
+        manifest: Manifest,
+        targets: list[TargetClient],
+        records: RecordSink,
+        feed: LocustFeed,
+        *,
+        live: bool,
+    ) -> Run:
+        begin = Begin(
+            folder=str(folder.path),
+            sender_pid=os.getpid(),
+            targets=tuple(target.metrics_target() for target in targets),
+            scrapes=self.scenario.target.server_metrics,
+            locust=not feed.every_request,
+            live=live,
+        )
+        observer = self.observer
+        observer.on_counted = feed.merge
+        return Run(folder, manifest, self.scenario, self.workload, targets, records, observer, begin)
 
     @property
     def _targets(self) -> list[TargetRecord]:
         return [self.target] if self._candidate is None else [self.target, self._candidate]
 
-    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
-        """Return a runtime as a run sees it."""
+    def _client(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
+        """Return the client of one target."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
         return TargetClient(endpoint, target, PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed))
@@ -242,7 +277,9 @@ class Session:
         return folder, manifest
 
     def end(self) -> None:
-        """End the simulated runtime, if one was started."""
+        """End the processes that were started."""
+        if self._observer is not None:
+            self._observer.close()
         if self._embedded is not None:
             self._embedded.end()
 

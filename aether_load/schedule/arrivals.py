@@ -1,15 +1,13 @@
-"""When the requests of an open load are due: drawn beforehand, whatever the server does later."""
+"""Decide when the requests of an open load are due: drawn beforehand, whatever the server does later."""
 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
-
-import numpy as np
 
 from aether_load.schedule.shard import WHOLE, Share
 
-_CHUNK = 4096
 _NEVER_S = 1e9
 """Later than any run ends, and small enough to be counted in ns."""
 
@@ -30,29 +28,35 @@ def arrival_offsets(
     k (or, Poisson, the k-th sum of unit-rate exponential gaps), so that both kinds climb alike. Every share draws the
     whole schedule and takes its part of it, so that all of them together send what one process would.
     """
-    draw = np.random.default_rng([*seed.encode()])
     climbed = 0.0
     if ramp_from_rps is not None and ramp_over_s > 0:
         climbed = (ramp_from_rps + rate_rps) / 2 * ramp_over_s
-    done = 0.0
-    first = share.index
-    while True:
-        if kind == "poisson":
-            sums = done + np.cumsum(draw.exponential(size=_CHUNK))
-            done = float(sums[-1])
-        else:
-            sums = done + np.arange(_CHUNK, dtype=np.float64)
-            done += _CHUNK
-        seconds = ramp_over_s + (sums - climbed) / rate_rps if climbed else sums / rate_rps
-        if climbed and sums[0] < climbed:
+    for place, done in enumerate(_sums(kind, seed)):
+        if place % share.of != share.index:
+            continue
+        if done < climbed:
             assert ramp_from_rps is not None
-            on_ramp = sums < climbed
-            seconds[on_ramp] = _time_on_ramp(sums[on_ramp], ramp_from_rps, rate_rps, ramp_over_s)
-        yield from (np.minimum(seconds[first :: share.of], _NEVER_S) * 1e9).astype(np.int64).tolist()
-        first = (first - _CHUNK) % share.of
+            due_s = _time_on_ramp(done, ramp_from_rps, rate_rps, ramp_over_s)
+        else:
+            due_s = ramp_over_s + (done - climbed) / rate_rps if climbed else done / rate_rps
+        yield int(min(due_s, _NEVER_S) * 1e9)
 
 
-def _time_on_ramp(sums: np.ndarray, start: float, end: float, over_s: float) -> np.ndarray:
-    """Return t with start·t + (end - start)·t²/(2·over) = sums, written so that equal rates divide by nothing."""
+def _sums(kind: str, seed: str) -> Iterator[float]:
+    """Yield 0, 1, 2 and so on, or the sums of exponential gaps of mean 1."""
+    if kind == "constant":
+        place = 0
+        while True:
+            yield float(place)
+            place += 1
+    draw = random.Random(seed).expovariate
+    done = 0.0
+    while True:
+        done += draw(1.0)
+        yield done
+
+
+def _time_on_ramp(done: float, start: float, end: float, over_s: float) -> float:
+    """Return t with start*t + (end - start)*t^2/(2*over) = done, written so that equal rates divide by nothing."""
     slope = (end - start) / over_s
-    return 2 * sums / (start + np.sqrt(np.maximum(start * start + 2 * slope * sums, 0.0)) + math.ulp(0.0))
+    return 2 * done / (start + math.sqrt(max(start * start + 2 * slope * done, 0.0)) + math.ulp(0.0))

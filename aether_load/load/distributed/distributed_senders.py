@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.message_handler import MessageHandler
 from aether_load.load.distributed.run_workers import RunWorkers
-from aether_load.load.phases import NO_WORKER_LEFT
-from aether_load.load.senders import Tally, Watcher
-from aether_load.rundata.process_usage import MASTER
+from aether_load.load.run_ending import EndReason
+from aether_load.load.senders import Tally
 from aether_load.schedule.shard import users_alike
 from aether_load.schedule.work_limit import work_limit
 
@@ -42,7 +41,6 @@ class FleetSenders:
         registry: WorkerRegistry,
         sample_receiver: SampleReceiver,
         runner: Any,
-        stopping: Event,
         traces: dict[int, Trace],
         *,
         follow_user_count: bool,
@@ -51,7 +49,7 @@ class FleetSenders:
         self._run = run
         self._registry = registry
         self._runner = runner
-        self._stopping = stopping
+        self._stopping: Event = run.ending.event
         self._traces = traces
         self._follow = follow_user_count
         self._run_workers = RunWorkers(run)
@@ -79,15 +77,6 @@ class FleetSenders:
             waiting=sum(part.told.waiting for part in parts if part.member.gone is None),
             cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
         )
-
-    def watch(self, watcher: Watcher | None) -> None:
-        """Have somebody look at samples in bulk: workers send them for it beside those that are written."""
-        self._message_handler.watcher = watcher
-        self._registry.send_all(self._run_workers.there, say.Watch(watcher is not None))
-
-    def read_process(self) -> None:
-        """Note what this process has taken of CPU and memory so far, and what the target's has."""
-        self._run.read_sender(MASTER)
 
     # Users
 
@@ -121,7 +110,7 @@ class FleetSenders:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""
         self._run.turn_to(stage)
         if stage.cache == "cold":
-            self._run.side.clear_cache()
+            self._run.target.clear_cache()
         elif stage.cache == "warm":
             number = self._message_handler.ask()
             for member, share in self._run_workers.shared():
@@ -143,14 +132,14 @@ class FleetSenders:
         if stage.cache == "cold" and stage.has_way_up:
             if not self._wait_for("rested", or_done=True):
                 return self._stop()
-            self._run.side.clear_cache()
+            self._run.target.clear_cache()
             self._registry.send_all(self._run_workers.active_there, say.GoOn(number))
         if not self._wait_for("ended_by"):
             return self._stop()
         self._run_workers.window_ended()
         ends = [part.ended_by for part in self._run_workers.of_active() if part.ended_by]
         if not ends:
-            return NO_WORKER_LEFT
+            return EndReason.WORKERS_GONE.ended_by
         return next((end for end in ends if end != ends[0]), ends[0])
 
     def end(self, record: PhaseRecord | None) -> None:
@@ -197,8 +186,7 @@ class FleetSenders:
     def _begin(self, member: WorkerSession) -> None:
         """Have a worker take part from the next phase on."""
         if self._run_workers.add(member):
-            begin = say.Begin(self._run.manifest.id, self._message_handler.watcher is not None, self._follow)
-            self._registry.send(member, begin)
+            self._registry.send(member, say.Begin(self._run.manifest.id, self._follow))
             self._run_workers.write_down()
 
     def _spread_over(self, members: list[WorkerSession]) -> bool:
@@ -226,10 +214,10 @@ class FleetSenders:
 
     @property
     def _is_over(self) -> bool:
-        return bool(self._stopping.is_set() or self._run.disk_is_full.is_set())
+        return bool(self._stopping.is_set())
 
     def _stop(self) -> str:
         """Have the stage end where it is; what is in flight is waited for by `end`."""
-        why = self._run.why_stopped()
+        why = self._run.ending.ended_by
         self._registry.send_all(self._run_workers.active_there, say.Stop(why))
         return why

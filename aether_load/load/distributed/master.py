@@ -18,9 +18,8 @@ from aether_load.load.progress import ProgressLine
 from aether_load.schedule.shard import users_alike
 
 if TYPE_CHECKING:
-    from gevent.event import Event
-
     from aether_load.load.run import Run
+    from aether_load.load.sending.locust_feed import LocustFeed
     from aether_load.load.session import Session
 
 READY_LIMIT_S = 60.0
@@ -107,15 +106,16 @@ class Master:
         why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
         raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
 
-    def start_run(self, session: Session, stopping: Event, *, follow_user_count: bool) -> tuple[Run, FleetSenders]:
+    def start_run(
+        self, session: Session, feed: LocustFeed, *, live: bool, follow_user_count: bool
+    ) -> tuple[Run, FleetSenders]:
         """Make a new run folder, and have the workers begin."""
-        run, sample_receiver = session.start_fleet_run(SampleReceiver)
+        run, sample_receiver = session.start_fleet_run(feed, lambda folder, _manifest: SampleReceiver(folder), live=live)
         senders = FleetSenders(
             run,
             self._registry,
             sample_receiver,
             self._runner,
-            stopping,
             session.traces,
             follow_user_count=follow_user_count,
         )

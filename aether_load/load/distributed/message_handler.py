@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import gevent
-import numpy as np
 
 from aether_load.load.distributed import messages as say
+from aether_load.observer.messages import Usage
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.samples import ABSENT, NODE_TYPE, ROW_TYPE
 
 if TYPE_CHECKING:
     from aether_load.load.distributed.run_workers import RunWorkers
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from aether_load.load.distributed.worker_registry import WorkerRegistry, WorkerSession
     from aether_load.load.distributed.worker_session import Part
     from aether_load.load.run import Run
-    from aether_load.load.senders import Watcher
 
 _Answer = say.Mustered | say.Warmed | say.Rested | say.WindowOpened | say.Driven | say.Drained | say.HandedIn
 _ANSWERS = (say.Mustered, say.Warmed, say.Rested, say.WindowOpened, say.Driven, say.Drained, say.HandedIn)
@@ -34,7 +32,6 @@ class MessageHandler:
         self._sample_receiver = sample_receiver
         self._run_workers = run_workers
         self._question = 0
-        self.watcher: Watcher | None = None
         self.is_over = False
 
     def ask(self) -> int:
@@ -53,11 +50,10 @@ class MessageHandler:
             part.told = message
         elif isinstance(message, say.ProcessUsage):
             at_ns = member.to_run(message.at_ns)
-            self._run.note_sender(SenderReading(member.number, at_ns, message.cpu_s, message.resident_bytes))
+            reading = SenderReading(member.number, at_ns, message.cpu_s, message.resident_bytes)
+            self._run.observer.send(Usage(reading=reading))
         elif isinstance(message, say.Announced):
             part.announced = max(part.announced, message.upto)
-        elif isinstance(message, say.Rows):
-            self._show(member, message)
         elif isinstance(message, say.Noted):
             self._run.manifest.notes.append(f"Worker {member.number}: {message.sentence}")
         elif isinstance(message, say.Leaving):
@@ -96,7 +92,7 @@ class MessageHandler:
         if parcel.number == part.parcels:
             part.parcels += 1
             part.rows_received += parcel.rows
-        written = self._sample_receiver.take(member.number, parcel.number, parcel.data)
+        written = self._sample_receiver.take(member.number, parcel.number, parcel.rows, parcel.data)
         if written is None:
             # The run's own flush meets the full disk, with the ballast, and says so.
             self._run.flush()
@@ -105,13 +101,3 @@ class MessageHandler:
             self._registry.send(member, say.Received(run, written))
         # Where parcels never end the rest of this process would have no turn: readings, pings, the page.
         gevent.sleep(0)
-
-    def _show(self, member: WorkerSession, message: say.Rows) -> None:
-        if self.watcher is None:
-            return
-        rows = np.frombuffer(bytearray(message.rows), ROW_TYPE)
-        offset_ns = member.clock().offset_ns
-        if offset_ns:
-            for name in ("due_ns", "sent_ns", "ended_ns"):
-                rows[name][rows[name] != ABSENT] -= offset_ns
-        self.watcher(rows, np.frombuffer(message.nodes, NODE_TYPE))

@@ -15,7 +15,7 @@ from aether_load.schedule.shard import Share
 from aether_load.schedule.trace import Trace
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 2
+PROTOCOL = 3
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
@@ -136,19 +136,12 @@ class ProcessUsage(_Said, frozen=True):
 
 
 class Parcel(_Said, frozen=True):
-    """The next bytes of the worker's stream of samples, of whole batches with `rows` in them."""
+    """The next bytes of the worker's records: whole blocks with `rows` requests in them."""
 
     run: str
     number: int
     rows: int
     data: bytes
-
-
-class Rows(_Said, frozen=True):
-    """Samples as they are packed in memory, for a page that watches."""
-
-    rows: bytes
-    nodes: bytes
 
 
 class Noted(_Said, frozen=True):
@@ -204,7 +197,6 @@ class Begin(_Said, frozen=True):
     """A run begins: its users are spawned from now on."""
 
     run: str
-    watched: bool
     follow_user_count: bool
 
 
@@ -261,12 +253,6 @@ class Received(_Said, frozen=True):
     number: int
 
 
-class Watch(_Said, frozen=True):
-    """Send samples for a page from now on, or do not."""
-
-    watched: bool
-
-
 class Close(_Said, frozen=True):
     """The run is over: send what is left."""
 
@@ -275,8 +261,8 @@ class Close(_Said, frozen=True):
 
 Message = (
     Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
-    | WorkerStats | ProcessUsage | Parcel | Rows | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
-    Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Watch | Close
+    | WorkerStats | ProcessUsage | Parcel | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
+    Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Close
 )  # fmt: skip
 
 

@@ -8,19 +8,17 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
-import numpy as np
 from gevent.event import Event
 from gevent.lock import RLock
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import SampleSender
 from aether_load.load.sending.load import Load
-from aether_load.rundata.samples import SampleStream
 
 if TYPE_CHECKING:
     from aether_load.load.sending.sender_context import SenderContext
 
-FLUSH_INTERVAL_S = 0.5
+FLUSH_INTERVAL_S = 0.25
 PARCEL_BYTES = 256 << 10
 _LEAST_ANNOUNCED = 16
 _ANNOUNCED_S = 0.5
@@ -54,7 +52,6 @@ class WorkerRun:
         self._speaker = speaker
         self._runner = runner
         self.stopping = Event()
-        self.disk_is_full = Event()
         self._why = "stopped"
         self._go_on = Event()
         self._load = Load(sender_context, self, follow_user_count=begin.follow_user_count)
@@ -63,14 +60,9 @@ class WorkerRun:
         self._driving: gevent.Greenlet | None = None
         self._announced = self._announced_before = 0
         self._announced_ns = monotonic_ns()
-        self._stream_bytes = bytearray()
-        self._stream = SampleStream(self._stream_bytes)
-        self._rows = 0
         self._sample_sender = SampleSender()
-        self._watched_rows: list[tuple[bytes, bytes]] = []
         self.is_closed = self.is_closed_for_good = False
         self._flushing = RLock()
-        self.watch(watched=begin.watched)
         self._flusher = self._do(self._flush_for_ever)
 
     # What the master says
@@ -98,8 +90,6 @@ class WorkerRun:
             self._do(self._end, message)
         elif isinstance(message, say.CutOff):
             gevent.spawn(self._runner.user_greenlets.kill)
-        elif isinstance(message, say.Watch):
-            self.watch(watched=message.watched)
         elif isinstance(message, say.Close) and message.run == self._id:
             self._do(self._close)
 
@@ -108,10 +98,6 @@ class WorkerRun:
         greenlet = gevent.spawn(work, *arguments)
         greenlet.link_exception(lambda _: self._speaker.give_up("a defect of its own ended this worker's part."))
         return greenlet
-
-    def watch(self, *, watched: bool) -> None:
-        """Send samples as they lie in memory too, or do not."""
-        self._sender_context.buffer.watch = self._watched if watched else None
 
     def leave(self, stop_timeout_s: float) -> None:
         """End in order, by this side's own wish: answers in flight have a time, and all samples are handed in."""
@@ -189,8 +175,6 @@ class WorkerRun:
         self._flusher.kill()
         self.flush()
         self.is_closed = True
-        self._stream.close()
-        self._put()
         self._ship()
         pool = self._sender_context.pool
         self._load.close()
@@ -240,46 +224,37 @@ class WorkerRun:
     # Samples
 
     def flush(self) -> None:
-        """Send the master what was measured so far, as far as it keeps up."""
+        """Send the master what was recorded so far, as far as it keeps up."""
+        buffer = self._sender_context.buffer
         with self._flushing:
-            self._sender_context.feed.flush()
-            while (batch := self._sender_context.buffer.take()) is not None:
-                self._stream.append(batch)
-                self._rows += batch.num_rows
-                if len(self._stream_bytes) >= PARCEL_BYTES:
-                    self._put()
-                # Between two chunks the users have their turn: an answer that is in waits no longer than one.
-                gevent.sleep(0)
-            self._put()
+            buffer.seal()
+            pieces: list[bytes | bytearray] = []
+            rows = 0
+            while (block := buffer.take()) is not None:
+                pieces += block.pieces()
+                rows += block.rows
+                if sum(map(len, pieces)) >= PARCEL_BYTES:
+                    self._put(b"".join(pieces), rows)
+                    pieces, rows = [], 0
+                    # Users have their turn between two parcels.
+                    gevent.sleep(0)
+            if pieces:
+                self._put(b"".join(pieces), rows)
             self._ship()
-            self._send_watched()
             self._tell()
 
-    def _put(self) -> None:
-        if not self._stream_bytes:
-            return
-        data, rows = bytes(self._stream_bytes), self._rows
-        self._stream_bytes.clear()
-        self._rows = 0
+    def _put(self, data: bytes, rows: int) -> None:
         try:
             self._sample_sender.put(data, rows)
         except OSError as error:
-            if not self.disk_is_full.is_set():
+            if not self.stopping.is_set():
                 self.note(f"the disk refused what the master could not take ({error.strerror}); its load was ended.")
-            self.disk_is_full.set()
+            self._why = "refused by the disk"
+            self.stopping.set()
 
     def _ship(self) -> None:
         while (parcel := self._sample_sender.take()) is not None:
             self._speaker.send(say.Parcel(self._id, parcel.number, parcel.rows, parcel.data))
-
-    def _watched(self, rows: np.ndarray, nodes: np.ndarray) -> None:
-        self._watched_rows.append((rows.tobytes(), nodes.tobytes()))
-
-    def _send_watched(self) -> None:
-        if self._watched_rows:
-            rows, nodes = zip(*self._watched_rows, strict=True)
-            self._watched_rows.clear()
-            self._speaker.send(say.Rows(b"".join(rows), b"".join(nodes)))
 
     def _tell(self) -> None:
         user_pool, recorder = self._sender_context.user_pool, self._sender_context.recorder

@@ -28,14 +28,14 @@ _BOOKED_AT_ONCE = 500
 
 
 class Load:
-    """Drives stages over a sender_context's user_pool; the keeper's `stopping` ends whatever is under way."""
+    """Drives stages over a sender_context's user_pool; `stopping` of the callbacks ends whatever is under way."""
 
-    def __init__(self, sender_context: SenderContext, keeper: LoadCallbacks, *, follow_user_count: bool) -> None:
+    def __init__(self, sender_context: SenderContext, callbacks: LoadCallbacks, *, follow_user_count: bool) -> None:
         """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
         self._sender_context = sender_context
-        self._keeper = keeper
+        self._callbacks = callbacks
         self._user_pool = sender_context.user_pool
-        self._stopping = keeper.stopping
+        self._stopping = callbacks.stopping
         self._follow = follow_user_count
         self._pacer = Pacer(sender_context.user_pool)
         self._next_request = 0
@@ -129,7 +129,7 @@ class Load:
             request = self._next_request
             self._next_request += 1
             if request >= self._announce_at:
-                self._announce_at = self._keeper.announce(request)
+                self._announce_at = self._callbacks.announce(request)
             yield request, prompt, None, place
 
     # Open load
@@ -196,7 +196,7 @@ class Load:
             request = self._next_request
             self._next_request += 1
             if request >= self._announce_at:
-                self._announce_at = self._keeper.announce(request)
+                self._announce_at = self._callbacks.announce(request)
             yield request, prompt, began_ns + offset, place
 
     def _take_back(self) -> None:
@@ -208,12 +208,12 @@ class Load:
 
     def _open_window(self, began_ns: int | None = None) -> None:
         """Open the window at an instant, or (None) as soon as that is written down."""
-        self._sender_context.window.began_ns = self._keeper.open_window(began_ns)
-        self._keeper.window_edge()
+        self._sender_context.window.began_ns = self._callbacks.open_window(began_ns)
+        self._callbacks.window_edge()
 
     def _shut_window(self, ended_ns: int) -> None:
         self._sender_context.window.ended_ns = ended_ns
-        self._keeper.window_edge()
+        self._callbacks.window_edge()
 
     def _limit(self, stage: Stage) -> int | None:
         limit, self._limited_by = work_limit(stage, self._prompt_count, self._sender_context.traces)
@@ -233,14 +233,14 @@ class Load:
 
     @property
     def _is_over(self) -> bool:
-        return bool(self._stopping.is_set() or self._keeper.disk_is_full.is_set())
+        return bool(self._stopping.is_set())
 
     def _early_end(self) -> str:
-        return self._keeper.why_stopped()
+        return self._callbacks.why_stopped()
 
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        ends = [self._stopping, self._keeper.disk_is_full, self._user_pool.exhausted]
+        ends = [self._stopping, self._user_pool.exhausted]
         deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
         left_s = duration_s
         # The event loop's timers ring up to a millisecond early.
@@ -251,7 +251,7 @@ class Load:
 
     def _wait_for(self, event: Event) -> bool:
         """Wait for an event; False when the run is to end."""
-        gevent.wait([self._stopping, self._keeper.disk_is_full, event], count=1)
+        gevent.wait([self._stopping, event], count=1)
         return not self._is_over
 
     def _cool(self, stage: Stage) -> bool:
@@ -261,7 +261,7 @@ class Load:
         self._book_unsent(self._user_pool.shut())
         if not self._wait_for(self._user_pool.drained):
             return False
-        self._keeper.empty_cache()
+        self._callbacks.empty_cache()
         return True
 
     def _book_unsent(self, works: Sequence[Work]) -> None:
@@ -293,7 +293,7 @@ class Load:
         failures = recorder.failed - failed
         recorder.done, recorder.failed = done, failed
         if failures:
-            self._keeper.note(
+            self._callbacks.note(
                 f"Phase {stage.name}: {failures} of the {len(mine)} requests that were to warm the cache failed, so "
                 "that it is not warm for those."
             )

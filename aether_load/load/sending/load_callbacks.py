@@ -12,7 +12,6 @@ class LoadCallbacks(Protocol):
     """Who keeps what a load tells of itself, and says what ends it from outside."""
 
     stopping: Event
-    disk_is_full: Event
 
     def open_window(self, began_ns: int | None) -> int:
         """Write down that the window is open since then, or (None) now; return since when.

@@ -1,4 +1,4 @@
-"""What the users of one sending process share: their user_pool, their connections, their requests, their samples."""
+"""Share what the users of one sending process have in common: pool, connections, requests, records."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from locust.exception import StopUser
 
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.sending.user_pool import UserPool
+from aether_load.rundata.record_buffer import RecordBuffer
 from aether_load.rundata.recorder import Recorder
-from aether_load.rundata.samples import SampleBuffer
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload
@@ -30,7 +30,7 @@ class Window(msgspec.Struct):
 
 
 class SenderContext:
-    """One run's senders in this process; their samples wait in `buffer` for whoever takes them."""
+    """One run's senders in this process; their records wait in `buffer` to be written."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class SenderContext:
         self.window = Window()
         self.user_pool = UserPool()
         self.pool = ConnectionStats()
-        self.buffer = SampleBuffer(
-            [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts]
+        self.buffer = RecordBuffer(
+            [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts], worker
         )
-        self.recorder = Recorder(self.buffer, workload, feed.told, worker)
+        self.recorder = Recorder(self.buffer, workload, feed.fire, every=feed.every_request)
 
     def turn_to(self, stage: Stage) -> None:
         """Send to the stage's side, in the variant of requests that it asks for, from now on."""

@@ -1,4 +1,4 @@
-"""One runtime that a run sends to: its requests, its metrics, its process, its cache."""
+"""Connect to one runtime: its users' connections, its cache, and where its metrics are read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 from aether_load.errors import TargetError
 from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
-from aether_load.load.http.metrics_source import MetricsSource
-from aether_load.observer.server_watch import ServerWatch
-from aether_load.protocol import CACHE_CLEAR_PATH
+from aether_load.load.http.endpoint import Endpoint
+from aether_load.observer.messages import MetricsTarget
+from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH
 
 if TYPE_CHECKING:
-    from aether_load.load.http.endpoint import Endpoint
     from aether_load.load.sending.prepared_requests import PreparedRequests
-    from aether_load.rundata.process_usage import ServerReading
     from aether_load.scenario.scenario import Target
 
 CONTROL_TIMEOUT_S = 5.0
@@ -27,8 +25,6 @@ class TargetClient:
         self.book = book
         self._endpoint = endpoint
         self._target = target
-        self._metrics = MetricsSource(endpoint, target)
-        self._watch = ServerWatch(endpoint.host, endpoint.port)
         self._control = Connection(
             endpoint, ConnectionStats(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
         )
@@ -43,9 +39,23 @@ class TargetClient:
             answer_timeout_s=self._target.request_timeout,
         )
 
-    def read_metrics(self) -> tuple[str | None, str | None]:
-        """Return the text of /metrics, or None and why there is none."""
-        return self._metrics.read()
+    def metrics_target(self) -> MetricsTarget:
+        """Return where the runtime's metrics are read.
+
+        The target's headers, which may hold secrets, go to the target's own origin and to no other.
+        """
+        endpoint, target = self._endpoint, self._target
+        scheme = "https" if endpoint.tls else "http"
+        own = f"{scheme}://{endpoint.authority}"
+        url, headers = f"{own}{endpoint.base_path}{METRICS_PATH}", dict(endpoint.headers)
+        if target.server_metrics_url is not None:
+            url = target.server_metrics_url
+            other = Endpoint.of(url)
+            if (other.host, other.port, other.tls) != (endpoint.host, endpoint.port, endpoint.tls):
+                headers = {}
+        return MetricsTarget(
+            url=url, headers=headers, verify_tls=endpoint.verify_tls, host=endpoint.host, port=endpoint.port
+        )
 
     def clear_cache(self) -> None:
         """Empty the runtime's cache; raises TargetError when it does not say that it did."""
@@ -56,15 +66,6 @@ class TargetClient:
         if status != 200:
             raise TargetError(f"The runtime's cache could not be cleared: POST {CACHE_CLEAR_PATH} answered {status}.")
 
-    def find_process(self) -> None:
-        """Look for the runtime's process on this machine; not to be done under load."""
-        self._watch.find()
-
-    def read_process(self) -> ServerReading | None:
-        """Return what the runtime's process has taken so far, if it can be read."""
-        return self._watch.read()
-
     def close(self) -> None:
         """Hang up."""
-        self._metrics.close()
         self._control.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aether_load.load.web.exposition import Exposition, serve
-from aether_load.observer.live.state import LiveState
+from aether_load.load.web.exposition import serve
+from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import Busy, StartForm
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Monitoring:
-    """The live_state, and what serves it; a process that shows nothing has none and pays nothing."""
+    """The live figures, and what serves them; a process that shows nothing has none."""
 
-    def __init__(self, live_state: LiveState, server: WSGIServer | None) -> None:
-        self.live_state = live_state
+    def __init__(self, live: LiveView, server: WSGIServer | None) -> None:
+        self.live = live
         self._server = server
 
     @classmethod
@@ -30,19 +30,20 @@ class Monitoring:
         options, web_ui = environment.parsed_options, environment.web_ui
         if web_ui is None and options.prometheus_port is None:
             return None
-        live_state = LiveState()
-        exposition = Exposition(live_state)
+        live = LiveView(session)
         server = None
         if options.prometheus_port is not None:
-            server = serve(exposition, "" if options.web_host == "*" else options.web_host, options.prometheus_port)
+            server = serve(
+                live.metrics_text, "" if options.web_host == "*" else options.web_host, options.prometheus_port
+            )
         if web_ui is not None:
             # Only with a page: Flask and its kind are not loaded into a process that has none.
             from aether_load.load.web.tab import add_aether_tab, check_before_start  # noqa: PLC0415
 
             check_before_start(web_ui, StartForm(session, options, busy=busy, has_senders=has_senders))
-            add_aether_tab(web_ui, live_state, exposition)
-        environment.events.reset_stats.add_listener(lambda **_: live_state.reset())
-        return cls(live_state, server)
+            add_aether_tab(web_ui, live)
+        environment.events.reset_stats.add_listener(lambda **_: live.reset())
+        return cls(live, server)
 
     def end(self) -> None:
         """Serve nothing further."""

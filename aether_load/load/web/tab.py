@@ -16,8 +16,8 @@ from werkzeug.datastructures import ImmutableMultiDict
 
 from aether_load.errors import AetherLoadError
 from aether_load.load.web.downloads import find_download
-from aether_load.load.web.exposition import CONTENT_TYPE, Exposition
-from aether_load.observer.live.state import LiveState
+from aether_load.load.web.exposition import CONTENT_TYPE
+from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import StartForm, for_locust
 from aether_load.outputs.charts.chart import DARK, LIGHT
 
@@ -48,7 +48,7 @@ _COLOURS = (
 """The colours of the report's page; Locust's own switch between light and dark wins over the system's."""
 
 
-def add_aether_tab(web_ui: Any, live_state: LiveState, exposition: Exposition) -> None:
+def add_aether_tab(web_ui: Any, live_view: LiveView) -> None:
     """Add the tab and its routes; each asks for the login that Locust's own ask for, where there is one."""
     app, prefix = web_ui.app, web_ui.environment.parsed_options.web_base_path or ""
     routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
@@ -75,19 +75,19 @@ def add_aether_tab(web_ui: Any, live_state: LiveState, exposition: Exposition) -
 
     @route("/live")
     def live() -> Response:
-        return _served(Response(live_state.snapshot_json(), mimetype="application/json"))
+        return _served(Response(live_view.snapshot_json(), mimetype="application/json"))
 
     @route("/history")
     def history() -> Response:
-        return _served(Response(live_state.history_json(), mimetype="application/json"))
+        return _served(Response(live_view.history_json(), mimetype="application/json"))
 
     @route("/metrics")
     def metrics() -> Response:
-        return _served(Response(exposition.text(), content_type=CONTENT_TYPE))
+        return _served(Response(live_view.metrics_text(), content_type=CONTENT_TYPE))
 
     @route("/runs/<id_>/<name>")
     def download(id_: str, name: str) -> Response:
-        folder = live_state.folders.get(id_)
+        folder = live_view.folders.get(id_)
         found = find_download(folder, name) if folder is not None else None
         if found is None:
             # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.

@@ -1,0 +1,48 @@
+"""Ask the observer for what the page shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aether_load.load.observer_client import ASK_LIMIT_S
+from aether_load.observer import messages as say
+
+if TYPE_CHECKING:
+    from aether_load.load.session import Session
+    from aether_load.rundata.folder import RunFolder
+
+
+class LiveView:
+    """The runs of this process, as the observer knows them; only their folders are known here."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.folders: dict[str, RunFolder] = {}
+
+    def follow(self, folder: RunFolder) -> None:
+        """Offer this run's files."""
+        self.folders[folder.path.name] = folder
+
+    def snapshot_json(self) -> bytes:
+        """Return the latest figures as JSON; raises AetherLoadError where the observer is gone."""
+        return self._ask(say.Ask(what="snapshot"))
+
+    def history_json(self) -> bytes:
+        """Return the points of all charts as JSON."""
+        return self._ask(say.Ask(what="history"))
+
+    def metrics_text(self) -> bytes:
+        """Return the figures in Prometheus's text format."""
+        return self._ask(say.Ask(what="metrics"))
+
+    def reset(self) -> None:
+        """Begin the charts anew."""
+        self._session.observer.send(say.Reset())
+
+    def refuse(self, sentence: str) -> None:
+        """Show why no run could begin."""
+        self._session.observer.send(say.Refuse(sentence=sentence))
+
+    def _ask(self, command: say.Ask) -> bytes:
+        told: say.Told = self._session.observer.call(command, ASK_LIMIT_S)
+        return told.body
