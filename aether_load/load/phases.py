@@ -51,7 +51,7 @@ class PhaseDriver:
         gauges = gevent.spawn(self._send_gauges_for_ever)
         try:
             for item in plan_items(self._run.scenario):
-                if self._ending.is_set:
+                if self._ending.is_set():
                     return
                 if isinstance(item, SearchPlan):
                     self._search(item)
@@ -77,11 +77,11 @@ class PhaseDriver:
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
-        if self._ending.is_set:
+        if self._ending.is_set():
             return
         self._run.turn_to(first)
         self.senders.prepare(first)
-        if self._ending.is_set:
+        if self._ending.is_set():
             self._drain()
         else:
             self._drive_from_rest(stages)
@@ -98,7 +98,7 @@ class PhaseDriver:
             while not record.probes or monotonic_ns() + probe.duration_s * 1e9 <= deadline:
                 name = f"{plan.name}-{len(record.probes) + 1}-{probe.load:g}"
                 self.drive([plan.stage(name, probe.load, probe.duration_s)])
-                if self._ending.is_set:
+                if self._ending.is_set():
                     record.found = search.result("stopped")
                     return
                 judgement = self._judge(name)
@@ -135,13 +135,13 @@ class PhaseDriver:
         self.senders.muster(count)
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
         while not self.senders.are_ready():
-            if monotonic_ns() >= limit or self._ending.is_set:
+            if monotonic_ns() >= limit or self._ending.is_set():
                 break
             gevent.sleep(0.005)
         else:
             return
         ready = self.senders.tally().ready
-        if not self._ending.is_set:
+        if not self._ending.is_set():
             self._run.manifest.notes.append(f"Only {ready} of {count} users were ready within {SPAWN_LIMIT_S:g} s.")
 
     def _drive_from_rest(self, stages: Sequence[Stage]) -> None:
@@ -156,7 +156,7 @@ class PhaseDriver:
             for stage in stages:
                 records.append(self._new_record(stage, shape))
                 records[-1].ended_by = self.senders.drive(stage, records[-1])
-                if self._ending.is_set:
+                if self._ending.is_set():
                     break
         finally:
             self.senders.end(records[-1] if records else None)
@@ -203,7 +203,7 @@ class PhaseDriver:
         deadline = monotonic_ns() + limit * 1e9
         drained = self.senders.drained
         while not drained.is_set():
-            if self._ending.is_set and self._ending.stop_timeout_s is not None:
+            if self._ending.is_set() and self._ending.stop_timeout_s is not None:
                 deadline = min(deadline, monotonic_ns() + self._ending.stop_timeout_s * 1e9)
                 self._ending.stop_timeout_s = None
             left = (deadline - monotonic_ns()) / 1e9

@@ -13,6 +13,7 @@ import gevent
 import msgspec
 
 from aether_load.errors import ResultsError
+from aether_load.load.loop_watch import LoopWatch
 from aether_load.load.observer_client import (
     FLUSH_LIMIT_S,
     SCRAPE_LIMIT_S,
@@ -48,6 +49,9 @@ class RecordSink(Protocol):
     def write_out(self) -> None:
         """Hand everything there is to the operating system; raises OSError, with nothing lost, when it refuses."""
 
+    def end(self) -> None:
+        """Take in nothing further."""
+
     def close(self) -> None:
         """Close the files; everything is written, or was rescued."""
 
@@ -65,6 +69,7 @@ class OwnRecords:
         """Create the file; raises OSError."""
         self._buffer = buffer
         self._writer = RecordWriter(buffer, path)
+        self._loop_watch = LoopWatch(buffer)
 
     def write_out(self) -> None:
         """Write what the buffer holds; users have their turn between two blocks."""
@@ -75,6 +80,10 @@ class OwnRecords:
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+
+    def end(self) -> None:
+        """Watch the event loop no longer; what is known of it is in the buffer."""
+        self._loop_watch.close()
 
     def rescue(self, path: Path) -> list[tuple[Path, str]]:
         """Write what the disk refused to a file elsewhere, as the continuation of the run's own."""
@@ -194,12 +203,13 @@ class Run:
     # The end
 
     def close(self) -> None:
-        """Write what is left, and say in the manifest how the run ended; run.json itself is written with the results."""
+        """Write what is left, and say in the manifest how the run ended; run.json is written with the results."""
         gevent.killall(self._greenlets)
         for target in self._targets:
             target.close()
         manifest = self.manifest
         manifest.ended = now()
+        self._records.end()
         refusal = self._on_what_room_there_is(self._records.write_out)
         self._drop_ballast()
         if refusal is not None:

@@ -91,7 +91,7 @@ class RunController:
 
     def _abort(self, broken: say.Broken) -> None:
         """End the run in order because a threshold is broken, and say so at once."""
-        if self._run.ending.is_set:
+        if self._run.ending.is_set():
             return
         record = broken.record
         self._run.manifest.aborted = record

@@ -52,7 +52,6 @@ class RunEnding:
             self.stop_timeout_s = stop_timeout_s
         self.event.set()
 
-    @property
     def is_set(self) -> bool:
         """Tell whether the run is to end."""
         return self.reason is not None

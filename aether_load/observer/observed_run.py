@@ -163,11 +163,11 @@ class ObservedRun:
         self._sender.write_out()
         self._server.write_out()
 
-    def flush(self, command: say.Flush) -> say.Answer:
+    def flush(self, command: say.Flush) -> list[say.Answer]:
         """Read all records and write all lines; raises OSError."""
         self.follow()
         self._write_lines()
-        return say.Flushed(id=command.id)
+        return [*self._counted(), say.Flushed(id=command.id)]
 
     def judge(self, command: say.Judge) -> say.Answer:
         """Judge a phase of a search; its records and readings are written."""

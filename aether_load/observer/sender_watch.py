@@ -12,7 +12,7 @@ from aether_load.rundata.process_usage import SenderReading
 
 
 class SenderWatch:
-    """Reads one process from outside; its CPU time comes in nanoseconds on Linux, in hundredths of a second elsewhere."""
+    """Reads one process from outside: its CPU time in nanoseconds on Linux, in hundredths of a second elsewhere."""
 
     def __init__(self, pid: int, worker: int = 0) -> None:
         self._pid = pid

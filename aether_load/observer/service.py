@@ -8,7 +8,7 @@ import socket
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -86,34 +86,32 @@ class Observer:
             return False
         for content in self._frames.feed(data):
             command = say.decode_command(content)
-            answer = self._carry_out(command)
-            if answer is not None and not self._say(answer):
-                return False
+            for answer in self._carry_out(command):
+                if not self._say(answer):
+                    return False
         return True
 
-    def _carry_out(self, command: say.Command) -> say.Answer | None:
-        """Return the answer to a command; what goes wrong is an answer too, and never the end of the observer."""
+    def _carry_out(self, command: say.Command) -> Sequence[say.Answer]:
+        """Return the answers to a command; what goes wrong is an answer too, and never the end of the observer."""
         try:
             if isinstance(command, say.Begin):
                 self._run = ObservedRun(command, self._scraper, self._run.live)
-                return None
+                return ()
             if isinstance(command, say.Quit):
                 self._over = True
-                return None
-            answer: say.Answer | None = getattr(self._run, _METHODS[type(command)])(command)
-            return answer
+                return ()
+            answer = getattr(self._run, _METHODS[type(command)])(command)
         except AetherLoadError as error:
-            return say.Failed(id=command.id, sentence=str(error), exit_code=int(error.exit_code))
+            return [say.Failed(id=command.id, sentence=str(error), exit_code=int(error.exit_code))]
         except OSError as error:
-            return say.Refused(id=command.id, reason=error.strerror or str(error))
+            return [say.Refused(id=command.id, reason=error.strerror or str(error))]
         except Exception as error:  # noqa: BLE001 -- the sender says it, and the run ends in order
             traceback.print_exc(file=sys.stderr)
-            return say.Failed(
-                id=command.id,
-                sentence=f"a defect of the observer: {type(error).__name__}: {error}",
-                exit_code=int(ExitCode.INVALID),
-                defect=True,
-            )
+            sentence = f"a defect of the observer: {type(error).__name__}: {error}"
+            return [say.Failed(id=command.id, sentence=sentence, exit_code=int(ExitCode.INVALID), defect=True)]
+        if answer is None:
+            return ()
+        return answer if isinstance(answer, list) else [answer]
 
     def _watch(self, step: Callable[[], list[say.Answer]]) -> None:
         """Do a step that nobody asked for, and say what came of it."""

@@ -76,6 +76,7 @@ class GrowingPhase:
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
 
     def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_]) -> None:
+        """Append the rows of some columns."""
         everything = bool(which.all())
         for name, column in self._columns.items():
             column.append((columns[name] if everything else columns[name][which]).reshape(-1))

@@ -110,7 +110,9 @@ class Master:
         self, session: Session, feed: LocustFeed, *, live: bool, follow_user_count: bool
     ) -> tuple[Run, FleetSenders]:
         """Make a new run folder, and have the workers begin."""
-        run, sample_receiver = session.start_fleet_run(feed, lambda folder, _manifest: SampleReceiver(folder), live=live)
+        run, sample_receiver = session.start_fleet_run(
+            feed, lambda folder, _manifest: SampleReceiver(folder), live=live
+        )
         senders = FleetSenders(
             run,
             self._registry,

@@ -46,6 +46,9 @@ class SampleReceiver:
         for found in self._files.values():
             found.write_out()
 
+    def end(self) -> None:
+        """Take in nothing further: the workers have closed their parts."""
+
     def close(self) -> None:
         """Close the files."""
         for found in self._files.values():

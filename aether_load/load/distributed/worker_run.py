@@ -13,6 +13,7 @@ from gevent.lock import RLock
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import SampleSender
+from aether_load.load.loop_watch import LoopWatch
 from aether_load.load.sending.load import Load
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class WorkerRun:
         self._announced = self._announced_before = 0
         self._announced_ns = monotonic_ns()
         self._sample_sender = SampleSender()
+        self._loop_watch = LoopWatch(sender_context.buffer)
         self.is_closed = self.is_closed_for_good = False
         self._flushing = RLock()
         self._flusher = self._do(self._flush_for_ever)
@@ -119,6 +121,7 @@ class WorkerRun:
         self.stopping.set()
         self.is_closed = self.is_closed_for_good = True
         self._flusher.kill()
+        self._loop_watch.close()
         self._load.end()
         self._sample_sender.close()
 
@@ -173,6 +176,7 @@ class WorkerRun:
         if self.is_closed:
             return
         self._flusher.kill()
+        self._loop_watch.close()
         self.flush()
         self.is_closed = True
         self._ship()

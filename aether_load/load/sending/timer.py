@@ -33,6 +33,20 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("interval", _Timespec), ("value", _Timespec))
 
 
+def open_timer(interval_ns: int) -> int:
+    """Return the descriptor of a timer of the Linux kernel that becomes readable every `interval_ns`.
+
+    Raises OSError or AttributeError where the system has no such timers.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor: int = libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "timerfd_create")
+    step = _Timespec(*divmod(interval_ns, _NS_PER_S))
+    libc.timerfd_settime(descriptor, 0, ctypes.byref(_Itimerspec(step, step)), None)
+    return descriptor
+
+
 class TimerDescriptorAlarm:
     """A timer of the Linux kernel, waited for like a socket.
 
