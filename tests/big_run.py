@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.rundata.scrapes import RawScrape
 from folders import BEGAN_NS, MS, answered, counted, make_run
 

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
+from aether_load.rundata.sample_reader import read_samples
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
-from aether_load.rundata.sample_reader import read_samples
 from delaying_proxy import delaying_proxy
 from processes import REPOSITORY, Finished, LocustProcess, running_simulator, wait_for
 

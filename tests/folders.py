@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.rundata.scrapes import RawScrape
 
 EDGES = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.rundata.scrapes import RawScrape
 from folders import MS, TOKENS, counted
 

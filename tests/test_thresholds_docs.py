@@ -3,11 +3,11 @@
 import re
 
 import pytest
+from aether_load.observer.live_thresholds import CONFIDENCE, PAUSE_BY_LOOK, SHORTEST_PAUSE_S
 
 from aether_load.analysis.statistics.distribution import wilson
 from aether_load.analysis.verdict.metric_catalog import number_of, numbers
 from aether_load.analysis.verdict.thresholds import check_thresholds
-from aether_load.observer.live_thresholds import CONFIDENCE, PAUSE_BY_LOOK, SHORTEST_PAUSE_S
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from aether_load.scenario.threshold import AGGREGATIONS, parse_threshold
 from aether_load.schedule.plan_text import plan_text

@@ -5,6 +5,7 @@ import operator
 
 import numpy as np
 import pytest
+from aether_load.rundata.sample_reader import sample_parts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from aether_load.analysis.report import analyse
 from aether_load.analysis.statistics.distribution import percentile, wilson
 from aether_load.analysis.verdict.conditions import Measured, decide, judge_condition
 from aether_load.protocol import Outcome
-from aether_load.rundata.sample_reader import sample_parts
 from aether_load.rundata.table_reader import read_phases
 from aether_load.scenario.threshold import parse_threshold
 from folders import answered, failed, make_run

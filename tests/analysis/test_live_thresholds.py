@@ -7,8 +7,8 @@ from time import process_time
 
 import msgspec
 import pytest
-
 from aether_load.observer.live_thresholds import PAUSE_BY_LOOK, READY, SHORTEST_PAUSE_S, Watch, watch
+
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import AbortRecord
 from folders import answered, failed, make_run, write_samples

@@ -4,10 +4,10 @@ import uuid
 
 import pyarrow as pa
 import pytest
-
-from aether_load.rundata import sample_reader
 from aether_load.rundata.sample_reader import SamplePart, compact, read_samples
 from aether_load.rundata.samples import ABSENT, CHUNK_ROWS, SCHEMA, SampleBuffer, SampleFile, TextColumn
+
+from aether_load.rundata import sample_reader
 
 EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 

@@ -4,6 +4,7 @@ import io
 
 import msgspec
 import pytest
+from aether_load.rundata.sample_reader import SamplePart, compact, read_samples, sample_parts
 
 from aether_load.analysis.phase.sender_usage import MASTER, Sender, sender_over
 from aether_load.analysis.report import build_report
@@ -13,7 +14,6 @@ from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.clock import Clock, ClockReading
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import SamplePart, compact, read_samples, sample_parts
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 
 AHEAD_NS = 7_000 * MS

@@ -8,8 +8,8 @@ from collections import Counter
 
 import psutil
 import pytest
-
 from aether_load.rundata.sample_reader import read_samples
+
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 
 TWO = ("--processes", "2")

@@ -3,9 +3,9 @@
 import pytest
 
 from aether_load.observer.live.run import LiveRun
-from aether_load.observer.live.warnings import Circumstances, live_warnings
 from aether_load.observer.live.time_bucket import TimeBucket
 from aether_load.observer.live.totals import Totals
+from aether_load.observer.live.warnings import Circumstances, live_warnings
 from aether_load.protocol import NodeShape, Outcome
 
 SOUND = {"simulated": False, "verify_tls": True, "server_metrics": True, "max_error_rate": 0.01, "prompts": 10,

@@ -7,18 +7,18 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
+from aether_load.rundata.samples import ABSENT, SampleBuffer
 
 from aether_load.analysis.latency.dag_shape import dag_shape, levels_and_path, longest_paths
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.analysis.server.scrape import parse_scrape
 from aether_load.observer.live.bins import BINS, bins_of, percentile_ms
 from aether_load.observer.live.figures import figures, point
-from aether_load.observer.live.run import Gauges, LiveRun
 from aether_load.observer.live.reading import read_quickly
+from aether_load.observer.live.run import Gauges, LiveRun
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline, beside
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
-from aether_load.rundata.samples import ABSENT, SampleBuffer
 from aether_load.rundata.scrapes import RawScrape
 from folders import counted, exposition
 

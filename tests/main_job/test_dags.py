@@ -5,8 +5,8 @@ import operator
 import uuid
 
 import pytest
-
 from aether_load.rundata.sample_reader import read_samples
+
 from processes import REPOSITORY, call_command
 
 SHAPES = {

@@ -12,9 +12,9 @@ import subprocess
 import sys
 
 import pyarrow as pa
+from aether_load.rundata.sample_reader import read_samples
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.sample_reader import read_samples
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)

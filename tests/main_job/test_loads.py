@@ -6,8 +6,8 @@ import signal
 from itertools import pairwise
 
 import pytest
-
 from aether_load.rundata.sample_reader import read_samples
+
 from processes import SELF_CHECK, wait_for
 
 

@@ -12,8 +12,8 @@ from time import monotonic_ns
 
 import pytest
 import urllib3
-
 from aether_load.rundata.sample_reader import read_samples
+
 from processes import UNSEEN, wait_for
 
 USERS = 8
