@@ -144,13 +144,13 @@ class LocustProcess:
         )
 
     def samples_written(self) -> int:
-        """Return the size of the latest run's sample file, 0 before there is one."""
-        files = list((self.folder / "results" / "runs").glob("*/samples.arrow"))
+        """Return the size of the latest run's record file, 0 before there is one."""
+        files = list((self.folder / "results" / "runs").glob("*/records*.bin"))
         return max(files, key=lambda file: file.stat().st_mtime_ns).stat().st_size if files else 0
 
     def runs_begun(self) -> int:
         """Return how many runs have a file of samples."""
-        return len(list((self.folder / "results" / "runs").glob("*/samples.arrow")))
+        return len(list((self.folder / "results" / "runs").glob("*/run.json")))
 
     def wait_for_samples(self, more_than: int = 20_000) -> None:
         wait_for(lambda: self.samples_written() > more_than or self.process.poll() is not None, "samples on disk")

@@ -82,8 +82,9 @@ class OwnRecords:
         self._writer.close()
 
     def end(self) -> None:
-        """Watch the event loop no longer; what is known of it is in the buffer."""
+        """Watch the event loop no longer, and record nothing further."""
         self._loop_watch.close()
+        self._buffer.finish()
 
     def rescue(self, path: Path) -> list[tuple[Path, str]]:
         """Write what the disk refused to a file elsewhere, as the continuation of the run's own."""

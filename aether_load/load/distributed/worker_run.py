@@ -177,6 +177,7 @@ class WorkerRun:
             return
         self._flusher.kill()
         self._loop_watch.close()
+        self._sender_context.buffer.finish()
         self.flush()
         self.is_closed = True
         self._ship()
