@@ -128,9 +128,8 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
         if reconciliation.counted_nodes_total is not None
         else markdown_text(reconciliation.reason)
     )
-    out.write(
-        f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{markdown_text(reconciliation.trust)}**\n\n"
-    )
+    trust = markdown_text(reconciliation.trust)
+    out.write(f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{trust}**\n\n")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
