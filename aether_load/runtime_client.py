@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,8 +16,10 @@ from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
 
 PROBE_TIMEOUT_S = 1.5
-SIMULATOR_PATH = "/_sim"
+SIMULATOR_HEADER = "x-aether-load-simulator"
+"""Every answer of the simulator has this header. Its name is ours, because many proxies replace `Server`."""
 
+_BODY_LIMIT = 64 * 1024
 _MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
 
 
@@ -61,11 +65,10 @@ def probe(
         assert_hostname=None if verify_tls else False,
     ) as pool:
         try:
-            health = pool.request("GET", url + HEALTH_PATH, redirect=False)
+            health, _ = _ask(pool, "GET", url + HEALTH_PATH)
             if health.status != 200:
                 raise TargetError(f"The runtime at {url} is not healthy: GET {HEALTH_PATH} answered {health.status}.")
             generation = _generation(pool, url)
-            simulated = _is_simulator(pool, url)
         except urllib3.exceptions.HTTPError as error:
             raise TargetError(
                 f"No runtime can be reached at {url} ({_reason(error)}). Start it there, "
@@ -75,33 +78,34 @@ def probe(
                     else f"or say where it is with {option}."
                 )
             ) from None
+    simulated = SIMULATOR_HEADER in health.headers
     return TargetFacts(url, generation, simulated, health.headers.get("server"))
+
+
+def _ask(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+    """Send a request; return the answer and the first bytes of its body, whatever comes after them."""
+    answer = pool.request(method, url, redirect=False, preload_content=False, **more)
+    ends = time.monotonic() + PROBE_TIMEOUT_S
+    body = b""
+    while len(body) < _BODY_LIMIT and time.monotonic() < ends and (piece := answer.read1(_BODY_LIMIT)):
+        body += piece
+    answer.close()
+    return answer, body
 
 
 def _generation(pool: urllib3.PoolManager, url: str) -> Generation:
     headers = {**pool.headers, "Content-Type": "application/json"}
-    refusal = pool.request("POST", url + EXECUTE_PATH, body=b"{}", headers=headers)
-    if refusal.status == 422 and (missing := _MISSING_FIELD.search(refusal.data.decode(errors="replace"))):
+    refusal, body = _ask(pool, "POST", url + EXECUTE_PATH, body=b"{}", headers=headers)
+    if refusal.status == 422 and (missing := _MISSING_FIELD.search(body.decode(errors="replace"))):
         return Generation.V2 if missing.group(1) == "dag" else Generation.V1
     if refusal.status in {400, 422}:
-        stats = pool.request("GET", url + CACHE_STATS_PATH)
+        stats, _ = _ask(pool, "GET", url + CACHE_STATS_PATH)
         if stats.status in {200, 404}:
             return Generation.V2 if stats.status == 200 else Generation.V1
     raise TargetError(
         f"What answers at {url} is not an Aether runtime: POST {EXECUTE_PATH} with an empty object was answered "
         f"{refusal.status}, where a runtime refuses it with 422."
     )
-
-
-def _is_simulator(pool: urllib3.PoolManager, url: str) -> bool:
-    answer = pool.request("GET", url + SIMULATOR_PATH)
-    if answer.status != 200:
-        return False
-    try:
-        facts = msgspec.json.decode(answer.data)
-    except msgspec.DecodeError:
-        return False
-    return isinstance(facts, dict) and facts.get("simulator") == "aether-load"
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:

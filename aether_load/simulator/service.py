@@ -14,7 +14,7 @@ from aether_load.simulator.engine.engine_v1 import EngineV1
 from aether_load.simulator.engine.engine_v2 import EngineV2
 from aether_load.simulator.engine.outcomes import PanicError
 from aether_load.simulator.fault_kinds import Status
-from aether_load.simulator.http.messages import JSON, TEXT, Answer, Request, text
+from aether_load.simulator.http.messages import CORS, JSON, TEXT, Answer, Request, text
 from aether_load.simulator.refusals import BodyReader, BodyRefusedError
 from aether_load.simulator.wire import RequestV1, RequestV2, encode
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}
-_PREFLIGHT = Answer(200, headers="access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
+_PREFLIGHT = Answer(200, headers=f"{CORS}access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
 
 
 class Service:
@@ -51,8 +51,8 @@ class Service:
     async def serve(self, request: Request, connection: Connection) -> None:
         """Answer one request."""
         path = request.path
-        if path.startswith("/_sim"):
-            connection.send(control.answer(request, self._world), request)
+        if self._world.options.control and path.startswith("/_sim"):
+            connection.send(control.answer(request, connection.peer, self._world), request)
             await connection.drained()
             return
         await self._world.clock.pause()
@@ -71,7 +71,7 @@ class Service:
         if allowed is None or (not self._is_v2 and request.path.startswith("/cache/")):
             return _NOT_FOUND
         if request.method != allowed and not (request.method == "HEAD" and allowed == "GET"):
-            return Answer(405, headers="allow: GET,HEAD\r\n" if allowed == "GET" else "allow: POST\r\n")
+            return Answer(405, headers=f"{CORS}allow: {'GET,HEAD' if allowed == 'GET' else 'POST'}\r\n")
         match request.path:
             case "/health":
                 return text(200, "OK")
