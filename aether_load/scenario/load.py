@@ -16,6 +16,7 @@ from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.text_file import decode_text
 from aether_load.scenario.validation import describe_mistake
 
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
@@ -69,11 +70,13 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     Raises UsageError that names file, key and value.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(decode_text(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
+    except ValueError as error:
+        raise UsageError(f"Scenario {path}, {error}.") from None
     raw.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _override(raw, key, value)

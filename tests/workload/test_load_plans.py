@@ -246,27 +246,6 @@ def test_a_trace_in_any_order_and_either_format(tmp_path):
     assert (found.traces[0].prompts, found.prompts) == ((0, 2), ())
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("a.csv", "time,prompt\n1,a\n", "line 2: there is no column 'timestamp'; there are 'time', 'prompt'"),
-        ("a.csv", "timestamp\nsoon\n", "line 2: timestamp = 'soon' is neither a number nor a time"),
-        ("a.jsonl", '{"timestamp": 1}\nnonsense\n', "line 2: not a JSON object"),
-        ("a.jsonl", '{"timestamp": 1, "dataset": "piqa", "row": 9}\n', "there is no row piqa/9"),
-        ("a.csv", "timestamp,prompt\n", "holds no request"),
-        ("a.txt", "1\n", "a trace is a .csv or a .jsonl file"),
-    ],
-)
-def test_a_trace_that_cannot_be_read(tmp_path, name, content, sentence):
-    """File, line and value."""
-    path = tmp_path / name
-    path.write_text(content)
-    with pytest.raises(UsageError) as refusal:
-        read_traces([trace_phase(path)], PROMPTS)
-    assert str(path) in str(refusal.value)
-    assert sentence in str(refusal.value)
-
-
 def test_the_readmes_kind_of_scenario_is_of_one_plain_phase():
     """What -u, -r and -t can say."""
     plain = msgspec.convert(tomllib.loads("users = 3\nduration = 1.0"), Phase, dec_hook=lambda kind, value: kind(value))
