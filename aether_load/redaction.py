@@ -166,6 +166,11 @@ def foreign_text(text: str | bytes, most: int = 200) -> str:
     return shorten(terminal_text(safe).strip(), most)
 
 
+def sentence_of(error: object) -> str:
+    """Return an error's sentence as it is said: on one line, without secrets."""
+    return terminal_text(REDACTOR.redact(str(error)))
+
+
 def hidden_url(url: str) -> str:
     """Return a URL without user, password, query and fragment, also where it is a broken one."""
     scheme = match[0] if (match := _SCHEME.match(url)) else ""

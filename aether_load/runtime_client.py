@@ -14,6 +14,7 @@ import urllib3
 
 from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
+from aether_load.redaction import foreign_text, hidden_url
 
 PROBE_TIMEOUT_S = 1.5
 SIMULATOR_HEADER = "x-aether-load-simulator"
@@ -34,15 +35,18 @@ class TargetFacts(msgspec.Struct, frozen=True):
 
 def check_url(url: str, option: str = "--host") -> str:
     """Return a target's base URL in plain form; raises UsageError, which names `option`, for what is none."""
-    parts = urlsplit(url)
     try:
-        port_is_fine = parts.port is None or parts.port > 0
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        port_is_fine = False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
-        raise UsageError(f"{option} {url}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
-    if parts.query or parts.fragment or parts.username:
-        raise UsageError(f"{option} {url}: only scheme, host, port and path belong there.")
+        is_url = False
+    if not is_url:
+        shown = hidden_url(url)
+        raise UsageError(f"{option} {shown}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise UsageError(
+            f"{option} {hidden_url(url)}: only scheme, host, port and path belong there; a password goes into a header."
+        )
     return url.rstrip("/")
 
 
@@ -79,7 +83,8 @@ def probe(
                 )
             ) from None
     simulated = SIMULATOR_HEADER in health.headers
-    return TargetFacts(url, generation, simulated, health.headers.get("server"))
+    server = health.headers.get("server")
+    return TargetFacts(url, generation, simulated, None if server is None else foreign_text(server))
 
 
 def _ask(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> tuple[urllib3.BaseHTTPResponse, bytes]:
@@ -118,5 +123,5 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.ProtocolError):
         return "what answers there closes the connection or does not speak HTTP"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return f"TLS: {error}"
-    return str(error) or type(error).__name__
+        return f"TLS: {foreign_text(str(error))}"
+    return foreign_text(str(error)) or type(error).__name__

@@ -10,6 +10,7 @@ from types import ModuleType
 from aether_load._version import __version__
 from aether_load.cli.parser import Parser
 from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.redaction import sentence_of
 
 COMMANDS = {
     "report": "make a run's results again from its folder",
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = build_parser(words[:1]).parse_args(words)
         return int(parsed.run(parsed))
     except AetherLoadError as error:
-        sys.stderr.write(f"aether-load: {error}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
         return int(error.exit_code)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)

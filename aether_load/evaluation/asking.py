@@ -12,6 +12,7 @@ import msgspec
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
 from aether_load.protocol import Execution, Outcome, is_mock_output
+from aether_load.redaction import REDACTOR
 from aether_load.rundata.recorder import read_answer
 
 STOP_LIMIT_S = 10.0
@@ -133,4 +134,6 @@ def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) ->
     if outcome is not Outcome.OK or execution is None:
         return Reply(outcome, None, reason)
     output = next((result.output for result in execution.results if result.node_id == ANSWER_NODE), None)
-    return Reply(outcome, output if isinstance(output, str) else None, mock=is_mock_output(output))
+    # lm-eval writes what was said into its own results.
+    text = REDACTOR.redact(output) if isinstance(output, str) else None
+    return Reply(outcome, text, mock=is_mock_output(output))

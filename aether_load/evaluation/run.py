@@ -26,7 +26,7 @@ from aether_load.rundata.recorder import Recorder
 from aether_load.rundata.sample_reader import SamplePart, compact
 from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 from aether_load.rundata.scrapes import RawScrape
-from aether_load.scenario.headers import hidden_command
+from aether_load.scenario.command_line import hidden_command
 from aether_load.schedule.order import Work
 
 FLUSH_INTERVAL_S = 0.5

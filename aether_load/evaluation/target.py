@@ -11,6 +11,7 @@ import msgspec
 import urllib3
 
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
+from aether_load.redaction import REDACTOR, foreign_text
 from aether_load.runtime_client import TargetFacts
 
 ANSWER_NODE = "answer"
@@ -92,7 +93,7 @@ class Target:
             return None, _reason(error)
         if answer.status != 200:
             return None, f"GET {METRICS_PATH} answered {answer.status}"
-        return answer.data.decode(errors="replace"), None
+        return REDACTOR.redact_metrics(answer.data.decode(errors="replace")), None
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         """Return this thread's connection, kept alive from one exchange to the next."""
@@ -127,4 +128,4 @@ def pause_before_retry(exchange: Exchange, outcome: Outcome, reason: str | None,
 def _reason(error: Exception) -> str:
     text = str(error.args[-1] if error.args else error)
     # urllib3 begins with the connection's own repr, an address in memory that differs in every message.
-    return re.sub(r"^(<[^>]*>|HTTPS?Connection\([^)]*\)): ", "", text) or type(error).__name__
+    return foreign_text(re.sub(r"^(<[^>]*>|HTTPS?Connection\([^)]*\)): ", "", text)) or type(error).__name__

@@ -28,6 +28,7 @@ from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
+from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.options import scenario_from
@@ -67,7 +68,7 @@ def _guard(prepare: Callable[[], None]) -> None:
         prepare()
     except AetherLoadError as error:
         ProgressLine().clear()
-        sys.stderr.write(f"aether-load: {error}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
         sys.exit(int(error.exit_code))
     except KeyboardInterrupt:
         sys.stderr.write("aether-load: interrupted before the load began.\n")
@@ -257,7 +258,7 @@ class Listener:
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
         self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         if self._headless and self._controller is None:
             self._leave_before_load(code)
 
@@ -270,7 +271,7 @@ class Listener:
         self._line.clear()
         if self._shown is not None:
             self._shown.live_state.refuse(sentence)
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 

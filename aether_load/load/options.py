@@ -10,6 +10,7 @@ import msgspec
 
 from aether_load.load.locust_options import mend_options, port
 from aether_load.protocol import Generation
+from aether_load.scenario.command_line import learn_secrets
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.headers import parse_header
 from aether_load.scenario.load import with_command_line_load, with_every_phase
@@ -104,6 +105,7 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:
     """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
+    learn_secrets(options)
     more: dict[str, object] = {}
     if options.server_metrics_url is not None:
         more["target.server_metrics_url"] = options.server_metrics_url

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import gevent
 
+from aether_load.text import terminal_text
+
 if TYPE_CHECKING:
     from aether_load.load.phases import PhaseDriver
 
@@ -29,7 +31,7 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Put `text` in place of what stood there."""
         if self.visible:
-            self._stream.write(f"\r\x1b[K{text}")
+            self._stream.write(f"\r\x1b[K{terminal_text(text)}")
             self._stream.flush()
             self._shown = True
 

@@ -15,6 +15,7 @@ from aether_load.load.phases import NO_WORKER_LEFT
 from aether_load.load.progress import ProgressLine, watch
 from aether_load.load.results import write_all
 from aether_load.load.threshold_watch import ThresholdWatch
+from aether_load.redaction import sentence_of
 from aether_load.rundata.manifest import AbortRecord, Ended
 
 if TYPE_CHECKING:
@@ -103,12 +104,12 @@ class RunController:
             measured = run.manifest.phases and isinstance(error, TargetError)
             rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
             sentence = f"{error}{rest}"
-            sys.stderr.write(f"aether-load: {sentence}\n")
+            sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
             environment.process_exit_code = int(error.exit_code)
         except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
             traceback.print_exc()
             sentence = f"a defect of its own ended the run; what was measured lies in {run.folder.path}."
-            sys.stderr.write(f"aether-load: {sentence}\n")
+            sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
             environment.process_exit_code = int(ExitCode.INVALID)
         finally:
             if self._shown is not None:

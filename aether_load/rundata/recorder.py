@@ -17,11 +17,13 @@ from aether_load.protocol import (
     is_mock_output,
     state_of_missing,
 )
+from aether_load.redaction import foreign_text
 from aether_load.rundata.samples import ABSENT, ANSWER_STATES, SampleBuffer
 from aether_load.schedule.order import Work
 
 _SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
+_MOST_ERROR = 1000
 _READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
 
@@ -32,12 +34,14 @@ class RequestFailed(Exception):
 def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
     """Say what a whole HTTP answer means, and why where it is no success; what it said, where it could be read."""
     if status != 200:
-        return Outcome.HTTP_ERROR, f"HTTP {status}: {body[:200].decode(errors='replace').strip()}", None
+        return Outcome.HTTP_ERROR, f"HTTP {status}: {foreign_text(body)}", None
     try:
         execution = decode_execution(body)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Outcome.INVALID_RESPONSE, f"not the contract: {error}", None
+        return Outcome.INVALID_RESPONSE, f"not the contract: {foreign_text(str(error))}", None
     outcome, reason = classify(execution, nodes_sent)
+    if reason is not None:
+        reason = foreign_text(reason, _MOST_ERROR)
     return outcome, reason, execution if outcome in _READABLE else None
 
 

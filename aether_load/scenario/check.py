@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aether_load.errors import UsageError
+from aether_load.redaction import hidden_url
 from aether_load.scenario.goodput import goodput_slo_mistake
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two
@@ -26,9 +27,8 @@ def check_scenario(scenario: Scenario, where: str) -> None:
     if scenario.target.server_metrics_url is not None:
         mistake = metrics_url_mistake(scenario.target.server_metrics_url)
         if mistake is not None:
-            raise UsageError(
-                f"Scenario {where}: target.server_metrics_url = {scenario.target.server_metrics_url!r}: {mistake}."
-            )
+            shown = hidden_url(scenario.target.server_metrics_url)
+            raise UsageError(f"Scenario {where}: target.server_metrics_url = {shown!r}: {mistake}.")
         if not scenario.target.server_metrics:
             raise UsageError(
                 f"Scenario {where}: target.server_metrics_url and server_metrics = false contradict each other."
@@ -106,7 +106,7 @@ def metrics_url_mistake(url: str) -> str | None:
         return "that is no URL"
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
         return "that is no URL of metrics; give one such as http://127.0.0.1:9100/metrics"
-    if parts.username or parts.fragment:
+    if "@" in parts.netloc or parts.fragment:
         return "a user, a password or a fragment does not belong there"
     if not parts.path.strip("/"):
         return "its path is missing, which is /metrics most likely"

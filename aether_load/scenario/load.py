@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
 from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden
@@ -193,9 +194,11 @@ def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scena
 
 
 def to_plain(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as JSON's own types: durations as numbers of seconds, values of headers left out."""
+    """Return the scenario as JSON's own types: durations as numbers of seconds, secrets left out."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
     plain["target"]["headers"] = hidden(scenario.target.headers)
+    if scenario.target.server_metrics_url is not None:
+        plain["target"]["server_metrics_url"] = hidden_url(scenario.target.server_metrics_url)
     return plain
 
 

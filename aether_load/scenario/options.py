@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.scenario.command_line import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import with_conditions
@@ -89,6 +89,7 @@ def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None
 
     `more` has further keys to override, dotted, from options that a single command has.
     """
+    learn_secrets(options)
     return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
 
 
@@ -110,8 +111,9 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
     for assignment in options.set or []:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {assignment}: expected KEY=VALUE, as in --set phases.0.users=16.")
-        overrides[key.strip()] = _toml_value(value.strip())
+            # What it holds may be a secret in the wrong place.
+            raise UsageError("--set: expected KEY=VALUE, as in --set phases.0.users=16.")
+        overrides[key.strip()] = toml_value(value.strip())
     if options.dataset_dir is not None and options.dataset_source not in {None, "folder"}:
         raise UsageError(f"--dataset-dir and --dataset-source {options.dataset_source} contradict each other.")
     if options.dataset_dir is not None:
@@ -147,11 +149,3 @@ def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> 
             overrides.setdefault("workload.dag_file", None)
     if options.dag_nodes is not None:
         overrides["workload.dag_nodes"] = options.dag_nodes
-
-
-def _toml_value(text: str) -> object:
-    """Read a value as TOML would, and as a plain text when it is no TOML value."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -9,6 +9,7 @@ from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import METRICS_PATH
+from aether_load.redaction import REDACTOR, hidden_url
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Target
@@ -26,7 +27,7 @@ class MetricsSource:
         self._name = METRICS_PATH
         path = METRICS_PATH
         if target.server_metrics_url is not None:
-            self._name = target.server_metrics_url
+            self._name = hidden_url(target.server_metrics_url)
             parts = urlsplit(target.server_metrics_url)
             other = Endpoint.of(f"{parts.scheme}://{parts.netloc}", verify_tls=target.verify_tls)
             same = (other.host, other.port, other.tls) == (endpoint.host, endpoint.port, endpoint.tls)
@@ -47,7 +48,7 @@ class MetricsSource:
             return None, str(failure)
         if status != 200:
             return None, f"GET {self._name} answered {status}"
-        return body.decode(errors="replace"), None
+        return REDACTOR.redact_metrics(body.decode(errors="replace")), None
 
     def close(self) -> None:
         """Hang up."""
