@@ -19,9 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folders",
         metavar="RUN",
-        type=Path,
         nargs="+",
-        help="folders in results/runs/; the others are held against the first",
+        help="folders in results/runs/, their names, latest, or a folder of runs; the first is the base",
     )
     parser.add_argument(
         "--format", choices=("text", "markdown", "json"), default="text", help="what goes to standard output"
@@ -37,9 +36,9 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.compare.charts import FOLDER, comparison_charts, write_charts  # noqa: PLC0415
     from aether_load.compare.comparison import compare  # noqa: PLC0415
     from aether_load.compare.text import WRITERS  # noqa: PLC0415
-    from aether_load.rundata.folder import RunFolder  # noqa: PLC0415
+    from aether_load.rundata.locate import find_runs  # noqa: PLC0415
 
-    folders = [RunFolder.open(path) for path in parsed.folders]
+    folders = find_runs(parsed.folders)
     paths = [folder.path for folder in folders]
     if len(paths) < 2:
         raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")

@@ -13,13 +13,16 @@ from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.redaction import sentence_of
 
 COMMANDS = {
+    "run": "run a load and judge it",
+    "init": "write a locustfile, a scenario and a CI workflow to start from",
     "report": "make a run's results again from its folder",
     "compare": "show runs side by side",
     "gate": "hold a candidate build against its base",
     "scenarios": "list the scenarios that ship, or show one as resolved",
-    "answer-key": "write the right answers of a scenario's prompts, for aether-load simulate --answer-key",
+    "answer-key": "write the right answers of a scenario's prompts, for simulate --answer-key",
     "lm-eval": "run lm-eval with the model aether_stub",
     "simulate": "run the simulated runtime",
+    "completion": "print a script that completes this command in bash, zsh or fish",
 }
 """Each command with one line of help; its file has the name of the command, with _ for -."""
 
@@ -28,9 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        if words[:1] == ["lm-eval"]:
-            # Everything behind it is for lm-eval, --help too.
-            return int(_module("lm-eval").run(words[1:]))
+        if words[:1] == ["lm-eval"] or (words[:1] == ["run"] and not {"-h", "--help"} & set(words)):
+            # What follows is for lm-eval or Locust, which check it.
+            return int(_module(words[0]).run(words[1:]))
         parsed = build_parser(words[:1]).parse_args(words)
         return int(parsed.run(parsed))
     except AetherLoadError as error:
@@ -51,8 +54,7 @@ def build_parser(with_options_of: list[str]) -> Parser:
     """
     parser = Parser(
         prog="aether-load",
-        description="Load-test the Aether runtime. The load itself is run by Locust: "
-        "locust -f locustfiles/eval.py --headless",
+        description="Load-test the Aether runtime. `aether-load run` starts at once, with a simulated runtime.",
     )
     parser.add_argument("--version", action="version", version=f"aether-load {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)

@@ -21,7 +21,7 @@ _FORMATS = ("text", "json", "csv", "markdown", "junit")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="a folder in results/runs/")
+    parser.add_argument("folder", metavar="RUN", help="a folder in results/runs/, its name, or latest")
     parser.add_argument(
         "--format",
         choices=_FORMATS,
@@ -55,11 +55,12 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.outputs.page import make_page  # noqa: PLC0415
     from aether_load.outputs.results import write_results  # noqa: PLC0415
     from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
-    from aether_load.rundata.folder import RunFolder, write_whole  # noqa: PLC0415
+    from aether_load.rundata.folder import write_whole  # noqa: PLC0415
+    from aether_load.rundata.locate import find_run  # noqa: PLC0415
 
     if parsed.output is not None:
         check_output(parsed.output)
-    folder = RunFolder.open(parsed.folder)
+    folder = find_run(parsed.folder)
     manifest = folder.read_manifest()
     if manifest.gate is not None:
         return _report_gate(folder, parsed)

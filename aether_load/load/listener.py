@@ -18,7 +18,15 @@ from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
 from aether_load.load.local_senders import LocalSenders
-from aether_load.load.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, read_gate_plan, without_end
+from aether_load.load.options import (
+    DEFAULT_STOP_TIMEOUT_S,
+    add_options,
+    ends_by_itself,
+    plan_of,
+    planned_scenario,
+    read_gate_plan,
+    without_end,
+)
 from aether_load.load.phases import PhaseDriver
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
@@ -28,12 +36,12 @@ from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
+from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.options import scenario_from
 from aether_load.scenario.stage import most_users, plan_stages
-from aether_load.schedule.plan_text import plan_text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -122,11 +130,11 @@ class Listener:
 
             check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
-            sys.stdout.write(plan_text(scenario))
+            self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))
         if self._headless:
             _refuse_endless(scenario)
-        elif options.run_time is None:
+        elif not ends_by_itself(options):
             # Whoever explores from the page ends the load there.
             scenario = without_end(scenario)
         RunFolder.check_room(Path(options.results_dir))
@@ -159,6 +167,21 @@ class Listener:
         if self._master is not None and self._headless:
             self._master.limit_wait()
         self._announce()
+
+    def _show_plan(self, scenario: Scenario) -> None:
+        """Print what would be sent, and check the target that it would be sent to."""
+        host, options = self._environment.host, self._environment.parsed_options
+        sys.stdout.write(plan_of(scenario, options))
+        if host is None:
+            generation = options.simulate or Generation.V2.value
+            sys.stdout.write(f"  target: a simulated runtime {generation}, started for the run\n")
+            return
+        session = Session(scenario, Path(options.results_dir), self._line)
+        session.find_target(host, options.simulate)
+        self._line.clear()
+        target = session.target
+        kind = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+        sys.stdout.write(f"  target: {kind} {target.generation.value} at {target.url} answers\n")
 
     def _hand_over(self) -> None:
         assert self._master is not None
@@ -194,8 +217,8 @@ class Listener:
         # Its own reports of users are late where it counts; what stands before the user_pool is told to us.
         _silence("locust.runners", "Spawning is complete and report waittime is expired")
         _silence("locust.runners", "You can't start a distributed test before")
-        if options.gate is not None:
-            # Both builds together in one table say nothing of either.
+        if options.gate is not None or not (options.locust_summary or options.print_stats):
+            # Its percentiles are rounded and its rates are of another time: beside our summary they only disagree.
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
 
     def _announce(self) -> None:

@@ -81,13 +81,16 @@ def _cases(report: Report) -> list[_Case]:
 
 
 def _properties(report: Report) -> dict[str, str]:
-    return {
+    """Return what the run says of itself; a property that has no value is left out."""
+    properties = {
         "run": report.run.id,
         "verdict": report.verdict.status,
         "exit_code": str(report.verdict.exit_code),
         "target": report.target.url,
         "target_kind": report.target.kind,
         "generation": report.target.generation.value,
-        "seed": str(report.run.seed),
-        "commit": str(report.environment["git"].get("commit")),
+        "seed": report.run.seed,
+        "commit": report.environment["git"].get("commit"),
+        **{f"label.{key}": value for key, value in report.run.labels.items()},
     }
+    return {key: str(value) for key, value in properties.items() if value is not None}

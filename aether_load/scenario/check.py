@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from aether_load.scenario.workload_plan import WorkloadPlan
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
+
+_LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LONGEST_LABEL = 200
 
 
 def check_scenario(scenario: Scenario, where: str) -> None:
@@ -33,6 +37,9 @@ def check_scenario(scenario: Scenario, where: str) -> None:
             raise UsageError(
                 f"Scenario {where}: target.server_metrics_url and server_metrics = false contradict each other."
             )
+    for key, value in scenario.labels.items():
+        if (mistake := label_mistake(key, value)) is not None:
+            raise UsageError(f"Scenario {where}: labels.{key} = {value!r}: {mistake}")
     if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
         raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
     _check_thresholds(scenario, where)
@@ -95,6 +102,15 @@ def _check_dag(plan: WorkloadPlan) -> None:
                 raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "file", not "{plan.dag}".')
     elif plan.dag_file is None:
         raise UsageError('workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.')
+
+
+def label_mistake(key: str, value: str) -> str | None:
+    """Return what is wrong with a label, in a sentence, or None."""
+    if not _LABEL_KEY.fullmatch(key):
+        return "a label's key has letters, digits, '_', '-' and '.', at most 64 of them."
+    if ";" in value or not value.isprintable() or not 0 < len(value) <= _LONGEST_LABEL:
+        return f"a label's value is one line of 1 to {_LONGEST_LABEL} characters without ';'."
+    return None
 
 
 def metrics_url_mistake(url: str) -> str | None:

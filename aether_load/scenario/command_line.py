@@ -6,6 +6,7 @@ import argparse
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from aether_load.redaction import HIDDEN, REDACTOR, hidden_url
@@ -49,6 +50,8 @@ def hidden_command(arguments: Iterable[str]) -> list[str]:
             word = "-H" + hidden_url(word[2:])  # noqa: PLW2901
         shown.append(REDACTOR.redact(word))
         option = word
+    if shown and Path(shown[0]).parts[-2:] == ("locust", "__main__.py"):
+        shown[0] = "locust"  # It was started as `python -m locust`.
     return shown
 
 

@@ -35,11 +35,12 @@ class Scenario(Strict, frozen=True, kw_only=True):
     With `repeat` the phases are driven that often: in turn, there and back ("abba") or shuffled by the seed, so
     that what drifts meanwhile falls on all of them alike. A request that succeeds and keeps `goodput_slo`
     ("response_latency_ms<500") counts to the goodput; it decides no verdict. That is what the `thresholds` do: each
-    is a condition, or a table of one with more keys.
+    is a condition, or a table of one with more keys. The `labels` name the run in its results and change nothing else.
     """
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     purpose: str = ""
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     fail_on_warning: tuple[WarningCode, ...] = ()
