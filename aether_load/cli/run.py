@@ -21,6 +21,8 @@ USAGE = "aether-load run [SCENARIO] [--host URL] [-u N] [-t TIME] [options]"
 
 _LOCUST_FLAGS = frozenset(
     [
+        "-h",
+        "--help",
         "-l",
         "--list",
         "--headless",
