@@ -11,12 +11,13 @@ import msgspec
 
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
-from aether_load.protocol import Execution, Outcome, is_mock_output
+from aether_load.protocol import NodeShape, Outcome
 from aether_load.redaction import REDACTOR
-from aether_load.rundata.recorder import read_answer
+from aether_load.response import Execution, SentDag, is_mock_output, read_answer
 
 STOP_LIMIT_S = 10.0
 _NS = 1_000_000_000
+_DAG = SentDag.of([NodeShape(ANSWER_NODE)], ANSWER_NODE)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -125,7 +126,7 @@ class Asking:
             assert exchange.failure is not None
             outcome, reason = exchange.failure, exchange.reason
         else:
-            outcome, reason, execution = read_answer(exchange.status, exchange.body, 1)
+            outcome, reason, execution = read_answer(exchange.status, exchange.body, _DAG, body)
         self._run.book(request, sent, ended, outcome, exchange.status, reason, execution)
         return exchange, outcome, reason, execution
 

@@ -17,7 +17,8 @@ from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import ResultsError
 from aether_load.evaluation.target import ANSWER_NODE, Target
-from aether_load.protocol import Execution, NodeShape, Outcome
+from aether_load.protocol import NodeShape, Outcome
+from aether_load.response import Execution
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.line_file import LineFile
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord

@@ -216,7 +216,8 @@ class Session:
         """Return a runtime as a run sees it."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
-        return TargetClient(endpoint, target, PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed))
+        book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
+        return TargetClient(endpoint, target, book)
 
     def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)

@@ -4,45 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
+from msgspec import Raw
 
 from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
-from aether_load.protocol import (
-    Execution,
-    NodeState,
-    Outcome,
-    classify,
-    decode_execution,
-    is_mock_output,
-    state_of_missing,
-)
-from aether_load.redaction import foreign_text
+from aether_load.protocol import NodeState, Outcome
+from aether_load.response import Execution, SentDag, is_mock_output, read_answer, state_of_missing
 from aether_load.rundata.samples import ABSENT, ANSWER_STATES, SampleBuffer
 from aether_load.schedule.order import Work
 
 _SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
-_MOST_ERROR = 1000
-_READABLE = (Outcome.OK, Outcome.REJECTED, Outcome.NODE_ERROR, Outcome.ABORTED)
 
 
 class RequestFailed(Exception):
     """What Locust is told of a request that did not succeed: outcome and reason."""
-
-
-def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
-    """Say what a whole HTTP answer means, and why where it is no success; what it said, where it could be read."""
-    if status != 200:
-        return Outcome.HTTP_ERROR, f"HTTP {status}: {foreign_text(body)}", None
-    try:
-        execution = decode_execution(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Outcome.INVALID_RESPONSE, f"not the contract: {foreign_text(str(error))}", None
-    outcome, reason = classify(execution, nodes_sent)
-    if reason is not None:
-        reason = foreign_text(reason, _MOST_ERROR)
-    return outcome, reason, execution if outcome in _READABLE else None
 
 
 class Recorder:
@@ -62,14 +38,25 @@ class Recorder:
         self._prompts = workload.prompts
         self._node_ids = tuple(node.id for node in workload.nodes)
         self._answer_node = workload.answer_node
+        self._dag = SentDag.of(workload.nodes, workload.prompt_node)
         self.off_the_record = False
         self.done = 0
         self.failed = 0
 
-    def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
-        """Book a request that brought a whole HTTP answer."""
-        outcome, reason, told = read_answer(status, body, len(self._node_ids))
+    def answered(
+        self,
+        work: Work,
+        sent_ns: int,
+        ended_ns: int,
+        status: int,
+        body: bytes,
+        request: bytes = b"",
+        prompt: Raw | None = None,
+    ) -> Outcome:
+        """Record a request that brought a whole HTTP answer, and return its outcome; see `read_answer`."""
+        outcome, reason, told = read_answer(status, body, self._dag, request, prompt)
         self.book(work, sent_ns, ended_ns, outcome, status, reason, told, len(body))
+        return outcome
 
     def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
         """Book a request that brought no whole answer."""
@@ -110,7 +97,8 @@ class Recorder:
         identifier = b""
         if execution is not None:
             server_total = execution.total_execution_time_ms
-            tokens = execution.total_token_cost
+            if execution.total_token_cost is not None:
+                tokens = execution.total_token_cost
             identifier = _uuid_bytes(execution.execution_id)
             nodes = len(self._node_ids)
             output = self._book_nodes(execution)

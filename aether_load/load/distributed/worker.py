@@ -162,7 +162,9 @@ class Worker:
         endpoint = Endpoint.of(handover.url, filled_in(handover.headers), verify_tls=scenario.target.verify_tls)
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
-        book = PreparedRequests(endpoint, handover.workload.bodies, variants(scenario), mark_seed)
+        book = PreparedRequests(
+            endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_node
+        )
         sender_context = SenderContext(
             scenario,
             handover.workload,
