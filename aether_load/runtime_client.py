@@ -1,4 +1,4 @@
-"""A runtime's quieter endpoints: is it there, is it well, which generation is it."""
+"""Check a runtime's URL, find out whether it is healthy, and which generation it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -25,7 +24,7 @@ _MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
 
 
 class TargetFacts(msgspec.Struct, frozen=True):
-    """What a probe found out: the base URL without a trailing slash, the generation, and who answers."""
+    """What a probe found: the base URL, encoded and without a trailing slash, the generation, and the server."""
 
     url: str
     generation: Generation
@@ -33,21 +32,37 @@ class TargetFacts(msgspec.Struct, frozen=True):
     server: str | None
 
 
-def check_url(url: str, option: str = "--host") -> str:
-    """Return a target's base URL in plain form; raises UsageError, which names `option`, for what is none."""
+def encoded_url(text: str) -> urllib3.util.Url:
+    """Return a URL in the form in which every client sends it; raises ValueError with half a sentence.
+
+    In the path, `.` and `..` are resolved, and every character that a URL may not hold is percent-encoded. A host name
+    that is not ASCII is written in IDNA. Encoding twice changes nothing.
+    """
+    text = text.strip()
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+        raise ValueError("it holds a control character")
     try:
-        parts = urlsplit(url)
-        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        url = urllib3.util.parse_url(text)
+    except urllib3.exceptions.LocationParseError:
+        raise ValueError("that is no URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+        raise ValueError("that is no URL of HTTP")
+    return url
+
+
+def check_url(text: str, option: str = "--host") -> str:
+    """Return a target's base URL, encoded, without a trailing slash; raises UsageError, which names `option`."""
+    try:
+        url = encoded_url(text)
     except ValueError:
-        is_url = False
-    if not is_url:
-        shown = hidden_url(url)
-        raise UsageError(f"{option} {shown}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+        shown = hidden_url(text)
+        raise UsageError(f"{option} {shown}: not a URL of a runtime; give one such as http://127.0.0.1:3000.") from None
+    if url.query is not None or url.fragment is not None or url.auth is not None:
         raise UsageError(
-            f"{option} {hidden_url(url)}: only scheme, host, port and path belong there; a password goes into a header."
+            f"{option} {hidden_url(text)}: only scheme, host, port and path belong there; a password goes into "
+            "a header."
         )
-    return url.rstrip("/")
+    return url.url.rstrip("/")
 
 
 def probe(
@@ -55,11 +70,11 @@ def probe(
 ) -> TargetFacts:
     """Find out whether a healthy runtime answers at `url`, and which; raises TargetError within 5 s if not.
 
-    The generation shows in how the runtime refuses an empty body, which runs nothing and counts nothing: it
-    names the field that it misses. Where something in between rewrites refusals, the cache endpoints tell.
+    A runtime refuses an empty object, which runs nothing and counts nothing, and names the field that it misses: this
+    tells the generation. Where a proxy rewrites refusals, the cache endpoints tell it.
     """
     url = check_url(url, option)
-    # The report says that certificates were not verified; urllib3 would say it at every request.
+    # The report says once that certificates were not verified; urllib3 would warn at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with urllib3.PoolManager(
         retries=False,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
+from aether_load.runtime_client import encoded_url
 from aether_load.scenario.goodput import goodput_slo_mistake
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two
@@ -113,19 +113,14 @@ def label_mistake(key: str, value: str) -> str | None:
     return None
 
 
-def metrics_url_mistake(url: str) -> str | None:
+def metrics_url_mistake(text: str) -> str | None:
     """Return what is wrong with a metrics URL, in half a sentence, or None."""
     try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
+        url = encoded_url(text)
     except ValueError:
-        return "that is no URL"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
         return "that is no URL of metrics; give one such as http://127.0.0.1:9100/metrics"
-    if "@" in parts.netloc or parts.fragment:
+    if url.auth is not None or url.fragment is not None:
         return "a user, a password or a fragment does not belong there"
-    if not parts.path.strip("/"):
+    if not (url.path or "").strip("/"):
         return "its path is missing, which is /metrics most likely"
-    if not url.isascii() or any(character.isspace() for character in url):
-        return "it holds a character that no URL has"
     return None

@@ -1,15 +1,15 @@
-"""Where the server's metrics are read: at the target itself, or behind a URL of their own."""
+"""Read the server's metrics, at the target itself or at a URL of their own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import METRICS_PATH
 from aether_load.redaction import REDACTOR, hidden_url
+from aether_load.runtime_client import encoded_url
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Target
@@ -28,13 +28,13 @@ class MetricsSource:
         path = METRICS_PATH
         if target.server_metrics_url is not None:
             self._name = hidden_url(target.server_metrics_url)
-            parts = urlsplit(target.server_metrics_url)
-            other = Endpoint.of(f"{parts.scheme}://{parts.netloc}", verify_tls=target.verify_tls)
+            url = encoded_url(target.server_metrics_url)
+            other = Endpoint.of(url.url, verify_tls=target.verify_tls)
             same = (other.host, other.port, other.tls) == (endpoint.host, endpoint.port, endpoint.tls)
             endpoint = Endpoint(
                 other.host, other.port, other.tls, "", endpoint.headers if same else (), other.verify_tls
             )
-            path = parts.path + (f"?{parts.query}" if parts.query else "")
+            path = url.request_uri
         self._request = endpoint.request_bytes("GET", path)
         self._connection = Connection(
             endpoint, ConnectionStats(), connect_timeout_s=TIMEOUT_S, answer_timeout_s=TIMEOUT_S

@@ -12,6 +12,7 @@ from aether_load.datasets.dataset import HUB_DATASETS
 from aether_load.errors import UsageError
 from aether_load.load.options import ends_by_itself, planned_scenario, without_end
 from aether_load.load.session import Session
+from aether_load.runtime_client import check_url
 from aether_load.scenario.load import shipped_scenarios
 from aether_load.scenario.run_options import CACHE_STATES
 from aether_load.scenario.scenario import Scenario
@@ -121,7 +122,7 @@ class StartForm:
 
     def _refuse_changes(self, wanted: Mapping[str, object], host: str) -> None:
         changed = [field.replace("_", " ") for field in _FIELDS if wanted[field] != self._last[field]]
-        if host.rstrip("/") != self._session.target.url.rstrip("/"):
+        if check_url(host) != self._session.target.url:
             changed.append("host")
         if changed:
             raise UsageError(
