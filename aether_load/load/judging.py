@@ -10,7 +10,7 @@ import msgspec
 from gevent import subprocess as gsubprocess
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.schedule.search import Judgement
+from aether_load.schedule.probe import Judgement
 
 LIMIT_S = 120
 

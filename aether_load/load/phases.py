@@ -124,7 +124,7 @@ class PhaseDriver:
 
     def _search(self, plan: SearchPlan) -> None:
         """Drive one probe after the other, each judged before the next, within the search's time."""
-        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo)
+        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo, tolerance=plan.plan.tolerance)
         self._run.manifest.searches.append(record)
         deadline = monotonic_ns() + plan.plan.time_limit * 1e9
         search = Search(plan)
@@ -146,6 +146,8 @@ class PhaseDriver:
                         duration_s=probe.duration_s,
                         holds=judgement.holds,
                         against=judgement.against,
+                        limited_by=judgement.limited_by,
+                        measured=judgement.measured,
                     )
                 )
                 probe = probes.send(judgement)
