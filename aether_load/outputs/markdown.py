@@ -18,6 +18,7 @@ from aether_load.outputs.formatting import (
     with_interval,
     worker_rows,
 )
+from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.text import markdown_text
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def write_markdown(report: Report, out: TextIO) -> None:
     for search in report.searches:
         out.write(f"**search {markdown_text(search.name)}** under {markdown_text(' and '.join(search.slo))}: ")
         out.write(f"{markdown_text(search.sentence)}\n\n")
+        header = tuple(map(markdown_text, probe_header(search)))
+        rows = probe_rows(search)[:MOST_LINES]
+        out.write(table(header, (tuple(map(markdown_text, cells)) for cells in rows)) + "\n")
     for sweep in report.sweeps:
         knee = (
             f"knee at {sweep.knee_load:g} {sweep.unit}"
