@@ -7,6 +7,8 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from aether_load.simulator import control
 from aether_load.simulator.delivery import WHOLE, deliver, error_page
 from aether_load.simulator.engine.dag import DuplicateIdError
@@ -15,7 +17,7 @@ from aether_load.simulator.engine.engine_v2 import EngineV2
 from aether_load.simulator.engine.outcomes import PanicError
 from aether_load.simulator.fault_kinds import Status
 from aether_load.simulator.http.messages import CORS, JSON, TEXT, Answer, Request, text
-from aether_load.simulator.refusals import BodyReader, BodyRefusedError
+from aether_load.simulator.refusals import BodyRefusedError, read_body
 from aether_load.simulator.wire import RequestV1, RequestV2, encode
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from aether_load.simulator.record import Entry
     from aether_load.simulator.runtime_state import RuntimeState
 
+_decode_v1 = msgspec.json.Decoder(RequestV1).decode
+_decode_v2 = msgspec.json.Decoder(RequestV2).decode
 _NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}
 _PREFLIGHT = Answer(200, headers=f"{CORS}access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
@@ -36,8 +40,6 @@ class Service:
         self._v1 = EngineV1(world.provider, world.metrics)
         self._v2 = EngineV2(world.provider, world.cache, world.metrics)
         self._is_v2 = world.options.generation == "v2"
-        self._read_v1 = BodyReader(RequestV1).read
-        self._read_v2 = BodyReader(RequestV2).read
         self.connections: set[Connection] = set()
 
     def reads_body(self, request: Request) -> bool:
@@ -121,12 +123,12 @@ class Service:
         execution_id = str(uuid.uuid4())
         try:
             if self._is_v2:
-                v2 = self._read_v2(request.body)
+                v2 = read_body(_decode_v2, request.body)
                 entry.execution_id = execution_id
                 answer_v2 = await self._v2.execute(execution_id, v2, entry.nodes, sequential=sequential)
                 entry.total_ms = answer_v2.total_execution_time_ms
                 return Answer(200, JSON, encode(answer_v2))
-            v1 = self._read_v1(request.body)
+            v1 = read_body(_decode_v1, request.body)
             entry.execution_id = execution_id
             answer_v1 = await self._v1.execute(execution_id, v1, entry.nodes)
             entry.total_ms = answer_v1.total_execution_time_ms
