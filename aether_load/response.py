@@ -165,7 +165,7 @@ def read_answer(
     prompt that the answer repeats must be in them. `prompt` is their `sent_prompt`, if it was looked up beforehand.
     """
     if status != 200:
-        return Outcome.HTTP_ERROR, f"HTTP {status}: {_compression(body) or foreign_text(body)}", None
+        return Outcome.HTTP_ERROR, f"HTTP {status}: {compression_of(body) or foreign_text(body)}", None
     try:
         execution = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -287,7 +287,7 @@ def _why_not_decoded(error: Exception, body: bytes) -> str:
         return "the answer is nested too deep"
     if not body:
         return "the answer is empty"
-    if (compression := _compression(body)) is not None:
+    if (compression := compression_of(body)) is not None:
         return compression
     if isinstance(error, UnicodeDecodeError):
         return f"the answer is not JSON (not UTF-8): {foreign_text(body, 60)}"
@@ -295,7 +295,7 @@ def _why_not_decoded(error: Exception, body: bytes) -> str:
     return f"the answer is not JSON ({fault}): {foreign_text(body, 60)}"
 
 
-def _compression(body: bytes) -> str | None:
+def compression_of(body: bytes) -> str | None:
     """Return a reason that names the compression of a body, or None for one that is not compressed."""
     for magic, name in _COMPRESSED.items():
         if body.startswith(magic):

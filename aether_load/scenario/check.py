@@ -25,7 +25,7 @@ _LONGEST_LABEL = 200
 def check_scenario(scenario: Scenario, where: str) -> None:
     """Raise a UsageError where values that are right by themselves do not go together; `where` is the file."""
     plan = scenario.workload
-    for key in ("connect_timeout", "request_timeout"):
+    for key in ("connect_timeout", "request_timeout", "server_metrics_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
     if scenario.target.server_metrics_url is not None:

@@ -15,18 +15,21 @@ from aether_load.scenario.workload_plan import WorkloadPlan
 
 
 class Target(Strict, frozen=True, kw_only=True):
-    """How the runtime is spoken to; its address comes from the command line.
+    """How to talk to the runtime; its address comes from the command line.
 
-    In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is taken.
-    `server_metrics_url` is where the server's metrics are read, if not at the target's own /metrics.
+    In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is accepted.
+    An answer of more than `max_response_bytes` is an `invalid_response`. `server_metrics_url` is where the server's
+    metrics are read, if not at the target's own /metrics; one reading may take `server_metrics_timeout`.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     verify_tls: bool = True
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
+    max_response_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)] = 64 << 20
     server_metrics: bool = True
     server_metrics_url: str | None = None
+    server_metrics_timeout: Seconds = Seconds(2)
 
 
 class Scenario(Strict, frozen=True, kw_only=True):

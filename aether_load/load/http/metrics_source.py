@@ -9,16 +9,17 @@ from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import METRICS_PATH
 from aether_load.redaction import REDACTOR, hidden_url
+from aether_load.response import compression_of
 from aether_load.runtime_client import encoded_url
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Target
 
-TIMEOUT_S = 2.0
+MOST_METRICS_BYTES = 16 << 20
 
 
 class MetricsSource:
-    """Reads one URL on a keep-alive connection of its own.
+    """Reads one URL on a keep-alive connection of its own, within `target.server_metrics_timeout` each time.
 
     The target's headers, which may hold secrets, go with the request to the target's own origin and to no other.
     """
@@ -37,7 +38,11 @@ class MetricsSource:
             path = url.request_uri
         self._request = endpoint.request_bytes("GET", path)
         self._connection = Connection(
-            endpoint, ConnectionStats(), connect_timeout_s=TIMEOUT_S, answer_timeout_s=TIMEOUT_S
+            endpoint,
+            ConnectionStats(),
+            connect_timeout_s=target.server_metrics_timeout,
+            answer_timeout_s=target.server_metrics_timeout,
+            most_response_bytes=MOST_METRICS_BYTES,
         )
 
     def read(self) -> tuple[str | None, str | None]:
@@ -48,6 +53,8 @@ class MetricsSource:
             return None, str(failure)
         if status != 200:
             return None, f"GET {self._name} answered {status}"
+        if (compression := compression_of(body)) is not None:
+            return None, f"GET {self._name}: {compression}"
         return REDACTOR.redact_metrics(body.decode(errors="replace")), None
 
     def close(self) -> None:

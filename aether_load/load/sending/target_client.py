@@ -41,6 +41,7 @@ class TargetClient:
             pool,
             connect_timeout_s=self._target.connect_timeout,
             answer_timeout_s=self._target.request_timeout,
+            most_response_bytes=self._target.max_response_bytes,
         )
 
     def read_metrics(self) -> tuple[str | None, str | None]:
