@@ -27,10 +27,6 @@ BUCKET_EDGES_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """The longest body that a runtime takes; a longer one is answered with 413."""
 
-_MOCK_PREFIX = "[Mock Response]"
-_MOCK_OUTPUT_V1 = "TODO"
-_REJECTED_MARK = "Security violation: "
-_PANIC_MARK = "Task execution panicked"
 CYCLE_PREFIX = "Cycle detected"
 """How the one error of an answer begins whose DAG has a cycle."""
 
@@ -197,46 +193,6 @@ class RequestV2(msgspec.Struct, frozen=True):
     context: dict[str, Any] | None = None
 
 
-_Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-
-
-class NodeResult(msgspec.Struct, gc=False):
-    """One successful node of an answer; time in whole ms, cut off. `cache_hit` is None from a v1 runtime."""
-
-    node_id: str
-    execution_time_ms: _Milliseconds
-    output: Any = None
-    token_cost: _Tokens = 0
-    cache_hit: bool | None = None
-
-
-class NodeStatus(msgspec.Struct, gc=False):
-    """The state that a v2 runtime reports for one node."""
-
-    state: str
-
-
-class Execution(msgspec.Struct):
-    """What one answer of `/execute` said; times in whole ms, cut off, fields of no use to a measurement left out.
-
-    Numbers have the bounds that a record has room for; an answer beyond them is not the contract.
-    """
-
-    execution_id: str
-    total_execution_time_ms: _Milliseconds
-    total_token_cost: _Tokens = 0
-    results: list[NodeResult] = []
-    errors: list[str] = []
-    aborted: bool = False
-    node_status: dict[str, NodeStatus] = {}
-    level_execution_times_ms: list[_Milliseconds] | None = None
-
-
-decode_execution = msgspec.json.Decoder(Execution).decode
-"""Bytes of an answer to an `Execution`; raises `msgspec.MsgspecError` when they are not the contract."""
-
-
 def output_placeholder(node_id: str) -> str:
     """Return what stands in a prompt where a v2 runtime, given the ref to it, fills in a node's output."""
     return f"{{{{node.{node_id}.output}}}}"
@@ -296,48 +252,3 @@ def _node_v2(node: LlmNode) -> dict[str, object]:
     if node.max_tokens is not None:
         fields["max_tokens"] = node.max_tokens
     return fields
-
-
-def classify(execution: Execution, nodes_sent: int) -> tuple[Outcome, str | None]:
-    """Say what an answer with status 200 means, and quote its first telling error.
-
-    The status code alone says nothing: success is no error, not aborted, and a result for each of the
-    `nodes_sent`; an answer that is silent about a node is not the contract.
-    """
-    errors = execution.errors
-    if not errors and not execution.aborted:
-        if len(execution.results) == nodes_sent:
-            return Outcome.OK, None
-        return (
-            Outcome.INVALID_RESPONSE,
-            f"{len(execution.results)} results and no error for a DAG of {nodes_sent} nodes",
-        )
-    if not errors:
-        return Outcome.ABORTED, "aborted without an error"
-    if execution.aborted and not execution.results and errors[0].startswith(CYCLE_PREFIX):
-        return Outcome.ABORTED, errors[0]
-    others = [error for error in errors if _REJECTED_MARK not in error]
-    if others:
-        return Outcome.NODE_ERROR, others[0]
-    return Outcome.REJECTED, errors[0]
-
-
-def state_of_missing(execution: Execution, node_id: str) -> NodeState:
-    """Return the state of a node that has no result in `execution`."""
-    status = execution.node_status.get(node_id)
-    if status is not None and status.state == "skipped":
-        return NodeState.SKIPPED
-    if status is not None and status.state == "failed":
-        return NodeState.FAILED
-    own = f"Node {node_id}: "
-    if any(error.startswith(own) and _PANIC_MARK not in error for error in execution.errors):
-        return NodeState.FAILED
-    # A node that panicked has no status, and its error does not always name it.
-    if any(_PANIC_MARK in error for error in execution.errors):
-        return NodeState.PANICKED
-    return NodeState.NOT_RUN
-
-
-def is_mock_output(output: object) -> bool:
-    """Tell whether a node's output is the fixed text of the runtime's built-in mock provider."""
-    return isinstance(output, str) and (output.startswith(_MOCK_PREFIX) or output == _MOCK_OUTPUT_V1)

@@ -1,26 +1,30 @@
-"""A runtime's quieter endpoints: is it there, is it well, which generation is it."""
+"""Check a runtime's URL, find out whether it is healthy, and which generation it is."""
 
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 import urllib3
 
 from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
+from aether_load.redaction import foreign_text, hidden_url
 
 PROBE_TIMEOUT_S = 1.5
-SIMULATOR_PATH = "/_sim"
+SIMULATOR_HEADER = "x-aether-load-simulator"
+"""Every answer of the simulator has this header. Its name is ours, because many proxies replace `Server`."""
 
+_BODY_LIMIT = 64 * 1024
 _MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
 
 
 class TargetFacts(msgspec.Struct, frozen=True):
-    """What a probe found out: the base URL without a trailing slash, the generation, and who answers."""
+    """What a probe found: the base URL, encoded and without a trailing slash, the generation, and the server."""
 
     url: str
     generation: Generation
@@ -28,18 +32,37 @@ class TargetFacts(msgspec.Struct, frozen=True):
     server: str | None
 
 
-def check_url(url: str, option: str = "--host") -> str:
-    """Return a target's base URL in plain form; raises UsageError, which names `option`, for what is none."""
-    parts = urlsplit(url)
+def encoded_url(text: str) -> urllib3.util.Url:
+    """Return a URL in the form in which every client sends it; raises ValueError with half a sentence.
+
+    In the path, `.` and `..` are resolved, and every character that a URL may not hold is percent-encoded. A host name
+    that is not ASCII is written in IDNA. Encoding twice changes nothing.
+    """
+    text = text.strip()
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
+        raise ValueError("it holds a control character")
     try:
-        port_is_fine = parts.port is None or parts.port > 0
+        url = urllib3.util.parse_url(text)
+    except urllib3.exceptions.LocationParseError:
+        raise ValueError("that is no URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+        raise ValueError("that is no URL of HTTP")
+    return url
+
+
+def check_url(text: str, option: str = "--host") -> str:
+    """Return a target's base URL, encoded, without a trailing slash; raises UsageError, which names `option`."""
+    try:
+        url = encoded_url(text)
     except ValueError:
-        port_is_fine = False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
-        raise UsageError(f"{option} {url}: not a URL of a runtime; give one such as http://127.0.0.1:3000.")
-    if parts.query or parts.fragment or parts.username:
-        raise UsageError(f"{option} {url}: only scheme, host, port and path belong there.")
-    return url.rstrip("/")
+        shown = hidden_url(text)
+        raise UsageError(f"{option} {shown}: not a URL of a runtime; give one such as http://127.0.0.1:3000.") from None
+    if url.query is not None or url.fragment is not None or url.auth is not None:
+        raise UsageError(
+            f"{option} {hidden_url(text)}: only scheme, host, port and path belong there; a password goes into "
+            "a header."
+        )
+    return url.url.rstrip("/")
 
 
 def probe(
@@ -47,11 +70,11 @@ def probe(
 ) -> TargetFacts:
     """Find out whether a healthy runtime answers at `url`, and which; raises TargetError within 5 s if not.
 
-    The generation shows in how the runtime refuses an empty body, which runs nothing and counts nothing: it
-    names the field that it misses. Where something in between rewrites refusals, the cache endpoints tell.
+    A runtime refuses an empty object, which runs nothing and counts nothing, and names the field that it misses: this
+    tells the generation. Where a proxy rewrites refusals, the cache endpoints tell it.
     """
     url = check_url(url, option)
-    # The report says that certificates were not verified; urllib3 would say it at every request.
+    # The report says once that certificates were not verified; urllib3 would warn at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with urllib3.PoolManager(
         retries=False,
@@ -61,11 +84,10 @@ def probe(
         assert_hostname=None if verify_tls else False,
     ) as pool:
         try:
-            health = pool.request("GET", url + HEALTH_PATH, redirect=False)
+            health, _ = _ask(pool, "GET", url + HEALTH_PATH)
             if health.status != 200:
                 raise TargetError(f"The runtime at {url} is not healthy: GET {HEALTH_PATH} answered {health.status}.")
             generation = _generation(pool, url)
-            simulated = _is_simulator(pool, url)
         except urllib3.exceptions.HTTPError as error:
             raise TargetError(
                 f"No runtime can be reached at {url} ({_reason(error)}). Start it there, "
@@ -75,33 +97,35 @@ def probe(
                     else f"or say where it is with {option}."
                 )
             ) from None
-    return TargetFacts(url, generation, simulated, health.headers.get("server"))
+    simulated = SIMULATOR_HEADER in health.headers
+    server = health.headers.get("server")
+    return TargetFacts(url, generation, simulated, None if server is None else foreign_text(server))
+
+
+def _ask(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+    """Send a request; return the answer and the first bytes of its body, whatever comes after them."""
+    answer = pool.request(method, url, redirect=False, preload_content=False, **more)
+    ends = time.monotonic() + PROBE_TIMEOUT_S
+    body = b""
+    while len(body) < _BODY_LIMIT and time.monotonic() < ends and (piece := answer.read1(_BODY_LIMIT)):
+        body += piece
+    answer.close()
+    return answer, body
 
 
 def _generation(pool: urllib3.PoolManager, url: str) -> Generation:
     headers = {**pool.headers, "Content-Type": "application/json"}
-    refusal = pool.request("POST", url + EXECUTE_PATH, body=b"{}", headers=headers)
-    if refusal.status == 422 and (missing := _MISSING_FIELD.search(refusal.data.decode(errors="replace"))):
+    refusal, body = _ask(pool, "POST", url + EXECUTE_PATH, body=b"{}", headers=headers)
+    if refusal.status == 422 and (missing := _MISSING_FIELD.search(body.decode(errors="replace"))):
         return Generation.V2 if missing.group(1) == "dag" else Generation.V1
     if refusal.status in {400, 422}:
-        stats = pool.request("GET", url + CACHE_STATS_PATH)
+        stats, _ = _ask(pool, "GET", url + CACHE_STATS_PATH)
         if stats.status in {200, 404}:
             return Generation.V2 if stats.status == 200 else Generation.V1
     raise TargetError(
         f"What answers at {url} is not an Aether runtime: POST {EXECUTE_PATH} with an empty object was answered "
         f"{refusal.status}, where a runtime refuses it with 422."
     )
-
-
-def _is_simulator(pool: urllib3.PoolManager, url: str) -> bool:
-    answer = pool.request("GET", url + SIMULATOR_PATH)
-    if answer.status != 200:
-        return False
-    try:
-        facts = msgspec.json.decode(answer.data)
-    except msgspec.DecodeError:
-        return False
-    return isinstance(facts, dict) and facts.get("simulator") == "aether-load"
 
 
 def _reason(error: urllib3.exceptions.HTTPError) -> str:
@@ -114,5 +138,5 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.ProtocolError):
         return "what answers there closes the connection or does not speak HTTP"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return f"TLS: {error}"
-    return str(error) or type(error).__name__
+        return f"TLS: {foreign_text(str(error))}"
+    return foreign_text(str(error)) or type(error).__name__

@@ -163,7 +163,7 @@ def main() -> None:
             with _runtime(own, server_core, "--latency", arguments.latency) as runtime:
                 loads.append(_load(runtime, own, core, users, arguments.seconds))
         own = folder / "stall"
-        options = ("--latency", f"constant:{_STALL_LATENCY_MS:g}ms", "--allow-faults")
+        options = ("--latency", f"constant:{_STALL_LATENCY_MS:g}ms")
         with _runtime(own, server_core, *options) as runtime:
             stall = _stalled(runtime, own, core, arguments.seconds)
     around["load_average_after"] = [round(load, 2) for load in os.getloadavg()]
@@ -204,7 +204,8 @@ def _runtime(folder: Path, core: int, *options: str) -> Iterator[Runtime]:
     """Run a simulated runtime pinned to `core` that records into `folder`, and end it."""
     folder.mkdir()
     record = folder / "record.jsonl"
-    command = [sys.executable, "-m", "aether_load", "simulate", "--port", "0", "--record", str(record), *options]
+    flags = ["--port", "0", "--control", "--record", str(record), *options]
+    command = [sys.executable, "-m", "aether_load", "simulate", *flags]
     with pinned(core):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, env=_environment())
     try:

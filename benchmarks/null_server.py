@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from setting import BenchmarkFailed, pinned
+from setting import BODY, BenchmarkFailed, pinned
 
 _START_LIMIT_S = 15.0
 _REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
@@ -40,7 +40,7 @@ class NullServer:
 
 @contextmanager
 def null_server(folder: Path, core: int) -> Iterator[NullServer]:
-    """Run a null server pinned to `core`, its files in `folder`, and end it."""
+    """Run a null server pinned to `core`, its files in `folder`, where `write_one_row` has been, and end it."""
     nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
     if nginx is None:
         process, server = _start_simulator(core)
@@ -57,17 +57,14 @@ def null_server(folder: Path, core: int) -> Iterator[NullServer]:
             process.wait()
 
 
-def answer(node_id: str = "answer") -> bytes:
-    """Return a v2 runtime's answer of about 1.1 kB to a multiple-choice question: one node, a letter."""
-    question = (
-        "Which ending completes the text best?\n\nTug of war: Two teams dig their heels into the mud and lean back on "
-        "a thick rope. The ribbon in the middle creeps slowly to the left. The team on the right\n\nA. ties the rope "
-        "in a bow.\nB. steps back to watch it rise.\nC. slips and is dragged across the line.\nD. walks along it.\n\n"
-        "Answer with one letter only: A, B, C or D."
-    )
+def answer(request: bytes) -> bytes:
+    """Return a v2 runtime's answer to a request of one node: a letter, and the prompt as it was sent."""
+    (node,) = json.loads(request)["dag"]["nodes"]
+    node_id = node["id"]
     latencies = {f"{of}_latency_{rank}_ms": 0 for of in ("node", "level") for rank in ("p50", "p95", "p99")}
     whole = {
-        "execution_id": "8713cebc-c88a-4c98-b20a-ac931f35eea3",
+        # A UUID that comes twice would tell that an answer was read twice.
+        "execution_id": "the same in every answer",
         "results": [
             {
                 "node_id": node_id,
@@ -75,7 +72,7 @@ def answer(node_id: str = "answer") -> bytes:
                 "execution_time_ms": 0,
                 "token_cost": 116,
                 "cache_hit": False,
-                "rendered_prompt": question,
+                "rendered_prompt": node["prompt_template"],
                 "input_tokens": 115,
                 "output_tokens": 1,
                 "level": 0,
@@ -106,7 +103,9 @@ def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[
     temporary = [f"{name.replace('-', '_')} {name};" for name in re.findall(r"--http-([a-z-]+-temp-path)=", about)]
     port = _free_port()
     configuration = folder / "nginx.conf"
-    configuration.write_text(_nginx_configuration(port, temporary), encoding="utf-8")
+    configuration.write_text(
+        _nginx_configuration(port, temporary, answer((folder / BODY).read_bytes())), encoding="utf-8"
+    )
     log = folder / "nginx.log"
     command = [nginx, "-p", str(folder), "-e", str(log), "-c", str(configuration)]
     with pinned(core):
@@ -116,7 +115,7 @@ def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[
     return process, NullServer(url, f"nginx {version.group(1) if version else ''}".strip(), counts=False)
 
 
-def _nginx_configuration(port: int, temporary: list[str]) -> str:
+def _nginx_configuration(port: int, temporary: list[str], answered: bytes) -> str:
     """Return a configuration that answers from memory and never closes a connection of its own accord."""
     return f"""
 daemon off;
@@ -135,7 +134,7 @@ http {{
     location = /execute {{
       default_type application/json;
       if ($is_empty_object) {{ return 422 {_quoted(_REFUSAL)}; }}
-      return 200 {_quoted(answer().decode())};
+      return 200 {_quoted(answered.decode())};
     }}
     location = /health {{ return 200 OK; }}
     location = /metrics {{ return 200 {_quoted(_metrics())}; }}

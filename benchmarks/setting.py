@@ -23,6 +23,8 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import find_scenario, load_scenario
 
 HERE = Path(__file__).parent
+BODY = "body.json"
+"""The file of the request that every sender posts."""
 BODY_BYTES = 1500
 SLACK_S = 60.0
 """What a sender needs beside its stretch, on a busy machine: its start, and for ours its results."""
@@ -138,7 +140,7 @@ def write_one_row(folder: Path) -> Path:
     copy = folder / "Rowan" / "hellaswag" / "validation.jsonl"
     copy.parent.mkdir(parents=True)
     copy.write_text(row + "\n", encoding="utf-8")
-    body = folder / "body.json"
+    body = folder / BODY
     body.write_bytes(bodies[nearest])
     return body
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from aether_load.redaction import REDACTOR
 from locust_forks import LocustForks, running_forks
 from pages import a_free_port
 from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
@@ -24,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def no_secret_known() -> Iterator[None]:
+    """Begin and end each test in a process that knows no secret."""
+    REDACTOR.forget()
+    yield
+    REDACTOR.forget()
 
 
 @pytest.fixture(scope="session")

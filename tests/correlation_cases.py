@@ -309,7 +309,7 @@ def restart(setting: Setting) -> list[Finding]:
     """The runtime is restarted between two readings: the server's side is void, the client's stands."""
     record = setting.folder / "record.jsonl"
     path = setting.scenario(more="max_error_rate = 1.0")
-    with running_simulator("--record", str(record), "--latency", "constant:10ms", "--allow-faults") as runtime:
+    with running_simulator("--record", str(record), "--latency", "constant:10ms") as runtime:
         process = setting.start("--host", runtime.url, "--scenario", path, "-u", "4", "-t", "600s")
         wait_for(lambda: process.readings() >= 2, "a reading before the restart")
         runtime.order({"kind": "restart", "down": "600ms"})

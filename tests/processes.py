@@ -49,7 +49,7 @@ class Simulator:
         return msgspec.json.decode(urllib3.request("GET", f"{self.url}/_sim/record?summary=true").data)
 
     def order(self, faults: dict[str, object]) -> None:
-        """Order faults of a simulator that was started with --allow-faults."""
+        """Order faults."""
         answer = urllib3.request("POST", f"{self.url}/_sim/faults", json=faults)
         assert answer.status == 200, answer.data
 
@@ -57,7 +57,7 @@ class Simulator:
 @contextmanager
 def running_simulator(*options: str) -> Iterator[Simulator]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "aether_load.simulator", "--port", "0", *options],
+        [sys.executable, "-m", "aether_load.simulator", "--port", "0", "--control", *options],
         stdout=subprocess.PIPE,
         cwd=REPOSITORY,
     )

@@ -45,6 +45,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     scenario: str
     purpose: str
+    labels: dict[str, str] = {}
     command: list[str]
     seed: int | None
     began_utc: str
@@ -151,6 +152,7 @@ def run_info(manifest: Manifest, scenario: Scenario) -> RunInfo:
         id=manifest.id,
         scenario=scenario.name,
         purpose=scenario.purpose,
+        labels=scenario.labels,
         command=manifest.command,
         seed=manifest.seed,
         began_utc=manifest.began.utc,

@@ -1,1 +1,1 @@
-"""Define the command `aether-load`."""
+"""Define the command `aether-load`, one file a command."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from aether_load.analysis.report import Report, against
 from aether_load.scenario.load import from_plain, to_plain
 
-_NOT_LOAD = {"name", "purpose", "fail_on_warning", "max_error_rate", "goodput_slo", "thresholds"}
+_NOT_LOAD = {"name", "purpose", "labels", "fail_on_warning", "max_error_rate", "goodput_slo", "thresholds"}
 """Keys of a scenario that change neither what is sent nor when."""
 _NOT_LOAD_INSIDE = {
     "workload.price_usd_per_1000_tokens",

@@ -9,7 +9,8 @@ from typing import TextIO
 import msgspec
 
 from aether_load.compare.comparison import CAVEAT, ComparedRow, Comparison, Figure
-from aether_load.outputs.markdown import escaped, table
+from aether_load.outputs.markdown import table
+from aether_load.text import markdown_text
 
 _DIGITS = {"ms": 1, "requests/s": 1, "share": 3, "tokens": 1}
 
@@ -40,16 +41,15 @@ def write_markdown(comparison: Comparison, out: TextIO) -> None:
     out.write(f"### aether-load: {len(comparison.runs)} runs side by side\n\n")
     for run in comparison.runs:
         commit = (run.commit or "no commit")[:12]
-        out.write(
-            f"- **{run.letter}** {escaped(run.id)}: {escaped(run.target_kind)}, {escaped(commit)}, {run.status}\n"
-        )
+        facts = markdown_text(f"{run.id}: {run.target_kind}, {commit}, {run.status}")
+        out.write(f"- **{run.letter}** {facts}\n")
     out.write("\n")
     if not comparison.comparable:
         out.write("**Not comparable**, and so not ranked:\n\n")
-        out.write("".join(f"- {escaped(why)}\n" for why in comparison.obstacles) + "\n")
+        out.write("".join(f"- {markdown_text(why)}\n" for why in comparison.obstacles) + "\n")
     for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
-        out.write(f"#### {escaped(phase)}\n\n")
-        cells = [tuple(map(escaped, _cells(row, ranked=comparison.comparable))) for row in rows]
+        out.write(f"#### {markdown_text(phase)}\n\n")
+        cells = [tuple(map(markdown_text, _cells(row, ranked=comparison.comparable))) for row in rows]
         out.write(table(_header(comparison), cells) + "\n")
     if comparison.comparable:
         out.write(f"{CAVEAT}\n")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,7 +29,8 @@ class Dag(msgspec.Struct, frozen=True):
 
     `unscored` is the reason why no node's output is scored; then `answer_node` is None. `filled_in` is what the
     runtime itself fills in, wherever it stands in a prompt. `context` are texts of a row that the runtime puts into a
-    prompt.
+    prompt. `prompt_node` is a node whose prompt differs from row to row and reaches the model as it is sent, so that a
+    v2 answer repeats it; None where there is no such node.
     """
 
     template: Template
@@ -38,6 +39,7 @@ class Dag(msgspec.Struct, frozen=True):
     unscored: str | None = None
     filled_in: frozenset[str] = frozenset()
     context: tuple[Template, ...] = ()
+    prompt_node: str | None = None
 
     def bodies(self, prompts: Sequence[Prompt]) -> Iterator[bytes]:
         """Yield the body for each prompt; raises UsageError for a row that no runtime could take as it stands."""
@@ -102,12 +104,28 @@ def plan_dag(plan: WorkloadPlan, generation: Generation) -> Dag:
     shape = make_shape(plan, passes_outputs=generation is Generation.V2)
     nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.dag.nodes)
     filled_in = {name for node in shape.dag.nodes for read in node.reads for name in (read, f"node.{read}.output")}
+    body = request_body(shape.dag, generation)
     return Dag(
-        template=compile_template(request_body(shape.dag, generation), lambda name: name if name in WORDS else None),
+        template=compile_template(body, _word_of_row),
         nodes=nodes,
         answer_node=shape.answer_node,
         filled_in=frozenset(filled_in),
+        prompt_node=_prompt_node(body, _word_of_row),
     )
+
+
+def _word_of_row(name: str) -> str | None:
+    return name if name in WORDS else None
+
+
+def _prompt_node(body: Mapping[str, Any], name_of: Callable[[str], str | None]) -> str | None:
+    """Return the first node of a v2 body whose prompt holds words of a row, and nothing that the runtime fills in."""
+    for node in body.get("dag", {}).get("nodes", ()):
+        prompt = node.get("prompt_template") or node.get("prompt") or ""
+        names = [found[1].strip() for found in PLACEHOLDER.finditer(prompt)]
+        if node["node_type"] == "llm_fn" and not node.get("template_refs") and names and all(map(name_of, names)):
+            return str(node["id"])
+    return None
 
 
 def _from_file(file: DagFile, plan: WorkloadPlan, generation: Generation) -> Dag:
@@ -137,6 +155,7 @@ def _from_file(file: DagFile, plan: WorkloadPlan, generation: Generation) -> Dag
         unscored=unscored,
         filled_in=frozenset(filled_in),
         context=tuple(template for template in context if template.names),
+        prompt_node=_prompt_node(file.body, file.name_of),
     )
 
 

@@ -15,6 +15,7 @@ from aether_load.dag.template import PLACEHOLDER, keys_in, strings_in
 from aether_load.dag.template import Path as JsonPath
 from aether_load.errors import UsageError
 from aether_load.protocol import ERROR_POLICIES, NODE_TYPES, Generation, NodeShape, NodeV1, NodeV2, RequestV1, RequestV2
+from aether_load.scenario.text_file import decode_text
 from aether_load.scenario.validation import describe_mistake, did_you_mean, nearest
 
 PROMPT = "prompt"
@@ -68,10 +69,12 @@ def _read_json(path: Path) -> Any:
     if len(data) > _MOST_BYTES:
         raise DagMistake(f"it has {len(data)} bytes, which no runtime takes.")
     try:
-        body = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        text = decode_text(data)
+    except ValueError as error:
+        raise DagMistake(f"{error}.") from None
+    try:
+        body = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
         msgspec.json.encode(body)
-    except UnicodeDecodeError:
-        raise DagMistake("it is not JSON: it is not written in UTF-8.") from None
     except UnicodeEncodeError:
         raise DagMistake("it is not JSON: a text in it holds half a character (a lone surrogate).") from None
     except json.JSONDecodeError as error:

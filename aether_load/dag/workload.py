@@ -20,7 +20,8 @@ class Workload(msgspec.Struct, frozen=True):
 
     `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
     answer, None with the reason in `unscored` where there is none. `notes` are for the reader of the results. The
-    first `prompt_count` prompts are the workload's own; those of traces stand behind them.
+    first `prompt_count` prompts are the workload's own; those of traces stand behind them. An answer repeats the prompt
+    of `prompt_node` as it was sent; None where no node's prompt says which request it was.
     """
 
     prompts: tuple[Prompt, ...]
@@ -30,6 +31,7 @@ class Workload(msgspec.Struct, frozen=True):
     prompt_count: int
     unscored: str | None = None
     notes: tuple[str, ...] = ()
+    prompt_node: str | None = None
 
 
 def build_workload(
@@ -49,4 +51,5 @@ def build_workload(
         prompt_count=len(prompts) - of_traces,
         unscored=dag.unscored,
         notes=notes_on(dag, prompts),
+        prompt_node=dag.prompt_node,
     )

@@ -1,7 +1,8 @@
-"""The columns of a row that a DAG file asks for, as texts."""
+"""Write the values of a row's columns as texts."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,29 +13,66 @@ from aether_load.scenario.validation import did_you_mean
 
 
 def column_texts(row: Mapping[str, Any], asked: Mapping[str, str], dataset: str) -> dict[str, str] | None:
-    """Return the text of each column of `asked`, which maps it to the place that asks; None when none is asked for.
+    """Return the text of each column in `asked`, which maps it to the place that asks; None when nothing is asked.
 
-    Raises UsageError for a column that the row does not have.
+    Raises UsageError for a column that the row does not have, and ValueError for a value that is no text.
     """
-    return {name: column_text(_find(row, name, place, dataset)) for name, place in asked.items()} if asked else None
+    if not asked:
+        return None
+    texts = {}
+    for name, place in asked.items():
+        try:
+            texts[name] = column_text(_find(row, name, place, dataset))
+        except ValueError as error:
+            raise ValueError(f"column {name!r} {error}") from None
+    return texts
+
+
+def scalar_text(value: object) -> str:
+    """Return a value's text as `column_text` does; raises ValueError, "holds …", for a list or an object too."""
+    if isinstance(value, dict | list | tuple):
+        raise ValueError(f"holds {'an object' if isinstance(value, dict) else 'a list'}, and a text is needed")  # noqa: TRY004
+    return column_text(value)
 
 
 def column_text(value: object) -> str:
-    """Return a value as the runtime writes it into a prompt: a text as it stands, null as nothing, the rest as JSON."""
+    """Return a value as the runtime writes it into a prompt: a text as it stands, null as nothing, the rest as JSON.
+
+    Bytes are decoded as UTF-8. Raises ValueError, "holds …", for a value that has no text.
+    """
     if isinstance(value, str):
         return value
-    if value is None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    plain = _without_bytes(value)
+    if isinstance(plain, str):
+        return plain
     try:
-        text = msgspec.json.encode(value, order="sorted").decode()
+        text = msgspec.json.encode(plain, order="sorted").decode()
     except (TypeError, ValueError, OverflowError):
-        return str(value)
+        raise ValueError(f"holds a value of type {type(value).__name__}, which has no text") from None
     # What JSON has no type for, such as a date, is written there as a text.
     return msgspec.json.decode(text, type=str) if text.startswith('"') else text
 
 
+def _without_bytes(value: object) -> object:
+    """Return a value with all bytes in it decoded, at whichever depth."""
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"holds bytes that are not UTF-8 text (byte 0x{value[error.start]:02x} at place {error.start})"
+            ) from None
+    if isinstance(value, dict):
+        return {key: _without_bytes(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_bytes(child) for child in value]
+    return value
+
+
 def _find(row: Mapping[str, Any], name: str, place: str, dataset: str) -> object:
-    """Return the column `name`, or what lies at `outer.inner` inside the column `outer`."""
+    """Return the column `name`, or the value at `outer.inner` inside the column `outer`."""
     if name in row:
         return row[name]
     value: Any = row

@@ -1,65 +1,75 @@
-"""The rows of a dataset, in its own schema, as prompts."""
+"""Turn the rows of a dataset, in its own schema, into prompts."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from aether_load.datasets.answer import LETTERS
-from aether_load.datasets.columns import column_texts
+from aether_load.datasets.columns import column_texts, scalar_text
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import UsageError
+from aether_load.scenario.validation import did_you_mean
 
 if TYPE_CHECKING:
     from aether_load.scenario.workload_plan import FileDataset
 
 Row = Mapping[str, Any]
+Question = tuple[str, tuple[str, ...], int | None]
+"""A row's text, its options, and the index of the right one, None where the row does not say."""
 
 NOTHING_ASKED: Mapping[str, str] = {}
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+
+
+def row_place(index: int) -> str:
+    """Return where a row stands, for a message, when nothing more is known: its number, from 1."""
+    return f"row {index + 1}"
 
 
 class HubDataset(msgspec.Struct, frozen=True):
-    """Where a dataset is kept on the hub, and how one of its rows is read as text, options and gold."""
+    """Where the hub keeps a dataset, and how to read one of its rows.
+
+    `read` raises ValueError with a sentence that names the column.
+    """
 
     repo: str
     config: str | None
     split: str
-    read: Callable[[Row], tuple[str, tuple[str, ...], int | None]]
+    read: Callable[[Row], Question]
 
 
-def _hellaswag(row: Row) -> tuple[str, tuple[str, ...], int | None]:
-    text = f"Which ending completes the text best?\n\n{row['activity_label']}: {row['ctx']}"
-    return text, tuple(row["endings"]), _number(row["label"], base=0)
+def _hellaswag(row: Row) -> Question:
+    text = f"Which ending completes the text best?\n\n{_text(row, 'activity_label')}: {_text(row, 'ctx')}"
+    options = _list(row, "endings")
+    return text, options, _place_of_number(row, "label", len(options), base=0)
 
 
-def _piqa(row: Row) -> tuple[str, tuple[str, ...], int | None]:
-    text = f"Which of the two ways reaches the goal?\n\nGoal: {row['goal']}"
-    return text, (row["sol1"], row["sol2"]), _number(row["label"], base=0)
+def _piqa(row: Row) -> Question:
+    text = f"Which of the two ways reaches the goal?\n\nGoal: {_text(row, 'goal')}"
+    return text, (_given(row, "sol1"), _given(row, "sol2")), _place_of_number(row, "label", 2, base=0)
 
 
-def _winogrande(row: Row) -> tuple[str, tuple[str, ...], int | None]:
-    text = f"Which option belongs in the blank, marked _?\n\n{row['sentence']}"
-    return text, (row["option1"], row["option2"]), _number(row["answer"], base=1)
+def _winogrande(row: Row) -> Question:
+    text = f"Which option belongs in the blank, marked _?\n\n{_text(row, 'sentence')}"
+    return text, (_given(row, "option1"), _given(row, "option2")), _place_of_number(row, "answer", 2, base=1)
 
 
-def _arc(row: Row) -> tuple[str, tuple[str, ...], int | None]:
-    choices = row["choices"]
-    labels = [str(label) for label in choices["label"]]
-    key = str(row["answerKey"]).strip()
-    gold = labels.index(key) if key else None
-    return row["question"], tuple(choices["text"]), gold
-
-
-def _number(value: object, *, base: int) -> int | None:
-    """Return a gold label that counts from `base` as an index, None where a split hides it (empty or -1).
-
-    A column of whole numbers with gaps often comes as floats, so 2.0 is a 2.
-    """
-    text = str(value).strip().removesuffix(".0")
-    return None if text in {"", "-1", "None", "nan"} else int(text) - base
+def _arc(row: Row) -> Question:
+    choices = _cell(row, "choices")
+    if not isinstance(choices, Mapping):
+        raise ValueError("column 'choices' holds no object of text and label")  # noqa: TRY004
+    labels, options = _list(choices, "label"), _list(choices, "text")
+    if len(labels) != len(options):
+        raise ValueError(f"column 'choices' has {len(labels)} labels and {len(options)} texts")
+    key = _text(row, "answerKey").strip()
+    if key and key not in labels:
+        raise ValueError(f"column 'answerKey': {key!r} is none of the labels {', '.join(labels)}")
+    return _text(row, "question"), options, labels.index(key) if key else None
 
 
 HUB_DATASETS: dict[str, HubDataset] = {
@@ -71,90 +81,143 @@ HUB_DATASETS: dict[str, HubDataset] = {
 }
 
 
-def hub_prompts(name: str, rows: Iterable[Row], asked: Mapping[str, str] = NOTHING_ASKED) -> list[Prompt]:
+def hub_prompts(
+    name: str,
+    rows: Iterable[Row],
+    asked: Mapping[str, str] = NOTHING_ASKED,
+    place: Callable[[int], str] = row_place,
+) -> list[Prompt]:
     """Return the rows of one of `HUB_DATASETS` as prompts; raises UsageError for a row of another schema.
 
-    `asked` maps each column that a prompt is to carry besides to the place that asks for it.
+    `asked` maps each further column that a prompt carries to the place that asks for it. `place` returns where the
+    row of an index stands, for messages.
     """
     read = HUB_DATASETS[name].read
-    return [_prompt(name, number, row, read, asked) for number, row in enumerate(rows)]
+    return [_prompt(name, index, row, read, asked, place) for index, row in enumerate(rows)]
 
 
 def file_prompts(
-    name: str, columns: FileDataset, rows: Iterable[Row], asked: Mapping[str, str] = NOTHING_ASKED
+    name: str,
+    columns: FileDataset,
+    rows: Iterable[Row],
+    asked: Mapping[str, str] = NOTHING_ASKED,
+    place: Callable[[int], str] = row_place,
 ) -> list[Prompt]:
-    """Return the rows of a user's own file as prompts, read by the columns that its scenario names; see above."""
+    """Return the rows of a user's own file as prompts, read by the columns that its scenario names."""
 
-    def read(row: Row) -> tuple[str, tuple[str, ...], int | None]:
+    def read(row: Row) -> Question:
+        text = _text(row, columns.text)
+        if not text.strip():
+            raise ValueError(f"column {columns.text!r} is empty")
         options = _options(columns, row)
-        gold = None
-        if columns.answer is not None:
-            gold = _gold(row[columns.answer], columns.answer_is, options)
-        text = row[columns.text]
-        return "" if text is None else str(text), options, gold
+        return text, options, _gold(columns, row, options)
 
-    return [_prompt(name, number, row, read, asked) for number, row in enumerate(rows)]
+    return [_prompt(name, index, row, read, asked, place) for index, row in enumerate(rows)]
 
 
 def _options(columns: FileDataset, row: Row) -> tuple[str, ...]:
     if columns.options is None:
         return ()
     if isinstance(columns.options, str):
-        listed = row[columns.options]
-        if not isinstance(listed, list | tuple):
-            raise ValueError(f"its column {columns.options!r} holds no list of options")  # noqa: TRY004
+        options = _list(row, columns.options)
     else:
-        listed = [row[column] for column in columns.options]
-    if any(option is None or option == "" for option in listed):
-        raise ValueError("one of its options is empty")
-    return tuple(str(option) for option in listed)
+        options = tuple(_text(row, column) for column in columns.options)
+    if "" in options:
+        column = columns.options if isinstance(columns.options, str) else columns.options[options.index("")]
+        raise ValueError(f"column {column!r}: an option is empty")
+    return options
 
 
-def _gold(value: object, answer_is: str, options: tuple[str, ...]) -> int | None:
-    if answer_is.startswith("number_"):
-        return _number(value, base=1 if answer_is == "number_from_1" else 0)
-    text = "" if value is None else str(value).strip()
+def _gold(columns: FileDataset, row: Row, options: tuple[str, ...]) -> int | None:
+    column = columns.answer
+    if column is None:
+        return None
+    if columns.answer_is in {"number_from_0", "number_from_1"}:
+        return _place_of_number(row, column, len(options), base=int(columns.answer_is[-1]))
+    text = _text(row, column).strip()
     if text == "":
         return None
-    known = list(LETTERS) if answer_is == "letter" else [option.strip() for option in options]
-    wanted = text.upper() if answer_is == "letter" else text
-    if wanted not in known:
-        allowed = f"a letter from A to {LETTERS[-1]}" if answer_is == "letter" else "one of its options"
-        raise ValueError(f"its answer {text!r} is not {allowed}")
-    return known.index(wanted)
+    if columns.answer_is == "letter":
+        letters = LETTERS[: len(options)]
+        if text.upper() not in list(letters):
+            raise ValueError(f"column {column!r}: {text!r} is no letter from A to {letters[-1:]}")
+        return letters.index(text.upper())
+    known = [option.strip() for option in options]
+    if text not in known:
+        raise ValueError(f"column {column!r}: {text!r} is none of the options")
+    return known.index(text)
+
+
+def _cell(row: Row, column: str) -> object:
+    if column not in row:
+        raise ValueError(f"there is no column {column!r}; {did_you_mean(column, row)}")
+    return row[column]
+
+
+def _text(row: Row, column: str) -> str:
+    value = _cell(row, column)
+    try:
+        return scalar_text(value)
+    except ValueError as error:
+        raise ValueError(f"column {column!r} {error}") from None
+
+
+def _given(row: Row, column: str) -> str:
+    """Return the text of a column that may be empty, but not null."""
+    if _cell(row, column) is None:
+        raise ValueError(f"column {column!r} is null, and an option is needed")
+    return _text(row, column)
+
+
+def _list(row: Row, column: str) -> tuple[str, ...]:
+    listed = _cell(row, column)
+    if not isinstance(listed, list | tuple):
+        raise ValueError(f"column {column!r} holds no list of texts")  # noqa: TRY004
+    try:
+        return tuple(map(scalar_text, listed))
+    except ValueError as error:
+        raise ValueError(f"column {column!r} {error}") from None
+
+
+def _place_of_number(row: Row, column: str, count: int, *, base: int) -> int | None:
+    """Return the place among `count` options that a number counted from `base` names.
+
+    None where the row has no answer: an empty cell or -1. A column of whole numbers with gaps often comes as floats,
+    so 2.0 is a 2.
+    """
+    text = _text(row, column).strip().removesuffix(".0")
+    if text in {"", "-1", "None", "nan"}:
+        return None
+    if not _WHOLE_NUMBER.fullmatch(text):
+        raise ValueError(f"column {column!r}: {text!r} is no whole number")
+    if not base <= int(text) < base + count:
+        raise ValueError(f"column {column!r}: {text} is not from {base} to {base + count - 1}, the row's options")
+    return int(text) - base
 
 
 def _prompt(
     dataset: str,
-    number: int,
+    index: int,
     row: Row,
-    read: Callable[[Row], tuple[str, tuple[str, ...], int | None]],
+    read: Callable[[Row], Question],
     asked: Mapping[str, str],
+    place: Callable[[int], str],
 ) -> Prompt:
     try:
         text, options, gold = read(row)
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError("its text is empty")
-        if any(not isinstance(option, str) for option in options):
-            raise ValueError("one of its options is not a text")
         if len(options) == 1 or len(options) > len(LETTERS):
-            raise ValueError(f"it has {len(options)} options, where 2 to {len(LETTERS)} can be lettered")
-        if gold is not None and not 0 <= gold < len(options):
-            raise ValueError(f"its answer points at option {gold + 1} of {len(options)}")
-    except KeyError as missing:
-        raise UsageError(
-            f"Dataset {dataset}, row {number}: no column {missing}; the row has {', '.join(map(str, row))}."
-        ) from None
-    except (ValueError, TypeError, IndexError) as error:
-        raise UsageError(f"Dataset {dataset}, row {number} cannot be read: {error}.") from None
-    columns = column_texts(row, asked, dataset)
-    return Prompt(id=f"{dataset}/{number}", dataset=dataset, text=text, options=options, gold=gold, columns=columns)
+            raise ValueError(f"{len(options)} options; 2 to {len(LETTERS)} can be lettered")
+        columns = column_texts(row, asked, dataset)
+    except ValueError as error:
+        end = "" if str(error).endswith((".", "?")) else "."
+        raise UsageError(f"Dataset {dataset}: {place(index)}: {error}{end}") from None
+    return Prompt(id=f"{dataset}/{index}", dataset=dataset, text=text, options=options, gold=gold, columns=columns)
 
 
 def in_seeded_order(prompts: Iterable[Prompt], seed: int) -> list[Prompt]:
     """Return the prompts in the order of a hash of seed and id.
 
-    A hash is the same on every machine and in every version of Python, which a generator's shuffle is not
-    promised to be; and the first n of it are the same n whatever the length of the rest.
+    A hash is the same on every machine and in every version of Python, which a generator's shuffle is not promised
+    to be. The first n are the same n however many follow.
     """
     return sorted(prompts, key=lambda prompt: hashlib.sha256(f"{seed}:{prompt.id}".encode()).digest())

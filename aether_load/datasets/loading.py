@@ -1,4 +1,4 @@
-"""Prompts read: the bundled ones here, all others by the child process that reads datasets."""
+"""Load a scenario's prompts: the bundled ones in this process, all others in a child that reads datasets."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from aether_load.scenario.scenario import Scenario
 def load_prompts(
     scenario: Scenario, asked: Mapping[str, str], progress: Callable[[int, int], None] | None = None
 ) -> tuple[list[Prompt], tuple[DatasetIdentity, ...]]:
-    """Return the scenario's prompts in sending order, and whose rows they are.
+    """Return the scenario's prompts in sending order, and which data they are.
 
     `asked` maps each column that the DAG wants of a row to the place that asks for it. `progress` is called with
-    the sets and rows that are in so far. Raises UsageError for data that is not there or not readable, for a hub
-    that does not answer, and for a column that is asked for and not there.
+    the number of datasets and rows so far. Raises UsageError for data that is missing or cannot be read, for a hub
+    that does not answer, and for a column that the rows do not have.
     """
     plan = scenario.workload
     if plan.source == "sample" and not plan.files:
-        return choose(plan, scenario.seed, Path(), dict(asked), progress or (lambda _sets, _rows: None))
+        return choose(plan, scenario.seed, dict(asked), progress or (lambda _sets, _rows: None))
     with tempfile.TemporaryDirectory(prefix="aether-load-") as folder:
         prompts_file = Path(folder) / "prompts.jsonl"
         job = Job(plan=plan, seed=scenario.seed, prompts_file=str(prompts_file), asked=dict(asked))
@@ -43,7 +43,7 @@ def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # The parent decides when the child ends: a Ctrl-C at the terminal reaches the parent alone.
+        # Ctrl-C at the terminal reaches the parent only, which then ends the child.
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
@@ -63,7 +63,7 @@ def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple
                 progress(note.loaded_sets, note.loaded_rows)
         last_words = child.stderr.read().decode(errors="replace").strip().splitlines()
         raise UsageError(
-            f"The datasets could not be loaded: {last_words[-1] if last_words else 'the loader ended without a word'}."
+            f"The datasets could not be loaded: {last_words[-1] if last_words else 'the loader ended unexpectedly'}."
         )
     finally:
         child.kill()

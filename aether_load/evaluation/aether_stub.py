@@ -20,6 +20,7 @@ from aether_load.evaluation.generation import read_generation
 from aether_load.evaluation.options import hide_header, read_options
 from aether_load.evaluation.output import wanted_file
 from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, questions_of
+from aether_load.redaction import sentence_of
 
 NAME = "aether_stub"
 _NO_TEMPLATE = "--apply_chat_template: a runtime takes a plain prompt and no turns; leave it away."
@@ -200,7 +201,7 @@ def _end_with_a_sentence() -> None:
 
 def _say_and_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if isinstance(error, AetherLoadError):
-        sys.stderr.write(f"aether-load: {error}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
         raise SystemExit(int(error.exit_code))
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("aether-load: interrupted.\n")

@@ -11,11 +11,13 @@ import msgspec
 
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
-from aether_load.protocol import Execution, Outcome, is_mock_output
-from aether_load.rundata.recorder import read_answer
+from aether_load.protocol import NodeShape, Outcome
+from aether_load.redaction import REDACTOR
+from aether_load.response import Execution, SentDag, is_mock_output, read_answer
 
 STOP_LIMIT_S = 10.0
 _NS = 1_000_000_000
+_DAG = SentDag.of([NodeShape(ANSWER_NODE)], ANSWER_NODE)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -124,7 +126,7 @@ class Asking:
             assert exchange.failure is not None
             outcome, reason = exchange.failure, exchange.reason
         else:
-            outcome, reason, execution = read_answer(exchange.status, exchange.body, 1)
+            outcome, reason, execution = read_answer(exchange.status, exchange.body, _DAG, body)
         self._run.record(request, sent, ended, outcome, exchange.status, reason, execution, len(exchange.body))
         return exchange, outcome, reason, execution
 
@@ -133,4 +135,6 @@ def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) ->
     if outcome is not Outcome.OK or execution is None:
         return Reply(outcome, None, reason)
     output = next((result.output for result in execution.results if result.node_id == ANSWER_NODE), None)
-    return Reply(outcome, output if isinstance(output, str) else None, mock=is_mock_output(output))
+    # lm-eval writes what was said into its own results.
+    text = REDACTOR.redact(output) if isinstance(output, str) else None
+    return Reply(outcome, text, mock=is_mock_output(output))

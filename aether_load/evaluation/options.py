@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.redaction import HIDDEN, REDACTOR
 from aether_load.scenario.duration import Seconds, parse_duration
-from aether_load.scenario.headers import HIDDEN, hidden, parse_header
+from aether_load.scenario.headers import hidden, parse_header
 from aether_load.scenario.validation import Strict, describe_mistake
 
 _AUTO = "auto"
@@ -105,14 +106,14 @@ def hide_header(arguments: dict[str, Any]) -> None:
 def hidden_model_args(command: list[str]) -> list[str]:
     """Return a command line as it may be written down: a header among the model's arguments is left out."""
     return [
-        HIDDEN if '"header"' in word or "'header'" in word else _without_header(word) if "header=" in word else word
+        HIDDEN if '"header"' in word or "'header'" in word else REDACTOR.redact(_without_header(word))
         for word in command
     ]
 
 
 def _without_header(word: str) -> str:
     before, name, after = word.partition("header=")
-    if before and before[-1] not in ", ":
+    if not name or (before and before[-1] not in ", "):
         return word
     rest = after.partition(",")
     return f"{before}{name}{HIDDEN}{rest[1]}{rest[2]}"

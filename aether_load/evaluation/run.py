@@ -17,7 +17,8 @@ from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import ResultsError
 from aether_load.evaluation.target import ANSWER_NODE, Target
-from aether_load.protocol import Execution, NodeShape, Outcome
+from aether_load.protocol import NodeShape, Outcome
+from aether_load.response import Execution
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord
@@ -28,7 +29,7 @@ from aether_load.rundata.record_set import RecordPart
 from aether_load.rundata.record_writer import RecordWriter
 from aether_load.rundata.recorder import Recorder
 from aether_load.rundata.scrapes import RawScrape
-from aether_load.scenario.headers import hidden_command
+from aether_load.scenario.command_line import hidden_command
 from aether_load.schedule.order import Work
 
 FLUSH_INTERVAL_S = 0.5

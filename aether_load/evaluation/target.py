@@ -11,6 +11,7 @@ import msgspec
 import urllib3
 
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
+from aether_load.redaction import REDACTOR, foreign_text
 from aether_load.runtime_client import TargetFacts
 
 ANSWER_NODE = "answer"
@@ -18,6 +19,8 @@ ANSWER_NODE = "answer"
 
 SCRAPE_TIMEOUT_S = 2.0
 _MOST_READ_BYTES = 65536
+_MOST_RESPONSE_BYTES = 64 << 20
+_MOST_METRICS_BYTES = 16 << 20
 _LONGEST_PAUSE_S = 30.0
 _SHORTEST_PAUSE_S = 0.5
 _RATE_LIMITED = re.compile(r"Rate limited: retry after (\d+)s")
@@ -66,33 +69,34 @@ class Target:
                 "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
                 redirect=False, preload_content=False,
             )  # fmt: skip
-            parts = []
-            while part := answer.read1(_MOST_READ_BYTES):
-                parts.append(part)
-                if monotonic() > due:
-                    answer.close()
-                    return self._late()
-            answer.release_conn()
+            whole = _body(answer, due, _MOST_RESPONSE_BYTES)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=_reason(error), never_began=True)
-        except urllib3.exceptions.TimeoutError:
+        except (urllib3.exceptions.TimeoutError, TimeoutError):
             return self._late()
+        except _TooLarge as error:
+            return Exchange(failure=Outcome.INVALID_RESPONSE, reason=str(error))
         except urllib3.exceptions.HTTPError as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {_reason(error)}")
-        return Exchange(status=answer.status, body=b"".join(parts), retry_after=answer.headers.get("Retry-After"))
+        return Exchange(status=answer.status, body=whole, retry_after=answer.headers.get("Retry-After"))
 
     def metrics(self) -> tuple[str | None, str | None]:
         """Read /metrics once: the text, or why there is none."""
         try:
             answer = self._pool().urlopen(
                 "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S, retries=False,
-                redirect=False,
+                redirect=False, preload_content=False,
             )  # fmt: skip
+            whole = _body(answer, monotonic() + SCRAPE_TIMEOUT_S, _MOST_METRICS_BYTES)
+        except TimeoutError:
+            return None, f"no whole answer within {SCRAPE_TIMEOUT_S:g} s"
+        except _TooLarge as error:
+            return None, str(error)
         except urllib3.exceptions.HTTPError as error:
             return None, _reason(error)
         if answer.status != 200:
             return None, f"GET {METRICS_PATH} answered {answer.status}"
-        return answer.data.decode(errors="replace"), None
+        return REDACTOR.redact_metrics(whole.decode(errors="replace")), None
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         """Return this thread's connection, kept alive from one exchange to the next."""
@@ -107,6 +111,27 @@ class Target:
         return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
 
 
+class _TooLarge(Exception):
+    """An answer that is larger than its limit."""
+
+
+def _body(answer: urllib3.BaseHTTPResponse, due: float, most_bytes: int) -> bytes:
+    """Return an answer's body; raises TimeoutError when it is not whole at `due`, and _TooLarge."""
+    parts: list[bytes] = []
+    received = 0
+    while part := answer.read1(_MOST_READ_BYTES):
+        parts.append(part)
+        received += len(part)
+        if monotonic() > due:
+            answer.close()
+            raise TimeoutError
+        if received > most_bytes:
+            answer.close()
+            raise _TooLarge(f"the answer goes on beyond the limit of {most_bytes} bytes")
+    answer.release_conn()
+    return b"".join(parts)
+
+
 def pause_before_retry(exchange: Exchange, outcome: Outcome, reason: str | None, attempt: int) -> float | None:
     """Return the seconds to wait before a request is sent again, None where that is not safe.
 
@@ -118,7 +143,7 @@ def pause_before_retry(exchange: Exchange, outcome: Outcome, reason: str | None,
         return backoff
     if exchange.status in _REFUSED_FOR_NOW:
         said = exchange.retry_after or ""
-        return min(_LONGEST_PAUSE_S, float(said)) if said.isdigit() else backoff
+        return min(_LONGEST_PAUSE_S, float(said)) if said.isascii() and said.isdigit() else backoff
     if outcome is Outcome.NODE_ERROR and (limited := _RATE_LIMITED.search(reason or "")):
         return min(_LONGEST_PAUSE_S, float(limited[1]))
     return None
@@ -127,4 +152,4 @@ def pause_before_retry(exchange: Exchange, outcome: Outcome, reason: str | None,
 def _reason(error: Exception) -> str:
     text = str(error.args[-1] if error.args else error)
     # urllib3 begins with the connection's own repr, an address in memory that differs in every message.
-    return re.sub(r"^(<[^>]*>|HTTPS?Connection\([^)]*\)): ", "", text) or type(error).__name__
+    return foreign_text(re.sub(r"^(<[^>]*>|HTTPS?Connection\([^)]*\)): ", "", text)) or type(error).__name__

@@ -22,8 +22,8 @@ from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.servers import split_cores, started
 from aether_load.gate.text import write_gate_text
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
-from aether_load.scenario.headers import hidden_command
 from aether_load.scenario.options import scenario_from
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}

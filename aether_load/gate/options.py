@@ -115,8 +115,8 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
     RunFolder.check_room(parsed.results_dir)
     asked = {"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit}
     files = {form: path for form, path in asked.items() if path is not None}
-    for path in files.values():
-        check_output(path)
+    for form, path in files.items():
+        check_output(path, "--output" if form == "json" else f"--{form}")
     return GateOptions(
         plan=plan,
         base_command=parsed.base_command,

@@ -11,8 +11,9 @@ from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import SideReport
 from aether_load.gate.report import GateReport
 from aether_load.outputs.formatting import number, share
-from aether_load.outputs.markdown import escaped, table
+from aether_load.outputs.markdown import table
 from aether_load.outputs.terminal import short_path, write_table, write_warnings
+from aether_load.text import markdown_text
 
 _WIDTH = 110
 _HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
@@ -40,20 +41,22 @@ def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> N
 def write_gate_markdown(report: GateReport, out: TextIO) -> None:
     """Write the gate for a comment on a pull request."""
     verdict = report.verdict
-    out.write(f"### aether-load gate: {verdict.status.upper()}\n\n{escaped(verdict.sentence)}\n\n")
-    out.writelines(f"- {escaped(reason)}\n" for reason in verdict.reasons[1:])
+    out.write(f"### aether-load gate: {verdict.status.upper()}\n\n{markdown_text(verdict.sentence)}\n\n")
+    out.writelines(f"- {markdown_text(reason)}\n" for reason in verdict.reasons[1:])
     if len(verdict.reasons) > 1:
         out.write("\n")
-    out.write(table(_HEADER, [(escaped(row.metric), *_cells(row)[1:]) for row in report.comparisons]) + "\n")
-    out.write(f"{escaped(_what(report))}; {escaped(_how(report))}; exit code {verdict.exit_code}\n\n")
+    out.write(table(_HEADER, [(markdown_text(row.metric), *_cells(row)[1:]) for row in report.comparisons]) + "\n")
+    out.write(f"{markdown_text(_what(report))}; {markdown_text(_how(report))}; exit code {verdict.exit_code}\n\n")
     out.write("<details><summary>sides, warnings, machine</summary>\n\n")
     out.write(
-        table(_SIDES_HEADER, [(*_side_cells(side)[:-1], escaped(side.target.url)) for side in report.sides]) + "\n"
+        table(_SIDES_HEADER, [(*_side_cells(side)[:-1], markdown_text(side.target.url)) for side in report.sides])
+        + "\n"
     )
     out.writelines(
-        f"- `{warning.code}`: {escaped(warning.message)} {escaped(warning.advice)}\n" for warning in report.warnings
+        f"- `{warning.code}`: {markdown_text(warning.message)} {markdown_text(warning.advice)}\n"
+        for warning in report.warnings
     )
-    out.writelines(f"- {key}: {escaped(value)}\n" for key, value in _facts(report))
+    out.writelines(f"- {key}: {markdown_text(value)}\n" for key, value in _facts(report))
     out.write("\n</details>\n")
 
 

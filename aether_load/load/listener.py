@@ -17,7 +17,15 @@ from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
 from aether_load.load.local_senders import LocalSenders
-from aether_load.load.options import DEFAULT_STOP_TIMEOUT_S, add_options, planned_scenario, read_gate_plan, without_end
+from aether_load.load.options import (
+    DEFAULT_STOP_TIMEOUT_S,
+    add_options,
+    ends_by_itself,
+    plan_of,
+    planned_scenario,
+    read_gate_plan,
+    without_end,
+)
 from aether_load.load.phases import PhaseDriver
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
@@ -27,11 +35,12 @@ from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
+from aether_load.protocol import Generation
+from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.options import scenario_from
 from aether_load.scenario.stage import most_users, plan_stages
-from aether_load.schedule.plan_text import plan_text
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -66,7 +75,7 @@ def _guard(prepare: Callable[[], None]) -> None:
         prepare()
     except AetherLoadError as error:
         ProgressLine().clear()
-        sys.stderr.write(f"aether-load: {error}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
         sys.exit(int(error.exit_code))
     except KeyboardInterrupt:
         sys.stderr.write("aether-load: interrupted before the load began.\n")
@@ -120,11 +129,11 @@ class Listener:
 
             check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
-            sys.stdout.write(plan_text(scenario))
+            self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))
         if self._headless:
             _refuse_endless(scenario)
-        elif options.run_time is None:
+        elif not ends_by_itself(options):
             # Whoever explores from the page ends the load there.
             scenario = without_end(scenario)
         RunFolder.check_room(Path(options.results_dir))
@@ -160,6 +169,21 @@ class Listener:
             self._master.limit_wait()
         self._announce()
 
+    def _show_plan(self, scenario: Scenario) -> None:
+        """Print what would be sent, and check the target that it would be sent to."""
+        host, options = self._environment.host, self._environment.parsed_options
+        sys.stdout.write(plan_of(scenario, options))
+        if host is None:
+            generation = options.simulate or Generation.V2.value
+            sys.stdout.write(f"  target: a simulated runtime {generation}, started for the run\n")
+            return
+        session = Session(scenario, Path(options.results_dir), self._line)
+        session.find_target(host, options.simulate)
+        self._line.clear()
+        target = session.target
+        kind = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+        sys.stdout.write(f"  target: {kind} {target.generation.value} at {target.url} answers\n")
+
     def _hand_over(self) -> None:
         assert self._master is not None
         self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
@@ -194,8 +218,8 @@ class Listener:
         # Its own reports of users are late where it counts; what stands before the user_pool is told to us.
         _silence("locust.runners", "Spawning is complete and report waittime is expired")
         _silence("locust.runners", "You can't start a distributed test before")
-        if options.gate is not None:
-            # Both builds together in one table say nothing of either.
+        if options.gate is not None or not (options.locust_summary or options.print_stats):
+            # Its percentiles are rounded and its rates are of another time: beside our summary they only disagree.
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
 
     def _announce(self) -> None:
@@ -261,7 +285,7 @@ class Listener:
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
         self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         if self._headless and self._controller is None:
             self._leave_before_load(code)
 
@@ -274,7 +298,7 @@ class Listener:
         self._line.clear()
         if self._shown is not None:
             self._shown.live.refuse(sentence)
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 

@@ -15,7 +15,8 @@ from aether_load.load.senders import Senders, most_of
 from aether_load.observer import messages as say
 from aether_load.rundata.manifest import PhaseRecord, ProbeRecord, SearchRecord
 from aether_load.scenario.stage import SearchPlan, plan_items
-from aether_load.schedule.search import Judgement, Search
+from aether_load.schedule.probe import Judgement
+from aether_load.schedule.search import Search
 
 if TYPE_CHECKING:
     from aether_load.scenario.stage import Stage
@@ -88,7 +89,7 @@ class PhaseDriver:
 
     def _search(self, plan: SearchPlan) -> None:
         """Drive one probe after the other, each judged before the next, within the search's time."""
-        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo)
+        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo, tolerance=plan.plan.tolerance)
         self._run.manifest.searches.append(record)
         deadline = monotonic_ns() + plan.plan.time_limit * 1e9
         search = Search(plan)
@@ -110,6 +111,8 @@ class PhaseDriver:
                         duration_s=probe.duration_s,
                         holds=judgement.holds,
                         against=judgement.against,
+                        limited_by=judgement.limited_by,
+                        measured=judgement.measured,
                     )
                 )
                 probe = probes.send(judgement)

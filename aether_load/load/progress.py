@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from aether_load.text import terminal_text
+
 
 class ProgressLine:
     """A line that is written over itself, on a terminal only."""
@@ -21,7 +23,7 @@ class ProgressLine:
     def show(self, text: str) -> None:
         """Put `text` in place of what stood there."""
         if self.visible:
-            self._stream.write(f"\r\x1b[K{text}")
+            self._stream.write(f"\r\x1b[K{terminal_text(text)}")
             self._stream.flush()
             self._shown = True
 

@@ -16,6 +16,7 @@ from aether_load.load.observer_client import ObserverLost
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
 from aether_load.observer import messages as say
+from aether_load.redaction import sentence_of
 
 if TYPE_CHECKING:
     from aether_load.load.phases import PhaseDriver
@@ -170,5 +171,5 @@ class RunController:
 
     def _say(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence}\n")
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         self._environment.process_exit_code = int(code)

@@ -18,6 +18,7 @@ from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sending import Sending
 from aether_load.protocol import Generation
+from aether_load.response import sent_prompt
 from aether_load.rundata.process_usage import SelfCheck
 from aether_load.rundata.record_buffer import RecordBuffer
 from aether_load.rundata.record_format import REQUEST, RequestRecord
@@ -42,7 +43,7 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
     server's own time is in both, and it shares the machine, so that the truth is a little better.
     """
     body = sorted(workload.bodies, key=len)[len(workload.bodies) // 2]
-    answer = _answer(workload, generation, len(body))
+    answer = _answer(workload, generation, body)
     server = gsubprocess.Popen(
         [sys.executable, "-m", "aether_load.load.http.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -82,7 +83,7 @@ def _load(workload: Workload, body: bytes, url: str, users: int) -> tuple[list[i
     buffer = RecordBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
     recorder = Recorder(buffer, workload)
-    book = PreparedRequests(endpoint, (body,), (), "")
+    book = PreparedRequests(endpoint, (body,), (), "", workload.prompt_node)
     senders = [
         Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
         for _ in range(users)
@@ -116,16 +117,18 @@ def _send_until(sender: Sending, end_ns: int) -> None:
         request += 1
 
 
-def _answer(workload: Workload, generation: Generation, prompt_bytes: int) -> bytes:
-    """Return a whole HTTP answer of the size and shape that the runtime's have."""
+def _answer(workload: Workload, generation: Generation, body: bytes) -> bytes:
+    """Return a whole HTTP answer of the size and shape that the runtime gives to `body`."""
     results = []
     for node in workload.nodes:
         result = {"node_id": node.id, "output": "A", "execution_time_ms": 0, "token_cost": 18}
         if generation is Generation.V2:
             # The runtime repeats the prompt, so that its answers are as large as the requests.
-            result |= {"cache_hit": False, "rendered_prompt": "x" * prompt_bytes, "input_tokens": 9, "level": 0}
+            prompt = msgspec.json.decode(sent_prompt(body, node.id)) if node.id == workload.prompt_node else ""
+            prompt = prompt or "x" * len(body)
+            result |= {"cache_hit": False, "rendered_prompt": prompt, "input_tokens": 9, "level": 0}
         results.append(result)
-    body = msgspec.json.encode(
+    answer = msgspec.json.encode(
         {
             "execution_id": "00000000-0000-4000-8000-000000000001",
             "results": results,
@@ -134,5 +137,5 @@ def _answer(workload: Workload, generation: Generation, prompt_bytes: int) -> by
             "errors": [],
         }
     )
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
+    return head.encode() + answer

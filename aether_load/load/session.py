@@ -28,10 +28,12 @@ from aether_load.load.sending.sender_context import SenderContext, SenderContext
 from aether_load.load.sending.target_client import TargetClient
 from aether_load.observer.messages import Begin
 from aether_load.protocol import Generation
+from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
 from aether_load.runtime_client import check_url, probe
-from aether_load.scenario.headers import filled_in, hidden_command
+from aether_load.scenario.command_line import hidden_command
+from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.stage import variants
 from aether_load.schedule.trace import read_traces
@@ -74,7 +76,7 @@ class Session:
     def find_target(self, host: str | None, simulate: str | None) -> None:
         """Check the given host, or start the simulated runtime when none is given; raises TargetError."""
         if host is not None and simulate is not None:
-            raise UsageError(f"--host {host} and --simulate {simulate} contradict each other: leave one away.")
+            raise UsageError(f"--host and --simulate {simulate} contradict each other: leave one away.")
         if host is None:
             self._line.show("starting the simulated runtime")
             self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
@@ -97,6 +99,7 @@ class Session:
                 )
 
     def _find(self, host: str, option: str = "--host") -> TargetRecord:
+        host = check_url(host, option)
         self._line.show(f"looking for the runtime at {host}")
         # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
         late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
@@ -236,6 +239,7 @@ class Session:
             scrapes=self.scenario.target.server_metrics,
             locust=not feed.every_request,
             live=live,
+            secrets=REDACTOR.values,
         )
         observer = self.observer
         observer.on_counted = feed.merge
@@ -249,7 +253,8 @@ class Session:
         """Return the client of one target."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
-        return TargetClient(endpoint, target, PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed))
+        book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
+        return TargetClient(endpoint, target, book)
 
     def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)

@@ -13,7 +13,7 @@ import msgspec
 
 from aether_load.rundata.manifest import AbortRecord
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.schedule.search import Judgement
+from aether_load.schedule.probe import Judgement
 
 LENGTH = struct.Struct("<I")
 MOST_BYTES = 256 << 20
@@ -36,6 +36,7 @@ class MetricsTarget(msgspec.Struct, frozen=True):
     ca_file: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    timeout_s: float = 2.0
 
 
 class Begin(Command, frozen=True, kw_only=True, tag=True):
@@ -50,6 +51,7 @@ class Begin(Command, frozen=True, kw_only=True, tag=True):
     scrapes: bool
     locust: bool
     live: bool
+    secrets: tuple[str, ...] = ()
 
 
 class Save(Command, frozen=True, kw_only=True, tag=True):

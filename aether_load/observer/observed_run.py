@@ -17,6 +17,7 @@ from aether_load.observer.scraper import Scraper
 from aether_load.observer.sender_watch import SenderWatch
 from aether_load.observer.server_watch import ServerWatch
 from aether_load.observer.threshold_watch import ThresholdWatch
+from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder, encode_manifest, write_whole
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import Manifest
@@ -39,6 +40,8 @@ class ObservedRun:
         self._broken = False
         if begin is None:
             return
+        for value in begin.secrets:
+            REDACTOR.learn(value)
         self._folder = RunFolder(Path(begin.folder))
         self._manifest = self._folder.read_manifest()
         self._scenario = from_plain(self._manifest.scenario)

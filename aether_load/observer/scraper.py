@@ -12,10 +12,11 @@ from time import monotonic_ns
 import urllib3
 
 from aether_load.observer.messages import MetricsTarget
+from aether_load.redaction import REDACTOR, foreign_text, hidden_url
+from aether_load.response import compression_of
 from aether_load.rundata.manifest import UTC_FORMAT
 from aether_load.rundata.scrapes import RawScrape
 
-TIMEOUT_S = 2.0
 MOST_BYTES = 16 << 20
 
 
@@ -77,14 +78,15 @@ class Scraper:
             finally:
                 answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as failure:
-            return None, _reason(failure)
+            return None, _reason(failure, target)
+        name = hidden_url(target.url)
         if answer.status != 200:
-            return None, f"GET {target.url} answered {answer.status}"
+            return None, f"GET {name} answered {answer.status}"
         if len(body) > MOST_BYTES:
-            return None, f"the answer has more than {MOST_BYTES >> 20} MiB"
-        if answer.headers.get("content-encoding", "identity") != "identity":
-            return None, f"the answer is {answer.headers['content-encoding']}-encoded"
-        return body.decode(errors="replace"), None
+            return None, f"GET {name}: the answer has more than {MOST_BYTES >> 20} MiB"
+        if (compression := compression_of(body)) is not None:
+            return None, f"GET {name}: {compression}"
+        return REDACTOR.redact_metrics(body.decode(errors="replace")), None
 
 
 def _pool(target: MetricsTarget) -> urllib3.PoolManager:
@@ -92,7 +94,7 @@ def _pool(target: MetricsTarget) -> urllib3.PoolManager:
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     return urllib3.PoolManager(
         retries=False,
-        timeout=urllib3.Timeout(total=TIMEOUT_S),
+        timeout=urllib3.Timeout(total=target.timeout_s),
         headers={"Accept-Encoding": "identity", "User-Agent": "aether-load", **target.headers},
         cert_reqs="CERT_REQUIRED" if target.verify_tls else "CERT_NONE",
         assert_hostname=None if target.verify_tls else False,
@@ -102,9 +104,9 @@ def _pool(target: MetricsTarget) -> urllib3.PoolManager:
     )
 
 
-def _reason(failure: Exception) -> str:
+def _reason(failure: Exception, target: MetricsTarget) -> str:
     if isinstance(failure, urllib3.exceptions.TimeoutError):
-        return f"no answer within {TIMEOUT_S:g} s"
+        return f"no answer within {target.timeout_s:g} s"
     if isinstance(failure, urllib3.exceptions.NewConnectionError):
         return "connection refused or no route"
-    return f"{type(failure).__name__}: {failure}"[:200]
+    return foreign_text(f"{type(failure).__name__}: {failure}")

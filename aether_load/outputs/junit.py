@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal, TextIO
 from xml.etree import ElementTree as ET
 
@@ -10,12 +9,12 @@ import msgspec
 
 from aether_load.analysis.report import against
 from aether_load.analysis.verdict.verdict import Against
+from aether_load.text import xml_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
     from aether_load.analysis.verdict.verdict import Status
 
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FAILURES: tuple[Status, ...] = ("failed", "threshold_failed")
 
 
@@ -40,7 +39,7 @@ def write_junit(report: Report, out: TextIO) -> None:
     run's. What failed or threshold_failed a limit is a failure; what is invalid, inconclusive or was interrupted is
     an error: it has decided nothing.
     """
-    name = f"aether-load.{plain_text(report.run.scenario)}"
+    name = f"aether-load.{xml_text(report.run.scenario)}"
     cases = _cases(report)
     counts = {
         "tests": str(len(cases)),
@@ -53,17 +52,17 @@ def write_junit(report: Report, out: TextIO) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(report).items():
-        ET.SubElement(properties, "property", {"name": key, "value": plain_text(value)})
+        ET.SubElement(properties, "property", {"name": key, "value": xml_text(value)})
     for case in cases:
         element = ET.SubElement(
-            suite, "testcase", {"classname": name, "name": plain_text(case.name), "time": f"{case.seconds:.3f}"}
+            suite, "testcase", {"classname": name, "name": xml_text(case.name), "time": f"{case.seconds:.3f}"}
         )
         if case.kind is not None:
             first = case.against[0]
-            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": plain_text(first.reason)})
-            mark.text = plain_text("\n".join(one.reason for one in case.against))
+            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": xml_text(first.reason)})
+            mark.text = xml_text("\n".join(one.reason for one in case.against))
     said = [f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings]
-    ET.SubElement(suite, "system-out").text = plain_text("\n".join(said))
+    ET.SubElement(suite, "system-out").text = xml_text("\n".join(said))
     ET.indent(root)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 
@@ -82,18 +81,16 @@ def _cases(report: Report) -> list[_Case]:
 
 
 def _properties(report: Report) -> dict[str, str]:
-    return {
+    """Return what the run says of itself; a property that has no value is left out."""
+    properties = {
         "run": report.run.id,
         "verdict": report.verdict.status,
         "exit_code": str(report.verdict.exit_code),
         "target": report.target.url,
         "target_kind": report.target.kind,
         "generation": report.target.generation.value,
-        "seed": str(report.run.seed),
-        "commit": str(report.environment["git"].get("commit")),
+        "seed": report.run.seed,
+        "commit": report.environment["git"].get("commit"),
+        **{f"label.{key}": value for key, value in report.run.labels.items()},
     }
-
-
-def plain_text(text: str) -> str:
-    """Return a text without the characters that XML has no way to write."""
-    return _NOT_XML.sub("\ufffd", text)
+    return {key: str(value) for key, value in properties.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,6 +18,8 @@ from aether_load.outputs.formatting import (
     with_interval,
     worker_rows,
 )
+from aether_load.outputs.probes import probe_header, probe_rows
+from aether_load.text import markdown_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -30,22 +31,11 @@ if TYPE_CHECKING:
 MOST_PHASES = 20
 MOST_LINES = 30
 """Lines of a list, so that a run of many phases still fits into a comment of 65,536 characters."""
-# Underscores inside a word, and dashes and numbers inside a line, are no markup.
-_SPECIAL = re.compile(
-    r"[\\`*\[\]<>#|~&$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=](?=\s|$|[-=])|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
-)
 _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
     "accuracy", "tokens per s",
 )  # fmt: skip
 _REPEATS_HEADER = ("repeated phases", "of", "pairs", "median", "95 % interval")
-
-
-def escaped(text: object) -> str:
-    """Return a text that Markdown shows as it is: on one line, with no markup, no link, and nobody mentioned."""
-    flat = " ".join(str(text).split())
-    # An at sign that is cut off from the name behind it calls nobody.
-    return _SPECIAL.sub(lambda found: f"&#{ord(found[0])};" + ("<!-- -->" if found[0] == "@" else ""), flat)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -60,10 +50,10 @@ def write_markdown(report: Report, out: TextIO) -> None:
     target = report.target
     who = "**SIMULATED** runtime" if target.kind == "simulated" else "runtime"
     verdict = report.verdict
-    out.write(f"### aether-load: {escaped(report.run.scenario)}: {verdict.status.upper()}\n\n")
-    out.write(f"{who} {target.generation.value} at {escaped(target.url)}, exit code {verdict.exit_code}\n\n")
+    out.write(f"### aether-load: {markdown_text(report.run.scenario)}: {verdict.status.upper()}\n\n")
+    out.write(f"{who} {target.generation.value} at {markdown_text(target.url)}, exit code {verdict.exit_code}\n\n")
     if verdict.reasons:
-        _write_list([escaped(reason) for reason in verdict.reasons], out)
+        _write_list([markdown_text(reason) for reason in verdict.reasons], out)
     if report.warnings:
         out.write(f"<details{' open' if len(report.warnings) <= 3 else ''}><summary>")
         out.write(f"{len(report.warnings)} warning{'s' * (len(report.warnings) > 1)}</summary>\n\n")
@@ -71,21 +61,26 @@ def write_markdown(report: Report, out: TextIO) -> None:
         out.write("</details>\n\n")
     if report.thresholds:
         found = threshold_rows(report.thresholds)
-        out.write(table(THRESHOLD_HEADER, (tuple(map(escaped, cells)) for cells in found[:MOST_LINES])) + "\n")
+        out.write(table(THRESHOLD_HEADER, (tuple(map(markdown_text, cells)) for cells in found[:MOST_LINES])) + "\n")
         if len(found) > MOST_LINES:
             out.write(f"{len(found) - MOST_LINES} more are in the run's report.html.\n\n")
     for search in report.searches:
-        out.write(f"**search {escaped(search.name)}** under {escaped(' and '.join(search.slo))}: ")
-        out.write(f"{escaped(search.sentence)}\n\n")
+        out.write(f"**search {markdown_text(search.name)}** under {markdown_text(' and '.join(search.slo))}: ")
+        out.write(f"{markdown_text(search.sentence)}\n\n")
+        header = tuple(map(markdown_text, probe_header(search)))
+        rows = probe_rows(search)[:MOST_LINES]
+        out.write(table(header, (tuple(map(markdown_text, cells)) for cells in rows)) + "\n")
     for sweep in report.sweeps:
         knee = (
-            f"knee at {sweep.knee_load:g} {sweep.unit}" if sweep.knee_load is not None else escaped(sweep.knee_reason)
+            f"knee at {sweep.knee_load:g} {sweep.unit}"
+            if sweep.knee_load is not None
+            else markdown_text(sweep.knee_reason)
         )
-        out.write(f"**loads of {escaped(sweep.name)}**: {knee}\n\n")
+        out.write(f"**loads of {markdown_text(sweep.name)}**: {knee}\n\n")
     if report.comparisons:
         out.write(table(_REPEATS_HEADER, map(_repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
     if rows := worker_rows(report.workers):
-        out.write(table(WORKER_HEADER, (tuple(map(escaped, cells)) for cells in rows[:MOST_LINES])) + "\n")
+        out.write(table(WORKER_HEADER, (tuple(map(markdown_text, cells)) for cells in rows[:MOST_LINES])) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)
@@ -102,15 +97,15 @@ def _write_list(lines: Sequence[str], out: TextIO) -> None:
 
 
 def _warning_line(warning: Warning_) -> str:
-    where = f" (phase {escaped(warning.phase)})" if warning.phase else ""
-    return f"`{warning.code}`{where}: {escaped(warning.message)} {escaped(warning.advice)}"
+    where = f" (phase {markdown_text(warning.phase)})" if warning.phase else ""
+    return f"`{warning.code}`{where}: {markdown_text(warning.message)} {markdown_text(warning.advice)}"
 
 
 def _repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
     low, high = pair.ratio_low, pair.ratio_high
     bounds = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
     cells = (f"{pair.other} / {pair.base}", pair.metric, pair.pairs_total, number(pair.ratio_median, 3), bounds)
-    return tuple(map(escaped, cells))
+    return tuple(map(markdown_text, cells))
 
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
@@ -118,11 +113,11 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     load = "a load that varied" if asked.asked is None else f"{asked.asked:g} {asked.unit}"
     reached = "" if asked.reached is None else f" ({asked.reached:.4g} reached)"
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
-    out.write(f"#### {escaped(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
+    out.write(f"#### {markdown_text(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
     out.write(table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
     failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
     if failures:
-        out.write("failed: " + ", ".join(f"{count} {escaped(name)}" for name, count in failures.items()) + "\n\n")
+        out.write("failed: " + ", ".join(f"{count} {markdown_text(name)}" for name, count in failures.items()) + "\n\n")
     if phase.decomposition.requests_total:
         means = [
             f"{PART_NAMES[name]} {part.mean_contribution_ms:.2f} ms ({share(part.mean_share)})"
@@ -135,11 +130,10 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
         f"{reconciliation.counted_nodes_total} counted by the server, "
         f"{reconciliation.unexplained_nodes_total} unexplained"
         if reconciliation.counted_nodes_total is not None
-        else escaped(reconciliation.reason)
+        else markdown_text(reconciliation.reason)
     )
-    out.write(
-        f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{escaped(reconciliation.trust)}**\n\n"
-    )
+    trust = markdown_text(reconciliation.trust)
+    out.write(f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{trust}**\n\n")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -150,15 +144,15 @@ def _cells(row: Row) -> tuple[str, ...]:
     if response is not None and service is not None and response != service:
         p99 += f", from sent {points(service, 'p99')[0]}"
     return (
-        escaped(row.dataset),
+        markdown_text(row.dataset),
         str(row.requests_total),
         number(row.request_throughput_rps, 1),
         number(row.goodput_rps, 1),
-        escaped(p50),
-        escaped(p95),
-        escaped(p99),
+        markdown_text(p50),
+        markdown_text(p95),
+        markdown_text(p99),
         str(row.requests_total - row.ok_total),
-        escaped(share_with_interval(row.accuracy)),
+        markdown_text(share_with_interval(row.accuracy)),
         number(row.tokens_per_s, 0),
     )
 
@@ -176,5 +170,5 @@ def _write_environment(report: Report, out: TextIO) -> None:
         ("versions", ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())),
         ("datasets", ", ".join(f"{identity.name} {identity.revision}" for identity in report.datasets)),
     )
-    out.writelines(f"- {key}: {escaped(value)}\n" for key, value in facts)
+    out.writelines(f"- {key}: {markdown_text(value)}\n" for key, value in facts)
     out.write("\n</details>\n")

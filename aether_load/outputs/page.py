@@ -22,6 +22,7 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs import formatting as cells
 from aether_load.outputs.charts.chart import DARK, LIGHT, STATIC_WIDTH, Chart
 from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.rundata.folder import RunFolder, write_whole
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         threshold_rows=cells.threshold_rows(report.thresholds),
         worker_header=cells.WORKER_HEADER,
         worker_rows=cells.worker_rows(report.workers),
+        probe_header=probe_header,
+        probe_rows=probe_rows,
         light=LIGHT,
         dark=DARK,
         no_drawing=NO_DRAWING,

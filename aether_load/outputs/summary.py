@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 LOCK_LIMIT_S = 30
 _LATENCIES = ("service_latency_ms", "response_latency_ms")
-_POINTS = ("mean", "p50", "p90", "p95", "p99", "p99_9", "max")
+_PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9")
+_POINTS = ("mean", *_PERCENTILES, "max")
+_PERCENTILE_COLUMNS = ("_ms", "_low_ms", "_high_ms", "_reliability")
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
@@ -44,6 +46,7 @@ def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, obje
         "commit": report.environment["git"].get("commit"),
         "branch": series_name(report, phase, row),
         "run_id": report.run.id,
+        "labels": ";".join(f"{key}={value}" for key, value in report.run.labels.items()),
         "scenario": report.run.scenario,
         "phase": phase.name,
         "dataset": row.dataset,
@@ -85,22 +88,31 @@ def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, obje
 
 
 def _latency_columns(name: str, latency: Distribution | None) -> dict[str, object]:
+    """Return a latency's columns; beside each percentile the bounds of its 95 % interval and its reliability."""
     stem = name.removesuffix("_ms")
     columns: dict[str, object] = {}
     for point in _POINTS:
         value = None if latency is None else getattr(latency, point)
-        columns[f"{stem}_{point}_ms"] = getattr(value, "value", value)
+        if point not in _PERCENTILES:
+            columns[f"{stem}_{point}_ms"] = value
+            continue
+        for suffix, part in zip(_PERCENTILE_COLUMNS, ("value", "low", "high", "reliability"), strict=True):
+            columns[f"{stem}_{point}{suffix}"] = getattr(value, part, None)
     return columns
 
 
+def _latency_names(name: str) -> list[str]:
+    return [*_latency_columns(name, None)]
+
+
 SUMMARY_COLUMNS = (
-    "time", "commit", "branch", "run_id", "scenario", "phase", "dataset", "target_kind", "generation", "users",
-    "load_unit", "target_load", "achieved_load", "window_s",
+    "time", "commit", "branch", "run_id", "labels", "scenario", "phase", "dataset", "target_kind", "generation",
+    "users", "load_unit", "target_load", "achieved_load", "window_s",
     "requests_total", "ok_total", "rejected_total", "node_error_total", "aborted_total", "http_error_total",
     "invalid_response_total", "timeout_total", "connection_error_total", "dropped_total", "cancelled_total",
     "error_rate",
     "request_throughput_rps", "ok_throughput_rps", "goodput_rps", "goodput_share",
-    *(f"{name.removesuffix('_ms')}_{point}_ms" for name in _LATENCIES for point in _POINTS),
+    *(column for name in _LATENCIES for column in _latency_names(name)),
     "server_time_share", "tokens_total", "tokens_per_s", "tokens_per_correct_answer",
     "cost_per_correct_answer_usd", "cached_nodes_total", "uncached_nodes_total", "accuracy", "accuracy_low",
     "accuracy_high", "unanswered_total",

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+import msgspec
+
 from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.latency.nodes import NodeReport
 from aether_load.analysis.latency.part_names import PART_NAMES
@@ -30,7 +32,7 @@ from aether_load.outputs.formatting import (
     with_interval,
     worker_rows,
 )
-from aether_load.rundata.manifest import ProbeRecord
+from aether_load.outputs.probes import probe_header, probe_rows
 
 _WIDTH = 110
 _HEADER = ("dataset", "requests", "per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "accuracy", "server")
@@ -40,7 +42,6 @@ _OPEN_HEADER = (
 )  # fmt: skip
 _PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
 _REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
-_PROBES_HEADER = ("phase", "load", "for s", "why", "held")
 _NODES_HEADER = (
     "node",
     "level",
@@ -66,15 +67,11 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
             f"self-check: this client alone takes {check.latency_p50_ms:.2f} ms for an exchange (p99 "
             f"{check.latency_p99_ms:.2f}) and sends up to {check.most_rps:.0f}/s, on one machine with its null server\n"
         )
-    write_warnings(report.warnings, out)
+    write_warnings(_one_of_each_search(report), out)
     for search in report.searches:
         out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
         out.write(textwrap.fill(search.sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
-        write_table([_PROBES_HEADER, *map(_probe_cells, search.probes)], out)
-        for probe in search.probes:
-            if probe.against:
-                text = f"against {probe.phase}: {'; '.join(probe.against)}"
-                out.write(textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n")
+        write_table([probe_header(search), *probe_rows(search)], out)
     for phase in report.phases:
         if phase.search is None:
             _write_phase(phase, out)
@@ -91,6 +88,20 @@ def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
         out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
     out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
     out.writelines(f"  {reason}\n" for reason in report.verdict.reasons)
+
+
+def _one_of_each_search(report: Report) -> list[Warning_]:
+    """Return the warnings, of each code only the first among the probes of a search, with how many more there are."""
+    searches = {phase.name: phase.search for phase in report.phases if phase.search is not None}
+    found: dict[object, list[Warning_]] = {}
+    for place, warning in enumerate(report.warnings):
+        search = searches.get(warning.phase or "")
+        found.setdefault(place if search is None else (search, warning.code), []).append(warning)
+    ending = "{} more of the search's probes have a warning of this code."
+    return [
+        first if not more else msgspec.structs.replace(first, message=f"{first.message} {ending.format(len(more))}")
+        for first, *more in found.values()
+    ]
 
 
 def write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
@@ -159,11 +170,6 @@ def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
         "-" if median is None else f"{median:.3f}",
         f"none; {comparison.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]",
     )
-
-
-def _probe_cells(probe: ProbeRecord) -> tuple[str, ...]:
-    held = {True: "yes", False: "no", None: "undecided"}[probe.holds]
-    return probe.phase, f"{probe.load:g}", f"{probe.duration_s:g}", probe.purpose, held
 
 
 def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:

@@ -74,7 +74,10 @@ class RunFolder:
         """Return the folder of a run that has been; raises UsageError when it is none."""
         folder = cls(path.resolve())
         if not folder.manifest.is_file():
-            raise UsageError(f"{path} is not a run's folder: it holds no run.json. They lie in results/runs/.")
+            raise UsageError(
+                f"{path} is not a run's folder: it holds no run.json. Runs lie in results/runs/; `latest` names the "
+                "newest."
+            )
         return folder
 
     def read_manifest(self) -> Manifest:

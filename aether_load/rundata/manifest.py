@@ -11,7 +11,8 @@ from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.process_usage import SelfCheck
 from aether_load.scenario.gate_plan import GatePlan
-from aether_load.schedule.search import Found, Purpose
+from aether_load.schedule.probe import LimitedBy, ProbeMeasurement, Purpose
+from aether_load.schedule.search import Found
 
 SCHEMA_VERSION = "1.0"
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -77,7 +78,11 @@ def was_ended_early(ended_as: Ended, ended_by: str | None) -> bool:
 
 
 class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One load that a search tried: its phase, and whether it held; None where the samples did not decide it."""
+    """A probe of a search: its load, its phase, and whether the SLO held (None: undecided).
+
+    `limited_by` is what kept the SLO from holding: `server` or `client`; `held` where it held, None where the probe is
+    undecided.
+    """
 
     phase: str
     purpose: Purpose
@@ -85,6 +90,8 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     holds: bool | None
     against: tuple[str, ...]
+    limited_by: LimitedBy | None = None
+    measured: ProbeMeasurement | None = None
 
 
 class SearchRecord(msgspec.Struct, kw_only=True):
@@ -93,6 +100,7 @@ class SearchRecord(msgspec.Struct, kw_only=True):
     name: str
     kind: Literal["users", "rate"]
     slo: tuple[str, ...]
+    tolerance: float | None = None
     probes: list[ProbeRecord] = []
     found: Found | None = None
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
+from msgspec import Raw
 
 from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
-from aether_load.protocol import (
-    READABLE,
-    Execution,
-    NodeState,
-    Outcome,
-    classify,
-    decode_execution,
-    is_mock_output,
-    state_of_missing,
-)
+from aether_load.protocol import NodeState, Outcome
+from aether_load.response import Execution, SentDag, is_mock_output, read_answer, state_of_missing
 from aether_load.rundata.record_buffer import RecordBuffer
 from aether_load.rundata.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
 from aether_load.schedule.order import Work
@@ -32,18 +24,6 @@ class RequestFailed(Exception):
 
 Listener = Callable[[str, int, int, int, RequestFailed | None], None]
 """Gets a request's name, when it was sent and ended (monotonic ns), the answer's bytes, and the failure if any."""
-
-
-def read_answer(status: int, body: bytes, nodes_sent: int) -> tuple[Outcome, str | None, Execution | None]:
-    """Say what a whole HTTP answer means, and why where it is no success; what it said, where it could be read."""
-    if status != 200:
-        return Outcome.HTTP_ERROR, f"HTTP {status}: {body[:200].decode(errors='replace').strip()}", None
-    try:
-        execution = decode_execution(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return Outcome.INVALID_RESPONSE, f"not the contract: {error}", None
-    outcome, reason = classify(execution, nodes_sent)
-    return outcome, reason, execution if outcome in READABLE else None
 
 
 class Recorder:
@@ -61,14 +41,25 @@ class Recorder:
         self._node_count = len(self._node_ids)
         self._only_node = self._node_ids[0] if self._node_count == 1 else None
         self._answer_node = workload.answer_node
+        self._dag = SentDag.of(workload.nodes, workload.prompt_node)
         self.off_the_record = False
         self.done = 0
         self.failed = 0
 
-    def answered(self, work: Work, sent_ns: int, ended_ns: int, status: int, body: bytes) -> None:
-        """Record a request that brought a whole HTTP answer."""
-        outcome, reason, execution = read_answer(status, body, self._node_count)
+    def answered(
+        self,
+        work: Work,
+        sent_ns: int,
+        ended_ns: int,
+        status: int,
+        body: bytes,
+        request: bytes = b"",
+        prompt: Raw | None = None,
+    ) -> Outcome:
+        """Record a request that brought a whole HTTP answer, and return its outcome; see `read_answer`."""
+        outcome, reason, execution = read_answer(status, body, self._dag, request, prompt)
         self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body))
+        return outcome
 
     def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
         """Record a request that brought no whole answer."""
@@ -123,9 +114,10 @@ class Recorder:
             nodes, output = self._nodes(execution)
             level_times = execution.level_execution_times_ms or ()
             state, letter, correct = self._score(prompt, output)
+            tokens = execution.total_token_cost
             buffer.add(
                 RequestRecord(
-                    request, sent_ns if due is None else due, sent_ns, ended_ns, execution.total_token_cost,
+                    request, sent_ns if due is None else due, sent_ns, ended_ns, ABSENT if tokens is None else tokens,
                     execution.total_execution_time_ms, prompt, self._node_count, len(level_times), length,
                     phase, buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
                     outcome=outcome, answer_state=state, correct=correct,

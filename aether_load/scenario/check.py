@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from aether_load.errors import UsageError
+from aether_load.redaction import hidden_url
+from aether_load.runtime_client import encoded_url
 from aether_load.scenario.goodput import goodput_slo_mistake
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two
@@ -16,23 +18,28 @@ from aether_load.scenario.workload_plan import WorkloadPlan
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
 
+_LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LONGEST_LABEL = 200
+
 
 def check_scenario(scenario: Scenario, where: str) -> None:
     """Raise a UsageError where values that are right by themselves do not go together; `where` is the file."""
     plan = scenario.workload
-    for key in ("connect_timeout", "request_timeout"):
+    for key in ("connect_timeout", "request_timeout", "server_metrics_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
     if scenario.target.server_metrics_url is not None:
         mistake = metrics_url_mistake(scenario.target.server_metrics_url)
         if mistake is not None:
-            raise UsageError(
-                f"Scenario {where}: target.server_metrics_url = {scenario.target.server_metrics_url!r}: {mistake}."
-            )
+            shown = hidden_url(scenario.target.server_metrics_url)
+            raise UsageError(f"Scenario {where}: target.server_metrics_url = {shown!r}: {mistake}.")
         if not scenario.target.server_metrics:
             raise UsageError(
                 f"Scenario {where}: target.server_metrics_url and server_metrics = false contradict each other."
             )
+    for key, value in scenario.labels.items():
+        if (mistake := label_mistake(key, value)) is not None:
+            raise UsageError(f"Scenario {where}: labels.{key} = {value!r}: {mistake}")
     if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
         raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
     _check_thresholds(scenario, where)
@@ -97,19 +104,23 @@ def _check_dag(plan: WorkloadPlan) -> None:
         raise UsageError('workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.')
 
 
-def metrics_url_mistake(url: str) -> str | None:
+def label_mistake(key: str, value: str) -> str | None:
+    """Return what is wrong with a label, in a sentence, or None."""
+    if not _LABEL_KEY.fullmatch(key):
+        return "a label's key has letters, digits, '_', '-' and '.', at most 64 of them."
+    if ";" in value or not value.isprintable() or not 0 < len(value) <= _LONGEST_LABEL:
+        return f"a label's value is one line of 1 to {_LONGEST_LABEL} characters without ';'."
+    return None
+
+
+def metrics_url_mistake(text: str) -> str | None:
     """Return what is wrong with a metrics URL, in half a sentence, or None."""
     try:
-        parts = urlsplit(url)
-        port_is_fine = parts.port is None or parts.port > 0
+        url = encoded_url(text)
     except ValueError:
-        return "that is no URL"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_fine:
         return "that is no URL of metrics; give one such as http://127.0.0.1:9100/metrics"
-    if parts.username or parts.fragment:
+    if url.auth is not None or url.fragment is not None:
         return "a user, a password or a fragment does not belong there"
-    if not parts.path.strip("/"):
+    if not (url.path or "").strip("/"):
         return "its path is missing, which is /metrics most likely"
-    if not url.isascii() or any(character.isspace() for character in url):
-        return "it holds a character that no URL has"
     return None

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
 from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden
-from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, default_name, phase_mistake
+from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.text_file import decode_text
 from aether_load.scenario.validation import describe_mistake
 
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
 """Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
 
+PHASE_ENDS = ("duration", "requests", "passes")
+"""Keys of a phase that end it; the first to be reached does."""
 
 SHIPPED_FOLDERS = tuple(folder / "scenarios" for folder in _SHIPPED)
 
@@ -69,11 +73,13 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     Raises UsageError that names file, key and value.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(decode_text(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
+    except ValueError as error:
+        raise UsageError(f"Scenario {path}, {error}.") from None
     raw.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
@@ -141,12 +147,17 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def with_command_line_load(
-    scenario: Scenario, *, users: int | None, spawn_rate: float | None, run_time_s: float | None
+    scenario: Scenario,
+    *,
+    users: int | None,
+    spawn_rate: float | None,
+    run_time_s: float | None,
+    kept_ends: Collection[str] = (),
 ) -> Scenario:
     """Return the scenario with Locust's own -u, -r and -t in place of what its one phase says.
 
-    A run time takes the place of every other end. With several phases, or a load that is more than a number of
-    users, it is unclear what is meant, which is a UsageError.
+    A run time replaces the phase's other ends, except the `kept_ends`, which the command line gives too. With several
+    phases, or a load that is more than a number of users, it is unclear what is meant, which is a UsageError.
     """
     options = (("-u", users), ("-r", spawn_rate), ("-t", run_time_s))
     given = ", ".join(option for option, value in options if value is not None)
@@ -175,9 +186,27 @@ def with_command_line_load(
     if run_time_s is not None:
         if run_time_s <= 0:
             raise UsageError(f"-t {run_time_s:g}: the run time must be above zero.")
-        changes.update(duration=Seconds(run_time_s), requests=None, passes=None)
+        changes.update({end: None for end in PHASE_ENDS if end not in kept_ends}, duration=Seconds(run_time_s))
     phase = msgspec.structs.replace(scenario.phases[0], **changes)
     return msgspec.structs.replace(scenario, phases=(phase,))
+
+
+def replaced_ends(scenario: Scenario, planned: Scenario) -> list[str]:
+    """Return a sentence for each phase whose ends in the scenario's file gave way to those of the command line."""
+    found = []
+    for before, after in zip(scenario.phases, planned.phases, strict=False):
+        gone = [end for end in PHASE_ENDS if getattr(before, end) is not None and getattr(after, end) is None]
+        given = [end for end in PHASE_ENDS if getattr(after, end) is not None]
+        if gone:
+            found.append(
+                f"phase {after.name}: {_ends_text(after, given)} from the command line instead of the scenario's "
+                f"{_ends_text(before, gone)}"
+            )
+    return found
+
+
+def _ends_text(phase: Phase, ends: list[str]) -> str:
+    return " and ".join(f"{end} = {getattr(phase, end):g}{' s' if end == 'duration' else ''}" for end in ends)
 
 
 def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scenario:
@@ -190,9 +219,11 @@ def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scena
 
 
 def to_plain(scenario: Scenario) -> dict[str, Any]:
-    """Return the scenario as JSON's own types: durations as numbers of seconds, values of headers left out."""
+    """Return the scenario as JSON's own types: durations as numbers of seconds, secrets left out."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
     plain["target"]["headers"] = hidden(scenario.target.headers)
+    if scenario.target.server_metrics_url is not None:
+        plain["target"]["server_metrics_url"] = hidden_url(scenario.target.server_metrics_url)
     return plain
 
 

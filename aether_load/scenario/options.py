@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -11,7 +11,9 @@ from typing import Any, get_args
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.scenario.load import find_scenario, load_scenario
+from aether_load.scenario.check import label_mistake
+from aether_load.scenario.command_line import learn_secrets, toml_value
+from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import with_conditions
 from aether_load.scenario.workload_plan import DagName
@@ -30,6 +32,7 @@ _SCENARIO_OPTIONS = frozenset(
         "--set",
     ]
 )
+_END = re.compile(rf"phases\.(\d+)\.({'|'.join(PHASE_ENDS)})")
 
 
 def add_scenario_options(group: Any, default_scenario: str) -> None:
@@ -38,49 +41,44 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
         "--scenario",
         default=default_scenario,
         metavar="NAME|PATH",
-        help=f"what is sent, under which load: a shipped scenario's name or a TOML file (default: {default_scenario})",
+        help=f"a shipped scenario or a TOML file (default: {default_scenario})",
     )
-    group.add_argument(
-        "--dataset-source",
-        choices=["sample", "hub", "folder"],
-        default=None,
-        help="where the datasets come from: the bundled sample, the hub, or --dataset-dir",
-    )
-    group.add_argument(
-        "--dataset-dir",
-        metavar="DIR",
-        default=None,
-        help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/validation.jsonl",
-    )
-    group.add_argument(
-        "--dataset",
-        default=None,
-        metavar="NAME[,NAME]",
-        help="the datasets whose rows are sent, in place of the scenario's",
-    )
-    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
-    group.add_argument(
-        "--dag",
-        choices=get_args(DagName),
-        default=None,
-        help="the DAG that each prompt is put into, in place of the scenario's",
-    )
-    group.add_argument(
-        "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
-    )
-    group.add_argument(
-        "--dag-file",
-        metavar="PATH",
-        default=None,
-        help="a DAG of your own as JSON, with {{prompt}} and {{row.column}} in it",
-    )
-    group.add_argument("--seed", type=int, default=None, help="order of the prompts, and which --limit takes")
     group.add_argument(
         "--set",
         action="append",
         default=None,
         metavar="KEY=VALUE",
-        help="override a key of the scenario, e.g. --set phases.0.users=16; may be given several times",
+        help="override a key of the scenario, e.g. phases.0.users=16; repeatable",
+    )
+    group.add_argument(
+        "--dataset", default=None, metavar="NAME,NAME", help="send these datasets' rows and not the scenario's"
+    )
+    group.add_argument(
+        "--dataset-source",
+        choices=["sample", "hub", "folder"],
+        default=None,
+        metavar="SOURCE",
+        help="sample (bundled), hub, or folder (--dataset-dir)",
+    )
+    group.add_argument(
+        "--dataset-dir", metavar="DIR", default=None, help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/"
+    )
+    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
+    group.add_argument(
+        "--seed", type=int, default=None, metavar="N", help="order of the prompts, and which rows --limit takes"
+    )
+    group.add_argument(
+        "--dag",
+        choices=get_args(DagName),
+        default=None,
+        metavar="SHAPE",
+        help=f"shape of each request: {', '.join(get_args(DagName))}",
+    )
+    group.add_argument(
+        "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
+    )
+    group.add_argument(
+        "--dag-file", metavar="PATH", default=None, help="your own DAG as JSON, with {{prompt}} and {{row.column}}"
     )
 
 
@@ -89,6 +87,7 @@ def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None
 
     `more` has further keys to override, dotted, from options that a single command has.
     """
+    learn_secrets(options)
     return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
 
 
@@ -105,13 +104,40 @@ def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) 
         raise UsageError(f"--threshold {error}") from None
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, object]:
+def assigned(options: argparse.Namespace) -> dict[str, object]:
+    """Return what --set assigns, by dotted key; raises UsageError for what is no assignment."""
     overrides: dict[str, object] = {}
     for assignment in options.set or []:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
-            raise UsageError(f"--set {assignment}: expected KEY=VALUE, as in --set phases.0.users=16.")
-        overrides[key.strip()] = _toml_value(value.strip())
+            # What it holds may be a secret in the wrong place.
+            raise UsageError("--set: expected KEY=VALUE, as in --set phases.0.users=16.")
+        overrides[key.strip()] = toml_value(value.strip())
+    return overrides
+
+
+def assigned_ends(options: argparse.Namespace) -> set[tuple[str, str]]:
+    """Return which ends of which phases --set assigns, as ("0", "duration")."""
+    return {(found[1], found[2]) for key in assigned(options) if (found := _END.fullmatch(key))}
+
+
+def labels_from(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return what --label says, by key; raises UsageError for what is no label."""
+    labels = {}
+    for text in texts or ():
+        key, equals, value = text.partition("=")
+        if not equals or (mistake := label_mistake(key, value)) is not None:
+            raise UsageError(f"--label {text}: {mistake if equals else 'expected KEY=VALUE, as in build=1.4.2.'}")
+        labels[key] = value
+    return labels
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    overrides = assigned(options)
+    # An end that is given on the command line takes the place of the ends that the scenario gives its phase.
+    for phase, _ in assigned_ends(options):
+        for end in PHASE_ENDS:
+            overrides.setdefault(f"phases.{phase}.{end}", None)
     if options.dataset_dir is not None and options.dataset_source not in {None, "folder"}:
         raise UsageError(f"--dataset-dir and --dataset-source {options.dataset_source} contradict each other.")
     if options.dataset_dir is not None:
@@ -147,11 +173,3 @@ def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> 
             overrides.setdefault("workload.dag_file", None)
     if options.dag_nodes is not None:
         overrides["workload.dag_nodes"] = options.dag_nodes
-
-
-def _toml_value(text: str) -> object:
-    """Read a value as TOML would, and as a plain text when it is no TOML value."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

@@ -47,7 +47,7 @@ class TraceFile(Strict, frozen=True, kw_only=True):
     path: str
     speed: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
     timestamp: str = "timestamp"
-    timestamp_unit: Literal["s", "ms"] = "s"
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
     prompt: str = "prompt"
     dataset: str = "dataset"
     row: str = "row"

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from aether_load.text import shorten
+
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`(?: - at `(?P<at>[^`]*)`)?")
 _WRONG = re.compile(r"(?P<what>.*?) - at `(?P<at>[^`]*)`", re.DOTALL)
@@ -22,6 +24,8 @@ _TOML_WORDS = {
 }
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _ANY = "*"
+_MOST_SHOWN = 100
+_SECRET = ("target.headers", "target.server_metrics_url", "header", "aether_url")
 
 
 def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
@@ -31,22 +35,25 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
         known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
         near = difflib.get_close_matches(unknown["field"], known, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else f"known there are {', '.join(known)}."
+        # Nobody knows what belongs to an unknown key: a text or a table may be a header's secret in the wrong place.
         value = _value_at(raw, [*path, unknown["field"]])
-        return f"unknown key {_dotted([*path, unknown['field']])} (= {value!r}); {advice}"
+        shown = f" (= {value!r})" if isinstance(value, int | float) else ""
+        return f"unknown key {_dotted([*path, unknown['field']])}{shown}; {advice}"
     if missing := _MISSING.search(message):
         return f"key {_dotted([*_path(missing['at'] or '$'), missing['field']])} is missing."
     if wrong := _WRONG.search(message):
         path = _path(wrong["at"])
         value = _value_at(raw, path)
+        said = _dotted(path) if _may_be_secret(path) else f"{_dotted(path)} = {shorten(repr(value), _MOST_SHOWN)}"
         if choices := _choices_at(kind, path):
             near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
             advice = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(choices)}."
-            return f"{_dotted(path)} = {value!r}: {advice}"
+            return f"{said}: {advice}"
         # A key may be left away in TOML, and null is no value there.
         what = wrong["what"].replace("`", "").replace(" | null", "")
         for word, in_toml in _TOML_WORDS.items():
             what = re.sub(rf"\b{word}\b", in_toml, what)
-        return f"{_dotted(path)} = {value!r}: {what[:1].lower()}{what[1:]}."
+        return f"{said}: {what[:1].lower()}{what[1:]}."
     return message
 
 
@@ -68,6 +75,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _plain(word: str) -> str:
     return word.lower().replace("_", "").replace("-", "")
+
+
+def _may_be_secret(path: list[str | int]) -> bool:
+    """Tell whether headers or a URL with a secret in it may stand at `path`, or below it."""
+    dotted = _dotted(path)
+    return any(f"{dotted}.".startswith(f"{key}.") or f"{key}.".startswith(f"{dotted}.") for key in _SECRET)
 
 
 def _path(at: str) -> list[str | int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aether_load.scenario.stage import SearchPlan, Stage, plan_items
-from aether_load.schedule.search import Search, requests_needed
+from aether_load.schedule.search import Search
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
@@ -77,7 +77,7 @@ def _search_lines(item: SearchPlan) -> list[str]:
     return [
         f"  {item.name}: search for the largest load under which {' and '.join(plan.slo)}",
         f"    doubling: {ladder} {unit}, until one does not hold",
-        f"    bisection until the two are within {plan.tolerance:.0%}, then once more to confirm",
-        f"    each probe has {requests_needed(plan.slo)} requests if it can, {bounds}",
+        f"    bisection until the two are within {plan.tolerance:.0%}, then both are probed again to confirm them",
+        f"    each probe has {search.requests_needed} requests if it can, {bounds}",
         f"    all of it within {plan.time_limit:g} s",
     ]

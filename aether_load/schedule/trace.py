@@ -1,28 +1,41 @@
-"""A recorded file of requests: when each was sent, and what."""
+"""Read a trace: a recorded file of requests, with the time of each and what it sent."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import math
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from aether_load.datasets.columns import scalar_text
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.datasets.table_file import Table, read_table
 from aether_load.errors import UsageError
 from aether_load.scenario.duration import LONGEST_S
 from aether_load.scenario.phase import Phase, TraceFile
 
+TimeKind = Literal["a number", "a time with an offset", "a time without an offset"]
+
+_SUFFIXES = (".csv", ".jsonl", ".ndjson")
+_NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")
+_WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]{1,300}\s*")
+_LARGEST_NUMBER = 1e300
+_UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_NO_SUCH_TIME_S = 1e11
+"""Seconds from 1970 to the year 5138; a larger number is a time in a smaller unit."""
+_LARGEST_EPOCH_S = 1e10
+"""Seconds from 1970 to the year 2286, by which the unit of a time since 1970 is told."""
+
 
 class Trace(msgspec.Struct, frozen=True):
-    """Requests in the order of their times: ns from the first one, at the trace's speed, and each one's prompt.
+    """The requests of a trace in the order of their times: ns from the first one, at the trace's speed.
 
-    `prompts` are places among all prompts of the run; None where the workload's are sent in their order.
+    `prompts` has for each the place of its prompt among all prompts of the run; None where the trace names none and
+    the workload's prompts are sent in their order.
     """
 
     offsets_ns: tuple[int, ...]
@@ -30,7 +43,7 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Traces(msgspec.Struct, frozen=True):
-    """The traces of a scenario by phase, the prompts that came with them, and whose they are."""
+    """The traces of a scenario by the number of their phase, the prompts in them, and the files these come from."""
 
     traces: dict[int, Trace]
     prompts: tuple[Prompt, ...]
@@ -40,146 +53,182 @@ class Traces(msgspec.Struct, frozen=True):
 def read_traces(phases: Sequence[Phase], prompts: Sequence[Prompt]) -> Traces:
     """Read the trace of each phase that has one; `prompts` are the workload's, which traces may refer to.
 
-    Texts of a trace become prompts of a dataset that is named for the phase. Raises UsageError that names file,
-    line and value.
+    The texts of a trace become the prompts of a dataset that is named for the phase. Raises UsageError that names
+    file, row and value.
     """
     traces: dict[int, Trace] = {}
     added: list[Prompt] = []
-    identities = []
+    identities: list[DatasetIdentity] = []
     place_of = {prompt.id: place for place, prompt in enumerate(prompts)}
     for number, phase in enumerate(phases):
         if phase.trace is None:
             continue
-        content = _content(phase.trace.path)
-        rows = list(_rows(phase.trace.path, content))
-        times, refers, texts = [], [], 0
-        for line, row in rows:
-            where = f"Trace {phase.trace.path}, line {line}"
-            times.append(_time(row, phase.trace, where))
-            if isinstance(text := row.get(phase.trace.prompt), str) and text.strip():
-                refers.append(len(prompts) + len(added))
-                added.append(Prompt(id=f"{phase.name}/{texts}", dataset=phase.name, text=text))
-                texts += 1
-            elif _says(row, phase.trace.dataset):
-                refers.append(_known_row(row, phase.trace, place_of, where))
-        if not times:
-            raise UsageError(f"Trace {phase.trace.path} holds no request.")
-        if refers and len(refers) < len(times):
-            raise UsageError(
-                f"Trace {phase.trace.path}: {len(times) - len(refers)} of {len(times)} lines say neither "
-                f"{phase.trace.prompt} nor {phase.trace.dataset} and {phase.trace.row}; all of them must, or none."
-            )
-        traces[number] = _in_order(times, refers, phase.trace)
-        if any(prompt.dataset == phase.name for prompt in prompts) and texts:
+        content, table = _read(phase.trace.path)
+        texts, refers = _prompts(table, phase, place_of, len(prompts) + len(added))
+        if texts and any(prompt.dataset == phase.name for prompt in prompts):
             raise UsageError(
                 f"phases.{number}.name: the texts of trace {phase.trace.path} become a dataset of the phase's name, "
                 f"and there is a dataset {phase.name} already; give the phase another name."
             )
+        traces[number] = _in_order(*_times(table, phase.trace), refers, phase.trace)
         if texts:
-            identities.append(
-                DatasetIdentity(
-                    name=phase.name,
-                    source="trace",
-                    location=phase.trace.path,
-                    config=None,
-                    split=None,
-                    revision="sha256:" + hashlib.sha256(content).hexdigest(),
-                    rows_available=len(times),
-                    rows_used=texts,
-                )
-            )
+            identities.append(_identity(phase, content, len(table.rows), len(texts)))
+        added += texts
     return Traces(traces, tuple(added), tuple(identities))
 
 
-def _content(path: str) -> bytes:
+def _read(path: str) -> tuple[bytes, Table]:
+    """Return the bytes of a trace and its rows, of which there is at least one."""
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"Trace {path} cannot be read: {error.strerror}.") from None
-
-
-def _rows(path: str, content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the lines with their numbers, as mappings from column to value."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"Trace {path} is not UTF-8 text.") from None
-    if path.lower().endswith(".csv"):
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise UsageError(f"Trace {path}, line {reader.line_num}: {error}.") from None
-        return
-    if not path.lower().endswith((".jsonl", ".ndjson")):
+    if not path.lower().endswith(_SUFFIXES):
         raise UsageError(f"Trace {path}: a trace is a .csv or a .jsonl file.")
-    # Not splitlines, which also splits where a JSON text holds U+2028 as it is.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
-            raise UsageError(f"Trace {path}, line {number}: not a JSON object: {error}.") from None
-        yield number, row
-
-
-def _says(row: dict[str, Any], column: str) -> bool:
-    return row.get(column) is not None and row[column] != ""
-
-
-def _time(row: dict[str, Any], trace: TraceFile, where: str) -> float:
-    """Return a line's time in seconds: a number in the trace's unit, or a date and time of ISO 8601."""
-    value = row.get(trace.timestamp)
-    if value is None:
-        there = ", ".join(repr(column) for column in row if row[column] is not None) or "none"
-        raise UsageError(
-            f"{where}: there is no column {trace.timestamp!r}; there are {there}. Say which one holds the times with "
-            "trace.timestamp."
-        )
-    seconds = _number(value)
-    if seconds is not None:
-        return seconds / 1000 if trace.timestamp_unit == "ms" else seconds
     try:
-        moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        raise UsageError(
-            f"{where}: {trace.timestamp} = {value!r} is neither a number nor a time such as 2026-01-31T12:00:00Z."
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        table = read_table(Path(path), content)
+    except ValueError as error:
+        raise UsageError(f"Trace {error}.") from None
+    if not table.rows:
+        raise UsageError(f"Trace {path} holds no request.")
+    return content, table
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool):
-        return None
+def _identity(phase: Phase, content: bytes, requests: int, texts: int) -> DatasetIdentity:
+    assert phase.trace is not None
+    return DatasetIdentity(
+        name=phase.name,
+        source="trace",
+        location=phase.trace.path,
+        config=None,
+        split=None,
+        revision="sha256:" + hashlib.sha256(content).hexdigest(),
+        rows_available=requests,
+        rows_used=texts,
+    )
+
+
+def _prompts(table: Table, phase: Phase, place_of: dict[str, int], first: int) -> tuple[list[Prompt], list[int]]:
+    """Return the prompts that a trace brings, and for each of its requests the place of its prompt.
+
+    `first` is the place of the first prompt that it brings. There are no places where no row names a prompt.
+    """
+    trace = phase.trace
+    assert trace is not None
+    texts: list[Prompt] = []
+    refers: list[int] = []
+    for index in range(len(table.rows)):
+        if (text := _text(table, index, trace.prompt)).strip():
+            refers.append(first + len(texts))
+            texts.append(Prompt(id=f"{phase.name}/{len(texts)}", dataset=phase.name, text=text))
+        elif (name := _text(table, index, trace.dataset)) != "":
+            # A column of whole numbers with gaps often comes as floats.
+            row_number = _text(table, index, trace.row).removesuffix(".0")
+            refers.append(_known_row(f"{name}/{row_number}", trace, place_of, table.place(index)))
+        elif refers:
+            raise UsageError(_says_neither(table, index, trace))
+    if refers and len(refers) < len(table.rows):
+        raise UsageError(_says_neither(table, 0, trace))
+    return texts, refers
+
+
+def _says_neither(table: Table, index: int, trace: TraceFile) -> str:
+    return (
+        f"Trace {table.place(index)} says neither {trace.prompt} nor {trace.dataset} and {trace.row}, and other rows "
+        "do; all rows must, or none."
+    )
+
+
+def _text(table: Table, index: int, column: str) -> str:
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
+        return scalar_text(table.rows[index].get(column))
+    except ValueError as error:
+        raise UsageError(f"Trace {table.place(index)}: column {column!r} {error}.") from None
 
 
-def _known_row(row: dict[str, Any], trace: TraceFile, place_of: dict[str, int], where: str) -> int:
-    name = f"{row[trace.dataset]}/{row.get(trace.row)}"
+def _known_row(name: str, trace: TraceFile, place_of: dict[str, int], place: str) -> int:
     if name not in place_of:
         raise UsageError(
-            f"{where}: there is no row {name} among the prompts of this run; check {trace.dataset} and {trace.row}, "
-            "and that workload.datasets and workload.limit take it in."
+            f"Trace {place}: there is no row {name} among the prompts of this run; check {trace.dataset} and "
+            f"{trace.row}, and that workload.datasets and workload.limit take it in."
         )
     return place_of[name]
 
 
-def _in_order(times: list[float], refers: list[int], trace: TraceFile) -> Trace:
+def _times(table: Table, trace: TraceFile) -> tuple[list[int | float], int]:
+    """Return the time of each row, and how many of its units are a second.
+
+    Raises UsageError when rows write their times in different ways.
+    """
+    if trace.timestamp not in table.rows[0]:
+        raise UsageError(
+            f"Trace {table.path}: there is no column {trace.timestamp!r}; there are "
+            f"{', '.join(map(repr, table.rows[0])) or 'none'}. Say which one holds the times with trace.timestamp."
+        )
+    times: list[int | float] = []
+    first: TimeKind | None = None
+    for index, row in enumerate(table.rows):
+        value = row[trace.timestamp]
+        place = f"Trace {table.place(index)}: {trace.timestamp} = {'null' if value is None else repr(value)}"
+        kind, time = _time(value, trace, place)
+        if first is None:
+            first = kind
+        elif kind != first:
+            raise UsageError(f"{place} is {kind}, and the first row has {first}; write all times in one way.")
+        times.append(time)
+    return times, _UNITS_PER_SECOND[trace.timestamp_unit] if first == "a number" else 1
+
+
+def _time(value: object, trace: TraceFile, place: str) -> tuple[TimeKind, int | float]:
+    """Return the kind of a time, and the time: a number in the trace's unit, or the seconds since 1970 of a date."""
+    number = _number(value)
+    if number is not None:
+        if abs(number) / _UNITS_PER_SECOND[trace.timestamp_unit] >= _NO_SUCH_TIME_S:
+            raise UsageError(
+                f"{place} is after the year 5000 in {trace.timestamp_unit}; say trace.timestamp_unit = "
+                f'"{_likely_unit(number)}".'
+            )
+        return "a number", number
+    moment = _moment(value)
+    if moment is None:
+        raise UsageError(f"{place} is neither a number nor a time such as 2026-01-31T12:00:00Z.")
+    if moment.tzinfo is None:
+        return "a time without an offset", moment.replace(tzinfo=UTC).timestamp()
+    return "a time with an offset", moment.timestamp()
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _likely_unit(number: float) -> str:
+    return next((unit for unit, per_s in _UNITS_PER_SECOND.items() if abs(number) / per_s < _LARGEST_EPOCH_S), "ns")
+
+
+def _number(value: object) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value):
+            return None
+        value = int(value) if _WHOLE_NUMBER.fullmatch(value) else float(value)
+    return value if abs(value) < _LARGEST_NUMBER else None
+
+
+def _in_order(times: list[int | float], per_s: int, refers: list[int], trace: TraceFile) -> Trace:
     order = sorted(range(len(times)), key=times.__getitem__)
     first = times[order[0]]
-    lasts_s = (times[order[-1]] - first) / trace.speed
+    # The difference comes first: as a float, a time in ns since 1970 is no finer than 256 ns.
+    lasts_s = (times[order[-1]] - first) / per_s / trace.speed
     if lasts_s > LONGEST_S:
         raise UsageError(
             f"Trace {trace.path} lasts {lasts_s:.3g} s, which is more than a year; check trace.timestamp_unit "
             f"(now {trace.timestamp_unit!r})."
         )
     return Trace(
-        tuple(round((times[place] - first) / trace.speed * 1e9) for place in order),
+        tuple(round((times[place] - first) / per_s / trace.speed * 1e9) for place in order),
         tuple(refers[place] for place in order) if refers else None,
     )

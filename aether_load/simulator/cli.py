@@ -66,9 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND:KEY=VALUE,…",
         help="a fault, like close:at=body,share=0.1; may be given again",
     )
-    faults.add_argument("--allow-faults", action="store_true", help="take orders at POST /_sim/faults")
 
-    record = parser.add_argument_group("record")
+    record = parser.add_argument_group("record and control")
+    record.add_argument(
+        "--control", action="store_true", help="serve /_sim/record and /_sim/faults to clients on this machine"
+    )
     record.add_argument("--record", type=Path, metavar="FILE", help="write a JSON line for each request that ended")
     record.add_argument(
         "--record-limit", type=int, default=200_000, metavar="N", help="requests kept for GET /_sim/record"
@@ -92,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         answer_key=arguments.answer_key,
         accuracy=arguments.accuracy,
         faults=tuple(faults),
-        allow_faults=arguments.allow_faults,
+        control=arguments.control,
         record=arguments.record,
         record_limit=arguments.record_limit,
         exit_with_parent=arguments.exit_with_parent,

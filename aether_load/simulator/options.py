@@ -31,7 +31,7 @@ class Options:
     answer_key: Path | None = None
     accuracy: float = 1.0
     faults: tuple[AnyFault, ...] = ()
-    allow_faults: bool = False
+    control: bool = False
     record: Path | None = None
     record_limit: int = 200_000
     exit_with_parent: bool = False

@@ -7,6 +7,8 @@ import uuid
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from aether_load.simulator import control
 from aether_load.simulator.delivery import WHOLE, deliver, error_page
 from aether_load.simulator.engine.dag import DuplicateIdError
@@ -14,8 +16,8 @@ from aether_load.simulator.engine.engine_v1 import EngineV1
 from aether_load.simulator.engine.engine_v2 import EngineV2
 from aether_load.simulator.engine.outcomes import PanicError
 from aether_load.simulator.fault_kinds import Status
-from aether_load.simulator.http.messages import JSON, TEXT, Answer, Request, text
-from aether_load.simulator.refusals import BodyReader, BodyRefusedError
+from aether_load.simulator.http.messages import CORS, JSON, TEXT, Answer, Request, text
+from aether_load.simulator.refusals import BodyRefusedError, read_body
 from aether_load.simulator.wire import RequestV1, RequestV2, encode
 
 if TYPE_CHECKING:
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from aether_load.simulator.record import Entry
     from aether_load.simulator.runtime_state import RuntimeState
 
+_decode_v1 = msgspec.json.Decoder(RequestV1).decode
+_decode_v2 = msgspec.json.Decoder(RequestV2).decode
 _NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}
-_PREFLIGHT = Answer(200, headers="access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
+_PREFLIGHT = Answer(200, headers=f"{CORS}access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
 
 
 class Service:
@@ -36,8 +40,6 @@ class Service:
         self._v1 = EngineV1(world.provider, world.metrics)
         self._v2 = EngineV2(world.provider, world.cache, world.metrics)
         self._is_v2 = world.options.generation == "v2"
-        self._read_v1 = BodyReader(RequestV1).read
-        self._read_v2 = BodyReader(RequestV2).read
         self.connections: set[Connection] = set()
 
     def reads_body(self, request: Request) -> bool:
@@ -51,8 +53,8 @@ class Service:
     async def serve(self, request: Request, connection: Connection) -> None:
         """Answer one request."""
         path = request.path
-        if path.startswith("/_sim"):
-            connection.send(control.answer(request, self._world), request)
+        if self._world.options.control and path.startswith("/_sim"):
+            connection.send(control.answer(request, connection.peer, self._world), request)
             await connection.drained()
             return
         await self._world.clock.pause()
@@ -71,7 +73,7 @@ class Service:
         if allowed is None or (not self._is_v2 and request.path.startswith("/cache/")):
             return _NOT_FOUND
         if request.method != allowed and not (request.method == "HEAD" and allowed == "GET"):
-            return Answer(405, headers="allow: GET,HEAD\r\n" if allowed == "GET" else "allow: POST\r\n")
+            return Answer(405, headers=f"{CORS}allow: {'GET,HEAD' if allowed == 'GET' else 'POST'}\r\n")
         match request.path:
             case "/health":
                 return text(200, "OK")
@@ -121,12 +123,12 @@ class Service:
         execution_id = str(uuid.uuid4())
         try:
             if self._is_v2:
-                v2 = self._read_v2(request.body)
+                v2 = read_body(_decode_v2, request.body)
                 entry.execution_id = execution_id
                 answer_v2 = await self._v2.execute(execution_id, v2, entry.nodes, sequential=sequential)
                 entry.total_ms = answer_v2.total_execution_time_ms
                 return Answer(200, JSON, encode(answer_v2))
-            v1 = self._read_v1(request.body)
+            v1 = read_body(_decode_v1, request.body)
             entry.execution_id = execution_id
             answer_v1 = await self._v1.execute(execution_id, v1, entry.nodes)
             entry.total_ms = answer_v1.total_execution_time_ms

@@ -61,7 +61,7 @@ def test_what_searches_and_alarms_ask_for_has_a_name():
     """The short list that the workload knows by itself is part of the whole one."""
     assert set(numbers()) >= {*LATENCIES, *SHARES, *PLAIN, *ALIASES, *COUNTED_SHARES}
     assert {name for name in numbers() if name.startswith("search.")} == {
-        "search.largest_held", "search.smallest_not_held",
+        "search.gap", "search.largest_held", "search.smallest_not_held",
     }  # fmt: skip
 
 

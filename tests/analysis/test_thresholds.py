@@ -140,7 +140,7 @@ def search_run(tmp_path, conditions, found, **more):
     manifest.searches = [
         SearchRecord(
             name="most", kind="users", slo=("p(50)<70",), found=found,
-            probes=[ProbeRecord(phase="closed", purpose="up", load=4, duration_s=1, holds=True, against=())],
+            probes=[ProbeRecord(phase="closed", purpose="double", load=4, duration_s=1, holds=True, against=())],
         )
     ]  # fmt: skip
     folder.write_manifest(manifest)
@@ -158,10 +158,10 @@ def test_a_search_has_a_largest_load_and_its_probes_are_no_phases(tmp_path):
         asked[2]: ("undecided", [(None, "all", "undecided")]),
     }
     assert report.thresholds[2].findings[0].reason.startswith("every phase is a search")
-    unsure = msgspec_replace(found, end="not_confirmed")
+    unsure = msgspec_replace(found, end="out_of_time")
     report = search_run(tmp_path / "b", asked[:1], unsure)
     assert (
-        report.thresholds[0].findings[0].sentence.startswith("undecided: nothing to decide on: 4 users held, but not")
+        report.thresholds[0].findings[0].sentence.startswith("undecided: nothing to decide on: 4 users held, 5 did not")
     )
 
 

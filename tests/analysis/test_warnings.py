@@ -149,7 +149,8 @@ def test_what_the_servers_processes_took(tmp_path):
         ([], "the target's process was not looked for"),
         ([ServerReading(1, reason="the target runs on another machine")], "the target runs on another machine"),
         ([reading(0, 5.0), reading(1000, 1.0)], "the target's processes were replaced by others inside the window"),
-        ([reading(100, 5.0)], "the target's process was not read twice inside the window"),
+        ([reading(100, 5.0)], "the target's process was not read twice, half a second apart"),
+        ([reading(0, 5.0), reading(200, 5.0)], "the target's process was not read twice, half a second apart"),
     ],
 )
 def test_without_the_servers_process_there_is_a_reason(readings, reason):

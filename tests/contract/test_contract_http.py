@@ -67,12 +67,22 @@ def test_v1_has_no_cache(v1):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"nothing", b'{"nodes": [}', b'{"dag": "\xff"}', b"[" * 10_000, b'{"dag": NaN}']
+    ("body", "statuses"),
+    [
+        (b"", {400}),
+        (b"{", {400}),
+        (b"nothing", {400}),
+        (b'{"nodes": [}', {400}),
+        (b'{"dag": NaN}', {400}),
+        (b'{"nodes": [], "dag": {"nodes": []}} x', {400}),
+        (b'{"dag": "\xff"}', {400, 422}),
+        (b"[" * 10_000, {400, 422}),
+    ],
 )
-def test_no_json_is_400(runtime, body):
-    """A body that is not JSON is 400 with a sentence in plain text."""
+def test_a_body_that_is_not_json_is_400(runtime, body, statuses):
+    """A body that is not JSON is 400, or 422 where its shape is wrong before the JSON is; in plain text."""
     reply = runtime.call("POST", "/execute", body, JSON_TYPE)
-    assert reply.status in ({400} if not body.startswith(b"[") else {400, 422})
+    assert reply.status in statuses
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.startswith("Failed to ")
 
@@ -93,21 +103,15 @@ def test_other_ways_to_announce_json(runtime, content_type):
     assert runtime.call("POST", "/execute", body_of(runtime), {"content-type": content_type}).status == 200
 
 
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        ({}, "missing field `{wanted}`"),
-        ({"other": 1}, "missing field `{wanted}`"),
-        (5, "invalid type: integer `5`, expected struct"),
-    ],
-)
-def test_json_of_another_shape_is_422(runtime, value, sentence):
-    """JSON of another shape is 422 with a sentence that says where."""
+@pytest.mark.parametrize("value", [{}, {"other": 1}, 5, None, "dag"])
+def test_json_of_another_shape_is_422(runtime, value):
+    """JSON of another shape is 422 with a sentence in plain text, which names a field that is missing."""
     wanted = "nodes" if runtime.generation == "v1" else "dag"
     reply = runtime.post(value)
     assert reply.status == 422
+    assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.startswith("Failed to deserialize the JSON body into the target type: ")
-    assert sentence.format(wanted=wanted) in reply.text
+    assert f"missing field `{wanted}`" in reply.text or not isinstance(value, dict)
 
 
 def test_the_other_generations_body_is_422(runtime):
@@ -128,24 +132,24 @@ def test_v1_wants_dependencies(v1):
 
 
 @pytest.mark.parametrize(
-    ("fields", "sentence"),
+    ("fields", "place"),
     [
         ({"node_type": ...}, ": missing field `node_type`"),
-        ({"node_type": "LlmFn"}, ".node_type: unknown variant `LlmFn`, expected one of `llm_fn`, "),
-        ({"id": 5}, ".id: invalid type: integer `5`, expected a string"),
-        ({"max_tokens": -1}, ".max_tokens: invalid value: integer `-1`, expected u32"),
-        ({"max_tokens": 1.5}, ".max_tokens: invalid type: floating point `1.5`, expected u32"),
-        ({"dependencies": None}, ".dependencies: invalid type: null, expected a sequence"),
-        ({"template_refs": [{"raw": "x", "kind": "no"}]}, ".template_refs[0].kind: unknown variant `no`"),
+        ({"node_type": "LlmFn"}, ".node_type: "),
+        ({"id": 5}, ".id: "),
+        ({"max_tokens": -1}, ".max_tokens: "),
+        ({"max_tokens": 1.5}, ".max_tokens: "),
+        ({"max_tokens": 2**32}, ".max_tokens: "),
+        ({"dependencies": None}, ".dependencies: "),
+        ({"template_refs": [{"raw": "x", "kind": "no"}]}, ".template_refs[0].kind: "),
     ],
 )
-def test_v2_says_what_is_wrong_with_a_node(v2, fields, sentence):
-    """A v2 runtime names the place and the reason."""
+def test_v2_says_where_a_node_is_wrong(v2, fields, place):
+    """A v2 runtime names the path of the value that is wrong."""
     node = {name: value for name, value in {**v2.function("a"), **fields}.items() if value is not ...}
     reply = v2.post({"dag": {"nodes": [node]}})
     assert reply.status == 422
-    assert f"dag.nodes[0]{sentence}" in reply.text
-    assert re.search(r" at line 1 column \d+$", reply.text)
+    assert f"target type: dag.nodes[0]{place}" in reply.text
 
 
 def test_sequential_wants_true_or_false(v2):

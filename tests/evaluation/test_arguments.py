@@ -30,7 +30,7 @@ def test_arguments_keep_their_kind():
 @pytest.mark.parametrize(
     ("arguments", "size", "sentence"),
     [
-        ({"aether_uri": "x"}, None, "--model_args: unknown key aether_uri (= 'x'); did you mean 'aether_url'?"),
+        ({"aether_uri": "x"}, None, "--model_args: unknown key aether_uri; did you mean 'aether_url'?"),
         ({"num_concurrent": 0}, None, "--model_args: num_concurrent = 0: expected a whole number >= 1."),
         ({"temperature": "hot"}, None, "--model_args: temperature = 'hot': expected a number, got a text."),
         ({"request_timeout": 0}, None, "--model_args: request_timeout is 0; an answer needs time."),

@@ -62,7 +62,7 @@ def finish(evaluation):
 )
 def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulator, fault, outcome, failed, rejected):
     """What may have run is not sent again; the other documents are answered, and the score counts all."""
-    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, request_timeout="500ms")
     runtime.order({**fault, "count": 3})
     replied = []
@@ -89,7 +89,7 @@ def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulat
 )
 def test_what_cannot_have_run_is_sent_again(evaluation, simulator, fault):
     """A target or a provider that refuses for now is asked again; each attempt is a request in the samples."""
-    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=1)
     runtime.order({**fault, "count": 2})
     assert asking.choose(questions(4), rows(4), lambda: None) == [1, 1, 1, 1]
@@ -102,7 +102,7 @@ def test_what_cannot_have_run_is_sent_again(evaluation, simulator, fault):
 
 def test_without_retries_a_refusal_stands(evaluation, simulator):
     """max_retries=0 asks each document once."""
-    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=1, max_retries=0)
     runtime.order({"kind": "status", "code": 503, "count": 2})
     assert asking.choose(questions(4), rows(4), lambda: None) == [None, None, 1, 1]
@@ -181,7 +181,7 @@ def test_an_interruption_keeps_what_was_answered(evaluation, simulator):
 def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulator, monkeypatch):
     """Answers in flight are waited for, here not at all; then they are recorded as cancelled."""
     monkeypatch.setattr("aether_load.evaluation.asking.STOP_LIMIT_S", 0.0)
-    runtime = simulator("--answer", "B", *FAST, "--allow-faults")
+    runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=3)
     runtime.order({"kind": "late", "delay": "20s"})
 

@@ -225,7 +225,7 @@ def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(answer, dam
         wire += b"x" * (head.end() + length - len(wire))
     elif len(wire) < head.end() + length:
         return
-    assert read_answer(wire, bytes) == (int(head[1]), wire[head.end() :], True)
+    assert read_answer(wire, bytes, 1 << 20) == (int(head[1]), wire[head.end() :], True)
 
 
 @settings(max_examples=400, deadline=None)
@@ -242,7 +242,7 @@ def test_damage_never_raises_anything_else(answer, damages, places):
     packets = [*cut(wire, [place for place in places if place < len(wire)]), b""]
     first, *rest = packets
     with contextlib.suppress(MalformedAnswer, transport.AnswerCutShort):
-        status, body, _ = read_answer(first, iter(rest).__next__)
+        status, body, _ = read_answer(first, iter(rest).__next__, 1 << 20)
         assert 200 <= status <= 999
         assert isinstance(body, bytes)
 
@@ -348,16 +348,66 @@ def test_a_connection_lost_in_an_answer(wire, end):
         assert peer.ask() == (201, b"second")
 
 
-@pytest.mark.parametrize("late", [b"X", b"\r\n", SECOND])
+IDLE_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("late", [b"\r\n", IDLE_TIMEOUT])
 @pytest.mark.parametrize("wire", [COMMON, CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n"])
-def test_bytes_that_come_between_two_exchanges(wire, late):
-    """What comes after an answer that was whole makes the connection stale: nothing of it is taken for an answer."""
+def test_a_connection_that_ends_between_two_exchanges(wire, late):
+    """An empty line, or a word on the connection's own end, makes it stale, and the next request has a new one."""
     with Peer([[]], [[SECOND]]) as peer:
         peer._scripts[0][0].extend([wire, peer.until_taken, late])
         peer.ask()
         peer.until_news()
         assert peer.ask() == (201, b"second")
         assert (peer.counts.opened, peer.counts.stale_reopened) == (2, 1)
+
+
+@pytest.mark.parametrize("late", [b"X", SECOND, COMMON + SECOND])
+@pytest.mark.parametrize("wire", [COMMON, CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n"])
+def test_an_answer_that_comes_before_its_request(wire, late):
+    """It belongs to another request: this one is not sent, and the next one has a connection of its own."""
+    with Peer([[]], [[SECOND]]) as peer:
+        peer._scripts[0][0].extend([wire, peer.until_taken, late])
+        peer.ask()
+        peer.until_news()
+        with pytest.raises(NotHttp, match=r"^answer of another request: it came before this one was sent: (X|HTTP/1)"):
+            peer.ask()
+        assert peer.ask() == (201, b"second")
+        assert [number for number, _ in peer.requests] == [0, 1]
+        assert (peer.counts.opened, peer.counts.stale_reopened) == (2, 0)
+
+
+CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+ENDLESS = itertools.chain([CHUNKED_HEAD], itertools.repeat(b"5\r\nabcde\r\n" * 100))
+TINY_CHUNKS = itertools.chain([CHUNKED_HEAD], itertools.repeat(b"1;" + b"e" * 500 + b"\r\nx\r\n"))
+UNTIL_CLOSE = itertools.chain([b"HTTP/1.0 200 OK\r\n\r\n"], itertools.repeat(b"x" * 1000))
+
+
+@pytest.mark.parametrize(
+    ("packets", "reason"),
+    [
+        (ENDLESS, "the answer goes on beyond the limit of 2000 bytes"),
+        (UNTIL_CLOSE, "the answer goes on beyond the limit of 2000 bytes"),
+        (TINY_CHUNKS, "the answer is 81"),
+    ],
+)
+def test_a_body_without_end(packets, reason):
+    """It is read up to the limit, however it is framed."""
+    with pytest.raises(MalformedAnswer) as raised:
+        read_answer(next(packets), packets.__next__, 2000)
+    assert str(raised.value).startswith(reason)
+
+
+@pytest.mark.parametrize("limit", [transport.MOST_RESPONSE_BYTES, 3])
+def test_a_body_beyond_the_limit(limit):
+    """A length above the limit is refused before a byte of the body is read, and the connection is closed."""
+    wire = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    with Peer([[wire % (limit + 1)]], [[wire % 3 + b"abc"]]) as peer:
+        peer.client._most_response_bytes = limit
+        with pytest.raises(NotHttp, match=f"^the answer has {limit + 1} bytes, and the limit is {limit}$"):
+            peer.ask()
+        assert peer.ask() == (200, b"abc")
 
 
 @pytest.mark.parametrize("wire", [CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n", INTERIM + COMMON])
@@ -627,16 +677,20 @@ def test_tls_with_trust(trusted_tls):
 
 @pytest.mark.parametrize("end", [CLOSE, SECOND])
 def test_a_stale_tls_connection(trusted_tls, end):
-    """A TLS connection closed while idle, or with bytes nobody asked for, is opened again as well."""
+    """A TLS connection closed while idle is opened again as well, and an answer that nobody asked for is found."""
     with Peer([[COMMON, end]] if end == CLOSE else [[]], [[SECOND]], tls=trusted_tls) as peer:
         if end != CLOSE:
             peer._scripts[0][0].extend([COMMON, peer.until_taken, end])
         peer.ask()
         # A session ticket may lie in wait too: only what can be read of the stream itself is news.
-        while not peer.client._is_stale():
+        while (news := peer.client._unread()) is None:
             gevent.sleep(0)
+        peer.client._unread = lambda: news
+        if end == SECOND:
+            with pytest.raises(NotHttp, match=r"^answer of another request: "):
+                peer.ask()
         assert peer.ask() == (201, b"second")
-        assert (peer.counts.opened, peer.counts.stale_reopened) == (2, 1)
+        assert (peer.counts.opened, peer.counts.stale_reopened) == (2, int(end == CLOSE))
 
 
 def test_limits_of_time_in_tls(trusted_tls):

@@ -113,7 +113,7 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator
 
 def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator):
     """Counters that fall are noticed by the readings in between, whatever the ends say."""
-    runtime = simulator("--latency", "constant:20ms", "--allow-faults")
+    runtime = simulator("--latency", "constant:20ms")
     process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
     wait_for(lambda: process.readings() >= 3, "readings of /metrics to fall below")
     runtime.order({"kind": "restart"})

@@ -33,7 +33,7 @@ def phases_of(finished):
 def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, simulator, tmp_path):
     """Everything due is sent, those due in the stall wait for it, and a closed user would have shown one of them."""
     record = tmp_path / "record.jsonl"
-    runtime = simulator("--latency", "constant:5ms", "--allow-faults", "--record", str(record))
+    runtime = simulator("--latency", "constant:5ms", "--record", str(record))
     text = '[[phases]]\nname = "open"\nrate = 100\narrivals = "constant"\nduration = "3s"\nmax_concurrency = 20\n'
     process = start_locust("--headless", "--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     wait_for(lambda: record.exists() and len(record.read_bytes().splitlines()) > 50, "the load")

@@ -96,7 +96,6 @@ def test_a_refused_prompt_is_told_from_a_failure(fork_locust, simulator, tmp_pat
     assert (finished.code, row["outcomes"]["ok"], row["outcomes"]["rejected"]) == (0, 9, 1), finished.err
     assert (row["error_rate"], row["rejected_rate"]) == (0, 0.1)
     assert row["accuracy"]["hits"] == 9
-    assert "rejected: Node answer: Security violation: Detected blacklisted pattern: jailbreak" in finished.err
 
 
 def test_failing_nodes_fail_the_run(fork_locust, simulator):

@@ -36,7 +36,10 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
         (("--set", "phases.-1.users=3"), ("--set phases.-1.users",)),
         (("--set", 'workload.dataset_dir="a\\u0000b"'), ("null character",)),
         (("--output", "."), ("--output .", "that is a folder")),
-        (("--output", "no/where.json"), ("--output no/where.json", "there is no folder no")),
+        (("--output", "/dev/null/ci.json"), ("--output /dev/null/ci.json", "the folder /dev/null cannot be made")),
+        (("--label", "build"), ("--label build: expected KEY=VALUE",)),
+        (("--label", "my build=1"), ("--label my build=1: a label's key has",)),
+        (("--label", "build=1;2"), ("--label build=1;2: a label's value is",)),
         (("--set", "goodput_slo='p(95)<5'"), ("goodput_slo = 'p(95)<5'", "response_latency_ms<500")),
         (("--threshold", "p(95)<"), ("--threshold 'p(95)<'", "expected a number of the report and a limit")),
         (("--threshold", "piqa:acuracy>1", "--dry-run"), ("'piqa:acuracy>1'", "did you mean 'accuracy'?")),
@@ -46,6 +49,14 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
 def test_a_wrong_option_is_one_sentence_and_exit_2(fork_locust, options, words):
     """The sentence names what was wrong and what to do."""
     assert_refused(fork_locust(*options), 2, *words)
+
+
+def test_a_dry_run_looks_for_its_target(fork_locust, simulator):
+    """The plan is of use only where the runtime answers."""
+    assert_refused(fork_locust("--dry-run", "--host", "http://127.0.0.1:9"), 3, "No runtime can be reached")
+    url = simulator().url
+    finished = fork_locust("--dry-run", "--host", url)
+    assert (finished.code, finished.out.splitlines()[-1]) == (0, f"  target: SIMULATED runtime v2 at {url} answers")
 
 
 def test_of_many_processes_one_says_it(run_locust, free_port):

@@ -257,7 +257,7 @@ def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_locu
     a closed user waits for its answer. This is what closed load cannot show of those who would have come meanwhile.
     """
     record = tmp_path / "record.jsonl"
-    runtime = simulator("--record", str(record), "--allow-faults")
+    runtime = simulator("--record", str(record))
     process = start_locust(
         "--headless", "--host", runtime.url, "--limit", "20", "-u", str(USERS), "-t", "600s", *UNSEEN
     )

@@ -9,7 +9,7 @@ import pytest
 
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import formatted
-from aether_load.outputs.markdown import escaped
+from aether_load.text import markdown_text
 from aether_load.outputs.page import page_html
 from aether_load.analysis.report import build_report
 from rich_run import SCENARIO, make_rich_run
@@ -85,7 +85,7 @@ def test_markdown_shows_a_text_as_it_is(report):
 )
 def test_what_markdown_would_read_is_written_as_characters(text, shown):
     """And what it would not, such as underscores inside a word, stays readable."""
-    assert escaped(text) == shown
+    assert markdown_text(text) == shown
 
 
 def test_junit_is_xml_whatever_is_in_it(report):

@@ -23,8 +23,8 @@ def simulate() -> Iterator[Callable[..., Simulator]]:
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Simulator]:
-    """One simulator of today's generation at latency 0, with faults allowed, for a whole module."""
-    simulator = Simulator("--latency", "constant:0", "--allow-faults")
+    """One simulator of today's generation at latency 0 for a whole module."""
+    simulator = Simulator("--latency", "constant:0")
     yield simulator
     assert simulator.close() == ""
 

@@ -31,8 +31,9 @@ class Reply(NamedTuple):
 class Simulator:
     """A running simulator; `close` ends it by its pid and says what it printed on standard error."""
 
-    def __init__(self, *flags: str) -> None:
-        command = [sys.executable, "-m", "aether_load.simulator", "--port", "0", "--exit-with-parent", *flags]
+    def __init__(self, *flags: str, control: bool = True) -> None:
+        options = ["--port", "0", "--exit-with-parent", *flags, *(["--control"] * control)]
+        command = [sys.executable, "-m", "aether_load.simulator", *options]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

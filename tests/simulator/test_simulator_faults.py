@@ -27,16 +27,6 @@ def last(simulator):
     return row["status"], row["sent"], row["fault"]
 
 
-def test_no_orders_unless_allowed(simulate):
-    """Without --allow-faults an order is refused with a sentence, and reading shows that there are none."""
-    simulator = simulate()
-    sentence = b"Faults are ordered only from a simulator that was started with --allow-faults."
-    for method in ("POST", "DELETE"):
-        reply = simulator.call(method, "/_sim/faults", b'{"kind": "close"}', JSON_TYPE)
-        assert (reply.status, reply.body) == (403, sentence)
-    assert simulator.get("/_sim/faults").json() == []
-
-
 def test_orders_are_shown_and_cleared(tame):
     """What is in force is shown as it was ordered, with a number and how often it struck, until it is cleared."""
     shown = tame.order({"kind": "late", "delay": "1ms", "count": 2}, {"kind": "stall", "after": "90s"})
@@ -295,7 +285,7 @@ def test_a_stall_holds_everything(tame):
     ]
     for thread in threads:
         thread.start()
-    assert tame.get("/_sim").status == 200
+    assert tame.get("/_sim/record").status == 200
     for thread in threads:
         thread.join()
     assert [status for status, _ in replies] == [200, 200, 200]
@@ -304,7 +294,7 @@ def test_a_stall_holds_everything(tame):
 
 def test_a_stall_stops_what_is_under_way(simulate):
     """A node that would have ended during the stall ends after it, and its time says so."""
-    simulator = simulate("--allow-faults", latency="constant:50ms")
+    simulator = simulate(latency="constant:50ms")
     with simulator.connect() as connection:
         connection.sendall(raw_request(DAG, extra="connection: close\r\n"))
         wait_for(lambda: simulator.summary()["in_flight"] == 1)
@@ -316,7 +306,7 @@ def test_a_stall_stops_what_is_under_way(simulate):
 
 def test_a_stall_by_flag(simulate):
     """--stall FOR@AFTER stalls at a time after the start."""
-    simulator = simulate("--stall", "2m@10ms", "--allow-faults")
+    simulator = simulate("--stall", "2m@10ms")
     wait_for(lambda: simulator.get("/_sim/faults").json() == [])
     with simulator.connect() as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -336,7 +326,7 @@ def test_clearing_ends_a_stall(tame):
 
 def test_a_restart(simulate):
     """A restart sets the counters to zero, empties the cache and closes every connection; the record stays."""
-    simulator = simulate("--allow-faults", latency="constant:100ms")
+    simulator = simulate(latency="constant:100ms")
     simulator.run(llm())
     with simulator.connect() as idle, simulator.connect() as busy:
         busy.sendall(raw_request({"dag": {"nodes": [llm("a", "under way")]}}))
@@ -352,7 +342,7 @@ def test_a_restart(simulate):
 
 def test_a_restart_with_a_gap(simulate):
     """With `down`, connections are refused for a while, and then served on the same port."""
-    simulator = simulate("--allow-faults")
+    simulator = simulate()
     simulator.order({"kind": "restart", "down": "200ms"})
 
     def refused():
@@ -369,7 +359,7 @@ def test_a_restart_with_a_gap(simulate):
 
 def test_an_exit(simulate):
     """An exit ends the process at once with the code that was ordered."""
-    simulator = simulate("--allow-faults")
+    simulator = simulate()
     with simulator.connect() as idle:
         simulator.order({"kind": "exit", "code": 7})
         assert simulator.process.wait(timeout=10) == 7

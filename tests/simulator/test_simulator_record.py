@@ -136,14 +136,3 @@ def test_an_answer_that_the_client_does_not_read(simulate):
         assert len(read_all(connection)) > 5_000_000
     wait_for(lambda: simulator.summary()["in_flight"] == 0)
     assert simulator.record()[1]["sent"] == "whole"
-
-
-def test_the_simulators_own_pages(tame):
-    """What is not there under /_sim says what is, and methods are checked."""
-    assert tame.get("/_sim/nothing").status == 404
-    assert [tame.call("PUT", path).headers["allow"] for path in ("/_sim", "/_sim/record", "/_sim/faults")] == [
-        "GET,HEAD",
-        "GET,HEAD",
-        "GET,HEAD,POST,DELETE",
-    ]
-    assert tame.get("/_sim/record").headers["content-type"] == "application/x-ndjson"

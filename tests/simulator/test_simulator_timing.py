@@ -227,7 +227,7 @@ def test_a_client_that_goes_gives_its_slot_back(simulate):
 
 def test_many_that_take_no_time_can_queue(simulate):
     """A long queue at latency 0 runs off without end of stack."""
-    simulator = simulate("--slots", "1", "--allow-faults")
+    simulator = simulate("--slots", "1")
     simulator.order({"kind": "stall", "for": "200ms"})
     answer = simulator.run(*(llm(f"n{number}", f"{number}") for number in range(3000)))
     assert (len(answer["results"]), answer["errors"]) == (3000, [])

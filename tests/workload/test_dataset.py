@@ -54,23 +54,30 @@ def test_each_schema_is_read_as_text_options_and_gold(name):
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"goal": "g", "sol1": "a"}, "Dataset piqa, row 0: no column 'sol2'; the row has goal, sol1."),
+        (
+            {"goal": "g", "sol1": "a"},
+            "Dataset piqa: row 1: there is no column 'sol2'; did you mean 'sol1'?",
+        ),
         (
             {"goal": "g", "sol1": "a", "sol2": "b", "label": 2},
-            "Dataset piqa, row 0 cannot be read: its answer points at option 3 of 2.",
+            "Dataset piqa: row 1: column 'label': 2 is not from 0 to 1, the row's options.",
         ),
         (
             {"goal": "g", "sol1": "a", "sol2": None, "label": 0},
-            "Dataset piqa, row 0 cannot be read: one of its options is not a text.",
+            "Dataset piqa: row 1: column 'sol2' is null, and an option is needed.",
+        ),
+        (
+            {"goal": ["g"], "sol1": "a", "sol2": "b", "label": 0},
+            "Dataset piqa: row 1: column 'goal' holds a list, and a text is needed.",
         ),
         (
             {"goal": "g", "sol1": "a", "sol2": "b", "label": "x"},
-            "Dataset piqa, row 0 cannot be read: invalid literal for int() with base 10: 'x'.",
+            "Dataset piqa: row 1: column 'label': 'x' is no whole number.",
         ),
     ],
 )
 def test_a_row_of_another_schema_is_named(row, sentence):
-    """A row that cannot be read is an error with dataset, row and reason."""
+    """A row that cannot be read is an error with dataset, row, column and reason."""
     with pytest.raises(UsageError) as raised:
         hub_prompts("piqa", [row])
     assert str(raised.value) == sentence

@@ -18,11 +18,10 @@ from aether_load.errors import UsageError
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.stage import SearchPlan, plan_items, plan_stages
+from aether_load.scenario.stage import plan_items, plan_stages
 from aether_load.scenario.threshold import parse_threshold
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.plan_text import plan_text
-from aether_load.schedule.search import Judgement, Search
 from aether_load.schedule.trace import read_traces
 
 DOC = (Path(__file__).parents[2] / "docs" / "loads.md").read_text()
@@ -148,53 +147,6 @@ def test_a_ramp_brings_what_its_rates_add_up_to(kind, start, end, over_s):
     assert whole == sorted(whole)
 
 
-def runtime_with(capacity):
-    """A runtime that holds every load up to `capacity`, as a judge of probes."""
-    return lambda probe: Judgement(holds=probe.load <= capacity, against=("broken",), throughput_rps=probe.load)
-
-
-def search(judge, **keys):
-    plan = Phase(name="x", find="max_rate", slo=("p(99)<500",), **keys)
-    probes = Search(SearchPlan(name="x", phase=0, plan=plan)).probes()
-    asked = [next(probes)]
-    while len(asked) < 200:
-        try:
-            asked.append(probes.send(judge(asked[-1])))
-        except StopIteration as end:
-            return end.value, asked
-    raise AssertionError("it does not end")
-
-
-@given(st.floats(2, 4000), st.floats(1, 100), st.floats(0.02, 0.5))
-def test_a_search_finds_what_the_runtime_holds(capacity, start, resolution):
-    """Largest that held and smallest that did not enclose the capacity, within the resolution."""
-    found, asked = search(runtime_with(capacity), rate=start, max_load=5000.0, tolerance=resolution)
-    if found.end == "nothing_held":
-        assert capacity < start / 16
-        return
-    assert found.end == "found"
-    assert found.largest_held <= capacity < found.smallest_not_held
-    # A load is tried in three digits.
-    assert found.smallest_not_held / found.largest_held <= (1 + resolution) * 1.02
-    assert asked[-1].purpose == "confirm"
-
-
-def test_a_search_that_nothing_stops():
-    """The most that is to be tried held: that is the result, and nothing is said to have broken."""
-    found, _ = search(runtime_with(1e9), rate=10.0, max_load=100.0)
-    assert (found.end, found.largest_held, found.smallest_not_held, found.against) == ("most_held", 100.0, None, ())
-
-
-def test_a_load_that_does_not_hold_again_is_not_confirmed():
-    """What held on the way and never again is no capacity."""
-    found, _ = search(
-        lambda probe: Judgement(holds=probe.purpose != "confirm" and probe.load <= 50, against=("broken",)),
-        rate=10.0,
-        max_load=1000.0,
-    )
-    assert found.end == "not_confirmed"
-
-
 def test_conditions_in_k6s_grammar():
     """A percentile alone is of the response latency; names before the metric are a phase or a data set."""
     alone, named = parse_threshold(" p(99.5) <= 500 "), parse_threshold("hellaswag:request_latency_ms:p(95)<500")
@@ -244,27 +196,6 @@ def test_a_trace_in_any_order_and_either_format(tmp_path):
     found = read_traces([trace_phase(rows, timestamp_unit="ms")], PROMPTS)
     assert found.traces[0].offsets_ns == (0, 500_000_000)
     assert (found.traces[0].prompts, found.prompts) == ((0, 2), ())
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "sentence"),
-    [
-        ("a.csv", "time,prompt\n1,a\n", "line 2: there is no column 'timestamp'; there are 'time', 'prompt'"),
-        ("a.csv", "timestamp\nsoon\n", "line 2: timestamp = 'soon' is neither a number nor a time"),
-        ("a.jsonl", '{"timestamp": 1}\nnonsense\n', "line 2: not a JSON object"),
-        ("a.jsonl", '{"timestamp": 1, "dataset": "piqa", "row": 9}\n', "there is no row piqa/9"),
-        ("a.csv", "timestamp,prompt\n", "holds no request"),
-        ("a.txt", "1\n", "a trace is a .csv or a .jsonl file"),
-    ],
-)
-def test_a_trace_that_cannot_be_read(tmp_path, name, content, sentence):
-    """File, line and value."""
-    path = tmp_path / name
-    path.write_text(content)
-    with pytest.raises(UsageError) as refusal:
-        read_traces([trace_phase(path)], PROMPTS)
-    assert str(path) in str(refusal.value)
-    assert sentence in str(refusal.value)
 
 
 def test_the_readmes_kind_of_scenario_is_of_one_plain_phase():

@@ -133,7 +133,7 @@ SENTENCES = [
     ('duration = "soon"', 'phases.0.duration = \'soon\': expected a duration such as "90s", "1m30s" or "250ms".'),
     # Traces.
     ('trace = "t.csv"', "phases.0.trace = 't.csv': expected a table, got a text."),
-    ('trace = {pth = "t.csv"}', "unknown key phases.0.trace.pth (= 't.csv'); did you mean 'path'?"),
+    ('trace = {pth = "t.csv"}', "unknown key phases.0.trace.pth; did you mean 'path'?"),
     ('trace = {path = "t\\u0000.csv"}', "a path in it holds a null character."),
     (
         'trace = {path = "t.csv"}\nrate = 5',

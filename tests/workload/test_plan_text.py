@@ -69,7 +69,7 @@ def test_a_search_is_told_by_its_rules(tmp_path):
         "own\n"
         "  find: search for the largest load under which p(99)<500 and error_rate<0.01\n"
         "    doubling: 20, 40, 80, 100 requests/s, until one does not hold\n"
-        "    bisection until the two are within 10%, then once more to confirm\n"
+        "    bisection until the two are within 10%, then both are probed again to confirm them\n"
         "    each probe has 1000 requests if it can, in 5 to 60 s (the first 50 s)\n"
         "    all of it within 900 s\n"
     )

@@ -73,19 +73,26 @@ def littles_law_ratio(samples: PhaseSamples, record: PhaseRecord) -> tuple[float
     requests that reach over its edges count by their part, and a short window is not biased. Taking U from the
     samples would make it a tautology.
     """
-    window_began, window_ended = samples.window_began_ns, samples.window_ended_ns
+    in_flight = mean_in_flight(samples)
     if record.load == "open":
         return None, "open load lets no fixed number of users loose"
     if record.users is None:
         return None, "the number of users varied"
-    if window_began is None or window_ended is None or not samples.window_s:
+    if in_flight is None or not samples.window_s:
         return None, "there was no window"
+    thinking_s = int(np.count_nonzero(samples.completed)) * record.think_time_mean_s
+    return round((in_flight + thinking_s / samples.window_s) / record.users, 6), None
+
+
+def mean_in_flight(samples: PhaseSamples) -> float | None:
+    """Return the mean number of requests in flight over the window, or None where there was none."""
+    window_began, window_ended = samples.window_began_ns, samples.window_ended_ns
+    if window_began is None or window_ended is None or not samples.window_s:
+        return None
     sent = samples.was_sent
     began = np.maximum(samples.sent_ns[sent], window_began)
     ended = np.minimum(samples.ended_ns[sent], window_ended)
-    in_flight_s = float(np.maximum(ended - began, 0).sum()) / 1e9
-    thinking_s = int(np.count_nonzero(samples.completed)) * record.think_time_mean_s
-    return round((in_flight_s + thinking_s) / samples.window_s / record.users, 6), None
+    return float(np.maximum(ended - began, 0).sum()) / 1e9 / samples.window_s
 
 
 def _ratio(part: float, whole: float) -> float | None:

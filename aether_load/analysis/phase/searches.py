@@ -1,4 +1,4 @@
-"""What a search found, as a value and in one sentence."""
+"""Report a capacity search: its probes, the loads that it found, and the result in one sentence."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from aether_load.schedule.search import End
 
 
 class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The largest load that held every condition of `slo`, the smallest that did not, and by what that broke.
+    """The largest load under which every condition of `slo` held, the smallest under which one did not, and which.
 
-    Loads are in `unit`; None where none was found, for which `sentence` has the reason. `confirmed` tells whether
-    the largest held a second time.
+    Loads are in `unit`, and None where there is none. `gap` is the share by which `smallest_not_held` is above
+    `largest_held`, and `confirmed` tells whether several probes agree on both and the gap is within the tolerance.
     """
 
     name: str
@@ -24,49 +24,59 @@ class SearchReport(msgspec.Struct, frozen=True, kw_only=True):
     confirmed: bool
     largest_held: float | None
     smallest_not_held: float | None
+    gap: float | None = None
     against: tuple[str, ...]
     probes: tuple[ProbeRecord, ...]
     sentence: str
 
 
 def search_report(record: SearchRecord) -> SearchReport:
-    """Return what a search found; one that was cut off has what its probes showed by then."""
+    """Return the report of a search; one that was cut off by force has what its probes showed by then."""
     found = record.found
     held = [probe.load for probe in record.probes if probe.holds]
-    broken = [probe for probe in record.probes if not probe.holds]
+    broken = [probe for probe in record.probes if probe.holds is False]
     smallest = min(broken, key=lambda probe: probe.load) if broken else None
     end: End | Literal["crashed"] = found.end if found is not None else "crashed"
     largest = found.largest_held if found is not None else max(held, default=None)
     not_held = found.smallest_not_held if found is not None else smallest.load if smallest else None
     against = found.against if found is not None else smallest.against if smallest else ()
     unit: Literal["users", "requests/s"] = "users" if record.kind == "users" else "requests/s"
+    gap = None if largest is None or not_held is None else round(not_held / largest - 1, 6)
     return SearchReport(
         name=record.name,
         unit=unit,
         slo=record.slo,
         end=end,
-        confirmed=end in {"found", "most_held"},
+        confirmed=end in {"found", "max_load_held"},
         largest_held=largest,
         smallest_not_held=not_held,
+        gap=gap,
         against=against,
         probes=tuple(record.probes),
-        sentence=_sentence(end, unit, largest, not_held, against),
+        sentence=f"{_loads(unit, largest, not_held, against)}; {_end(end, gap, record.tolerance)}",
     )
 
 
-def _sentence(end: str, unit: str, largest: float | None, not_held: float | None, against: tuple[str, ...]) -> str:
+def _loads(unit: str, largest: float | None, not_held: float | None, against: tuple[str, ...]) -> str:
     held = "no load held" if largest is None else f"{largest:g} {unit} held"
-    broke = "" if not_held is None else f", {not_held:g} did not ({'; '.join(against)})"
-    if end == "undecided" and not_held is None:
-        broke = f": {'; '.join(against)}"
-    why = {
-        "found": ", and did so again when tried once more",
-        "most_held": ", the most that was to be tried, and did so again when tried once more",
-        "nothing_held": "",
-        "undecided": " for certain, because its probes did not decide it",
-        "not_confirmed": ", but not when tried once more: between the two the runtime is not steady",
-        "out_of_time": "; the search ran out of time before it was done",
-        "stopped": "; the search was stopped before it was done",
-        "crashed": "; the search was cut off by force before it was done",
+    why = f" ({'; '.join(against)})" if against else ""
+    return f"{held}{why}" if not_held is None else f"{held}, {not_held:g} did not{why}"
+
+
+def _end(end: End | Literal["crashed"], gap: float | None, tolerance: float | None) -> str:
+    wide = ""
+    if gap is not None and tolerance is not None and gap > tolerance:
+        wide = f" with a gap of {gap:.0%}, wider than the tolerance of {tolerance:.0%}"
+    return {
+        "found": "further probes confirmed both",
+        "max_load_held": "further probes confirmed it, and it is the max_load of the search",
+        "nothing_held": "it is the smallest load that the search tries",
+        "undecided": f"the search ended{wide}, because the loads between stayed undecided"
+        if gap is not None
+        else "the search ended because its probes stayed undecided",
+        "client_limited": "the client is the limit, so the capacity of the server is at least the load that held",
+        "unsteady": f"the search ended{wide}, because the same loads held in some probes and not in others",
+        "out_of_time": f"the search ran out of time{wide or ' before further probes confirmed it'}",
+        "stopped": f"the search was stopped{wide or ' before its end'}",
+        "crashed": f"the search was cut off by force{wide or ' before its end'}",
     }[end]
-    return f"{held}{why}{broke}"

@@ -36,9 +36,9 @@ def server_process_over(
         return None, "the phase ended before its window opened"
     inside = [reading for reading in readings if began_ns <= reading.at_ns <= ended_ns]
     read = [reading for reading in inside if reading.cpu_s is not None]
-    if len(read) < 2 or read[-1].at_ns == read[0].at_ns:
+    if len(read) < 2 or read[-1].at_ns - read[0].at_ns < SHORTEST_NS:
         reasons = [reading.reason for reading in readings if reading.reason and reading.at_ns <= ended_ns]
-        return None, reasons[-1] if reasons else "the target's process was not read twice inside the window"
+        return None, reasons[-1] if reasons else "the target's process was not read twice, half a second apart"
     # A process that came or went breaks the row.
     shares = [
         share

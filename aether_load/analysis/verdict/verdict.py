@@ -105,7 +105,7 @@ def _all_against(
         if search.end == "nothing_held":
             yield Against("threshold_failed", reason)
         elif not search.confirmed and not interrupted:
-            yield Against("invalid", reason)
+            yield Against("inconclusive", reason)
     for threshold in thresholds:
         yield from (Against("threshold_failed", reason) for reason in threshold.broken)
         yield from (Against("inconclusive", reason) for reason in threshold.undecided)

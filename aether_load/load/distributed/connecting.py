@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.exception import RPCError
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
+from aether_load.redaction import sentence_of
 
 FORKED_FROM = os.getpid()
 """A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
@@ -166,7 +167,7 @@ def _check_name(host: str, port: int) -> None:
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"aether-load: {sentence}\n")
+    sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
 
 
 def _end(sentence: str, code: ExitCode) -> None:

@@ -26,6 +26,7 @@ from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
 from aether_load.load.sending.target_client import TargetClient
+from aether_load.redaction import sentence_of
 from aether_load.runtime_client import probe
 from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import from_plain, scenario_hash
@@ -161,7 +162,9 @@ class Worker:
         endpoint = Endpoint.of(handover.url, filled_in(handover.headers), verify_tls=scenario.target.verify_tls)
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
-        book = PreparedRequests(endpoint, handover.workload.bodies, variants(scenario), mark_seed)
+        book = PreparedRequests(
+            endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_node
+        )
         sender_context = SenderContext(
             scenario,
             handover.workload,
@@ -223,7 +226,7 @@ class Worker:
         self._ending = True
         if not (self._is_child and self._run is None):
             # A child of --processes that has not begun leaves the word to its master, whose terminal it shares.
-            sys.stderr.write(f"aether-load: {sentence}\n")
+            sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
         self._environment.process_exit_code = int(code)
         if self._run is not None:
             self._run.forget()

@@ -1,4 +1,4 @@
-"""Answers of any legal form, through the C parser llhttp: chunked, until close, with interim answers before them."""
+"""Read answers of any legal form through the C parser llhttp: chunked, until close, after interim answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 import httptools
 
 MOST_HEAD_BYTES = 65536
+_MOST_FRAMING = 8
+"""Bytes on the wire to a byte of a body; a chunk of one byte has six."""
 
 
 class MalformedAnswer(Exception):
@@ -17,10 +19,11 @@ class AnswerCutShort(Exception):
     """The other side closed before the answer was whole; the text says where."""
 
 
-def read_answer(data: bytes, receive: Callable[[], bytes]) -> tuple[int, bytes, bool]:
+def read_answer(data: bytes, receive: Callable[[], bytes], most_bytes: int) -> tuple[int, bytes, bool]:
     """Return status, body and whether the connection can be used again, from `data` and what `receive` brings next.
 
-    `receive` returns no bytes when the other side has closed. Raises MalformedAnswer and AnswerCutShort.
+    `receive` returns no bytes when the other side has closed. A body of more than `most_bytes` is not read to its end.
+    Raises MalformedAnswer and AnswerCutShort.
     """
     answer = _Answer()
     parser = httptools.HttpResponseParser(answer)
@@ -33,10 +36,14 @@ def read_answer(data: bytes, receive: Callable[[], bytes]) -> tuple[int, bytes, 
             _feed(parser, data)
             if answer.fault:
                 raise MalformedAnswer(answer.fault)
+            if answer.body_bytes > most_bytes:
+                raise MalformedAnswer(f"the answer goes on beyond the limit of {most_bytes} bytes")
             if answer.complete:
                 return answer.status, b"".join(answer.body), answer.reusable
             if answer.in_head and received > MOST_HEAD_BYTES:
                 raise MalformedAnswer(f"no end of the head within {MOST_HEAD_BYTES} bytes")
+            if received > MOST_HEAD_BYTES + _MOST_FRAMING * most_bytes:
+                raise MalformedAnswer(f"the answer is {received} bytes of chunks that hold {answer.body_bytes}")
             data = receive()
         if answer.ends_by_close:
             return answer.status, b"".join(answer.body), False
@@ -68,6 +75,7 @@ class _Answer:
         self.complete = False
         self.fault = ""
         self.body: list[bytes] = []
+        self.body_bytes = 0
         self.reusable = False
         self.status_of: Callable[[], int] = int
         self.is_kept_alive: Callable[[], bool] = bool
@@ -106,6 +114,7 @@ class _Answer:
     def on_body(self, part: bytes) -> None:
         if self.status:
             self.body.append(part)
+            self.body_bytes += len(part)
 
     def on_message_complete(self) -> None:
         if self.status and not self.complete:

@@ -4,7 +4,7 @@ TransportError
  ├── ConnectError     no connection could be made
  ├── TimedOut         it took longer than its limit
  ├── ConnectionLost   the other side closed or reset while an answer was due
- └── NotHttp          what came back is not HTTP/1.1
+ └── NotHttp          what came back is no HTTP/1.1 answer to the request
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ from gevent import socket as gsocket
 from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint, trust
+from aether_load.redaction import foreign_text
 
+MOST_RESPONSE_BYTES = 64 << 20
 _RECEIVE_BYTES = 65536
 _MOST_BODY_RECEIVE_BYTES = 1 << 20
+_PEEKED_BYTES = 512
+_IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408\b")
 # Locust has the process patched, and gevent's own poll would yield to the hub.
 _poll: Any = monkey.get_original("select", "poll")
 
@@ -62,19 +66,27 @@ class ConnectionLost(TransportError):
 
 
 class NotHttp(TransportError):
-    """What came back is not HTTP/1.1."""
+    """What came back is no HTTP/1.1 answer to the request, or is too large."""
 
 
 class Connection:
     """One keep-alive connection; not for use by two greenlets at once."""
 
     def __init__(
-        self, endpoint: Endpoint, pool: ConnectionStats, *, connect_timeout_s: float, answer_timeout_s: float
+        self,
+        endpoint: Endpoint,
+        pool: ConnectionStats,
+        *,
+        connect_timeout_s: float,
+        answer_timeout_s: float,
+        most_response_bytes: int = MOST_RESPONSE_BYTES,
     ) -> None:
+        """Take the limits of an exchange; no answer's body may have more than `most_response_bytes`."""
         self._endpoint = endpoint
         self._pool = pool
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
+        self._most_response_bytes = most_response_bytes
         self._answer_due = 0.0
         self._socket: gsocket.socket | None = None
         # Set for a connection without TLS, whose common exchange goes past gevent's own socket.
@@ -124,12 +136,17 @@ class Connection:
         """Send a request and return the status and body of its answer; raises TransportError.
 
         A request is never sent twice: when the connection breaks after it went out, it may have been executed.
-        The limit of the answer counts from the first byte sent to the last one received.
+        The limit of the answer counts from the first byte sent to the last one received. Where an answer is there
+        before the request went out, the request is not sent: that answer belongs to another one.
         """
         if self._socket is None:
             self.open()
-        elif self._is_stale():
+        elif (unread := self._unread()) is not None:
             self.close()
+            if _is_an_answer(unread):
+                raise NotHttp(
+                    f"answer of another request: it came before this one was sent: {foreign_text(unread, 60)}"
+                )
             self._pool.stale_reopened += 1
             self.open()
         self._answer_due = monotonic() + self._answer_timeout_s
@@ -168,20 +185,23 @@ class Connection:
             raise
         return connected
 
-    def _is_stale(self) -> bool:
-        """Tell whether an idle connection has been closed, or holds bytes that nobody asked for."""
+    def _unread(self) -> bytes | None:
+        """Return what an idle connection holds that nobody asked for: no bytes if it was closed, None if it is fine."""
         assert self._socket is not None
-        if self._plain is not None:
-            # A quarter of what a recv costs that fails for want of bytes, and good for descriptors of any number.
-            return bool(self._look(0))
         try:
-            # Bytes on the wire may be a session ticket: only a read can tell, and what it reads makes it stale.
-            self._socket._sslobj.read(1)  # noqa: SLF001
+            if self._plain is not None:
+                # A quarter of what a recv costs that fails for want of bytes, and good for descriptors of any number.
+                if not self._look(0):
+                    return None
+                plain: bytes = self._plain.recv(_PEEKED_BYTES)
+                return plain
+            # Bytes on the wire may be a session ticket: only a read can tell.
+            decrypted: bytes = self._socket._sslobj.read(_PEEKED_BYTES)  # noqa: SLF001
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
-            return False
+            return None
         except OSError:
-            return True
-        return True
+            return b""
+        return decrypted
 
     def _send(self, request: bytes) -> bytes:
         """Send the request and return the first bytes of what comes back; none when the other side has closed."""
@@ -225,6 +245,8 @@ class Connection:
         status, digits = head.groups()
         start = head.end()
         length = int(digits)
+        if length > self._most_response_bytes:
+            raise MalformedAnswer(f"the answer has {length} bytes, and the limit is {self._most_response_bytes}")
         have = len(data) - start
         if have == length:
             return int(status), data[start:]
@@ -241,7 +263,7 @@ class Connection:
 
     def _receive_any(self, data: bytes) -> tuple[int, bytes]:
         """Read an answer of any legal form through the C parser."""
-        status, body, reusable = read_answer(data, self._receive_more)
+        status, body, reusable = read_answer(data, self._receive_more, self._most_response_bytes)
         if not reusable:
             self.close()
         return status, body
@@ -258,6 +280,15 @@ class Connection:
         if left <= 0:
             raise TimeoutError
         return gevent.Timeout(left, TimeoutError)
+
+
+def _is_an_answer(unread: bytes) -> bool:
+    """Tell whether bytes on an idle connection are an answer, and not the end of one or of the connection.
+
+    Some servers end an answer with an empty line, and some say 408 before they close an idle connection (RFC 9110,
+    15.5.9).
+    """
+    return bool(unread.strip(b"\r\n")) and not _IDLE_TIMEOUT.match(unread)
 
 
 def _reason(error: Exception) -> str:

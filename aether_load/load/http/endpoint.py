@@ -1,20 +1,21 @@
-"""Where requests go, and the bytes that each begins with."""
+"""Define where requests go, and write the bytes of a request."""
 
 from __future__ import annotations
 
 import functools
 import ssl
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 from gevent import ssl as gssl
 
+from aether_load.runtime_client import encoded_url
+
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """Where a connection goes: host and port, whether in TLS, and the path in front of every request's own.
+    """Host and port of a target, whether it speaks TLS, and the path before that of every request.
 
-    `headers` go with every request; they may hold secrets, so that no text ever quotes them.
+    `headers` go with every request. They may hold secrets, so no text quotes them.
     """
 
     host: str
@@ -26,15 +27,15 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str] | None = None, *, verify_tls: bool = True) -> Endpoint:
-        """Return the endpoint of a base URL that has been checked."""
-        parts = urlsplit(url)
+        """Return the endpoint of a base URL; raises ValueError for what is none."""
+        parts = encoded_url(url)
         tls = parts.scheme == "https"
-        assert parts.hostname is not None
+        assert parts.host is not None
         return cls(
-            parts.hostname,
+            parts.host.strip("[]"),
             parts.port or (443 if tls else 80),
             tls,
-            parts.path.rstrip("/"),
+            (parts.path or "").rstrip("/"),
             tuple((headers or {}).items()),
             verify_tls,
         )
@@ -46,20 +47,20 @@ class Endpoint(msgspec.Struct, frozen=True):
         return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
 
     def request_bytes(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Return a whole request, ready to be sent any number of times."""
+        """Return a whole request, which may be sent any number of times; `path` is encoded already."""
         lines = [f"{method} {self.base_path}{path} HTTP/1.1", f"Host: {self.authority}"]
         if not any(name.lower() == "user-agent" for name, _ in self.headers):
             lines.append("User-Agent: aether-load")
         lines += [f"{name}: {value}" for name, value in self.headers]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + (body or b"")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + (body or b"")
 
 
 @functools.cache
 def trust(*, verify: bool) -> ssl.SSLContext:
-    """Return the process's TLS context: reading the trusted certificates takes too long to do it per connection."""
-    # Not create_default_context: it makes gevent's kind of context only in a process that gevent has patched.
+    """Return the process's TLS context; reading the trusted certificates for each connection would take too long."""
+    # create_default_context makes gevent's kind of context only in a process that gevent has patched.
     context: ssl.SSLContext = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if verify:
         context.load_default_certs()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec import Raw
+
 from aether_load.dag.unique import MARK, mark_of, with_mark
 from aether_load.protocol import EXECUTE_PATH, SEQUENTIAL_QUERY
+from aether_load.response import sent_prompt
 
 if TYPE_CHECKING:
     from aether_load.load.http.endpoint import Endpoint
@@ -20,25 +23,45 @@ class PreparedRequests:
     request; the mark is of one length, so that only it has to be written when the request goes out.
     """
 
-    def __init__(self, endpoint: Endpoint, bodies: Sequence[bytes], stages: Sequence[Stage], mark_seed: str) -> None:
-        """Make the variants that `stages` need."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        bodies: Sequence[bytes],
+        stages: Sequence[Stage],
+        mark_seed: str,
+        prompt_node: str | None = None,
+    ) -> None:
+        """Make the variants that `stages` need; `prompt_node` is the one whose prompt an answer repeats."""
         self._seed = mark_seed
         self._variants = {
             variant: _write(endpoint, bodies, *variant)
             for variant in {(stage.sequential, stage.unique_prompts) for stage in stages} or {(False, False)}
         }
         self._requests, self._unique = next(iter(self._variants.values())), False
+        self._prompts: dict[bool, tuple[Raw, ...]] = {}
+        if prompt_node is not None:
+            self._prompts = {
+                sequential: tuple(sent_prompt(request, prompt_node) for request in requests)
+                for (sequential, unique), requests in self._variants.items()
+                if not unique
+            }
+        self._sent_prompts = self._prompts.get(False)
 
     def use(self, stage: Stage) -> None:
         """Give out the requests of this stage's variant from now on."""
         self._requests = self._variants[stage.sequential, stage.unique_prompts]
         self._unique = stage.unique_prompts
+        self._sent_prompts = None if stage.unique_prompts else self._prompts.get(stage.sequential)
 
     def bytes_of(self, request: int, prompt: int) -> bytes:
         """Return what goes out for a prompt in the run's request of that index."""
         if self._unique:
             return self._requests[prompt].replace(MARK, mark_of(self._seed, request))
         return self._requests[prompt]
+
+    def prompt_of(self, prompt: int) -> Raw | None:
+        """Return the JSON text that the answer to a prompt repeats; None where it differs from request to request."""
+        return None if self._sent_prompts is None else self._sent_prompts[prompt]
 
 
 def _write(endpoint: Endpoint, bodies: Sequence[bytes], sequential: bool, unique: bool) -> tuple[bytes, ...]:

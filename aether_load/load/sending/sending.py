@@ -59,7 +59,10 @@ class Sending:
         else:
             ended = monotonic_ns()
             self._lost_in_a_row = 0
-            self._recorder.answered(work, sent, ended, status, body)
+            outcome = self._recorder.answered(work, sent, ended, status, body, data, self._book.prompt_of(prompt))
+            if outcome is Outcome.INVALID_RESPONSE:
+                # What comes next on this connection may be the answer to another request.
+                self._connection.close()
 
 
 def _outcome_of(error: TransportError) -> Outcome:

@@ -10,6 +10,7 @@ from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.observer.messages import MetricsTarget
 from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH
+from aether_load.runtime_client import encoded_url
 
 if TYPE_CHECKING:
     from aether_load.load.sending.prepared_requests import PreparedRequests
@@ -37,6 +38,7 @@ class TargetClient:
             pool,
             connect_timeout_s=self._target.connect_timeout,
             answer_timeout_s=self._target.request_timeout,
+            most_response_bytes=self._target.max_response_bytes,
         )
 
     def metrics_target(self) -> MetricsTarget:
@@ -45,16 +47,20 @@ class TargetClient:
         The target's headers, which may hold secrets, go to the target's own origin and to no other.
         """
         endpoint, target = self._endpoint, self._target
-        scheme = "https" if endpoint.tls else "http"
-        own = f"{scheme}://{endpoint.authority}"
+        own = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}"
         url, headers = f"{own}{endpoint.base_path}{METRICS_PATH}", dict(endpoint.headers)
         if target.server_metrics_url is not None:
-            url = target.server_metrics_url
+            url = encoded_url(target.server_metrics_url).url
             other = Endpoint.of(url)
             if (other.host, other.port, other.tls) != (endpoint.host, endpoint.port, endpoint.tls):
                 headers = {}
         return MetricsTarget(
-            url=url, headers=headers, verify_tls=endpoint.verify_tls, host=endpoint.host, port=endpoint.port
+            url=url,
+            headers=headers,
+            verify_tls=endpoint.verify_tls,
+            host=endpoint.host,
+            port=endpoint.port,
+            timeout_s=float(target.server_metrics_timeout),
         )
 
     def clear_cache(self) -> None:

@@ -10,9 +10,11 @@ from locust.util.timespan import parse_timespan
 
 from aether_load.datasets.dataset import HUB_DATASETS
 from aether_load.errors import UsageError
-from aether_load.load.options import CACHE_STATES, planned_scenario, without_end
+from aether_load.load.options import ends_by_itself, planned_scenario, without_end
 from aether_load.load.session import Session
+from aether_load.runtime_client import check_url
 from aether_load.scenario.load import shipped_scenarios
+from aether_load.scenario.run_options import CACHE_STATES
 from aether_load.scenario.scenario import Scenario
 
 AS_IN_SCENARIO = "as in the scenario"
@@ -116,11 +118,11 @@ class StartForm:
 
     def _plan(self, options: argparse.Namespace) -> Scenario:
         scenario = planned_scenario(options)
-        return scenario if options.run_time is not None else without_end(scenario)
+        return scenario if ends_by_itself(options) else without_end(scenario)
 
     def _refuse_changes(self, wanted: Mapping[str, object], host: str) -> None:
         changed = [field.replace("_", " ") for field in _FIELDS if wanted[field] != self._last[field]]
-        if host.rstrip("/") != self._session.target.url.rstrip("/"):
+        if check_url(host) != self._session.target.url:
             changed.append("host")
         if changed:
             raise UsageError(

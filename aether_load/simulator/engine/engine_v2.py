@@ -10,6 +10,7 @@ from msgspec import UNSET
 from aether_load.simulator.engine.dag import CycleError, levels_of
 from aether_load.simulator.engine.node_v2 import run_node
 from aether_load.simulator.engine.outcomes import NodeFailedError, PanicError
+from aether_load.simulator.engine.templates import Renderer
 from aether_load.simulator.engine.trace import NodeTrace
 from aether_load.simulator.http.fiber import gather
 from aether_load.simulator.wire import AnswerV2, NodeStatus, ResultV2
@@ -74,7 +75,7 @@ class _Run:
         self._cache = cache
         self._metrics = metrics
         self._trace = trace
-        self._context = request.context or {}
+        self._renderer = Renderer(request.context or {})
         nodes = request.dag.nodes
         policy = (nodes[0].execution_hints.error_policy or "").lower() if nodes else ""
         self._skips = policy == "skip"
@@ -129,7 +130,7 @@ class _Run:
     async def _attempt(self, node: NodeV2, depth: int, outputs: dict[str, str]) -> None:
         began = monotonic_ns()
         try:
-            output = await run_node(node, self._context, outputs, self._provider, self._cache)
+            output = await run_node(node, self._renderer, outputs, self._provider, self._cache)
         except NodeFailedError as failure:
             self._fail(node, str(failure))
         except PanicError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aether_load.simulator.engine.cache import Cache, CacheKey
-from aether_load.simulator.engine.templates import render
+from aether_load.simulator.engine.templates import Renderer
 
 if TYPE_CHECKING:
     from aether_load.simulator.engine.provider import Provider
@@ -25,7 +25,7 @@ class NodeOutput(NamedTuple):
 
 
 async def run_node(
-    node: NodeV2, context: dict[str, Any], outputs: dict[str, str], provider: Provider, cache: Cache
+    node: NodeV2, renderer: Renderer, outputs: dict[str, str], provider: Provider, cache: Cache
 ) -> NodeOutput:
     """Run a node in a slot; NodeFailedError or PanicError when it does not succeed."""
     await provider.slots.take()
@@ -34,7 +34,7 @@ async def run_node(
         if node.node_type != "llm_fn" or template is None:
             await provider.function()
             return NodeOutput(f"Function {node.id} executed", None, cached=False, input_tokens=0, output_tokens=0)
-        prompt = render(template, node, context, outputs)
+        prompt = renderer.render(template, node, outputs)
         await provider.check(prompt)
         # The runtime keys a node without a model apart from one that names the default model.
         key = CacheKey(prompt, "default" if node.model is None else node.model, node.temperature, node.max_tokens)

@@ -131,6 +131,7 @@ class Connection(asyncio.Protocol):
         assert self._current is not None
         self._headers += 1
         name = name.lower()
+        self._current.headers[name] = value
         if name == b"content-type":
             self._current.content_type = value
         elif name == b"expect":
@@ -241,6 +242,11 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(_LINGER_SECONDS, self.transport.close)
 
     # What the service and the server call.
+
+    @property
+    def peer(self) -> str:
+        """Return the client's address."""
+        return str(self.transport.get_extra_info("peername")[0])
 
     def break_off(self, loss: str) -> None:
         """Give up what is under way for the reason `loss`, and close after what was already sent."""

@@ -23,6 +23,7 @@ class Request:
         "arrival_ns",
         "content_type",
         "expects_continue",
+        "headers",
         "headers_done",
         "http10",
         "keep_alive",
@@ -42,6 +43,7 @@ class Request:
         self.target = b""
         self.path = ""
         self.query = ""
+        self.headers: dict[bytes, bytes] = {}
         self.content_type: bytes | None = None
         self.expects_continue = False
         self.headers_done = False
@@ -58,13 +60,18 @@ class Request:
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
 
+CORS = (
+    "vary: origin, access-control-request-method, access-control-request-headers\r\naccess-control-allow-origin: *\r\n"
+)
+
+
 class Answer(NamedTuple):
     """One answer; `headers` are further lines, each with its line end."""
 
     status: int
     content_type: str | None = None
     body: bytes = b""
-    headers: str = ""
+    headers: str = CORS
 
 
 def text(status: int, sentence: str) -> Answer:
@@ -89,9 +96,8 @@ def _start(status: int, content_type: str | None, headers: str, keep_alive: bool
     elif http10:
         lines.append("connection: keep-alive")
     lines += [
-        "vary: origin, access-control-request-method, access-control-request-headers",
-        "access-control-allow-origin: *",
         f"server: aether-load-simulator/{__version__}",
+        f"x-aether-load-simulator: {__version__}",  # proxies replace `server`
     ]
     return ("\r\n".join(lines) + "\r\n" + headers).encode("latin-1")
 

@@ -1,0 +1,41 @@
+"""Write the right answers of a scenario's prompts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from aether_load.errors import ExitCode, UsageError
+from aether_load.scenario.options import add_scenario_options, scenario_from
+
+DESCRIPTION = (
+    "Write the right answers of a scenario's prompts as JSON lines, for aether-load simulate --answer-key FILE "
+    "--accuracy P."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    add_scenario_options(parser, "eval")
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: standard output)")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Load the prompts and write their answers."""
+    from aether_load.dag.dag import asked_columns  # noqa: PLC0415 -- the datasets' libraries
+    from aether_load.datasets.answer_key import write_answer_key  # noqa: PLC0415
+    from aether_load.datasets.loading import load_prompts  # noqa: PLC0415
+
+    scenario = scenario_from(parsed)
+    prompts, _ = load_prompts(scenario, asked_columns(scenario.workload))
+    if parsed.output is None:
+        write_answer_key(prompts, sys.stdout.buffer)
+        return int(ExitCode.PASSED)
+    try:
+        with parsed.output.open("wb") as out:
+            written = write_answer_key(prompts, out)
+    except OSError as error:
+        raise UsageError(f"--output {parsed.output}: cannot be written: {error.strerror}.") from None
+    print(f"{written} answers written to {parsed.output}")
+    return int(ExitCode.PASSED)

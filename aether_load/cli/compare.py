@@ -1,0 +1,60 @@
+"""Show runs side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from aether_load.errors import ExitCode, UsageError
+
+DESCRIPTION = (
+    "Show runs side by side, by phase and dataset, with intervals, and draw them in results/comparison_charts/. Runs "
+    "of other scenarios, kinds of target or machines are shown too, but not ranked (exit code 5)."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument(
+        "folders",
+        metavar="RUN",
+        nargs="+",
+        help="folders in results/runs/, their names, latest, or a folder of runs; the first is the base",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "markdown", "json"), default="text", help="what goes to standard output"
+    )
+    parser.add_argument(
+        "--results-dir", type=Path, metavar="DIR", help="where comparison_charts/ goes (default: the first run's)"
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print and draw the comparison; return INVALID when the runs may not be ranked."""
+    from aether_load.analysis.report import build_report  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.compare.charts import FOLDER, comparison_charts, write_charts  # noqa: PLC0415
+    from aether_load.compare.comparison import compare  # noqa: PLC0415
+    from aether_load.compare.text import WRITERS  # noqa: PLC0415
+    from aether_load.rundata.locate import find_runs  # noqa: PLC0415
+
+    folders = find_runs(parsed.folders)
+    paths = [folder.path for folder in folders]
+    if len(paths) < 2:
+        raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"compare: {path} is named twice.")
+    reports = [build_report(folder) for folder in folders]
+    comparison = compare(reports)
+    WRITERS[parsed.format](comparison, sys.stdout)
+    charts = (parsed.results_dir or folders[0].results) / FOLDER
+    try:
+        write_charts(charts, comparison, comparison_charts(comparison, reports))
+        if parsed.format == "text":
+            print(f"\ncharts: {charts}")
+    except ImportError:
+        sys.stderr.write("aether-load: no charts were drawn: install vl-convert-python, which draws them.\n")
+    except OSError as error:
+        raise UsageError(f"{charts} cannot be written: {error.strerror}. Say where with --results-dir.") from None
+    return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)

@@ -1,0 +1,34 @@
+"""List the scenarios that ship, or show one as resolved."""
+
+from __future__ import annotations
+
+import argparse
+
+import msgspec
+
+from aether_load.errors import ExitCode, UsageError
+from aether_load.scenario.load import load_scenario, shipped_scenarios, to_plain
+from aether_load.scenario.options import add_scenario_options, scenario_from
+
+DESCRIPTION = "List the scenarios that ship, or show one with every default filled in."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to its parser."""
+    parser.add_argument("words", nargs="*", metavar="show NAME|PATH", help="show this one as JSON")
+    add_scenario_options(parser, "eval")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print the list or the one scenario."""
+    words = parsed.words[1:] if parsed.words[:1] == ["show"] else parsed.words
+    if len(words) > 1 or (parsed.words and not words):
+        raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
+    if not words:
+        for name, path in shipped_scenarios().items():
+            print(f"{name:12} {load_scenario(path).purpose}")
+    else:
+        parsed.scenario = words[0]
+        scenario = scenario_from(parsed)
+        print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
+    return int(ExitCode.PASSED)

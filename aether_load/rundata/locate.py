@@ -1,0 +1,74 @@
+"""Find runs by what a command line calls them: a folder, an id, `latest`, or a folder of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from aether_load.errors import UsageError
+from aether_load.rundata.folder import RunFolder
+
+LATEST = "latest"
+RESULTS = Path("results")
+
+
+def find_run(name: str | Path) -> RunFolder:
+    """Return the one run that is meant; raises UsageError where none is, or several are.
+
+    A run is named by its folder, by its id in results/runs/, or by `latest`, the newest run there; DIR/latest is the
+    newest in another folder of runs.
+    """
+    path = Path(name)
+    if path.name == LATEST and not path.exists():
+        folder = path.parent if path.parent != Path() else RESULTS
+        runs = runs_in(folder)
+        if not runs:
+            raise UsageError(f"{name}: there is no run in {folder} yet.")
+        return runs[-1]
+    runs = find_runs([path])
+    if len(runs) > 1:
+        raise UsageError(f"{name} holds {len(runs)} runs: name one of them, or the newest with {path / LATEST}.")
+    return runs[0]
+
+
+def find_runs(names: Iterable[str | Path]) -> list[RunFolder]:
+    """Return the runs that are meant, in order; a folder of runs stands for all of them, oldest first."""
+    found: list[RunFolder] = []
+    for name in names:
+        path = Path(name)
+        if path.name == LATEST and not path.exists():
+            found.append(find_run(path))
+        elif not path.exists() and (RESULTS / "runs" / path / "run.json").is_file():
+            found.append(RunFolder.open(RESULTS / "runs" / path))
+        elif not (path / "run.json").is_file() and (runs := runs_in(path)):
+            found += runs
+        else:
+            found.append(RunFolder.open(path))
+    return found
+
+
+def runs_in(folder: Path) -> list[RunFolder]:
+    """Return the runs of a results folder, or of any folder that holds runs, oldest first."""
+    places = [folder / "runs", folder]
+    paths = next((found for place in places if (found := sorted(_runs_directly_in(place)))), [])
+    return [RunFolder.open(path) for _, path in paths]
+
+
+def _runs_directly_in(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each run's folder with the time at which it began, as text that sorts by time."""
+    for manifest in folder.glob("*/run.json"):
+        try:
+            began = msgspec.json.decode(manifest.read_bytes(), type=_Began).began.utc
+        except (OSError, msgspec.MsgspecError):
+            began = ""  # Whoever opens it says what is wrong with it.
+        yield began, manifest.parent
+
+
+class _Instant(msgspec.Struct):
+    utc: str
+
+
+class _Began(msgspec.Struct):
+    began: _Instant

@@ -1,0 +1,123 @@
+"""The options of a load, in groups: the same for Locust's command line and for `aether-load run`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from aether_load.protocol import Generation
+from aether_load.scenario.options import add_scenario_options
+
+CACHE_STATES = ("keep", "cold", "warm")
+_MOST_PORT = 65535
+
+
+def add_run_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
+    """Add every option of a load to a parser, a group for each purpose."""
+    add_scenario_options(parser.add_argument_group("Scenario and prompts"), default_scenario)
+    _add_target(parser.add_argument_group("Target"))
+    _add_load(parser.add_argument_group("Load"))
+    _add_verdict(parser.add_argument_group("Verdict"))
+    _add_results(parser.add_argument_group("Results"))
+    # `aether-load gate` passes its plan to the Locust that it starts; users do not type this.
+    parser.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
+
+
+def _add_target(group: Any) -> None:
+    group.add_argument(
+        "--simulate",
+        choices=[generation.value for generation in Generation],
+        default=None,
+        help="generation of the simulated runtime, without --host (default: v2)",
+    )
+    group.add_argument(
+        "--header",
+        action="append",
+        default=None,
+        metavar="'NAME: VALUE'",
+        help="send this header; ${VAR} is read from the environment",
+    )
+    group.add_argument("--insecure", action="store_true", help="accept any TLS certificate; the report says so")
+    group.add_argument(
+        "--server-metrics-url",
+        metavar="URL",
+        default=None,
+        help="read the server's metrics here, not at the target's /metrics",
+    )
+
+
+def _add_load(group: Any) -> None:
+    group.add_argument(
+        "--cache",
+        choices=CACHE_STATES,
+        default=None,
+        help="the runtime's cache before each phase",
+    )
+    group.add_argument("--sequential", action="store_true", help="run a DAG's nodes one after the other in each phase")
+    group.add_argument(
+        "--dry-run", action="store_true", help="check the target, print the plan, and exit without sending"
+    )
+    group.add_argument(
+        "--no-self-check", action="store_true", help="skip the second that measures the client's own cost"
+    )
+
+
+def _add_verdict(group: Any) -> None:
+    group.add_argument(
+        "--threshold",
+        action="append",
+        default=None,
+        metavar="CONDITION",
+        help="exit with 4 if this is broken, e.g. 'p(95)<500'; repeatable",
+    )
+    group.add_argument(
+        "--fail-on-warning",
+        metavar="CODE,…",
+        default=None,
+        help="exit with 5 on one of these warnings, e.g. client_saturated",
+    )
+
+
+def _add_results(group: Any) -> None:
+    group.add_argument(
+        "--results-dir", default="results", metavar="DIR", help="folder of the results (default: results)"
+    )
+    group.add_argument("--output", metavar="PATH", default=None, help="write the report as JSON to this file too")
+    group.add_argument(
+        "--label",
+        action="append",
+        default=None,
+        metavar="KEY=VALUE",
+        help="label the run, e.g. build=1.4.2; repeatable",
+    )
+    group.add_argument("--no-page", action="store_true", help="do not draw report.html and charts/")
+    group.add_argument("--verbose", action="store_true", help="print the whole report and not the short summary")
+    group.add_argument("--locust-summary", action="store_true", help="print Locust's own tables too")
+    group.add_argument(
+        "--prometheus-port",
+        type=port,
+        metavar="PORT",
+        default=None,
+        help="serve live figures for Prometheus on 127.0.0.1 (or --web-host)",
+    )
+
+
+def port(text: str) -> int:
+    """Return a port's number; raises argparse.ArgumentTypeError for what is none."""
+    return whole_number(f"from 1 to {_MOST_PORT}", lambda value: 0 < value <= _MOST_PORT)(text)
+
+
+def whole_number(what: str, allowed: Callable[[int], bool]) -> Callable[[str], int]:
+    """Return an argparse type that takes the whole numbers allowed and refuses others with a sentence."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not allowed(value):
+            raise argparse.ArgumentTypeError(f"{text} is no number {what}.")
+        return value
+
+    return number

@@ -1,0 +1,71 @@
+"""Make text from outside safe for the place where it is shown, one function a place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_SPACES = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
+# Control characters, halves of characters, and marks that turn the direction of what stands around them.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
+# Underscores inside a word, and dashes and numbers inside a line, are no markup.
+_MARKUP = re.compile(
+    r"[\\`*\[\]<>#|~&$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=](?=\s|$|[-=])|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
+)
+
+
+def terminal_text(text: str) -> str:
+    """Return a text on one line, with a replacement character for each that a terminal would obey."""
+    return _CONTROLS.sub("\ufffd", _SPACES.sub(" ", text))
+
+
+def csv_cell(value: object) -> object:
+    """Return a value for a CSV cell; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    if not isinstance(value, str):
+        return value
+    plain = terminal_text(value)
+    return f"'{plain}" if _FORMULA.match(plain.lstrip()) else plain
+
+
+def markdown_text(text: object) -> str:
+    """Return a text that Markdown shows as it is: on one line, with no markup, no link, and nobody mentioned."""
+    flat = " ".join(terminal_text(str(text)).split())
+    # An at sign that is cut off from the name behind it calls nobody.
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};" + ("<!-- -->" if found[0] == "@" else ""), flat)
+
+
+def xml_text(text: str) -> str:
+    """Return a text without the characters that XML and HTML cannot hold; the writer escapes the markup."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+def json_text(text: str) -> str:
+    """Return a JSON document with the control characters in its strings as escapes; line breaks stay."""
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in "\t\n\r" else f"\\u{ord(found[0]):04x}", text)
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most `most` characters, the last of which is an ellipsis if some were cut off."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def with_safe_texts(value: T, safe: Callable[[str], str]) -> T:
+    """Return a copy of a msgspec struct in which every text, keys of mappings too, went through `safe`."""
+    return msgspec.convert(_mapped(msgspec.to_builtins(value), safe), type(value))
+
+
+def _mapped(value: Any, safe: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return safe(value)
+    if isinstance(value, dict):
+        return {_mapped(key, safe): _mapped(child, safe) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(child, safe) for child in value]
+    return value

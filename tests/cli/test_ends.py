@@ -1,0 +1,60 @@
+"""Which end a phase has: whatever the command line says of it wins over the scenario, and the plan says so."""
+
+import argparse
+
+import pytest
+
+from aether_load.load.options import add_options, ends_by_itself, plan_of, planned_scenario
+
+SCENARIO = "name = 'mine'\n[[phases]]\nusers = 2\nduration = '5m'\npasses = 3\n"
+
+
+def options_of(tmp_path, *words):
+    (tmp_path / "mine.toml").write_text(SCENARIO)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-u", dest="num_users", type=int)
+    parser.add_argument("-r", dest="spawn_rate", type=float)
+    parser.add_argument("-t", dest="run_time", type=float)
+    add_options(parser, "eval")
+    return parser.parse_args(["--scenario", str(tmp_path / "mine.toml"), *words])
+
+
+@pytest.mark.parametrize(
+    ("words", "ends", "note"),
+    [
+        ((), (300, None, 3), None),
+        (("-u", "4"), (300, None, 3), None),
+        (("-t", "30"), (30, None, None), "duration = 30 s from the command line instead of the scenario's passes = 3"),
+        (
+            ("--set", "phases.0.passes=1"),
+            (None, None, 1),
+            "passes = 1 from the command line instead of the scenario's duration = 300 s",
+        ),
+        (
+            ("--set", "phases.0.requests=9"),
+            (None, 9, None),
+            "requests = 9 from the command line instead of the scenario's duration = 300 s and passes = 3",
+        ),
+        (
+            ("-t", "30", "--set", "phases.0.requests=9"),
+            (30, 9, None),
+            "duration = 30 s and requests = 9 from the command line instead of the scenario's passes = 3",
+        ),
+        (("--set", "phases.0.passes=2", "--set", "phases.0.duration='9s'"), (9, None, 2), None),
+    ],
+)
+def test_the_command_line_wins(tmp_path, words, ends, note):
+    """An end that is given takes the place of those that are not; several that are given are all kept."""
+    options = options_of(tmp_path, *words)
+    scenario = planned_scenario(options)
+    (phase,) = scenario.phases
+    assert (phase.duration, phase.requests, phase.passes) == ends
+    said = [line.strip() for line in plan_of(scenario, options).splitlines() if "from the command line" in line]
+    assert said == ([] if note is None else [f"phase closed: {note}"])
+    assert ends_by_itself(options) == any(word != "-u" and word.startswith("-") for word in words)
+
+
+def test_labels_are_the_scenarios_and_the_command_lines(tmp_path):
+    """A label of the command line replaces one of the same key."""
+    options = options_of(tmp_path, "--set", "labels.build='1'", "--set", "labels.host='a'", "--label", "build=2=3")
+    assert planned_scenario(options).labels == {"build": "2=3", "host": "a"}

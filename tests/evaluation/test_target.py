@@ -1,0 +1,66 @@
+"""The blocking client of evaluations against answers that do not end."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from aether_load.evaluation import target as target_room
+from aether_load.evaluation.target import Exchange, Target
+from aether_load.protocol import Generation, Outcome
+from aether_load.runtime_client import TargetFacts
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@contextmanager
+def answering(packets):
+    """A server that answers one request with packets until the client hangs up; yields a client of it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.recv(65536)
+                try:
+                    for packet in packets:
+                        accepted.sendall(packet)
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        facts = TargetFacts(
+            f"http://127.0.0.1:{listener.getsockname()[1]}", Generation.V2, simulated=False, server=None
+        )
+        client = Target(facts, {}, verify_tls=True, connect_timeout_s=5, request_timeout_s=5)
+        yield client
+        client._pool().close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("path", ["execute", "metrics"])
+def test_a_body_without_end(path, monkeypatch):
+    """It is read up to the limit."""
+    for name in ("_MOST_RESPONSE_BYTES", "_MOST_METRICS_BYTES"):
+        monkeypatch.setattr(target_room, name, 100_000)
+    with answering(itertools.chain([HEAD], itertools.repeat(b"3e8\r\n" + b" " * 1000 + b"\r\n"))) as client:
+        why = "the answer goes on beyond the limit of 100000 bytes"
+        if path == "execute":
+            assert client.execute(b"{}") == Exchange(failure=Outcome.INVALID_RESPONSE, reason=why)
+        else:
+            assert client.metrics() == (None, why)
+
+
+def test_metrics_that_come_slowly(monkeypatch):
+    """A reading has a limit in all, however often a byte comes."""
+    monkeypatch.setattr(target_room, "SCRAPE_TIMEOUT_S", 0.2)
+    pause = threading.Event()
+    dribble = (pause.wait(0.02) or b"1\r\n \r\n" for _ in itertools.count())
+    with answering(itertools.chain([HEAD], dribble)) as client:
+        assert client.metrics() == (None, "no whole answer within 0.2 s")
