@@ -23,6 +23,7 @@ SCRAPE_LIMIT_S = 15.0
 FLUSH_LIMIT_S = 60.0
 JUDGE_LIMIT_S = 120.0
 ASK_LIMIT_S = 10.0
+PAGE_LIMIT_S = 150.0
 _RECEIVE_BYTES = 1 << 16
 _END_LIMIT_S = 5.0
 
@@ -60,6 +61,8 @@ class ObserverClient:
         self.lost = Event()
         self.why = ""
         self._ready = Event()
+        self.page_made = Event()
+        self.page_made.set()
         self._waiting: dict[int, AsyncResult] = {}
         self._last_id = 0
         self._is_closing = False
@@ -109,7 +112,8 @@ class ObserverClient:
         return answer
 
     def close(self) -> None:
-        """Have it end, and wait for that for a moment."""
+        """Have it end when the last page is made."""
+        gevent.wait([self.page_made, self.lost], timeout=PAGE_LIMIT_S, count=1)
         self._is_closing = True
         self.send(say.Quit())
         try:
@@ -150,6 +154,8 @@ class ObserverClient:
         elif isinstance(answer, say.Counted) and self.on_counted is not None:
             # In a greenlet of its own, so that it can give way between two names.
             gevent.spawn(self.on_counted, answer)
+        elif isinstance(answer, say.PageMade):
+            self.page_made.set()
         elif isinstance(answer, say.Refused) and self.on_refused is not None:
             self.on_refused(answer.reason)
 

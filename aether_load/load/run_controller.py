@@ -129,6 +129,8 @@ class RunController:
                 run.observer.send(say.Abandon(sentence=sentence))
             self._load_over.set()
             self._finished.set()
+        # The results are on the screen by then; the page goes on being drawn when the next run begins.
+        gevent.wait([run.observer.page_made, run.observer.lost], count=1)
         if not run.ending.by_hand:
             runner = environment.runner
             gevent.spawn(runner.quit if environment.parsed_options.headless else runner.stop)
@@ -158,6 +160,8 @@ class RunController:
         finish = say.Finish(
             content=msgspec.json.encode(run.manifest), report=not is_gate, output=output, page=not options.no_page
         )
+        if finish.page and finish.report:
+            run.observer.page_made.clear()
         self.results = run.observer.call(finish, None)
         self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
 

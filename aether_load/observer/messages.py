@@ -241,6 +241,10 @@ class Finished(Answer, frozen=True, kw_only=True, tag=True):
     files: tuple[str, ...]
 
 
+class PageMade(Answer, frozen=True, kw_only=True, tag=True):
+    """The page of the last run has been made, or could not be."""
+
+
 class Failed(Answer, frozen=True, kw_only=True, tag=True):
     """The results could not be written, or a command could not be carried out; the sentence says why."""
 
@@ -253,7 +257,7 @@ AnyCommand = (
     Begin | Save | Turn | Scrape | Watch | StageNow | Gauges | ReadProcesses | Usage | Judge | Ask | Reset | Refuse
     | Flush | Finish | Abandon | Quit
 )  # fmt: skip
-AnyAnswer = Ready | Scraped | Judged | Broken | Told | Flushed | Refused | Counted | Finished | Failed
+AnyAnswer = Ready | Scraped | Judged | Broken | Told | Flushed | Refused | Counted | Finished | PageMade | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(AnyCommand).decode

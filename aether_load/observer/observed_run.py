@@ -17,6 +17,7 @@ from aether_load.observer.scraper import Scraper
 from aether_load.observer.sender_watch import SenderWatch
 from aether_load.observer.server_watch import ServerWatch
 from aether_load.observer.threshold_watch import ThresholdWatch
+from aether_load.outputs.page import PageProcess
 from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder, encode_manifest, write_whole
 from aether_load.rundata.json_lines import LineFile
@@ -38,6 +39,7 @@ class ObservedRun:
         self._target = 0
         self._watched: str | None = None
         self._broken = False
+        self._page: PageProcess | None = None
         if begin is None:
             return
         for value in begin.secrets:
@@ -62,6 +64,10 @@ class ObservedRun:
     def none(cls, scraper: Scraper) -> ObservedRun:
         """Return what stands for no run."""
         return cls(None, scraper, LiveState())
+
+    def take_over(self, before: ObservedRun) -> None:
+        """Go on with the page of the run before, which may still be drawn."""
+        self._page = before._page  # noqa: SLF001
 
     # The manifest
 
@@ -127,8 +133,9 @@ class ObservedRun:
 
     def follow(self) -> list[say.Answer]:
         """Read what has been written since the last time."""
+        answers = self._page_made()
         if not self._is_open:
-            return []
+            return answers
         begin = self._begin
         assert begin is not None
         for batch, tables in self._follower.read():
@@ -137,7 +144,7 @@ class ObservedRun:
             if begin.locust:
                 self._locust.add(batch, tables)
             self._thresholds.add(batch, tables)
-        return []
+        return answers
 
     def tick(self) -> list[say.Answer]:
         """Do what is done once a second; return what the sender has to know. Raises OSError."""
@@ -156,6 +163,13 @@ class ObservedRun:
             answers.append(say.Broken(record=found))
         self._write_lines()
         return answers
+
+    def _page_made(self) -> list[say.Answer]:
+        if self._page is None or not self._page.is_over:
+            return []
+        self._page.wait()
+        self._page = None
+        return [say.PageMade()]
 
     def _counted(self) -> list[say.Answer]:
         entries = self._locust.take()
@@ -206,12 +220,12 @@ class ObservedRun:
             self.live.end(None, None)
             return say.Finished(id=command.id, exit_code=0, summary="", files=())
         from aether_load.observer.results import summary_text, write_all  # noqa: PLC0415 -- at the end only
-        from aether_load.outputs.page import make_page  # noqa: PLC0415
 
         try:
             report, files = write_all(self._folder, Path(command.output) if command.output is not None else None)
             if command.page:
-                files += make_page(self._folder)
+                self._page = PageProcess(self._folder)
+                files.append(self._folder.page)
         except OSError as error:
             raise ResultsError(
                 f"The results could not be written ({error.strerror}). Make room, then: "

@@ -95,7 +95,8 @@ class Observer:
         """Return the answers to a command; what goes wrong is an answer too, and never the end of the observer."""
         try:
             if isinstance(command, say.Begin):
-                self._run = ObservedRun(command, self._scraper, self._run.live)
+                before, self._run = self._run, ObservedRun(command, self._scraper, self._run.live)
+                self._run.take_over(before)
                 return ()
             if isinstance(command, say.Quit):
                 self._over = True

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,23 +44,51 @@ def make_page(folder: RunFolder) -> list[Path]:
 
     What prevents it costs the run neither its results nor its verdict: it is said, and the list is empty.
     """
-    command = [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=LIMIT_S, env=environment, check=False, start_new_session=True
+    return PageProcess(folder).wait()
+
+
+class PageProcess:
+    """A child process that makes a run's page."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Start it."""
+        self._folder = folder
+        self._deadline = monotonic() + LIMIT_S
+        self._process: subprocess.Popen[bytes] | None = None
+        self._why = ""
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._why = str(error)
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it has ended, or its time is over."""
+        return self._process is None or self._process.poll() is not None or monotonic() > self._deadline
+
+    def wait(self) -> list[Path]:
+        """Wait until it has ended; return the page, or say why there is none."""
+        if self._process is not None:
+            try:
+                _, said = self._process.communicate(timeout=max(0.1, self._deadline - monotonic()))
+                if self._process.returncode == 0:
+                    return [self._folder.page]
+                self._why = (said.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.communicate()
+                self._why = f"it took more than {LIMIT_S} s"
+        sys.stderr.write(
+            f"aether-load: {self._folder.page.name} could not be made ({self._why}); every other result is written. "
+            f"When that is mended: aether-load report {self._folder.path}\n"
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = f"it took more than {LIMIT_S} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-    else:
-        if done.returncode == 0:
-            return [folder.page]
-        why = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
-    sys.stderr.write(
-        f"aether-load: {folder.page.name} could not be made ({why}); every other result is written. When that is "
-        f"mended: aether-load report {folder.path}\n"
-    )
-    return []
+        return []
 
 
 def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, str], script: str | None) -> str:

@@ -138,7 +138,7 @@ class LiveState:
         if self._live is not None and self.is_running:
             self._live.sequential = self.stage.sequential
             self._live.tick(monotonic_ns(), self.gauges())
-        self._tick += 1
+            self._tick += 1
 
     def stop_following(self) -> None:
         """Take note that the last answer is in; the results are being written."""
