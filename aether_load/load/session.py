@@ -31,6 +31,7 @@ from aether_load.protocol import Generation
 from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
+from aether_load.rundata.process_usage import MASTER
 from aether_load.runtime_client import check_url, probe
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.headers import filled_in
@@ -220,7 +221,7 @@ class Session:
         folder, manifest = self._new_run()
         targets = [self._client(target.url, manifest.id, ()) for target in self._targets]
         received = records(folder, manifest)
-        return self._run(folder, manifest, targets, received, feed, live=live), received
+        return self._run(folder, manifest, targets, received, feed, live=live, number=MASTER), received
 
     def _run(
         self,
@@ -231,10 +232,12 @@ class Session:
         feed: LocustFeed,
         *,
         live: bool,
+        number: int = 0,
     ) -> Run:
         begin = Begin(
             folder=str(folder.path),
             sender_pid=os.getpid(),
+            sender_number=number,
             targets=tuple(target.metrics_target() for target in targets),
             scrapes=self.scenario.target.server_metrics,
             locust=not feed.every_request,

@@ -42,11 +42,13 @@ class MetricsTarget(msgspec.Struct, frozen=True):
 class Begin(Command, frozen=True, kw_only=True, tag=True):
     """Observe a run from now on; its run.json has been written. `targets` is empty where nothing is scraped.
 
+    `sender_number` is the sender's among the workers, `MASTER` of one that sends nothing itself.
     With `locust` the observer sends counts for Locust's statistics, with `live` it keeps figures for the page.
     """
 
     folder: str
     sender_pid: int
+    sender_number: int
     targets: tuple[MetricsTarget, ...]
     scrapes: bool
     locust: bool

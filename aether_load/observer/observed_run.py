@@ -54,7 +54,7 @@ class ObservedRun:
         self._scrapes = LineFile(self._folder.scrapes)
         self._sender = LineFile(self._folder.sender)
         self._server = LineFile(self._folder.server)
-        self._sender_watch = SenderWatch(begin.sender_pid)
+        self._sender_watch = SenderWatch(begin.sender_pid, begin.sender_number)
         self._server_watches = [ServerWatch(target.host, target.port) for target in begin.targets]
         self._is_open = True
         if begin.live:
@@ -67,7 +67,7 @@ class ObservedRun:
 
     def take_over(self, before: ObservedRun) -> None:
         """Go on with the page of the run before, which may still be drawn."""
-        self._page = before._page  # noqa: SLF001
+        self._page = before._page
 
     # The manifest
 
