@@ -1,9 +1,12 @@
-"""What Locust is told in batches is what it would count a request at a time.
+"""What Locust's statistics are fed with is what Locust would count a request at a time.
 
 Importing Locust patches the whole process, so that these cases run in one of their own.
 """
 
 from __future__ import annotations
+
+import tempfile
+from pathlib import Path
 
 from locust.env import Environment
 from locust.stats import RequestStats
@@ -13,8 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aether_load.load.sending.locust_feed import LocustFeed
+from aether_load.observer.locust_counts import LocustCounts
+from aether_load.observer.messages import Counted
+from aether_load.protocol import Outcome
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import RequestRecord
+from aether_load.rundata.record_reader import RecordReader
+from aether_load.rundata.record_writer import RecordWriter
 
-ms = st.floats(0.001, 250_000)
+DATASETS = ["piqa", "hellaswag"]
+latencies_ns = st.integers(1_000, 250_000_000_000)
 
 
 def facts(entry):
@@ -31,48 +42,46 @@ def facts(entry):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.sampled_from(["piqa", "hellaswag"]), ms, st.integers(0, 9000)), max_size=20)))
+@given(st.lists(st.lists(st.tuples(st.sampled_from([0, 1]), latencies_ns, st.integers(0, 9000)), max_size=20)))
 def batches_come_to_the_same_as_single_requests(batches):
+    """Records of several blocks, of which failures and requests that were never sent are left to others."""
     environment = Environment()
     feed = LocustFeed(environment)
     single = RequestStats()
-    for batch in batches:
-        for name, latency_ms, length in batch:
-            latency_ns = int(latency_ms * 1e6)
-            feed.told(name, 5_000, 5_000 + latency_ns, length, None)
-            single.log_request("POST", name, latency_ns / 1e6, length)
-        feed.flush()
+    counts = LocustCounts()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records.bin"
+        buffer = RecordBuffer(DATASETS, DATASETS)
+        writer = RecordWriter(buffer, path)
+        reader = RecordReader(path, follow=True)
+        for batch in batches:
+            for prompt, latency_ns, length in batch:
+                sent = 5_000_000_000
+                buffer.add(RequestRecord(0, sent, sent, sent + latency_ns, prompt=prompt, length=length))
+                single.log_request("POST", DATASETS[prompt], latency_ns / 1e6, length)
+            buffer.add(RequestRecord(0, 5, 5, 9, outcome=Outcome.TIMEOUT))
+            buffer.add(RequestRecord(0, 5, outcome=Outcome.DROPPED))
+            writer.write_out()
+            for records in reader:
+                counts.add(records, reader.tables)
+            feed.merge(Counted(entries=counts.take()))
     assert facts(environment.stats.total) == facts(single.total)
     told = {key: facts(entry) for key, entry in environment.stats.entries.items()}
     assert told == {key: facts(entry) for key, entry in single.entries.items()}
 
 
-def failures_are_passed_on_at_once():
-    """With a batch open, a failure reaches the event's listeners with its reason."""
+def only_our_own_listeners_are_spared_single_events():
+    """With nobody else there, successes come in batches; a listener of the user's own gets every request."""
     environment = Environment()
-    feed = LocustFeed(environment)
+    assert LocustFeed(environment).every_request is False
     seen = []
-    environment.events.request.add_listener(lambda **told: seen.append(told))
-    feed.told("piqa", 0, 2_000_000, 10, None)
-    failure = RuntimeError("timeout: no answer")
-    feed.told("piqa", 0, 3_000_000, 0, failure)
-    assert [(told["name"], told["response_time"], told["exception"]) for told in seen] == [("piqa", 3.0, failure)]
-    feed.flush()
-    assert environment.stats.total.num_requests == 1
-
-
-def whoever_listens_is_told_of_every_request():
-    """A listener of the user's own, there before the run, gets each success as an event."""
-    environment = Environment()
-    seen = []
-    environment.events.request.add_listener(lambda **told: seen.append(told["response_time"]))
+    environment.events.request.add_listener(lambda **told: seen.append((told["name"], told["response_time"])))
     feed = LocustFeed(environment)
-    feed.told("piqa", 0, 2_000_000, 10, None)
-    feed.flush()
-    assert (seen, environment.stats.total.num_requests) == ([2.0], 0)
+    assert feed.every_request is True
+    feed.fire("piqa", 0, 2_000_000, 10, None)
+    assert seen == [("piqa", 2.0)]
 
 
 if __name__ == "__main__":
     batches_come_to_the_same_as_single_requests()
-    failures_are_passed_on_at_once()
-    whoever_listens_is_told_of_every_request()
+    only_our_own_listeners_are_spared_single_events()
