@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterable
 from importlib import metadata
 
@@ -57,3 +58,8 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of a Python child process that is to import what this one can."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import msgspec
 
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.rows import Job, Note, choose
+from aether_load.environment import child_environment
 from aether_load.errors import UsageError
 from aether_load.scenario.scenario import Scenario
 
@@ -45,7 +45,7 @@ def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple
         stderr=subprocess.PIPE,
         # Ctrl-C at the terminal reaches the parent only, which then ends the child.
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=child_environment(),
     )
     assert child.stdin is not None
     assert child.stdout is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from aether_load.environment import child_environment
 from aether_load.errors import ExitCode
 from aether_load.gate.servers import before_exec
 from aether_load.rundata.folder import RunFolder
@@ -60,7 +60,7 @@ def _locust(locustfile: str, words: Sequence[str], results: Path, cores: frozens
         stdout=subprocess.DEVNULL,
         # What ends the run is said by this process, so that servers outlive the last answer.
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=child_environment(),
         preexec_fn=before_exec(cores),  # noqa: PLW1509 -- no threads here
     )
     while True:

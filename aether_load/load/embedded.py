@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import IO
 
 import gevent
 
+from aether_load.environment import child_environment
 from aether_load.errors import TargetError
 from aether_load.protocol import Generation
 
@@ -33,7 +33,7 @@ class EmbeddedRuntime:
             stderr=subprocess.PIPE,
             # A Ctrl-C at the terminal is for the load; the runtime is needed until the last answer is in.
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=child_environment(),
         )
         try:
             self.url = self._wait_until_ready()

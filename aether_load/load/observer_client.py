@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from gevent import subprocess as gsubprocess
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
 
+from aether_load.environment import child_environment
 from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.observer import messages as say
 
@@ -55,7 +55,7 @@ class ObserverClient:
             stdout=subprocess.DEVNULL,
             # The sender decides when it ends: a Ctrl-C at the terminal is for the load.
             start_new_session=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env=child_environment(),
         )
         theirs.close()
         self.lost = Event()

@@ -7,7 +7,6 @@ in the process that has just sent a load.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
+from aether_load.environment import child_environment
 from aether_load.outputs import formatting as cells
 from aether_load.outputs.charts.chart import DARK, LIGHT, STATIC_WIDTH, Chart
 from aether_load.outputs.charts.report_charts import report_charts
@@ -61,7 +61,7 @@ class PageProcess:
                 [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)],
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=child_environment(),
                 start_new_session=True,
             )
         except OSError as error:
