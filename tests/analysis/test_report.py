@@ -129,7 +129,15 @@ def test_a_counter_that_falls_between_voids_the_servers_side(tmp_path):
     ("readings", "sentence"),
     [
         ([None, None], "/metrics could not be read (before the load): no answer"),
-        ([exposition([0] * 12, 0), ""], "/metrics (after the load): aether_execution_time_seconds is there with 0"),
+        ([exposition([0] * 12, 0), ""], "/metrics (after the load): none of the runtime's metrics is there"),
+        (
+            [exposition([0] * 12, 0), exposition([0] * 12, "NaN")],
+            "/metrics (after the load): aether_execution_time_seconds_sum is NaN, which is no sum of times",
+        ),
+        (
+            [exposition([0] * 12, 0, errors_total=2**60), exposition([0] * 12, 0)],
+            "/metrics (before the load): aether_errors_total is 1152921504606846976, which is no count from 0 to 2^53",
+        ),
     ],
 )
 def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, readings, sentence):
