@@ -332,9 +332,9 @@ class Listener:
             return
         from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
 
-        write_summary(
-            controller.report, controller.files, sys.stderr if self._environment.parsed_options.json else sys.stdout
-        )
+        options = self._environment.parsed_options
+        out = sys.stderr if options.json else sys.stdout
+        write_summary(controller.report, controller.files, out, verbose=options.verbose)
 
 
 def _silence(logger: str, words: str) -> None:
