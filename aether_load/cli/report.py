@@ -80,7 +80,7 @@ def run(parsed: argparse.Namespace) -> int:
         write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
         files.append(parsed.output)
     if parsed.format in {None, "text"}:
-        write_summary(report, files, sys.stdout)
+        write_summary(report, files, sys.stdout, verbose=True)
     else:
         sys.stdout.write(formatted(report, parsed.format))
     if refusal is not None:

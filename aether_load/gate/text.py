@@ -10,9 +10,11 @@ from typing import TextIO
 from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import SideReport
 from aether_load.gate.report import GateReport
+from aether_load.outputs.details import write_warnings
 from aether_load.outputs.formatting import number, share
 from aether_load.outputs.markdown import table
-from aether_load.outputs.terminal import short_path, write_table, write_warnings
+from aether_load.outputs.table import write_table
+from aether_load.outputs.terminal import short_path
 from aether_load.text import markdown_text
 
 _WIDTH = 110

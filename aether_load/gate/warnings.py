@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aether_load.analysis.verdict.warnings import Warning_
+from aether_load.analysis.verdict.warnings import Warning_, warn
 from aether_load.gate.pairs import GatePair, SideReport, why_not_used
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.warning_codes import WarningCode as Code
@@ -17,16 +17,15 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
     """Yield what a reader has to know beside the verdict."""
     dropped = [pair for pair in pairs if pair.not_used is not None and pair.pair != 1]
     if dropped:
-        yield Warning_(
+        yield warn(
             Code.PAIRS_NOT_USED,
             None,
             f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
-            "Give the gate a machine with less other work, or find out what the windows have against them.",
         )
     hits = {side.side: side.cached_share for side in sides if side.cached_share}
     if hits and scenario.phases[0].cache == "keep":
         said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
-        yield Warning_(
+        yield warn(
             Code.CACHE_ANSWERED,
             None,
             f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
@@ -36,7 +35,7 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
         window.requests_total for pair in pairs for window in (pair.base, pair.candidate) if window is not None
     )
     if small and small[len(small) // 2] < FEW_REQUESTS:
-        yield Warning_(
+        yield warn(
             Code.FEW_SAMPLES,
             None,
             f"The windows have {small[len(small) // 2]} requests each (the middle one), so that chance moves them.",

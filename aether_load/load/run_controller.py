@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -158,7 +159,12 @@ class RunController:
         is_gate = run.manifest.gate is not None
         output = str(Path(options.output).resolve()) if options.output is not None else None
         finish = say.Finish(
-            content=msgspec.json.encode(run.manifest), report=not is_gate, output=output, page=not options.no_page
+            content=msgspec.json.encode(run.manifest),
+            report=not is_gate,
+            output=output,
+            page=not options.no_page,
+            verbose=options.verbose,
+            width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
         )
         if finish.page and finish.report:
             run.observer.page_made.clear()

@@ -238,7 +238,7 @@ class ObservedRun:
         return say.Finished(
             id=command.id,
             exit_code=int(report.verdict.exit_code),
-            summary=summary_text(report, files),
+            summary=summary_text(report, files, verbose=command.verbose, width=command.width),
             files=tuple(map(str, files)),
         )
 

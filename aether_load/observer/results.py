@@ -21,8 +21,8 @@ def write_all(folder: RunFolder, output: Path | None) -> tuple[Report, list[Path
     return analysis.report, files
 
 
-def summary_text(report: Report, files: list[Path]) -> str:
+def summary_text(report: Report, files: list[Path], *, verbose: bool, width: int | None) -> str:
     """Return the summary for the terminal."""
     text = io.StringIO()
-    write_summary(report, files, text)
+    write_summary(report, files, text, verbose=verbose, width=width)
     return text.getvalue()

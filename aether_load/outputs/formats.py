@@ -21,7 +21,7 @@ def _write_json(report: Report, out: TextIO) -> None:
 
 
 def _write_text(report: Report, out: TextIO) -> None:
-    write_summary(report, [], out)
+    write_summary(report, [], out, verbose=True)
 
 
 FORMATS: Mapping[str, Callable[[Report, TextIO], None]] = {

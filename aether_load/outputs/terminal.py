@@ -1,298 +1,56 @@
-"""A report on the terminal, to be read in ten seconds."""
+"""The summary of a report on one screen: the answer, a row a phase, the warnings, the files."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-import msgspec
-
-from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
-from aether_load.analysis.latency.nodes import NodeReport
+from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
-from aether_load.analysis.phase.phase_report import PhaseReport
-from aether_load.analysis.phase.repeats import RepeatComparison
-from aether_load.analysis.phase.rows import Row
-from aether_load.analysis.report import Report
-from aether_load.analysis.server.reconciliation import Reconciliation
-from aether_load.analysis.server.server_nodes import ServerNodes
-from aether_load.analysis.statistics.distribution import Distribution
-from aether_load.analysis.statistics.histogram import QuantileInterval
-from aether_load.analysis.verdict.warnings import Warning_
-from aether_load.outputs.formatting import (
-    THRESHOLD_HEADER,
-    WORKER_HEADER,
-    bounded,
-    number,
-    share,
-    share_with_interval,
-    threshold_rows,
-    with_interval,
-    worker_rows,
-)
-from aether_load.outputs.probes import probe_header, probe_rows
+from aether_load.outputs.answer import findings, threshold_lines, verdict_name, why
+from aether_load.outputs.details import write_details
+from aether_load.outputs.formatting import bounded, number, share
+from aether_load.outputs.table import Column, fitted, table_lines
+from aether_load.scenario.warning_codes import MEANINGS, WarningCode
+from aether_load.text import shorten
 
-_WIDTH = 110
-_HEADER = ("dataset", "requests", "per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "accuracy", "server")
-_OPEN_HEADER = (
-    "dataset", "due", "per s", "p50 sent", "p50 due", "p99 sent", "p99 due (95 % interval)", "failed", "accuracy",
-    "server",
-)  # fmt: skip
-_PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
-_REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
-_NODES_HEADER = (
-    "node",
-    "level",
-    "succeeded",
-    "other",
-    "mean ms",
-    "p50 ms",
-    "p99 ms",
-    "cached",
-    "of path",
-    "of tail path",
-)
+if TYPE_CHECKING:
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.phase.rows import Row
+    from aether_load.analysis.phase.searches import SearchReport
+    from aether_load.analysis.report import Report
+
+NARROWEST, WIDEST, USUAL = 80, 120, 100
+MOST_LINES = 60
+_MOST_REASON_LINES = 3
+_MOST_FINDINGS = 6
+_MOST_THRESHOLDS = 8
+_MOST_WARNINGS = 12
+_MOST_DATASETS = 6
+_LEAST_ROWS = 6
+_HELD = {True: "yes", False: "no", None: "undecided", "": "-"}
+_STYLES = {
+    "PASSED": "bold green", "FAILED": "bold red", "THRESHOLD FAILED": "bold red", "INVALID": "bold yellow",
+    "INCONCLUSIVE": "bold yellow", "INTERRUPTED": "bold yellow", "broken": "red", "undecided": "yellow",
+    "holds": "green",
+}  # fmt: skip
 
 
-def write_summary(report: Report, files: Sequence[Path], out: TextIO) -> None:
-    """Write warnings, a table a phase with where its time went, the server's side, files and verdict."""
-    target = report.target
-    who = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
-    out.write(f"\naether-load: {report.run.scenario} on {who} {target.generation.value} at {target.url}\n")
-    if report.self_check is not None:
-        check = report.self_check
-        out.write(
-            f"self-check: this client alone takes {check.latency_p50_ms:.2f} ms for an exchange (p99 "
-            f"{check.latency_p99_ms:.2f}) and sends up to {check.most_rps:.0f}/s, on one machine with its null server\n"
-        )
-    write_warnings(_one_of_each_search(report), out)
-    for search in report.searches:
-        out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
-        out.write(textwrap.fill(search.sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
-        write_table([probe_header(search), *probe_rows(search)], out)
-    for phase in report.phases:
-        if phase.search is None:
-            _write_phase(phase, out)
-    if report.comparisons:
-        out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
-        write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
-    if rows := worker_rows(report.workers):
-        out.write("\nworkers\n")
-        write_table([WORKER_HEADER, *rows], out)
-    if report.thresholds:
-        out.write("\nthresholds\n")
-        write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
-    if files:
-        out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
-    out.write(f"\n{report.verdict.status.upper()} (exit code {report.verdict.exit_code})\n")
-    out.writelines(f"  {reason}\n" for reason in report.verdict.reasons)
+def write_summary(
+    report: Report, files: Sequence[Path], out: TextIO, *, verbose: bool = False, width: int | None = None
+) -> None:
+    """Write the answer first, then a row a phase, a line a warning, and the files; with `verbose` all the rest too.
 
-
-def _one_of_each_search(report: Report) -> list[Warning_]:
-    """Return the warnings, of each code only the first among the probes of a search, with how many more there are."""
-    searches = {phase.name: phase.search for phase in report.phases if phase.search is not None}
-    found: dict[object, list[Warning_]] = {}
-    for place, warning in enumerate(report.warnings):
-        search = searches.get(warning.phase or "")
-        found.setdefault(place if search is None else (search, warning.code), []).append(warning)
-    ending = "{} more of the search's probes have a warning of this code."
-    return [
-        first if not more else msgspec.structs.replace(first, message=f"{first.message} {ending.format(len(more))}")
-        for first, *more in found.values()
-    ]
-
-
-def write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
-    """Write warnings, each with its advice; nothing where there are none."""
-    if not warnings:
-        return
-    several = len({warning.phase for warning in warnings if warning.phase}) > 1
-    out.write("\nwarnings\n")
-    for warning in warnings:
-        where = f" (phase {warning.phase})" if several and warning.phase else ""
-        text = f"{warning.code}{where}: {warning.message} {warning.advice}"
-        out.write(textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="      ") + "\n")
-
-
-def _write_phase(phase: PhaseReport, out: TextIO) -> None:
-    window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
-    out.write(f"\nphase {phase.name}: {_load(phase)}, {window}, ended by {phase.ended_by or 'force'}\n\n")
-    is_open = phase.load == "open"
-    rows = [_cells(row, is_open=is_open) for row in (*phase.datasets, phase.all)]
-    write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
-    failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
-    if failures:
-        out.write("  failed: " + ", ".join(f"{count} {name}" for name, count in failures.items()) + "\n")
-    if "accuracy" in phase.all.reasons:
-        out.write(f"  accuracy: none; {phase.all.reasons['accuracy']}\n")
-    if phase.decomposition.requests_total:
-        out.write("\n")
-        _write_decomposition(phase, out)
-    if len(phase.nodes) > 1:
-        out.write("\n")
-        write_table([_NODES_HEADER, *map(_node_cells, phase.nodes)], out)
-    out.write("\n")
-    _write_server(phase.server, phase.reconciliation, out)
-    _write_processes(phase, out)
-
-
-def _load(phase: PhaseReport) -> str:
-    if phase.open_load is not None:
-        target = phase.open_load.target_rps
-        asked = "a changing rate" if target is None else f"{target:g} requests/s"
-        return f"open load, {asked}, {phase.open_load.achieved_rps:.1f} sent"
-    unknown = (
-        "users as the page said" if "page" in phase.reasons.get("users", "") else "a worker's users gone meanwhile"
-    )
-    users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
-    return f"{phase.load} load, {users}"
-
-
-def write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str] | None = None) -> None:
-    """Write rows under a header, the first column to the left, and a `last` one below a line."""
-    rows = [*table, *([last] if last else [])]
-    widths = [max(len(cells[column]) for cells in rows) for column in range(len(table[0]))]
-    for cells in rows:
-        if cells is last:
-            out.write("  " + "-" * (sum(widths) + 2 * (len(widths) - 1)) + "\n")
-        rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-        out.write(f"  {'  '.join([cells[0].ljust(widths[0]), *rest])}".rstrip() + "\n")
-
-
-def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
-    low, high, median = comparison.ratio_low, comparison.ratio_high, comparison.ratio_median
-    return (
-        f"{comparison.other} / {comparison.base}",
-        comparison.metric,
-        str(comparison.pairs_total),
-        "-" if median is None else f"{median:.3f}",
-        f"none; {comparison.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]",
-    )
-
-
-def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
-    """Return a row's cells; in open load, where the two differ, service and response latency side by side."""
-    service, response = row.service_latency_ms, row.response_latency_ms
-    points = [service.p50, response.p50, service.p99] if is_open and service and response else []
-    if not is_open and service:
-        points = [service.p50, service.p95]
-    return (
-        row.dataset,
-        str(row.requests_total),
-        number(row.request_throughput_rps, 1),
-        *(map(bounded, points) if points else ["-"] * (3 if is_open else 2)),
-        with_interval(response.p99) if response else "-",
-        str(row.requests_total - row.ok_total),
-        share_with_interval(row.accuracy),
-        share(row.server_time_share),
-    )
-
-
-def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
-    parts = phase.decomposition
-    rows = [
-        (
-            PART_NAMES[name],
-            f"{part.mean_contribution_ms:.2f}",
-            *_middle_and_tail(part.time_ms),
-            share(part.mean_share),
-            share(part.tail_share),
-            share(part.variance_share),
-        )
-        for name, part in parts_of(parts)
-        if part.mean_contribution_ms or name in _always_shown(phase)
-    ]
-    write_table([_PARTS_HEADER, *rows], out)
-    why = phase.reasons.get("tail_sentence")
-    out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")
-    for key in ("node_path",):
-        if key in parts.reasons:
-            out.write(f"  {PART_NAMES['node_path']}: none; {parts.reasons[key]}\n")
-    _write_speedup(parts, len(phase.nodes), out)
-
-
-def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
-    return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
-
-
-def _write_speedup(parts: Decomposition, nodes: int, out: TextIO) -> None:
-    if nodes > 1 and parts.parallel_speedup is not None and parts.parallel_speedup_bound is not None:
-        out.write(
-            f"  parallel speedup {parts.parallel_speedup:.2f} (all node time by the server's total), of "
-            f"{parts.parallel_speedup_bound:.2f} that the dependencies allow\n"
-        )
-
-
-def _middle_and_tail(times: Distribution | None) -> tuple[str, str]:
-    return ("-", "-") if times is None else (f"{times.p50.value:.2f}", f"{times.p99.value:.2f}")
-
-
-def _node_cells(node: NodeReport) -> tuple[str, ...]:
-    times = node.node_time_ms
-    return (
-        node.id,
-        "-" if node.level is None else str(node.level),
-        str(node.states["succeeded"]),
-        ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",
-        f"{times.mean:.1f}" if times else "-",
-        bounded(times.p50) if times else "-",
-        bounded(times.p99) if times else "-",
-        share(node.cached_share.value) if node.cached_share else "-",
-        share(node.path_share),
-        share(node.tail_path_share),
-    )
-
-
-def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, out: TextIO) -> None:
-    if server is not None:
-        mean = server.node_time_mean_ms
-        quantiles = ", ".join(
-            f"{name} {_quantile(getattr(server, f'node_time_{name}_ms'))}" for name in ("p50", "p95", "p99")
-        )
-        out.write(
-            f"  server   {server.nodes_total} nodes; node time, ms: mean [{mean.low:.2f}, {mean.high:.2f}), "
-            f"{quantiles}\n"
-        )
-    if reconciliation.counted_nodes_total is None:
-        out.write(
-            f"  counts   {reconciliation.answered_nodes_total} nodes answered; {reconciliation.trust}: "
-            f"{reconciliation.reason}\n"
-        )
-    else:
-        bounded = reconciliation.trust == "trusted" and reconciliation.reason is not None
-        rest = (
-            f"within bounds: {reconciliation.reason}"
-            if bounded
-            else f"{reconciliation.unexplained_nodes_total} unexplained"
-        )
-        out.write(
-            f"  counts   {reconciliation.answered_nodes_total} nodes answered, "
-            f"{reconciliation.counted_nodes_total} counted by the server: {reconciliation.trust}, {rest}\n"
-        )
-    for line in reconciliation.lines:
-        if line.difference:
-            causes = " or ".join(line.causes)
-            out.write(
-                f"           {line.name}: {line.ours} ours, {line.theirs} by {line.against} ({line.difference:+d}): "
-                f"{causes}\n"
-            )
-
-
-def _write_processes(phase: PhaseReport, out: TextIO) -> None:
-    sender = "sender" if phase.sender is None or phase.sender.processes_total == 1 else "busiest sender"
-    for name, process in ((sender, phase.sender), ("server", phase.server_process)):
-        if process is not None:
-            out.write(
-                f"  machine  {name} {process.cpu_share_mean:.0%} of a core, {process.cpu_share_max:.0%} in its busiest "
-                f"second, {process.resident_max_bytes / 1e6:.0f} MB\n"
-            )
-
-
-def _quantile(interval: QuantileInterval) -> str:
-    high = "inf" if interval.high is None else f"{interval.high:g}"
-    return f"[{interval.low:g}, {high})"
+    The summary has at most 60 lines, and 40 for one phase. It is in colour on a terminal, unless NO_COLOR is set.
+    """
+    lines = list(_lines(report, files, width or _width_of(out), verbose=verbose))
+    _write(lines, out)
+    if verbose:
+        write_details(report, out)
 
 
 def short_path(path: Path) -> str:
@@ -301,3 +59,242 @@ def short_path(path: Path) -> str:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+def _lines(report: Report, files: Sequence[Path], width: int, *, verbose: bool) -> Iterator[str]:
+    """Yield the summary's lines; the table of phases gets as many as the rest leaves it."""
+    before = list(_answer(report, width))
+    after = [*_below_the_table(report, width), *_warnings(report, width), *_files(files, width)]
+    if not verbose and files:
+        after += ["", f"More: aether-load report {short_path(files[0])}"]
+    room = max(_LEAST_ROWS, MOST_LINES - len(before) - len(after) - 2)
+    yield from before
+    yield from _phases(report, width, room)
+    yield from after
+
+
+def _answer(report: Report, width: int) -> Iterator[str]:
+    """Yield what ran on what, the verdict and why, and what the run found out."""
+    target = report.target
+    who = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+    labels = "".join(f", {key}={value}" for key, value in report.run.labels.items())
+    yield ""
+    yield shorten(
+        f"aether-load: {report.run.scenario}{labels} on {who} {target.generation.value} at {target.url}", width
+    )
+    yield ""
+    verdict = report.verdict
+    reason = why(report)
+    yield from _wrapped(f"{verdict_name(report)} (exit code {verdict.exit_code}): {reason}", width, _MOST_REASON_LINES)
+    if len(verdict.reasons) > 1:
+        yield f"  and {len(verdict.reasons) - 1} more reasons"
+    said = [search.sentence for search in report.searches if search.sentence in reason]
+    new = [found for found in findings(report) if found != reason and not any(sentence in found for sentence in said)]
+    for found in new[:_MOST_FINDINGS]:
+        yield from _wrapped(f"  {found}", width, 2)
+    thresholds = threshold_lines(report)
+    for state, text in thresholds[:_MOST_THRESHOLDS]:
+        yield shorten(f"  {state:9}  {text}", width)
+    if len(thresholds) > _MOST_THRESHOLDS:
+        yield f"  and {len(thresholds) - _MOST_THRESHOLDS} more thresholds"
+
+
+def _phases(report: Report, width: int, room: int) -> Iterator[str]:
+    """Yield the table with a row a phase, and where there are more than room for, the first and the last."""
+    phases = report.phases
+    if not phases:
+        return
+    header, *rows = table_lines(fitted(_columns(phases, report.searches), width))
+    yield ""
+    yield header
+    if len(rows) > room - 1:
+        first = (room - 2) // 2
+        left_out = len(rows) - (room - 2)
+        rows = [*rows[:first], f"  ... {left_out} more phases ...", *rows[len(rows) - (room - 2 - first) :]]
+    yield from rows
+
+
+def _columns(phases: Sequence[PhaseReport], searches: Sequence[SearchReport]) -> list[Column]:
+    rows = [phase.all for phase in phases]
+    columns = [
+        Column("phase", tuple(phase.name for phase in phases)),
+        Column("load", tuple(map(_load, phases))),
+        Column("req/s", tuple(number(row.request_throughput_rps, 1) for row in rows)),
+    ]
+    is_open = any(phase.load == "open" for phase in phases)
+    if is_open:
+        columns.append(Column("service p50", tuple(_point(row, "p50", "service") for row in rows), rank=2))
+    response = "response p50" if is_open else "p50 ms"
+    columns += [
+        Column(response, tuple(_point(row, "p50") for row in rows)),
+        Column("p95" if is_open else "p95 ms", tuple(_point(row, "p95") for row in rows)),
+        Column("p99" if is_open else "p99 ms", tuple(_point(row, "p99") for row in rows)),
+        Column("failed", tuple(map(_failed, rows))),
+        Column("cached", tuple(share(_cached(phase)) for phase in phases), rank=3),
+    ]
+    if searches:
+        held = {probe.phase: probe.holds for search in searches for probe in search.probes}
+        columns.append(Column("held", tuple(_HELD[held.get(phase.name, "")] for phase in phases)))
+    if any(row.accuracy is not None for row in rows):
+        columns.append(Column("accuracy", tuple(_accuracy(row) for row in rows), rank=1))
+    return [*columns, Column("trusted", tuple(_trusted(phase) for phase in phases))]
+
+
+def _below_the_table(report: Report, width: int) -> Iterator[str]:
+    """Yield what failed, and of a single phase its datasets and where its time went."""
+    outcomes: dict[str, int] = {}
+    for phase in report.phases:
+        for name, count in phase.all.outcomes.items():
+            if count and name != "ok":
+                outcomes[name] = outcomes.get(name, 0) + count
+    if outcomes:
+        yield shorten("  failed: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()), width)
+    if len(report.phases) != 1:
+        return
+    (phase,) = report.phases
+    yield from _datasets(phase, width)
+    parts = [
+        f"{PART_NAMES[name]} {part.mean_contribution_ms:.1f} ms ({share(part.mean_share)})"
+        for name, part in parts_of(phase.decomposition)
+        if part.mean_share is not None and part.mean_share >= 0.0005
+    ]
+    if parts:
+        yield ""
+        yield from _wrapped(f"  mean latency: {', '.join(parts)}", width, 2)
+    if phase.tail_sentence:
+        yield from _wrapped(f"  {phase.tail_sentence}", width, 2)
+
+
+def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
+    """Yield a table of a phase's datasets, where there are several."""
+    rows = phase.datasets
+    if len(rows) < 2:
+        return
+    shown = rows if len(rows) <= _MOST_DATASETS else rows[: _MOST_DATASETS - 1]
+    columns = [
+        Column("dataset", tuple(row.dataset for row in shown)),
+        Column("requests", tuple(str(row.requests_total) for row in shown)),
+        *(Column(f"{name} ms", tuple(_point(row, name) for row in shown)) for name in ("p50", "p95", "p99")),
+        Column("failed", tuple(map(_failed, shown))),
+    ]
+    if any(row.accuracy is not None for row in shown):
+        columns.append(Column("accuracy", tuple(map(_accuracy, shown))))
+    yield ""
+    yield from table_lines(fitted(columns, width))
+    if len(rows) > len(shown):
+        yield f"  ... {len(rows) - len(shown)} more datasets ..."
+
+
+def _warnings(report: Report, width: int) -> Iterator[str]:
+    """Yield a line for each code with the phases that it concerns."""
+    phases: dict[WarningCode, list[str]] = {}
+    for warning in report.warnings:
+        phases.setdefault(warning.code, []).extend([warning.phase] if warning.phase else [])
+    if not phases:
+        return
+    yield ""
+    yield "warnings"
+    several = len(report.phases) > 1
+    broad = max(map(len, phases))
+    notes: dict[WarningCode, str] = {
+        warning.code: warning.message for warning in report.warnings if warning.code == WarningCode.NOTE
+    }
+    for code, named in list(phases.items())[:_MOST_WARNINGS]:
+        text = f"  {code:{broad}}  {notes.get(code, MEANINGS[code].meaning)}"
+        yield _with_phases(text, list(dict.fromkeys(named)), width) if several and named else shorten(text, width)
+    if len(phases) > _MOST_WARNINGS:
+        yield f"  and {len(phases) - _MOST_WARNINGS} more kinds of warning"
+
+
+def _with_phases(text: str, named: Sequence[str], width: int) -> str:
+    """Return a line with the phases that it concerns, as many as there is room for."""
+    for shown in (", ".join(named), f"{len(named)} phases: {', '.join(named[:2])}, ...", f"{len(named)} phases"):
+        if len(text) + len(shown) + 3 <= width:
+            return f"{text} ({shown})"
+    return shorten(text, width)
+
+
+def _files(files: Sequence[Path], width: int) -> Iterator[str]:
+    """Yield the page, the run's folder, and the other files, those of one folder on one line."""
+    if not files:
+        return
+    yield ""
+    yield "files"
+    others: dict[Path, list[str]] = {}
+    for path in files:
+        if path.name == "report.html":
+            yield f"  page  {short_path(path)}"
+        elif path == files[0]:
+            yield f"  run   {short_path(path)}"
+        else:
+            others.setdefault(path.parent, []).append(path.name)
+    for folder, names in others.items():
+        yield from _wrapped(f"  also  {', '.join(names)} in {short_path(folder)}", width, 2)
+
+
+def _load(phase: PhaseReport) -> str:
+    if phase.open_load is not None:
+        target = phase.open_load.target_rps
+        return "varying" if target is None else f"{target:g}/s"
+    if phase.users is None:
+        return "varying"
+    return f"{phase.users} user{'s' if phase.users != 1 else ''}"
+
+
+def _point(row: Row, name: str, latency: str = "response") -> str:
+    found = getattr(row, f"{latency}_latency_ms")
+    return "-" if found is None else bounded(getattr(found, name)).replace(">= ", ">=")
+
+
+def _failed(row: Row) -> str:
+    failed = row.requests_total - row.ok_total
+    return f"{failed} ({failed / row.requests_total:.1%})" if failed else "0"
+
+
+def _cached(phase: PhaseReport) -> float | None:
+    if phase.cached_nodes_total is None or phase.uncached_nodes_total is None:
+        return None
+    told = phase.cached_nodes_total + phase.uncached_nodes_total
+    return phase.cached_nodes_total / told if told else None
+
+
+def _accuracy(row: Row) -> str:
+    return "-" if row.accuracy is None else f"{row.accuracy.value:.1%}"
+
+
+def _trusted(phase: PhaseReport) -> str:
+    trust = phase.reconciliation.trust
+    return {"trusted": "yes", "no_server_data": "-"}.get(trust, "no")
+
+
+def _wrapped(text: str, width: int, most: int) -> list[str]:
+    """Return a text in at most so many lines, the rest of it cut off."""
+    indent = len(text) - len(text.lstrip())
+    lines = textwrap.wrap(text, width, subsequent_indent=" " * (indent + 2), break_on_hyphens=False)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], shorten(" ".join(lines[most - 1 :]), width)]
+    return lines
+
+
+def _width_of(out: TextIO) -> int:
+    """Return how wide lines may be: as the terminal is, between 80 and 120 characters."""
+    wide = shutil.get_terminal_size((USUAL, 24)).columns if out.isatty() or "COLUMNS" in os.environ else USUAL
+    return min(WIDEST, max(NARROWEST, wide))
+
+
+def _write(lines: Sequence[str], out: TextIO) -> None:
+    """Write the lines, the words of states in colour where somebody sees it."""
+    if not out.isatty() or "NO_COLOR" in os.environ:
+        out.writelines(f"{line}\n" for line in lines)
+        return
+    from rich.console import Console  # noqa: PLC0415 -- only for a terminal
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(file=out, highlight=False, soft_wrap=True)
+    for line in lines:
+        text = Text(line)
+        for word, style in _STYLES.items():
+            if line.lstrip().startswith((f"{word} ", f"{word}(")):
+                text.highlight_words([word], style)
+                break
+        console.print(text)

@@ -12,6 +12,7 @@ from aether_load.scenario.goodput import goodput_slo_mistake
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two
 from aether_load.scenario.threshold import meaning, plan_mistake, quoted
+from aether_load.scenario.validation import did_you_mean
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import WorkloadPlan
 
@@ -48,8 +49,8 @@ def check_scenario(scenario: Scenario, where: str) -> None:
         raise UsageError(f"Scenario {where}: a path in it holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
-            known = ", ".join([*HUB_DATASETS, *plan.files])
-            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; there are {known}.")
+            known = did_you_mean(name, [*HUB_DATASETS, *plan.files])
+            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; {known}")
     if len(set(plan.datasets)) != len(plan.datasets):
         raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
     for name, file in plan.files.items():

@@ -11,7 +11,7 @@ from aether_load.errors import UsageError
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.threshold import parse_threshold
+from aether_load.scenario.threshold import aggregation_meant, parse_threshold
 from aether_load.scenario.validation import Strict, did_you_mean
 
 Better = Literal["higher", "lower"]
@@ -61,7 +61,9 @@ def parse_gate_metric(text: str) -> GateMetric:
         raise ValueError('expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".') from None
     metric = _ALIASES.get(condition.metric, condition.metric)
     if metric not in _BETTER:
-        raise ValueError(f"there is no {condition.metric!r} to compare; {did_you_mean(condition.metric, _BETTER)}")
+        meant = aggregation_meant(condition.metric)
+        advice = f"did you mean {meant!r}?" if meant else did_you_mean(condition.metric, _BETTER)
+        raise ValueError(f"there is no {condition.metric!r} to compare; {advice}")
     if metric in DISTRIBUTIONS and condition.aggregation is None:
         raise ValueError(f"{metric} is a distribution: say which point of it, as in {metric}:p(95).")
     if metric not in DISTRIBUTIONS and condition.aggregation is not None:

@@ -83,8 +83,7 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     raw.setdefault("name", path.stem)
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
-    if isinstance(thresholds := raw.get("thresholds"), list):
-        raw["thresholds"] = [{"condition": plan} if isinstance(plan, str) else plan for plan in thresholds]
+    _expand_conditions(raw)
     scenario = _convert(raw, str(path))
     named = [
         phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
@@ -92,6 +91,16 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     scenario = msgspec.structs.replace(scenario, phases=tuple(named))
     check_scenario(scenario, str(path))
     return _with_absolute_paths(scenario, path.parent)
+
+
+def _expand_conditions(raw: dict[str, Any]) -> None:
+    """Write a threshold that is a text as a table, and an `slo` that is a text as a list."""
+    if isinstance(thresholds := raw.get("thresholds"), list):
+        raw["thresholds"] = [{"condition": plan} if isinstance(plan, str) else plan for plan in thresholds]
+    phases = raw.get("phases")
+    for phase in phases if isinstance(phases, list) else []:
+        if isinstance(phase, dict) and isinstance(condition := phase.get("slo"), str):
+            phase["slo"] = [condition]
 
 
 def _convert(raw: dict[str, Any], where: str) -> Scenario:

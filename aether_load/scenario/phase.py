@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from aether_load.scenario.duration import Seconds
-from aether_load.scenario.threshold import metric_mistake, parse_threshold, quoted
+from aether_load.scenario.threshold import meaning, metric_mistake, parse_threshold, quoted
 from aether_load.scenario.validation import Strict
 
 Kind = Literal["users", "rate"]
@@ -262,7 +262,7 @@ def _find_mistake(phase: Phase) -> str | None:
         key = _given(phase, _FIND_ONLY)
         return f"{key}: it bounds a search, and there is no find." if key else None
     if not phase.slo:
-        return 'slo: a search needs at least one condition, as in slo = ["p(99)<500"].'
+        return 'slo: a search needs at least one condition, as in slo = "p(99)<500".'
     for condition in phase.slo:
         try:
             threshold = parse_threshold(condition)
@@ -273,6 +273,8 @@ def _find_mistake(phase: Phase) -> str | None:
             mistake = str(error)
         if mistake is not None:
             return f"slo: {quoted(condition)}: {mistake}"
+    if len(set(map(meaning, phase.slo))) < len(phase.slo):
+        return "slo: a condition stands there twice."
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
             return f"{key} is 0; a probe needs time."

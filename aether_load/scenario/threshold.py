@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from aether_load.scenario.duration import Seconds
-from aether_load.scenario.validation import Strict
+from aether_load.scenario.validation import Strict, nearest
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
 
@@ -25,6 +24,8 @@ _PARTS = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<value>[
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _LIMIT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _PERCENTILE = re.compile(r"p\(\s*([0-9]+(?:\.[0-9]+)?)\s*\)")
+_LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
+_LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
 AGGREGATIONS = ("min", "max", "mean", "avg", "med", "stddev", "count")
 
 ALIASES = {"request_latency_ms": DEFAULT_METRIC}
@@ -154,12 +155,20 @@ def with_conditions(plans: tuple[ThresholdPlan, ...], conditions: Iterable[str])
     return tuple(found.values())
 
 
+def aggregation_meant(name: str) -> str | None:
+    """Return the percentile or aggregation that a name was meant for, such as p(95) for `p95`, or None."""
+    like = _LIKE_A_PERCENTILE.fullmatch(name)
+    if like is None:
+        return _LIKE_AN_AGGREGATION.get(name.lower())
+    return f"p({like[1]}.{like[2]})" if like[2] else f"p({like[1]})"
+
+
 def metric_mistake(condition: Threshold) -> str | None:
     """Return what is wrong with the metric of a search's condition, with the nearest name, or None."""
     known = [*LATENCIES, *SHARES, *PLAIN]
     if condition.metric not in known:
-        near = difflib.get_close_matches(condition.metric, known, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+        near = aggregation_meant(condition.metric) or nearest(condition.metric, known, cutoff=0.5)
+        advice = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}."
         return f"there is no metric {condition.metric!r}; {advice}"
     if condition.metric in LATENCIES and condition.aggregation is None:
         return f"{condition.metric} is a distribution: say which point of it, as in {condition.metric}:p(95)."

@@ -25,6 +25,17 @@ _TOML_WORDS = {
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _ANY = "*"
 _MOST_SHOWN = 100
+_EXAMPLES = {
+    "datasets": 'datasets = ["hellaswag", "piqa"]',
+    "ramp": 'ramp = { from = 1, over = "30s" }',
+    "slo": 'slo = "p(95)<100" or slo = ["p(95)<100", "error_rate<0.01"]',
+    "spike": 'spike = { to = 100, before = "15s", duration = "10s", after = "15s" }',
+    "steps": "steps = [50, 100, 200]",
+    "sweep": "sweep = [1, 2, 4, 8]",
+    "thresholds": 'thresholds = ["p(95)<500", "error_rate<0.01"]',
+    "trace": 'trace = { path = "monday.csv" }',
+}
+"""How keys whose value is a list or a table are written."""
 _SECRET = ("target.headers", "target.server_metrics_url", "header", "aether_url")
 
 
@@ -53,7 +64,9 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
         what = wrong["what"].replace("`", "").replace(" | null", "")
         for word, in_toml in _TOML_WORDS.items():
             what = re.sub(rf"\b{word}\b", in_toml, what)
-        return f"{said}: {what[:1].lower()}{what[1:]}."
+        key = next((step for step in reversed(path) if isinstance(step, str)), "")
+        example = f"; write {_EXAMPLES[key]}" if key in _EXAMPLES and ", got " in what else ""
+        return f"{said}: {what[:1].lower()}{what[1:]}{example}."
     return message
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class WarningCode(StrEnum):
-    """What threatens the meaning of a run's figures, in one word; docs/correlation.md says what each means."""
+    """Name what threatens the meaning of a run's figures; `MEANINGS` says what each code means."""
 
     SIMULATED_TARGET = "simulated_target"
     TLS_NOT_VERIFIED = "tls_not_verified"
@@ -39,3 +41,133 @@ class WarningCode(StrEnum):
     RATE_NEAR_OWN_CEILING = "rate_near_own_ceiling"
     PROMPTS_EXCEED_CACHE = "prompts_exceed_cache"
     PAIRS_NOT_USED = "pairs_not_used"
+
+
+class WarningMeaning(NamedTuple):
+    """What a code says in half a line, and what to do about it."""
+
+    meaning: str
+    remedy: str
+
+
+MEANINGS: Mapping[WarningCode, WarningMeaning] = {
+    WarningCode.SIMULATED_TARGET: WarningMeaning(
+        "simulated: the figures say nothing about Aether", "Give a runtime with --host URL."
+    ),
+    WarningCode.TLS_NOT_VERIFIED: WarningMeaning(
+        "another server may have answered",
+        "Let the runtime's certificate be trusted, by SSL_CERT_FILE for one of your own.",
+    ),
+    WarningCode.CRASHED: WarningMeaning(
+        "the run was cut off; its last second is missing",
+        "Take the figures as a look at a part, and run it again.",
+    ),
+    WarningCode.DAMAGED: WarningMeaning(
+        "bytes in the run's folder are not as they were written, or rows are missing; the run is invalid",
+        "Take no figure of this run. If a note in run.json says where the rest lies, append it and report again.",
+    ),
+    WarningCode.WORKER_LOST: WarningMeaning(
+        "a worker was lost, and its part of the load",
+        "Find out what ended it, and run again; workers that go on were not disturbed.",
+    ),
+    WarningCode.WORKER_CLOCK_OFF: WarningMeaning(
+        "a worker's clock is off; figures are corrected",
+        "Let its machine keep its clock by NTP.",
+    ),
+    WarningCode.NOTE: WarningMeaning("the run wrote a note; see run.json", "Mend that before the next run."),
+    WarningCode.OUTPUTS_NOT_PASSED_ON: WarningMeaning(
+        "on v1 no node reads another's output",
+        "Take the figures as those of so many calls in a row, and use a v2 runtime to measure a DAG.",
+    ),
+    WarningCode.DATASET_SHORTER_THAN_ASKED: WarningMeaning(
+        "a dataset has fewer rows than the limit", "Lower workload.limit, or use a larger source."
+    ),
+    WarningCode.CONTAMINATED: WarningMeaning(
+        "other clients used the runtime meanwhile",
+        "Give the runtime to this run alone, and one replica of it.",
+    ),
+    WarningCode.RESTARTED: WarningMeaning(
+        "the runtime restarted", "Find out why the runtime restarted, and run again."
+    ),
+    WarningCode.NO_SERVER_DATA: WarningMeaning(
+        "the server's metrics could not be read",
+        "Check GET /metrics of the target, say with --server-metrics-url where else it is, or set "
+        "target.server_metrics false.",
+    ),
+    WarningCode.READINGS_MISSING: WarningMeaning(
+        "some readings of /metrics failed",
+        "Find out why /metrics did not answer; the reconciliation itself stands on the first reading and the last.",
+    ),
+    WarningCode.UNREAD_ANSWERS: WarningMeaning(
+        "counts agree within bounds: answers broke", "Find out why answers broke."
+    ),
+    WarningCode.REQUESTS_UNACCOUNTED: WarningMeaning(
+        "samples and other counts of requests differ",
+        "Do not use the figures, and report this: it is a defect of the harness.",
+    ),
+    WarningCode.FIGURES_CONTRADICT: WarningMeaning(
+        "figures contradict each other",
+        "Take the server's times as wrong until it is known why: a proxy that caches /metrics, another client, a "
+        "runtime whose clock does not run evenly.",
+    ),
+    WarningCode.CLIENT_SATURATED: WarningMeaning(
+        "the sender was short of CPU and added latency",
+        "Use fewer users, or a machine that has nothing else to do; with cores to spare, more --processes.",
+    ),
+    WarningCode.USERS_NOT_BUSY: WarningMeaning(
+        "users waited for the client itself",
+        "Use fewer users, or a machine that has nothing else to do.",
+    ),
+    WarningCode.MORE_IN_FLIGHT_THAN_USERS: WarningMeaning(
+        "more requests in flight than users", "Report this: it is a defect."
+    ),
+    WarningCode.ACHIEVED_RATE_LOW: WarningMeaning(
+        "less than 99 % of the rate was sent",
+        "Raise max_concurrency if users were all busy, or take a lower rate: this is not the load asked for.",
+    ),
+    WarningCode.DROPPED: WarningMeaning(
+        "requests were due and never sent",
+        "Judge by the achieved rate beside the latencies, and raise max_concurrency or take a lower rate.",
+    ),
+    WarningCode.NOT_STEADY: WarningMeaning(
+        "throughput began higher or lower than it went on",
+        "Look at the time series, and give the phase a longer warm-up if it shows one.",
+    ),
+    WarningCode.FEW_SAMPLES: WarningMeaning(
+        "p99 is weak or only bounded from below",
+        "Send more requests: more passes, or a longer duration.",
+    ),
+    WarningCode.MOCK_PROVIDER: WarningMeaning(
+        "fixed answers of a mock, so no accuracy",
+        "Give the runtime a real provider to measure accuracy.",
+    ),
+    WarningCode.CACHE_ANSWERED: WarningMeaning(
+        "latency is of cache hits too",
+        "Send each prompt once (passes = 1) to a runtime whose cache is empty, or judge hits on their own.",
+    ),
+    WarningCode.COLD_PHASE_WITH_HITS: WarningMeaning(
+        "the cold cache answered",
+        "End the phase after one pass over the prompts, and let nobody else fill the cache.",
+    ),
+    WarningCode.WARM_PHASE_WITH_MISSES: WarningMeaning(
+        "the warm cache had misses",
+        "Take prompts that fit into its 1000 entries, and let nobody else evict them.",
+    ),
+    WarningCode.LATENCY_NEAR_OWN_FLOOR: WarningMeaning(
+        "latency is near the client's own",
+        "Take differences between runs of this client, not the latency itself.",
+    ),
+    WarningCode.RATE_NEAR_OWN_CEILING: WarningMeaning(
+        "the rate is near what the client can send",
+        "Use a faster machine for the sender, one that it does not share with the runtime, or more processes "
+        "(--processes) where there are cores for them.",
+    ),
+    WarningCode.PROMPTS_EXCEED_CACHE: WarningMeaning(
+        "more prompts were repeated than the cache holds",
+        "Use --limit for a set that fits, or take every request as a miss.",
+    ),
+    WarningCode.PAIRS_NOT_USED: WarningMeaning(
+        "the gate could not use some pairs of windows",
+        "Give the gate a machine with less other work, or find out what the windows have against them.",
+    ),
+}

@@ -275,7 +275,10 @@ def test_a_run_that_has_been_is_held_against_new_conditions(tmp_path):
         ("p(95)<", "--threshold 'p(95)<': expected a number of the report and a limit"),
         ("x" * 10_000, f"--threshold '{'x' * 40}…': it has 10000 characters, of 200 that a condition may have."),
         ("eror_rate<1", "--threshold 'eror_rate<1': there is no number 'eror_rate' in a report; did you mean"),
-        ("close:p(5)<1", "'close:p(5)<1': there is no number 'close' in a report"),
+        ("close:p(5)<1", "'close:p(5)<1': there is no phase and no dataset 'close'; did you mean 'closed'?"),
+        ("close:accuracy>0", "'close:accuracy>0': there is no phase and no dataset 'close'; did you mean 'closed'?"),
+        ("xyz:p(5)<1", "'xyz:p(5)<1': there is no number 'xyz' in a report"),
+        ("p95<1", "'p95<1': there is no number 'p95' in a report; did you mean 'p(95)'?"),
         ("close:error_rate<1", "there is no phase and no dataset 'close'; did you mean 'closed'?"),
     ],
 )

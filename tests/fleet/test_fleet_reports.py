@@ -128,7 +128,7 @@ def test_an_end_that_is_missing_unexplained_still_is(tmp_path):
 def test_every_output_names_the_workers(tmp_path):
     report = build_report(two_workers(tmp_path, announced=44, how="lost"))
     terminal, markdown = io.StringIO(), io.StringIO()
-    write_summary(report, [], terminal)
+    write_summary(report, [], terminal, verbose=True)
     write_markdown(report, markdown)
     page = page_html(report, [], {}, None)
     for text in (terminal.getvalue(), markdown.getvalue(), page):

@@ -42,6 +42,7 @@ def test_a_number_and_its_better_way(text, expected):
         ),
         ("accuracy:p(95)", "accuracy is one number and has no p."),
         ("service_latency_ms:count", "a count is neither better nor worse when it is higher."),
+        ("p95", "there is no 'p95' to compare; did you mean 'p(95)'?"),
         ("a:b:accuracy", "before the metric there is room for a dataset, no more."),
         ("ok_throughput_rps>=5", 'expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
         ("", 'expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),

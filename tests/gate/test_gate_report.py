@@ -18,6 +18,7 @@ from aether_load.gate.text import write_gate_text
 from aether_load.protocol import NodeState, Outcome
 from folders import answered, failed, make_run
 from gate_folders import make_gate, one_user
+from golden import assert_golden
 from processes import REPOSITORY, call_command
 
 
@@ -240,7 +241,7 @@ def test_the_terminal_says_it_all(tmp_path):
     """The method, both tables and the verdict, for a person."""
     out = io.StringIO()
     write_gate_text(gate_of(tmp_path, equal, slower), [], out)
-    assert out.getvalue() == (REPOSITORY / "tests" / "golden_files" / "gate.txt").read_text(encoding="utf-8")
+    assert_golden("gate.txt", out.getvalue())
 
 
 def test_markdown_shows_hostile_names_as_they_are(tmp_path):

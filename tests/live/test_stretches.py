@@ -1,7 +1,6 @@
 """Figures of a run in seconds that can be added up: bins, buckets, the timeline, parts, the quick reading."""
 
 import math
-import re
 from itertools import pairwise
 
 import msgspec
@@ -11,16 +10,14 @@ from aether_load.rundata.samples import ABSENT, SampleBuffer
 
 from aether_load.analysis.latency.dag_shape import dag_shape, levels_and_path, longest_paths
 from aether_load.analysis.server.client_counts import bucket_of_counts
-from aether_load.analysis.server.scrape import parse_scrape
 from aether_load.observer.live.bins import BINS, bins_of, percentile_ms
 from aether_load.observer.live.figures import figures, point
-from aether_load.observer.live.reading import read_quickly
 from aether_load.observer.live.run import Gauges, LiveRun
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline, beside
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.rundata.scrapes import RawScrape
-from folders import counted, exposition
+from folders import counted
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -207,33 +204,6 @@ def test_after_a_restart_the_next_reading_counts_again():
     run.tick(4 * SECOND, gauges())
     assert [int(bucket.server_buckets.sum()) for bucket in run.timeline] == [0, 1, 0]
     assert run.reconciliation.state.state == "restarted"
-
-
-class TestTheQuickReading:
-    @pytest.mark.parametrize(
-        "text",
-        [
-            counted([3, 70, 20_000], cached=1),
-            exposition([0] * 12, 0),
-            exposition([1] * 12, 12.5, errors_total="1e3"),
-            re.sub(r"(?m)^(\w+_total) ", r'\1{a="}",i="x\\"y"} ', counted([9])).replace("{le=", '{a="b",le='),
-            "# HELP other x\n" + "other_total 1\n" * 500 + counted([9]) + "aether_execution_time_seconds_created 1\n",
-        ],
-        ids=["plain", "fresh", "exponents", "labels", "among others"],
-    )
-    def test_it_is_the_careful_one(self, text):
-        """It reads what the whole parser reads, whatever else stands there."""
-        assert read_quickly(text) == parse_scrape(text)
-
-    @pytest.mark.parametrize(
-        "text",
-        ["", "<html>", exposition([0] * 12, 0).replace('le="10"', 'le="11"'), exposition([0] * 12, "x"),
-         re.sub(".*errors.*\n", "", exposition([0] * 12, 0)), counted([3]).replace("seconds_sum", "seconds_som")],
-        ids=["empty", "html", "other edges", "no number", "no counter", "no sum"],
-    )  # fmt: skip
-    def test_what_is_no_reading_is_none(self, text):
-        """And raises nothing into the load."""
-        assert read_quickly(text) is None
 
 
 def test_own_counts_by_request_are_the_analysis_own():

@@ -122,7 +122,7 @@ def test_a_forbidden_warning_is_exit_five(fork_locust, simulator):
     assert (finished.code, report["verdict"]["status"]) == (5, "invalid"), finished.err
     assert report["scenario"]["fail_on_warning"] == ["contaminated", "few_samples"]
     assert "phase closed: forbidden warning few_samples: 20 samples" in finished.out
-    assert finished.out.index("\nwarnings\n") < finished.out.index("\nphase closed")
+    assert finished.out.index("forbidden warning") < finished.out.index("\nwarnings\n")
 
 
 def test_the_servers_process_stands_beside_the_senders(fork_locust, simulator):

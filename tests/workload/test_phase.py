@@ -21,6 +21,7 @@ def refusal(text, tmp_path, top=""):
     return str(caught.value).removeprefix(f"Scenario {path}: ")
 
 
+SLO_FORMS = 'write slo = "p(95)<100" or slo = ["p(95)<100", "error_rate<0.01"].'
 SENTENCES = [
     # One shape at a time, and no key beside it that would be passed over in silence.
     (
@@ -132,7 +133,10 @@ SENTENCES = [
     ),
     ('duration = "soon"', 'phases.0.duration = \'soon\': expected a duration such as "90s", "1m30s" or "250ms".'),
     # Traces.
-    ('trace = "t.csv"', "phases.0.trace = 't.csv': expected a table, got a text."),
+    (
+        'trace = "t.csv"',
+        "phases.0.trace = 't.csv': expected a table, got a text; write trace = { path = \"monday.csv\" }.",
+    ),
     ('trace = {pth = "t.csv"}', "unknown key phases.0.trace.pth; did you mean 'path'?"),
     ('trace = {path = "t\\u0000.csv"}', "a path in it holds a null character."),
     (
@@ -153,7 +157,17 @@ SENTENCES = [
         'phases.0.unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.',
     ),
     # Searches.
-    ('find = "max_rate"', 'phases.0.slo: a search needs at least one condition, as in slo = ["p(99)<500"].'),
+    ('find = "max_rate"', 'phases.0.slo: a search needs at least one condition, as in slo = "p(99)<500".'),
+    (
+        'find = "max_rate"\nslo = 500',
+        f"phases.0.slo = 500: expected a list, got a whole number; {SLO_FORMS}",
+    ),
+    (
+        'find = "max_rate"\nslo = ["p(95)<100", 0.01]',
+        f"phases.0.slo.1 = 0.01: expected a text, got a number; {SLO_FORMS}",
+    ),
+    ('find = "max_rate"\nslo = "p95<100"', "phases.0.slo: 'p95<100': there is no metric 'p95'; did you mean 'p(95)'?"),
+    ('find = "max_rate"\nslo = ["max<9", "max < 9.0"]', "phases.0.slo: a condition stands there twice."),
     (
         'slo = ["p(99)<5"]',
         "phases.0.slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds.",

@@ -138,6 +138,20 @@ def test_a_condition_that_asks_for_too_much(text, sentence):
     ("text", "sentence"),
     [
         ("error_rat<1", "there is no metric 'error_rat'; did you mean 'error_rate'?"),
+        *(
+            (f"{name}<1", f"there is no metric {name!r}; did you mean {meant!r}?")
+            for name, meant in [
+                ("p95", "p(95)"),
+                ("P99", "p(99)"),
+                ("p99_9", "p(99.9)"),
+                ("p99.9", "p(99.9)"),
+                ("p999", "p(99.9)"),
+                ("p5", "p(5)"),
+                ("median", "med"),
+                ("average", "avg"),
+            ]
+        ),
+        ("p100<1", "there is no metric 'p100'; there are " + ", ".join([*LATENCIES, *SHARES, *PLAIN]) + "."),
         ("xyz<1", f"there is no metric 'xyz'; there are {', '.join([*LATENCIES, *SHARES, *PLAIN])}."),
         (
             "service_latency_ms<1",
@@ -213,8 +227,11 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
     [
         ('thresholds = ["p(95)<"]', "thresholds.0.condition = 'p(95)<': expected a number of the report"),
         ('thresholds = ["max<1", "max<1 "]', "thresholds.1: 'max<1 ' stands there twice."),
-        ('thresholds = "max<1"', "thresholds = 'max<1': expected a list, got a text."),
-        ("thresholds = [5]", "thresholds.0 = 5: expected a table, got a whole number."),
+        (
+            'thresholds = "max<1"',
+            "thresholds = 'max<1': expected a list, got a text; write thresholds = [\"p(95)<500\", ",
+        ),
+        ("thresholds = [5]", "thresholds.0 = 5: expected a table, got a whole number; write thresholds"),
         ("[[thresholds]]\nabort_on_fail = true", "key thresholds.0.condition is missing."),
         (
             '[[thresholds]]\nconditon = "max<1"',

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 PART_NAMES: dict[PartName, str] = {
     "start_delay": "start delay",
-    "overhead": "client and network",
+    "overhead": "outside the server",
     "scheduler": "scheduler",
     "barrier": "barriers",
     "node_path": "node path",

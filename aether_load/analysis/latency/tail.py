@@ -9,7 +9,7 @@ from aether_load.analysis.latency.nodes import NodeReport
 
 _WORDS: dict[PartName, str] = {
     "start_delay": "waiting in the client",
-    "overhead": "client and network",
+    "overhead": "outside the server",
     "scheduler": "the runtime's own work between nodes",
     "barrier": "waiting at barriers between levels",
     "node_path": "node time on the server",

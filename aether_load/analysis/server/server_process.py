@@ -48,6 +48,8 @@ def server_process_over(
     mean = _share(read[0], read[-1])
     if mean < 0:
         return None, "the target's processes were replaced by others inside the window"
+    if mean == 0:
+        return None, "the target's process took less CPU time than its system counts, which goes in steps of 10 ms"
     return ServerProcess(
         cpu_share_mean=round(mean, 4),
         cpu_share_max=round(max(shares, default=mean), 4),

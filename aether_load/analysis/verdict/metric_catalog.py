@@ -20,7 +20,7 @@ from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.statistics.distribution import QUANTILES, Distribution, Percentile, Share
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
 from aether_load.protocol import Outcome
-from aether_load.scenario.threshold import ALIASES, Threshold
+from aether_load.scenario.threshold import ALIASES, Threshold, aggregation_meant
 
 Of = Literal["row", "phase", "search"]
 Form = Literal["number", "share", "distribution", "percentile", "interval"]
@@ -135,6 +135,8 @@ def _bare(info: Any) -> Any:
 
 def _nearest(word: str) -> list[str]:
     """Return the names that `word` may have been meant for, the likeliest first; a name's last part alone counts."""
+    if (aggregation := aggregation_meant(word)) is not None:
+        return [aggregation]
     plain = word.lower()
 
     def likeness(name: str) -> float:

@@ -19,6 +19,7 @@ from aether_load.scenario.options import with_asked_thresholds
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.scope import Names, Scope, names_of, scope_of, unnumbered
 from aether_load.scenario.threshold import DEFAULT_METRIC, MOST_WHERE, Threshold, ThresholdPlan, parse_threshold, quoted
+from aether_load.scenario.validation import did_you_mean, nearest
 
 _WORST: tuple[State, ...] = ("broken", "undecided", "holds")
 _WORDS = {
@@ -95,6 +96,11 @@ def condition_of(plan: ThresholdPlan, names: Names) -> Threshold:
 def check_threshold(plan: ThresholdPlan, names: Names) -> None:
     """Raise ValueError with a sentence where a threshold can be asked of no run of a scenario of these names."""
     condition = condition_of(plan, names)
+    known = sorted(names.phases | names.datasets)
+    if condition.aggregation and condition.metric not in numbers() and nearest(condition.metric, known) is not None:
+        raise ValueError(
+            f"there is no phase and no dataset {condition.metric!r}; {did_you_mean(condition.metric, known)}"
+        )
     number = number_of(condition)
     scope = scope_of(condition.where, names)
     if number.of != "row" and scope.dataset is not None:

@@ -10,6 +10,7 @@ import msgspec
 from aether_load.analysis.phase.workers import lost_in
 from aether_load.analysis.server.reconciliation import REQUEST_LINES
 from aether_load.protocol import Generation
+from aether_load.scenario.warning_codes import MEANINGS
 from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ CEILING_SHARE = 0.7
 SHORTEST_JUDGED_S = 1.0
 CACHE_ENTRIES = 1000
 UTC_OFF_ABOVE_S = 1.0
-_ELSEWHERE = "say with --server-metrics-url where else it is"
 _NO_OTHER_WORK = "Use fewer users, or a machine that has nothing else to do."
 
 
@@ -40,26 +40,27 @@ class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 -- Warning is Python'
     advice: str
 
 
+def warn(code: Code, phase: str | None, message: str, advice: str | None = None) -> Warning_:
+    """Return a warning, with the code's own remedy for advice unless there is a better one."""
+    return Warning_(code, phase, message, advice or MEANINGS[code].remedy)
+
+
 def run_warnings(
     manifest: Manifest, scenario: Scenario, damage: Sequence[str] = (), torn: Sequence[str] = ()
 ) -> Iterator[Warning_]:
     """Yield what concerns the run as a whole."""
     if manifest.target.kind == "simulated":
-        yield Warning_(
-            Code.SIMULATED_TARGET,
-            None,
-            "The target is the simulated runtime: these figures say nothing about Aether.",
-            "Give a runtime with --host URL.",
+        yield warn(
+            Code.SIMULATED_TARGET, None, "The target is the simulated runtime: these figures say nothing about Aether."
         )
     if not scenario.target.verify_tls:
-        yield Warning_(
+        yield warn(
             Code.TLS_NOT_VERIFIED,
             None,
             "Certificates were not verified (--insecure): whoever answered, it may not have been the target.",
-            "Let the runtime's certificate be trusted, by SSL_CERT_FILE for one of your own.",
         )
     if manifest.ended_as == "running":
-        yield Warning_(
+        yield warn(
             Code.CRASHED,
             None,
             "The run was cut off by force, so its last second and its last reading of /metrics are missing."
@@ -68,17 +69,11 @@ def run_warnings(
                 if len(manifest.workers) > 1
                 else ""
             ),
-            "Take the figures as a look at a part, and run it again.",
         )
     for found in damage:
-        yield Warning_(
-            Code.DAMAGED,
-            None,
-            f"{found}.",
-            "Take no figure of this run; if a note says where the rest lies, append it and report again.",
-        )
+        yield warn(Code.DAMAGED, None, f"{found}.")
     if torn:
-        yield Warning_(
+        yield warn(
             Code.NOTE,
             None,
             f"The end of {' and '.join(torn)} is cut off; all that was whole was read.",
@@ -86,22 +81,20 @@ def run_warnings(
         )
     yield from _of_workers(manifest)
     for note in manifest.notes:
-        yield Warning_(Code.NOTE, None, note, "Mend that before the next run.")
+        yield warn(Code.NOTE, None, note)
     if manifest.target.generation is Generation.V1 and any(node.depends_on for node in manifest.nodes):
-        yield Warning_(
+        yield warn(
             Code.OUTPUTS_NOT_PASSED_ON,
             None,
             "A v1 runtime fills in nothing and runs a DAG's nodes one after the other: no node read another's output.",
-            "Take the figures as those of so many calls in a row, and use a v2 runtime to measure a DAG.",
         )
     limit = scenario.workload.limit
     for identity in manifest.datasets:
         if limit is not None and identity.rows_available is not None and identity.rows_available < limit:
-            yield Warning_(
+            yield warn(
                 Code.DATASET_SHORTER_THAN_ASKED,
                 None,
                 f"{identity.name} has {identity.rows_available} rows, fewer than the {limit} asked for.",
-                "Lower workload.limit, or use a larger source.",
             )
 
 
@@ -111,7 +104,7 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
         loss = worker.loss
         if loss is not None:
             at_most = loss.unaccounted_at_most
-            yield Warning_(
+            yield warn(
                 Code.WORKER_LOST,
                 loss.phase,
                 f"Worker {which} "
@@ -122,16 +115,14 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
                     if at_most
                     else "there is a sample of all that it sent."
                 ),
-                "Find out what ended it, and run again; workers that go on were not disturbed.",
             )
         if worker.utc_ahead_s is not None and abs(worker.utc_ahead_s) > UTC_OFF_ABOVE_S:
-            yield Warning_(
+            yield warn(
                 Code.WORKER_CLOCK_OFF,
                 None,
                 f"The clock of worker {which} is {abs(worker.utc_ahead_s):.1f} s "
                 f"{'ahead of' if worker.utc_ahead_s > 0 else 'behind'} the master's; that is corrected for in all "
                 "figures but those of Locust's own table and charts.",
-                "Let its machine keep its clock by NTP.",
             )
 
 
@@ -148,18 +139,14 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
     latency = phase.all.response_latency_ms
     if latency is not None and latency.p99.reliability != "ok":
         known = "only bounded from below" if latency.p99.reliability == "unreliable" else "weak"
-        yield Warning_(
-            Code.FEW_SAMPLES,
-            phase.name,
-            f"{latency.count} samples: p99 is {known} (368 bound it, 1,000 make it firm).",
-            "Send more requests: more passes, or a longer duration.",
+        yield warn(
+            Code.FEW_SAMPLES, phase.name, f"{latency.count} samples: p99 is {known} (368 bound it, 1,000 make it firm)."
         )
     if "accuracy" in phase.all.reasons and "mock provider" in phase.all.reasons["accuracy"]:
-        yield Warning_(
+        yield warn(
             Code.MOCK_PROVIDER,
             phase.name,
             "The runtime answers with its mock provider's fixed text, so there is no accuracy.",
-            "Give the runtime a real provider to measure accuracy.",
         )
     yield from _of_cache(manifest, phase)
 
@@ -170,77 +157,56 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
     if check is None:
         return
     if latency is not None and latency.p50.value < FLOORS_BELOW_MEDIAN * check.latency_p50_ms:
-        yield Warning_(
+        yield warn(
             Code.LATENCY_NEAR_OWN_FLOOR,
             phase.name,
             f"The median of {latency.p50.value:.2f} ms is less than {FLOORS_BELOW_MEDIAN} times what this client takes "
             f"for an exchange with a server that does nothing ({check.latency_p50_ms:.2f} ms).",
-            "Take differences between runs of this client, not the latency itself.",
         )
     senders = phase.sender.processes_total if phase.sender is not None else 1
     if rate is not None and rate > CEILING_SHARE * check.most_rps * senders:
-        yield Warning_(
+        yield warn(
             Code.RATE_NEAR_OWN_CEILING,
             phase.name,
             f"{rate:.0f} requests/s are more than {CEILING_SHARE:.0%} of what {senders} process"
             f"{'es' * (senders > 1)} of this client can send here ({check.most_rps:.0f}/s each).",
-            "Use a faster machine for the sender, one that it does not share with the runtime, or more processes "
-            "(--processes) where there are cores for them.",
         )
 
 
 def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_lost: bool) -> Iterator[Warning_]:
     reconciliation, name = phase.reconciliation, phase.name
     if reconciliation.trust != "trusted" and scenario.target.server_metrics:
-        advice = {
-            Code.CONTAMINATED: "Give the runtime to this run alone, and one replica of it.",
-            Code.RESTARTED: "Find out why the runtime restarted, and run again.",
-            Code.NO_SERVER_DATA: f"Check GET /metrics of the target, {_ELSEWHERE}, or set target.server_metrics false.",
-        }
         code = Code(reconciliation.trust)
-        yield Warning_(code, name, f"The server's counts cannot be used: {reconciliation.reason}.", advice[code])
+        yield warn(code, name, f"The server's counts cannot be used: {reconciliation.reason}.")
     elif reconciliation.trust == "trusted" and reconciliation.reason is not None and not worker_lost:
-        yield Warning_(
-            Code.UNREAD_ANSWERS,
-            name,
-            f"Counts agree only within bounds: {reconciliation.reason}.",
-            "Find out why answers broke.",
-        )
+        yield warn(Code.UNREAD_ANSWERS, name, f"Counts agree only within bounds: {reconciliation.reason}.")
     if reconciliation.readings_unreadable_total and reconciliation.trust != "no_server_data":
-        yield Warning_(
+        yield warn(
             Code.READINGS_MISSING,
             name,
             f"{reconciliation.readings_unreadable_total} of {reconciliation.readings_total} readings of /metrics could "
             "not be read: the time series has gaps there, and a restart in one may have gone unseen.",
-            "Find out why /metrics did not answer; the reconciliation itself stands on the first reading and the last.",
         )
     lost = [line for line in reconciliation.lines if line.agrees is False and line.name in REQUEST_LINES]
     if lost and not cut_off:
         line = lost[0]
-        yield Warning_(
+        yield warn(
             Code.REQUESTS_UNACCOUNTED,
             name,
             f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}.",
-            "Do not use the figures, and report this: it is a defect of the harness.",
         )
     # The server is ahead of samples that a lost worker took with it: that is said once, with its bound.
     expected = {"reading_not_ahead"} if worker_lost else set()
     broken = [check for check in phase.checks if check.violated_total and check.code not in expected]
     if broken and reconciliation.trust not in {"no_server_data", "restarted"}:
         which = ", ".join(f"{check.code} ({check.violated_total} of {check.checked_total})" for check in broken)
-        yield Warning_(
-            Code.FIGURES_CONTRADICT,
-            name,
-            f"Figures contradict what must hold: {which}.",
-            "Take the server's times as wrong until it is known why: a proxy that caches /metrics, another client, a "
-            "runtime whose clock does not run evenly.",
-        )
+        yield warn(Code.FIGURES_CONTRADICT, name, f"Figures contradict what must hold: {which}.")
 
 
 def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
     name = phase.name
     if phase.sender is not None and phase.sender.cpu_share_max > SATURATED_ABOVE:
-        yield Warning_(
+        yield warn(
             Code.CLIENT_SATURATED,
             name,
             f"The sending process used {phase.sender.cpu_share_max:.0%} of a core in its busiest second, so latencies "
@@ -251,45 +217,35 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
     little = phase.correlation.littles_law_ratio
     long_enough = phase.window_s is not None and phase.window_s >= SHORTEST_JUDGED_S
     if long_enough and little is not None and little < SATURATED_BELOW:
-        yield Warning_(
+        yield warn(
             Code.USERS_NOT_BUSY,
             name,
             f"Requests account for {little:.1%} of the users' time; the rest went by in this client or in pauses "
             "after lost connections.",
-            _NO_OTHER_WORK,
         )
     elif long_enough and little is not None and little > COUNTED_TWICE_ABOVE:
-        yield Warning_(
-            Code.MORE_IN_FLIGHT_THAN_USERS,
-            name,
-            f"Little's ratio is {little:.3f}.",
-            "Report this: it is a defect.",
-        )
+        yield warn(Code.MORE_IN_FLIGHT_THAN_USERS, name, f"Little's ratio is {little:.3f}.")
 
 
 def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
     load = phase.open_load
     share = load.achieved_share if load is not None else None
     if load is not None and load.due_rps is not None and share is not None and share < ACHIEVED_BELOW:
-        yield Warning_(
+        yield warn(
             Code.ACHIEVED_RATE_LOW,
             phase.name,
             f"{load.achieved_rps:.1f} requests/s were sent, {share:.1%} of the {load.due_rps:.1f} due.",
-            "Raise max_concurrency if users were all busy, or take a lower rate: this is not the load asked for.",
         )
     if load is not None and load.dropped_total:
-        yield Warning_(
-            Code.DROPPED,
-            phase.name,
-            f"{load.dropped_total} requests were due and never sent; no latency counts them.",
-            "Judge by the achieved rate beside the latencies, and raise max_concurrency or take a lower rate.",
+        yield warn(
+            Code.DROPPED, phase.name, f"{load.dropped_total} requests were due and never sent; no latency counts them."
         )
     steady = phase.steadiness
     if steady is None or steady.rate_before_rps is None or not steady.rate_after_rps:
         return
     off = steady.rate_before_rps / steady.rate_after_rps - 1
     if abs(off) > UNSTEADY_ABOVE:
-        yield Warning_(
+        yield warn(
             Code.NOT_STEADY,
             phase.name,
             f"Throughput in the window's first {steady.cut_s} s was {off:+.1%} off the rest of it (MSER-5).",
@@ -301,22 +257,18 @@ def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
     name, hits = phase.name, phase.cached_nodes_total or 0
     told = hits + (phase.uncached_nodes_total or 0)
     if hits and phase.cache == "keep":
-        yield Warning_(
+        yield warn(
             Code.CACHE_ANSWERED,
             name,
             f"{hits / told:.0%} of the nodes came from the runtime's cache, so latency is of "
             + ("hits." if hits == told else "hits and misses mixed."),
-            "Send each prompt once (passes = 1) to a runtime whose cache is empty, or judge hits on their own.",
         )
     if hits and phase.cache == "cold":
-        yield Warning_(
-            Code.COLD_PHASE_WITH_HITS,
-            name,
-            f"The cache was to be cold, and {hits} of {told} nodes came from it.",
-            "End the phase after one pass over the prompts, and let nobody else fill the cache.",
+        yield warn(
+            Code.COLD_PHASE_WITH_HITS, name, f"The cache was to be cold, and {hits} of {told} nodes came from it."
         )
     if phase.cache == "warm" and hits < told:
-        yield Warning_(
+        yield warn(
             Code.WARM_PHASE_WITH_MISSES,
             name,
             f"The cache was to be warm, and {told - hits} of {told} nodes were not in it.",
@@ -327,10 +279,9 @@ def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
     entries = prompts * len(manifest.node_ids)
     if manifest.target.generation is Generation.V2 and sent > prompts and entries > CACHE_ENTRIES:
         nodes = "" if len(manifest.node_ids) == 1 else f" of {len(manifest.node_ids)} nodes"
-        yield Warning_(
+        yield warn(
             Code.PROMPTS_EXCEED_CACHE,
             name,
             f"{prompts} prompts{nodes} were sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts "
             "itself.",
-            "Use --limit for a set that fits, or take every request as a miss.",
         )

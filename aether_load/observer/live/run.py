@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
-from aether_load.analysis.server.scrape import Scrape, difference, fell
+from aether_load.analysis.server.scrape import Scrape, ScrapeError, difference, fell, parse_scrape
 from aether_load.observer.live.bins import BINS, bins_of
 from aether_load.observer.live.counts import BUCKETS, CACHED_NODES, UNCACHED_NODES, counts_by_request
 from aether_load.observer.live.parts import parts_by_request
-from aether_load.observer.live.reading import read_quickly
 from aether_load.observer.live.reconciliation import LiveReconciliation
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.live.totals import Totals
@@ -133,8 +132,7 @@ class LiveRun:
 
     def scraped(self, raw: RawScrape, in_flight: int) -> None:
         """Take in a reading of /metrics, with how many requests were in flight when it ended."""
-        scrape = None if raw.text is None else read_quickly(raw.text)
-        reason = raw.error or "what /metrics answers is no reading of an Aether runtime"
+        scrape, reason = _read(raw)
         if raw.role == "before":
             self._judge_until(raw.began_ns)
             self.reconciliation.begin(scrape, None if scrape is not None else reason)
@@ -203,3 +201,13 @@ class LiveRun:
     def gauges(self) -> Gauges | None:
         """Return what was seen last, None before anything was."""
         return self._gauges
+
+
+def _read(raw: RawScrape) -> tuple[Scrape | None, str]:
+    """Return what a text of /metrics says, or None and why it says nothing."""
+    if raw.text is None:
+        return None, f"/metrics could not be read: {raw.error}"
+    try:
+        return parse_scrape(raw.text), ""
+    except ScrapeError as error:
+        return None, f"/metrics: {error}"

@@ -4,7 +4,7 @@ import { line, area, band, bars, percent } from "./marks.js";
 import { cells, fill, tile } from "./tables.js";
 
 const PART_NAMES = {
-  start_delay: ["start delay", "--c7"], overhead: ["client and network", "--c0"], scheduler: ["scheduler", "--c4"],
+  start_delay: ["start delay", "--c7"], overhead: ["outside the server", "--c0"], scheduler: ["scheduler", "--c4"],
   barrier: ["barriers", "--c5"], node_path: ["node path", "--c2"], undivided_server: ["server, undivided", "--c6"],
   unanswered: ["no readable answer", "--c3"],
 };

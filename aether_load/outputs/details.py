@@ -1,0 +1,291 @@
+"""The rest of a report as text: each phase with its datasets, nodes, parts of latency and counts."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, TextIO
+
+import msgspec
+
+from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
+from aether_load.analysis.latency.part_names import PART_NAMES
+from aether_load.outputs.formatting import (
+    THRESHOLD_HEADER,
+    WORKER_HEADER,
+    bounded,
+    number,
+    share,
+    share_with_interval,
+    threshold_rows,
+    with_interval,
+    worker_rows,
+)
+from aether_load.outputs.probes import probe_header, probe_rows
+from aether_load.outputs.table import write_table
+
+if TYPE_CHECKING:
+    from aether_load.analysis.latency.nodes import NodeReport
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.phase.repeats import RepeatComparison
+    from aether_load.analysis.phase.rows import Row
+    from aether_load.analysis.report import Report
+    from aether_load.analysis.server.reconciliation import Reconciliation
+    from aether_load.analysis.server.server_nodes import ServerNodes
+    from aether_load.analysis.statistics.distribution import Distribution
+    from aether_load.analysis.statistics.histogram import QuantileInterval
+    from aether_load.analysis.verdict.warnings import Warning_
+
+_WIDTH = 110
+_LEAST_SHARE = 0.0005
+_HEADER = (
+    "dataset", "requests", "per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "accuracy", "server",
+)  # fmt: skip
+_OPEN_HEADER = (
+    "dataset", "due", "per s", "service p50", "response p50", "service p99", "response p99 (95 %)", "failed",
+    "accuracy", "server",
+)  # fmt: skip
+_PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
+_REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
+_NODES_HEADER = (
+    "node", "level", "succeeded", "other", "mean ms", "p50 ms", "p99 ms", "cached", "of path", "of tail path",
+)  # fmt: skip
+
+
+def write_details(report: Report, out: TextIO) -> None:
+    """Write all of a report that its summary leaves out."""
+    if report.verdict.reasons:
+        out.write("\nreasons for the verdict\n")
+        out.writelines(_filled(reason) for reason in report.verdict.reasons)
+    write_warnings(_one_of_each_search(report), out)
+    if report.self_check is not None:
+        check = report.self_check
+        out.write(
+            f"\nself-check: this client alone takes {check.latency_p50_ms:.2f} ms for an exchange (p99 "
+            f"{check.latency_p99_ms:.2f}) and sends up to {check.most_rps:.0f}/s, with its null server on one machine\n"
+        )
+    for search in report.searches:
+        out.write(f"\nsearch {search.name}: the largest load under which {' and '.join(search.slo)}\n")
+        write_table([probe_header(search), *probe_rows(search)], out)
+    for phase in report.phases:
+        if phase.search is None:
+            _write_phase(phase, out)
+    if report.comparisons:
+        out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
+        write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+    if rows := worker_rows(report.workers):
+        out.write("\nworkers\n")
+        write_table([WORKER_HEADER, *rows], out)
+    if report.thresholds:
+        out.write("\nthresholds\n")
+        write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
+
+
+def _one_of_each_search(report: Report) -> list[Warning_]:
+    """Return the warnings, of each code only the first among the probes of a search, with how many more there are."""
+    searches = {phase.name: phase.search for phase in report.phases if phase.search is not None}
+    found: dict[object, list[Warning_]] = {}
+    for place, warning in enumerate(report.warnings):
+        search = searches.get(warning.phase or "")
+        found.setdefault(place if search is None else (search, warning.code), []).append(warning)
+    ending = "{} more of the search's probes have a warning of this code."
+    return [
+        first if not more else msgspec.structs.replace(first, message=f"{first.message} {ending.format(len(more))}")
+        for first, *more in found.values()
+    ]
+
+
+def write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
+    """Write each code's warnings together, with what to do; nothing where there are none."""
+    if not warnings:
+        return
+    several = len({warning.phase for warning in warnings if warning.phase}) > 1
+    out.write("\nwarnings\n")
+    for code, group in groupby(sorted(warnings, key=lambda one: one.code), key=lambda one: one.code):
+        mine = list(group)
+        out.writelines(_filled(f"{code}: {said}") for said in _by_message(mine, several=several))
+        out.writelines(_filled(f"  {advice}") for advice in dict.fromkeys(one.advice for one in mine))
+
+
+def _by_message(warnings: Sequence[Warning_], *, several: bool) -> Iterator[str]:
+    """Yield each message once, behind the phases that it is of."""
+    phases: dict[str, list[str]] = {}
+    for warning in warnings:
+        phases.setdefault(warning.message, []).extend([warning.phase] if warning.phase else [])
+    for message, named in phases.items():
+        yield f"({', '.join(named)}) {message}" if several and named else message
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="      ") + "\n"
+
+
+def _write_phase(phase: PhaseReport, out: TextIO) -> None:
+    window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
+    out.write(f"\nphase {phase.name}: {_load(phase)}, {window}, ended by {phase.ended_by or 'force'}\n\n")
+    is_open = phase.load == "open"
+    rows = [_cells(row, is_open=is_open) for row in (*phase.datasets, phase.all)]
+    write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
+    failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
+    if failures:
+        out.write("  failed: " + ", ".join(f"{count} {name}" for name, count in failures.items()) + "\n")
+    if "accuracy" in phase.all.reasons:
+        out.write(f"  accuracy: none; {phase.all.reasons['accuracy']}\n")
+    if phase.decomposition.requests_total:
+        out.write("\n")
+        _write_decomposition(phase, out)
+    if len(phase.nodes) > 1:
+        out.write("\n")
+        write_table([_NODES_HEADER, *map(_node_cells, phase.nodes)], out)
+    out.write("\n")
+    _write_server(phase.server, phase.reconciliation, out)
+    _write_processes(phase, out)
+
+
+def _load(phase: PhaseReport) -> str:
+    if phase.open_load is not None:
+        target = phase.open_load.target_rps
+        asked = "a changing rate" if target is None else f"{target:g} requests/s"
+        return f"open load, {asked}, {phase.open_load.achieved_rps:.1f} sent"
+    unknown = (
+        "users as the page said" if "page" in phase.reasons.get("users", "") else "a worker's users gone meanwhile"
+    )
+    users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
+    return f"{phase.load} load, {users}"
+
+
+def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
+    low, high, median = comparison.ratio_low, comparison.ratio_high, comparison.ratio_median
+    return (
+        f"{comparison.other} / {comparison.base}",
+        comparison.metric,
+        str(comparison.pairs_total),
+        "-" if median is None else f"{median:.3f}",
+        f"none; {comparison.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]",
+    )
+
+
+def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
+    """Return a row's cells; in open load, where the two differ, service and response latency side by side."""
+    service, response = row.service_latency_ms, row.response_latency_ms
+    points = [service.p50, response.p50, service.p99] if is_open and service and response else []
+    if not is_open and service:
+        points = [service.p50, service.p95]
+    return (
+        row.dataset,
+        str(row.requests_total),
+        number(row.request_throughput_rps, 1),
+        *(map(bounded, points) if points else ["-"] * (3 if is_open else 2)),
+        with_interval(response.p99) if response else "-",
+        str(row.requests_total - row.ok_total),
+        share_with_interval(row.accuracy),
+        share(row.server_time_share),
+    )
+
+
+def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
+    parts = phase.decomposition
+    rows = [
+        (
+            PART_NAMES[name],
+            f"{part.mean_contribution_ms:.2f}",
+            *_middle_and_tail(part.time_ms),
+            share(part.mean_share),
+            share(part.tail_share),
+            share(part.variance_share),
+        )
+        for name, part in parts_of(parts)
+        if part.mean_contribution_ms or name in _always_shown(phase)
+    ]
+    write_table([_PARTS_HEADER, *rows], out)
+    if any((part.variance_share or 0) < -_LEAST_SHARE for _, part in parts_of(parts)):
+        out.write("  a negative share of the variance: that part is smaller where latency is larger\n")
+    why = phase.reasons.get("tail_sentence")
+    out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")
+    for key in ("node_path",):
+        if key in parts.reasons:
+            out.write(f"  {PART_NAMES['node_path']}: none; {parts.reasons[key]}\n")
+    _write_speedup(parts, len(phase.nodes), out)
+
+
+def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
+    return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
+
+
+def _write_speedup(parts: Decomposition, nodes: int, out: TextIO) -> None:
+    if nodes > 1 and parts.parallel_speedup is not None and parts.parallel_speedup_bound is not None:
+        out.write(
+            f"  parallel speedup {parts.parallel_speedup:.2f} (all node time by the server's total), of "
+            f"{parts.parallel_speedup_bound:.2f} that the dependencies allow\n"
+        )
+
+
+def _middle_and_tail(times: Distribution | None) -> tuple[str, str]:
+    return ("-", "-") if times is None else (f"{times.p50.value:.2f}", f"{times.p99.value:.2f}")
+
+
+def _node_cells(node: NodeReport) -> tuple[str, ...]:
+    times = node.node_time_ms
+    return (
+        node.id,
+        "-" if node.level is None else str(node.level),
+        str(node.states["succeeded"]),
+        ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",
+        f"{times.mean:.1f}" if times else "-",
+        bounded(times.p50) if times else "-",
+        bounded(times.p99) if times else "-",
+        share(node.cached_share.value) if node.cached_share else "-",
+        share(node.path_share),
+        share(node.tail_path_share),
+    )
+
+
+def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, out: TextIO) -> None:
+    if server is not None:
+        mean = server.node_time_mean_ms
+        quantiles = ", ".join(
+            f"{name} {_quantile(getattr(server, f'node_time_{name}_ms'))}" for name in ("p50", "p95", "p99")
+        )
+        out.write(
+            f"  server   {server.nodes_total} nodes; node time, ms: mean [{mean.low:.2f}, {mean.high:.2f}), "
+            f"{quantiles}\n"
+        )
+    if reconciliation.counted_nodes_total is None:
+        out.write(
+            f"  counts   {reconciliation.answered_nodes_total} nodes answered; {reconciliation.trust}: "
+            f"{reconciliation.reason}\n"
+        )
+    else:
+        bounded = reconciliation.trust == "trusted" and reconciliation.reason is not None
+        rest = (
+            f"within bounds: {reconciliation.reason}"
+            if bounded
+            else f"{reconciliation.unexplained_nodes_total} unexplained"
+        )
+        out.write(
+            f"  counts   {reconciliation.answered_nodes_total} nodes answered, "
+            f"{reconciliation.counted_nodes_total} counted by the server: {reconciliation.trust}, {rest}\n"
+        )
+    for line in reconciliation.lines:
+        if line.difference:
+            causes = " or ".join(line.causes)
+            out.write(
+                f"           {line.name}: {line.ours} ours, {line.theirs} by {line.against} ({line.difference:+d}): "
+                f"{causes}\n"
+            )
+
+
+def _write_processes(phase: PhaseReport, out: TextIO) -> None:
+    sender = "sender" if phase.sender is None or phase.sender.processes_total == 1 else "busiest sender"
+    for name, process in ((sender, phase.sender), ("server", phase.server_process)):
+        if process is not None:
+            out.write(
+                f"  machine  {name} {process.cpu_share_mean:.0%} of a core, {process.cpu_share_max:.0%} in its busiest "
+                f"second, {process.resident_max_bytes / 1e6:.0f} MB\n"
+            )
+
+
+def _quantile(interval: QuantileInterval) -> str:
+    high = "inf" if interval.high is None else f"{interval.high:g}"
+    return f"[{interval.low:g}, {high})"
