@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aether_load.analysis.report import Report, analyse
 from aether_load.outputs.results import write_results
-from aether_load.outputs.terminal import write_summary
+from aether_load.outputs.terminal import NARROWEST, WIDEST, write_summary
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.record_set import record_parts
 from aether_load.rundata.samples_arrow import write_samples
@@ -24,5 +24,5 @@ def write_all(folder: RunFolder, output: Path | None) -> tuple[Report, list[Path
 def summary_text(report: Report, files: list[Path], *, verbose: bool, width: int | None) -> str:
     """Return the summary for the terminal."""
     text = io.StringIO()
-    write_summary(report, files, text, verbose=verbose, width=width)
+    write_summary(report, files, text, verbose=verbose, width=width and min(WIDEST, max(NARROWEST, width)))
     return text.getvalue()
