@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+from aether_load.load.http.metrics_source import MetricsSource
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from aether_load.evaluation import target as evaluation
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
-from aether_load.load.http.metrics_source import MetricsSource
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, check_url, encoded_url, probe
 from aether_load.scenario.check import metrics_url_mistake
