@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 import re
 import shutil
 import signal
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from aether_load.rundata.sample_reader import read_samples
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
 from delaying_proxy import delaying_proxy
 from processes import REPOSITORY, Finished, LocustProcess, running_simulator, wait_for
+from recorded import samples_of
 
 DOCS = REPOSITORY / "docs" / "correlation.md"
 HERE = Path(__file__).parent
@@ -117,13 +116,11 @@ class Run:
 
 
 def ended(finished: Finished, record: Path) -> Run:
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
-    assert not torn, finished.err
     entries = [json.loads(line) for line in record.open()]
     return Run(
         finished.code,
         json.loads(finished.nightly.read_bytes()),
-        sorted(table.to_pylist(), key=operator.itemgetter("request_index")),
+        samples_of(finished),
         {entry["execution_id"]: entry for entry in entries if entry["execution_id"]},
     )
 

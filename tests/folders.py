@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
 
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import ABSENT, LEVEL, NODE, RequestRecord
+from aether_load.rundata.record_writer import RecordWriter
 from aether_load.rundata.scrapes import RawScrape
 
 EDGES = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
@@ -80,56 +82,75 @@ def times_of(requests: Sequence[dict[str, object]]) -> list[int]:
     return [time for request in requests for time in request["nodes"] if not isinstance(time, NodeState)]
 
 
-def write_samples(path: Path, requests: Sequence[dict[str, object]], indexes: Sequence[int] | None = None) -> None:
-    """Write requests of one phase, `closed`, as samples of two prompts of one dataset."""
+def write_records(path: Path, requests: Sequence[dict[str, object]], indexes: Sequence[int] | None = None) -> None:
+    """Write requests of one phase, `closed`, as the records of a run that goes on, of two prompts of one dataset."""
     buffer = new_buffer()
     fill(buffer, requests, "closed", indexes)
-    write_buffer(path, buffer)
+    write_buffer(path, buffer, ended=False)
 
 
-def new_buffer() -> SampleBuffer:
-    """A buffer for samples of two prompts of one dataset."""
-    return SampleBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"])
+def new_buffer(worker: int = 0) -> RecordBuffer:
+    """A buffer for requests of two prompts of one dataset."""
+    return RecordBuffer(["piqa/0", "piqa/1"], ["piqa", "piqa"], worker)
 
 
-def write_buffer(path: Path, buffer: SampleBuffer) -> None:
-    samples = SampleFile(path)
-    while (batch := buffer.take()) is not None:
-        samples.append(batch)
-    samples.close()
+def write_buffer(path: Path, buffer: RecordBuffer, *, ended: bool = True) -> None:
+    """Write all that a buffer holds as a new record file."""
+    writer = RecordWriter(buffer, path)
+    if ended:
+        writer.finish()
+    else:
+        writer.write_out()
+    writer.close()
+
+
+def write_lines(path: Path, values: Sequence[object]) -> None:
+    """Write values as a new file of JSON lines."""
+    path.unlink(missing_ok=True)
+    lines = LineFile(path)
+    for value in values:
+        lines.append(value)
+    lines.write_out()
+    lines.close()
+
+
+def packed_nodes(times: Sequence[object], cached: int = 0) -> bytes:
+    """Nodes as a record has them: the time of one that succeeded, or the state of one that did not."""
+    return b"".join(
+        NODE.pack(ABSENT, node, ABSENT) if isinstance(node, NodeState) else NODE.pack(node, NodeState.SUCCEEDED, cached)
+        for node in times
+    )
 
 
 def fill(
-    buffer: SampleBuffer,
+    buffer: RecordBuffer,
     requests: Sequence[dict[str, object]],
     phase: str,
     indexes: Sequence[int] | None = None,
     began_ns: int = BEGAN_NS,
-    worker: int = 0,
 ) -> None:
-    """Add a worker's requests of one phase that began at `began_ns`."""
+    """Add the requests of one phase that began at `began_ns`."""
     phase_place = buffer.phases.place(phase)
     for place, request in enumerate(requests):
         sent = ABSENT if request["at"] is None else began_ns + int(float(request["at"]) * MS)
         due = sent if request.get("due_ms") is None else began_ns + int(float(request["due_ms"]) * MS)
-        nodes = request["nodes"]
-        for node in nodes:
-            if isinstance(node, NodeState):
-                buffer.add_node(ABSENT, node, ABSENT)
-            else:
-                buffer.add_node(node, NodeState.SUCCEEDED, request.get("cached", 0))
-        for level in request.get("levels", ()):
-            buffer.add_level(level)
-        error = request.get("error")
-        buffer.add_row(
+        nodes, levels = request["nodes"], request.get("levels", ())
+        record = RequestRecord(
             request_index=place if indexes is None else indexes[place], due_ns=due, sent_ns=sent,
             ended_ns=ABSENT if sent == ABSENT else sent + int(float(request["latency"]) * MS),
-            server_total_ms=request["server"], token_cost=TOKENS * len(times_of([request])) if nodes else ABSENT,
-            prompt=place % 2, nodes=len(nodes), phase=phase_place, worker=worker,
-            http_status=200 if nodes else ABSENT, answer=ABSENT, error=buffer.errors.place(error),
+            server_total_ms=request["server"], tokens=TOKENS * len(times_of([request])) if nodes else ABSENT,
+            prompt=place % 2, nodes=len(nodes), levels=len(levels), phase=phase_place, worker=buffer.worker,
+            http_status=200 if nodes else ABSENT, error=buffer.errors.place(request.get("error")),
             outcome=request["outcome"], answer_state=request.get("state", ABSENT),
-            correct=request.get("correct", ABSENT), execution_id=b"", levels=len(request.get("levels", ())),
+            correct=request.get("correct", ABSENT),
         )  # fmt: skip
+        buffer.add(record, packed_nodes(nodes, request.get("cached", 0)), b"".join(map(LEVEL.pack, levels)))
+
+
+def add_holds(buffer: RecordBuffer, holds: Sequence[tuple[float, float, float]]) -> None:
+    """Add holds of the sender's event loop: from, to, and caught up with, in ms after the phase began."""
+    for hold in holds:
+        buffer.add_hold(*(BEGAN_NS + int(at * MS) for at in hold))
 
 
 def make_run(
@@ -152,16 +173,22 @@ def make_run(
     sender: Sequence[object] = (),
     server: Sequence[object] = (),
     machine: dict[str, str | int | float | None] | None = None,
+    holds: Sequence[tuple[float, float, float]] = (),
     **phase: object,
 ) -> RunFolder:
     """Write a run's folder: requests of one phase, and readings before and after that differ by `counted_ms`.
 
     Without `counted_ms` the server counted just what was answered; `readings` gives the texts themselves, and
-    `reading_at_ms` when each was taken. `phase` has further fields of the phase's record.
+    `reading_at_ms` when each was taken. `holds` are those of the sender's event loop, as `add_holds` takes them.
+    `phase` has further fields of the phase's record.
     """
     folder = RunFolder(results / "runs" / run_id)
     folder.path.mkdir(parents=True)
-    write_samples(folder.samples, requests, indexes)
+    ended = ended_as != "running"
+    buffer = new_buffer()
+    fill(buffer, requests, "closed", indexes)
+    add_holds(buffer, holds)
+    write_buffer(folder.records, buffer, ended=ended)
     if readings is None:
         cached = sum(int(request.get("cached", 0)) * len(times_of([request])) for request in requests)
         failures = sum(request["nodes"].count(NodeState.FAILED) for request in requests)
@@ -170,22 +197,18 @@ def make_run(
     if reading_at_ms is None:
         reading_at_ms = [-1, *range(len(readings) - 2), phase_ms - 1]
     roles = ["before", *["during"] * (len(readings) - 2), "after"]
-    lines = [
-        msgspec.json.encode(
-            RawScrape(
-                phase="closed", role=role, began_ns=BEGAN_NS + int(at_ms * MS),
-                ended_ns=BEGAN_NS + int(at_ms * MS) + 1, began_utc="2026-03-04T05:06:07.000000Z", text=text,
-                error=None if text is not None else "no answer",
-            )
+    scrapes = [
+        RawScrape(
+            phase="closed", role=role, began_ns=BEGAN_NS + int(at_ms * MS),
+            ended_ns=BEGAN_NS + int(at_ms * MS) + 1, began_utc="2026-03-04T05:06:07.000000Z", text=text,
+            error=None if text is not None else "no answer",
         )
         for role, text, at_ms in zip(roles, readings, reading_at_ms, strict=True)
     ]  # fmt: skip
-    folder.scrapes.write_bytes(b"".join(line + b"\n" for line in lines))
-    for path, values in ((folder.sender, sender), (folder.server, server)):
-        if values:
-            path.write_bytes(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
+    lines = {folder.scrapes: scrapes, folder.sender: sender, folder.server: server}
+    for path, values in lines.items():
+        write_lines(path, values)
     window_end = window_ms[1]
-    ended = ended_as != "running"
     record = PhaseRecord(
         name="closed",
         users=users,
@@ -217,6 +240,8 @@ def make_run(
             phases=[record],
             git={"commit": "abc", "dirty": False},
             machine=machine or {},
+            rows_total={folder.records.name: len(requests)} if ended else None,
+            lines_total={path.name: len(values) for path, values in lines.items()} if ended else None,
         )
     )  # fmt: skip
     return folder

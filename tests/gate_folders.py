@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import msgspec
-
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState
 from aether_load.rundata.folder import RunFolder
@@ -14,7 +12,7 @@ from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, Targe
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, to_plain
-from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer
+from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer, write_lines
 
 UTC = "2026-03-04T05:06:07.000000Z"
 APART_MS = 2000
@@ -70,8 +68,9 @@ def make_gate(
                 _scrape(name, "after", began_ns + (APART_MS - 10) * MS, counted(times, failed=failures)),
             ]
             began_ns += APART_MS * MS
-    write_buffer(folder.samples, buffer)
-    folder.scrapes.write_bytes(b"".join(msgspec.json.encode(scrape) + b"\n" for scrape in scrapes))
+    ended = ended_as != "running"
+    write_buffer(folder.records, buffer, ended=ended)
+    write_lines(folder.scrapes, scrapes)
     folder.write_manifest(
         Manifest(
             id=folder.path.name, scenario=to_plain(gate_scenario(from_plain(plain), gate)), command=list(gate.command),
@@ -83,8 +82,10 @@ def make_gate(
                 ),
             ),
             node_ids=("answer",), nodes=(NodeShape("answer"),), began=ClockPair(BEGAN_NS, UTC),
-            ended=None if ended_as == "running" else ClockPair(began_ns, UTC), ended_as=ended_as, phases=records,
+            ended=ClockPair(began_ns, UTC) if ended else None, ended_as=ended_as, phases=records,
             git={"commit": "abc", "dirty": False}, machine={"cpu": "a CPU", "cores": 2, "os": "an OS"},
+            rows_total={folder.records.name: index} if ended else None,
+            lines_total={folder.scrapes.name: len(scrapes)} if ended else None,
         )
     )  # fmt: skip
     return folder

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from aether_load.rundata.samples import ABSENT, SampleBuffer, SampleFile
-
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import ABSENT, RequestRecord
 from aether_load.rundata.scrapes import RawScrape
-from folders import MS, TOKENS, counted
+from folders import MS, TOKENS, counted, packed_nodes, write_buffer, write_lines
 
 USERS = (2, 4, 8, 16, 32)
 WINDOW_MS = 4000
@@ -58,7 +57,7 @@ def make_rich_run(
     folder.path.mkdir(parents=True)
     chance = random.Random(seed)
     names = [dataset, "arc_easy"]
-    buffer = SampleBuffer([f"{name}/{row}" for name in names for row in range(2)], [n for n in names for _ in range(2)])
+    buffer = RecordBuffer([f"{name}/{row}" for name in names for row in range(2)], [n for n in names for _ in range(2)])
     records, scrapes = [], []
     index, at_ms = 0, float(BEGAN_MS)
     for users in (*USERS, None):
@@ -70,22 +69,20 @@ def make_rich_run(
             sent = ABSENT if request["sent"] is None else int((at_ms + request["sent"]) * MS)
             times = request["nodes"]
             hit = request["cached"]
-            for time in times:
-                state = NodeState.SUCCEEDED if time is not None else NodeState.FAILED
-                buffer.add_node(ABSENT if time is None else time, state, hit if time is not None else ABSENT)
             done = [time for time in times if time is not None]
             nodes += done
             cached += hit * len(done)
             failed += len(times) - len(done)
             outcome = request["outcome"]
-            buffer.add_row(
+            record = RequestRecord(
                 request_index=index, due_ns=due, sent_ns=sent,
                 ended_ns=ABSENT if sent == ABSENT else sent + int(request["took"] * MS),
-                server_total_ms=sum(done) + 1 if times else ABSENT, token_cost=TOKENS * len(done) if times else ABSENT,
-                prompt=index % 4, nodes=len(times), phase=place, worker=0, http_status=200 if times else ABSENT,
-                answer=ABSENT, error=ABSENT, outcome=outcome, answer_state=0 if outcome == Outcome.OK else ABSENT,
-                correct=int(chance.random() < 0.7) if outcome == Outcome.OK else ABSENT, execution_id=b"",
+                server_total_ms=sum(done) + 1 if times else ABSENT, tokens=TOKENS * len(done) if times else ABSENT,
+                prompt=index % 4, nodes=len(times), phase=place, http_status=200 if times else ABSENT,
+                outcome=outcome, answer_state=0 if outcome == Outcome.OK else ABSENT,
+                correct=int(chance.random() < 0.7) if outcome == Outcome.OK else ABSENT,
             )  # fmt: skip
+            buffer.add(record, packed_nodes([NodeState.FAILED if time is None else time for time in times], hit))
             index += 1
         last = at_ms + WINDOW_MS + 1000
         for role, when, text in (
@@ -113,12 +110,9 @@ def make_rich_run(
             )
         )
         at_ms = last + REST_MS
-    samples = SampleFile(folder.samples)
-    while (batch := buffer.take()) is not None:
-        samples.append(batch)
-    samples.close()
-    folder.scrapes.write_bytes(b"".join(msgspec.json.encode(scrape) + b"\n" for scrape in scrapes))
     ended = ended_as != "running"
+    write_buffer(folder.records, buffer, ended=ended)
+    write_lines(folder.scrapes, scrapes)
     folder.write_manifest(
         Manifest(
             id=run_id, scenario=scenario or SCENARIO, seed=7,
@@ -141,6 +135,8 @@ def make_rich_run(
                 latency_p50_ms=0.05, latency_p99_ms=0.2, latency_samples_total=2000, most_rps=20_000.0,
                 cpu_us_per_request=45.0,
             ),
+            rows_total={folder.records.name: buffer.rows_total} if ended else None,
+            lines_total={folder.scrapes.name: len(scrapes)} if ended else None,
         )
     )  # fmt: skip
     return folder

@@ -7,11 +7,11 @@ import sys
 
 import msgspec
 import pytest
-from aether_load.rundata.samples import SCHEMA
 
 from aether_load.errors import ExitCode
 from aether_load.evaluation.options import StubOptions
 from aether_load.load.options import add_options
+from aether_load.rundata.samples_arrow import SCHEMA
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from processes import EVAL, REPOSITORY, run_command
 

@@ -53,10 +53,8 @@ def read_phases(
         holds.add(batch.holds)
         cited = batch.requests["phase"]
         phase = look_up([ABSENT if name is None else places.get(name, ABSENT) for name in tables.phases], cited)
-        rows += len(cited)
-        nameless += len(cited) - int(
-            np.count_nonzero(look_up([name is not None for name in tables.phases], cited) == 1)
-        )
+        named = int(np.count_nonzero(look_up([name is not None for name in tables.phases], cited) == 1))
+        rows, nameless = rows + named, nameless + len(cited) - named
         columns = columns_of(batch, tables)
         for place in np.unique(phase[phase != ABSENT]):
             growing[place].add(columns, phase == place)

@@ -5,7 +5,6 @@ import operator
 
 import numpy as np
 import pytest
-from aether_load.rundata.sample_reader import sample_parts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from aether_load.analysis.report import analyse
 from aether_load.analysis.statistics.distribution import percentile, wilson
 from aether_load.analysis.verdict.conditions import Measured, decide, judge_condition
 from aether_load.protocol import Outcome
+from aether_load.rundata.record_set import record_parts
 from aether_load.rundata.table_reader import read_phases
 from aether_load.scenario.threshold import parse_threshold
 from folders import answered, failed, make_run
@@ -64,7 +64,7 @@ def test_what_a_number_decides(text, number, state, shown):
 def judged(tmp_path, requests, text, **more):
     folder = make_run(tmp_path, requests)
     manifest = folder.read_manifest()
-    (samples,) = read_phases(sample_parts(folder, manifest), manifest.phases, ["piqa"], (0,)).phases
+    (samples,) = read_phases(record_parts(folder, manifest), manifest.phases, ["piqa"], (0,)).phases
     terms = Terms(interrupted=more.get("interrupted", False))
     return judge_condition(parse_threshold(text), build_row("all", samples, terms=terms), samples, samples.in_window,
                            **more)  # fmt: skip

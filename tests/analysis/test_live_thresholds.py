@@ -11,7 +11,7 @@ from aether_load.observer.live_thresholds import PAUSE_BY_LOOK, READY, SHORTEST_
 
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import AbortRecord
-from folders import answered, failed, make_run, write_samples
+from folders import answered, failed, make_run, write_records
 from processes import REPOSITORY
 
 REQUESTS = [answered(10 * place, 60 + place % 20, state=0, correct=1) for place in range(200)]
@@ -80,10 +80,10 @@ def test_a_window_shorter_than_the_delay_is_never_looked_at(tmp_path):
 def test_a_file_that_is_being_written_is_read_as_far_as_it_goes(tmp_path):
     """A torn tail, or no sample yet, is no mistake."""
     folder = growing(tmp_path, {"condition": "p(50)<60"}, {"condition": "outcomes.timeout<1"})
-    folder.samples.write_bytes(folder.samples.read_bytes()[:-30])
+    folder.records.write_bytes(folder.records.read_bytes()[:-30])
     watching = Watch(folder)
     assert watching.look() is None
-    write_samples(folder.samples, [failed(0, 60, Outcome.TIMEOUT)])
+    write_records(folder.records, [failed(0, 60, Outcome.TIMEOUT)])
     assert watching.look().condition == "outcomes.timeout<1"
 
 
@@ -92,7 +92,7 @@ def test_a_phase_that_is_over_is_looked_at_once_more(tmp_path):
     folder = growing(tmp_path, {"condition": "p(50)<500"}, ended_as="completed")
     watching = Watch(folder)
     assert watching.look() is None
-    write_samples(folder.samples, [answered(10 * place, 900) for place in range(200)])
+    write_records(folder.records, [answered(10 * place, 900) for place in range(200)])
     assert watching.look() is None
     assert Watch(folder).look().shown == "900 [900, 900]"
 

@@ -224,19 +224,9 @@ def test_what_must_hold_is_checked_in_each_answer(tmp_path, levels, total, viola
     assert next(check.checked_total for check in phase.checks if check.code == "levels_within_total") == 1
 
 
-def test_files_of_older_releases_have_no_levels_to_check(tmp_path):
-    """Samples without the column are read; nothing is claimed of their levels."""
-    import pyarrow as pa
-
-    folder = make_run(tmp_path, CLEAN)
-    with pa.OSFile(str(folder.samples)) as file:
-        table = pa.ipc.open_stream(file).read_all()
-    with (
-        pa.OSFile(str(folder.samples), "wb") as sink,
-        pa.ipc.new_stream(sink, table.drop(["level_times_ms"]).schema) as out,
-    ):
-        out.write_table(table.drop(["level_times_ms"]))
-    (phase,) = build_report(folder).phases
+def test_answers_that_name_no_levels_have_none_to_check(tmp_path):
+    """Nothing is claimed of the levels of a runtime that does not time them."""
+    (phase,) = build_report(make_run(tmp_path, CLEAN)).phases
     assert phase.all.ok_total == 8
     assert phase.checks[0].checked_total == 0
     assert phase.reconciliation.trust == "trusted"

@@ -223,28 +223,19 @@ def test_throughput_counts_answers_to_requests_of_the_warm_up_too(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"garbage" * 100])
-def test_a_run_whose_samples_are_gone_is_not_reported_over(tmp_path, damage):
-    """Without one readable sample the earlier report stays, and nobody is accused of contamination."""
+def test_a_run_whose_records_are_gone_is_not_reported_over(tmp_path, damage):
+    """Without one readable row the earlier report stays, and nobody is accused of contamination."""
     folder = make_run(tmp_path, CLEAN)
     write_results(build_report(folder), folder)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path != folder.samples}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path != folder.records}
     if damage is None:
-        folder.samples.unlink()
+        folder.records.unlink()
     else:
-        folder.samples.write_bytes(damage)
-    with pytest.raises(ResultsError, match=r"samples\.arrow is missing or damaged: no sample of the run can be read"):
+        folder.records.write_bytes(damage)
+    with pytest.raises(ResultsError, match=r"^No row of .* can be read \(records\.bin ") as refused:
         build_report(folder)
+    assert refused.value.exit_code == 5
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_samples_of_which_the_end_is_missing_accuse_nobody(tmp_path):
-    """Counts are held against nothing when samples are missing; the run is invalid for want of data."""
-    folder = make_run(tmp_path, CLEAN)
-    folder.samples.write_bytes(folder.samples.read_bytes()[:-8])
-    report = build_report(folder)
-    assert report.phases[0].reconciliation.trust == "no_server_data"
-    assert report.verdict.exit_code == 5
-    assert "samples_torn" in codes(report)
 
 
 def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path):
@@ -312,12 +303,13 @@ def test_the_summary_on_the_terminal(tmp_path):
 def test_a_folder_of_another_time_is_refused_by_name(tmp_path):
     """A manifest of a version that is not known is a sentence, not a guess."""
     folder = make_run(tmp_path, CLEAN)
-    text = folder.manifest.read_text()
-    folder.manifest.write_text(text.replace('"schema_version": "1.0"', '"schema_version": "9.0"'))
+    manifest = folder.read_manifest()
+    manifest.schema_version = "9.0"
+    folder.write_manifest(manifest)
     with pytest.raises(UsageError, match=r"has schema version 9\.0; this aether-load reads 1\.0"):
         build_report(folder)
-    folder.manifest.write_text(text[:-20])
-    with pytest.raises(UsageError, match=r"run\.json cannot be read"):
+    folder.manifest.write_text('{"schema_version": "0.9", "id": "of a release without a checksum"}')
+    with pytest.raises(UsageError, match=r"has schema version 0\.9; this aether-load reads 1\.0"):
         build_report(folder)
 
 

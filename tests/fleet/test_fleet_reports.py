@@ -4,16 +4,18 @@ import io
 
 import msgspec
 import pytest
-from aether_load.rundata.sample_reader import SamplePart, compact, read_samples, sample_parts
 
 from aether_load.analysis.phase.sender_usage import MASTER, Sender, sender_over
 from aether_load.analysis.report import build_report
 from aether_load.outputs.markdown import write_markdown
 from aether_load.outputs.page import page_html
 from aether_load.outputs.terminal import write_summary
-from aether_load.rundata.clock import Clock, ClockReading
+from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.record_set import record_parts
+from aether_load.rundata.samples_arrow import read_table
+from aether_load.rundata.worker_clock import WorkerClock
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 
 AHEAD_NS = 7_000 * MS
@@ -25,18 +27,18 @@ def two_workers(results, *, ran_unseen=0, announced=30, how=None):
     """A run of two workers, the second with a clock of its own, and its file without an end if it was lost."""
     counted = times_of([*FIRST, *SECOND]) + [60] * ran_unseen
     folder = make_run(results, [], counted_ms=counted, users=2)
-    folder.samples.unlink()
+    folder.records.unlink()
     for worker, requests, ahead_ns in ((0, FIRST, 0), (1, SECOND, AHEAD_NS)):
-        buffer = new_buffer()
-        fill(buffer, requests, "closed", began_ns=BEGAN_NS + ahead_ns, worker=worker)
-        write_buffer(folder.samples_of(worker), buffer)
+        buffer = new_buffer(worker)
+        fill(buffer, requests, "closed", began_ns=BEGAN_NS + ahead_ns)
+        write_buffer(folder.records_of(worker), buffer, ended=not (how == "lost" and worker))
     loss = None
     if how is not None:
         loss = LossRecord(at=clock(900), phase="closed", how=how, received_total=30, announced_total=announced)
-        if how == "lost":
-            whole = folder.samples_of(1).read_bytes()
-            folder.samples_of(1).write_bytes(whole[:-8])
     manifest = folder.read_manifest()
+    manifest.rows_total = {folder.records_of(0).name: len(FIRST)}
+    if how != "lost":
+        manifest.rows_total[folder.records_of(1).name] = len(SECOND)
     readings = (ClockReading(BEGAN_NS + AHEAD_NS, AHEAD_NS, 50_000),)
     manifest.workers = [
         WorkerRecord(worker=0, pid=11, host="here", began=clock(0), ended=clock(2000), connections_opened=1),
@@ -65,18 +67,10 @@ def test_parts_are_one_run_by_one_clock(tmp_path):
     assert report.verdict.status == "passed"
 
 
-def test_the_one_file_of_all_parts_says_the_same(tmp_path):
-    """And the parts are gone; as long as both are there, the one is taken."""
+def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path):
     folder = two_workers(tmp_path)
-    manifest = folder.read_manifest()
-    before = build_report(folder)
-    parts = sample_parts(folder, manifest)
-    compact(parts, folder.samples)
-    assert [part.path.exists() for part in parts] == [False, False]
-    assert sample_parts(folder, manifest) == (SamplePart(folder.samples),)
-    assert build_report(folder) == before
-    table, torn = read_samples(folder.samples)
-    assert not torn
+    table = read_table(record_parts(folder, folder.read_manifest()))
+    assert table["worker"].to_pylist() == [0] * 40 + [1] * 30
     starts = sorted(table["sent_ns"].to_pylist())
     assert starts == sorted(BEGAN_NS + int(each["at"] * MS) for each in [*FIRST, *SECOND])
 
@@ -96,7 +90,7 @@ def test_what_a_lost_worker_may_have_sent_bounds_the_ledger(tmp_path, ran_unseen
     codes = [warning.code for warning in report.warnings]
     assert "worker_lost" in codes
     assert "worker_clock_off" in codes
-    assert "samples_torn" not in codes
+    assert "damaged" not in codes
     # The bound is said once, by the worker's own warning.
     assert "unread_answers" not in codes
     if ran_unseen and trust == "trusted":
@@ -114,15 +108,26 @@ def test_a_worker_that_left_by_itself_owes_nothing(tmp_path):
     assert "left before the run's end" in " ".join(report.verdict.reasons)
 
 
-def test_an_end_that_is_missing_unexplained_still_is(tmp_path):
-    folder = two_workers(tmp_path)
-    whole = folder.samples_of(0).read_bytes()
-    folder.samples_of(0).write_bytes(whole[:-8])
+def test_only_the_file_of_a_lost_worker_may_be_cut_off(tmp_path):
+    """The lost worker's is cut off in silence, since its loss is said; that of another one is damage."""
+    folder = two_workers(tmp_path, how="lost")
+    lost, other = folder.records_of(1), folder.records_of(0)
+    lost.write_bytes(lost.read_bytes()[:-8])
+    assert "damaged" not in [warning.code for warning in build_report(folder).warnings]
+    other.write_bytes(other.read_bytes()[:-8])
     report = build_report(folder)
-    assert "samples_torn" in [warning.code for warning in report.warnings]
-    compact(sample_parts(folder, folder.read_manifest()), folder.samples)
-    assert not folder.samples.exists()
-    assert folder.samples_of(0).exists()
+    assert report.verdict.reasons[0] == "records-0.bin lacks its end, behind row 39"
+    assert report.verdict.exit_code == 5
+
+
+def test_the_missing_file_of_a_worker_is_damage(tmp_path):
+    folder = two_workers(tmp_path)
+    folder.records_of(1).unlink()
+    report = build_report(folder)
+    assert (report.verdict.status, report.verdict.reasons[0]) == (
+        "invalid",
+        "records-1.bin lacks rows 0 to 29, at its end",
+    )
 
 
 def test_every_output_names_the_workers(tmp_path):
@@ -152,5 +157,5 @@ def test_a_part_without_a_known_clock_is_by_the_runs(tmp_path):
     folder = two_workers(tmp_path)
     manifest = folder.read_manifest()
     manifest.workers = [msgspec.structs.replace(worker, clock=()) for worker in manifest.workers]
-    assert [part.clock for part in sample_parts(folder, manifest)] == [None, None]
-    assert Clock(()).is_the_runs_own
+    assert [part.clock for part in record_parts(folder, manifest)] == [None, None]
+    assert WorkerClock(()).is_the_runs_own

@@ -8,9 +8,9 @@ from collections import Counter
 
 import psutil
 import pytest
-from aether_load.rundata.sample_reader import read_samples
 
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
+from recorded import samples_of, samples_table
 
 TWO = ("--processes", "2")
 
@@ -27,12 +27,6 @@ def sentences(finished):
     """Return what it said, but that it waits, which depends on how busy the machine is."""
     said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
     return [line for line in said if "waiting for a master" not in line]
-
-
-def samples_of(finished):
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
-    assert not torn
-    return table.to_pylist()
 
 
 @pytest.fixture
@@ -85,7 +79,7 @@ def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, 
     for more in ((), (*TWO, *worker_port[0])):
         finished = run_locust(*load, "--results-dir", f"results{len(more)}", *more)
         (folder,) = (finished.results.parent / f"results{len(more)}" / "runs").iterdir()
-        table, _ = read_samples(folder / "samples.arrow")
+        table = samples_table(folder)
         manifest = json.loads((folder / "run.json").read_bytes())
         (window,) = manifest["phases"]
         offsets = sorted(at - window["window_began_ns"] for at in table["intended_start_ns"].to_pylist())
@@ -108,7 +102,7 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     )  # fmt: skip
     wait_for(lambda: window_is_open(process), "the first window")
     victim = json.loads(process.manifest_text())["workers"][1]["pid"]
-    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
     os.kill(victim, signal.SIGKILL)
     finished = process.finish()
     assert finished.code == 5, finished.err
@@ -140,7 +134,7 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{name='one',users=4,duration='60s'},{name='two',users=4,duration='60s'}]", *UNSEEN,
     )  # fmt: skip
-    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
     for worker in json.loads(process.manifest_text())["workers"]:
         os.kill(worker["pid"], signal.SIGKILL)
     finished = process.finish()
@@ -180,12 +174,12 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{users=4,duration='60s'}]", *UNSEEN,
     )  # fmt: skip
-    files = ("samples-0.arrow", "samples-1.arrow")
+    files = ("records-0.bin", "records-1.bin")
     runs = process.folder / "results" / "runs"
     wait_for(
         lambda: (
-            all(path.stat().st_size > 40_000 for path in [*runs.glob("*/samples-*")] or [tmp_path / "none"])
-            if len([*runs.glob("*/samples-*")]) == len(files)
+            all(path.stat().st_size > 40_000 for path in [*runs.glob("*/records-*")] or [tmp_path / "none"])
+            if len([*runs.glob("*/records-*")]) == len(files)
             else False
         ),
         "samples of both workers",
@@ -242,7 +236,7 @@ def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, 
         "--set", "phases=[{rate=100.0,arrivals='constant',duration='4s'}]",
     )  # fmt: skip
     workers = [start_locust(*worker_port[1]) for _ in range(3)]
-    wait_for(lambda: len(list(master.folder.glob("results/runs/*/samples-*.arrow"))) == 3, "samples of every worker")
+    wait_for(lambda: len(list(master.folder.glob("results/runs/*/records-*.bin"))) == 3, "samples of every worker")
     for worker, number in zip(workers, (signal.SIGTERM, signal.SIGINT), strict=False):
         worker.send(number)
     left = [worker.finish().err for worker in workers[:2]]
@@ -354,7 +348,7 @@ def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_p
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{rate=200.0,arrivals='constant',duration='8s'}]",
     )  # fmt: skip
-    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
     process.send(signal.SIGSTOP)
     before = runtime.record()["nodes"]["succeeded"]
     wait_for(lambda: runtime.record()["nodes"]["succeeded"] > before + 1200, "six seconds of load without it")
@@ -374,7 +368,7 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0], "--set", "phases=[{users=6,duration='60s'}]"
     )
-    wait_for(lambda: list(process.folder.glob("results/runs/*/samples-1.arrow")), "samples of the second worker")
+    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
     os.killpg(process.process.pid, signal.SIGINT)
     finished = process.finish()
     assert finished.code == 130, finished.err

@@ -1,13 +1,12 @@
-"""DAGs of several nodes, run for real: every node booked, counted, and held against the simulator's own record."""
+"""DAGs of several nodes, run for real: every node recorded, counted, and compared with the simulator's own record."""
 
 import json
-import operator
 import uuid
 
 import pytest
-from aether_load.rundata.sample_reader import read_samples
 
 from processes import REPOSITORY, call_command
+from recorded import samples_of
 
 SHAPES = {
     "chain": (("--dag", "chain", "--dag-nodes", "4"), ["step_1", "step_2", "step_3", "answer"]),
@@ -22,12 +21,6 @@ def entries_of(record):
     """What the simulator did, by execution id; the probe, which asks with an empty body, is left out."""
     entries = [json.loads(line) for line in record.open()]
     return {entry["execution_id"]: entry for entry in entries if entry["status"] == 200}
-
-
-def samples_of(finished):
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
-    assert not torn
-    return sorted(table.to_pylist(), key=operator.itemgetter("request_index"))
 
 
 def phase_of(finished):

@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import pyarrow as pa
-from aether_load.rundata.sample_reader import read_samples
 
 from aether_load.rundata.folder import RunFolder
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
+from recorded import records_table
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)
 
@@ -74,9 +74,9 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     done = call_command("report", str(finished.run_folder), "--no-page", cwd=process.folder)
     report = json.loads(finished.nightly.read_bytes())
     (phase,) = report["phases"]
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
+    table = records_table(finished.run_folder)
     last_scrape = json.loads((finished.run_folder / "scrapes.jsonl").read_text().splitlines()[-1])
-    assert (done.returncode, torn) == (5, True), done.stderr
+    assert done.returncode == 5, done.stderr
     assert phase["all"]["requests_total"] == table.num_rows > 100
     assert report["run"]["ended_as"] == "running"
     assert "crashed" in [warning["code"] for warning in report["warnings"]]
@@ -84,15 +84,15 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
 
 
-def test_damaged_samples_leave_the_earlier_report_alone(run_locust, tmp_path):
-    """A run whose samples cannot be read any more is exit 5 with the file's name, and nothing is written over."""
+def test_damaged_records_leave_the_earlier_report_alone(run_locust, tmp_path):
+    """A run whose records cannot be read any more is exit 5 with the file's name, and nothing is written over."""
     finished = run_locust("--limit", "4")
-    samples = finished.run_folder / "samples.arrow"
-    samples.write_bytes(samples.read_bytes()[:1000])
+    records = finished.run_folder / "records.bin"
+    records.write_bytes(records.read_bytes()[:1000])
     before = finished.nightly.read_bytes()
     done = call_command("report", str(finished.run_folder), "--no-page", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
-    assert done.stderr.startswith(f"aether-load: {samples} is missing or damaged")
+    assert done.stderr.startswith(f"aether-load: No row of {finished.run_folder} can be read (records.bin lacks rows")
     assert finished.nightly.read_bytes() == before
 
 
@@ -129,13 +129,12 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_locust):
     process = start_locust("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=small_disk)
     finished = process.finish()
     report = json.loads(finished.nightly.read_bytes())
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
+    table = records_table(finished.run_folder)
     (phase,) = report["phases"]
     rows = csv.DictReader((small_disk / "results/summary.csv").open())
     booked = sum(int(row["requests_total"]) for row in rows if row["dataset"] == "all")
     assert phase["ended_by"] == "refused by the disk"
     assert "The disk refused to take more (No space left on device)" in finished.out
-    assert not torn
     assert table.num_rows == phase["reconciliation"]["counted_nodes_total"] == booked
     assert phase["reconciliation"]["unexplained_nodes_total"] == 0
     assert finished.code == 130
@@ -160,12 +159,12 @@ def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
         check=False,
     )
     (run,) = (tmp_path / "results" / "runs").iterdir()
-    (tail,) = elsewhere.glob("*-samples-tail.arrow")
+    (tail,) = elsewhere.glob("*-records-tail.bin")
     assert "Traceback" not in done.stderr
     assert any(str(tail) in note for note in RunFolder(run).read_manifest().notes)
-    whole = tmp_path / "whole.arrow"
-    whole.write_bytes((run / "samples.arrow").read_bytes() + tail.read_bytes())
-    table, _ = read_samples(whole)
+    records = run / "records.bin"
+    records.write_bytes(records.read_bytes() + tail.read_bytes())
+    table = records_table(run)
     assert table.num_rows == pa.compute.max(table["request_index"]).as_py() + 1
 
 

@@ -1,25 +1,19 @@
 """Loads driven against the simulated runtime: what was due, sent and answered, phase by phase."""
 
 import json
-import operator
 import signal
 from itertools import pairwise
 
 import pytest
-from aether_load.rundata.sample_reader import read_samples
 
 from processes import SELF_CHECK, wait_for
+from recorded import samples_of
 
 
 def scenario_file(tmp_path, text):
     path = tmp_path / "load.toml"
     path.write_text('[workload]\nsource = "sample"\ndatasets = ["piqa"]\n' + text)
     return str(path)
-
-
-def samples_of(finished):
-    table, _ = read_samples(finished.run_folder / "samples.arrow")
-    return sorted(table.to_pylist(), key=operator.itemgetter("request_index"))
 
 
 def report_of(finished):

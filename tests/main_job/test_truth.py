@@ -12,20 +12,13 @@ from time import monotonic_ns
 
 import pytest
 import urllib3
-from aether_load.rundata.sample_reader import read_samples
 
 from processes import UNSEEN, wait_for
+from recorded import samples_of
 
 USERS = 8
 # The run asks once, with an empty body, which generation it has before it; that is a refusal in the record.
 PROBE = ("whole", 422, None)
-
-
-def samples_of(finished):
-    """Every sample of a run that ended in order, in the order of its requests."""
-    table, torn = read_samples(finished.run_folder / "samples.arrow")
-    assert not torn
-    return sorted(table.to_pylist(), key=operator.itemgetter("request_index"))
 
 
 def record_of(path):

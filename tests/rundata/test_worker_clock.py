@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.rundata.clock import Clock, ClockReading, Echo, read_clock
+from aether_load.rundata.clock import ClockReading, Echo, read_clock
+from aether_load.rundata.worker_clock import WorkerClock
 
 SECOND = 1_000_000_000
 
@@ -39,7 +40,7 @@ def test_there_is_no_reading_without_an_echo():
 def test_a_clock_that_runs_faster_is_followed_between_readings():
     """Instants beyond what a float holds exactly, a second ahead at first and 1 ms more an hour later."""
     start = 3 * 10**17
-    clock = Clock([ClockReading(start, SECOND, 5), ClockReading(start + 3600 * SECOND, SECOND + 1_000_000, 5)])
+    clock = WorkerClock([ClockReading(start, SECOND, 5), ClockReading(start + 3600 * SECOND, SECOND + 1_000_000, 5)])
     told = np.array([start - SECOND, start, start + 1800 * SECOND + 1, start + 3600 * SECOND, start + 9999 * SECOND])
     assert clock.to_run(told).tolist() == [
         start - 2 * SECOND,
@@ -52,4 +53,4 @@ def test_a_clock_that_runs_faster_is_followed_between_readings():
 
 def test_the_runs_own_clock_is_left_alone():
     told = np.array([1, 2, 3])
-    assert Clock([ClockReading(5, 0, 3), ClockReading(9, 0, 2)]).to_run(told) is told
+    assert WorkerClock([ClockReading(5, 0, 3), ClockReading(9, 0, 2)]).to_run(told) is told

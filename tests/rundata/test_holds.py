@@ -1,0 +1,73 @@
+"""By how much an answer may have been read late, from the times in which the sender's event loop was held."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aether_load.rundata.holds import Holds
+from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_reader import HOLD_TYPE
+
+
+def late(holds, requests, worker=0):
+    """The lateness of requests that were (sent, read), under holds of that worker."""
+    found = Holds()
+    for hold in holds:
+        found.add(np.array([(worker, *hold)], HOLD_TYPE))
+    sent, read = (np.array([request[place] for request in requests], np.int64) for place in (0, 1))
+    return found.late_ns(np.zeros(len(requests), np.int16), sent, read).tolist()
+
+
+def test_without_holds_nothing_is_late():
+    assert late([], [(0, 10), (ABSENT, ABSENT)]) == [0, 0]
+
+
+def test_what_is_read_after_a_hold_may_have_been_there_since_it_began():
+    """Until the loop has caught up; what was read before, at its end, or later is exact."""
+    requests = [(0, 90), (0, 150), (0, 151), (0, 160), (0, 161), (120, 155), (158, 159), (ABSENT, ABSENT)]
+    assert late([(100, 150, 160)], requests) == [0, 0, 51, 60, 0, 35, 1, 0]
+
+
+def test_another_workers_holds_are_its_own():
+    assert late([(100, 150, 160)], [(0, 155)], worker=1) == [0]
+
+
+def test_holds_that_follow_each_other_before_the_loop_caught_up_are_one():
+    """An answer that came in during the first may be read after the second; the third begins anew."""
+    holds = [(100, 150, 300), (200, 250, 300), (400, 450, 460)]
+    assert late(holds, [(0, 160), (0, 260), (0, 300), (0, 310), (0, 455)]) == [60, 160, 200, 0, 55]
+    assert late(holds[::-1], [(0, 260)]) == [160]
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(1, 400), st.lists(st.integers(0, 3000), max_size=5), st.integers(1, 30)),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@given(STEPS)
+def test_the_truth_lies_between_the_ends(steps):
+    """A loop that polls, reads what is ready one by one, and is held at times; each answer's true time is known.
+
+    A step is how long the loop is held, when answers come after its beginning, and how long each reading takes: a long
+    one is a hold itself. A hold is recorded from its beginning to its end, and to when nothing was ready.
+    """
+    now, waiting, holds, requests, begun = 0, [], [], [], []
+    for held, arrivals, reading in [*steps, (1, [], 1), (5000, [], 1)]:
+        waiting += [(now + delay, now) for delay in arrivals]
+        began, now = now, now + held
+        begun.append((began, now))
+        while ready := sorted(answer for answer in waiting if answer[0] <= now):
+            for answer in ready:
+                if reading > 20:
+                    begun.append((now, now + reading))
+                now += reading
+                requests.append((answer[1], now, answer[0]))
+                waiting.remove(answer)
+        holds += [(*hold, now) for hold in begun]
+        begun = []
+    for (sent, read, answered), lateness in zip(
+        requests, late(holds, [(sent, read) for sent, read, _ in requests]), strict=True
+    ):
+        assert read - lateness <= answered <= read
+        assert 0 <= lateness <= read - sent

@@ -1,0 +1,134 @@
+"""What becomes of a request, as a record."""
+
+import json
+
+import msgspec
+import pytest
+
+from aether_load.dag.workload import Workload
+from aether_load.datasets.prompt import Prompt
+from aether_load.protocol import NodeShape, Outcome
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_set import RecordPart
+from aether_load.rundata.record_writer import RecordWriter
+from aether_load.rundata.recorder import Recorder, RequestFailed
+from aether_load.rundata.samples_arrow import read_table
+
+WORK = (4, 0, None, 0)
+ANSWER = {
+    "execution_id": "00112233-4455-6677-8899-aabbccddeeff",
+    "results": [{"node_id": "answer", "output": "B", "execution_time_ms": 50, "token_cost": 7}],
+    "total_execution_time_ms": 51,
+    "total_token_cost": 7,
+    "errors": [],
+    "level_execution_times_ms": [50],
+}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Let a recorder do something, and return the one row of it."""
+
+    def row(act, **options):
+        buffer = RecordBuffer(["piqa/0"], ["piqa"])
+        buffer.phases.place("closed")
+        prompt = Prompt("piqa/0", "piqa", "a question", ("one", "two"), 1)
+        workload = Workload(
+            prompts=(prompt,), bodies=(), nodes=(NodeShape("answer"),), answer_node="answer", prompt_count=1
+        )
+        act(Recorder(buffer, workload, **options))
+        writer = RecordWriter(buffer, tmp_path / "records.bin")
+        writer.finish()
+        writer.close()
+        (found,) = read_table([RecordPart(tmp_path / "records.bin")]).to_pylist()
+        return found
+
+    return row
+
+
+def answered(body, status=200):
+    return lambda recorder: recorder.answered(WORK, 1000, 60_001_000, status, body)
+
+
+def some(row, *names):
+    return tuple(row[name] for name in names)
+
+
+def test_a_whole_answer_is_classified_timed_and_scored(recorded):
+    row = recorded(answered(json.dumps(ANSWER).encode()))
+    assert some(row, "outcome", "http_status", "error", "server_total_ms", "node_times_ms", "level_times_ms") == (
+        "ok", 200, None, 51, [50], [50]
+    )  # fmt: skip
+    assert some(row, "request_index", "service_latency_us", "token_cost", "answer", "correct", "answer_state") == (
+        4, 60_000, 7, "B", True, "answered"
+    )  # fmt: skip
+    assert row["execution_id"].hex() == "00112233445566778899aabbccddeeff"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("total_execution_time_ms", 2**31),
+        ("total_execution_time_ms", -1),
+        ("total_execution_time_ms", 10**30),
+        ("total_token_cost", 2**63),
+        ("total_token_cost", -1),
+        ("level_execution_times_ms", [1, 2**31]),
+        ("results", [ANSWER["results"][0] | {"execution_time_ms": 2**31}]),
+        ("results", [ANSWER["results"][0] | {"token_cost": 10**25}]),
+    ],
+)
+def test_a_number_that_no_record_holds_is_an_invalid_response(recorded, key, value):
+    """Its row is there, with the reason."""
+    row = recorded(answered(json.dumps(ANSWER | {key: value}).encode()))
+    assert some(row, "outcome", "http_status", "server_total_ms", "node_times_ms") == (
+        "invalid_response", 200, None, None
+    )  # fmt: skip
+    assert row["error"].startswith("not the contract: ")
+    assert key in row["error"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("total_execution_time_ms", 2**31 - 1),
+        ("total_token_cost", 2**63 - 1),
+        ("level_execution_times_ms", [2**31 - 1] * 3),
+        ("results", [ANSWER["results"][0] | {"execution_time_ms": 2**31 - 1}]),
+        ("execution_id", "no UUID at all"),
+        ("execution_id", ""),
+    ],
+)
+def test_the_largest_number_that_fits_is_recorded(recorded, key, value):
+    row = recorded(answered(json.dumps(ANSWER | {key: value}).encode()))
+    assert row["outcome"] == "ok"
+    assert key != "total_token_cost" or row["token_cost"] == value
+
+
+def test_a_request_without_an_answer_has_its_reason(recorded):
+    """And whoever listens hears of it, with what Locust shows."""
+    heard = []
+    row = recorded(
+        lambda recorder: recorder.unanswered(WORK, 1000, 60_001_000, Outcome.TIMEOUT, "no answer within 30 s"),
+        listener=lambda *request: heard.append(request),
+    )
+    assert some(row, "outcome", "http_status", "error") == ("timeout", None, "no answer within 30 s")
+    ((name, sent, ended, length, failure),) = heard
+    assert (name, sent, ended, length) == ("piqa", 1000, 60_001_000, 0)
+    assert isinstance(failure, RequestFailed)
+    assert str(failure) == "timeout: no answer within 30 s"
+
+
+def test_a_request_that_was_never_sent_has_no_instants_but_its_own(recorded):
+    row = recorded(lambda recorder: recorder.dropped((4, 0, 777, 0)))
+    assert some(row, "outcome", "intended_start_ns", "sent_ns", "ended_ns", "response_latency_us") == (
+        "dropped", 777, None, None, None
+    )  # fmt: skip
+
+
+def test_only_failures_are_told_unless_all_are_wanted(recorded):
+    body = msgspec.json.encode(ANSWER)
+    some_heard, all_heard = [], []
+    recorded(answered(body), listener=lambda *request: some_heard.append(request))
+    recorded(answered(body), listener=lambda *request: all_heard.append(request), every=True)
+    assert (len(some_heard), len(all_heard)) == (0, 1)
