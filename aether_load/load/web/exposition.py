@@ -14,6 +14,7 @@ from prometheus_client.exposition import generate_latest
 
 from aether_load._version import __version__
 from aether_load.errors import UsageError
+from aether_load.load.web.guard import Guard, Request
 from aether_load.observer.totals import EDGES_S, Histogram
 
 if TYPE_CHECKING:
@@ -110,10 +111,16 @@ def _histogram(name: str, words: str, histogram: Histogram) -> HistogramMetricFa
     return HistogramMetricFamily(name, words, buckets=buckets, sum_value=histogram.sum_s)
 
 
-def serve(exposition: Exposition, host: str, port: int) -> pywsgi.WSGIServer:
-    """Serve the metrics on a port of their own, nothing else; raises UsageError where that cannot be had."""
+def serve(exposition: Exposition, host: str, port: int, guard: Guard) -> pywsgi.WSGIServer:
+    """Serve the metrics, and nothing else, on a port of their own; raises UsageError where that port is taken."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        asked = Request(
+            host=environ.get("HTTP_HOST"), origin=environ.get("HTTP_ORIGIN"), site=environ.get("HTTP_SEC_FETCH_SITE")
+        )
+        if (refusal := guard.refusal(asked)) is not None:
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [f"{refusal}\n".encode()]
         if environ["PATH_INFO"] not in _PATHS or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"There is only /metrics here.\n"]
