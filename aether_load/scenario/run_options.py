@@ -22,9 +22,11 @@ def add_run_options(parser: argparse.ArgumentParser, default_scenario: str) -> N
     _add_target(parser.add_argument_group("Target"))
     _add_load(parser.add_argument_group("Load"))
     _add_verdict(parser.add_argument_group("Verdict"))
-    _add_results(parser.add_argument_group("Results"))
-    # `aether-load gate` passes its plan to the Locust that it starts; users do not type this.
-    parser.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
+    results = parser.add_argument_group("Results")
+    _add_results(results)
+    # `aether-load gate` passes its plan to the Locust that it starts; users do not type this. In a group, because
+    # Locust's form asks for each option that its parser has directly.
+    results.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
 
 
 def _add_target(group: Any) -> None:
