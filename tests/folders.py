@@ -128,7 +128,8 @@ def fill(
             prompt=place % 2, nodes=len(nodes), phase=phase_place, worker=worker,
             http_status=200 if nodes else ABSENT, answer=ABSENT, error=buffer.errors.place(error),
             outcome=request["outcome"], answer_state=request.get("state", ABSENT),
-            correct=request.get("correct", ABSENT), execution_id=b"", levels=len(request.get("levels", ())),
+            correct=request.get("correct", ABSENT), execution_id=request.get("execution_id", b""),
+            levels=len(request.get("levels", ())),
         )  # fmt: skip
 
 

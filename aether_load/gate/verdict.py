@@ -13,6 +13,7 @@ from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import GatePair, SideReport, why_not_used
 from aether_load.rundata.manifest import Ended
 from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.warning_codes import WarningCode
 
 Status = Literal["passed", "failed", "regression", "inconclusive", "invalid", "interrupted"]
 
@@ -51,6 +52,11 @@ def decide_gate(
         f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
         for warning in warnings
         if warning.code in scenario.fail_on_warning
+    ]
+    invalid += [
+        f"{warning.phase}: {warning.message.rstrip('.')}"
+        for warning in warnings
+        if warning.code == WarningCode.ANSWERS_REPEATED
     ]
     if ended_as == "running":
         invalid.insert(0, "the gate was cut off by force; this is what was written by then")

@@ -69,6 +69,18 @@ def filled_flags(column: pa.Array, absent: int = -1) -> Column:
     return filled(pc.cast(column, pa.int8()), absent)
 
 
+def halves_of_16(column: pa.Array) -> NDArray[np.uint64]:
+    """Return an Arrow array's items of 16 bytes as two numbers each, zeros for null."""
+    if len(column) == 0:
+        return np.zeros((0, 2), np.uint64)
+    valid, data = column.buffers()
+    found = np.frombuffer(data, "<u8", 2 * len(column), column.offset * 16).reshape(-1, 2)
+    if column.null_count == 0:
+        return found
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+    return np.where(bits[column.offset : column.offset + len(column), np.newaxis], found, np.uint64(0))
+
+
 def _validity(absent: NDArray[np.bool_] | None) -> pa.Buffer | None:
     return None if absent is None or not absent.any() else _bits(~absent)
 

@@ -25,7 +25,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     None when it never opened.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
-    than one of its nodes.
+    than one of its nodes. `execution_key` is the same in two rows where their execution ids are; 0 for no id.
     """
 
     request_index: NDArray[np.int64]
@@ -42,6 +42,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     node_times_ms: NDArray[np.int32]
     node_states: NDArray[np.int8]
     node_cached: NDArray[np.int8]
+    execution_key: NDArray[np.uint64]
     cycles_total: int
     levels_told_total: int = 0
     levels_over_total: int = 0

@@ -128,7 +128,7 @@ def _invalid(
                     counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
                     yield Against("invalid", f"phase {phase.name}: {counts}")
     for warning in warnings:
-        if warning.code == WarningCode.WORKER_LOST:
+        if warning.code in {WarningCode.WORKER_LOST, WarningCode.ANSWERS_REPEATED}:
             yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
         if warning.code in scenario.fail_on_warning:
             said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
