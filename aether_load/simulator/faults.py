@@ -1,32 +1,30 @@
-"""The faults in force: which of them strikes what comes by."""
+"""The faults in force."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.fault_kinds import Drawn, OnAnswer
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterable
-
-    from aether_load.simulator.fault_kinds import AnswerFault, AnyFault, Fault, ProcessFault
+from aether_load.simulator.fault_kinds import AnswerFault, AnyFault, Drawn, Fault, OnAnswer, ProcessFault
 
 _F = TypeVar("_F", bound=Drawn)
 
 
 class Faults:
-    """Faults in order of arrival; of several that could strike an answer, the first that is drawn does."""
+    """Faults in order of arrival; of several that could change an answer, the first that is drawn does.
 
-    def __init__(self, seed: int, loop: asyncio.AbstractEventLoop, on_process: Callable[[ProcessFault], None]) -> None:
+    A fault of the process is given to `on_process_fault` when its time has come.
+    """
+
+    def __init__(self, seed: int, on_process_fault: Callable[[ProcessFault], None]) -> None:
         self._draws = random.Random(f"{seed}/faults")
-        self._loop = loop
-        self._on_process = on_process
+        self._on_process_fault = on_process_fault
         self._ordered = 0
         self._answers: list[_Order] = []
         self._nodes: list[_Order] = []
@@ -42,11 +40,11 @@ class Faults:
                 self._nodes.append(_Order(self._ordered, fault))
             else:
                 delay = parse_duration(fault.after)
-                handle = self._loop.call_later(delay, self._run, self._ordered)
+                handle = asyncio.get_running_loop().call_later(delay, self._run, self._ordered)
                 self._due[self._ordered] = fault, handle
 
     def clear(self) -> None:
-        """Put no fault in force any more."""
+        """Remove all faults."""
         self._answers.clear()
         self._nodes.clear()
         for _, handle in self._due.values():
@@ -62,7 +60,7 @@ class Faults:
         return self._strike(self._nodes, lambda fault: isinstance(fault, kind)) if self._nodes else None
 
     def active(self) -> list[dict[str, Any]]:
-        """Return each fault in force: its number, how often it struck, and the order itself."""
+        """Return each fault in force: its number, how often it was applied, and the order itself."""
         now = time.monotonic()
         drawn = [order for order in (*self._answers, *self._nodes) if not order.is_over(now)]
         rows: list[tuple[int, int, Fault]] = [(order.number, order.struck, order.fault) for order in drawn]
@@ -73,7 +71,7 @@ class Faults:
 
     def _run(self, number: int) -> None:
         fault, _ = self._due.pop(number)
-        self._on_process(fault)
+        self._on_process_fault(fault)
 
     def _strike(self, orders: list[_Order], matches: Callable[[Any], bool]) -> Any:
         now = time.monotonic()
@@ -88,7 +86,7 @@ class Faults:
 
 
 class _Order:
-    """A fault that is drawn, its time, and how often it struck."""
+    """A fault that is drawn, when it is in force, and how often it was applied."""
 
     __slots__ = ("begins", "ends", "fault", "number", "struck")
 
@@ -100,6 +98,6 @@ class _Order:
         self.ends = None if fault.lasting is None else self.begins + parse_duration(fault.lasting)
 
     def is_over(self, now: float) -> bool:
-        """Tell whether it struck as often, or lasted as long, as was ordered."""
+        """Tell whether it was applied as often, or lasted as long, as was ordered."""
         spent = self.fault.count is not None and self.struck >= self.fault.count
         return spent or (self.ends is not None and now >= self.ends)
