@@ -28,7 +28,7 @@ def answer(request: Request, peer: str, state: RuntimeState) -> Answer:
         case "/_sim/faults" if reads:
             return Answer(200, JSON, encode(state.faults.active()), "")
         case "/_sim/faults" if request.method in {"POST", "DELETE"}:
-            return _order(request, state)
+            return _change_faults(request, state)
         case "/_sim/record":
             return Answer(405, headers="allow: GET,HEAD\r\n")
         case "/_sim/faults":
@@ -58,7 +58,7 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
-def _order(request: Request, state: RuntimeState) -> Answer:
+def _change_faults(request: Request, state: RuntimeState) -> Answer:
     if request.method == "DELETE":
         state.faults.clear()
         state.clock.end_stall()
@@ -69,7 +69,7 @@ def _order(request: Request, state: RuntimeState) -> Answer:
             return _text(422, f"This is no fault: {error}.")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _text(400, f"This is no JSON: {error}.")
-        state.faults.order(faults)
+        state.faults.add(faults)
     return Answer(200, JSON, encode(state.faults.active()), "")
 
 

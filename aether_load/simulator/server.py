@@ -37,7 +37,7 @@ class Server:
     def start(self) -> str:
         """Listen; return the URL. Raises UsageError when the address cannot be had."""
         self._address = host, port = self._listener.open(*self._address)
-        self._state.faults.order(self._options.faults)
+        self._state.faults.add(self._options.faults)
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def end(self) -> None:

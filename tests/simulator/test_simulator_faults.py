@@ -32,11 +32,11 @@ def test_orders_are_shown_and_cleared(tame):
     shown = tame.order({"kind": "late", "delay": "1ms", "count": 2}, {"kind": "stall", "after": "90s"})
     first = shown[0]["id"]
     assert shown == [
-        {"id": first, "struck": 0, "kind": "late", "count": 2, "delay": "1ms"},
-        {"id": first + 1, "struck": 0, "kind": "stall", "after": "90s"},
+        {"id": first, "applied": 0, "kind": "late", "count": 2, "delay": "1ms"},
+        {"id": first + 1, "applied": 0, "kind": "stall", "after": "90s"},
     ]
     tame.run(llm())
-    assert tame.get("/_sim/faults").json()[0]["struck"] == 1
+    assert tame.get("/_sim/faults").json()[0]["applied"] == 1
     tame.run(llm())
     assert [fault["kind"] for fault in tame.get("/_sim/faults").json()] == ["stall"]
     assert tame.call("DELETE", "/_sim/faults").json() == []
