@@ -116,6 +116,7 @@ def test_an_id_twice():
         (b"", 400),
         (b'{"dag":', 400),
         (b'{"dag": NaN}', 400),
+        (b'{"dag": {"nodes": []}} x', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": "\xff"}}', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": "\\ud800"}}', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": 1e999}}', 400),
