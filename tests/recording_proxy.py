@@ -24,6 +24,13 @@ class RecordingProxy:
         return {headers.get(header.lower()) for _, headers in self.seen}
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """A server to which a client that goes away is nothing to speak of."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep quiet."""
+
+
 @contextmanager
 def recording_proxy(upstream: str, context: ssl.SSLContext | None = None) -> Iterator[RecordingProxy]:
     """Run the proxy, with TLS where a context is given."""
@@ -53,7 +60,7 @@ def recording_proxy(upstream: str, context: ssl.SSLContext | None = None) -> Ite
         def log_message(self, *_arguments: object) -> None:
             """Keep quiet."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     proxy.url = f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_address[1]}"

@@ -34,6 +34,7 @@ from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.stage import variants
 from aether_load.schedule.trace import read_traces
+from aether_load.tls import TlsSettings
 
 if TYPE_CHECKING:
     from aether_load.load.distributed.sample_receiver import SampleReceiver
@@ -105,7 +106,7 @@ class Session:
         # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
         late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
         with gevent.Timeout(PROBE_LIMIT_S, late):
-            facts = probe(host, self.headers.sent_to(host), verify_tls=self.scenario.target.verify_tls, option=option)
+            facts = probe(host, self.headers.sent_to(host), tls=self._tls_to(host), option=option)
         return TargetRecord(
             url=facts.url,
             kind="simulated" if facts.simulated else "runtime",
@@ -220,9 +221,13 @@ class Session:
     def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
         """Return a runtime as a run sees it."""
         target = self.scenario.target
-        endpoint = Endpoint.of(url, self.headers.sent_to(url), verify_tls=target.verify_tls)
+        endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
         book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
         return TargetClient(endpoint, target, book)
+
+    def _tls_to(self, url: str) -> TlsSettings:
+        tls = self.scenario.target.tls
+        return tls if self.headers.go_to(url) else tls.without_identity()
 
     def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)

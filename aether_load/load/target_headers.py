@@ -29,15 +29,15 @@ class TargetHeaders:
 
     def sent_to(self, url: str) -> dict[str, str]:
         """Return the headers that go to a URL, filled in from the environment."""
-        return dict(self._filled) if self._go_to(url) else {}
+        return dict(self._filled) if self.go_to(url) else {}
 
     def as_given(self, url: str) -> dict[str, str]:
         """Return the headers that go to a URL with the names of variables in place of their values."""
-        return dict(self._headers) if self._go_to(url) else {}
+        return dict(self._headers) if self.go_to(url) else {}
 
     def withheld_from(self, url: str) -> str | None:
         """Return a sentence about the headers that do not go to a URL, None where they do or there are none."""
-        return None if self._go_to(url) else self.limits
+        return None if self.go_to(url) else self.limits
 
     @property
     def limits(self) -> str | None:
@@ -48,7 +48,8 @@ class TargetHeaders:
         names = ", ".join(self._headers)
         return f"The headers of the command line ({names}) are sent to {urls} only; a runtime elsewhere gets none."
 
-    def _go_to(self, url: str) -> bool:
+    def go_to(self, url: str) -> bool:
+        """Tell whether a URL is of an origin that the command line names."""
         return _origin(url) in self._origins
 
 

@@ -44,6 +44,9 @@ def _add_target(group: Any) -> None:
         help="send this header; ${VAR} is read from the environment",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate; the report says so")
+    group.add_argument("--ca-file", metavar="FILE", default=None, help="trust these certificates' authorities (PEM)")
+    group.add_argument("--client-cert", metavar="FILE", default=None, help="show this client certificate (PEM)")
+    group.add_argument("--client-key", metavar="FILE", default=None, help="the certificate's key (PEM)")
     group.add_argument(
         "--server-metrics-url",
         metavar="URL",

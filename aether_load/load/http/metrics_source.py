@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
@@ -21,7 +23,7 @@ MOST_METRICS_BYTES = 16 << 20
 class MetricsSource:
     """Reads one URL on a keep-alive connection of its own, within `target.server_metrics_timeout` each time.
 
-    The target's headers, which may hold secrets, go with the request to the target's own origin and to no other.
+    The target's headers and the client's certificate go to the target's own origin and to no other.
     """
 
     def __init__(self, endpoint: Endpoint, target: Target) -> None:
@@ -30,11 +32,9 @@ class MetricsSource:
         if target.server_metrics_url is not None:
             self._name = hidden_url(target.server_metrics_url)
             url = encoded_url(target.server_metrics_url)
-            other = Endpoint.of(url.url, verify_tls=target.verify_tls)
+            other = Endpoint.of(url.url, tls=target.tls.without_identity())
             same = (other.host, other.port, other.tls) == (endpoint.host, endpoint.port, endpoint.tls)
-            endpoint = Endpoint(
-                other.host, other.port, other.tls, "", endpoint.headers if same else (), other.verify_tls
-            )
+            endpoint = msgspec.structs.replace(endpoint if same else other, base_path="")
             path = url.request_uri
         self._request = endpoint.request_bytes("GET", path)
         self._connection = Connection(
