@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import time
 import warnings
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import urllib3
 from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
 from aether_load.redaction import foreign_text, hidden_url
+from aether_load.tls import TlsSettings, may_be_refused, refused_handshake
 
 PROBE_TIMEOUT_S = 1.5
 SIMULATOR_HEADER = "x-aether-load-simulator"
@@ -66,7 +68,7 @@ def check_url(text: str, option: str = "--host") -> str:
 
 
 def probe(
-    url: str, headers: Mapping[str, str] | None = None, *, verify_tls: bool = True, option: str = "--host"
+    url: str, headers: Mapping[str, str] | None = None, *, tls: TlsSettings | None = None, option: str = "--host"
 ) -> TargetFacts:
     """Find out whether a healthy runtime answers at `url`, and which; raises TargetError within 5 s if not.
 
@@ -74,14 +76,14 @@ def probe(
     tells the generation. Where a proxy rewrites refusals, the cache endpoints tell it.
     """
     url = check_url(url, option)
+    tls = tls or TlsSettings()
     # The report says once that certificates were not verified; urllib3 would warn at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     with urllib3.PoolManager(
         retries=False,
         timeout=urllib3.Timeout(total=PROBE_TIMEOUT_S),
         headers=dict(headers or {}),
-        cert_reqs="CERT_REQUIRED" if verify_tls else "CERT_NONE",
-        assert_hostname=None if verify_tls else False,
+        **pool_options(url, tls),
     ) as pool:
         try:
             health, _ = _ask(pool, "GET", url + HEALTH_PATH)
@@ -90,7 +92,7 @@ def probe(
             generation = _generation(pool, url)
         except urllib3.exceptions.HTTPError as error:
             raise TargetError(
-                f"No runtime can be reached at {url} ({_reason(error)}). Start it there, "
+                f"No runtime can be reached at {url} ({_reason(error, url, tls)}). Start it there, "
                 + (
                     "say where it is with --host, or leave --host away to use the simulated runtime."
                     if option == "--host"
@@ -100,6 +102,16 @@ def probe(
     simulated = SIMULATOR_HEADER in health.headers
     server = health.headers.get("server")
     return TargetFacts(url, generation, simulated, None if server is None else foreign_text(server))
+
+
+def pool_options(url: str, tls: TlsSettings) -> dict[str, Any]:
+    """Return the options of urllib3's pools for a URL; raises UsageError for a file that cannot be used."""
+    if not url.startswith("https:"):
+        return {}
+    if tls.verify:
+        return {"ssl_context": tls.context()}
+    # urllib3 looks at the name by itself, too.
+    return {"ssl_context": tls.context(), "cert_reqs": "CERT_NONE", "assert_hostname": False}
 
 
 def _ask(pool: urllib3.PoolManager, method: str, url: str, **more: Any) -> tuple[urllib3.BaseHTTPResponse, bytes]:
@@ -128,7 +140,7 @@ def _generation(pool: urllib3.PoolManager, url: str) -> Generation:
     )
 
 
-def _reason(error: urllib3.exceptions.HTTPError) -> str:
+def _reason(error: urllib3.exceptions.HTTPError, url: str, tls: TlsSettings) -> str:
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "its name is not known"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
@@ -136,7 +148,9 @@ def _reason(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return f"no answer within {PROBE_TIMEOUT_S} s"
     if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "what answers there closes the connection or does not speak HTTP"
+        may_want = may_be_refused(tls) if url.startswith("https:") else ""
+        return f"what answers there closes the connection or does not speak HTTP{may_want}"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return f"TLS: {foreign_text(str(error))}"
+        cause = error.args[0] if error.args else error
+        return refused_handshake(cause, tls) if isinstance(cause, ssl.SSLError) else f"TLS: {foreign_text(str(error))}"
     return foreign_text(str(error)) or type(error).__name__

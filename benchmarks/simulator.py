@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-BAR = 3000.0
+BAR = 5000.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def fill(
             prompt=place % 2, nodes=len(nodes), levels=len(levels), phase=phase_place, worker=buffer.worker,
             http_status=200 if nodes else ABSENT, error=buffer.errors.place(request.get("error")),
             outcome=request["outcome"], answer_state=request.get("state", ABSENT),
-            correct=request.get("correct", ABSENT),
+            correct=request.get("correct", ABSENT), execution_id=request.get("execution_id", b""),
         )  # fmt: skip
         buffer.add(record, packed_nodes(nodes, request.get("cached", 0)), b"".join(map(LEVEL.pack, levels)))
 

@@ -21,6 +21,7 @@ from aether_load.analysis.phase.searches import SearchReport, search_report
 from aether_load.analysis.phase.series import Series
 from aether_load.analysis.phase.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.phase.workers import WorkerReport, worker_reports
+from aether_load.analysis.server.repeated_answers import repeated_answers
 from aether_load.analysis.verdict.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.verdict.verdict import Against, Verdict, all_against, decide
 from aether_load.analysis.verdict.warnings import Warning_, phase_warnings, run_warnings
@@ -110,7 +111,8 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         phase_report(inputs, record, samples, wholes.get(record.joined_in))
         for record, samples in zip(manifest.phases, data.phases, strict=True)
     )
-    warnings = list(run_warnings(manifest, scenario, data.damage, data.torn))
+    repeated = repeated_answers([record.name for record in manifest.phases], data.phases)
+    warnings = list(run_warnings(manifest, scenario, data.damage, data.torn, repeated))
     for phase in phases:
         warnings += phase_warnings(manifest, scenario, phase)
     searches = tuple(map(search_report, manifest.searches))

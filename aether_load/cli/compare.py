@@ -9,8 +9,8 @@ from pathlib import Path
 from aether_load.errors import ExitCode, UsageError
 
 DESCRIPTION = (
-    "Show runs side by side, by phase and dataset, with intervals, and draw them in results/comparison_charts/. Runs "
-    "of other scenarios, kinds of target or machines are shown too, but not ranked (exit code 5)."
+    "Show runs side by side, a row a figure and a column a run, and draw them in results/comparison_charts/. Runs of "
+    "other scenarios, kinds of target or machines are shown too, but not ranked (exit code 5)."
 )
 
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="folders in results/runs/, their names, latest, or a folder of runs; the first is the base",
     )
+    parser.add_argument("--datasets", action="store_true", help="a row for each dataset too, not only for all of them")
     parser.add_argument(
         "--format", choices=("text", "markdown", "json"), default="text", help="what goes to standard output"
     )
@@ -46,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
         if paths.count(path) > 1:
             raise UsageError(f"compare: {path} is named twice.")
     reports = [build_report(folder) for folder in folders]
-    comparison = compare(reports)
+    comparison = compare(reports, datasets=parsed.datasets)
     WRITERS[parsed.format](comparison, sys.stdout)
     charts = (parsed.results_dir or folders[0].results) / FOLDER
     try:

@@ -1,8 +1,8 @@
-"""Runs side by side, by phase and dataset, and where they may be ranked, which figures differ for certain."""
+"""Compare runs by phase and dataset, and rank those figures whose difference is not chance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -10,10 +10,12 @@ import msgspec
 from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.report import Report
 from aether_load.analysis.statistics.distribution import Percentile, Share, wilson
+from aether_load.analysis.statistics.multiple import difference_p, holm
 from aether_load.compare.comparable import letter, obstacles
 
 Rank = Literal["better", "worse", "not told apart"]
 COMPARISON_SCHEMA_VERSION = "1.0"
+_SIGNIFICANT = 0.05
 
 CAVEAT = (
     "Runs that were made one after the other differ by what else the machine did, too: a difference here is a reason "
@@ -34,7 +36,8 @@ class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of one phase and dataset in each run, in the runs' order.
 
     `ratio` is each run's value over the first's. `rank` holds each run against the first: `better` or `worse` where
-    their 95 % intervals do not overlap, None where the figure has no interval or the runs may not be ranked.
+    their 95 % intervals do not overlap and `p_adjusted` is below 0.05, None where the figure has no interval or the
+    runs may not be ranked. `p_adjusted` is corrected for the number of ranks in the whole comparison (Holm).
     """
 
     phase: str
@@ -45,12 +48,15 @@ class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[Figure | None, ...]
     ratio: tuple[float | None, ...]
     rank: tuple[Rank | None, ...]
+    p_adjusted: tuple[float | None, ...]
 
 
 class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Which run a letter stands for."""
+    """Which run a letter stands for; `name` is the label by which the runs differ, or when it began."""
 
     letter: str
+    name: str
+    labels: dict[str, str]
     id: str
     began_utc: str
     commit: str | None
@@ -69,11 +75,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[ComparedRow, ...]
 
 
-def compare(reports: Sequence[Report]) -> Comparison:
-    """Return what the runs have in common and where they differ."""
+def compare(reports: Sequence[Report], *, datasets: bool = False) -> Comparison:
+    """Return what the runs have in common and where they differ; with `datasets`, a row a dataset too."""
     against = obstacles(reports)
+    tables = [_rows(report, datasets=datasets) for report in reports]
     rows = []
-    tables = [_rows(report) for report in reports]
     for key in dict.fromkeys(key for table in tables for key in table):
         mine = [table.get(key) for table in tables]
         for figure, (unit, smaller, read) in _FIGURES.items():
@@ -81,6 +87,7 @@ def compare(reports: Sequence[Report]) -> Comparison:
             if all(run is None for run in runs):
                 continue
             ranked = not against and not (figure in _BY_SLO and _slos_differ(reports))
+            p_values = tuple(_p(runs[0], run) if ranked and place else None for place, run in enumerate(runs))
             rows.append(
                 ComparedRow(
                     phase=key[0],
@@ -90,22 +97,50 @@ def compare(reports: Sequence[Report]) -> Comparison:
                     smaller_is_better=smaller,
                     runs=runs,
                     ratio=tuple(_ratio(runs[0], run) for run in runs),
-                    rank=tuple(_rank(runs[0], run, smaller=smaller) if ranked and place else None
-                               for place, run in enumerate(runs)),
+                    rank=(),
+                    p_adjusted=p_values,
                 )
-            )  # fmt: skip
+            )
     return Comparison(
         schema_version=COMPARISON_SCHEMA_VERSION,
         comparable=not against,
         obstacles=against,
-        runs=tuple(map(_run, range(len(reports)), reports)),
-        rows=tuple(rows),
+        runs=tuple(map(_run, range(len(reports)), reports, _names(reports))),
+        rows=tuple(_ranked(rows)),
     )
 
 
-def _run(place: int, report: Report) -> ComparedRun:
+def _ranked(rows: Sequence[ComparedRow]) -> Iterator[ComparedRow]:
+    """Yield the rows with p-values adjusted for their number, and the ranks that follow."""
+    adjusted = iter(holm([p for row in rows for p in row.p_adjusted if p is not None]))
+    for row in rows:
+        p_adjusted = tuple(None if p is None else round(next(adjusted), 6) for p in row.p_adjusted)
+        rank = tuple(
+            None if p is None else _rank(row.runs[0], run, p, smaller=row.smaller_is_better)
+            for run, p in zip(row.runs, p_adjusted, strict=True)
+        )
+        yield msgspec.structs.replace(row, p_adjusted=p_adjusted, rank=rank)
+
+
+def _names(reports: Sequence[Report]) -> list[str]:
+    """Return each run's name: the values of the labels in which they differ, else the day or the minute it began."""
+    keys = dict.fromkeys(key for report in reports for key in report.run.labels)
+    differing = [key for key in keys if len({report.run.labels.get(key) for report in reports}) > 1]
+    names = [" ".join(report.run.labels.get(key, "-") for key in differing) for report in reports]
+    if differing and len(set(names)) == len(names):
+        return names
+    began = [report.run.began_utc for report in reports]
+    days = {utc[:10] for utc in began}
+    if len(days) == len(began):
+        return [utc[5:10] for utc in began]
+    return [utc[11:16] if len(days) == 1 else utc[5:16].replace("T", " ") for utc in began]
+
+
+def _run(place: int, report: Report, name: str) -> ComparedRun:
     return ComparedRun(
         letter=letter(place),
+        name=name,
+        labels=report.run.labels,
         id=report.run.id,
         began_utc=report.run.began_utc,
         commit=report.environment["git"].get("commit"),
@@ -115,13 +150,13 @@ def _run(place: int, report: Report) -> ComparedRun:
     )
 
 
-def _rows(report: Report) -> dict[tuple[str, str], Row]:
-    """Return a report's rows by phase and dataset; a search's probes are its own business."""
+def _rows(report: Report, *, datasets: bool) -> dict[tuple[str, str], Row]:
+    """Return a report's rows by phase and dataset; the probes of a search are left out."""
     return {
         (phase.name, row.dataset): row
         for phase in report.phases
         if phase.search is None
-        for row in (*phase.datasets, phase.all)
+        for row in (phase.all, *(phase.datasets if datasets else ()))
     }
 
 
@@ -180,14 +215,21 @@ def _ratio(first: Figure | None, other: Figure | None) -> float | None:
     return round(other.value / first.value, 4)
 
 
-def _rank(first: Figure | None, other: Figure | None, *, smaller: bool) -> Rank | None:
-    """Return whether a run's interval lies beside the first's; a bound that is not there overlaps everything."""
-    if first is None or other is None or (first.low is None and first.high is None):
+def _p(first: Figure | None, other: Figure | None) -> float | None:
+    """Return the p-value of no difference, None where a figure has no interval."""
+    if first is None or first.value is None or (first.low is None and first.high is None):
         return None
-    if other.low is None and other.high is None:
+    if other is None or other.value is None or (other.low is None and other.high is None):
         return None
+    return difference_p((first.value, first.low, first.high), (other.value, other.low, other.high))
+
+
+def _rank(first: Figure | None, other: Figure | None, p_adjusted: float, *, smaller: bool) -> Rank:
+    """Return whether a run lies beside the first for certain; a bound that is not there overlaps everything."""
+    assert first is not None
+    assert other is not None
     below = other.high is not None and first.low is not None and other.high < first.low
     above = other.low is not None and first.high is not None and other.low > first.high
-    if not below and not above:
+    if p_adjusted >= _SIGNIFICANT or not (below or above):
         return "not told apart"
     return "better" if below == smaller else "worse"

@@ -1,58 +1,64 @@
-"""A comparison as text for the terminal and as Markdown."""
+"""Write a comparison: a row a figure, a column a run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import TextIO
+from typing import Literal, TextIO
 
 import msgspec
 
-from aether_load.compare.comparison import CAVEAT, ComparedRow, Comparison, Figure
+from aether_load.compare.comparison import CAVEAT, ComparedRow, ComparedRun, Comparison, Figure
 from aether_load.outputs.markdown import table
-from aether_load.text import markdown_text
+from aether_load.outputs.table import write_table
+from aether_load.text import markdown_text, shorten
 
+WIDEST = 120
+_LONGEST_NAME = 11
 _DIGITS = {"ms": 1, "requests/s": 1, "share": 3, "tokens": 1}
+_SHORT = {
+    "response latency p50": "p50 ms", "response latency p95": "p95 ms", "response latency p99": "p99 ms",
+    "good answers": "good answers/s", "goodput": "goodput/s", "within the SLO": "within SLO",
+    "tokens per right answer": "tokens/right",
+}  # fmt: skip
+_MARKS = {"better": "+", "worse": "-", "not told apart": " "}
+_LEGEND = "+ better and - worse than {}, at 95 % with Holm's correction for {} ranks; without a mark: not told apart."
+
+Detail = Literal["interval and ratio", "ratio", "value"]
+_DETAILS: tuple[Detail, ...] = ("interval and ratio", "ratio", "value")
 
 
 def write_text(comparison: Comparison, out: TextIO) -> None:
-    """Write which runs they are, whether they may be ranked, and a table a phase."""
-    for run in comparison.runs:
-        commit = (run.commit or "no commit")[:12]
-        out.write(f"{run.letter}  {run.id}  {run.target_kind}, {commit}, {run.status}\n")
+    """Write which runs they are, whether they may be ranked, and a table a phase, at most 120 characters wide."""
+    out.writelines(shorten(f"{run.letter}  {'  '.join(_facts(run))}", WIDEST) + "\n" for run in comparison.runs)
     out.write("\n")
     if not comparison.comparable:
         out.write("NOT COMPARABLE, and so not ranked:\n" + "".join(f"  {why}\n" for why in comparison.obstacles) + "\n")
+    detail = next((one for one in _DETAILS if _width(comparison, one) <= WIDEST), _DETAILS[-1])
     for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
-        out.write(f"phase {phase}\n")
-        lines = [_header(comparison), *(_cells(row, ranked=comparison.comparable) for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        for line in lines:
-            cells = [cell.ljust(widths[place]) if place < 2 else cell.rjust(widths[place])
-                     for place, cell in enumerate(line)]  # fmt: skip
-            out.write(f"  {'  '.join(cells)}".rstrip() + "\n")
+        out.write(f"{shorten(f'phase {phase}', WIDEST)}\n")
+        write_table(_table(comparison, list(rows), detail), out)
         out.write("\n")
     if comparison.comparable:
-        out.write(f"{CAVEAT}\n")
+        out.writelines(f"{textwrap.fill(text, WIDEST)}\n" for text in (_legend(comparison), CAVEAT))
 
 
 def write_markdown(comparison: Comparison, out: TextIO) -> None:
     """Write the same as Markdown."""
     out.write(f"### aether-load: {len(comparison.runs)} runs side by side\n\n")
-    for run in comparison.runs:
-        commit = (run.commit or "no commit")[:12]
-        facts = markdown_text(f"{run.id}: {run.target_kind}, {commit}, {run.status}")
-        out.write(f"- **{run.letter}** {facts}\n")
+    out.writelines(f"- **{run.letter}** {', '.join(map(markdown_text, _facts(run)))}\n" for run in comparison.runs)
     out.write("\n")
     if not comparison.comparable:
         out.write("**Not comparable**, and so not ranked:\n\n")
         out.write("".join(f"- {markdown_text(why)}\n" for why in comparison.obstacles) + "\n")
     for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
         out.write(f"#### {markdown_text(phase)}\n\n")
-        cells = [tuple(map(markdown_text, _cells(row, ranked=comparison.comparable))) for row in rows]
-        out.write(table(_header(comparison), cells) + "\n")
+        header, *cells = _table(comparison, list(rows), "interval and ratio")
+        cells = [tuple(cell.strip() for cell in row) for row in cells]
+        out.write(table(tuple(map(markdown_text, header)), (tuple(map(markdown_text, row)) for row in cells)) + "\n")
     if comparison.comparable:
-        out.write(f"{CAVEAT}\n")
+        out.write(f"{markdown_text(_legend(comparison))} {CAVEAT}\n")
 
 
 def write_json(comparison: Comparison, out: TextIO) -> None:
@@ -67,35 +73,53 @@ WRITERS: Mapping[str, Callable[[Comparison, TextIO], None]] = {
 }
 
 
-def _header(comparison: Comparison) -> tuple[str, ...]:
-    first, *others = comparison.runs
-    header = ["dataset", "figure", first.letter]
-    for run in others:
-        header += [run.letter, f"{run.letter}/{first.letter}"]
-        if comparison.comparable:
-            header.append(f"{run.letter} is")
-    return tuple(header)
+def _facts(run: ComparedRun) -> Iterator[str]:
+    """Yield what tells a run from others, the name in its column first."""
+    yield run.name
+    yield run.id
+    yield f"{run.target_kind}, {(run.commit or 'no commit')[:12]}, {run.status}"
+    if run.labels:
+        yield ", ".join(f"{key}={value}" for key, value in run.labels.items())
 
 
-def _cells(row: ComparedRow, *, ranked: bool) -> tuple[str, ...]:
-    unit = "" if row.unit == "share" else f", {row.unit}"
-    return (row.dataset, f"{row.figure}{unit}", *_run_cells(row, ranked=ranked))
+def _legend(comparison: Comparison) -> str:
+    ranks = sum(p is not None for row in comparison.rows for p in row.p_adjusted)
+    return _LEGEND.format(comparison.runs[0].letter, ranks)
 
 
-def _run_cells(row: ComparedRow, *, ranked: bool) -> Iterator[str]:
+def _width(comparison: Comparison, detail: Detail) -> int:
+    """Return how wide the widest table would be."""
+    rows = _table(comparison, comparison.rows, detail)
+    return sum(2 + max(map(len, column)) for column in zip(*rows, strict=True))
+
+
+def _table(comparison: Comparison, rows: Sequence[ComparedRow], detail: Detail) -> list[tuple[str, ...]]:
+    """Return header and rows; the datasets have a column where there is one to name."""
+    with_datasets = any(row.dataset != "all" for row in rows)
+    header = [f"{run.letter} {run.name}"[:_LONGEST_NAME] for run in comparison.runs]
+    lines = [("figure", *(["dataset"] if with_datasets else []), *header)]
+    for row in rows:
+        figure = _SHORT.get(row.figure, row.figure)
+        lines.append(
+            (figure, *([row.dataset] if with_datasets else []), *_cells(row, detail, ranked=comparison.comparable))
+        )
+    return lines
+
+
+def _cells(row: ComparedRow, detail: Detail, *, ranked: bool) -> Iterator[str]:
     for place, (figure, ratio, rank) in enumerate(zip(row.runs, row.ratio, row.rank, strict=True)):
-        yield figure_text(figure, _DIGITS[row.unit])
-        if place:
-            yield "-" if ratio is None else f"{ratio:.3f}"
-            if ranked:
-                yield rank or "-"
+        text = figure_text(figure, _DIGITS[row.unit], with_interval=detail == "interval and ratio")
+        if place and ratio is not None and detail != "value":
+            text += f" x{ratio:.3f}"
+        # The same width with a mark and without, so that the figures stand below each other.
+        yield f"{text} {_MARKS[rank] if rank else ' '}" if place and ranked else text
 
 
-def figure_text(figure: Figure | None, digits: int) -> str:
+def figure_text(figure: Figure | None, digits: int, *, with_interval: bool = True) -> str:
     """Return a figure with its interval, `-` where it was not measured."""
     if figure is None or figure.value is None:
         return "-"
-    text = f"{'>= ' if figure.at_least else ''}{figure.value:.{digits}f}"
-    if figure.low is None or figure.high is None:
+    text = f"{'>=' if figure.at_least else ''}{figure.value:.{digits}f}"
+    if not with_interval or figure.low is None or figure.high is None:
         return text
     return f"{text} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"

@@ -46,12 +46,12 @@ class Evaluation:
         results = Path(options.results_dir)
         RunFolder.check_room(results)
         check_summary(results / "summary.csv")
-        facts = probe(options.aether_url, headers, verify_tls=not options.insecure, option="--model_args aether_url=")
+        facts = probe(options.aether_url, headers, tls=options.tls, option="--model_args aether_url=")
         self.options = options
         self.target = Target(
             facts,
             headers,
-            verify_tls=not options.insecure,
+            tls=options.tls,
             connect_timeout_s=options.connect_timeout,
             request_timeout_s=options.request_timeout,
         )

@@ -12,6 +12,7 @@ from aether_load.redaction import HIDDEN, REDACTOR
 from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden, parse_header
 from aether_load.scenario.validation import Strict, describe_mistake
+from aether_load.tls import TlsSettings
 
 _AUTO = "auto"
 _UNSAID_BATCH_SIZE = 1
@@ -36,8 +37,16 @@ class StubOptions(Strict, frozen=True, kw_only=True):
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     header: str | tuple[str, ...] = ()
     insecure: bool = False
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     server_metrics: bool = True
     results_dir: str = "results"
+
+    @property
+    def tls(self) -> TlsSettings:
+        """Return how TLS to the runtime is set up."""
+        return TlsSettings(not self.insecure, self.ca_file, self.client_cert, self.client_key)
 
     @property
     def headers(self) -> dict[str, str]:

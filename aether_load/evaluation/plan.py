@@ -53,6 +53,9 @@ def plain_scenario(options: StubOptions, calls: Sequence[Sent]) -> dict[str, Any
         target=Target(
             headers=options.headers,
             verify_tls=not options.insecure,
+            ca_file=options.ca_file,
+            client_cert=options.client_cert,
+            client_key=options.client_key,
             connect_timeout=options.connect_timeout,
             request_timeout=options.request_timeout,
             server_metrics=options.server_metrics,

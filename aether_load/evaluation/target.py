@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 from time import monotonic
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ import urllib3
 
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
 from aether_load.redaction import REDACTOR, foreign_text
-from aether_load.runtime_client import TargetFacts
+from aether_load.runtime_client import TargetFacts, pool_options
+from aether_load.tls import TlsSettings, refused_handshake
 
 ANSWER_NODE = "answer"
 """The one node of every request's DAG."""
@@ -46,15 +48,15 @@ class Target:
         facts: TargetFacts,
         headers: dict[str, str],
         *,
-        verify_tls: bool,
+        tls: TlsSettings,
         connect_timeout_s: float,
         request_timeout_s: float,
     ) -> None:
         self.facts = facts
         self._headers = {"User-Agent": "aether-load", **headers}
-        self._tls = {} if verify_tls else {"cert_reqs": "CERT_NONE", "assert_hostname": False}
+        self._pool_options = pool_options(facts.url, tls)
+        self._tls = tls
         self._base_path = urlsplit(facts.url).path
-        self._is_tls = facts.url.startswith("https:")
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
         self._own = threading.local()
@@ -71,13 +73,13 @@ class Target:
             )  # fmt: skip
             whole = _body(answer, due, _MOST_RESPONSE_BYTES)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
-            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=_reason(error), never_began=True)
+            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=self._reason(error), never_began=True)
         except (urllib3.exceptions.TimeoutError, TimeoutError):
             return self._late()
         except _TooLarge as error:
             return Exchange(failure=Outcome.INVALID_RESPONSE, reason=str(error))
         except urllib3.exceptions.HTTPError as error:
-            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {_reason(error)}")
+            return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {self._reason(error)}")
         return Exchange(status=answer.status, body=whole, retry_after=answer.headers.get("Retry-After"))
 
     def metrics(self) -> tuple[str | None, str | None]:
@@ -93,7 +95,7 @@ class Target:
         except _TooLarge as error:
             return None, str(error)
         except urllib3.exceptions.HTTPError as error:
-            return None, _reason(error)
+            return None, self._reason(error)
         if answer.status != 200:
             return None, f"GET {METRICS_PATH} answered {answer.status}"
         return REDACTOR.redact_metrics(whole.decode(errors="replace")), None
@@ -102,10 +104,14 @@ class Target:
         """Return this thread's connection, kept alive from one exchange to the next."""
         pool = getattr(self._own, "pool", None)
         if pool is None:
-            pool = urllib3.connection_from_url(self.facts.url, maxsize=1, **(self._tls if self._is_tls else {}))
+            pool = urllib3.connection_from_url(self.facts.url, maxsize=1, **self._pool_options)
             self._own.pool = pool
         assert isinstance(pool, urllib3.HTTPConnectionPool)
         return pool
+
+    def _reason(self, error: urllib3.exceptions.HTTPError) -> str:
+        cause = error.args[0] if error.args else None
+        return refused_handshake(cause, self._tls) if isinstance(cause, ssl.SSLError) else _reason(error)
 
     def _late(self) -> Exchange:
         return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")

@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument(
         "--header", action="append", default=None, metavar="'NAME: VALUE'", help="send this header with every request"
     )
+    load.add_argument("--ca-file", metavar="FILE", help="trust these certificates' authorities (PEM)")
+    load.add_argument("--client-cert", metavar="FILE", help="show this client certificate (PEM)")
+    load.add_argument("--client-key", metavar="FILE", help="the certificate's key (PEM)")
     load.add_argument("--insecure", action="store_true", help="take any TLS certificate")
 
     output = parser.add_argument_group("results")
@@ -160,7 +163,8 @@ def _duration(option: str, text: str) -> float:
 def _words(parsed: argparse.Namespace) -> list[str]:
     """Return the options of the load, as Locust's command line takes them."""
     words: list[Any] = ["--scenario", parsed.scenario]
-    for option in ("dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "seed"):
+    of_tls = ("ca_file", "client_cert", "client_key")
+    for option in ("dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "seed", *of_tls):
         if (value := getattr(parsed, option)) is not None:
             words += [f"--{option.replace('_', '-')}", value]
     for option in ("set", "header"):

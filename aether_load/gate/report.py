@@ -8,6 +8,7 @@ import msgspec
 
 from aether_load.analysis.phase.phase_report import PhaseInputs
 from aether_load.analysis.report import RunInfo, run_info
+from aether_load.analysis.server.repeated_answers import repeated_answers
 from aether_load.analysis.verdict.warnings import Warning_, run_warnings
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.errors import UsageError
@@ -70,7 +71,11 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     )
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
-    warnings = (*run_warnings(manifest, scenario, data.damage, data.torn), *gate_warnings(scenario, pairs, sides))
+    repeated = repeated_answers([record.name for record in manifest.phases], data.phases)
+    warnings = (
+        *run_warnings(manifest, scenario, data.damage, data.torn, repeated),
+        *gate_warnings(scenario, pairs, sides),
+    )
     verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
     return GateReport(
         schema_version=GATE_SCHEMA_VERSION,

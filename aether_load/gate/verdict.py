@@ -13,7 +13,7 @@ from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import GatePair, SideReport, why_not_used
 from aether_load.rundata.manifest import Ended
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.warning_codes import WarningCode as Code
+from aether_load.scenario.warning_codes import WarningCode
 
 Status = Literal["passed", "failed", "regression", "inconclusive", "invalid", "interrupted"]
 
@@ -40,7 +40,7 @@ def decide_gate(
     A gate whose records are damaged is invalid before all else. Counts that are not to be trusted void every
     comparison, so that they come before a regression: what was measured may have been somebody else's load.
     """
-    damaged = [warning.message.rstrip(".") for warning in warnings if warning.code == Code.DAMAGED]
+    damaged = [warning.message.rstrip(".") for warning in warnings if warning.code == WarningCode.DAMAGED]
     if damaged:
         return _verdict("invalid", ExitCode.INVALID, damaged)
     failed = [
@@ -55,6 +55,11 @@ def decide_gate(
         f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
         for warning in warnings
         if warning.code in scenario.fail_on_warning
+    ]
+    invalid += [
+        f"{warning.phase}: {warning.message.rstrip('.')}"
+        for warning in warnings
+        if warning.code == WarningCode.ANSWERS_REPEATED
     ]
     if ended_as == "running":
         invalid.insert(0, "the gate was cut off by force; this is what was written by then")

@@ -41,6 +41,11 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
         more["target.server_metrics_url"] = options.server_metrics_url
     if options.fail_on_warning is not None:
         more["fail_on_warning"] = [code.strip() for code in options.fail_on_warning.split(",") if code.strip()]
+    if options.insecure:
+        more["target.verify_tls"] = False
+    for key in ("ca_file", "client_cert", "client_key"):
+        if (path := getattr(options, key)) is not None:
+            more[f"target.{key}"] = str(Path(path).resolve())
     for key, value in labels_from(options.label).items():
         more[f"labels.{key}"] = value
     scenario = with_asked_thresholds(scenario_from(options, more), options.threshold)
@@ -51,9 +56,7 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
         changes["sequential"] = True
     scenario = with_every_phase(scenario, changes)
     headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
-    target = msgspec.structs.replace(
-        scenario.target, headers=headers, verify_tls=scenario.target.verify_tls and not options.insecure
-    )
+    target = msgspec.structs.replace(scenario.target, headers=headers)
     if options.gate is not None:
         return gate_scenario(msgspec.structs.replace(scenario, target=target), read_gate_plan(options.gate))
     return with_command_line_load(

@@ -1,4 +1,4 @@
-"""All that is made ready before the load: target, scenario, prompts, request bytes."""
+"""Prepare everything before the load: target, scenario, prompts, request bytes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from aether_load.load.self_check import SelfCheckFailed, check_self
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
 from aether_load.load.sending.target_client import TargetClient
+from aether_load.load.target_headers import TargetHeaders
 from aether_load.observer.messages import Begin
 from aether_load.protocol import Generation
 from aether_load.redaction import REDACTOR
@@ -34,10 +35,10 @@ from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
 from aether_load.rundata.process_usage import MASTER
 from aether_load.runtime_client import check_url, probe
 from aether_load.scenario.command_line import hidden_command
-from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.stage import variants
 from aether_load.schedule.trace import read_traces
+from aether_load.tls import TlsSettings
 
 if TYPE_CHECKING:
     from aether_load.load.progress import ProgressLine
@@ -56,7 +57,7 @@ class Session:
 
     def __init__(self, scenario: Scenario, results: Path, line: ProgressLine) -> None:
         self.scenario = scenario
-        self._headers = filled_in(scenario.target.headers)
+        self.headers = TargetHeaders(scenario.target.headers)
         self._results = results
         self._line = line
         self._embedded: EmbeddedRuntime | None = None
@@ -75,19 +76,24 @@ class Session:
         return self._target
 
     def find_target(self, host: str | None, simulate: str | None) -> None:
-        """Check the given host, or start the simulated runtime when none is given; raises TargetError."""
+        """Check the command line's host, or start the simulated runtime when it names none; raises TargetError."""
         if host is not None and simulate is not None:
             raise UsageError(f"--host and --simulate {simulate} contradict each other: leave one away.")
         if host is None:
             self._line.show("starting the simulated runtime")
             self._embedded = EmbeddedRuntime(Generation(simulate or Generation.V2))
             host = self._embedded.url
+        self.headers.allow(check_url(host))
+        self._take_target(host)
+
+    def _take_target(self, host: str) -> None:
         self._target = self._find(host)
         self._refuse_what_v1_has_not()
 
     def find_candidate(self, plan: GatePlan) -> None:
         """Check the other runtime of a gate; raises UsageError where the two cannot be builds of one runtime."""
         self._gate = plan
+        self.headers.allow(check_url(plan.candidate, "--candidate"))
         self._candidate = self._find(plan.candidate, "--candidate")
         for what, base, candidate in (
             ("generation of the wire format", self.target.generation.value, self._candidate.generation.value),
@@ -105,7 +111,7 @@ class Session:
         # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
         late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
         with gevent.Timeout(PROBE_LIMIT_S, late):
-            facts = probe(host, self._headers, verify_tls=self.scenario.target.verify_tls, option=option)
+            facts = probe(host, self.headers.sent_to(host), tls=self._tls_to(host), option=option)
         return TargetRecord(
             url=facts.url,
             kind="simulated" if facts.simulated else "runtime",
@@ -117,7 +123,7 @@ class Session:
         """Take another host as the target from the next run on, when the web page's form names one."""
         if check_url(host) != self.target.url:
             generation = self.target.generation
-            self.find_target(host, None)
+            self._take_target(host)
             if self.target.generation is not generation:
                 self._write_requests()
 
@@ -126,8 +132,8 @@ class Session:
         before = dict(vars(self))
         generation = self.target.generation
         try:
-            self.scenario, self._headers = scenario, filled_in(scenario.target.headers)
-            self.find_target(host, None)
+            self.scenario, self.headers = scenario, self.headers.of_scenario(scenario.target.headers)
+            self._take_target(host)
             if _data_of(scenario) != _data_of(before["scenario"]):
                 self.load_workload()
             elif self.target.generation is not generation:
@@ -185,7 +191,7 @@ class Session:
         """Return all that a worker needs to send this session's requests, as bytes, and what tells it from others."""
         handover = Handover(
             scenario=to_plain(self.scenario),
-            headers=dict(self.scenario.target.headers),
+            headers=self.headers.as_given(self.target.url),
             url=self.target.url,
             workload=self.workload,
             traces=self.traces,
@@ -255,12 +261,17 @@ class Session:
     def _client(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
         """Return the client of one target."""
         target = self.scenario.target
-        endpoint = Endpoint.of(url, self._headers, verify_tls=target.verify_tls)
+        endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
         book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
         return TargetClient(endpoint, target, book)
 
+    def _tls_to(self, url: str) -> TlsSettings:
+        tls = self.scenario.target.tls
+        return tls if self.headers.go_to(url) else tls.without_identity()
+
     def _new_run(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.scenario.name)
+        withheld = self.headers.withheld_from(self.target.url)
         manifest = Manifest(
             id=folder.path.name,
             scenario=to_plain(self.scenario),
@@ -274,7 +285,7 @@ class Session:
             nodes=self.workload.nodes,
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
-            notes=list(self.workload.notes),
+            notes=[*self.workload.notes, *([withheld] if withheld is not None else [])],
             began=now(),
             versions=versions(),
             machine=machine(),

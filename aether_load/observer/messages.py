@@ -14,6 +14,7 @@ import msgspec
 from aether_load.rundata.manifest import AbortRecord
 from aether_load.rundata.process_usage import SenderReading
 from aether_load.schedule.probe import Judgement
+from aether_load.tls import TlsSettings
 
 LENGTH = struct.Struct("<I")
 MOST_BYTES = 256 << 20
@@ -30,12 +31,9 @@ class MetricsTarget(msgspec.Struct, frozen=True):
 
     url: str
     headers: dict[str, str]
-    verify_tls: bool
+    tls: TlsSettings
     host: str
     port: int
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
     timeout_s: float = 2.0
 
 

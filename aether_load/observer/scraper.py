@@ -16,6 +16,7 @@ from aether_load.redaction import REDACTOR, foreign_text, hidden_url
 from aether_load.response import compression_of
 from aether_load.rundata.manifest import UTC_FORMAT
 from aether_load.rundata.scrapes import RawScrape
+from aether_load.runtime_client import pool_options
 
 MOST_BYTES = 16 << 20
 
@@ -96,11 +97,7 @@ def _pool(target: MetricsTarget) -> urllib3.PoolManager:
         retries=False,
         timeout=urllib3.Timeout(total=target.timeout_s),
         headers={"Accept-Encoding": "identity", "User-Agent": "aether-load", **target.headers},
-        cert_reqs="CERT_REQUIRED" if target.verify_tls else "CERT_NONE",
-        assert_hostname=None if target.verify_tls else False,
-        ca_certs=target.ca_file,
-        cert_file=target.client_cert,
-        key_file=target.client_key,
+        **pool_options(target.url, target.tls),
     )
 
 

@@ -23,7 +23,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     `late_ns` is by how much an answer may have been read late because the sender's event loop was held.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
-    than one of its nodes.
+    than one of its nodes. `execution_key` is the same in two rows where their execution ids are; 0 for no id.
     """
 
     request_index: NDArray[np.int64]
@@ -41,6 +41,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     node_states: NDArray[np.int8]
     node_cached: NDArray[np.int8]
     late_ns: NDArray[np.int64]
+    execution_key: NDArray[np.uint64]
     cycles_total: int
     levels_told_total: int = 0
     levels_over_total: int = 0

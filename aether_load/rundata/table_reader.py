@@ -19,11 +19,12 @@ from aether_load.rundata.table import PhaseSamples
 
 Column = NDArray[Any]
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
     "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
     "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
-    "node_cached": np.int8,
+    "node_cached": np.int8, "execution_key": np.uint64,
 }  # fmt: skip
 
 
@@ -172,6 +173,7 @@ class RecordColumns:
             "node_times_ms": dense(nodes["time_ms"]),
             "node_states": dense(nodes["state"]),
             "node_cached": dense(nodes["cached"]),
+            "execution_key": _keys(rows["execution_id"]),
         }
         is_cycle = look_up(
             [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors], rows["error"]
@@ -195,6 +197,16 @@ class RecordColumns:
         for place, level in enumerate(self._level_of):
             short |= (levels[:, level] != ABSENT) & (found["node_times_ms"][:, place] > levels[:, level])
         return {"levels_told": told, "levels_over": over, "levels_short": told & short}
+
+
+def _keys(identifiers: NDArray[np.void]) -> NDArray[np.uint64]:
+    """Return a number for each id of 16 bytes, 0 for one of zeros.
+
+    Half of the memory that the ids take; two of ten million random ids share a number once in 400,000 runs.
+    """
+    halves = np.ascontiguousarray(identifiers).view("<u8").reshape(-1, 2)
+    keys: NDArray[np.uint64] = halves[:, 0] * _ODD + halves[:, 1]
+    return keys
 
 
 class _Dense:

@@ -17,7 +17,7 @@ from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import WorkloadPlan
 
 if TYPE_CHECKING:
-    from aether_load.scenario.scenario import Scenario
+    from aether_load.scenario.scenario import Scenario, Target
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_LABEL = 200
@@ -29,6 +29,8 @@ def check_scenario(scenario: Scenario, where: str) -> None:
     for key in ("connect_timeout", "request_timeout", "server_metrics_timeout"):
         if getattr(scenario.target, key) <= 0:
             raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
+    if (mistake := tls_mistake(scenario.target)) is not None:
+        raise UsageError(f"Scenario {where}: target.{mistake}")
     if scenario.target.server_metrics_url is not None:
         mistake = metrics_url_mistake(scenario.target.server_metrics_url)
         if mistake is not None:
@@ -77,6 +79,15 @@ def check_scenario(scenario: Scenario, where: str) -> None:
         raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
     if (twice := name_of_two(scenario)) is not None:
         raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
+
+
+def tls_mistake(target: Target) -> str | None:
+    """Return which of the keys of TLS do not go together, in a sentence that begins at one of them, or None."""
+    if target.client_key is not None and target.client_cert is None:
+        return "client_key: a key goes with a certificate: give client_cert (--client-cert) too."
+    if target.ca_file is not None and not target.verify_tls:
+        return "ca_file: without verification (verify_tls = false, --insecure) no authority is asked; leave one away."
+    return None
 
 
 def _check_thresholds(scenario: Scenario, where: str) -> None:

@@ -151,8 +151,14 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         for phase in scenario.phases
     )
     dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
+    of_tls = {
+        key: str((folder / path).resolve())
+        for key in ("ca_file", "client_cert", "client_key")
+        if (path := getattr(scenario.target, key)) is not None
+    }
+    target = msgspec.structs.replace(scenario.target, **of_tls)
     plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
-    return msgspec.structs.replace(scenario, workload=plan, phases=phases)
+    return msgspec.structs.replace(scenario, workload=plan, phases=phases, target=target)
 
 
 def with_command_line_load(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,8 @@ from aether_load.scenario.options import add_scenario_options
 
 CACHE_STATES = ("keep", "cold", "warm")
 _MOST_PORT = 65535
+HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*))(?::(?P<port>[0-9]{1,5}))?")
+"""A host in small letters, and its port if it has one."""
 
 
 def add_run_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
@@ -19,9 +22,11 @@ def add_run_options(parser: argparse.ArgumentParser, default_scenario: str) -> N
     _add_target(parser.add_argument_group("Target"))
     _add_load(parser.add_argument_group("Load"))
     _add_verdict(parser.add_argument_group("Verdict"))
-    _add_results(parser.add_argument_group("Results"))
-    # `aether-load gate` passes its plan to the Locust that it starts; users do not type this.
-    parser.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
+    results = parser.add_argument_group("Results")
+    _add_results(results)
+    # `aether-load gate` passes its plan to the Locust that it starts; users do not type this. In a group, because
+    # Locust's form asks for each option that its parser has directly.
+    results.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
 
 
 def _add_target(group: Any) -> None:
@@ -39,6 +44,9 @@ def _add_target(group: Any) -> None:
         help="send this header; ${VAR} is read from the environment",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate; the report says so")
+    group.add_argument("--ca-file", metavar="FILE", default=None, help="trust these certificates' authorities (PEM)")
+    group.add_argument("--client-cert", metavar="FILE", default=None, help="show this client certificate (PEM)")
+    group.add_argument("--client-key", metavar="FILE", default=None, help="the certificate's key (PEM)")
     group.add_argument(
         "--server-metrics-url",
         metavar="URL",
@@ -101,11 +109,32 @@ def _add_results(group: Any) -> None:
         default=None,
         help="serve live figures for Prometheus on 127.0.0.1 (or --web-host)",
     )
+    group.add_argument(
+        "--web-allowed-host",
+        action="append",
+        type=host_name,
+        metavar="NAME",
+        default=None,
+        help="the page answers to this name beside localhost and --web-host; repeatable",
+    )
 
 
 def port(text: str) -> int:
     """Return a port's number; raises argparse.ArgumentTypeError for what is none."""
     return whole_number(f"from 1 to {_MOST_PORT}", lambda value: 0 < value <= _MOST_PORT)(text)
+
+
+def host_name(text: str) -> str:
+    """Return a host's name, with or without a port, in small letters; raises argparse.ArgumentTypeError."""
+    name = bracketed(text.strip().lower())
+    if HOST.fullmatch(name) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a host; give one such as load.example or 10.0.0.5.")
+    return name
+
+
+def bracketed(name: str) -> str:
+    """Return an address of IPv6 in brackets, as it stands in a URL, and any other name as it is."""
+    return f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name
 
 
 def whole_number(what: str, allowed: Callable[[int], bool]) -> Callable[[str], int]:

@@ -12,24 +12,34 @@ from aether_load.scenario.threshold import ThresholdPlan
 from aether_load.scenario.validation import Strict
 from aether_load.scenario.warning_codes import WarningCode
 from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.tls import TlsSettings
 
 
 class Target(Strict, frozen=True, kw_only=True):
     """How to talk to the runtime; its address comes from the command line.
 
-    In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is accepted.
+    In `headers`, `${NAME}` stands for a variable of the environment. Without `verify_tls` any certificate is accepted;
+    `ca_file` holds the authorities to trust, `client_cert` and `client_key` what the client shows of itself.
     An answer of more than `max_response_bytes` is an `invalid_response`. `server_metrics_url` is where the server's
     metrics are read, if not at the target's own /metrics; one reading may take `server_metrics_timeout`.
     """
 
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     verify_tls: bool = True
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
     connect_timeout: Seconds = Seconds(5)
     request_timeout: Seconds = Seconds(30)
     max_response_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)] = 64 << 20
     server_metrics: bool = True
     server_metrics_url: str | None = None
     server_metrics_timeout: Seconds = Seconds(2)
+
+    @property
+    def tls(self) -> TlsSettings:
+        """Return how TLS to the target is set up."""
+        return TlsSettings(self.verify_tls, self.ca_file, self.client_cert, self.client_key)
 
 
 class Scenario(Strict, frozen=True, kw_only=True):

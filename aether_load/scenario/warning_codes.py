@@ -25,6 +25,7 @@ class WarningCode(StrEnum):
     READINGS_MISSING = "readings_missing"
     UNREAD_ANSWERS = "unread_answers"
     REQUESTS_UNACCOUNTED = "requests_unaccounted"
+    ANSWERS_REPEATED = "answers_repeated"
     FIGURES_CONTRADICT = "figures_contradict"
     CLIENT_SATURATED = "client_saturated"
     USERS_NOT_BUSY = "users_not_busy"
@@ -104,6 +105,10 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
     WarningCode.REQUESTS_UNACCOUNTED: WarningMeaning(
         "samples and other counts of requests differ",
         "Do not use the figures, and report this: it is a defect of the harness.",
+    ),
+    WarningCode.ANSWERS_REPEATED: WarningMeaning(
+        "answers were read by requests of others",
+        "Find out what repeats answers, the runtime or a proxy before it.",
     ),
     WarningCode.FIGURES_CONTRADICT: WarningMeaning(
         "figures contradict each other",

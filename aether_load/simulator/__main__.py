@@ -19,7 +19,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    parser = _Parser(prog="python -m aether_load.simulator", description="A simulated Aether runtime.")
+    parser = _Parser(
+        prog="python -m aether_load.simulator", description="A simulated Aether runtime.", allow_abbrev=False
+    )
     add_arguments(parser)
     try:
         return run(parser.parse_args(arguments))

@@ -1,28 +1,19 @@
-"""Time as the simulated runtime feels it: exact pauses, and stalls in which nothing happens."""
+"""Time in the simulated runtime."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from functools import partial
-from typing import TYPE_CHECKING
-
-from aether_load.simulator.http.fiber import suspend
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from aether_load.simulator.http.fiber import Disarm, Resume
-
 
 _STALL_STEP = 0.02
-"""Seconds between two looks whether a stall is over, which may end before its time."""
+"""Seconds between two looks whether a stall is over; `DELETE /_sim/faults` ends one before its time."""
+_TURN_SECONDS = 0.02
 
 
 class Clock:
-    """Pauses on an event loop; during a stall none of them ends."""
+    """Pauses that never end early, and stalls, in which no pause ends."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._stalled_until = 0.0
 
     def stall(self, seconds: float) -> None:
@@ -34,14 +25,23 @@ class Clock:
         self._stalled_until = 0.0
 
     async def pause(self, seconds: float = 0.0) -> None:
-        """Wait at least `seconds`, and until no stall is left; nothing at all when there is nothing to wait for."""
+        """Wait at least `seconds`, and until no stall is left; go on at once when there is nothing to wait for."""
         now = time.monotonic()
         due = now + seconds
         while now < due or now < self._stalled_until:
-            # In short steps, because a stall may be lifted before its time.
-            step = due if now >= self._stalled_until else min(now + _STALL_STEP, self._stalled_until)
-            await suspend(partial(self._wake, step))
+            step = due - now if now >= self._stalled_until else min(_STALL_STEP, self._stalled_until - now)
+            await asyncio.sleep(step)
             now = time.monotonic()
 
-    def _wake(self, until: float, resume: Resume) -> Disarm:
-        return self._loop.call_at(until, resume).cancel
+
+class Turn:
+    """The time for which work may hold the event loop before other connections and signals get a turn."""
+
+    def __init__(self) -> None:
+        self._ends = time.monotonic() + _TURN_SECONDS
+
+    async def end_if_due(self) -> None:
+        """Let others work when the time is over, and begin a new turn."""
+        if time.monotonic() >= self._ends:
+            await asyncio.sleep(0)
+            self._ends = time.monotonic() + _TURN_SECONDS

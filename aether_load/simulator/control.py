@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from aether_load.simulator.fault_kinds import read_faults
 from aether_load.simulator.http.messages import JSON, TEXT, Answer, Request
+from aether_load.simulator.runtime_state import RuntimeState
 from aether_load.simulator.wire import encode
-
-if TYPE_CHECKING:
-    from aether_load.simulator.runtime_state import RuntimeState
 
 _FORBIDDEN = "Only programs on the simulator's own machine may use /_sim, by a loopback address, and no web page may."
 
 
-def answer(request: Request, peer: str, world: RuntimeState) -> Answer:
+def answer(request: Request, peer: str, state: RuntimeState) -> Answer:
     """Answer a request under `/_sim`; stalls do not delay these answers, and faults do not change them."""
     if not _is_allowed(request, peer):
         return _text(403, _FORBIDDEN)
@@ -26,12 +23,12 @@ def answer(request: Request, peer: str, world: RuntimeState) -> Answer:
     match request.path:
         case "/_sim/record" if reads:
             if "summary=true" in request.query.split("&"):
-                return Answer(200, JSON, encode(world.record.summary()), "")
-            return Answer(200, "application/x-ndjson", world.record.lines(), f"x-dropped: {world.record.dropped}\r\n")
+                return Answer(200, JSON, encode(state.record.summary()), "")
+            return Answer(200, "application/x-ndjson", state.record.lines(), f"x-dropped: {state.record.dropped}\r\n")
         case "/_sim/faults" if reads:
-            return Answer(200, JSON, encode(world.faults.active()), "")
+            return Answer(200, JSON, encode(state.faults.active()), "")
         case "/_sim/faults" if request.method in {"POST", "DELETE"}:
-            return _order(request, world)
+            return _change_faults(request, state)
         case "/_sim/record":
             return Answer(405, headers="allow: GET,HEAD\r\n")
         case "/_sim/faults":
@@ -61,10 +58,10 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
-def _order(request: Request, world: RuntimeState) -> Answer:
+def _change_faults(request: Request, state: RuntimeState) -> Answer:
     if request.method == "DELETE":
-        world.faults.clear()
-        world.clock.end_stall()
+        state.faults.clear()
+        state.clock.end_stall()
     else:
         try:
             faults = read_faults(request.body)
@@ -72,8 +69,8 @@ def _order(request: Request, world: RuntimeState) -> Answer:
             return _text(422, f"This is no fault: {error}.")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _text(400, f"This is no JSON: {error}.")
-        world.faults.order(faults)
-    return Answer(200, JSON, encode(world.faults.active()), "")
+        state.faults.add(faults)
+    return Answer(200, JSON, encode(state.faults.active()), "")
 
 
 def _text(status: int, sentence: str) -> Answer:

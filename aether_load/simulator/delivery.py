@@ -5,25 +5,21 @@ from __future__ import annotations
 import math
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from aether_load.simulator import fault_kinds as kinds
+from aether_load.simulator.clock import Clock
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.http.messages import Answer, render_head
-
-if TYPE_CHECKING:
-    from aether_load.simulator.clock import Clock
-    from aether_load.simulator.fault_kinds import AnswerFault
-    from aether_load.simulator.http.connection import Connection
-    from aether_load.simulator.http.messages import Request
+from aether_load.simulator.http.connection import Connection
+from aether_load.simulator.http.messages import Answer, Request, render_head
 
 WHOLE = "whole"
 
 
 async def deliver(
-    answer: Answer, fault: AnswerFault | None, request: Request, connection: Connection, clock: Clock
+    answer: Answer, fault: kinds.AnswerFault | None, request: Request, connection: Connection, clock: Clock
 ) -> str:
     """Send an answer as the fault wants it; return `whole` or how it was broken off."""
     match fault:
@@ -48,8 +44,7 @@ async def deliver(
             answer = answer._replace(body=_reshape(answer.body, fault.form))
         case kinds.Status():
             answer = error_page(fault.code)
-    connection.send(answer, request)
-    await connection.drained()
+    await connection.send(answer, request)
     return WHOLE
 
 
@@ -64,7 +59,7 @@ def error_page(code: int) -> Answer:
 
 
 def _close(answer: Answer, fault: kinds.Close, request: Request, connection: Connection) -> str:
-    head = render_head(answer, keep_alive=request.keep_alive, http10=request.http10)
+    head = render_head(answer, request)
     pieces = {
         "before": b"",
         "headers": head[: len(head) // 2],
@@ -84,7 +79,7 @@ def _close(answer: Answer, fault: kinds.Close, request: Request, connection: Con
 
 
 async def _dribble(answer: Answer, fault: kinds.Slow, request: Request, connection: Connection, clock: Clock) -> None:
-    head = render_head(answer, keep_alive=request.keep_alive, http10=request.http10)
+    head = render_head(answer, request)
     connection.write(head)
     every = parse_duration(fault.every)
     for piece in range(math.ceil(len(answer.body) / fault.chunk)):

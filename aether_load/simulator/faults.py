@@ -1,105 +1,104 @@
-"""The faults in force: which of them strikes what comes by."""
+"""The faults in force."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.fault_kinds import Drawn, OnAnswer
+from aether_load.simulator.fault_kinds import AnswerFault, AnyFault, DrawnFault, Fault, ProcessFault
 
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterable
-
-    from aether_load.simulator.fault_kinds import AnswerFault, AnyFault, Fault, ProcessFault
-
-_F = TypeVar("_F", bound=Drawn)
+_F = TypeVar("_F", bound=DrawnFault)
 
 
 class Faults:
-    """Faults in order of arrival; of several that could strike an answer, the first that is drawn does."""
+    """Faults in the order in which they were added.
 
-    def __init__(self, seed: int, loop: asyncio.AbstractEventLoop, on_process: Callable[[ProcessFault], None]) -> None:
+    Faults of answers and nodes are drawn; a fault of the process is given to `on_process_fault` at its time.
+    """
+
+    def __init__(self, seed: int, on_process_fault: Callable[[ProcessFault], None]) -> None:
         self._draws = random.Random(f"{seed}/faults")
-        self._loop = loop
-        self._on_process = on_process
-        self._ordered = 0
-        self._answers: list[_Order] = []
-        self._nodes: list[_Order] = []
+        self._on_process_fault = on_process_fault
+        self._added = 0
+        self._drawn: list[_ActiveFault] = []
         self._due: dict[int, tuple[ProcessFault, asyncio.TimerHandle]] = {}
 
-    def order(self, faults: Iterable[AnyFault]) -> None:
+    def add(self, faults: Iterable[AnyFault]) -> None:
         """Put faults in force; their times count from now."""
         for fault in faults:
-            self._ordered += 1
-            if isinstance(fault, OnAnswer):
-                self._answers.append(_Order(self._ordered, fault))
-            elif isinstance(fault, Drawn):
-                self._nodes.append(_Order(self._ordered, fault))
+            self._added += 1
+            if isinstance(fault, DrawnFault):
+                self._drawn.append(_ActiveFault(self._added, fault))
             else:
                 delay = parse_duration(fault.after)
-                handle = self._loop.call_later(delay, self._run, self._ordered)
-                self._due[self._ordered] = fault, handle
+                timer = asyncio.get_running_loop().call_later(delay, self._run, self._added)
+                self._due[self._added] = fault, timer
 
     def clear(self) -> None:
-        """Put no fault in force any more."""
-        self._answers.clear()
-        self._nodes.clear()
-        for _, handle in self._due.values():
-            handle.cancel()
+        """Remove all faults."""
+        self._drawn.clear()
+        for _, timer in self._due.values():
+            timer.cancel()
         self._due.clear()
 
     def on_answer(self, path: str) -> AnswerFault | None:
-        """Draw the fault of the next answer of `path`."""
-        return self._strike(self._answers, lambda fault: fault.path in {path, "*"}) if self._answers else None
+        """Draw the fault of the next answer of `path`: the first that is drawn, of several."""
+        fault: AnswerFault | None = self._draw(
+            lambda fault: isinstance(fault, AnswerFault) and fault.path in {path, "*"}
+        )
+        return fault
 
     def on_node(self, kind: type[_F]) -> _F | None:
         """Draw the fault of one kind for the next node."""
-        return self._strike(self._nodes, lambda fault: isinstance(fault, kind)) if self._nodes else None
+        fault: _F | None = self._draw(lambda fault: isinstance(fault, kind))
+        return fault
 
     def active(self) -> list[dict[str, Any]]:
-        """Return each fault in force: its number, how often it struck, and the order itself."""
+        """Return each fault in force: its number, how often it was applied, and its settings as they were given."""
         now = time.monotonic()
-        drawn = [order for order in (*self._answers, *self._nodes) if not order.is_over(now)]
-        rows: list[tuple[int, int, Fault]] = [(order.number, order.struck, order.fault) for order in drawn]
-        rows += [(number, 0, fault) for number, (fault, _) in self._due.items()]
+        rows: dict[int, tuple[int, Fault]] = {number: (0, fault) for number, (fault, _) in self._due.items()}
+        rows |= {drawn.number: (drawn.applied, drawn.fault) for drawn in self._drawn if not drawn.is_over(now)}
         return [
-            {"id": number, "struck": struck, **msgspec.to_builtins(fault)} for number, struck, fault in sorted(rows)
+            {"id": number, "applied": applied, **msgspec.to_builtins(fault)}
+            for number, (applied, fault) in sorted(rows.items())
         ]
 
     def _run(self, number: int) -> None:
         fault, _ = self._due.pop(number)
-        self._on_process(fault)
+        self._on_process_fault(fault)
 
-    def _strike(self, orders: list[_Order], matches: Callable[[Any], bool]) -> Any:
+    def _draw(self, matches: Callable[[DrawnFault], bool]) -> Any:
+        if not self._drawn:
+            return None
         now = time.monotonic()
-        for order in list(orders):
-            if order.is_over(now):
-                orders.remove(order)
+        self._drawn = [active for active in self._drawn if not active.is_over(now)]
+        for active in self._drawn:
             # A share of 1 draws too, so that such a fault does not shift what the others draw.
-            elif now >= order.begins and matches(order.fault) and self._draws.random() < order.fault.share:
-                order.struck += 1
-                return order.fault
+            if now >= active.begins and matches(active.fault) and self._draws.random() < active.fault.share:
+                active.applied += 1
+                return active.fault
         return None
 
 
-class _Order:
-    """A fault that is drawn, its time, and how often it struck."""
+class _ActiveFault:
+    """A fault that is drawn, when it is in force, and how often it was applied."""
 
-    __slots__ = ("begins", "ends", "fault", "number", "struck")
+    __slots__ = ("applied", "begins", "ends", "fault", "number")
 
-    def __init__(self, number: int, fault: Drawn) -> None:
+    def __init__(self, number: int, fault: DrawnFault) -> None:
         self.number = number
         self.fault = fault
-        self.struck = 0
+        self.applied = 0
         self.begins = time.monotonic() + parse_duration(fault.after)
         self.ends = None if fault.lasting is None else self.begins + parse_duration(fault.lasting)
 
     def is_over(self, now: float) -> bool:
-        """Tell whether it struck as often, or lasted as long, as was ordered."""
-        spent = self.fault.count is not None and self.struck >= self.fault.count
-        return spent or (self.ends is not None and now >= self.ends)
+        """Tell whether it was applied as often, or lasted as long, as it should."""
+        is_spent = self.fault.count is not None and self.applied >= self.fault.count
+        return is_spent or (self.ends is not None and now >= self.ends)

@@ -1,40 +1,38 @@
-"""How a simulated runtime is to behave."""
+"""How a simulated runtime behaves."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 from aether_load.errors import UsageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from aether_load.simulator.engine.latency import Latency
-    from aether_load.simulator.fault_kinds import AnyFault
+from aether_load.simulator.engine.latency import Latency
+from aether_load.simulator.fault_kinds import AnyFault
 
 Generation = Literal["v1", "v2"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Everything that can be chosen; times in seconds. UsageError for values that do not go together."""
+    """Everything that can be chosen, with its default; times in seconds. Raises UsageError for impossible values."""
 
+    generation: Generation = "v2"
     bind: str = "127.0.0.1"
     port: int = 3000
-    generation: Generation = "v2"
+    exit_with_parent: bool = False
+    seed: int = 0
     latency: Latency | None = None
     token_latency: float = 0.0
     slots: int | None = None
-    seed: int = 0
     answer: str | None = None
     answer_key: Path | None = None
     accuracy: float = 1.0
-    faults: tuple[AnyFault, ...] = ()
+    faults: Sequence[AnyFault] = ()
     control: bool = False
     record: Path | None = None
     record_limit: int = 200_000
-    exit_with_parent: bool = False
 
     def __post_init__(self) -> None:
         """Check each value."""

@@ -1,20 +1,18 @@
-"""What the simulator did, request by request: the truth that a client's own counts are held against."""
+"""What the simulator did, request by request: the truth that a client's own counts are compared with."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
 from aether_load.errors import UsageError
-from aether_load.simulator.engine.trace import NodeTrace
+from aether_load.simulator.engine.outcomes import NodeTrace
 from aether_load.simulator.wire import encode
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Entry(Struct):
@@ -40,11 +38,12 @@ class Record:
         self._lines: deque[bytes] = deque(maxlen=limit)
         self._begun = 0
         self._ended = 0
+        self._tokens = 0
         self._statuses: Counter[str] = Counter()
         self._sent: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._nodes: Counter[str] = Counter()
-        self._tokens = 0
+        self._cached = 0
         self._file: int | None = None
         if path is not None:
             try:
@@ -70,7 +69,8 @@ class Record:
         if entry.fault is not None:
             self._faults[entry.fault] += 1
         for node in entry.nodes:
-            self._nodes["cached" if node.cached else node.state] += 1
+            self._nodes[node.state] += 1
+            self._cached += node.cached
             self._tokens += node.tokens
 
     def lines(self) -> bytes:
@@ -79,14 +79,11 @@ class Record:
 
     @property
     def dropped(self) -> int:
-        """How many entries were forgotten because newer ones came."""
+        """Return how many entries are no longer in memory."""
         return self._ended - len(self._lines)
 
     def summary(self) -> dict[str, Any]:
         """Return totals since the start of the process; a restart does not change them."""
-        nodes = dict(self._nodes)
-        cached = nodes.pop("cached", 0)
-        nodes["succeeded"] = nodes.get("succeeded", 0) + cached
         return {
             "requests": self._begun,
             "ended": self._ended,
@@ -95,13 +92,7 @@ class Record:
             "status": dict(self._statuses),
             "sent": dict(self._sent),
             "faults": dict(self._faults),
-            "nodes": nodes,
-            "cached_nodes": cached,
+            "nodes": dict(self._nodes),
+            "cached_nodes": self._cached,
             "tokens": self._tokens,
         }
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None

@@ -1,10 +1,11 @@
-"""The runtime's endpoints, and the simulator's own under `/_sim`."""
+"""The runtime's endpoints."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,58 +13,46 @@ import msgspec
 from aether_load.simulator import control
 from aether_load.simulator.delivery import WHOLE, deliver, error_page
 from aether_load.simulator.engine.dag import DuplicateIdError
-from aether_load.simulator.engine.engine_v1 import EngineV1
-from aether_load.simulator.engine.engine_v2 import EngineV2
+from aether_load.simulator.engine.engine_v1 import execute_v1
+from aether_load.simulator.engine.engine_v2 import execute_v2
 from aether_load.simulator.engine.outcomes import PanicError
 from aether_load.simulator.fault_kinds import Status
+from aether_load.simulator.http.connection import Connection
 from aether_load.simulator.http.messages import CORS, JSON, TEXT, Answer, Request, text
+from aether_load.simulator.record import Entry
 from aether_load.simulator.refusals import BodyRefusedError, read_body
-from aether_load.simulator.wire import RequestV1, RequestV2, encode
+from aether_load.simulator.runtime_state import RuntimeState
+from aether_load.simulator.wire import AnswerV1, AnswerV2, RequestV1, RequestV2, encode
 
-if TYPE_CHECKING:
-    from aether_load.simulator.http.connection import Connection
-    from aether_load.simulator.record import Entry
-    from aether_load.simulator.runtime_state import RuntimeState
-
-_decode_v1 = msgspec.json.Decoder(RequestV1).decode
-_decode_v2 = msgspec.json.Decoder(RequestV2).decode
-_NOT_FOUND = Answer(404)
 _METHODS = {"/health": "GET", "/metrics": "GET", "/execute": "POST", "/cache/stats": "GET", "/cache/clear": "POST"}
 _PREFLIGHT = Answer(200, headers=f"{CORS}access-control-allow-methods: *\r\naccess-control-allow-headers: *\r\n")
+_decode_v1 = msgspec.json.Decoder(RequestV1).decode
+_decode_v2 = msgspec.json.Decoder(RequestV2).decode
 
 
 class Service:
-    """Answers requests for one simulated runtime."""
+    """Answers the requests of one simulated runtime."""
 
-    def __init__(self, world: RuntimeState) -> None:
-        self._world = world
-        self._v1 = EngineV1(world.provider, world.metrics)
-        self._v2 = EngineV2(world.provider, world.cache, world.metrics)
-        self._is_v2 = world.options.generation == "v2"
+    def __init__(self, state: RuntimeState) -> None:
+        self._state = state
+        self._is_v2 = state.options.generation == "v2"
+        self._decode: Callable[[bytes], RequestV1 | RequestV2] = _decode_v2 if self._is_v2 else _decode_v1
         self.connections: set[Connection] = set()
-
-    def reads_body(self, request: Request) -> bool:
-        """Want the body of a run with the right content type, and that of an order to the simulator."""
-        if request.method != "POST":
-            return False
-        if request.path == "/execute":
-            return _is_json(request.content_type) and (not self._is_v2 or _sequential(request.query) is not None)
-        return request.path.startswith("/_sim/")
 
     async def serve(self, request: Request, connection: Connection) -> None:
         """Answer one request."""
-        path = request.path
-        if self._world.options.control and path.startswith("/_sim"):
-            connection.send(control.answer(request, connection.peer, self._world), request)
-            await connection.drained()
+        state = self._state
+        if state.options.control and request.path.startswith("/_sim"):
+            peer = str(connection.transport.get_extra_info("peername")[0])
+            await connection.send(control.answer(request, peer, state), request)
             return
-        await self._world.clock.pause()
-        if path == "/execute" and request.method == "POST":
+        await state.clock.pause()
+        if request.path == "/execute" and request.method == "POST":
             await self._run(request, connection)
             return
         answer = self._other(request)
-        fault = self._world.faults.on_answer(path) if answer.status < 400 else None
-        await deliver(answer, fault, request, connection, self._world.clock)
+        fault = state.faults.on_answer(request.path) if answer.status < 400 else None
+        await deliver(answer, fault, request, connection, state.clock)
 
     def _other(self, request: Request) -> Answer:
         """Answer everything that runs nothing."""
@@ -71,77 +60,69 @@ class Service:
             return _PREFLIGHT
         allowed = _METHODS.get(request.path)
         if allowed is None or (not self._is_v2 and request.path.startswith("/cache/")):
-            return _NOT_FOUND
+            return Answer(404)
         if request.method != allowed and not (request.method == "HEAD" and allowed == "GET"):
             return Answer(405, headers=f"{CORS}allow: {'GET,HEAD' if allowed == 'GET' else 'POST'}\r\n")
         match request.path:
             case "/health":
                 return text(200, "OK")
             case "/metrics":
-                return Answer(200, TEXT, self._world.metrics.exposition(cache=self._is_v2).encode())
+                return Answer(200, TEXT, self._state.metrics.exposition(is_v2=self._is_v2).encode())
             case "/cache/stats":
-                return Answer(200, JSON, encode(self._world.cache.stats()))
-        self._world.cache.clear()
+                return Answer(200, JSON, encode(self._state.cache.stats()))
+        self._state.cache.clear()
         return text(200, "Cache cleared")
 
     async def _run(self, request: Request, connection: Connection) -> None:
         """Answer `POST /execute`, and keep a record of it."""
-        world = self._world
-        entry = world.record.begin(request.arrival_ns)
+        state = self._state
+        entry = state.record.begin(request.arrival_ns)
         try:
-            fault = world.faults.on_answer("/execute")
-            if isinstance(fault, Status):
-                answer = error_page(fault.code)
-            else:
-                answer = await self._execute(request, entry)
-            if fault is not None:
-                entry.fault = str(fault.__struct_config__.tag)
-            sent = await deliver(answer, fault, request, connection, world.clock)
-            entry.sent = sent
-            entry.status = None if sent in {"closed_before", "closed_headers"} else answer.status
+            fault = state.faults.on_answer("/execute")
+            entry.fault = None if fault is None else str(fault.__struct_config__.tag)
+            answer = error_page(fault.code) if isinstance(fault, Status) else await self._execute(request, entry)
+            entry.sent = await deliver(answer, fault, request, connection, state.clock)
+            entry.status = None if entry.sent in {"closed_before", "closed_headers"} else answer.status
         except (PanicError, DuplicateIdError):
             entry.sent = "panic"
             connection.transport.close()
-        except GeneratorExit:
+        except asyncio.CancelledError:
             entry.sent = connection.loss
             raise
         except Exception:
             entry.sent = "error"
             raise
         finally:
-            world.record.end(entry, connection.written_ns if entry.sent == WHOLE else time.monotonic_ns())
+            state.record.end(entry, connection.written_ns if entry.sent == WHOLE else time.monotonic_ns())
 
     async def _execute(self, request: Request, entry: Entry) -> Answer:
-        """Run the request's DAG, or say why not, in the order in which the runtime looks."""
+        """Run the request's DAG, or refuse it; the checks are in the runtime's order."""
         sequential = _sequential(request.query) if self._is_v2 else False
         if sequential is None:
             return text(400, "Failed to deserialize query string: provided string was not `true` or `false`")
-        if not _is_json(request.content_type):
+        if not _is_json(request.headers.get(b"content-type", b"")):
             return text(415, "Expected request with `Content-Type: application/json`")
         if request.too_large:
             return text(413, "Failed to buffer the request body: length limit exceeded")
-        execution_id = str(uuid.uuid4())
         try:
-            if self._is_v2:
-                v2 = read_body(_decode_v2, request.body)
-                entry.execution_id = execution_id
-                answer_v2 = await self._v2.execute(execution_id, v2, entry.nodes, sequential=sequential)
-                entry.total_ms = answer_v2.total_execution_time_ms
-                return Answer(200, JSON, encode(answer_v2))
-            v1 = read_body(_decode_v1, request.body)
-            entry.execution_id = execution_id
-            answer_v1 = await self._v1.execute(execution_id, v1, entry.nodes)
-            entry.total_ms = answer_v1.total_execution_time_ms
-            return Answer(200, JSON, encode(answer_v1))
+            body = read_body(self._decode, request.body)
         except BodyRefusedError as refused:
             return text(refused.status, str(refused))
+        entry.execution_id = execution_id = str(uuid.uuid4())
+        answer: AnswerV1 | AnswerV2
+        if isinstance(body, RequestV2):
+            answer = await execute_v2(self._state, execution_id, body, entry.nodes, sequential=sequential)
+        else:
+            answer = await execute_v1(self._state, execution_id, body, entry.nodes)
+        entry.total_ms = answer.total_execution_time_ms
+        return Answer(200, JSON, encode(answer))
 
 
-def _is_json(content_type: bytes | None) -> bool:
+def _is_json(content_type: bytes) -> bool:
     """Tell `application/json` and `application/…+json`, with parameters or without."""
     if content_type == b"application/json":
         return True
-    essence = (content_type or b"").partition(b";")[0].strip().lower()
+    essence = content_type.partition(b";")[0].strip().lower()
     return essence == b"application/json" or (essence.startswith(b"application/") and essence.endswith(b"+json"))
 
 

@@ -13,6 +13,7 @@ from aether_load.evaluation import target as target_room
 from aether_load.evaluation.target import Exchange, Target
 from aether_load.protocol import Generation, Outcome
 from aether_load.runtime_client import TargetFacts
+from aether_load.tls import TlsSettings
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -37,7 +38,7 @@ def answering(packets):
         facts = TargetFacts(
             f"http://127.0.0.1:{listener.getsockname()[1]}", Generation.V2, simulated=False, server=None
         )
-        client = Target(facts, {}, verify_tls=True, connect_timeout_s=5, request_timeout_s=5)
+        client = Target(facts, {}, tls=TlsSettings(), connect_timeout_s=5, request_timeout_s=5)
         yield client
         client._pool().close()
         thread.join(5)

@@ -18,11 +18,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aether_load.load.http import connection as transport
-from aether_load.load.http import endpoint as endpoint_room
 from aether_load.load.http.answer_parser import MalformedAnswer, read_answer
 from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost, NotHttp, TimedOut, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.tls import tls_context
 from peer import CLOSE, RESET, Peer
 
 COMMON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"answer": "A"}'
@@ -638,9 +638,9 @@ def certificate(tmp_path_factory):
 def tls(certificate):
     context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    endpoint_room.trust.cache_clear()
+    tls_context.cache_clear()
     yield context
-    endpoint_room.trust.cache_clear()
+    tls_context.cache_clear()
 
 
 @pytest.fixture
@@ -672,7 +672,7 @@ def test_tls_with_trust(trusted_tls):
     with Peer([[COMMON], [CHUNKED], [large], [COMMON[:20], COMMON[20:]]], tls=trusted_tls) as peer:
         assert [len(peer.ask()[1]) for _ in range(4)] == [15, 15, 300_000, 15]
         assert (peer.counts.opened, peer.counts.stale_reopened) == (1, 0)
-        assert endpoint_room.trust.cache_info().misses == 1
+        assert tls_context.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("end", [CLOSE, SECOND])

@@ -19,6 +19,7 @@ from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, check_url, encoded_url, probe
 from aether_load.scenario.check import metrics_url_mistake
 from aether_load.scenario.scenario import Target
+from aether_load.tls import TlsSettings
 
 PATHS = [
     ("", ""),
@@ -88,7 +89,7 @@ def test_every_client_asks_for_the_same_path(asked, path, encoded):
     ):
         assert source.read() == ("", None)
         source.close()
-    client = evaluation.Target(facts, {}, verify_tls=True, connect_timeout_s=5, request_timeout_s=5)
+    client = evaluation.Target(facts, {}, tls=TlsSettings(), connect_timeout_s=5, request_timeout_s=5)
     client.execute(b"{}")
     assert client.metrics() == ("", None)
     assert asked == [

@@ -13,6 +13,7 @@ import urllib3
 from aether_load.rundata.folder import RunFolder
 from pages import LocustPage, a_free_port, assert_shown_as_reported
 from processes import REPOSITORY, UNSEEN, LocustProcess, running_simulator, wait_for
+from recording_proxy import recording_proxy
 
 WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
 FILES = ("report.html", "nightly.json", "summary.csv", "samples.arrow")
@@ -34,7 +35,8 @@ def locust(tmp_path_factory, runtimes):
     """One Locust with its page, which the tests of this module start and stop in turn."""
     port = a_free_port()
     folder = tmp_path_factory.mktemp("page")
-    options = ("--web-port", str(port), "--host", runtimes[0].url, "--limit", "20", *UNSEEN)
+    header = ("--header", "X-Key: s3cr3t-7e1f")
+    options = ("--web-port", str(port), "--host", runtimes[0].url, "--limit", "20", *UNSEEN, *header)
     process = LocustProcess(folder, options, {})
     try:
         yield process, LocustPage(port)
@@ -234,7 +236,7 @@ class TestDownloads:
         wanted = "/aether/runs/" + path.format(id=ended[1]["run"]["id"])
         with socket.create_connection(("127.0.0.1", int(page.url.rsplit(":", 1)[1]))) as raw:
             # By hand, since clients tidy such paths up.
-            raw.sendall(f"GET {wanted} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            raw.sendall(f"GET {wanted} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             assert raw.makefile("rb").readline().split()[1] in {b"404", b"400", b"308"}
 
     def test_a_link_out_of_the_folder_is_no_file_of_it(self, locust, page, ended):
@@ -250,15 +252,40 @@ class TestDownloads:
             kept.rename(summary)
 
 
-def test_no_other_site_may_read_it(page, ended):
-    """Locust lets every site read its own routes; ours name no origin but their own."""
-    for path in ("/aether/", "/aether/live", "/aether/history", "/aether/metrics", "/aether/static/live.js",
+def test_no_other_page_may_read_or_start_anything(page, ended):
+    """Whether it comes by its own name or by ours; Locust's routes are guarded as ours are."""
+    for path in ("/aether/", "/aether/live", "/aether/metrics", "/stats/requests", "/",
                  f"/aether/runs/{ended[1]['run']['id']}/nightly.json"):  # fmt: skip
-        answer = page.get(path, Origin="http://elsewhere.example")
+        assert page.get(path, Origin="http://elsewhere.example").status == 403
+        assert page.get(path, Host="elsewhere.example").status == 403
+        answer = page.get(path)
         assert answer.status == 200
         assert answer.headers["Access-Control-Allow-Origin"] == page.url
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.get("/aether/").headers["Content-Security-Policy"].startswith("default-src 'none'")
+    form = {"user_count": "1", "spawn_rate": "1"}
+    before = page.live()["run"]["id"]
+    for headers in ({"Origin": "http://elsewhere.example"}, {"Host": "elsewhere.example"}):
+        for path in ("/swarm", "/stop", "/stats/reset"):
+            assert page.http.request("POST", page.url + path, fields=form, headers=headers).status == 403
+    assert page.live()["run"]["id"] == before
+
+
+def test_secret_headers_go_to_the_command_lines_target_only(locust, page, runtimes):
+    """A host that is typed into the form gets none, form and report say so; the command line's gets them again."""
+    said = "The headers of the command line (X-Key) are sent to {} only; a runtime elsewhere gets none."
+    with recording_proxy(runtimes[0].url) as elsewhere:
+        assert f'data-headers="{said.format(runtimes[0].url)}"' in page.get("/").data.decode()
+        page.start(users=1, host=elsewhere.url)
+        page.wait_for_points(0)
+        page.stop()
+        assert len(elsewhere.seen) > 3
+        assert elsewhere.values_of("X-Key") == {None}
+    run = page.live()["runs"][0]["id"]
+    notes = json.loads((folder_of(locust, run) / "run.json").read_bytes())["notes"]
+    assert notes == [said.format(runtimes[0].url)]
+    page.start(users=1, host=runtimes[0].url)
+    page.stop()
 
 
 def test_ten_who_ask_within_a_second_get_the_same_bytes(page, ended):

@@ -7,13 +7,14 @@ import pytest
 
 from browser import chromium, find_chromium
 from pages import LocustPage, a_free_port
-from processes import LocustProcess, running_simulator, wait_for
+from processes import REPOSITORY, LocustProcess, running_simulator, wait_for
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine"),
 ]
 EVIL = "<img src=x onerror=harm=1><script>harm=1</script>"
+WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
 FRAME = "document.getElementById('aether')?.contentDocument"
 CHARTS = ["latency", "parts", "histogram", "rate", "flight", "shares"]
 PICTURES = os.environ.get("AETHER_TAB_PICTURES")
@@ -41,6 +42,7 @@ unique_prompts = true
     port = a_free_port()
     with running_simulator("--answer", EVIL, "--latency", "lognormal:20ms,0.4") as runtime:
         options = ("--web-port", str(port), "--host", runtime.url, "--scenario", str(folder / "evil.toml"))
+        options += ("--header", "X-Key: s3cr3t-7e1f")
         process = LocustProcess(folder, options, {})
         try:
             yield LocustPage(port)
@@ -104,6 +106,10 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
         ("scenario", "dataset", "dag", "cache"), "SELECT"
     )
     assert {"limit", "dagNodes", "sequential"} <= set(fields)
+
+    # The form says where secret headers do not go.
+    note = browser.evaluate("document.getElementById('aether-headers').textContent")
+    assert note.startswith("The headers of the command line (X-Key) are sent to http://127.0.0.1:")
 
     # A wrong value is a sentence in the page, and nothing starts.
     browser.write("document.querySelector('input[name=limit]')", "many")
@@ -184,3 +190,26 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(locust, browser, tmp_pat
     if PICTURES is not None:
         browser.picture(tmp_path / "tab.png")
         (tmp_path / "tab.png").replace(f"{PICTURES}/aether-tab-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_behind_a_login_it_works_as_it_does_without(tmp_path, free_port, browser):
+    """Locust's login, its page and the tab, all of which the guard looks at."""
+    options = ("--web-login", "--web-port", str(free_port), "--limit", "4")
+    process = LocustProcess(tmp_path, options, {}, locustfile=WITH_LOGIN)
+    try:
+        page = LocustPage(free_port)
+        browser.show(1400)
+        browser.visit(page.url)
+        browser.wait_for("!!document.querySelector('input[name=username]')", "the login")
+        browser.write("document.querySelector('input[name=username]')", "ann")
+        browser.write("document.querySelector('input[name=password]')", "anything")
+        browser.press("document.querySelector('button[type=submit]')")
+        start(browser)
+        open_tab(browser)
+        assert browser.evaluate(text_of("#pill")) == "running"
+        browser.press(button("stop"))
+        browser.wait_for(f"{text_of('#pill')} == 'ended'", "the end")
+        assert browser.console == []
+    finally:
+        process.process.kill()
+        process.process.communicate()

@@ -1,11 +1,18 @@
 """Runs side by side: ranked only where everything but the build was the same."""
 
+import io
 import json
+import re
 
+import msgspec
+import numpy as np
 import pytest
 
 from aether_load.errors import ExitCode
-from aether_load.compare.comparison import Figure, _rank, compare
+from aether_load.analysis.statistics.distribution import distribution
+from aether_load.analysis.statistics.multiple import holm
+from aether_load.compare.comparison import Figure, _p, _rank, compare
+from aether_load.compare.text import write_text
 from aether_load.compare.comparable import letter
 from aether_load.analysis.report import build_report
 from folders import answered, make_run
@@ -78,8 +85,77 @@ def test_a_slower_build_is_worse_where_it_is_certain(first, tmp_path):
     ],
 )
 def test_a_rank_needs_intervals_that_do_not_touch(first, other, smaller, rank):
-    """A bound that is not there overlaps everything on its side."""
-    assert _rank(first, other, smaller=smaller) == rank
+    """A bound that is not there overlaps everything on its side; without any there is no p-value and no rank."""
+    p = _p(first, other)
+    assert (None if p is None else _rank(first, other, p, smaller=smaller)) == rank
+
+
+def test_a_rank_is_corrected_for_how_many_there_are():
+    """What is certain as one comparison is chance as one of many."""
+    first, other = Figure(100, 90, 110), Figure(130, 115, 145)
+    alone, among_many = _p(first, other), holm([_p(first, other), *[0.9] * 99])[0]
+    assert alone < 0.05 < among_many
+    assert _rank(first, other, alone, smaller=True) == "worse"
+    assert _rank(first, other, among_many, smaller=True) == "not told apart"
+
+
+def test_holm_adjusts_as_published():
+    """The example of R's p.adjust, in the order given."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("draw", ["lognormal", "spikes"])
+def test_equal_runs_are_not_called_better(draw):
+    """Eight runs from one distribution, five figures each: in at most 5 % of comparisons is any of them ranked."""
+    chance = np.random.default_rng(7)
+    wrong = 0
+    for _ in range(200):
+        runs = []
+        for _ in range(8):
+            values = chance.lognormal(4, 0.4, 1500)
+            if draw == "spikes":
+                values += 500 * (chance.random(1500) < 0.01)
+            spread = distribution(values)
+            runs.append([Figure(point.value, point.low, point.high) for point in
+                         (spread.p50, spread.p90, spread.p95, spread.p99)])  # fmt: skip
+        pairs = [(runs[0][place], run[place]) for run in runs[1:] for place in range(4)]
+        adjusted = holm([_p(first, other) for first, other in pairs])
+        wrong += any(_rank(*pair, p, smaller=True) != "not told apart" for pair, p in zip(pairs, adjusted, strict=True))
+    assert wrong <= 0.05 * 200
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_eight_runs_fit_the_screen(first, labels):
+    """A row a figure and a column a run, by its label or its day, in at most 120 characters."""
+    reports = []
+    for number in range(1, 9):
+        run = msgspec.structs.replace(
+            first.run,
+            id=f"2026030{number}T050607Z-evening-0001",
+            began_utc=f"2026-03-0{number}T05:06:07.000000Z",
+            labels={"build": f"1.{number}", "host": "a"} if labels else {},
+        )
+        reports.append(msgspec.structs.replace(first, run=run))
+    out = io.StringIO()
+    write_text(compare(reports), out)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    header = next(line for line in lines if line.startswith("  figure "))
+    names = [f"{chr(65 + place)} {f'1.{place + 1}' if labels else f'03-0{place + 1}'}" for place in range(8)]
+    assert re.split(r"\s{2,}", header.strip()) == ["figure", *names]
+    assert len([line for line in lines if line.startswith("  p50 ms ")]) == 6
+
+
+def test_datasets_have_rows_where_they_are_asked_for(first, tmp_path):
+    """Only the rows of all requests stand there otherwise, and only these count for the correction."""
+    other = report_of(tmp_path)
+    short, long = compare([first, other]), compare([first, other], datasets=True)
+    assert {row.dataset for row in short.rows} == {"all"}
+    assert {row.dataset for row in long.rows} == {"all", "piqa", "arc_easy"}
+    out = io.StringIO()
+    write_text(long, out)
+    assert re.search(r"^  p50 ms +piqa ", out.getvalue(), re.MULTILINE)
 
 
 def test_runs_have_letters():

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from simulated import Simulator
+from simulated import Simulator, SimulatorProcess
 
 
 @pytest.fixture
 def simulate() -> Iterator[Callable[..., Simulator]]:
-    """Start simulators; each is ended after the test and has printed nothing on standard error."""
+    """Start simulators in threads; each is ended after the test, and nothing went wrong in it."""
     started: list[Simulator] = []
 
     def start(*flags: str, latency: str | None = "constant:0") -> Simulator:
@@ -17,8 +17,20 @@ def simulate() -> Iterator[Callable[..., Simulator]]:
         return started[-1]
 
     yield start
-    complaints = [simulator.close() for simulator in started]
-    assert complaints == [""] * len(started)
+    assert [simulator.close() for simulator in started] == [[]] * len(started)
+
+
+@pytest.fixture
+def start_process() -> Iterator[Callable[..., SimulatorProcess]]:
+    """Start simulators in processes; each is ended after the test and has printed nothing on standard error."""
+    started: list[SimulatorProcess] = []
+
+    def start(*flags: str, latency: str = "constant:0") -> SimulatorProcess:
+        started.append(SimulatorProcess("--latency", latency, *flags))
+        return started[-1]
+
+    yield start
+    assert [simulator.close() for simulator in started] == [""] * len(started)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +38,7 @@ def quick() -> Iterator[Simulator]:
     """One simulator of today's generation at latency 0 for a whole module."""
     simulator = Simulator("--latency", "constant:0")
     yield simulator
-    assert simulator.close() == ""
+    assert simulator.close() == []
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
-"""A simulator in a process of its own, and a client for it that knows nothing of the harness."""
+"""Simulators in a thread or in a process of their own, and a client that knows nothing of the harness."""
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import http.client
 import os
 import select
@@ -9,14 +11,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from aether_load.simulator.cli import add_arguments, read_options
+from aether_load.simulator.options import Options
+from aether_load.simulator.server import Server
+
 T = TypeVar("T")
 JSON_TYPE = {"content-type": "application/json"}
+COMMAND = [sys.executable, "-m", "aether_load.simulator"]
 
 
 class Reply(NamedTuple):
@@ -28,29 +37,10 @@ class Reply(NamedTuple):
         return msgspec.json.decode(self.body)
 
 
-class Simulator:
-    """A running simulator; `close` ends it by its pid and says what it printed on standard error."""
+class Client:
+    """A client of the simulator on a port of this machine."""
 
-    def __init__(self, *flags: str, control: bool = True) -> None:
-        options = ["--port", "0", "--exit-with-parent", *flags, *(["--control"] * control)]
-        command = [sys.executable, "-m", "aether_load.simulator", *options]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout is not None
-        self.line = self.process.stdout.readline().rstrip("\n")
-        if not self.line:
-            raise RuntimeError(self.process.communicate()[1])
-        self.port = int(self.line.rsplit(":", 1)[1])
-
-    def close(self) -> str:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.communicate(timeout=10)[1]
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return f"{self.process.communicate()[1]}\nit had to be killed"
+    port: int
 
     def connect(self, timeout: float = 20.0) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
@@ -91,6 +81,67 @@ class Simulator:
     def metrics(self) -> dict[str, float]:
         lines = self.get("/metrics").body.decode().splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
+class Simulator(Client):
+    """A simulator in a thread; `close` ends it and returns what went wrong in it."""
+
+    def __init__(self, *flags: str, control: bool = True) -> None:
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        options = read_options(parser.parse_args(["--port", "0", *flags, *(["--control"] * control)]))
+        self._errors: list[dict[str, Any]] = []
+        started: Future[Callable[[], object]] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(options, started)))
+        self._thread.start()
+        self._end = started.result(10)
+
+    async def _serve(self, options: Options, started: Future[Callable[[], object]]) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: self._errors.append(context))
+        try:
+            server = Server(options)
+            self.port = int(server.start().rsplit(":", 1)[1])
+        except Exception as error:  # noqa: BLE001 -- raised where the simulator was started
+            started.set_exception(error)
+            return
+        started.set_result(lambda: loop.call_soon_threadsafe(server.end))
+        await server.ended
+        await server.stop()
+
+    def close(self) -> list[dict[str, Any]]:
+        if self._thread.is_alive():
+            self._end()
+            self._thread.join(10)
+        assert not self._thread.is_alive()
+        return self._errors
+
+
+class SimulatorProcess(Client):
+    """A simulator in a process; `close` ends it by its pid and returns what it printed on standard error."""
+
+    def __init__(self, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, "--port", "0", "--exit-with-parent", "--control", *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline().rstrip("\n")
+        if not self.line:
+            raise RuntimeError(self.process.communicate()[1])
+        self.port = int(self.line.rsplit(":", 1)[1])
+
+    def close(self) -> str:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.communicate(timeout=10)[1]
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return f"{self.process.communicate()[1]}\nit had to be killed"
 
 
 def llm(node_id: str = "a", prompt: str = "hello", **fields: Any) -> dict[str, Any]:

@@ -8,42 +8,47 @@ import sys
 
 import pytest
 
-from simulated import Simulator, is_alive, llm, wait_for
+from aether_load.simulator.__main__ import main
+from simulated import COMMAND, SimulatorProcess, is_alive, llm, raw_request, wait_for
 
-COMMAND = [sys.executable, "-m", "aether_load.simulator"]
 
+@pytest.fixture
+def run(capsys):
+    """Run the command in this process, to its end; return exit code and both outputs."""
 
-def run(*flags):
-    done = subprocess.run([*COMMAND, *flags], capture_output=True, text=True, timeout=20, check=False)
-    return done.returncode, done.stdout, done.stderr
+    def call(*flags):
+        code = main([*flags, *(() if "--port" in flags else ("--port", "0"))])
+        return code, *capsys.readouterr()
+
+    return call
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_one_line_when_ready(simulate, generation):
-    """Says in exactly one line what it simulates and where, and then serves there."""
-    simulator = simulate("--generation", generation)
+def test_one_line_when_ready(start_process, generation):
+    """It prints exactly one line that says what it simulates and where, and then serves there."""
+    simulator = start_process("--generation", generation)
     assert simulator.line == f"simulated Aether runtime {generation} listening on http://127.0.0.1:{simulator.port}"
     headers = simulator.get("/health").headers
     assert (headers["server"], headers["x-aether-load-simulator"]) == ("aether-load-simulator/0.1.0", "0.1.0")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_it_quietly(simulate, number):
-    """SIGTERM and SIGINT end it with 0 and without a word, also while requests are under way."""
-    simulator = simulate(latency="constant:30s")
+def test_signals_end_it_quietly(start_process, number, tmp_path):
+    """SIGTERM and SIGINT end it with 0 and without a word, also while requests are under way, which are recorded."""
+    record = tmp_path / "record.jsonl"
+    simulator = start_process("--record", str(record), latency="constant:30s")
     with simulator.connect() as connection:
-        body = b'{"dag":{"nodes":[{"id":"a","node_type":"llm_fn","prompt":"x"}]}}'
-        head = b"POST /execute HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-        connection.sendall(head % len(body) + body)
+        connection.sendall(raw_request({"dag": {"nodes": [llm()]}}))
         wait_for(lambda: simulator.summary()["in_flight"] == 1)
         simulator.process.send_signal(number)
         assert simulator.process.wait(timeout=10) == 0
         assert simulator.process.stdout.read() == ""
+    assert '"sent":"exit"' in record.read_text()
 
 
-def test_ends_when_the_parent_closes_its_pipe(simulate):
+def test_ends_when_the_parent_closes_its_pipe(start_process):
     """With --exit-with-parent, the end of standard input ends it with 0."""
-    simulator = simulate()
+    simulator = start_process()
     simulator.process.stdin.close()
     assert simulator.process.wait(timeout=10) == 0
     simulator.process.stdin = None
@@ -78,7 +83,7 @@ def test_stays_without_a_parent_to_watch():
         assert process.wait(timeout=10) == 0
 
 
-def test_a_taken_port_is_named_with_its_remedy(simulate):
+def test_a_taken_port_is_named_with_its_remedy(simulate, run):
     """A port that is taken ends it with 2 and one sentence that names --port."""
     port = simulate().port
     remedy = "choose another with --port, or --port 0 for any free one"
@@ -112,11 +117,12 @@ def test_a_taken_port_is_named_with_its_remedy(simulate):
         (["--generation", "v3"], "invalid choice: 'v3'"),
         (["--bind", "256.0.0.1"], "cannot be listened on"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--lat", "constant:0"], "unrecognized arguments: --lat constant:0"),
     ],
 )
-def test_bad_options_are_one_sentence(flags, part):
+def test_bad_options_are_one_sentence(run, flags, part):
     """An option that is wrong ends it with 2, one line on standard error, and nothing on standard output."""
-    code, out, err = run("--port", "0", *flags) if "--port" not in flags else run(*flags)
+    code, out, err = run(*flags)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("error: ")
     assert part in err
@@ -125,26 +131,26 @@ def test_bad_options_are_one_sentence(flags, part):
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        ("", "holds no rows"),
+        ("", "has no rows"),
         ("{", "line 1: Input data was truncated"),
         ('{"match": "a", "answer": "b"}\n{"match": 5}', "line 2: Expected `str`, got `int`"),
         ('{"match": "", "answer": "b"}', "line 1: an empty match occurs in every prompt"),
     ],
 )
-def test_a_bad_answer_key_is_named_by_line(tmp_path, content, part):
+def test_a_bad_answer_key_is_named_by_line(run, tmp_path, content, part):
     """A key file that is wrong is named with the line."""
     key = tmp_path / "key.jsonl"
     key.write_text(content)
-    code, out, err = run("--port", "0", "--answer-key", str(key))
+    code, out, err = run("--answer-key", str(key))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert str(key) in err
     assert part in err
 
 
-def test_the_record_file_has_a_line_for_each_request_that_ended(simulate, tmp_path):
-    """The file holds what GET /_sim/record says, at once and not only at the end."""
+def test_the_record_file_has_a_line_for_each_request_that_ended(start_process, tmp_path):
+    """The file has the lines of GET /_sim/record, at once and not only at the end."""
     path = tmp_path / "record.jsonl"
-    simulator = simulate("--record", str(path), "--record-limit", "2")
+    simulator = start_process("--record", str(path), "--record-limit", "2")
     for number in range(3):
         simulator.run(llm(prompt=f"p{number}"))
     assert [row["sequence"] for row in simulator.record()] == [2, 3]
@@ -158,4 +164,4 @@ def test_the_record_file_has_a_line_for_each_request_that_ended(simulate, tmp_pa
 def test_the_simulator_helper_reports_a_failed_start():
     """A simulator that does not start says why."""
     with pytest.raises(RuntimeError, match="--slots 0 lets no node run"):
-        Simulator("--slots", "0")
+        SimulatorProcess("--slots", "0")

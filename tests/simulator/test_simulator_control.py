@@ -20,7 +20,7 @@ def test_the_endpoints_are_off_unless_asked_for():
     simulator = Simulator("--latency", "constant:0", control=False)
     replies = [simulator.call(method, path, b"[]", JSON_TYPE) for path in PATHS for method in ("GET", "POST")]
     assert [(reply.status, reply.body) for reply in replies] == [(404, b"")] * 6
-    assert simulator.close() == ""
+    assert simulator.close() == []
 
 
 def test_paths_and_methods(tame):
@@ -54,7 +54,7 @@ def test_only_programs_on_this_machine_may_use_them(peer, headers, status):
     async def ask():
         request = Request(0)
         request.method, request.path, request.headers = "GET", "/_sim/record", headers
-        state = RuntimeState(Options(control=True), asyncio.get_running_loop(), lambda _fault: None)
+        state = RuntimeState(Options(control=True), lambda _fault: None)
         return control.answer(request, peer, state)
 
     answer = asyncio.run(ask())

@@ -32,11 +32,11 @@ def test_orders_are_shown_and_cleared(tame):
     shown = tame.order({"kind": "late", "delay": "1ms", "count": 2}, {"kind": "stall", "after": "90s"})
     first = shown[0]["id"]
     assert shown == [
-        {"id": first, "struck": 0, "kind": "late", "count": 2, "delay": "1ms"},
-        {"id": first + 1, "struck": 0, "kind": "stall", "after": "90s"},
+        {"id": first, "applied": 0, "kind": "late", "count": 2, "delay": "1ms"},
+        {"id": first + 1, "applied": 0, "kind": "stall", "after": "90s"},
     ]
     tame.run(llm())
-    assert tame.get("/_sim/faults").json()[0]["struck"] == 1
+    assert tame.get("/_sim/faults").json()[0]["applied"] == 1
     tame.run(llm())
     assert [fault["kind"] for fault in tame.get("/_sim/faults").json()] == ["stall"]
     assert tame.call("DELETE", "/_sim/faults").json() == []
@@ -357,18 +357,18 @@ def test_a_restart_with_a_gap(simulate):
     assert simulator.get("/health").status == 200
 
 
-def test_an_exit(simulate):
+def test_an_exit(start_process):
     """An exit ends the process at once with the code that was ordered."""
-    simulator = simulate()
+    simulator = start_process()
     with simulator.connect() as idle:
         simulator.order({"kind": "exit", "code": 7})
         assert simulator.process.wait(timeout=10) == 7
         assert read_all(idle) == b""
 
 
-def test_an_exit_by_flag(simulate):
-    """Process faults by flag count from the start."""
-    simulator = simulate("--fault", "exit:code=3,after=20ms")
+def test_an_exit_by_flag(start_process):
+    """The time of a process fault that a flag orders counts from the start."""
+    simulator = start_process("--fault", "exit:code=3,after=20ms")
     assert simulator.process.wait(timeout=10) == 3
 
 

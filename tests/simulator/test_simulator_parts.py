@@ -3,11 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from aether_load.simulator.engine.cache import Cache, CacheKey
+from aether_load.simulator.engine.cache import Cache, cache_key
 from aether_load.simulator.engine.dag import CycleError, DuplicateIdError, levels_of
 from aether_load.simulator.engine.metrics import Metrics
 from aether_load.simulator.engine.templates import Renderer
-from aether_load.simulator.http.fiber import Fiber, gather, suspend
 from aether_load.simulator.refusals import BodyRefusedError, read_body
 from aether_load.simulator.wire import NodeV2, RequestV2, TemplateRef
 
@@ -42,7 +41,7 @@ aether_token_cost_total 70
 
 
 def key(prompt):
-    return CacheKey(prompt, "m", None, None)
+    return cache_key(prompt, "m", None, None)
 
 
 def node(name, *needs):
@@ -55,13 +54,11 @@ def test_the_exposition():
     metrics.succeeded(0, 10, cached=False)
     metrics.succeeded(50, 60, cached=True)
     metrics.succeeded(12_000, 0, cached=False)
-    assert metrics.exposition(cache=False) == V1_TEXT
-    metrics.clear()
-    assert metrics.exposition(cache=True) == Metrics().exposition(cache=True)
+    assert metrics.exposition(is_v2=False) == V1_TEXT
 
 
 def test_the_least_recently_used_goes():
-    """A look-up and a second put are uses; counts survive clearing and not a restart."""
+    """A look-up and a second put are uses; counts survive clearing."""
     cache = Cache(capacity=2)
     cache.put(key("a"), "A")
     cache.put(key("b"), "B")
@@ -73,8 +70,7 @@ def test_the_least_recently_used_goes():
     assert [cache.get(key(name)) for name in "acd"] == ["A2", None, "D"]
     cache.clear()
     assert cache.stats() == {"entries": 0, "hits": 5, "misses": 2, "hit_rate": 5 / 7}
-    cache.restart()
-    assert cache.stats() == {"entries": 0, "hits": 0, "misses": 0, "hit_rate": 0.0}
+    assert Cache().stats() == {"entries": 0, "hits": 0, "misses": 0, "hit_rate": 0.0}
 
 
 def test_levels():
@@ -120,6 +116,7 @@ def test_an_id_twice():
         (b"", 400),
         (b'{"dag":', 400),
         (b'{"dag": NaN}', 400),
+        (b'{"dag": {"nodes": []}} x', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": "\xff"}}', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": "\\ud800"}}', 400),
         (b'{"dag": {"nodes": []}, "context": {"a": 1e999}}', 400),
@@ -145,42 +142,3 @@ def test_integers_beyond_64_bits_are_floats():
     context = DECODE_V2(body).context
     shown = Renderer(context).render("{{a}}", NodeV2("n", "llm_fn", template_refs=(ref,)), {})
     assert shown == "[1.2345678901234568e29,18446744073709551615]"
-
-
-def test_a_fiber_runs_at_once_and_goes_on_when_it_is_resumed():
-    """A coroutine runs up to its first wait inside the call that starts it; `done` hears its end."""
-    seen, resumes = [], []
-
-    def arm(resume):
-        resumes.append(resume)
-        return lambda: seen.append("called off")
-
-    async def work(name):
-        seen.append(f"{name} begins")
-        await suspend(arm)
-        seen.append(f"{name} ends")
-        if name == "b":
-            raise ValueError(name)
-
-    fiber = Fiber(gather([work("a"), work("b"), work("c")]), lambda result, error: seen.append((result, repr(error))))
-    fiber.step()
-    assert seen == ["a begins", "b begins", "c begins"]
-    resumes[0]()
-    resumes[1]()
-    assert seen[3:] == ["a ends", "b ends", "called off", (None, "ValueError('b')")]
-
-
-def test_a_cancelled_fiber_is_not_heard_of():
-    """Cancelling calls off every wait below, runs `finally`, and tells nobody."""
-    seen = []
-
-    async def work(name):
-        try:
-            await suspend(lambda _resume: lambda: seen.append(f"{name} called off"))
-        finally:
-            seen.append(f"{name} is over")
-
-    fiber = Fiber(gather([work("a"), work("b")]), lambda *_end: seen.append("done"))
-    fiber.step()
-    fiber.cancel()
-    assert seen == ["a called off", "a is over", "b called off", "b is over"]

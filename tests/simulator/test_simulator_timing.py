@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 
@@ -9,14 +10,13 @@ import pytest
 
 from aether_load.simulator.clock import Clock
 from aether_load.simulator.durations import parse_duration
-from aether_load.simulator.engine.answers import mock_v2
+from aether_load.simulator.engine.engine_v2 import execute_v2
 from aether_load.simulator.engine.latency import Latency, parse_latency
 from aether_load.simulator.engine.outcomes import NodeFailedError
-from aether_load.simulator.engine.provider import Provider
-from aether_load.simulator.engine.slots import Slots
-from aether_load.simulator.http.fiber import Fiber, gather
+from aether_load.simulator.engine.provider import Provider, choose_timings
 from aether_load.simulator.options import Options
-from aether_load.simulator.runtime_state import _timings
+from aether_load.simulator.runtime_state import RuntimeState
+from aether_load.simulator.wire import Dag, NodeV2, RequestV2
 from simulated import llm, raw_request, wait_for
 
 RUN_V1 = {"nodes": [{"id": "a", "node_type": "llm_fn", "prompt": "x", "dependencies": []}]}
@@ -96,20 +96,15 @@ def test_pauses_never_end_early():
     """A pause lasts at least as long as was asked for, in the clock that times nodes."""
 
     async def main():
-        clock = Clock(asyncio.get_running_loop())
-        took = []
-        done = asyncio.Event()
+        clock = Clock()
 
         async def pause(seconds):
             began = time.monotonic_ns()
             await clock.pause(seconds)
-            took.append(time.monotonic_ns() - began - round(seconds * 1e9))
+            return time.monotonic_ns() - began - round(seconds * 1e9)
 
         draws = random.Random(5)
-        pauses = [pause(draws.uniform(0, 0.05)) for _ in range(300)]
-        Fiber(gather(pauses), lambda _result, _error: done.set()).step()
-        await done.wait()
-        return took
+        return await asyncio.gather(*(pause(draws.uniform(0, 0.05)) for _ in range(300)))
 
     took = asyncio.run(main())
     assert len(took) == 300
@@ -120,14 +115,14 @@ def test_a_latency_of_ones_own_is_the_whole_time_of_a_completion(simulate):
     """With --latency nothing else takes any time: not the guard, which a cached answer waits for, not a function."""
     simulator = simulate(latency="constant:40ms")
     assert simulator.run(llm("a"))["node_execution_times_ms"]["a"] >= 40
-    timings = _timings(Options(latency=parse_latency("constant:40ms"), token_latency=0.1))
+    timings = choose_timings(Options(latency=parse_latency("constant:40ms"), token_latency=0.1))
     assert (timings.guard, timings.completion(), timings.function, timings.per_token) == (0.0, 0.04, 0.0, 0.1)
 
 
 @pytest.mark.parametrize(("generation", "wanted"), [("v1", (0.01, 0.1, 0.1, 0.0)), ("v2", (0.01, 0.05, 0.01, 0.0))])
 def test_the_runtimes_own_timing(generation, wanted):
     """Without --latency, guard, completion and function take what they take in the runtime."""
-    timings = _timings(Options(generation=generation))
+    timings = choose_timings(Options(generation=generation))
     assert (timings.guard, timings.completion(), timings.function, timings.per_token) == wanted
 
 
@@ -151,11 +146,11 @@ def test_a_refusal_waits_for_nothing():
         def on_node(self, _kind):
             return None
 
-    provider = Provider(_timings(Options()), mock_v2, Watch(), None, NoFaults())
-    ends = []
-    for prompt in ("harmless", "jailbreak"):
-        Fiber(provider.check(prompt), lambda _result, error: ends.append(type(error))).step()
-    assert (ends, pauses) == ([type(None), NodeFailedError], [0.01])
+    provider = Provider(Options(), Watch(), NoFaults())
+    asyncio.run(provider.check("harmless"))
+    with pytest.raises(NodeFailedError):
+        asyncio.run(provider.check("jailbreak"))
+    assert pauses == [0.01]
 
 
 def test_at_latency_0_a_level_does_not_see_its_own_outputs(simulate):
@@ -186,29 +181,6 @@ def test_slots_make_nodes_queue(simulate):
     assert all(time >= 30 * place for place, time in enumerate(times, start=1))
 
 
-def test_a_slot_is_not_lost_on_its_way():
-    """A slot that was handed to a node which is dropped before its turn goes to the next in the queue."""
-
-    async def main():
-        slots = Slots(1, asyncio.get_running_loop())
-        holders = []
-
-        async def hold(name):
-            await slots.take()
-            holders.append(name)
-
-        fibers = [Fiber(hold(name), lambda *_end: None) for name in "abc"]
-        for fiber in fibers:
-            fiber.step()
-        slots.give_back()
-        fibers[1].cancel()
-        for _ in range(3):
-            await asyncio.sleep(0)
-        return holders
-
-    assert asyncio.run(main()) == ["a", "c"]
-
-
 def test_a_client_that_goes_gives_its_slot_back(simulate):
     """A request whose client is gone is dropped, whether it holds a slot or waits for one."""
     simulator = simulate("--slots", "1", latency="constant:10s")
@@ -231,6 +203,36 @@ def test_many_that_take_no_time_can_queue(simulate):
     simulator.order({"kind": "stall", "for": "200ms"})
     answer = simulator.run(*(llm(f"n{number}", f"{number}") for number in range(3000)))
     assert (len(answer["results"]), answer["errors"]) == (3000, [])
+
+
+NODES = 20_000
+WIDE = [NodeV2(f"n{number}", "compute") for number in range(NODES)]
+CHAIN = [NodeV2(f"n{number}", "compute", dependencies=(f"n{number - 1}",)) for number in range(NODES)]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sequential"), [(WIDE, False), (WIDE, True), (CHAIN, False)], ids=["wide", "in sequence", "chain"]
+)
+def test_work_that_does_not_wait_lets_others_work(nodes, sequential):
+    """During a DAG of many nodes at latency 0, other connections and signals get a turn again and again."""
+    turns = []
+
+    async def take_turns():
+        while True:
+            turns.append(time.thread_time())
+            await asyncio.sleep(0)
+
+    async def main():
+        options = Options(latency=Latency("constant", (0.0,)))
+        taking = asyncio.create_task(take_turns())
+        state = RuntimeState(options, lambda _fault: None)
+        answer = await execute_v2(state, "id", RequestV2(Dag(tuple(nodes))), [], sequential=sequential)
+        taking.cancel()
+        return answer
+
+    assert len(asyncio.run(main()).results) == NODES
+    assert len(turns) > 2
+    assert max(end - begin for begin, end in itertools.pairwise(turns)) < 0.15
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])

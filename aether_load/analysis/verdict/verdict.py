@@ -130,7 +130,7 @@ def _invalid(
                     counts = f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}"
                     yield Against("invalid", f"phase {phase.name}: {counts}")
     for warning in warnings:
-        if warning.code == Code.WORKER_LOST:
+        if warning.code in {Code.WORKER_LOST, Code.ANSWERS_REPEATED}:
             yield Against("invalid", f"{_where(warning)}: {warning.message.rstrip('.')}")
         if warning.code in scenario.fail_on_warning:
             said = f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"

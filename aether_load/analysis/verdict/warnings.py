@@ -15,6 +15,7 @@ from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.server.repeated_answers import RepeatedAnswers
     from aether_load.rundata.manifest import Manifest
     from aether_load.scenario.scenario import Scenario
 
@@ -46,9 +47,15 @@ def warn(code: Code, phase: str | None, message: str, advice: str | None = None)
 
 
 def run_warnings(
-    manifest: Manifest, scenario: Scenario, damage: Sequence[str] = (), torn: Sequence[str] = ()
+    manifest: Manifest,
+    scenario: Scenario,
+    damage: Sequence[str] = (),
+    torn: Sequence[str] = (),
+    repeated: Sequence[RepeatedAnswers] = (),
 ) -> Iterator[Warning_]:
-    """Yield what concerns the run as a whole."""
+    """Yield what concerns the run as a whole, and which answers were read twice."""
+    for answers in repeated:
+        yield warn(Code.ANSWERS_REPEATED, answers.phase, f"Answers were read twice: {answers.sentence}.")
     if manifest.target.kind == "simulated":
         yield warn(
             Code.SIMULATED_TARGET, None, "The target is the simulated runtime: these figures say nothing about Aether."

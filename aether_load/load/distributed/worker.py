@@ -140,11 +140,11 @@ class Worker:
     def _set_up(self, identity: str, data: bytes) -> None:
         """Make ready what was handed over; a target that is out of reach from here is said at once."""
         handover = msgspec.msgpack.decode(data, type=say.Handover)
-        verify_tls = from_plain(handover.scenario).target.verify_tls
+        tls = from_plain(handover.scenario).target.tls
         late = TargetError(f"What answers at {handover.url} takes over {PROBE_LIMIT_S:g} s to say that it is well.")
         try:
             with gevent.Timeout(PROBE_LIMIT_S, late):
-                probe(handover.url, filled_in(handover.headers), verify_tls=verify_tls, option="the master's --host")
+                probe(handover.url, filled_in(handover.headers), tls=tls, option="the master's --host")
         except AetherLoadError as error:
             self.send(say.Unable(str(error), int(error.exit_code)))
             self._end(str(error), error.exit_code)
@@ -159,7 +159,7 @@ class Worker:
         if self._run is not None:
             self._run.forget()
         scenario = from_plain(handover.scenario)
-        endpoint = Endpoint.of(handover.url, filled_in(handover.headers), verify_tls=scenario.target.verify_tls)
+        endpoint = Endpoint.of(handover.url, filled_in(handover.headers), scenario.target.tls)
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
         book = PreparedRequests(

@@ -18,11 +18,13 @@ from typing import Any
 import gevent
 from gevent import monkey
 from gevent import socket as gsocket
+from gevent import ssl as gssl
 
 from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
 from aether_load.load.http.connection_stats import ConnectionStats
-from aether_load.load.http.endpoint import Endpoint, trust
+from aether_load.load.http.endpoint import Endpoint
 from aether_load.redaction import foreign_text
+from aether_load.tls import refused_handshake
 
 MOST_RESPONSE_BYTES = 64 << 20
 _RECEIVE_BYTES = 65536
@@ -107,8 +109,9 @@ class Connection:
             if raised is not limit:
                 raise
             raise TimedOut(f"no connection within {self._connect_timeout_s:g} s") from None
-        except ssl.SSLCertVerificationError as error:
-            raise ConnectError(f"no connection: the certificate is not trusted: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            why = refused_handshake(error, self._endpoint.tls_settings)
+            raise ConnectError(f"no connection: {why}") from None
         except (OSError, ValueError) as error:
             # A name that cannot be written in DNS is a ValueError.
             raise ConnectError(f"no connection: {_reason(error)}") from None
@@ -157,7 +160,7 @@ class Connection:
             # The kernel's own time-out has a number, and says that the other side is gone.
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise TimedOut(f"no answer within {self._answer_timeout_s:g} s") from None
-            raise ConnectionLost(f"connection lost: {_reason(error)}") from None
+            raise ConnectionLost(f"connection lost: {self._why(error)}") from None
         except MalformedAnswer as error:
             self.close()
             raise NotHttp(str(error)) from None
@@ -170,13 +173,19 @@ class Connection:
             raise
         return answer
 
+    def _why(self, error: OSError) -> str:
+        if isinstance(error, ssl.SSLError):
+            # In TLS 1.3 a server refuses the client's certificate after the handshake.
+            return refused_handshake(error, self._endpoint.tls_settings)
+        return _reason(error)
+
     def _connect(self) -> gsocket.socket:
         endpoint = self._endpoint
         connected = gsocket.create_connection((endpoint.host, endpoint.port), timeout=None)
         try:
             connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
             if endpoint.tls:
-                connected = trust(verify=endpoint.verify_tls).wrap_socket(
+                connected = endpoint.tls_settings.context(gssl.SSLContext).wrap_socket(
                     connected, server_hostname=endpoint.host, do_handshake_on_connect=False
                 )
                 connected.do_handshake()

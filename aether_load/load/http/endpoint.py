@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import ssl
 from collections.abc import Mapping
 
 import msgspec
-from gevent import ssl as gssl
 
 from aether_load.runtime_client import encoded_url
+from aether_load.tls import TlsSettings
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -23,21 +21,21 @@ class Endpoint(msgspec.Struct, frozen=True):
     tls: bool
     base_path: str
     headers: tuple[tuple[str, str], ...] = ()
-    verify_tls: bool = True
+    tls_settings: TlsSettings = TlsSettings()
 
     @classmethod
-    def of(cls, url: str, headers: Mapping[str, str] | None = None, *, verify_tls: bool = True) -> Endpoint:
+    def of(cls, url: str, headers: Mapping[str, str] | None = None, tls: TlsSettings | None = None) -> Endpoint:
         """Return the endpoint of a base URL; raises ValueError for what is none."""
         parts = encoded_url(url)
-        tls = parts.scheme == "https"
+        is_tls = parts.scheme == "https"
         assert parts.host is not None
         return cls(
             parts.host.strip("[]"),
-            parts.port or (443 if tls else 80),
-            tls,
+            parts.port or (443 if is_tls else 80),
+            is_tls,
             (parts.path or "").rstrip("/"),
             tuple((headers or {}).items()),
-            verify_tls,
+            tls or TlsSettings(),
         )
 
     @property
@@ -55,16 +53,3 @@ class Endpoint(msgspec.Struct, frozen=True):
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + (body or b"")
-
-
-@functools.cache
-def trust(*, verify: bool) -> ssl.SSLContext:
-    """Return the process's TLS context; reading the trusted certificates for each connection would take too long."""
-    # create_default_context makes gevent's kind of context only in a process that gevent has patched.
-    context: ssl.SSLContext = gssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if verify:
-        context.load_default_certs()
-    else:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -44,20 +44,20 @@ class TargetClient:
     def metrics_target(self) -> MetricsTarget:
         """Return where the runtime's metrics are read.
 
-        The target's headers, which may hold secrets, go to the target's own origin and to no other.
+        The target's headers and the client's certificate go to the target's own origin and to no other.
         """
         endpoint, target = self._endpoint, self._target
         own = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}"
-        url, headers = f"{own}{endpoint.base_path}{METRICS_PATH}", dict(endpoint.headers)
+        url, headers, tls = f"{own}{endpoint.base_path}{METRICS_PATH}", dict(endpoint.headers), endpoint.tls_settings
         if target.server_metrics_url is not None:
             url = encoded_url(target.server_metrics_url).url
             other = Endpoint.of(url)
             if (other.host, other.port, other.tls) != (endpoint.host, endpoint.port, endpoint.tls):
-                headers = {}
+                headers, tls = {}, tls.without_identity()
         return MetricsTarget(
             url=url,
             headers=headers,
-            verify_tls=endpoint.verify_tls,
+            tls=tls,
             host=endpoint.host,
             port=endpoint.port,
             timeout_s=float(target.server_metrics_timeout),

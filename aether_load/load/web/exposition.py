@@ -10,15 +10,22 @@ from typing import Any
 from gevent import pywsgi
 
 from aether_load.errors import UsageError
+from aether_load.load.web.guard import Guard, Request
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = ("/metrics", "/aether/metrics")
 
 
-def serve(text: Callable[[], bytes], host: str, port: int) -> pywsgi.WSGIServer:
-    """Serve the metrics on a port of their own, nothing else; raises UsageError where that cannot be had."""
+def serve(text: Callable[[], bytes], host: str, port: int, guard: Guard) -> pywsgi.WSGIServer:
+    """Serve the metrics, and nothing else, on a port of their own; raises UsageError where that port is taken."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        asked = Request(
+            host=environ.get("HTTP_HOST"), origin=environ.get("HTTP_ORIGIN"), site=environ.get("HTTP_SEC_FETCH_SITE")
+        )
+        if (refusal := guard.refusal(asked)) is not None:
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [f"{refusal}\n".encode()]
         if environ["PATH_INFO"] not in _PATHS or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"There is only /metrics here.\n"]

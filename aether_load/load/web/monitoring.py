@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aether_load.load.web.exposition import serve
+from aether_load.load.web.guard import Guard
 from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import Busy, StartForm
 
@@ -31,17 +32,18 @@ class Monitoring:
         if web_ui is None and options.prometheus_port is None:
             return None
         live = LiveView(session)
+        guard = Guard(options.web_host, options.web_allowed_host or ())
         server = None
         if options.prometheus_port is not None:
-            server = serve(
-                live.metrics_text, "" if options.web_host == "*" else options.web_host, options.prometheus_port
-            )
+            host = "" if options.web_host == "*" else options.web_host
+            server = serve(live.metrics_text, host, options.prometheus_port, guard)
         if web_ui is not None:
             # Only with a page: Flask and its kind are not loaded into a process that has none.
-            from aether_load.load.web.tab import add_aether_tab, check_before_start  # noqa: PLC0415
+            from aether_load.load.web.tab import add_aether_tab, check_before_start, guard_every_route  # noqa: PLC0415
 
+            guard_every_route(web_ui, guard)
             check_before_start(web_ui, StartForm(session, options, busy=busy, has_senders=has_senders))
-            add_aether_tab(web_ui, live)
+            add_aether_tab(web_ui, live, lambda: session.headers.limits)
         environment.events.reset_stats.add_listener(lambda **_: live.reset())
         return cls(live, server)
 

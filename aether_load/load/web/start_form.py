@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Literal
 
 from locust.util.timespan import parse_timespan
@@ -19,6 +19,7 @@ from aether_load.scenario.scenario import Scenario
 
 AS_IN_SCENARIO = "as in the scenario"
 _FIELDS = ("scenario", "dataset", "limit", "dag", "dag_nodes", "cache", "sequential")
+_FIELDS_OF_LOCUST = ("user_count", "spawn_rate", "host", "user_classes", "shape_class", "profile")
 Busy = Literal["starting", "running", "writing"] | None
 """What of the last start still goes on, if anything does."""
 _WHOLE_NUMBERS = ("limit", "dag_nodes")
@@ -92,6 +93,8 @@ class StartForm:
     def check(self, form: Mapping[str, str]) -> None:
         """Make ready what the form asks for; raises AetherLoadError for what is wrong, and changes nothing then."""
         wanted = dict(self._last) | _wanted(form)
+        if str(wanted["scenario"]).endswith(".toml") and wanted["scenario"] != self._given.scenario:
+            raise UsageError("Scenario: choose one of the menu; name a file of your own with --scenario.")
         host = form.get("host") or self._session.target.url
         busy = self._busy()
         if busy == "writing":
@@ -130,9 +133,15 @@ class StartForm:
             )
 
 
-def for_locust(form: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the fields that are Locust's business: a run time is ours, so that the window lasts just as long."""
-    return [(name, value) for name, value in form if name not in {*_FIELDS, "run_time"}]
+def for_locust(form: Iterable[tuple[str, str]], shown: Container[str]) -> list[tuple[str, str]]:
+    """Return the fields that Locust may take: its own, and those of a locustfile's options that the form has `shown`.
+
+    Locust itself would take each of the command line's options from a form, files to write among them. A run time is
+    ours, so that the window lasts just as long.
+    """
+    return [
+        (name, value) for name, value in form if name in _FIELDS_OF_LOCUST or (name in shown and name not in _FIELDS)
+    ]
 
 
 def _wanted(form: Mapping[str, str]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The Aether tab in Locust's own page, by its extension points: routes of ours, and one more tab."""
+"""Add the Aether tab to Locust's own page, and guard every route of that page."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from typing import Any, cast
 import gevent
 from flask import Blueprint, Response, jsonify, request, send_file, send_from_directory
 from flask_login import current_user
+from locust.argument_parser import ui_extra_args_dict
 from locust.runners import STATE_INIT, STATE_STOPPED
+from markupsafe import escape
 from werkzeug.datastructures import ImmutableMultiDict
 
 from aether_load.errors import AetherLoadError
 from aether_load.load.web.downloads import find_download
 from aether_load.load.web.exposition import CONTENT_TYPE
+from aether_load.load.web.guard import Guard, Request
 from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import StartForm, for_locust
 from aether_load.outputs.charts.chart import DARK, LIGHT
+from aether_load.redaction import sentence_of
 
 _View = Callable[..., Response]
 _BEGIN_LIMIT_S = 90.0
 _AT_REST = {STATE_INIT, STATE_STOPPED}
 _PAGE = Path(__file__).parent / "page"
 _STATIC = frozenset(path.name for path in _PAGE.iterdir())
-_SCRIPT_IN_LOCUSTS_PAGE = b'<script type="module" src="./aether/static/tab.js"></script></body>'
+_SCRIPT_IN_LOCUSTS_PAGE = '<script type="module" src="./aether/static/tab.js" data-headers="{}"></script></body>'
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 )
+_MAY_BE_OPENED = frozenset(["locust.index", "locust.login", "aether.page"])
+_BLUEPRINTS = ("locust", "aether")
 _REPORT_POLICY = "sandbox allow-scripts allow-downloads"
-"""A report runs its own script for its charts, and is a stranger to this page while it does."""
+"""A report runs its own script for its charts, in an origin that is not this page's."""
 
 
 def _rule(selector: str, colours: Mapping[str, str]) -> str:
@@ -48,8 +54,46 @@ _COLOURS = (
 """The colours of the report's page; Locust's own switch between light and dark wins over the system's."""
 
 
-def add_aether_tab(web_ui: Any, live_view: LiveView) -> None:
-    """Add the tab and its routes; each asks for the login that Locust's own ask for, where there is one."""
+def guard_every_route(web_ui: Any, guard: Guard) -> None:
+    """Have `guard` look at each request before Locust, a login or a route of ours does."""
+
+    def check() -> Response | None:
+        given = request.headers
+        refusal = guard.refusal(
+            Request(
+                method=request.method,
+                host=given.get("Host"),
+                origin=given.get("Origin"),
+                site=given.get("Sec-Fetch-Site"),
+                mode=given.get("Sec-Fetch-Mode"),
+                destination=given.get("Sec-Fetch-Dest"),
+                # A locustfile's own routes take part in a login, which ends on another page.
+                may_be_opened=request.endpoint in _MAY_BE_OPENED or request.blueprint not in _BLUEPRINTS,
+            )
+        )
+        return None if refusal is None else Response(f"{refusal}\n", HTTPStatus.FORBIDDEN, mimetype="text/plain")
+
+    web_ui.app.before_request_funcs.setdefault(None, []).insert(0, check)
+    web_ui.app.after_request(_keep_to_itself)
+
+
+def _keep_to_itself(answer: Response) -> Response:
+    """Let no other page read an answer or show it in a frame.
+
+    Locust lets every page of the web read its routes, unless an origin is named already.
+    """
+    answer.headers["Access-Control-Allow-Origin"] = f"{request.scheme}://{request.headers.get('Host', '')}"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers.setdefault("Content-Security-Policy", "frame-ancestors 'self'")
+    answer.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+    return answer
+
+
+def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[], str | None]) -> None:
+    """Add the tab and its routes; each asks for the login that Locust's own ask for, where there is one.
+
+    `about_headers` returns what the start form says of the command line's headers.
+    """
     app, prefix = web_ui.app, web_ui.environment.parsed_options.web_base_path or ""
     routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
 
@@ -101,7 +145,11 @@ def add_aether_tab(web_ui: Any, live_view: LiveView) -> None:
         return answer
 
     app.register_blueprint(routes)
-    app.after_request(_put_script_in)
+
+    def put_script_in(answer: Response) -> Response:
+        return _with_script(answer, about_headers() or "")
+
+    app.after_request(put_script_in)
     web_ui.template_args.setdefault("extended_tabs", []).append({"title": "Aether", "key": "aether"})
 
 
@@ -121,8 +169,8 @@ def check_before_start(web_ui: Any, form: StartForm) -> None:
         try:
             form.check(request.form)
         except AetherLoadError as error:
-            return jsonify({"success": False, "message": str(error), "host": web_ui.environment.host})
-        request.form = ImmutableMultiDict(for_locust(request.form.items(multi=True)))
+            return jsonify({"success": False, "message": sentence_of(error), "host": web_ui.environment.host})
+        request.form = ImmutableMultiDict(for_locust(request.form.items(multi=True), ui_extra_args_dict()))
         return None
 
     web_ui.app.before_request(check)
@@ -138,23 +186,18 @@ def _wait_until_begun(runner: Any, form: StartForm) -> None:
 
 
 def _served(answer: Response) -> Response:
-    """Return an answer that loads nothing from elsewhere, is kept by nobody, and is for this page alone.
-
-    Locust lets every page of the web read its own routes; where an origin is named already, it leaves that.
-    """
+    """Return an answer that loads nothing from elsewhere and is kept in no cache."""
     answer.headers["Content-Security-Policy"] = _POLICY
-    answer.headers["X-Content-Type-Options"] = "nosniff"
-    answer.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    answer.headers["Access-Control-Allow-Origin"] = request.host_url.rstrip("/")
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _put_script_in(answer: Response) -> Response:
+def _with_script(answer: Response, about_headers: str) -> Response:
     """Have Locust's page load the script that shows ours in the tab: its own tabs can hold a table and no chart."""
     if request.endpoint == "locust.index" and answer.status_code == HTTPStatus.OK and answer.mimetype == "text/html":
         html = answer.get_data()
         place = html.rfind(b"</body>")
         if place >= 0:
-            answer.set_data(html[:place] + _SCRIPT_IN_LOCUSTS_PAGE + html[place + len(b"</body>") :])
+            script = _SCRIPT_IN_LOCUSTS_PAGE.format(escape(about_headers)).encode()
+            answer.set_data(html[:place] + script + html[place + len(b"</body>") :])
     return answer

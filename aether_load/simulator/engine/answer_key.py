@@ -1,24 +1,20 @@
-"""Right answers to prompts with lettered options, and wrong ones in a chosen share."""
+"""Letters for prompts with lettered options: the right one in a chosen share, else a wrong one."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
 from aether_load.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
 _OPTION = re.compile(r"^[ \t]*([A-Z])[.)][ \t]+(\S.*?)[ \t\r]*$", re.MULTILINE)
-_BLOCK = 16
-_REMEMBERED = 20_000
+_TAIL = 32
+_REMEMBERED = 4096
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -30,37 +26,39 @@ class KeyRow(msgspec.Struct, frozen=True):
 
 
 class AnswerKey:
-    """Finds the right option of a prompt and gives its letter with probability `accuracy`, else another letter.
+    """Finds the right option of a prompt; replies its letter with probability `accuracy`, else another letter.
 
-    Which of the two is decided by a hash of seed and prompt, and so is the same in every order of requests.
+    A hash of seed and prompt decides which of the two, so that the order of requests does not matter.
     """
 
     def __init__(self, rows: Iterable[KeyRow], accuracy: float, seed: int) -> None:
         self._accuracy = accuracy
         self._seed = seed
-        self._texts = _Texts()
+        # By the last characters of the text, because many questions begin alike; by their number for short texts.
+        self._rows: dict[int, dict[str, list[KeyRow]]] = {}
         for row in rows:
-            self._texts.add(row)
+            tail = row.match[-_TAIL:]
+            self._rows.setdefault(len(tail), {}).setdefault(tail, []).append(row)
         self.letter = lru_cache(maxsize=_REMEMBERED)(self._letter)
 
     def _letter(self, prompt: str) -> str | None:
         """Return the letter to reply, or None when no row fits the prompt."""
-        for offset, row in self._matches(prompt):
+        for end, row in sorted(self._matches(prompt), key=lambda match: -len(match[1].match)):
             # Examples may come before the question, with options of their own: the question's come after its text.
-            for start in (offset, 0):
+            for start in (end, 0):
                 options = _options(prompt[start:])
                 right = options.get(_plain(row.answer))
                 if right is not None:
                     return self._draw(prompt, right, sorted(options.values()))
         return None
 
-    def _matches(self, prompt: str) -> list[tuple[int, KeyRow]]:
-        """Return the rows whose text occurs, the longest text first, with the offset of its last occurrence."""
-        found: dict[int, tuple[int, KeyRow]] = {}
-        for offset in self._texts.beginnings(prompt):
-            for row in self._texts.at(prompt, offset):
-                found[id(row)] = offset, row
-        return sorted(found.values(), key=lambda match: -len(match[1].match))
+    def _matches(self, prompt: str) -> Iterator[tuple[int, KeyRow]]:
+        """Yield the rows whose text occurs, from the end of the prompt, with the end of the occurrence."""
+        for length, rows in self._rows.items():
+            for end in range(len(prompt), length - 1, -1):
+                for row in rows.get(prompt[end - length : end], ()):
+                    if prompt.endswith(row.match, 0, end):
+                        yield end, row
 
     def _draw(self, prompt: str, right: str, letters: list[str]) -> str:
         digest = hashlib.sha256(f"{self._seed}\0{prompt}".encode()).digest()
@@ -70,66 +68,32 @@ class AnswerKey:
         return wrong[int.from_bytes(digest[8:16]) % len(wrong)]
 
 
-class _Texts:
-    """Texts by their first characters, then by those after them, and so on: many may begin alike."""
-
-    __slots__ = ("ends", "longer")
-
-    def __init__(self) -> None:
-        self.longer: dict[str, _Texts] = {}
-        self.ends: dict[int, dict[str, list[KeyRow]]] = {}
-
-    def add(self, row: KeyRow) -> None:
-        texts, rest = self, row.match
-        while len(rest) > _BLOCK:
-            texts = texts.longer.setdefault(rest[:_BLOCK], _Texts())
-            rest = rest[_BLOCK:]
-        texts.ends.setdefault(len(rest), defaultdict(list))[rest].append(row)
-
-    def beginnings(self, prompt: str) -> Iterable[int]:
-        """Return the offsets of the prompt where a text may begin."""
-        if self.ends:  # texts that are too short to be told apart by a whole block
-            return range(len(prompt))
-        return [offset for offset in range(len(prompt)) if prompt[offset : offset + _BLOCK] in self.longer]
-
-    def at(self, prompt: str, offset: int) -> list[KeyRow]:
-        """Return the rows whose text stands at an offset of the prompt."""
-        found: list[KeyRow] = []
-        texts: _Texts | None = self
-        while texts is not None:
-            for length, rows in texts.ends.items():
-                found += rows.get(prompt[offset : offset + length], ())
-            texts = texts.longer.get(prompt[offset : offset + _BLOCK])
-            offset += _BLOCK
-        return found
-
-
 def read_answer_key(path: Path, accuracy: float, seed: int) -> AnswerKey:
-    """Read a JSONL file of rows; UsageError with file and line."""
+    """Read a JSONL file of rows; raises UsageError with file and line."""
     decoder = msgspec.json.Decoder(KeyRow)
     rows = []
     try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = decoder.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    wanted = '{"match": "text in the prompt", "answer": "the right option"}'
-                    raise UsageError(f"{path}, line {number}: {error}; each line is {wanted}") from error
-                if not row.match:
-                    raise UsageError(f"{path}, line {number}: an empty match occurs in every prompt; give a text")
-                rows.append(row)
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise UsageError(f"--answer-key {path}: {error.strerror}; name a file that can be read") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            wanted = '{"match": "text in the prompt", "answer": "the right option"}'
+            raise UsageError(f"{path}, line {number}: {error}; each line is {wanted}") from error
+        if not row.match:
+            raise UsageError(f"{path}, line {number}: an empty match occurs in every prompt; give a text")
+        rows.append(row)
     if not rows:
-        raise UsageError(f"--answer-key {path} holds no rows; make it with aether-load answer-key")
+        raise UsageError(f"--answer-key {path} has no rows; make it with aether-load answer-key")
     return AnswerKey(rows, accuracy, seed)
 
 
 def _options(text: str) -> dict[str, str]:
-    """Return letters by option text, up to the first letter that comes a second time (another question's options)."""
+    """Return letters by option text, up to the first letter that comes a second time: another question begins there."""
     options: dict[str, str] = {}
     letters: set[str] = set()
     for letter, option in _OPTION.findall(text):

@@ -7,36 +7,12 @@ from decimal import Decimal
 
 _BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _BOUNDS_TEXT = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
-_HELP = {
-    "aether_cache_hits_total": "Total cache hits",
-    "aether_cache_misses_total": "Total cache misses",
-    "aether_errors_total": "Total number of errors",
-    "aether_executed_nodes_total": "Total number of executed nodes",
-    "aether_execution_time_seconds": "Node execution time in seconds",
-    "aether_parallel_nodes": "Number of nodes executed in parallel in the last batch",
-    "aether_token_cost_total": "Total simulated token cost",
-}
 
 
 class Metrics:
-    """Counters since the start; `seconds` is added up in floats and in order of completion, as the runtime does."""
-
-    __slots__ = (
-        "buckets",
-        "cache_hits",
-        "cache_misses",
-        "errors",
-        "executed_nodes",
-        "parallel_nodes",
-        "seconds",
-        "token_cost",
-    )
+    """Counters since the start; `seconds` is summed as a float and in order of completion, as the runtime does."""
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Set everything to zero, as a restart does."""
         self.executed_nodes = 0
         self.token_cost = 0
         self.errors = 0
@@ -57,35 +33,39 @@ class Metrics:
         else:
             self.cache_misses += 1
 
-    def exposition(self, *, cache: bool) -> str:
-        """Everything in text format 0.0.4, by name; without `cache`, what a v1 runtime has."""
-        values = {
-            "aether_cache_hits_total": self.cache_hits,
-            "aether_cache_misses_total": self.cache_misses,
-            "aether_errors_total": self.errors,
-            "aether_executed_nodes_total": self.executed_nodes,
-            "aether_execution_time_seconds": None,
-            "aether_parallel_nodes": self.parallel_nodes,
-            "aether_token_cost_total": self.token_cost,
-        }
-        lines = []
-        for name, value in values.items():
-            if not cache and name in {"aether_cache_hits_total", "aether_cache_misses_total", "aether_parallel_nodes"}:
-                continue
-            kind = "histogram" if value is None else "counter" if name.endswith("_total") else "gauge"
-            lines += [f"# HELP {name} {_HELP[name]}", f"# TYPE {name} {kind}"]
-            lines += self._histogram(name) if value is None else [f"{name} {value}"]
+    def exposition(self, *, is_v2: bool) -> str:
+        """Return all metrics in text format 0.0.4, by name; some are of v2 runtimes only."""
+        cache = (
+            *_family("aether_cache_hits_total", "counter", "Total cache hits", self.cache_hits),
+            *_family("aether_cache_misses_total", "counter", "Total cache misses", self.cache_misses),
+        )
+        parallel = _family(
+            "aether_parallel_nodes",
+            "gauge",
+            "Number of nodes executed in parallel in the last batch",
+            self.parallel_nodes,
+        )
+        lines = [
+            *(cache if is_v2 else ()),
+            *_family("aether_errors_total", "counter", "Total number of errors", self.errors),
+            *_family("aether_executed_nodes_total", "counter", "Total number of executed nodes", self.executed_nodes),
+            *self._histogram(),
+            *(parallel if is_v2 else ()),
+            *_family("aether_token_cost_total", "counter", "Total simulated token cost", self.token_cost),
+        ]
         return "\n".join(lines) + "\n"
 
-    def _histogram(self, name: str) -> list[str]:
-        lines = []
+    def _histogram(self) -> list[str]:
+        name = "aether_execution_time_seconds"
+        lines = [f"# HELP {name} Node execution time in seconds", f"# TYPE {name} histogram"]
         total = 0
         for bound, count in zip(_BOUNDS_TEXT, self.buckets, strict=True):
             total += count
             lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*lines, f"{name}_sum {_plain(self.seconds)}", f"{name}_count {total}"]
+        # Without exponent and without a bare `.0`, as the runtime's library writes floats.
+        seconds = f"{Decimal(repr(self.seconds)):f}".removesuffix(".0")
+        return [*lines, f"{name}_sum {seconds}", f"{name}_count {total}"]
 
 
-def _plain(value: float) -> str:
-    """Write a float without exponent and without a bare `.0`: 0.06, 12, 0.000001."""
-    return f"{Decimal(repr(value)):f}".removesuffix(".0")
+def _family(name: str, kind: str, explanation: str, value: int) -> list[str]:
+    return [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}", f"{name} {value}"]

@@ -1,6 +1,20 @@
-"""How a node can end other than well."""
+"""How a node ends."""
 
 from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class NodeTrace(Struct, frozen=True, gc=False):
+    """A node's end, for the record: its time is in whole milliseconds, and 0 unless it succeeded."""
+
+    id: str
+    state: Literal["succeeded", "failed", "skipped", "panicked"]
+    ms: int = 0
+    cached: bool = False
+    tokens: int = 0
 
 
 class NodeFailedError(Exception):
@@ -15,6 +29,6 @@ def check_cut(text: str, at: int) -> None:
     """Panic where the runtime cuts a preview of `text` after `at` bytes and that is inside a character."""
     if text.isascii():
         return
-    data = text.encode("utf-8", "surrogatepass")
+    data = text.encode()
     if len(data) > at and data[at] & 0xC0 == 0x80:  # a UTF-8 continuation byte
         raise PanicError(f"byte index {at} is not a char boundary")

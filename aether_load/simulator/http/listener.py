@@ -1,72 +1,56 @@
-"""The listening socket: it can be closed and opened again while connections live."""
+"""The listening socket."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 from aether_load.errors import UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 _BACKLOG = 1024
-_BREATH_SECONDS = 0.1
+_RETRY_SECONDS = 0.1
 
 
 class Listener:
-    """Accepts connections on one address.
+    """Accepts connections on one address; it can close and open again while connections live.
 
-    asyncio's own server is not used: closing it while a connection is being accepted leaves errors behind on some
-    versions of Python, and a simulated restart does just that.
+    asyncio's own server cannot: on Python 3.11 and 3.12 it logs an error when it closes while a client connects.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._loop = loop
+    def __init__(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         self._protocol = protocol
-        self._socket: socket.socket | None = None
-        self._accepting: set[asyncio.Task[Any]] = set()
+        self._accepting: asyncio.Task[None] | None = None
 
     def open(self, host: str, port: int) -> tuple[str, int]:
-        """Listen; return host and port as they came to be. UsageError when the address cannot be had."""
+        """Listen; return host and port as they came to be. Raises UsageError when the address cannot be had."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+            listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise UsageError(_explain(error, host, port)) from error
-        self._socket.setblocking(False)
-        self._listen()
-        name: tuple[str, int] = self._socket.getsockname()[:2]
+        listening.setblocking(False)
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(listening))
+        name: tuple[str, int] = listening.getsockname()[:2]
         return name
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop listening; new connections are refused."""
-        if self._socket is not None:
-            self._loop.remove_reader(self._socket)
-            self._socket.close()
-            self._socket = None
+        if self._accepting is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
 
-    def _listen(self) -> None:
-        if self._socket is not None:
-            self._loop.add_reader(self._socket, self._accept)
-
-    def _accept(self) -> None:
-        assert self._socket is not None
-        for _ in range(_BACKLOG):
-            try:
-                accepted, _address = self._socket.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError:  # out of files: let some be closed first
-                self._loop.remove_reader(self._socket)
-                self._loop.call_later(_BREATH_SECONDS, self._listen)
-                return
-            accepted.setblocking(False)
-            task = self._loop.create_task(self._loop.connect_accepted_socket(self._protocol, accepted))
-            self._accepting.add(task)
-            task.add_done_callback(self._accepting.discard)
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    accepted, _ = await loop.sock_accept(listening)
+                except OSError:  # the client is gone again, or there are too many open files
+                    await asyncio.sleep(_RETRY_SECONDS)
+                else:
+                    await loop.connect_accepted_socket(self._protocol, accepted)
 
 
 def _explain(error: OSError, host: str, port: int) -> str:

@@ -47,7 +47,20 @@ function hide() {
   frame = null;
 }
 
+// Secret headers do not go to a host that is typed in here, and the form says so.
+function sayOfHeaders() {
+  const host = document.querySelector("input[name=host]");
+  const said = document.querySelector("script[data-headers]").dataset.headers;
+  if (host === null || said === "" || document.getElementById("aether-headers") !== null) return;
+  const note = document.createElement("p");
+  note.id = "aether-headers";
+  note.textContent = said;
+  Object.assign(note.style, { margin: "0", fontSize: "0.75rem", opacity: "0.75" });
+  (host.closest(".MuiFormControl-root") ?? host).after(note);
+}
+
 function follow() {
+  sayOfHeaders();
   const tabs = chosen();
   if (tabs === null && frame !== null) hide();
   if (tabs !== null && (frame === null || !frame.isConnected)) show(tabs);

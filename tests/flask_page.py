@@ -1,0 +1,30 @@
+"""Locust's own web interface in the test's process, which Locust is kept from patching."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from types import SimpleNamespace
+from typing import Any
+
+_UNPATCHED = "LOCUST_SKIP_MONKEY_PATCH"
+os.environ[_UNPATCHED] = "1"
+try:
+    import locust  # noqa: F401 -- whatever imports it later finds it as it is now
+finally:
+    del os.environ[_UNPATCHED]
+
+
+def locust_web_ui() -> Any:
+    """Return Locust's web interface with our tab in it, listening nowhere."""
+    from locust.env import Environment
+    from locust.web import WebUI
+
+    from aether_load.load.web.tab import add_aether_tab
+
+    environment = Environment()
+    environment.parsed_options = argparse.Namespace(web_base_path="")
+    web_ui = WebUI(environment, "127.0.0.1", 0, delayed_start=True)
+    live_state = SimpleNamespace(folders={}, snapshot_json=lambda: b"{}", history_json=lambda: b"{}")
+    add_aether_tab(web_ui, live_state, SimpleNamespace(text=lambda: b""), lambda: None)
+    return web_ui
