@@ -1,0 +1,126 @@
+"""Thresholds that are to end a run, decided on its records as they are written."""
+
+import numpy as np
+import pytest
+
+from aether_load.observer import threshold_watch
+from aether_load.observer.threshold_watch import ThresholdWatch
+from aether_load.protocol import Outcome
+from aether_load.rundata.manifest import AbortRecord
+from aether_load.rundata.record_reader import RecordReader
+from aether_load.scenario.load import from_plain
+from folders import answered, failed, make_run, write_records
+
+REQUESTS = [answered(10 * place, 60 + place % 20, state=0, correct=1) for place in range(200)]
+FOR_EVER_S = 3e7
+
+
+def growing(tmp_path, *plans, requests=REQUESTS, **more):
+    """The folder of a run that goes on, its window open since the machine's first seconds."""
+    scenario = {
+        "name": "made",
+        "goodput_slo": "response_latency_ms<70",
+        "thresholds": [{"abort_on_fail": True, **plan} for plan in plans],
+        "phases": [{"name": "closed", "users": 1, "duration": 1.0}],
+    }
+    return make_run(
+        tmp_path,
+        requests,
+        scenario=scenario,
+        **{"ended_as": "running", "window_ms": (0, None), "phase_ms": 9000, **more},
+    )
+
+
+class Watched:
+    """A run's folder, and the watch over its thresholds, which reads on where it ended."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.manifest = folder.read_manifest()
+        self.watch = ThresholdWatch(self.manifest, from_plain(self.manifest.scenario))
+        self.reader = RecordReader(folder.records, follow=True)
+
+    def look(self):
+        for batch in self.reader:
+            self.watch.add(batch, self.reader.tables)
+        return self.watch.look(self.manifest)
+
+
+def look(folder):
+    return Watched(folder).look()
+
+
+@pytest.mark.parametrize(
+    ("condition", "dataset", "shown"),
+    [
+        ("p(50)<60", None, "69 [67, 72]"),
+        ("piqa:p(50)<60", "piqa", "69 [67, 72]"),
+        ("goodput_share>0.9", None, "0.5 [0.386689, 0.613311]"),
+        ("request_throughput_rps>1000", None, "96.6651"),
+        ("decomposition_mean_ms.node_path<50", None, "60"),
+        ("accuracy<0.5", None, "1 [0.948643, 1]"),
+    ],
+)
+def test_what_is_broken_is_found(tmp_path, condition, dataset, shown):
+    """Any number of the requests, on its 99.9 % interval where it has one, with what was seen."""
+    found = look(growing(tmp_path, {"condition": condition}))
+    assert found == AbortRecord(
+        condition=condition, phase="closed", dataset=dataset, shown=shown, confidence=0.999, after_s=found.after_s
+    )
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"condition": "p(50)<500"},
+        # Broken by the interval of a single look, which is not enough for a hundred of them.
+        {"condition": "p(50)<68"},
+        {"condition": "p(50)<60", "delay_abort_eval": FOR_EVER_S},
+        {"condition": "p(50)<60", "abort_on_fail": False},
+        {"condition": "arc_easy:p(50)<60"},
+    ],
+)
+def test_what_is_not_broken_for_certain_is_left(tmp_path, plan):
+    """A limit inside the wider interval, before the delay is over, without abort_on_fail: the run goes on."""
+    assert look(growing(tmp_path, plan)) is None
+
+
+def test_a_window_shorter_than_the_delay_is_never_looked_at(tmp_path):
+    """Its length counts, not how long ago it was."""
+    plan = {"condition": "p(50)<60", "delay_abort_eval": 1.5}
+    ended = {"ended_as": "completed", "window_ms": (0, 1000)}
+    assert look(growing(tmp_path / "a", plan, **ended)) is None
+    assert look(growing(tmp_path / "b", plan | {"delay_abort_eval": 0.5}, **ended)).after_s == 1.0
+
+
+def test_records_are_taken_in_as_they_come(tmp_path):
+    """A block that is being written, or no record yet, breaks nothing; what comes later is added to what came."""
+    folder = growing(tmp_path, {"condition": "outcomes.timeout<1"})
+    write_records(folder.records, [*REQUESTS[:100], failed(0, 60, Outcome.TIMEOUT)])
+    whole = folder.records.read_bytes()
+    folder.records.write_bytes(whole[:-30])
+    watched = Watched(folder)
+    assert watched.look() is None
+    folder.records.write_bytes(whole)
+    found = watched.look()
+    assert (found.condition, found.shown) == ("outcomes.timeout<1", "1")
+
+
+def test_a_phase_that_is_over_is_looked_at_once_more(tmp_path):
+    """Then its samples are all there, and are kept no longer."""
+    watched = Watched(growing(tmp_path, {"condition": "p(50)<500"}, ended_as="completed"))
+    assert watched.look() is None
+    assert watched.watch._phases == {}
+    assert watched.look() is None
+
+
+def test_a_long_run_is_decided_on_a_part_of_its_requests(tmp_path, monkeypatch):
+    """Every second one is kept when there are too many; totals and rates stay those of all."""
+    monkeypatch.setattr(threshold_watch, "MOST_ROWS", 50)
+    requests = [answered(place, 50 + place % 10) for place in range(1000)]
+    watched = Watched(growing(tmp_path, {"condition": "ok_total>2000"}, requests=requests))
+    found = watched.look()
+    assert 900 <= float(found.shown) <= 1100
+    (phase,) = watched.watch._phases.values()
+    assert len(phase) < 1000
+    assert np.median(phase.snapshot(watched.manifest.phases[0]).ended_ns) > 0
