@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from aether_load.observer.live_thresholds import CONFIDENCE, PAUSE_BY_LOOK, SHORTEST_PAUSE_S
 
 from aether_load.analysis.statistics.distribution import wilson
 from aether_load.analysis.verdict.metric_catalog import number_of, numbers
 from aether_load.analysis.verdict.thresholds import check_thresholds
+from aether_load.observer.threshold_watch import CONFIDENCE
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from aether_load.scenario.threshold import AGGREGATIONS, parse_threshold
 from aether_load.schedule.plan_text import plan_text
@@ -66,9 +66,6 @@ def test_the_figures_of_the_text_are_those_of_the_code():
     assert f"ends at {wilson(0, 400).high:.4f}" in DOCS
     assert wilson(0, 400).high < 0.01 < wilson(0, 100).high
     assert f"{CONFIDENCE:.1%} interval".replace("%", " %") in DOCS
-    assert (SHORTEST_PAUSE_S, PAUSE_BY_LOOK) == (1.0, 10)
-    assert "about once a second" in DOCS
-    assert "a tenth of a core" in DOCS
 
 
 def test_no_scenario_ships_with_a_threshold():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from time import monotonic_ns
 from typing import Any
 
@@ -13,8 +14,6 @@ from aether_load.rundata.record_buffer import RecordBuffer
 
 LEAST_HOLD_NS = 500_000
 HEARTBEAT_NS = 5_000_000
-_WAITED_NS = 30_000
-"""A poll that took longer had nothing ready at its beginning."""
 _LOWEST_PRIORITY = -2
 
 
@@ -34,6 +33,9 @@ class LoopWatch:
         self._woke_ns = self._slept_ns = monotonic_ns()
         self._since_ns: int | None = None
         self._pending: list[tuple[int, int]] = []
+        # The descriptor of the loop's own epoll: it is readable while anything that the loop waits for is ready.
+        self._ready = select.poll()
+        self._ready.register(loop.fileno(), select.POLLIN)
         self._check: Any = loop.check(ref=False)
         # Behind gevent's own, which runs greenlets.
         self._prepare: Any = loop.prepare(ref=False, priority=_LOWEST_PRIORITY)
@@ -54,16 +56,15 @@ class LoopWatch:
         self._heartbeat.start(self._on_heartbeat)
 
     def _on_wake(self) -> None:
-        now = monotonic_ns()
-        if self._pending and now - self._slept_ns > _WAITED_NS:
-            self._write(self._slept_ns)
-        self._woke_ns = now
+        self._woke_ns = monotonic_ns()
 
     def _on_sleep(self) -> None:
         now = monotonic_ns()
         self._slept_ns = now
         if now - self._woke_ns > LEAST_HOLD_NS:
             self._hold(self._woke_ns, now)
+        if self._pending and not self._ready.poll(0):
+            self._write(now)
 
     def _on_heartbeat(self) -> None:
         try:

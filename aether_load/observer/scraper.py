@@ -54,7 +54,7 @@ class Scraper:
             target, phase, role, answer_to = job
             began_utc = datetime.now(UTC).strftime(UTC_FORMAT)
             began_ns = monotonic_ns()
-            text, error = self._read(target)
+            text, error = self.read(target)
             raw = RawScrape(
                 phase=phase,
                 role=role,
@@ -67,7 +67,7 @@ class Scraper:
             self._is_busy = False
             self._done(raw, answer_to)
 
-    def _read(self, target: MetricsTarget) -> tuple[str | None, str | None]:
+    def read(self, target: MetricsTarget) -> tuple[str | None, str | None]:
         """Return the text that came, or None and why none did."""
         pool = self._pools.get(target.url)
         if pool is None:

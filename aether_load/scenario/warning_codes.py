@@ -64,7 +64,7 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
         "Take the figures as a look at a part, and run it again.",
     ),
     WarningCode.DAMAGED: WarningMeaning(
-        "bytes in the run's folder are not as they were written, or rows are missing; the run is invalid",
+        "bytes or rows of the run are damaged or missing",
         "Take no figure of this run. If a note in run.json says where the rest lies, append it and report again.",
     ),
     WarningCode.WORKER_LOST: WarningMeaning(

@@ -45,7 +45,6 @@ def test_a_step_that_does_not_yield_is_a_hold(holds):
     began, ended, caught_up = max(holds(), key=lambda hold: hold[1] - hold[0])
     assert began <= edges[0]
     assert ended >= edges[1]
-    assert ended - began < 30 * MS + 20 * MS
     assert caught_up >= ended
 
 

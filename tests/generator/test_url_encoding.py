@@ -6,7 +6,6 @@ import socket
 import threading
 
 import pytest
-from aether_load.load.http.metrics_source import MetricsSource
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,8 @@ from aether_load.evaluation import target as evaluation
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.sending.target_client import TargetClient
+from aether_load.observer.scraper import Scraper
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, check_url, encoded_url, probe
 from aether_load.scenario.check import metrics_url_mistake
@@ -83,12 +84,13 @@ def test_every_client_asks_for_the_same_path(asked, path, encoded):
     connection = Connection(endpoint, ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
     connection.exchange(endpoint.request_bytes("POST", "/execute", b"{}"))
     connection.close()
+    scraper = Scraper(lambda _raw, _answer_to: None)
     for source in (
-        MetricsSource(endpoint, Target()),
-        MetricsSource(Endpoint.of(url), Target(server_metrics_url=f"{url}{path.rstrip('/')}/metrics")),
+        TargetClient(endpoint, Target(), None),
+        TargetClient(Endpoint.of(url), Target(server_metrics_url=f"{url}{path.rstrip('/')}/metrics"), None),
     ):
-        assert source.read() == ("", None)
-        source.close()
+        assert scraper.read(source.metrics_target()) == ("", None)
+    scraper.close()
     client = evaluation.Target(facts, {}, tls=TlsSettings(), connect_timeout_s=5, request_timeout_s=5)
     client.execute(b"{}")
     assert client.metrics() == ("", None)

@@ -6,7 +6,6 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
-from aether_load.rundata.samples import ABSENT, SampleBuffer
 
 from aether_load.analysis.latency.dag_shape import dag_shape, levels_and_path, longest_paths
 from aether_load.analysis.server.client_counts import bucket_of_counts
@@ -16,6 +15,9 @@ from aether_load.observer.live.run import Gauges, LiveRun
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline, beside
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
+from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.record_format import ABSENT, NODE, RequestRecord
+from aether_load.rundata.record_reader import HOLD_TYPE, LEVEL_TYPE, NODE_TYPE, REQUEST_TYPE, RecordBatch, Tables
 from aether_load.rundata.scrapes import RawScrape
 from folders import counted
 
@@ -56,29 +58,45 @@ def live_run(datasets=("piqa", "arc_easy"), nodes=FAN_OUT):
     return LiveRun(0, datasets, nodes, Totals())
 
 
+class Sender:
+    """Records that go to a live run when they are written."""
+
+    def __init__(self, run):
+        self.run = run
+        self.buffer = RecordBuffer(["piqa/0", "arc_easy/0"], ["piqa", "arc_easy"])
+        self.buffer.phases.place("closed")
+        self.tables = Tables()
+
+
 def watched(run):
-    buffer = SampleBuffer(["piqa/0", "arc_easy/0"], ["piqa", "arc_easy"])
-    buffer.phases.place("closed")
-    buffer.watch = run.took
-    return buffer
+    return Sender(run)
 
 
-def send(buffer, at_ms, took_ms, nodes=(20, 30, 10), *, server_ms=45, due_ms=None, outcome=Outcome.OK, prompt=0):
-    """Book a request of a DAG of three nodes; without nodes it brought no answer."""
-    for node in nodes:
-        failed = isinstance(node, NodeState)
-        buffer.add_node(ABSENT if failed else node, node if failed else NodeState.SUCCEEDED, 0)
-    buffer.add_row(
+def send(sender, at_ms, took_ms, nodes=(20, 30, 10), *, server_ms=45, due_ms=None, outcome=Outcome.OK, prompt=0):
+    """Record a request of a DAG of three nodes; without nodes it brought no answer."""
+    packed = b"".join(
+        NODE.pack(ABSENT, node, 0) if isinstance(node, NodeState) else NODE.pack(node, NodeState.SUCCEEDED, 0)
+        for node in nodes
+    )
+    record = RequestRecord(
         request_index=0, due_ns=int((at_ms if due_ms is None else due_ms) * MS), sent_ns=int(at_ms * MS),
-        ended_ns=int((at_ms + took_ms) * MS), server_total_ms=server_ms if nodes else ABSENT, token_cost=5 * len(nodes),
-        prompt=prompt, nodes=len(nodes), phase=0, worker=0, http_status=200, answer=ABSENT, error=ABSENT,
-        outcome=outcome, answer_state=ABSENT, correct=ABSENT, execution_id=b"",
+        ended_ns=int((at_ms + took_ms) * MS), server_total_ms=server_ms if nodes else ABSENT, tokens=5 * len(nodes),
+        prompt=prompt, nodes=len(nodes), http_status=200, outcome=outcome,
     )  # fmt: skip
+    sender.buffer.add(record, packed)
 
 
-def written(buffer):
-    while buffer.take() is not None:
-        pass
+def written(sender):
+    sender.buffer.seal()
+    while (block := sender.buffer.take()) is not None:
+        sender.tables.add(bytes(block.texts))
+        batch = RecordBatch(
+            np.frombuffer(bytes(block.requests), REQUEST_TYPE),
+            np.frombuffer(bytes(block.nodes), NODE_TYPE),
+            np.frombuffer(bytes(block.levels), LEVEL_TYPE),
+            np.frombuffer(bytes(block.holds), HOLD_TYPE),
+        )
+        sender.run.take(batch, sender.tables)
 
 
 def gauges(**more):
@@ -133,9 +151,7 @@ def test_a_request_counts_in_the_second_in_which_its_answer_came():
     send(buffer, 900, 50)
     send(buffer, 950, 100, prompt=1)
     send(buffer, 1100, 7, outcome=Outcome.REJECTED, nodes=())
-    buffer.add_row(
-        0, 5, ABSENT, ABSENT, ABSENT, ABSENT, 0, 0, 0, 0, ABSENT, ABSENT, ABSENT, Outcome.DROPPED, ABSENT, ABSENT, b""
-    )
+    buffer.buffer.add(RequestRecord(0, 5, outcome=Outcome.DROPPED))
     written(buffer)
     run.tick(4 * SECOND, gauges())
     assert [(bucket.began_s, bucket.requests, bucket.failed) for bucket in run.timeline] == [
