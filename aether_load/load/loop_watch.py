@@ -7,7 +7,7 @@ import select
 from time import monotonic_ns
 from typing import Any
 
-from gevent import get_hub
+from gevent import get_hub, monkey
 
 from aether_load.load.sending.timer import open_timer
 from aether_load.rundata.record_buffer import RecordBuffer
@@ -34,7 +34,7 @@ class LoopWatch:
         self._since_ns: int | None = None
         self._pending: list[tuple[int, int]] = []
         # The descriptor of the loop's own epoll: it is readable while anything that the loop waits for is ready.
-        self._ready = select.poll()
+        self._ready = monkey.get_original("select", "poll")()
         self._ready.register(loop.fileno(), select.POLLIN)
         self._check: Any = loop.check(ref=False)
         # Behind gevent's own, which runs greenlets.
