@@ -93,8 +93,14 @@ def _run_cells(row: ComparedRow, *, ranked: bool) -> Iterator[str]:
 
 def figure_text(figure: Figure | None, digits: int) -> str:
     """Return a figure with its interval, `-` where it was not measured."""
-    if figure is None or figure.value is None:
+    if figure is None or (figure.value is None and figure.low is None):
         return "-"
+    if figure.value is None:
+        return (
+            f">= {figure.low:.{digits}f}"
+            if figure.high is None
+            else f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
+        )
     text = f"{'>= ' if figure.at_least else ''}{figure.value:.{digits}f}"
     if figure.low is None or figure.high is None:
         return text

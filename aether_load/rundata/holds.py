@@ -24,6 +24,19 @@ class Holds:
         if len(holds):
             self._parts.append(holds)
 
+    def within(self, began_ns: int | None, ended_ns: int | None) -> NDArray[np.int64]:
+        """Return for how long each hold lasted that ended between two instants."""
+        holds = self._all
+        if began_ns is None or ended_ns is None:
+            return np.empty(0, np.int64)
+        holds = holds[(holds["ended_ns"] >= began_ns) & (holds["ended_ns"] <= ended_ns)]
+        lasted: NDArray[np.int64] = holds["ended_ns"] - holds["began_ns"]
+        return lasted
+
+    @property
+    def _all(self) -> NDArray[np.void]:
+        return np.concatenate(self._parts) if self._parts else np.empty(0, HOLD_TYPE)
+
     def late_ns(
         self, worker: NDArray[np.int16], sent_ns: NDArray[np.int64], ended_ns: NDArray[np.int64]
     ) -> NDArray[np.int64]:
@@ -33,7 +46,7 @@ class Holds:
         e less that is the most by which it is late.
         """
         late = np.zeros(len(ended_ns), np.int64)
-        holds = np.concatenate(self._parts) if self._parts else np.empty(0, HOLD_TYPE)
+        holds = self._all
         for number in np.unique(holds["worker"]):
             began, ended, caught_up = _chained(holds[holds["worker"] == number])
             rows = np.flatnonzero((worker == number) & (ended_ns != ABSENT))

@@ -27,6 +27,7 @@ class WarningCode(StrEnum):
     REQUESTS_UNACCOUNTED = "requests_unaccounted"
     FIGURES_CONTRADICT = "figures_contradict"
     CLIENT_SATURATED = "client_saturated"
+    SENDER_STALLED = "sender_stalled"
     USERS_NOT_BUSY = "users_not_busy"
     MORE_IN_FLIGHT_THAN_USERS = "more_in_flight_than_users"
     ACHIEVED_RATE_LOW = "achieved_rate_low"
@@ -63,7 +64,7 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
         "Take the figures as a look at a part, and run it again.",
     ),
     WarningCode.DAMAGED: WarningMeaning(
-        "bytes in the run's folder are not as they were written, or rows are missing; the run is invalid",
+        "bytes of the run's folder are damaged or missing",
         "Take no figure of this run. If a note in run.json says where the rest lies, append it and report again.",
     ),
     WarningCode.WORKER_LOST: WarningMeaning(
@@ -113,6 +114,10 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
     WarningCode.CLIENT_SATURATED: WarningMeaning(
         "the sender was short of CPU and added latency",
         "Use fewer users, or a machine that has nothing else to do; with cores to spare, more --processes.",
+    ),
+    WarningCode.SENDER_STALLED: WarningMeaning(
+        "the sender read late: percentiles are intervals",
+        "Give the sender a core of its own, and its locustfile's own code less to do at a time; then run again.",
     ),
     WarningCode.USERS_NOT_BUSY: WarningMeaning(
         "users waited for the client itself",
