@@ -147,10 +147,10 @@ def fill(
         buffer.add(record, packed_nodes(nodes, request.get("cached", 0)), b"".join(map(LEVEL.pack, levels)))
 
 
-def add_holds(buffer: RecordBuffer, holds: Sequence[tuple[float, float, float]]) -> None:
+def add_holds(buffer: RecordBuffer, holds: Sequence[tuple[float, float, float]], began_ns: int = BEGAN_NS) -> None:
     """Add holds of the sender's event loop: from, to, and caught up with, in ms after the phase began."""
     for hold in holds:
-        buffer.add_hold(*(BEGAN_NS + int(at * MS) for at in hold))
+        buffer.add_hold(*(began_ns + int(at * MS) for at in hold))
 
 
 def make_run(

@@ -12,7 +12,7 @@ from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, Targe
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, to_plain
-from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer, write_lines
+from folders import BEGAN_NS, MS, add_holds, answered, counted, fill, new_buffer, times_of, write_buffer, write_lines
 
 UTC = "2026-03-04T05:06:07.000000Z"
 APART_MS = 2000
@@ -38,11 +38,13 @@ def make_gate(
     counted_more: Callable[[str, int], int] = lambda _side, _pair: 0,
     scenario: dict[str, object] | None = None,
     kind: str = "runtime",
+    holds: Sequence[tuple[float, float, float]] = (),
     **plan: object,
 ) -> RunFolder:
     """Write a gate's folder: each side's requests by the number of the pair, in the order ABBA.
 
-    `counted_more(side, pair)` nodes of somebody else's are counted by the server in that window.
+    `counted_more(side, pair)` nodes of somebody else's are counted by the server in that window. In each the sender is
+    held as `holds` says.
     """
     folder = RunFolder(results / "runs" / "20260304T050607Z-gate-0001")
     folder.path.mkdir(parents=True)
@@ -59,6 +61,7 @@ def make_gate(
         for side, requests_of in sides if pair % 2 else reversed(sides):
             requests, name = requests_of(pair), f"{side}#{pair}"
             fill(buffer, requests, name, range(index, index + len(requests)), began_ns)
+            add_holds(buffer, holds, began_ns)
             index += len(requests)
             records.append(_record(name, side, pair, began_ns))
             failures = sum(request["nodes"].count(NodeState.FAILED) for request in requests)

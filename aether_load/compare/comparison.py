@@ -24,7 +24,10 @@ CAVEAT = (
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One run's figure with its 95 % interval; None for a bound that there is not, and for the value likewise."""
+    """One run's figure with its 95 % interval; None for a bound that there is not, and for the value likewise.
+
+    A latency whose value the sender may have added to is its interval alone.
+    """
 
     value: float | None
     low: float | None

@@ -117,9 +117,16 @@ def _cells(row: ComparedRow, detail: Detail, *, ranked: bool) -> Iterator[str]:
 
 def figure_text(figure: Figure | None, digits: int, *, with_interval: bool = True) -> str:
     """Return a figure with its interval, `-` where it was not measured."""
-    if figure is None or figure.value is None:
+    if figure is None or (figure.value is None and figure.low is None):
         return "-"
-    text = f"{'>=' if figure.at_least else ''}{figure.value:.{digits}f}"
+    at_least = ">=" if figure.at_least else ""
+    if figure.value is None:
+        return (
+            f">={figure.low:.{digits}f}"
+            if figure.high is None
+            else f"{figure.low:.{digits}f} to {figure.high:.{digits}f}"
+        )
+    text = f"{at_least}{figure.value:.{digits}f}"
     if not with_interval or figure.low is None or figure.high is None:
         return text
     return f"{text} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"

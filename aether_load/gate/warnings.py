@@ -22,6 +22,15 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
             None,
             f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
         )
+    stalled = sum(
+        bool(window.stalled) for pair in pairs for window in (pair.base, pair.candidate) if window is not None
+    )
+    if stalled:
+        yield warn(
+            Code.SENDER_STALLED,
+            None,
+            f"In {stalled} windows the sender may have read answers late, so that their latencies are intervals.",
+        )
     hits = {side.side: side.cached_share for side in sides if side.cached_share}
     if hits and scenario.phases[0].cache == "keep":
         said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())

@@ -15,9 +15,9 @@ from aether_load.analysis.phase.sender_usage import sender_over
 from aether_load.analysis.server.checks import check_phase
 from aether_load.analysis.server.client_counts import own_counts
 from aether_load.analysis.server.reconciliation import Trust, reconcile
-from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.distribution import is_stalled, rounded
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
-from aether_load.gate.value import gate_value
+from aether_load.gate.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import PhaseSamples
 from aether_load.scenario.gate_plan import GateMetric
@@ -27,8 +27,10 @@ from aether_load.scenario.goodput import goodput_condition
 class GateWindow(msgspec.Struct, frozen=True, kw_only=True):
     """A window on one side; `values` has each metric's figure by its name, None where it was not measured.
 
-    `cached_nodes_total` of `nodes_told_total` nodes came from the runtime's cache. `void` says why the window is of no
-    use in its pair, None where it is. `trust` is the reconciliation's word on the server's counts, None without them.
+    Where the sender may have added more than the larger of 2 % and 0.2 ms to it, it is None too, and `stalled` has the
+    least and the most that it may be. `cached_nodes_total` of `nodes_told_total` nodes came from the runtime's cache.
+    `void` says why the window is of no use in its pair, None where it is. `trust` is the reconciliation's word on the
+    server's counts, None without them.
     """
 
     window_s: float | None
@@ -43,6 +45,7 @@ class GateWindow(msgspec.Struct, frozen=True, kw_only=True):
     trust: Trust | None
     trust_reason: str | None
     values: dict[str, float | None]
+    stalled: dict[str, Ends]
     void: str | None
 
 
@@ -62,12 +65,16 @@ def gate_window(
     little, _ = littles_law_ratio(samples, record)
     rates = open_load(samples, record)
     achieved = rates.achieved_share if rates is not None else None
-    values = {}
+    values: dict[str, float | None] = {}
+    stalled: dict[str, Ends] = {}
     for metric in metrics:
         which = np.ones(len(samples), np.bool_)
         if metric.dataset is not None:
             which = samples.dataset == names.index(metric.dataset)
-        values[metric.text] = gate_value(metric, samples, which, terms)
+        ends = gate_value(metric, samples, which, terms)
+        values[metric.text] = None if ends is None or is_stalled(*ends) else rounded(ends[1])
+        if ends is not None and is_stalled(*ends):
+            stalled[metric.text] = round(ends[0], 6), round(ends[1], 6)
     sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     void = None
     if samples.window_s is None:
@@ -96,7 +103,8 @@ def gate_window(
         nodes_told_total=(row.cached_nodes_total or 0) + (row.uncached_nodes_total or 0),
         trust=trust,
         trust_reason=trust_reason,
-        values={name: rounded(value) for name, value in values.items()},
+        values=values,
+        stalled=stalled,
         void=void,
     )
 

@@ -14,6 +14,7 @@ from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.thresholds import condition_of, names_in
 from aether_load.protocol import Generation
+from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
 from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.record_reader import RecordBatch, Tables
@@ -47,11 +48,13 @@ class ThresholdWatch:
         self._phases: dict[str, GrowingPhase] = {}
         self._weights: dict[str, int] = {}
         self._done: set[str] = set()
+        self._holds = Holds()
 
     def add(self, batch: RecordBatch, tables: Tables) -> None:
         """Take in records."""
         if not self._plans:
             return
+        self._holds.add(batch.holds)
         columns = self._columns(batch, tables)
         for place in np.unique(batch.requests["phase"]):
             name = tables.phases[place] if place != ABSENT else None
@@ -77,7 +80,7 @@ class ThresholdWatch:
             phase = self._phases.get(record.name)
             if phase is None or record.search is not None or record.window_began_ns is None:
                 continue
-            samples = phase.snapshot(record)
+            samples = phase.snapshot(record, self._holds)
             for plan in self._plans:
                 if not _is_due(plan, record, now_ns):
                     continue
@@ -94,6 +97,8 @@ class ThresholdWatch:
             if record.ended is not None:
                 self._done.add(record.name)
                 del self._phases[record.name]
+                if not self._phases:
+                    self._holds = Holds()
         return None
 
 

@@ -84,7 +84,7 @@ def _latencies(name: str, latency: Distribution | None) -> Iterator[_Figure]:
         return
     for key in ("p50", "p95", "p99"):
         point = getattr(latency, key)
-        if point.reliability != "unreliable":
+        if point.reliability != "unreliable" and point.value is not None:
             yield f"{name} {key}", "ms", point.value, f"[{point.low:g}, {point.high:g}]"
 
 

@@ -141,6 +141,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.write("\n")
     _write_server(phase.server, phase.reconciliation, out)
     _write_processes(phase, out)
+    _write_holds(phase, out)
 
 
 def _load(phase: PhaseReport) -> str:
@@ -284,6 +285,16 @@ def _write_processes(phase: PhaseReport, out: TextIO) -> None:
                 f"  machine  {name} {process.cpu_share_mean:.0%} of a core, {process.cpu_share_max:.0%} in its busiest "
                 f"second, {process.resident_max_bytes / 1e6:.0f} MB\n"
             )
+
+
+def _write_holds(phase: PhaseReport, out: TextIO) -> None:
+    holds = phase.sender_holds
+    if holds.holds_total:
+        out.write(
+            f"  holds    the sender's event loop was held {holds.holds_total} times, {holds.held_ms_total:.1f} ms in "
+            f"all and up to {holds.longest_ms:.1f} ms; {holds.late_requests_total} answers may have been read late, by "
+            f"up to {holds.late_max_ms:.1f} ms\n"
+        )
 
 
 def _quantile(interval: QuantileInterval) -> str:

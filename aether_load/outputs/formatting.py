@@ -26,8 +26,10 @@ def share(value: float | None) -> str:
 
 
 def bounded(point: Percentile) -> str:
-    """Return a percentile, or what it is at least where the samples do not bound it."""
-    return f">= {point.value:.1f}" if point.reliability == "unreliable" else f"{point.value:.1f}"
+    """Return a percentile, or what bounds it: the samples do not, or the sender may have read answers late."""
+    if point.reliability == "unreliable":
+        return f">= {point.at_least if point.value is None else point.value:.1f}"
+    return f"{point.at_least:.1f} to {point.at_most:.1f}" if point.value is None else f"{point.value:.1f}"
 
 
 def with_interval(point: Percentile) -> str:

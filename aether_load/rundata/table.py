@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,7 +20,8 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
     `Outcome`; a request's index is one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges,
     None when it never opened.
-    `late_ns` is by how much an answer may have been read late because the sender's event loop was held.
+    `late_ns` is by how much an answer may have been read late because the sender's event loop was held;
+    `holds_total` times in the window, for `held_ns_total` in all and `longest_hold_ns` at a time.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
     than one of its nodes. `execution_key` is the same in two rows where their execution ids are; 0 for no id.
@@ -42,6 +43,9 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     node_cached: NDArray[np.int8]
     late_ns: NDArray[np.int64]
     execution_key: NDArray[np.uint64]
+    holds_total: int = 0
+    held_ns_total: int = 0
+    longest_hold_ns: int = 0
     cycles_total: int
     levels_told_total: int = 0
     levels_over_total: int = 0
@@ -107,6 +111,31 @@ def response_ms(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.f
     return ((samples.ended_ns[which] - samples.due_ns[which]) // 1000) / 1000
 
 
+class Latencies(NamedTuple):
+    """Latencies in ms as they were measured, and the least that each may have been; None where both are the same.
+
+    They differ where the sender may have read an answer late.
+    """
+
+    measured: NDArray[np.float64]
+    at_least: NDArray[np.float64] | None
+
+
+def service_latencies(samples: PhaseSamples, which: NDArray[np.bool_]) -> Latencies:
+    """Return the times from sent to answered, of sent requests."""
+    return _latencies(samples, samples.sent_ns, which)
+
+
+def response_latencies(samples: PhaseSamples, which: NDArray[np.bool_]) -> Latencies:
+    """Return the times from due to answered, of sent requests."""
+    return _latencies(samples, samples.due_ns, which)
+
+
+def _latencies(samples: PhaseSamples, since_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> Latencies:
+    took, late = samples.ended_ns[which] - since_ns[which], samples.late_ns[which]
+    return Latencies(took // 1000 / 1000, (took - late) // 1000 / 1000 if late.any() else None)
+
+
 def together(parts: Sequence[PhaseSamples]) -> PhaseSamples:
     """Return the samples of several phases as one, whose window reaches from the first to the last."""
     columns: dict[str, Any] = {}
@@ -116,5 +145,7 @@ def together(parts: Sequence[PhaseSamples]) -> PhaseSamples:
             columns[field.name] = np.concatenate(values)
         elif field.name.endswith("_total"):
             columns[field.name] = sum(values)
+        elif field.name.startswith("longest_"):
+            columns[field.name] = max(values)
     edges = [part.window_began_ns for part in parts], [part.window_ended_ns for part in parts]
     return PhaseSamples(**columns, window_began_ns=edges[0][0], window_ended_ns=edges[1][-1])

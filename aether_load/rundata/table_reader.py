@@ -90,9 +90,9 @@ class GrowingPhase:
         for name, column in self._columns.items():
             column.thin(self._nodes if name.startswith("node_") else 1)
 
-    def snapshot(self, record: PhaseRecord) -> PhaseSamples:
+    def snapshot(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
         """Return the samples so far, which are valid until more are added."""
-        return self._samples({name: column.view() for name, column in self._columns.items()}, record, Holds())
+        return self._samples({name: column.view() for name, column in self._columns.items()}, record, holds)
 
     def finish(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
         """Return all samples; nothing can be added afterwards."""
@@ -104,9 +104,13 @@ class GrowingPhase:
         began, ended = record.window_began_ns, record.window_ended_ns
         if began is not None and ended is None and len(whole["ended_ns"]):
             ended = int(whole["ended_ns"].max())
+        held = holds.within(began, ended)
         return PhaseSamples(
             **whole,
             late_ns=holds.late_ns(whole["worker"], whole["sent_ns"], whole["ended_ns"]),
+            holds_total=len(held),
+            held_ns_total=int(held.sum()),
+            longest_hold_ns=int(held.max(initial=0)),
             cycles_total=self._totals["is_cycle"],
             levels_told_total=self._totals["levels_told"],
             levels_over_total=self._totals["levels_over"],

@@ -28,6 +28,7 @@ class WarningCode(StrEnum):
     ANSWERS_REPEATED = "answers_repeated"
     FIGURES_CONTRADICT = "figures_contradict"
     CLIENT_SATURATED = "client_saturated"
+    SENDER_STALLED = "sender_stalled"
     USERS_NOT_BUSY = "users_not_busy"
     MORE_IN_FLIGHT_THAN_USERS = "more_in_flight_than_users"
     ACHIEVED_RATE_LOW = "achieved_rate_low"
@@ -118,6 +119,10 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
     WarningCode.CLIENT_SATURATED: WarningMeaning(
         "the sender was short of CPU and added latency",
         "Use fewer users, or a machine that has nothing else to do; with cores to spare, more --processes.",
+    ),
+    WarningCode.SENDER_STALLED: WarningMeaning(
+        "the sender read late: percentiles are intervals",
+        "Give the sender a core of its own, and its locustfile's own code less to do at a time; then run again.",
     ),
     WarningCode.USERS_NOT_BUSY: WarningMeaning(
         "users waited for the client itself",

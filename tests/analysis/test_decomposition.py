@@ -30,8 +30,8 @@ def test_each_part_is_what_it_says(tmp_path):
     request = answered(30, 200, 170, due_ms=0, nodes=(100, 10, 50))
     found = phase_of(tmp_path, [request], nodes=BYPASS, load="open").decomposition
     assert contributions(found) == {
-        "start_delay": 30.0, "overhead": 30.0, "scheduler": 20.0, "barrier": 50.0, "node_path": 100.0,
-        "undivided_server": 0.0, "unanswered": 0.0,
+        "start_delay": 30.0, "sender_hold": 0.0, "overhead": 30.0, "scheduler": 20.0, "barrier": 50.0,
+        "node_path": 100.0, "undivided_server": 0.0, "unanswered": 0.0,
     }  # fmt: skip
     assert found.response_latency_mean_ms == 230.0
     assert (found.parallel_speedup, found.parallel_speedup_bound) == (round(160 / 170, 6), 1.6)
@@ -47,7 +47,8 @@ def test_what_is_not_known_is_not_divided(tmp_path):
     ]
     found = phase_of(tmp_path, requests, nodes=FAN_OUT).decomposition
     assert contributions(found) == {
-        "start_delay": 0.0, "overhead": round(20 / 3, 6), "scheduler": round(20 / 3, 6), "barrier": 0.0,
+        "start_delay": 0.0, "sender_hold": 0.0, "overhead": round(20 / 3, 6), "scheduler": round(20 / 3, 6),
+        "barrier": 0.0,
         "node_path": round(70 / 3, 6), "undivided_server": 30.0, "unanswered": round(400 / 3, 6),
     }  # fmt: skip
     assert found.response_latency_mean_ms == 200.0

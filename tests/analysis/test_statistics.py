@@ -21,11 +21,11 @@ def ramp(count):
 @pytest.mark.parametrize(
     ("count", "expected"),
     [
-        (10, Percentile(10.0, 9.0, None, "unreliable")),
-        (367, Percentile(364.0, 359.0, None, "unreliable")),
-        (368, Percentile(365.0, 360.0, 368.0, "few_beyond")),
-        (999, Percentile(990.0, 982.0, 996.0, "few_beyond")),
-        (1000, Percentile(990.0, 983.0, 997.0, "ok")),
+        (10, Percentile(10.0, 9.0, None, "unreliable", 10.0, 10.0)),
+        (367, Percentile(364.0, 359.0, None, "unreliable", 364.0, 364.0)),
+        (368, Percentile(365.0, 360.0, 368.0, "few_beyond", 365.0, 365.0)),
+        (999, Percentile(990.0, 982.0, 996.0, "few_beyond", 990.0, 990.0)),
+        (1000, Percentile(990.0, 983.0, 997.0, "ok", 990.0, 990.0)),
     ],
 )
 def test_p99_says_how_far_it_can_be_trusted(count, expected):
@@ -52,11 +52,11 @@ def test_a_distribution_is_exact_and_by_nearest_rank():
         min=1.0,
         mean=27.725,
         stddev=51.456478,
-        p50=Percentile(2.0, None, None, "unreliable"),
-        p90=Percentile(104.9, 2.0, None, "unreliable"),
-        p95=Percentile(104.9, 3.0, None, "unreliable"),
-        p99=Percentile(104.9, 3.0, None, "unreliable"),
-        p99_9=Percentile(104.9, 104.9, None, "unreliable"),
+        p50=Percentile(2.0, None, None, "unreliable", 2.0, 2.0),
+        p90=Percentile(104.9, 2.0, None, "unreliable", 104.9, 104.9),
+        p95=Percentile(104.9, 3.0, None, "unreliable", 104.9, 104.9),
+        p99=Percentile(104.9, 3.0, None, "unreliable", 104.9, 104.9),
+        p99_9=Percentile(104.9, 104.9, None, "unreliable", 104.9, 104.9),
         max=104.9,
     )
 

@@ -1,6 +1,5 @@
 """Thresholds that are to end a run, decided on its records as they are written."""
 
-import numpy as np
 import pytest
 
 from aether_load.observer import threshold_watch
@@ -123,4 +122,12 @@ def test_a_long_run_is_decided_on_a_part_of_its_requests(tmp_path, monkeypatch):
     assert 900 <= float(found.shown) <= 1100
     (phase,) = watched.watch._phases.values()
     assert len(phase) < 1000
-    assert np.median(phase.snapshot(watched.manifest.phases[0]).ended_ns) > 0
+
+
+def test_what_the_sender_added_breaks_no_limit(tmp_path):
+    """A percentile is decided on its interval here too: answers that were read late end no run."""
+    requests = [answered(10 * place, 90 if place % 4 == 0 else 60) for place in range(200)]
+    holds = [(40 * beat + 55, 40 * beat + 89, 40 * beat + 91) for beat in range(50)]
+    plan = {"condition": "p(95)<80"}
+    assert look(growing(tmp_path / "held", plan, requests=requests, holds=holds)) is None
+    assert look(growing(tmp_path / "free", plan, requests=requests)).shown == "90 [90, 90]"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
 from aether_load.analysis.statistics.distribution import Distribution, distribution
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.table import PhaseSamples, service_ms
+from aether_load.rundata.table import Latencies, PhaseSamples, service_latencies, service_ms
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
     told = samples.in_window & samples.readable
     client = service_ms(samples, told)
     server = samples.server_total_ms[told].astype(np.float64)
+    overhead = overheads(samples, told)
     if len(client) == 0:
         for key in ("overhead_ms", "server_time_share"):
             reasons[key] = "no answer in the window could be read"
@@ -49,13 +51,21 @@ def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
     if why is not None:
         reasons["littles_law_ratio"] = why
     return Correlation(
-        overhead_ms=distribution(client - server),
+        overhead_ms=distribution(*overhead),
         server_time_share=_ratio(server.sum(), client.sum()),
         tail_server_share=_ratio(server[tail].sum(), client[tail].sum()) if enough else None,
         server_variance_share=variance,
         littles_law_ratio=little,
         reasons=reasons,
     )
+
+
+def overheads(samples: PhaseSamples, told: NDArray[np.bool_]) -> Latencies:
+    """Return the overhead of requests whose answers were read; the time that the server took is no part of it."""
+    client, at_least = service_latencies(samples, told)
+    server = samples.server_total_ms[told].astype(np.float64)
+    least = None if at_least is None else np.minimum(np.maximum(at_least, server), client) - server
+    return Latencies(client - server, least)
 
 
 def _variance_share(client: np.ndarray, server: np.ndarray) -> float | None:

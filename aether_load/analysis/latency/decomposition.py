@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
@@ -17,12 +17,10 @@ from aether_load.rundata.table import PhaseSamples
 TAIL_SAMPLES = 10
 _CHUNK_ROWS = 262_144
 
-PartName = Literal["start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"]
-
-
-_PARTS: tuple[PartName, ...] = (
-    "start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
-)  # fmt: skip
+PartName = Literal[
+    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
+]
+_PARTS: tuple[PartName, ...] = get_args(PartName)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,10 +45,12 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
     """Response latency of a window's requests, part by part; `reasons` says of each None why.
 
     With R from due to answered, C from sent to answered, T the server's total, for a request that succeeded:
-    R = start delay (R - C) + overhead (C - T) + scheduler (T less the longest node of each level; in sequence, less
-    all nodes) + barrier (those less the longest path through the dependencies) + node path. Of an answer whose nodes'
-    times are not all known, T stays whole as `undivided_server`; of a request without a readable answer, C as
-    `unanswered`. `parallel_speedup` is the sum of node times by T, `parallel_speedup_bound` by the longest path.
+    R = start delay (R - C) + sender hold H + overhead (C - T - H) + scheduler (T less the longest node of each level;
+    in sequence, less all nodes) + barrier (those less the longest path through the dependencies) + node path. H is the
+    most by which the sender may have read the answer late because its event loop was held, and no more than C - T. Of
+    an answer whose nodes' times are not all known, T stays whole as `undivided_server`; of a request without a readable
+    answer, C - H as `unanswered`. `parallel_speedup` is the sum of node times by T, `parallel_speedup_bound` by the
+    longest path.
     """
 
     requests_total: int
@@ -59,6 +59,7 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
     response_latency_p99_ms: Percentile | None
     tail_requests_total: int
     start_delay: Part | None
+    sender_hold: Part | None
     overhead: Part | None
     scheduler: Part | None
     barrier: Part | None
@@ -101,7 +102,8 @@ def decompose(
         return _nothing("no request was sent in the window"), None
     response = _between(samples.due_ns, samples.ended_ns, window)
     ordered = np.sort(response)
-    p99 = percentile(ordered, 0.99)
+    late = samples.late_ns[window]
+    p99 = percentile(ordered, 0.99, at_least=np.sort(response - late / 1e6) if late.any() else None)
     # The percentile is rounded for its readers; the tail begins at the sample itself.
     tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
     del ordered
@@ -113,32 +115,17 @@ def decompose(
     mean = rounded(response.mean())
     measure = _Measure(response, None if few else tail)
     del response
-    parts: dict[str, Part | None] = dict.fromkeys(_PARTS)
-    # One part's column at a time: of ten million requests each takes 80 MB.
-    readable = samples.readable[window]
-    total = samples.server_total_ms[window]
-    parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
-    client = _between(samples.sent_ns, samples.ended_ns, window)
-    parts["unanswered"] = measure(np.where(readable, 0.0, client), ~readable, 0)
-    client -= total
-    client[~readable] = 0.0
-    parts["overhead"] = measure(client, readable, 1)
-    del client
-    speedup = bound = None
-    which = np.zeros(count, np.bool_)
+    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
+    parts |= _client_parts(samples, window, measure)
     divided = _divide(samples, window, None if few else tail, shape, sequential=sequential)
+    which = np.zeros(count, np.bool_) if divided is None else divided.which
+    total = samples.server_total_ms[window]
+    speedup = bound = None
     if divided is not None:
         assert shape is not None
-        which = divided.which
-        floors = len(shape.ids) if sequential else shape.levels
-        within = divided.nodes_ms if sequential else divided.levels_ms
-        path = within if sequential else divided.path_ms
-        parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
-        parts["node_path"] = measure(_spread(path, which), which, floors)
+        parts |= _node_parts(divided, total[which], shape, measure, sequential=sequential)
         if sequential:
             reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
-        else:
-            parts["barrier"] = measure(_spread(within - path, which), which, floors)
         all_nodes_ms = divided.nodes_ms.sum()
         speedup = _ratio(all_nodes_ms, total[which].sum())
         bound = _ratio(all_nodes_ms, divided.path_ms.sum())
@@ -148,7 +135,7 @@ def decompose(
     for key, value in (("parallel_speedup", speedup), ("parallel_speedup_bound", bound)):
         if value is None:
             reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
-    left = readable & ~which
+    left = samples.readable[window] & ~which
     parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
     return Decomposition(
         requests_total=count,
@@ -161,6 +148,38 @@ def decompose(
         reasons=reasons,
         **parts,
     ), divided.shares if divided else None
+
+
+def _client_parts(samples: PhaseSamples, window: NDArray[np.bool_], measure: _Measure) -> dict[PartName, Part | None]:
+    """Return the parts outside the server; one column at a time, since of ten million requests each takes 80 MB."""
+    readable = samples.readable[window]
+    parts: dict[PartName, Part | None] = {}
+    parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
+    client = _between(samples.sent_ns, samples.ended_ns, window)
+    client[readable] -= samples.server_total_ms[window][readable]
+    hold = np.minimum(samples.late_ns[window] / 1e6, np.maximum(client, 0.0))
+    parts["sender_hold"] = measure(hold, hold > 0, 0)
+    client -= hold
+    del hold
+    parts["unanswered"] = measure(np.where(readable, 0.0, client), ~readable, 0)
+    client[~readable] = 0.0
+    parts["overhead"] = measure(client, readable, 1)
+    return parts
+
+
+def _node_parts(
+    divided: Divided, total_ms: NDArray[np.int64], shape: DagShape, measure: _Measure, *, sequential: bool
+) -> dict[PartName, Part | None]:
+    """Return the parts inside the server, of the requests whose nodes' times are all known."""
+    which = divided.which
+    floors = len(shape.ids) if sequential else shape.levels
+    within = divided.nodes_ms if sequential else divided.levels_ms
+    path = within if sequential else divided.path_ms
+    return {
+        "scheduler": measure(_spread(total_ms - within, which), which, floors),
+        "barrier": None if sequential else measure(_spread(within - path, which), which, floors),
+        "node_path": measure(_spread(path, which), which, floors),
+    }
 
 
 def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 PART_NAMES: dict[PartName, str] = {
     "start_delay": "start delay",
+    "sender_hold": "sender held",
     "overhead": "outside the server",
     "scheduler": "scheduler",
     "barrier": "barriers",

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.latency.nodes import NodeReport
+from aether_load.analysis.statistics.distribution import Percentile
 
 _WORDS: dict[PartName, str] = {
     "start_delay": "waiting in the client",
+    "sender_hold": "answers that the sender may have read late",
     "overhead": "outside the server",
     "scheduler": "the runtime's own work between nodes",
     "barrier": "waiting at barriers between levels",
@@ -34,8 +36,14 @@ def tail_sentence(decomposition: Decomposition, nodes: Sequence[NodeReport]) -> 
     named = [pair for pair in shares if pair[0] >= _LEAST_NAMED][:_MOST_NAMED]
     said = [f"{share:.0%} of the tail is {_words(name, nodes)}" for share, name in named[:1]]
     said += [f"{share:.0%} {_words(name, nodes)}" for share, name in named[1:]]
-    least = "at least " if p99.reliability == "unreliable" else ""
-    return f"p99 is {least}{_number(p99.value)} ms: {', '.join(said)}".replace("%", " %"), None
+    return f"p99 is {_point(p99)} ms: {', '.join(said)}".replace("%", " %"), None
+
+
+def _point(p99: Percentile) -> str:
+    if p99.value is not None:
+        return f"at least {_number(p99.value)}" if p99.reliability == "unreliable" else _number(p99.value)
+    least = _number(p99.at_least)
+    return f"at least {least}" if p99.reliability == "unreliable" else f"from {least} to {_number(p99.at_most)}"
 
 
 def _words(name: PartName, nodes: Sequence[NodeReport]) -> str:

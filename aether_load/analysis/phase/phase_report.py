@@ -17,6 +17,7 @@ from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
 from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
+from aether_load.analysis.phase.sender_holds import SenderHolds, sender_holds
 from aether_load.analysis.phase.sender_usage import Sender, sender_over
 from aether_load.analysis.phase.series import Series, phase_series
 from aether_load.analysis.phase.workers import lost_in
@@ -82,6 +83,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     open_load: OpenLoad | None
     steadiness: Steadiness | None
     sender: Sender | None
+    sender_holds: SenderHolds
     server_process: ServerProcess | None
     series: Series
     reasons: dict[str, str]
@@ -224,6 +226,7 @@ def phase_report(
         open_load=rates,
         steadiness=steadiness,
         sender=sender,
+        sender_holds=sender_holds(samples),
         server_process=process,
         series=series_of(inputs, record, samples, readings),
         reasons={key: why for key, why in reasons.items() if why is not None},

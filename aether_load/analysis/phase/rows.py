@@ -14,7 +14,7 @@ from aether_load.analysis.phase.tokens import token_figures
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, rounded, wilson
 from aether_load.protocol import Outcome
 from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
-from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
+from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies, service_ms
 from aether_load.scenario.threshold import Threshold
 
 _UNANSWERED = ANSWER_STATES.index("unanswered")
@@ -105,7 +105,7 @@ def build_row(
         reasons["error_rate"] = reasons["rejected_rate"] = "no request was sent in the window and had its time"
     if window_s is None:
         reasons["request_throughput_rps"] = reasons["ok_throughput_rps"] = "there was no window"
-    service = distribution(service_ms(samples, sent))
+    service = distribution(*service_latencies(samples, sent))
     # In closed load a request is due when it is sent, and the two are one.
     late = bool(np.any(samples.sent_ns[sent] != samples.due_ns[sent]))
     if service is None:
@@ -136,7 +136,7 @@ def build_row(
         goodput_rps=good.rps,
         goodput_share=good.share,
         service_latency_ms=service,
-        response_latency_ms=distribution(response_ms(samples, sent)) if late else service,
+        response_latency_ms=distribution(*response_latencies(samples, sent)) if late else service,
         server_time_share=rounded(float(samples.server_total_ms[told].sum()) / client_ms) if client_ms else None,
         tokens_total=tokens.tokens_total,
         tokens_per_s=tokens.tokens_per_s,

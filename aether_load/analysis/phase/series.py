@@ -36,7 +36,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     The first step begins with the phase, `began_s` after the run; step i covers the `covered_s[i]` seconds from
     `second[i]` (counted from the phase's beginning), the last one what is left. The window is open from
     `window_began_s` to `window_ended_s`. Requests are counted where they were sent, answers and their latencies
-    (due to answered; nearest rank) where they came in, and what was due and never sent where it was due. In flight
+    (due to answered; nearest rank) where they came in, and what was due and never sent where it was due. The percentile
+    lies between its column and the one `at_least`, which differ where the sender may have read answers late. In flight
     is a mean over the step: as counted from the samples, and by Little's law from the step's answers alone, as
     their rate times their mean time from sent to answered. The server's rate and mean node time are of the time
     between the last readings of /metrics of this step and of an earlier one; the processes' CPU likewise, 1 being a
@@ -56,6 +57,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     dropped_total: Counts
     response_latency_p50_ms: Floats
     response_latency_p99_ms: Floats
+    response_latency_p50_at_least_ms: Floats
+    response_latency_p99_at_least_ms: Floats
     in_flight_mean: Floats
     in_flight_by_littles_law: Floats
     cached_nodes_total: Counts
@@ -96,6 +99,7 @@ def phase_series(
     failed = came_in & (outcome != Outcome.OK) & (outcome != Outcome.REJECTED)
     dropped = outcome == Outcome.DROPPED
     p50, p99 = steps.percentiles(samples, came_in, (0.50, 0.99))
+    least_p50, least_p99 = steps.percentiles(samples, came_in, (0.50, 0.99), at_least=True)
     rates, means = steps.of_server(readings.readable)
     hits = (samples.node_cached[came_in] == 1).sum(axis=1)
     sender_cpu, sender_memory = _busiest(
@@ -123,6 +127,8 @@ def phase_series(
         dropped_total=steps.count_of(samples.due_ns[dropped]),
         response_latency_p50_ms=p50,
         response_latency_p99_ms=p99,
+        response_latency_p50_at_least_ms=least_p50,
+        response_latency_p99_at_least_ms=least_p99,
         in_flight_mean=steps.in_flight(samples.sent_ns[sent], samples.ended_ns[sent]),
         in_flight_by_littles_law=steps.per_second(samples.ended_ns[came_in], _seconds(samples, came_in)),
         cached_nodes_total=tuple(int(count) for count in steps.sum_of(samples.ended_ns[came_in], hits)),
@@ -192,10 +198,17 @@ class _Steps:
             for total, length in zip(sums, self._lengths, strict=True)
         )
 
-    def percentiles(self, samples: PhaseSamples, which: NDArray[np.bool_], quantiles: Sequence[float]) -> list[Floats]:
-        """Return quantiles by nearest rank of response latency in ms of the answers that came in in each step."""
+    def percentiles(
+        self, samples: PhaseSamples, which: NDArray[np.bool_], quantiles: Sequence[float], *, at_least: bool = False
+    ) -> list[Floats]:
+        """Return quantiles by nearest rank of response latency in ms of the answers that came in in each step.
+
+        With `at_least` they are of the least latencies that there may have been.
+        """
         place = self.place(samples.ended_ns[which])
         took = (samples.ended_ns[which] - samples.due_ns[which]) / 1e6
+        if at_least:
+            took -= samples.late_ns[which] / 1e6
         if np.any(place[1:] < place[:-1]):
             order = np.argsort(place, kind="stable")
             place, took = place[order], took[order]

@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+STALLED: Literal["sender_stalled"] = "sender_stalled"
+"""Why a percentile is an interval: the sender's event loop was held, and may have read answers late."""
+_STALLED_SHARE, _STALLED_MS = 0.02, 0.2
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _ENOUGH_BEYOND = 10
 
@@ -20,12 +23,18 @@ class Percentile(msgspec.Struct, frozen=True):
 
     `low` or `high` is None where the samples do not bound it: without `high` the percentile is only known to be
     at least `low`. `reliability` is `unreliable` then, and `few_beyond` with fewer than 10 samples beyond it.
+    The samples' percentile lies from `at_least` to `at_most`, which differ where the sender may have read answers late;
+    `low` is of the least latencies then. Where they differ by more than the larger of 2 % and 0.2 ms, `value` is None
+    and `reason` says `sender_stalled`.
     """
 
-    value: float
+    value: float | None
     low: float | None
     high: float | None
     reliability: Literal["ok", "few_beyond", "unreliable"]
+    at_least: float
+    at_most: float
+    reason: Literal["sender_stalled"] | None = None
 
 
 class Distribution(msgspec.Struct, frozen=True):
@@ -53,27 +62,42 @@ class Share(msgspec.Struct, frozen=True):
     count: int
 
 
-def distribution(values: NDArray[np.float64]) -> Distribution | None:
-    """Return the distribution of `values`, or None when there are none."""
+def distribution(values: NDArray[np.float64], at_least: NDArray[np.float64] | None = None) -> Distribution | None:
+    """Return the distribution of `values`, or None when there are none.
+
+    `at_least` has the least that each may have been; it bounds the percentiles. The other figures are of `values`.
+    """
     if len(values) == 0:
         return None
     ordered = np.sort(values)
+    least = None if at_least is None else np.sort(at_least)
     return Distribution(
         count=len(ordered),
         min=_tidy(ordered[0]),
         mean=_tidy(ordered.mean()),
         stddev=_tidy(ordered.std(ddof=1)) if len(ordered) > 1 else None,
         max=_tidy(ordered[-1]),
-        **{name: percentile(ordered, q) for name, q in QUANTILES.items()},
+        **{name: percentile(ordered, q, at_least=least) for name, q in QUANTILES.items()},
     )
 
 
-def percentile(ordered: NDArray[np.float64], q: float, confidence: float = CONFIDENCE) -> Percentile:
+def is_stalled(at_least: float, at_most: float) -> bool:
+    """Tell whether a latency is known so badly that it is published as an interval; both ends in ms."""
+    return at_most - at_least > max(_STALLED_SHARE * at_most, _STALLED_MS)
+
+
+def percentile(
+    ordered: NDArray[np.float64],
+    q: float,
+    confidence: float = CONFIDENCE,
+    at_least: NDArray[np.float64] | None = None,
+) -> Percentile:
     """Return the q-quantile of ascending values by nearest rank, with its binomial interval.
 
-    The interval is [X(l), X(u)] with l the largest rank for which P(Bin(n, q) <= l-1) <= tail and u the
-    smallest for which P(Bin(n, q) >= u) <= tail, 0.025 at a confidence of 0.95: order statistics, no assumption on
-    the distribution (Conover, Practical Nonparametric Statistics, 3.2).
+    `at_least` has the least that the values may have been, ascending too, where that is less. The interval is
+    [X(l), X(u)] with l the largest rank for which P(Bin(n, q) <= l-1) <= tail and u the smallest for which
+    P(Bin(n, q) >= u) <= tail, 0.025 at a confidence of 0.95: order statistics, no assumption on the distribution
+    (Conover, Practical Nonparametric Statistics, 3.2).
     """
     count = len(ordered)
     rank = max(1, math.ceil(q * count))
@@ -85,11 +109,17 @@ def percentile(ordered: NDArray[np.float64], q: float, confidence: float = CONFI
         reliability = "unreliable"
     elif count - rank < _ENOUGH_BEYOND:
         reliability = "few_beyond"
+    least, most = ordered if at_least is None else at_least, ordered
+    bounds = _tidy(least[rank - 1]), _tidy(most[rank - 1])
+    stalled = is_stalled(*bounds)
     return Percentile(
-        value=_tidy(ordered[rank - 1]),
-        low=_tidy(ordered[lower - 1]) if lower >= 1 else None,
-        high=_tidy(ordered[upper - 1]) if upper <= count else None,
+        value=None if stalled else bounds[1],
+        low=_tidy(least[lower - 1]) if lower >= 1 else None,
+        high=_tidy(most[upper - 1]) if upper <= count else None,
         reliability=reliability,
+        at_least=bounds[0],
+        at_most=bounds[1],
+        reason=STALLED if stalled else None,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import rounded
-from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
+from aether_load.rundata.table import Latencies, PhaseSamples, response_latencies, service_latencies
 
 SHARES = tuple(
     sorted(
@@ -29,13 +29,16 @@ class LatencyCurve(msgspec.Struct, frozen=True, kw_only=True):
 
     Each point is a latency that was measured, by nearest rank as every percentile here; the first (share 0) is the
     smallest, the last (share 1) the largest. A share is left out where fewer than one request lies beyond it: the
-    samples do not tell it from the largest.
+    samples do not tell it from the largest. The points `at_least` are of the least latencies that there may have been:
+    they differ where the sender may have read answers late.
     """
 
     requests_total: int
     share: tuple[float, ...]
     service_latency_ms: tuple[float, ...]
     response_latency_ms: tuple[float, ...]
+    service_latency_at_least_ms: tuple[float, ...]
+    response_latency_at_least_ms: tuple[float, ...]
 
 
 def latency_curve(samples: PhaseSamples) -> LatencyCurve | None:
@@ -46,12 +49,19 @@ def latency_curve(samples: PhaseSamples) -> LatencyCurve | None:
         return None
     shares = (0.0, *(share for share in SHARES if round((1 - share) * count, 6) >= 1), 1.0)
     ranks = np.array([max(1, math.ceil(round(share * count, 6))) - 1 for share in shares])
+    service, response = service_latencies(samples, sent), response_latencies(samples, sent)
     return LatencyCurve(
         requests_total=count,
         share=shares,
-        service_latency_ms=_points(service_ms(samples, sent), ranks),
-        response_latency_ms=_points(response_ms(samples, sent), ranks),
+        service_latency_ms=_points(service.measured, ranks),
+        response_latency_ms=_points(response.measured, ranks),
+        service_latency_at_least_ms=_points(_least(service), ranks),
+        response_latency_at_least_ms=_points(_least(response), ranks),
     )
+
+
+def _least(latencies: Latencies) -> NDArray[np.float64]:
+    return latencies.measured if latencies.at_least is None else latencies.at_least
 
 
 def _points(values: NDArray[np.float64], ranks: NDArray[np.int64]) -> tuple[float, ...]:

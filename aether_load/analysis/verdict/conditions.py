@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -13,23 +14,27 @@ from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.statistics.distribution import (
     CONFIDENCE,
     QUANTILES,
+    STALLED,
     Distribution,
     Percentile,
     Share,
+    is_stalled,
     percentile,
     wilson,
 )
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
 from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, Number, is_latency, number_of, read
 from aether_load.protocol import Outcome
-from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
+from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies
 from aether_load.scenario.threshold import Threshold
 
 State = Literal["holds", "broken", "undecided"]
 
 _BELOW = ("<", "<=")
 _POINTS = ("p", "p50")
+_PLAIN: dict[str | None, Callable[[NDArray[np.float64]], np.float64]] = {"min": np.min, "mean": np.mean, "max": np.max}
 _MEDIAN = 0.5
+_WHY_OVER: dict[str | None, str] = {STALLED: "it lies in what the sender itself may have added (sender_stalled)"}
 _NO_SPREAD = "one value alone has no spread"
 _NO_POINT = "the server's buckets give an interval, and no point in it"
 
@@ -37,8 +42,8 @@ _NO_POINT = "the server's buckets give an interval, and no point in it"
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """A number with its interval, from `low` to `high`, both infinite where nothing bounds it; None where none is.
 
-    An `is_open` interval holds all but its upper end, and has no point: `value` is None there. Without any number,
-    `reason` says why.
+    An `is_open` interval holds all but its upper end, and has no point: `value` is None there, and where the sender
+    may have read answers late. Without a value, `reason` says why.
     """
 
     value: float | None = None
@@ -82,7 +87,8 @@ class Finding(Decided, frozen=True, kw_only=True):
         """Return it in a sentence that begins with the condition."""
         if not self.shown:
             return f"{self.condition}: nothing to decide on: {self.reason}"
-        words = {"holds": "holds", "broken": "is broken", "undecided": "is not decided: the interval reaches over it"}
+        undecided = f"is not decided: {_WHY_OVER.get(self.reason, 'the interval reaches over it')}"
+        words = {"holds": "holds", "broken": "is broken", "undecided": undecided}
         return f"{self.condition} {words[self.state]}: {self.shown}"
 
 
@@ -98,14 +104,15 @@ def judge_condition(
     """Return what became of a condition on the requests `which` of a phase, of which `row` is the summary.
 
     Percentiles and shares are decided on their interval: it holds when all of the interval fulfils it, is broken
-    when none of it does, and is undecided otherwise; other numbers are taken as they are. In an `interrupted` run
-    requests that we gave up ourselves are in no share of failures.
+    when none of it does, and is undecided otherwise. So are the mean, the least and the largest latency where the
+    sender may have read answers late. Other numbers are taken as they are. In an `interrupted` run requests that we
+    gave up ourselves are in no share of failures.
     """
     number = number_of(condition)
     if number.name in COUNTED_SHARES:
         return decide(condition, _counted_share(number, row, confidence, interrupted=interrupted))
     published = confidence == CONFIDENCE and condition.quantile in {None, *QUANTILES.values()}
-    if is_latency(number) and condition.aggregation in _POINTS and not published:
+    if is_latency(number) and (condition.aggregation in _PLAIN or (condition.aggregation in _POINTS and not published)):
         return decide(condition, _latency(condition, number, samples, which & samples.was_sent, confidence))
     return judge_number(condition, row, confidence=confidence)
 
@@ -139,11 +146,17 @@ def _measured(condition: Threshold, value: Any, confidence: float) -> Measured:
 def _latency(
     condition: Threshold, number: Number, samples: PhaseSamples, which: NDArray[np.bool_], confidence: float
 ) -> Measured:
-    take = service_ms if number.path == ("service_latency_ms",) else response_ms
-    values = np.sort(take(samples, which))
-    if len(values) == 0:
+    """Return a percentile, or another point, of the latencies themselves, with what the sender may have added."""
+    take = service_latencies if number.path == ("service_latency_ms",) else response_latencies
+    measured, at_least = take(samples, which)
+    if len(measured) == 0:
         return Measured(reason="no request was sent in the window")
-    return _of_percentile(percentile(values, condition.quantile or _MEDIAN, confidence))
+    if condition.aggregation in _PLAIN:
+        point = _PLAIN[condition.aggregation]
+        low, high = (round(float(point(ends)), 6) for ends in (measured if at_least is None else at_least, measured))
+        return Measured(low=low, high=high, reason=STALLED) if is_stalled(low, high) else Measured(value=high)
+    least = None if at_least is None else np.sort(at_least)
+    return _of_percentile(percentile(np.sort(measured), condition.quantile or _MEDIAN, confidence, least))
 
 
 def _counted_share(number: Number, row: Row, confidence: float, *, interrupted: bool) -> Measured:
@@ -168,6 +181,7 @@ def _of_percentile(point: Percentile) -> Measured:
         value=point.value,
         low=-math.inf if point.low is None else point.low,
         high=math.inf if point.high is None else point.high,
+        reason=point.reason,
     )
 
 

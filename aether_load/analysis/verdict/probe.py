@@ -12,6 +12,7 @@ from aether_load.analysis.phase.queue_growth import queue_growth
 from aether_load.analysis.phase.rows import Row, build_row
 from aether_load.analysis.phase.sender_usage import Sender
 from aether_load.analysis.server.server_process import ServerProcess
+from aether_load.analysis.statistics.distribution import STALLED
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW, SHORTEST_JUDGED_S
 from aether_load.rundata.manifest import PhaseRecord
@@ -72,7 +73,7 @@ def judge_probe(inputs: ProbeInputs) -> Judgement:
         limited_by = "client" if client else "server"
     return Judgement(
         holds=False if broken else None if undecided else True,
-        more_decides=all(finding.value is not None for finding in findings),
+        more_decides=all(finding.value is not None or finding.reason == STALLED for finding in findings),
         against=tuple(broken or undecided),
         limited_by=limited_by,
         throughput_rps=row.request_throughput_rps,

@@ -9,6 +9,7 @@ import numpy as np
 
 from aether_load.analysis.phase.phase_report import ALL, PhaseReport
 from aether_load.analysis.phase.searches import SearchReport
+from aether_load.analysis.statistics.distribution import STALLED
 from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number
 from aether_load.analysis.verdict.metric_catalog import number_of, numbers
 from aether_load.errors import UsageError
@@ -27,6 +28,8 @@ _WORDS = {
     "broken": "broken: {}",
     "undecided": "undecided: {}, and the limit lies in that interval",
 }
+
+_STALLED_WORDS = " (sender_stalled: it is as wide as what the sender itself may have added)"
 
 
 class ThresholdFinding(Decided, frozen=True, kw_only=True):
@@ -249,7 +252,7 @@ def _judge_search(condition: Threshold, search: SearchReport) -> Finding:
 
 
 def _finding(phase: str | None, dataset: str, decided: Decided) -> ThresholdFinding:
-    sentence = _WORDS[decided.state].format(decided.shown)
+    sentence = _WORDS[decided.state].format(decided.shown) + _STALLED_WORDS * (decided.reason == STALLED)
     if not decided.shown:
         sentence = f"undecided: nothing to decide on: {decided.reason}"
     known = {name: getattr(decided, name) for name in Decided.__struct_fields__}

@@ -9,6 +9,7 @@ import msgspec
 
 from aether_load.analysis.phase.workers import lost_in
 from aether_load.analysis.server.reconciliation import REQUEST_LINES
+from aether_load.analysis.statistics.distribution import QUANTILES, STALLED
 from aether_load.protocol import Generation
 from aether_load.scenario.warning_codes import MEANINGS
 from aether_load.scenario.warning_codes import WarningCode as Code
@@ -163,12 +164,12 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
     check, latency, rate = manifest.self_check, phase.all.service_latency_ms, phase.all.request_throughput_rps
     if check is None:
         return
-    if latency is not None and latency.p50.value < FLOORS_BELOW_MEDIAN * check.latency_p50_ms:
+    if latency is not None and latency.p50.at_most < FLOORS_BELOW_MEDIAN * check.latency_p50_ms:
         yield warn(
             Code.LATENCY_NEAR_OWN_FLOOR,
             phase.name,
-            f"The median of {latency.p50.value:.2f} ms is less than {FLOORS_BELOW_MEDIAN} times what this client takes "
-            f"for an exchange with a server that does nothing ({check.latency_p50_ms:.2f} ms).",
+            f"The median of {latency.p50.at_most:.2f} ms is less than {FLOORS_BELOW_MEDIAN} times what this client "
+            f"takes for an exchange with a server that does nothing ({check.latency_p50_ms:.2f} ms).",
         )
     senders = phase.sender.processes_total if phase.sender is not None else 1
     if rate is not None and rate > CEILING_SHARE * check.most_rps * senders:
@@ -221,6 +222,15 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
             f"{_NO_OTHER_WORK} With cores to spare, more processes carry it together: --processes "
             f"{2 * phase.sender.processes_total}.",
         )
+    if stalled := _stalled(phase):
+        holds = phase.sender_holds
+        yield warn(
+            Code.SENDER_STALLED,
+            name,
+            f"The sender's event loop was held {holds.holds_total} times, for up to {holds.longest_ms:.0f} ms at a "
+            f"time: {holds.late_requests_total} answers may have been read late, and {', '.join(stalled)} of latency "
+            f"{'is' if len(stalled) == 1 else 'are'} known as intervals only.",
+        )
     little = phase.correlation.littles_law_ratio
     long_enough = phase.window_s is not None and phase.window_s >= SHORTEST_JUDGED_S
     if long_enough and little is not None and little < SATURATED_BELOW:
@@ -232,6 +242,21 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
         )
     elif long_enough and little is not None and little > COUNTED_TWICE_ABOVE:
         yield warn(Code.MORE_IN_FLIGHT_THAN_USERS, name, f"Little's ratio is {little:.3f}.")
+
+
+def _stalled(phase: PhaseReport) -> list[str]:
+    """Return the percentiles of latency that are known as intervals only, in any of a phase's rows."""
+    latencies = [
+        latency
+        for row in (phase.all, *phase.datasets)
+        for latency in (row.service_latency_ms, row.response_latency_ms)
+        if latency is not None
+    ]
+    return [
+        name.replace("_", ".")
+        for name in QUANTILES
+        if any(getattr(latency, name).reason == STALLED for latency in latencies)
+    ]
 
 
 def _of_load(phase: PhaseReport) -> Iterator[Warning_]:

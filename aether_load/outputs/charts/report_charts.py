@@ -90,27 +90,51 @@ def _curve(phase: PhaseReport) -> Chart | None:
     curve = phase.latency_curve
     if curve is None:
         return None
-    kinds = {"service (from sent)": curve.service_latency_ms}
-    if curve.response_latency_ms != curve.service_latency_ms:
-        kinds["response (from due)"] = curve.response_latency_ms
+    if curve.response_latency_ms == curve.service_latency_ms:
+        kinds = {"service and response": (curve.service_latency_ms, curve.service_latency_at_least_ms)}
     else:
-        kinds = {"service and response": curve.service_latency_ms}
+        kinds = {
+            "service (from sent)": (curve.service_latency_ms, curve.service_latency_at_least_ms),
+            "response (from due)": (curve.response_latency_ms, curve.response_latency_at_least_ms),
+        }
+    is_stalled = any(values != least for values, least in kinds.values())
     lines = [
         {"kind": kind, "x": _beyond(share, curve.requests_total), "share": share, "ms": value}
-        for kind, values in kinds.items()
-        for share, value in zip(curve.share, values, strict=True)
+        | ({"least": at_least} if is_stalled else {})
+        for kind, (values, least) in kinds.items()
+        for share, value, at_least in zip(curve.share, values, least, strict=True)
     ]
-    bounds = list(_bounds(phase, list(kinds)))
+    stalled = lines if is_stalled else []
     bands = list(_bands(phase))
-    everything = [value for values in kinds.values() for value in values if value > 0]
+    everything = [value for values, _ in kinds.values() for value in values if value > 0]
     everything += [edge for band in bands for edge in (band["low"], band["high"])]
     wide = bool(everything) and max(everything) > LOG_ABOVE * min(everything)
     scale = LOG if wide else {"zero": False}
     domain = [*kinds, *(["server: one node"] if bands else [])]
-    x = {
+    shared = {
+        "x": _percentile_axis(curve.requests_total),
+        "y": {"field": "ms", "type": "quantitative", "scale": scale, "axis": axis("ms")},
+        "color": colours("kind", domain, [0, 1, 2] if len(kinds) == 2 else [0, 2]),
+    }
+    layers = _curve_layers(shared, bands, stalled, lines, list(_bounds(phase, list(kinds))))
+    server = "; bars: where the server's own percentile of one node lies" if bands else ""
+    held = "; area: what the sender itself may have added" if stalled else ""
+    bounds = f"upright lines: 95 % interval{server}{held}"
+    return Chart(
+        name=f"latency-{file_stem(phase.name)}",
+        section="latency",
+        title=f"Latency in {phase.name}",
+        caption=f"{curve.requests_total} requests of the window; {bounds}. Failures too.",
+        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
+    )
+
+
+def _percentile_axis(count: int) -> dict[str, Any]:
+    """Return an axis of shares that spreads the tail out, up to one request of `count`."""
+    return {
         "field": "x",
         "type": "quantitative",
-        "scale": {"type": "log", "domain": [1, max(10, curve.requests_total)], "nice": False},
+        "scale": {"type": "log", "domain": [1, max(10, count)], "nice": False},
         "axis": axis(
             "percentile of requests",
             values=[1, 2, 10, 100, 1000, 10_000, 100_000],
@@ -119,9 +143,19 @@ def _curve(phase: PhaseReport) -> Chart | None:
             labelSeparation=8,
         ),
     }
-    y = {"field": "ms", "type": "quantitative", "scale": scale, "axis": axis("ms")}
-    colour = colours("kind", domain, [0, 1, 2] if len(kinds) == 2 else [0, 2])
-    layers: list[dict[str, Any]] = [
+
+
+def _curve_layers(
+    shared: dict[str, Any],
+    bands: list[dict[str, Any]],
+    stalled: list[dict[str, Any]],
+    lines: list[dict[str, Any]],
+    bounds: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the server's bars, what the sender may have added, the curves, their tooltips and their intervals."""
+    x, y, colour = shared["x"], shared["y"], shared["color"]
+    least = [{"field": "least", "title": "at least", "format": ".2f"}] if stalled else []
+    return [
         {
             "data": {"values": bands},
             "mark": {"type": "bar", "width": 11, "opacity": 0.45, "clip": True},
@@ -138,9 +172,14 @@ def _curve(phase: PhaseReport) -> Chart | None:
             },
         },
         {
+            "data": {"values": stalled},
+            "mark": {"type": "area", "interpolate": "step-before", "opacity": 0.25, "clip": True},
+            "encoding": {**shared, "y": {**y, "field": "least", "stack": None}, "y2": {"field": "ms"}},
+        },
+        {
             "data": {"values": lines},
             "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2, "clip": True},
-            "encoding": {"x": x, "y": y, "color": colour},
+            "encoding": shared,
         },
         {
             "data": {"values": lines},
@@ -152,6 +191,7 @@ def _curve(phase: PhaseReport) -> Chart | None:
                     {"field": "kind", "title": "latency"},
                     {"field": "share", "title": "share", "format": ".5~g"},
                     {"field": "ms", "title": "ms", "format": ".2f"},
+                    *least,
                 ],
             },
         },
@@ -159,22 +199,13 @@ def _curve(phase: PhaseReport) -> Chart | None:
             "data": {"values": bounds},
             "mark": {"type": "rule", "strokeWidth": 1.5},
             "encoding": {
-                "x": x,
+                **shared,
                 "y": {**y, "field": "low"},
                 "y2": {"field": "high"},
-                "color": colour,
                 "tooltip": interval_tooltip("point"),
             },
         },
     ]
-    server = "; bars: where the server's own percentile of one node lies" if bands else ""
-    return Chart(
-        name=f"latency-{file_stem(phase.name)}",
-        section="latency",
-        title=f"Latency in {phase.name}",
-        caption=f"{curve.requests_total} requests of the window; upright lines: 95 % interval{server}. Failures too.",
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
-    )
 
 
 def _beyond(share: float, count: int) -> float:
@@ -189,7 +220,7 @@ def _bounds(phase: PhaseReport, kinds: Sequence[str]) -> Iterator[dict[str, Any]
             point = getattr(latency, name) if latency else None
             if point is not None and point.low is not None and point.high is not None:
                 yield {
-                    "kind": kind, "point": name, "x": _beyond(share, 0), "value": point.value, "low": point.low,
+                    "kind": kind, "point": name, "x": _beyond(share, 0), "value": point.at_most, "low": point.low,
                     "high": point.high,
                 }  # fmt: skip
 

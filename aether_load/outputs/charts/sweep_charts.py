@@ -15,7 +15,7 @@ def load_latency(sweep: SweepReport) -> Chart | None:
     points = ("p50", "p95", "p99")
     values = [
         {
-            "load": point.load, "phase": point.phase, "point": name, "ms": value.value, "value": value.value,
+            "load": point.load, "phase": point.phase, "point": name, "ms": value.at_most, "value": value.at_most,
             "low": value.low, "high": value.high,
         }
         for point in sweep.points
