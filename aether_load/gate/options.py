@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
     )
     sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
+    for side in ("base", "candidate"):
+        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what the {side} is called, e.g. its commit")
     sides.add_argument(
         "--start-limit",
         default="60s",
@@ -110,6 +112,8 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         margin=parsed.margin,
         confidence=parsed.confidence,
         command=tuple(command),
+        base_name=parsed.base_name,
+        candidate_name=parsed.base_name if parsed.self_test else parsed.candidate_name,
     )
     if (mistake := gate_plan_mistake(plan)) is not None:
         raise UsageError(mistake)
@@ -164,7 +168,17 @@ def _words(parsed: argparse.Namespace) -> list[str]:
     """Return the options of the load, as Locust's command line takes them."""
     words: list[Any] = ["--scenario", parsed.scenario]
     of_tls = ("ca_file", "client_cert", "client_key")
-    for option in ("dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "seed", *of_tls):
+    for option in (
+        "dataset",
+        "dataset_source",
+        "dataset_dir",
+        "limit",
+        "dag",
+        "dag_nodes",
+        "dag_file",
+        "seed",
+        *of_tls,
+    ):
         if (value := getattr(parsed, option)) is not None:
             words += [f"--{option.replace('_', '-')}", value]
     for option in ("set", "header"):

@@ -94,7 +94,8 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     """A gate as it is driven: `base` and `candidate` are base URLs; in a `self_test` both are the same build.
 
     A comparison fails when its one-sided p is below 1 - `confidence` and its median ratio below 1 - `margin`. `command`
-    is how the gate was called, secrets left out. `phase` names the phase of the scenario whose load is sent.
+    is how the gate was called, secrets left out. `phase` names the phase of the scenario whose load is sent, and
+    `base_name` and `candidate_name` the builds, as a reviewer knows them.
     """
 
     base: str
@@ -107,6 +108,8 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     margin: float = 0.05
     confidence: float = 0.99
     command: tuple[str, ...] = ()
+    base_name: str | None = None
+    candidate_name: str | None = None
 
 
 def gate_plan_mistake(plan: GatePlan) -> str | None:
