@@ -24,7 +24,7 @@ from aether_load.load.options import (
     ends_by_itself,
     plan_of,
     planned_scenario,
-    read_gate_plan,
+    read_gate_job,
     without_end,
 )
 from aether_load.load.phases import PhaseDriver
@@ -145,7 +145,7 @@ class Listener:
         try:
             self._session.find_target(environment.host, options.simulate)
             if options.gate is not None:
-                self._session.find_candidate(read_gate_plan(options.gate))
+                self._session.find_candidate(read_gate_job(options.gate).plan)
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()

@@ -112,6 +112,17 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     candidate_name: str | None = None
 
 
+class GateJob(Strict, frozen=True, kw_only=True):
+    """What a gate hands to the Locust that it starts, in a file that nobody else can read.
+
+    `header` and `set` are options that may hold secrets: every user of the machine can read a command line.
+    """
+
+    plan: GatePlan
+    header: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
+
+
 def gate_plan_mistake(plan: GatePlan) -> str | None:
     """Return what is wrong with a plan's numbers, as "option value: sentence", or None."""
     if not FEWEST_PAIRS < plan.pairs <= MOST_PAIRS:
