@@ -15,8 +15,8 @@ from aether_load.dag.template import PLACEHOLDER, keys_in, strings_in
 from aether_load.dag.template import Path as JsonPath
 from aether_load.errors import UsageError
 from aether_load.protocol import ERROR_POLICIES, NODE_TYPES, Generation, NodeShape, NodeV1, NodeV2, RequestV1, RequestV2
-from aether_load.scenario.text_file import decode_text
 from aether_load.scenario.validation import describe_mistake, did_you_mean, nearest
+from aether_load.text import decode_text
 
 PROMPT = "prompt"
 ROW = "row."

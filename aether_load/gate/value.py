@@ -1,4 +1,4 @@
-"""The number by which a gate compares two builds, taken of one window's samples."""
+"""Take the metric by which a gate compares two builds from the samples of one window."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aether_load.analysis.statistics.distribution import percentile
 from aether_load.protocol import Outcome
 from aether_load.rundata.samples import ABSENT
 from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
-from aether_load.scenario.gate_plan import DISTRIBUTIONS, GateMetric
+from aether_load.scenario.gate_plan import GateMetric
 
 Which = NDArray[np.bool_]
 
 
 def gate_value(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms) -> float | None:
     """Return a metric of the requests `which` of a window, in the unit that its name bears; None without any."""
-    if metric.metric in DISTRIBUTIONS:
+    if metric.aggregation is not None:
         return _aggregated(metric, _distribution(metric.metric, samples, which & samples.in_window))
     if metric.metric == "accuracy":
         accuracy = build_row("", samples, which, terms).accuracy
@@ -64,7 +64,7 @@ def _distribution(name: str, samples: PhaseSamples, which: Which) -> NDArray[Any
     if name == "service_latency_ms":
         return service_ms(samples, which & samples.was_sent)
     told = which & samples.readable
-    if name == "overhead_ms":
+    if name == "correlation.overhead_ms":
         return service_ms(samples, told) - samples.server_total_ms[told]
     if name == "server_total_ms":
         return samples.server_total_ms[told]

@@ -124,11 +124,6 @@ class Listener:
         scenario = planned_scenario(options)
         if options.gate is not None and self._master is not None:
             raise UsageError("A gate sends from one process: leave --processes and --master away.")
-        if scenario.thresholds:
-            # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
-            from aether_load.analysis.verdict.thresholds import check_thresholds  # noqa: PLC0415
-
-            check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
             self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))

@@ -20,18 +20,16 @@ from aether_load.analysis.latency.row_parts import part_means_of
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
-from aether_load.analysis.verdict.thresholds import condition_of, names_in
+from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
 from aether_load.rundata.sample_reader import sample_parts
 from aether_load.rundata.table import PhaseSamples
 from aether_load.rundata.table_reader import read_phases
-from aether_load.scenario.goodput import goodput_condition
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.scope import Scope, scope_of
-from aether_load.scenario.threshold import ThresholdPlan
+from aether_load.scenario.threshold import Scope, ThresholdPlan, scope_of
 
 CONFIDENCE = 0.999
 """Of the intervals here: who looks a hundred times must not be wrong one time in twenty."""
@@ -72,7 +70,7 @@ class Watch:
                 found = _judge(plan, manifest, scenario, record, samples)
                 if found is not None and found[1].state == "broken":
                     return AbortRecord(
-                        condition=plan.condition,
+                        condition=plan.condition.text,
                         phase=record.name,
                         dataset=found[0].dataset,
                         shown=found[1].shown,
@@ -97,9 +95,8 @@ def _judge(
     plan: ThresholdPlan, manifest: Manifest, scenario: Scenario, record: PhaseRecord, samples: PhaseSamples
 ) -> tuple[Scope, Finding] | None:
     """Return what a threshold comes to in a phase that is going on; None where it is not about that phase."""
-    names = names_in(manifest, scenario)
-    condition = condition_of(plan, names)
-    scope = scope_of(condition.where, names)
+    condition = plan.condition
+    scope = scope_of(condition.where, names_in(manifest, scenario))
     places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
     if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *places}:
         return None
@@ -108,7 +105,7 @@ def _judge(
         which = which & (samples.dataset == places[scope.dataset])
     terms = Terms(
         unscored=manifest.unscored,
-        goodput_slo=goodput_condition(scenario.goodput_slo),
+        goodput_slo=scenario.goodput_slo,
         price_usd_per_1000_tokens=scenario.workload.price_usd_per_1000_tokens,
     )
     parts = None

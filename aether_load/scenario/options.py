@@ -11,11 +11,12 @@ from typing import Any, get_args
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.scenario.check import label_mistake
+from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line import learn_secrets, toml_value
 from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.threshold import with_conditions
+from aether_load.scenario.stage import names_of
+from aether_load.scenario.threshold import Names, quoted, with_conditions
 from aether_load.scenario.workload_plan import DagName
 
 _SCENARIO_OPTIONS = frozenset(
@@ -96,12 +97,21 @@ def names_scenario(arguments: Sequence[str]) -> bool:
     return any(argument.split("=")[0] in _SCENARIO_OPTIONS for argument in arguments)
 
 
-def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) -> Scenario:
-    """Return the scenario with the thresholds of a command line beside its own; raises UsageError."""
+def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None, names: Names | None = None) -> Scenario:
+    """Return the scenario with the thresholds of a command line too; raises UsageError for one that cannot be decided.
+
+    `names` may stand in conditions, instead of those that the scenario gives.
+    """
     try:
-        return msgspec.structs.replace(scenario, thresholds=with_conditions(scenario.thresholds, conditions or ()))
+        thresholds = with_conditions(scenario.thresholds, conditions or ())
     except ValueError as error:
         raise UsageError(f"--threshold {error}") from None
+    for plan in thresholds[len(scenario.thresholds) :]:
+        try:
+            check_threshold(plan, names or names_of(scenario))
+        except ValueError as error:
+            raise UsageError(f"--threshold {quoted(plan.condition)}: {error}") from None
+    return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
 def assigned(options: argparse.Namespace) -> dict[str, object]:

@@ -34,7 +34,6 @@ from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, wa
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.rundata.table import PhaseSamples
-from aether_load.scenario.goodput import goodput_condition
 from aether_load.scenario.scenario import Scenario
 
 ALL = "all"
@@ -184,7 +183,7 @@ def phase_report(
     terms = Terms(
         interrupted=interrupted,
         unscored=manifest.unscored,
-        goodput_slo=goodput_condition(inputs.scenario.goodput_slo),
+        goodput_slo=inputs.scenario.goodput_slo,
         price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
     )
     of_dataset = [samples.dataset == place for place in range(len(names))]
