@@ -75,7 +75,7 @@ def _generation_of(body: Any) -> Generation:
     if of_v2:
         raise DagMistake(
             f"its key {min(of_v2)} belongs to v2, but there is no dag around it; write {WRAPPED}, as a v2 runtime "
-            "wants it."
+            "wants it, or give a compiled program with --program."
         )
     return Generation.V1
 

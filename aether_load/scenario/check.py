@@ -70,8 +70,9 @@ def _check_labels(labels: Mapping[str, str]) -> None:
 
 def _check_workload(scenario: Scenario) -> None:
     plan = scenario.workload
-    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
-    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
+    paths = [plan.dataset_dir, plan.dag_file, plan.program, *(file.path for file in plan.files.values())]
+    paths += [phase.trace.path for phase in scenario.phases if phase.trace is not None]
+    if any("\0" in path for path in paths if path is not None):
         raise UsageError("a path in it holds a null character.")
     for name in plan.datasets:
         if name not in HUB_DATASETS and name not in plan.files:
@@ -160,12 +161,20 @@ def _check_dag(plan: WorkloadPlan) -> None:
             f'workload.dag_nodes = {plan.dag_nodes}: it is for "chain" and "fan_out"; the number of nodes of '
             f'"{plan.dag}" is its own.'
         )
-    if plan.dag != "file":
-        for key in ("dag_file", "answer_node"):
-            if (value := getattr(plan, key)) is not None:
-                raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "file", not "{plan.dag}".')
-    elif plan.dag_file is None:
-        raise UsageError('workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.')
+    if plan.answer_node is not None and plan.dag not in {"file", "program"}:
+        raise UsageError(
+            f"workload.answer_node = {plan.answer_node!r}: it is for a DAG file or a program; the answering node of "
+            f'"{plan.dag}" is its own.'
+        )
+    for dag, key, option in (("file", "dag_file", "--dag-file"), ("program", "program", "--program")):
+        value = getattr(plan, key)
+        if plan.dag != dag and value is not None:
+            raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "{dag}", not "{plan.dag}".')
+        if plan.dag == dag and value is None:
+            raise UsageError(f'workload.dag = "{dag}": say which with workload.{key} = "path.json", or {option} PATH.')
+    if plan.dag != "program" and (plan.inputs or plan.bind != "literal"):
+        key = "inputs" if plan.inputs else "bind"
+        raise UsageError(f"workload.{key}: it is for a program, which workload.program or --program PATH names.")
 
 
 def label_mistake(key: str, value: str) -> str | None:

@@ -101,6 +101,8 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
     _expand_conditions(raw)
+    if isinstance(workload := raw.get("workload"), dict) and workload.get("program") is not None:
+        workload.setdefault("dag", "program")
     scenario = _convert(raw, str(path))
     named = [
         phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
@@ -174,7 +176,8 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         if (path := getattr(scenario.target, key)) is not None
     }
     target = msgspec.structs.replace(scenario.target, **of_tls)
-    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
+    program = None if plan.program is None else str((folder / plan.program).resolve())
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file, program=program)
     return msgspec.structs.replace(scenario, workload=plan, phases=phases, target=target)
 
 
