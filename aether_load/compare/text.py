@@ -79,6 +79,8 @@ def _facts(run: ComparedRun) -> Iterator[str]:
     yield run.name
     yield run.id
     yield f"{run.target_kind}, {(run.commit or 'no commit')[:12]}, {run.status}"
+    if run.program is not None:
+        yield run.program.title
     if run.labels:
         yield ", ".join(f"{key}={value}" for key, value in run.labels.items())
 

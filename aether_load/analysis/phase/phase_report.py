@@ -154,7 +154,7 @@ def phase_report(
     counted = readings.counted if reconciliation.counted_nodes_total is not None else None
     server = server_nodes(whole.samples, counted, elapsed_s)
     decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
-    nodes = node_reports(samples, manifest.node_ids, inputs.shape, shares, decomposition.reasons)
+    nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
     sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
