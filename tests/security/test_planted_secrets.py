@@ -68,12 +68,15 @@ OUTPUTS = (
 
 
 def command_lines_of_children(process):
-    """Watch a process to its end and return the command lines of all processes that it started."""
+    """Watch a process to its end and return the command lines of all that it started, once they are their own."""
     seen = set()
+    own = psutil.Process(process.pid).cmdline()
     while process.poll() is None:
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(process.pid).children(recursive=True):
-                seen.add(" ".join(child.cmdline()))
+                line = child.cmdline()
+                # Between its fork and its program a child has the command line that somebody typed.
+                seen |= {" ".join(line)} if line != own else set()
         time.sleep(0.1)  # between two looks at who is there
     return "\n".join(seen)
 
