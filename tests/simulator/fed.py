@@ -49,7 +49,7 @@ class Target:
         options = Options(generation=generation, latency=Latency("constant", (0.0,)), control=True)
         self.generation = generation
         self.runner = runner
-        self.state = RuntimeState(options, lambda _fault: None)
+        self.state = RuntimeState(options, print, print)
         self.service = Service(self.state)
 
     def ask(self, body, query="", content_type=b"application/json"):
