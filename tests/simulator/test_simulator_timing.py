@@ -51,9 +51,7 @@ def test_the_grammar_of_latencies(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "part"), [("", "has no times"), ("5ms\nsoon\n", "line 2: 'soon' is no duration")]
-)
+@pytest.mark.parametrize(("content", "part"), [("", "has no times"), ("5ms\nsoon\n", "line 2: 'soon' is no duration")])
 def test_bad_traces(tmp_path, content, part):
     """A trace that is wrong is named with the line."""
     trace = tmp_path / "trace"
