@@ -97,10 +97,15 @@ class LlmNode(msgspec.Struct, frozen=True):
 
 
 class NodeShape(msgspec.Struct, frozen=True):
-    """A node's place in a DAG: its id, and the ids of the nodes that it waits for."""
+    """A node's place in a DAG: its id, and the ids of the nodes that it waits for.
+
+    A node of a compiled program has the `function` that it runs, and its `source`, as in `support.aether:27`.
+    """
 
     id: str
     depends_on: tuple[str, ...] = ()
+    function: str | None = None
+    source: str | None = None
 
 
 class DagRequest(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
-"""Make text from outside safe for the place where it is shown, one function a place."""
+"""Decode text from outside, and make it safe for the place where it is shown, one function a place."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -10,6 +11,15 @@ import msgspec
 
 T = TypeVar("T")
 
+_LINE_END = re.compile(r"\r\n?|\n")
+_MARKS = (
+    # UTF-32's mark begins with that of UTF-16, so it comes first.
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
 _SPACES = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 # Control characters, halves of characters, and marks that turn the direction of what stands around them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -19,6 +29,29 @@ _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 _MARKUP = re.compile(
     r"[\\`*\[\]<>#|~&$@]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.|^[-+=](?=\s|$|[-=])|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
 )
+
+
+def decode_text(content: bytes) -> str:
+    """Return `content` as text: in the encoding that its byte order mark names, else in UTF-8.
+
+    Line ends stay as they are. Raises ValueError with a sentence that names the line of the first wrong byte.
+    """
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = encoding.upper().removesuffix("-SIG")
+        before, wrong = error.object[: error.start].decode(encoding, errors="replace"), error.object[error.start]
+        raise ValueError(
+            f"line {_line_after(before)}: byte 0x{wrong:02x} is not {name} text; save the file as UTF-8"
+        ) from None
+    if (place := text.find("\0")) >= 0:
+        raise ValueError(f"line {_line_after(text[:place])}: a null character is not text; save the file as UTF-8")
+    return text
+
+
+def _line_after(before: str) -> int:
+    return 1 + len(_LINE_END.findall(before))
 
 
 def terminal_text(text: str) -> str:

@@ -20,7 +20,7 @@ def main() -> int:
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-c", "pass"], capture_output=True, text=True, check=True
         )
-        found = re.search(r"\|\s+(\d+) \|\s+_aether_load_lm_eval", done.stderr)
+        found = re.search(r"\|\s+(\d+) \|\s+_aether_load_startup", done.stderr)
         if found is None:
             print("aether-load's start-up file is not installed in this environment")
             return 1

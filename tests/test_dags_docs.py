@@ -24,7 +24,7 @@ ROW = Prompt("set/0", "set", "Why?", columns={"query": "Why?", "customer.plan": 
 
 def test_every_shape_has_its_section():
     """The names are those of the key, and the comment beside it lists them."""
-    assert ["file", *SHAPES] == ["file", *(name for name in get_args(DagName) if name != "file")]
+    assert [*SHAPES, "file", "program"] == list(get_args(DagName))
     listed = re.search(r"^dag = .*# (.*)$", PAGE, re.MULTILINE)[1]
     assert re.findall(r"[a-z_]{4,}", listed) == list(get_args(DagName))
 
@@ -41,7 +41,7 @@ def test_the_pictures_show_the_nodes_that_are_sent(shape):
 
 
 def test_the_scenarios_of_the_page_are_valid(tmp_path):
-    """Both fragments are whole scenarios."""
+    """Each fragment is a whole scenario."""
     plans = []
     for number, text in enumerate(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)):
         (tmp_path / f"{number}.toml").write_text(text)
@@ -49,6 +49,7 @@ def test_the_scenarios_of_the_page_are_valid(tmp_path):
     assert [(plan.dag, plan.dag_nodes, plan.answer_node) for plan in plans] == [
         ("fan_out", 8, None),
         ("file", None, "reply"),
+        ("program", None, None),
     ]
 
 

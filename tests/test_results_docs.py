@@ -68,7 +68,7 @@ def test_the_scenario_keys_are_read_as_they_stand(tmp_path):
     (fragment,) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
     (tmp_path / "mine.toml").write_text(fragment + "\n[[phases]]\npasses = 1\n")
     scenario = load_scenario(tmp_path / "mine.toml")
-    assert (scenario.goodput_slo, scenario.workload.price_usd_per_1000_tokens) == ("response_latency_ms<500", 0.15)
+    assert (str(scenario.goodput_slo), scenario.workload.price_usd_per_1000_tokens) == ("response_latency_ms<500", 0.15)
 
 
 @pytest.mark.parametrize("command", ["report", "compare"])

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from aether_load import runtime_client
 from aether_load.errors import TargetError
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, probe
@@ -86,10 +87,34 @@ def endless(wait_s):
         yield b"x" * (1 if wait_s else 65536)
 
 
+def dripping():
+    yield b"HTTP/1.1 200 OK\r\nx: "
+    while True:
+        time.sleep(0.05)
+        yield b"x"
+
+
+@pytest.fixture
+def short_limits(monkeypatch):
+    """Let a probe give up after half a second."""
+    monkeypatch.setattr(runtime_client, "_CONNECTION_LIMIT_S", 0.5)
+    monkeypatch.setattr(runtime_client, "PROBE_TIMEOUT_S", 0.5)
+
+
+@pytest.mark.usefixtures("short_limits")
+def test_a_head_without_end_ends_the_probe(serve):
+    """A head that comes byte by byte is given up."""
+    began = time.monotonic()
+    with pytest.raises(TargetError, match="No runtime can be reached"):
+        probe(serve(dripping(), b""))
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.usefixtures("short_limits")
 @pytest.mark.parametrize("wait_s", [0, 0.05])
 def test_a_body_without_end_ends_the_probe(serve, wait_s):
     """A body that never ends, fast or slow, is read up to a limit of bytes and of time."""
     began = time.monotonic()
     url = serve(endless(wait_s), reply(422, MISSING))
     assert probe(url).generation is Generation.V2
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 3

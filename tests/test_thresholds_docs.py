@@ -5,11 +5,11 @@ import re
 import pytest
 
 from aether_load.analysis.statistics.distribution import wilson
-from aether_load.analysis.verdict.metric_catalog import number_of, numbers
-from aether_load.analysis.verdict.thresholds import check_thresholds
+from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.observer.threshold_watch import CONFIDENCE
 from aether_load.scenario.load import load_scenario, shipped_scenarios
-from aether_load.scenario.threshold import AGGREGATIONS, parse_threshold
+from aether_load.scenario.metrics import AGGREGATIONS, METRICS, find_metric
+from aether_load.scenario.threshold import parse_threshold
 from aether_load.schedule.plan_text import plan_text
 from processes import REPOSITORY
 
@@ -25,7 +25,6 @@ def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path, block):
     """As it stands; --dry-run shows each of its thresholds."""
     (tmp_path / "mine.toml").write_text(block)
     scenario = load_scenario(tmp_path / "mine.toml")
-    check_thresholds(scenario, "mine")
     assert scenario.thresholds
     assert [line for line in plan_text(scenario).splitlines() if line.startswith("  threshold ")] == [
         f"  threshold {plan.condition}"
@@ -45,12 +44,12 @@ def test_every_name_that_is_named_is_a_number():
     assert len(named) > 15
     for name in named:
         plain = name.split(":")[0]
-        assert plain in numbers()
+        assert find_metric(plain) is not None
         if ":" in name:
-            number_of(parse_threshold(f"{name}<1"))
+            metric_in(parse_threshold(f"{name}<1"))
     with_interval = re.search(r"\| shares \((.*?)\) \|", DOCS)[1]
     assert set(re.findall(r"`(\w+)`", with_interval)) == {
-        number.name for number in numbers().values() if number.form == "share"
+        metric.name for metric in METRICS.values() if metric.form == "share"
     }
 
 

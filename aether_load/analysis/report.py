@@ -25,6 +25,7 @@ from aether_load.analysis.server.repeated_answers import repeated_answers
 from aether_load.analysis.verdict.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.verdict.verdict import Against, Verdict, all_against, decide
 from aether_load.analysis.verdict.warnings import Warning_, phase_warnings, run_warnings
+from aether_load.dag.program import ProgramIdentity
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Ended, Manifest, PhaseRecord, TargetRecord
@@ -71,6 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     comparisons: tuple[RepeatComparison, ...]
     sweeps: tuple[SweepReport, ...]
     datasets: tuple[DatasetIdentity, ...]
+    program: ProgramIdentity | None = None
     scenario: dict[str, Any]
     environment: dict[str, dict[str, Any]]
 
@@ -134,6 +136,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         comparisons=compare_repeats(phases),
         sweeps=sweep_reports(phases),
         datasets=manifest.datasets,
+        program=manifest.program,
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )

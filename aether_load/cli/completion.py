@@ -13,7 +13,20 @@ DESCRIPTION = (
     "Print a script that completes commands, options and scenarios: bash: source <(aether-load completion bash); zsh: "
     "aether-load completion zsh > a folder of $fpath, as _aether-load; fish: aether-load completion fish | source."
 )
-_FILES = frozenset(["output", "markdown", "junit", "dag_file", "record", "answer_key", "locustfile", "html"])
+_FILES = frozenset(
+    [
+        "output",
+        "markdown",
+        "junit",
+        "dag_file",
+        "program",
+        "candidate_program",
+        "record",
+        "answer_key",
+        "locustfile",
+        "html",
+    ]
+)
 _FOLDERS = frozenset(["results_dir", "dataset_dir", "folder", "folders"])
 _SCENARIOS = frozenset(["scenario", "scenario_name", "words"])
 

@@ -1,4 +1,4 @@
-"""Whether runs may be ranked against each other: everything but the runtime's own build must have been the same."""
+"""Tell whether runs may be ranked: all but the builds of the runtime and of the program must have been the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _NOT_LOAD = {"name", "purpose", "labels", "fail_on_warning", "max_error_rate", "
 """Keys of a scenario that change neither what is sent nor when."""
 _NOT_LOAD_INSIDE = {
     "workload.price_usd_per_1000_tokens",
+    # Two versions of a program are compared as two builds of a runtime are.
+    "workload.program",
     "target.headers",
     "target.verify_tls",
     "target.server_metrics_url",
@@ -80,6 +82,9 @@ def _differences(first: Report, other: Report) -> Iterator[tuple[str, object, ob
     for key in dict.fromkeys([*ours, *theirs]):
         if ours.get(key) != theirs.get(key):
             yield f"scenario, {key}", _short(ours.get(key)), _short(theirs.get(key))
+    flows = [report.program.flow_name if report.program else "none" for report in (first, other)]
+    if flows[0] != flows[1]:
+        yield "flow of the program", flows[0], flows[1]
     if first.run.seed != other.run.seed:
         yield "seed", first.run.seed, other.run.seed
     rows = [{identity.name: identity for identity in report.datasets} for report in (first, other)]

@@ -12,6 +12,7 @@ from aether_load.analysis.report import Report
 from aether_load.analysis.statistics.distribution import Percentile, Share, wilson
 from aether_load.analysis.statistics.multiple import difference_p, holm
 from aether_load.compare.comparable import letter, obstacles
+from aether_load.dag.program import ProgramIdentity
 
 Rank = Literal["better", "worse", "not told apart"]
 COMPARISON_SCHEMA_VERSION = "1.0"
@@ -65,6 +66,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
     commit: str | None
     target: str
     target_kind: str
+    program: ProgramIdentity | None = None
     status: str
 
 
@@ -149,6 +151,7 @@ def _run(place: int, report: Report, name: str) -> ComparedRun:
         commit=report.environment["git"].get("commit"),
         target=report.target.url,
         target_kind=f"{report.target.kind} {report.target.generation.value}",
+        program=report.program,
         status=report.verdict.status,
     )
 

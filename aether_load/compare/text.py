@@ -55,8 +55,9 @@ def write_markdown(comparison: Comparison, out: TextIO) -> None:
     for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
         out.write(f"#### {markdown_text(phase)}\n\n")
         header, *cells = _table(comparison, list(rows), "interval and ratio")
-        cells = [tuple(cell.strip() for cell in row) for row in cells]
-        out.write(table(tuple(map(markdown_text, header)), (tuple(map(markdown_text, row)) for row in cells)) + "\n")
+        names = len(header) - len(comparison.runs)
+        cells = [(*map(markdown_text, row[:names]), *(cell.strip() for cell in row[names:])) for row in cells]
+        out.write(table(tuple(map(markdown_text, header)), cells) + "\n")
     if comparison.comparable:
         out.write(f"{markdown_text(_legend(comparison))} {CAVEAT}\n")
 
@@ -78,6 +79,8 @@ def _facts(run: ComparedRun) -> Iterator[str]:
     yield run.name
     yield run.id
     yield f"{run.target_kind}, {(run.commit or 'no commit')[:12]}, {run.status}"
+    if run.program is not None:
+        yield run.program.title
     if run.labels:
         yield ", ".join(f"{key}={value}" for key, value in run.labels.items())
 

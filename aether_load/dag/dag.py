@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aether_load.dag.binding import BoundProgram, bind_program
 from aether_load.dag.check import sinks
 from aether_load.dag.file import BARE, ROW, WRAPPED, DagFile, read_dag_file
+from aether_load.dag.program import ProgramIdentity
 from aether_load.dag.shapes import make_shape
-from aether_load.dag.template import PLACEHOLDER, Template, compile_template, escaped, strings_in
+from aether_load.dag.template import PLACEHOLDER, NameOf, Template, compile_template, escaped, strings_in
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import WORDS
 from aether_load.errors import UsageError
@@ -40,6 +42,7 @@ class Dag(msgspec.Struct, frozen=True):
     filled_in: frozenset[str] = frozenset()
     context: tuple[Template, ...] = ()
     prompt_node: str | None = None
+    program: ProgramIdentity | None = None
 
     def bodies(self, prompts: Sequence[Prompt]) -> Iterator[bytes]:
         """Yield the body for each prompt; raises UsageError for a row that no runtime could take as it stands."""
@@ -101,6 +104,8 @@ def plan_dag(plan: WorkloadPlan, generation: Generation) -> Dag:
     if plan.dag == "file":
         assert plan.dag_file is not None
         return _from_file(read_dag_file(plan.dag_file), plan, generation)
+    if plan.dag == "program":
+        return _from_program(bind_program(plan), plan, generation)
     shape = make_shape(plan, passes_outputs=generation is Generation.V2)
     nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.dag.nodes)
     filled_in = {name for node in shape.dag.nodes for read in node.reads for name in (read, f"node.{read}.output")}
@@ -118,12 +123,14 @@ def _word_of_row(name: str) -> str | None:
     return name if name in WORDS else None
 
 
-def _prompt_node(body: Mapping[str, Any], name_of: Callable[[str], str | None]) -> str | None:
+def _prompt_node(body: Mapping[str, Any], name_of: NameOf) -> str | None:
     """Return the first node of a v2 body whose prompt holds words of a row, and nothing that the runtime fills in."""
     for node in body.get("dag", {}).get("nodes", ()):
         prompt = node.get("prompt_template") or node.get("prompt") or ""
-        names = [found[1].strip() for found in PLACEHOLDER.finditer(prompt)]
-        if node["node_type"] == "llm_fn" and not node.get("template_refs") and names and all(map(name_of, names)):
+        found = [name_of(placeholder[1].strip()) for placeholder in PLACEHOLDER.finditer(prompt)]
+        # A constant that an input is bound to is the same in every row.
+        varies = any(isinstance(name, str) or (name is not None and len(name) > 1) for name in found)
+        if node["node_type"] == "llm_fn" and not node.get("template_refs") and varies and None not in found:
             return str(node["id"])
     return None
 
@@ -135,41 +142,52 @@ def _from_file(file: DagFile, plan: WorkloadPlan, generation: Generation) -> Dag
             f"DAG file {file.path}: it is written for a {file.generation} runtime, and the target speaks {generation}, "
             f"which wants {wanted}."
         )
-    answer_node, unscored = answering_node(file, plan)
-    dag = file.body.get("dag", {})
-    refs = [ref for node in dag.get("nodes", ()) for ref in node.get("template_refs") or ()]
+    return _of_request(file.body, file.nodes, file.name_of, answering_node(f"DAG file {file.path}", file.nodes, plan))
+
+
+def _from_program(bound: BoundProgram, plan: WorkloadPlan, generation: Generation) -> Dag:
+    if generation is not Generation.V2:
+        raise UsageError(f"Program {plan.program}: a compiled program is of v2, and the target speaks {generation}.")
+    answering = answering_node(f"Program {plan.program}", bound.nodes, plan)
+    dag = _of_request(bound.body, bound.nodes, bound.name_of, answering)
+    return msgspec.structs.replace(dag, program=bound.identity)
+
+
+def _of_request(
+    body: dict[str, Any], nodes: tuple[NodeShape, ...], name_of: NameOf, answering: tuple[str | None, str | None]
+) -> Dag:
+    """Return the DAG of a request's body, of either generation, with places for what `name_of` names."""
+    refs = [ref for node in body.get("dag", {}).get("nodes", ()) for ref in node.get("template_refs") or ()]
     filled_in: set[str] = set()
-    if generation is Generation.V2:
+    if "dag" in body:
         # `{{X}}` needs no ref: a node that has no successor may be the last to finish, and is in nobody's prompt.
-        filled_in = {ref["raw"] for ref in refs} | {name for node in file.nodes for name in node.depends_on}
+        filled_in = {ref["raw"] for ref in refs} | {name for node in nodes for name in node.depends_on}
     read_paths = {tuple(ref.get("path") or ()) for ref in refs if ref["kind"] == "context"}
     context = (
-        compile_template(text, file.name_of)
-        for path, text in strings_in(file.body.get("context") or {})
-        if path in read_paths
+        compile_template(text, name_of) for path, text in strings_in(body.get("context") or {}) if path in read_paths
     )
     return Dag(
-        template=compile_template(file.body, file.name_of),
-        nodes=file.nodes,
-        answer_node=answer_node,
-        unscored=unscored,
+        template=compile_template(body, name_of),
+        nodes=nodes,
+        answer_node=answering[0],
+        unscored=answering[1],
         filled_in=frozenset(filled_in),
         context=tuple(template for template in context if template.names),
-        prompt_node=_prompt_node(file.body, file.name_of),
+        prompt_node=_prompt_node(body, name_of),
     )
 
 
-def answering_node(file: DagFile, plan: WorkloadPlan) -> tuple[str | None, str | None]:
+def answering_node(where: str, nodes: Sequence[NodeShape], plan: WorkloadPlan) -> tuple[str | None, str | None]:
     """Return the node whose output is scored, or None and the reason; raises UsageError for one that is not there."""
     if plan.answer_node is not None:
-        ids = [node.id for node in file.nodes]
+        ids = [node.id for node in nodes]
         if plan.answer_node not in ids:
             raise UsageError(
-                f"workload.answer_node = {plan.answer_node!r}: DAG file {file.path} has no such node; "
+                f"workload.answer_node = {plan.answer_node!r}: {where} has no such node; "
                 f"{did_you_mean(plan.answer_node, ids)}"
             )
         return plan.answer_node, None
-    ends = sinks(file.nodes)
+    ends = sinks(nodes)
     if len(ends) == 1:
         return ends[0], None
     return None, (
@@ -180,16 +198,27 @@ def answering_node(file: DagFile, plan: WorkloadPlan) -> tuple[str | None, str |
 
 def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
     """Return the columns that the plan's DAG wants of each row, each with the place that asks for it."""
+    if plan.dag == "program":
+        bound = bind_program(plan)
+        answering_node(f"Program {plan.program}", bound.nodes, plan)
+        return bound.columns
     if plan.dag != "file":
         return {}
     assert plan.dag_file is not None
     file = read_dag_file(plan.dag_file)
-    answering_node(file, plan)
+    answering_node(f"DAG file {file.path}", file.nodes, plan)
     return {column: f"DAG file {file.path}: {place}" for column, place in file.columns.items()}
 
 
 def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
     """Return what a reader of the results must know of these rows in this DAG."""
+    if not dag.template.names and dag.program is not None:
+        return (
+            (
+                "No input of the program takes anything of a row, so all requests are the same, and a v2 cache answers "
+                "them; bind one to {{prompt}} or {{row.…}}."
+            ),
+        )
     if not dag.template.names:
         return (
             (
@@ -203,6 +232,10 @@ def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
     note = (
         f"{len(broken)} of {len(prompts)} rows (such as {broken[0]}) reach a prompt through context and have a "
         "character of several bytes where the runtime cuts its preview of a value over 50 bytes, on which it panics; "
-        "{{row.…}} or {{prompt}} in prompt_template itself keeps clear of that."
+        + (
+            'bind = "literal" keeps clear of that.'
+            if dag.program is not None
+            else "{{row.…}} or {{prompt}} in prompt_template itself keeps clear of that."
+        )
     )
     return (note,)

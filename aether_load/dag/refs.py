@@ -19,7 +19,7 @@ from aether_load.scenario.validation import did_you_mean, nearest
 _KINDS = ("context", "node_output", "parameter", "constant", "variable")
 _OUTPUT = re.compile(r"node\.(.+)\.output")
 # Braces around anything else, such as JSON in an example, are the prompt's own text.
-_MEANT_AS_ONE = re.compile(r"[\w.\- ]+")
+MEANT_AS_ONE = re.compile(r"[\w.\- ]+")
 
 
 def missing_refs(
@@ -36,9 +36,7 @@ def missing_refs(
     if node.system_prompt is not None:
         _check_system_prompt(node, row_names)
     inside = {found[0]: found[1].strip() for found in PLACEHOLDER.finditer(prompt or "")}
-    placeholders = {
-        raw: name for raw, name in inside.items() if name not in row_names and _MEANT_AS_ONE.fullmatch(name)
-    }
+    placeholders = {raw: name for raw, name in inside.items() if name not in row_names and MEANT_AS_ONE.fullmatch(name)}
     for place, ref in enumerate(node.template_refs):
         scope.check_ref(f"template_refs.{place}", ref, prompt or "", placeholders)
     given = {ref.raw for ref in node.template_refs}
@@ -49,7 +47,7 @@ def missing_refs(
 def _check_system_prompt(node: NodeV2, row_names: Collection[str]) -> None:
     for found in PLACEHOLDER.finditer(node.system_prompt or ""):
         name = found[1].strip()
-        if name not in row_names and _MEANT_AS_ONE.fullmatch(name):
+        if name not in row_names and MEANT_AS_ONE.fullmatch(name):
             raise DagMistake(
                 f"node {node.id!r}, system_prompt: the runtime fills in nothing there, so {found[0]} would reach the "
                 "model as it stands; only {{prompt}} and {{row.…}} are filled in everywhere."

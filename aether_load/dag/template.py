@@ -15,6 +15,10 @@ Path = tuple[str | int, ...]
 """Where a value stands in a JSON document: keys and places in lists, from the top."""
 
 
+Layout = tuple[str, ...]
+"""A text with a name in every second place: fixed, name, fixed, …, fixed."""
+
+
 class Template(msgspec.Struct, frozen=True):
     """JSON as bytes, with a name in every second place: fixed, name, fixed, name, …, fixed."""
 
@@ -37,11 +41,12 @@ def escaped(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-def compile_template(value: object, name_of: Callable[[str], str | None]) -> Template:
-    """Write `value` as compact JSON; in its strings `{{inner}}` becomes a place where `name_of(inner)` is a name.
+NameOf = Callable[[str], str | Layout | None]
+"""Returns the name, or the text with names, that goes in place of `{{inner}}`; None where it stays as it is."""
 
-    Keys are written as they stand.
-    """
+
+def compile_template(value: object, name_of: NameOf) -> Template:
+    """Write `value` as compact JSON, with places in its strings for what `name_of` names; keys stay as they are."""
     layout: list[bytes | str] = []
     fixed: list[bytes] = []
     for piece in _pieces(value, name_of):
@@ -53,7 +58,7 @@ def compile_template(value: object, name_of: Callable[[str], str | None]) -> Tem
     return Template((*layout, b"".join(fixed)))
 
 
-def _pieces(value: object, name_of: Callable[[str], str | None]) -> Iterator[bytes | str]:
+def _pieces(value: object, name_of: NameOf) -> Iterator[bytes | str]:
     if isinstance(value, dict):
         for number, (key, held) in enumerate(value.items()):
             yield (b"," if number else b"{") + msgspec.json.encode(key) + b":"
@@ -71,7 +76,8 @@ def _pieces(value: object, name_of: Callable[[str], str | None]) -> Iterator[byt
             name = name_of(found[1].strip())
             if name is not None:
                 yield escaped(value[end : found.start()])
-                yield name
+                for place, piece in enumerate(("", name) if isinstance(name, str) else name):
+                    yield piece if place % 2 else escaped(piece)
                 end = found.end()
         yield escaped(value[end:])
         yield b'"'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.dag.dag import notes_on, plan_dag
+from aether_load.dag.program import ProgramIdentity
 from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import Generation, NodeShape
 
@@ -21,7 +22,8 @@ class Workload(msgspec.Struct, frozen=True):
     `nodes` are the DAG's, in the order in which samples list them; `answer_node` is the one whose output is the
     answer, None with the reason in `unscored` where there is none. `notes` are for the reader of the results. The
     first `prompt_count` prompts are the workload's own; those of traces stand behind them. An answer repeats the prompt
-    of `prompt_node` as it was sent; None where no node's prompt says which request it was.
+    of `prompt_node` as it was sent; None where no node's prompt says which request it was. `program` is the compiled
+    program that the DAG is of, if it is of one.
     """
 
     prompts: tuple[Prompt, ...]
@@ -32,6 +34,7 @@ class Workload(msgspec.Struct, frozen=True):
     unscored: str | None = None
     notes: tuple[str, ...] = ()
     prompt_node: str | None = None
+    program: ProgramIdentity | None = None
 
 
 def build_workload(
@@ -52,4 +55,5 @@ def build_workload(
         unscored=dag.unscored,
         notes=notes_on(dag, prompts),
         prompt_node=dag.prompt_node,
+        program=dag.program,
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load.scenario.text_file import decode_text
+from aether_load.text import decode_text
 
 Row = dict[str, Any]
 

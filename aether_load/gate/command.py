@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
 import tempfile
@@ -19,11 +18,12 @@ from aether_load.gate.driver import NoRun, drive_gate
 from aether_load.gate.options import GateOptions, read_options
 from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
-from aether_load.gate.servers import split_cores, started
+from aether_load.gate.servers import copy_log, split_cores, started
 from aether_load.gate.text import write_gate_text
 from aether_load.rundata.folder import RunFolder, write_whole
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
+from aether_load.scenario.headers import filled_in, parse_header
 from aether_load.scenario.options import scenario_from
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
@@ -33,6 +33,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Gate a candidate and return the exit code."""
     options = read_options(parsed, hidden_command(sys.argv))
     scenario = scenario_from(parsed)
+    # So that their values are known, and hidden in what the servers say.
+    filled_in(scenario.target.headers | dict(parse_header(text) for text in parsed.header or ()))
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         # What is wrong with the load is said before any server is started.
@@ -53,10 +55,10 @@ def _side_by_side(options: GateOptions) -> int:
         plan, cores = stack.enter_context(_both_sides(options, logs))
         reports: list[GateReport] = []
         for number in range(options.gates):
-            folder, code = drive_gate(plan, options.words, options.results, cores)
+            folder, code = drive_gate(options.job(plan), options.words, options.results, cores)
             for side in SIDES:
                 if (log := logs / f"{side}.log").is_file():
-                    shutil.copyfile(log, folder.path / log.name)
+                    copy_log(log, folder.path / log.name)
             if code in _OWN_FAULTS:
                 return code
             reports.append(_finish(folder, options, shown=options.gates == 1))

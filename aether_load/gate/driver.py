@@ -1,4 +1,4 @@
-"""Has Locust drive a load in a child process, and finds the run that it left."""
+"""Drive a gate's load with Locust in a child process, and find the run that it left."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aether_load.environment import child_environment
 from aether_load.errors import ExitCode
 from aether_load.gate.servers import before_exec
 from aether_load.rundata.folder import RunFolder
-from aether_load.scenario.gate_plan import GatePlan
+from aether_load.scenario.gate_plan import GateJob
 from aether_load.scenario.load import shipped_file
 
 
@@ -28,27 +28,17 @@ class NoRun(Exception):
 
 
 def drive_gate(
-    plan: GatePlan, words: Sequence[str], results: Path, cores: frozenset[int] | None
+    job: GateJob, words: Sequence[str], results: Path, cores: frozenset[int] | None
 ) -> tuple[RunFolder, int]:
     """Drive a gate's windows; return its folder and the exit code of the process. Raises NoRun."""
     with tempfile.TemporaryDirectory(prefix="aether-load-gate-") as name:
         file = Path(name) / "plan.json"
-        file.write_bytes(msgspec.json.encode(plan))
-        code = _locust("gate.py", ["--host", plan.base, "--gate", str(file), *words], results, cores)
+        file.write_bytes(msgspec.json.encode(job))
+        code = _locust("gate.py", ["--host", job.plan.base, "--gate", str(file), *words], results, cores)
         pointer = Path(f"{file}.run")
         if not pointer.is_file():
             raise NoRun(code or int(ExitCode.INVALID))
         return RunFolder.open(Path(pointer.read_text(encoding="utf-8"))), code
-
-
-def drive_run(url: str, words: Sequence[str], results: Path) -> bytes:
-    """Drive the main job on a runtime; return its report as JSON. Raises NoRun."""
-    with tempfile.TemporaryDirectory(prefix="aether-load-gate-") as name:
-        output = Path(name) / "report.json"
-        code = _locust("eval.py", ["--host", url, "--no-page", "--output", str(output), *words], results, None)
-        if not output.is_file():
-            raise NoRun(code or int(ExitCode.INVALID))
-        return output.read_bytes()
 
 
 def _locust(locustfile: str, words: Sequence[str], results: Path, cores: frozenset[int] | None) -> int:

@@ -14,7 +14,7 @@ from aether_load.outputs.output_path import check_output
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
 from aether_load.scenario.duration import parse_duration
-from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GatePlan, gate_plan_mistake
+from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GateJob, GatePlan, gate_plan_mistake
 from aether_load.scenario.options import add_scenario_options
 
 MOST_GATES = 1000
@@ -34,6 +34,12 @@ class GateOptions(msgspec.Struct, frozen=True, kw_only=True):
     results: Path
     files: dict[str, Path]
     words: tuple[str, ...]
+    header: tuple[str, ...]
+    set: tuple[str, ...]
+
+    def job(self, plan: GatePlan) -> GateJob:
+        """Return what the Locust of a gate is handed beside its command line."""
+        return GateJob(plan=plan, header=self.header, set=self.set)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
     )
     sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
+    for side in ("base", "candidate"):
+        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what the {side} is called, e.g. its commit")
     sides.add_argument(
         "--start-limit",
         default="60s",
@@ -110,6 +118,8 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         margin=parsed.margin,
         confidence=parsed.confidence,
         command=tuple(command),
+        base_name=parsed.base_name,
+        candidate_name=parsed.base_name if parsed.self_test else parsed.candidate_name,
     )
     if (mistake := gate_plan_mistake(plan)) is not None:
         raise UsageError(mistake)
@@ -129,6 +139,8 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         results=parsed.results_dir,
         files=files,
         words=tuple(_words(parsed)),
+        header=tuple(parsed.header or ()),
+        set=tuple(parsed.set or ()),
     )
 
 
@@ -161,15 +173,22 @@ def _duration(option: str, text: str) -> float:
 
 
 def _words(parsed: argparse.Namespace) -> list[str]:
-    """Return the options of the load, as Locust's command line takes them."""
+    """Return the options of the load that hold no secret, as Locust's command line takes them."""
     words: list[Any] = ["--scenario", parsed.scenario]
     of_tls = ("ca_file", "client_cert", "client_key")
-    for option in ("dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "seed", *of_tls):
+    for option in (
+        "dataset",
+        "dataset_source",
+        "dataset_dir",
+        "limit",
+        "dag",
+        "dag_nodes",
+        "dag_file",
+        "seed",
+        *of_tls,
+    ):
         if (value := getattr(parsed, option)) is not None:
             words += [f"--{option.replace('_', '-')}", value]
-    for option in ("set", "header"):
-        for value in getattr(parsed, option) or ():
-            words += [f"--{option}", value]
     if parsed.insecure:
         words.append("--insecure")
     return [str(word) for word in words]

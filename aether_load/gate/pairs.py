@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
+import numpy as np
 
-from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.distribution import Distribution, distribution, rounded
 from aether_load.gate.window import GateWindow
 from aether_load.rundata.manifest import Manifest, TargetRecord
+from aether_load.rundata.table import PhaseSamples, response_ms
 from aether_load.scenario.gate_plan import SIDES
 
 _FIGURES = re.compile(r"[0-9.]+%?")
@@ -30,9 +32,10 @@ class GatePair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SideReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One side over all of its windows, those of pairs that were not used too."""
+    """One side over all of its windows, those of pairs that were not used too; `name` is its build's."""
 
     side: SideName
+    name: str | None = None
     target: TargetRecord
     windows_total: int
     requests_total: int
@@ -40,6 +43,7 @@ class SideReport(msgspec.Struct, frozen=True, kw_only=True):
     rejected_total: int
     error_rate: float | None
     cached_share: float | None
+    response_latency_ms: Distribution | None = None
 
 
 def gate_pairs(windows: Mapping[tuple[str | None, int | None], GateWindow], manifest: Manifest) -> Iterator[GatePair]:
@@ -66,13 +70,21 @@ def gate_pairs(windows: Mapping[tuple[str | None, int | None], GateWindow], mani
         )
 
 
-def side_report(side: SideName, target: TargetRecord, windows: Sequence[GateWindow]) -> SideReport:
-    """Return one side over all of its windows."""
+def side_report(
+    side: SideName,
+    name: str | None,
+    target: TargetRecord,
+    windows: Sequence[GateWindow],
+    samples: Sequence[PhaseSamples],
+) -> SideReport:
+    """Return one side over all of its windows and their samples."""
     requests = sum(window.requests_total for window in windows)
     failed = sum((window.error_rate or 0.0) * window.requests_total for window in windows)
     told = sum(window.nodes_told_total for window in windows)
+    latencies = [response_ms(part, part.in_window & part.was_sent) for part in samples]
     return SideReport(
         side=side,
+        name=name,
         target=target,
         windows_total=len(windows),
         requests_total=requests,
@@ -80,6 +92,7 @@ def side_report(side: SideName, target: TargetRecord, windows: Sequence[GateWind
         rejected_total=sum(window.rejected_total for window in windows),
         error_rate=rounded(failed / requests) if requests else None,
         cached_share=rounded(sum(window.cached_nodes_total for window in windows) / told) if told else None,
+        response_latency_ms=distribution(np.concatenate(latencies)) if sum(map(len, latencies)) else None,
     )
 
 

@@ -15,7 +15,7 @@ from aether_load.errors import UsageError
 from aether_load.gate.comparison import GateComparison, compare_sides
 from aether_load.gate.pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs
 from aether_load.gate.verdict import GateVerdict, decide_gate
-from aether_load.gate.warnings import gate_warnings
+from aether_load.gate.warnings import for_gate, gate_warnings
 from aether_load.gate.window import gate_window
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.run_data import read_run
@@ -66,16 +66,22 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     }
     pairs = tuple(gate_pairs(windows, manifest))
     sides = tuple(
-        side_report(side, target, [window for (name, _), window in windows.items() if name == side])
-        for side, target in zip(SIDES, (manifest.target, candidate), strict=True)
+        side_report(
+            side,
+            build,
+            target,
+            [window for (name, _), window in windows.items() if name == side],
+            [part for record, part in zip(manifest.phases, data.phases, strict=True) if record.phase == side],
+        )
+        for side, build, target in zip(
+            SIDES, (plan.base_name, plan.candidate_name), (manifest.target, candidate), strict=True
+        )
     )
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
     repeated = repeated_answers([record.name for record in manifest.phases], data.phases)
-    warnings = (
-        *run_warnings(manifest, scenario, data.damage, data.torn, repeated),
-        *gate_warnings(scenario, pairs, sides),
-    )
+    of_run = run_warnings(manifest, scenario, data.damage, data.torn, repeated)
+    warnings = (*map(for_gate, of_run), *gate_warnings(scenario, pairs, sides))
     verdict = decide_gate(manifest.ended_as, scenario, pairs, sides, comparisons, warnings)
     return GateReport(
         schema_version=GATE_SCHEMA_VERSION,

@@ -17,10 +17,12 @@ import urllib3
 
 from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import HEALTH_PATH
+from aether_load.redaction import REDACTOR, foreign_text
 
 _END_LIMIT_S = 10.0
 _LOOK_EVERY_S = 0.1
 _PR_SET_PDEATHSIG = 1
+_TAIL_BYTES = 1 << 20
 
 
 def split_cores() -> tuple[int | None, frozenset[int] | None]:
@@ -136,8 +138,17 @@ def _wait_until_healthy(side: str, process: subprocess.Popen[bytes], url: str, l
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1].strip().rstrip(".")[:300] if lines else ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = file.read(_TAIL_BYTES).decode(errors="replace").strip().splitlines()
+    return foreign_text(lines[-1].strip().rstrip("."), 300) if lines else ""
+
+
+def copy_log(log: Path, path: Path) -> None:
+    """Copy what a server said, without secrets: it may write down the headers that it was sent."""
+    with log.open("rb") as said, path.open("w", encoding="utf-8") as kept:
+        while line := said.readline(_TAIL_BYTES):
+            kept.write(REDACTOR.redact_foreign(line.decode(errors="replace").rstrip("\n")) + "\n")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ from aether_load.gate.comparison import GateComparison
 from aether_load.gate.pairs import SideReport
 from aether_load.gate.report import GateReport
 from aether_load.outputs.details import write_warnings
-from aether_load.outputs.formatting import number, share
+from aether_load.outputs.formatting import number, points, share
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
@@ -19,7 +19,7 @@ from aether_load.text import markdown_text
 
 _WIDTH = 110
 _HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
-_SIDES_HEADER = ("side", "windows", "requests", "failed", "error rate", "from cache", "target")
+_SIDES_HEADER = ("side", "windows", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "from cache", "target")
 
 
 def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> None:
@@ -48,12 +48,11 @@ def write_gate_markdown(report: GateReport, out: TextIO) -> None:
     if len(verdict.reasons) > 1:
         out.write("\n")
     out.write(table(_HEADER, [(markdown_text(row.metric), *_cells(row)[1:]) for row in report.comparisons]) + "\n")
+    sides = [_side_cells(side) for side in report.sides]
+    rows = [(markdown_text(name), *figures, markdown_text(target)) for name, *figures, target in sides]
+    out.write(table(_SIDES_HEADER, rows) + "\n")
     out.write(f"{markdown_text(_what(report))}; {markdown_text(_how(report))}; exit code {verdict.exit_code}\n\n")
-    out.write("<details><summary>sides, warnings, machine</summary>\n\n")
-    out.write(
-        table(_SIDES_HEADER, [(*_side_cells(side)[:-1], markdown_text(side.target.url)) for side in report.sides])
-        + "\n"
-    )
+    out.write("<details><summary>warnings, machine</summary>\n\n")
     out.writelines(
         f"- `{warning.code}`: {markdown_text(warning.message)} {markdown_text(warning.advice)}\n"
         for warning in report.warnings
@@ -95,11 +94,11 @@ def _cells(row: GateComparison) -> tuple[str, ...]:
 
 def _side_cells(side: SideReport) -> tuple[str, ...]:
     return (
-        side.side,
+        side.side if side.name is None else f"{side.side} {side.name}",
         str(side.windows_total),
         str(side.requests_total),
         str(side.requests_total - side.ok_total),
-        "-" if side.error_rate is None else f"{side.error_rate:.4f}",
+        *points(side.response_latency_ms, "p50", "p95", "p99"),
         share(side.cached_share),
         side.target.url,
     )

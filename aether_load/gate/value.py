@@ -1,4 +1,4 @@
-"""The number by which a gate compares two builds, taken of one window's samples."""
+"""Take the metric by which a gate compares two builds from the samples of one window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aether_load.analysis.statistics.distribution import percentile
 from aether_load.protocol import Outcome
 from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies
-from aether_load.scenario.gate_plan import DISTRIBUTIONS, GateMetric
+from aether_load.scenario.gate_plan import GateMetric
 
 Which = NDArray[np.bool_]
 
@@ -25,7 +25,7 @@ Ends = tuple[float, float]
 
 def gate_value(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms) -> Ends | None:
     """Return a metric of the requests `which` of a window, in the unit that its name bears; None without any."""
-    if metric.metric in DISTRIBUTIONS:
+    if metric.aggregation is not None:
         measured, at_least = _distribution(metric.metric, samples, which & samples.in_window)
         most = _aggregated(metric, measured)
         least = most if at_least is None else _aggregated(metric, at_least)
@@ -78,7 +78,7 @@ def _distribution(name: str, samples: PhaseSamples, which: Which) -> tuple[NDArr
     if name == "service_latency_ms":
         return service_latencies(samples, which & samples.was_sent)
     told = which & samples.readable
-    if name == "overhead_ms":
+    if name == "correlation.overhead_ms":
         return overheads(samples, told)
     if name == "server_total_ms":
         return samples.server_total_ms[told], None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from aether_load.analysis.verdict.warnings import Warning_, warn
 from aether_load.gate.pairs import GatePair, SideReport, why_not_used
 from aether_load.scenario.scenario import Scenario
@@ -11,6 +13,17 @@ from aether_load.scenario.warning_codes import WarningCode as Code
 
 FEW_REQUESTS = 50
 """Requests in a window below which chance alone moves a window's figures by a tenth or so."""
+
+_REMEDIES = {
+    Code.SIMULATED_TARGET: "Give runtimes with --base URL and --candidate URL, or with commands.",
+    Code.DATASET_SHORTER_THAN_ASKED: "Lower --limit, or use a larger --dataset-source.",
+}
+"""What to do about warnings of a run, in the gate's own options."""
+
+
+def for_gate(warning: Warning_) -> Warning_:
+    """Return a run's warning with advice that names options of the gate."""
+    return msgspec.structs.replace(warning, advice=_REMEDIES.get(warning.code, warning.advice))
 
 
 def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence[SideReport]) -> Iterator[Warning_]:
@@ -38,7 +51,8 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
             Code.CACHE_ANSWERED,
             None,
             f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
-            "Send unique_prompts, or set cache to cold or warm.",
+            "Send each prompt once with --set phases.0.unique_prompts=true, or judge hits alone with --set "
+            "phases.0.cache='warm'.",
         )
     small = sorted(
         window.requests_total for pair in pairs for window in (pair.base, pair.candidate) if window is not None

@@ -21,7 +21,6 @@ from aether_load.gate.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import PhaseSamples
 from aether_load.scenario.gate_plan import GateMetric
-from aether_load.scenario.goodput import goodput_condition
 
 
 class GateWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +56,7 @@ def gate_window(
     terms = Terms(
         interrupted=inputs.manifest.ended_as == "interrupted",
         unscored=inputs.manifest.unscored,
-        goodput_slo=goodput_condition(scenario.goodput_slo),
+        goodput_slo=scenario.goodput_slo,
     )
     row = build_row("all", samples, terms=terms)
     names = [identity.name for identity in inputs.manifest.datasets]

@@ -23,7 +23,7 @@ from aether_load.load.options import (
     ends_by_itself,
     plan_of,
     planned_scenario,
-    read_gate_plan,
+    read_gate_job,
     without_end,
 )
 from aether_load.load.phases import PhaseDriver
@@ -123,11 +123,6 @@ class Listener:
         scenario = planned_scenario(options)
         if options.gate is not None and self._master is not None:
             raise UsageError("A gate sends from one process: leave --processes and --master away.")
-        if scenario.thresholds:
-            # What a report has is known to its own types, which nothing here needs before the load's end otherwise.
-            from aether_load.analysis.verdict.thresholds import check_thresholds  # noqa: PLC0415
-
-            check_thresholds(scenario, f"Scenario {scenario.name}")
         if options.dry_run:
             self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))
@@ -146,7 +141,7 @@ class Listener:
             _ = self._session.observer
             self._session.find_target(environment.host, options.simulate)
             if options.gate is not None:
-                self._session.find_candidate(read_gate_plan(options.gate))
+                self._session.find_candidate(read_gate_job(options.gate).plan)
             self._session.load_workload()
             if not options.no_self_check:
                 self._session.check_self()

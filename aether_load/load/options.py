@@ -10,7 +10,7 @@ import msgspec
 from aether_load.errors import UsageError
 from aether_load.load.locust_options import mend_options
 from aether_load.scenario.command_line import learn_secrets
-from aether_load.scenario.gate_plan import GatePlan, gate_scenario
+from aether_load.scenario.gate_plan import GateJob, gate_scenario
 from aether_load.scenario.headers import parse_header
 from aether_load.scenario.load import (
     find_scenario,
@@ -35,6 +35,9 @@ def add_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
 
 def planned_scenario(options: argparse.Namespace) -> Scenario:
     """Return the scenario as the whole command line wants it; raises UsageError for what does not fit together."""
+    if options.gate is not None:
+        job = read_gate_job(options.gate)
+        options.header, options.set = list(job.header), list(job.set)
     learn_secrets(options)
     more: dict[str, object] = {}
     if options.server_metrics_url is not None:
@@ -58,7 +61,7 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
     headers = scenario.target.headers | dict(parse_header(text) for text in options.header or [])
     target = msgspec.structs.replace(scenario.target, headers=headers)
     if options.gate is not None:
-        return gate_scenario(msgspec.structs.replace(scenario, target=target), read_gate_plan(options.gate))
+        return gate_scenario(msgspec.structs.replace(scenario, target=target), job.plan)
     return with_command_line_load(
         msgspec.structs.replace(scenario, target=target),
         users=options.num_users,
@@ -82,9 +85,9 @@ def ends_by_itself(options: argparse.Namespace) -> bool:
     return options.run_time is not None or bool(assigned_ends(options))
 
 
-def read_gate_plan(path: str) -> GatePlan:
-    """Return the plan that `aether-load gate` wrote down."""
-    return msgspec.json.decode(Path(path).read_bytes(), type=GatePlan)
+def read_gate_job(path: str) -> GateJob:
+    """Return what `aether-load gate` wrote for the Locust that it starts."""
+    return msgspec.json.decode(Path(path).read_bytes(), type=GateJob)
 
 
 def without_end(scenario: Scenario) -> Scenario:

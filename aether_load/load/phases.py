@@ -89,7 +89,8 @@ class PhaseDriver:
 
     def _search(self, plan: SearchPlan) -> None:
         """Drive one probe after the other, each judged before the next, within the search's time."""
-        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=plan.plan.slo, tolerance=plan.plan.tolerance)
+        slo = tuple(condition.text for condition in plan.plan.slo)
+        record = SearchRecord(name=plan.name, kind=plan.plan.kind, slo=slo, tolerance=plan.plan.tolerance)
         self._run.manifest.searches.append(record)
         deadline = monotonic_ns() + plan.plan.time_limit * 1e9
         search = Search(plan)

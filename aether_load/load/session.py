@@ -285,6 +285,7 @@ class Session:
             nodes=self.workload.nodes,
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
+            program=self.workload.program,
             notes=[*self.workload.notes, *([withheld] if withheld is not None else [])],
             began=now(),
             versions=versions(),

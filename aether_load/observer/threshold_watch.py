@@ -12,7 +12,7 @@ from aether_load.analysis.latency.row_parts import part_means_of
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
-from aether_load.analysis.verdict.thresholds import condition_of, names_in
+from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
@@ -20,10 +20,8 @@ from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.record_reader import RecordBatch, Tables
 from aether_load.rundata.table import PhaseSamples
 from aether_load.rundata.table_reader import GrowingPhase, RecordColumns
-from aether_load.scenario.goodput import goodput_condition
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.scope import Scope, scope_of
-from aether_load.scenario.threshold import ThresholdPlan
+from aether_load.scenario.threshold import Scope, ThresholdPlan, scope_of
 
 CONFIDENCE = 0.999
 """Of the intervals here: looking a hundred times must not be wrong one time in twenty."""
@@ -87,7 +85,7 @@ class ThresholdWatch:
                 found = _judge(plan, manifest, self._scenario, record, samples, self._weights[record.name])
                 if found is not None and found[1].state == "broken":
                     return AbortRecord(
-                        condition=plan.condition,
+                        condition=plan.condition.text,
                         phase=record.name,
                         dataset=found[0].dataset,
                         shown=found[1].shown,
@@ -120,9 +118,8 @@ def _judge(
     weight: int,
 ) -> tuple[Scope, Finding] | None:
     """Return what a threshold comes to in a phase that is going on; None where it is not about that phase."""
-    names = names_in(manifest, scenario)
-    condition = condition_of(plan, names)
-    scope = scope_of(condition.where, names)
+    condition = plan.condition
+    scope = scope_of(condition.where, names_in(manifest, scenario))
     places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
     if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *places}:
         return None
@@ -131,7 +128,7 @@ def _judge(
         which = which & (samples.dataset == places[scope.dataset])
     terms = Terms(
         unscored=manifest.unscored,
-        goodput_slo=goodput_condition(scenario.goodput_slo),
+        goodput_slo=scenario.goodput_slo,
         price_usd_per_1000_tokens=scenario.workload.price_usd_per_1000_tokens,
     )
     parts = None

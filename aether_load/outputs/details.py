@@ -229,7 +229,7 @@ def _middle_and_tail(times: Distribution | None) -> tuple[str, str]:
 def _node_cells(node: NodeReport) -> tuple[str, ...]:
     times = node.node_time_ms
     return (
-        node.id,
+        node.title,
         "-" if node.level is None else str(node.level),
         str(node.states["succeeded"]),
         ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",

@@ -52,6 +52,9 @@ def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, obje
         "dataset": row.dataset,
         "target_kind": report.target.kind,
         "generation": report.target.generation.value,
+        "program": report.program.flow_name if report.program else None,
+        "program_hash": report.program.hash if report.program else None,
+        "compiler_version": report.program.compiler_version if report.program else None,
         "users": phase.users,
         "load_unit": phase.achieved_load.unit,
         "target_load": phase.achieved_load.asked,
@@ -107,7 +110,7 @@ def _latency_names(name: str) -> list[str]:
 
 SUMMARY_COLUMNS = (
     "time", "commit", "branch", "run_id", "labels", "scenario", "phase", "dataset", "target_kind", "generation",
-    "users", "load_unit", "target_load", "achieved_load", "window_s",
+    "program", "program_hash", "compiler_version", "users", "load_unit", "target_load", "achieved_load", "window_s",
     "requests_total", "ok_total", "rejected_total", "node_error_total", "aborted_total", "http_error_total",
     "invalid_response_total", "timeout_total", "connection_error_total", "dropped_total", "cancelled_total",
     "error_rate",

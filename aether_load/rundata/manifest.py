@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from aether_load.dag.program import ProgramIdentity
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.clock import ClockReading
@@ -163,6 +164,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
     `rows_total` and `lines_total` say how many rows and lines each file had when the run ended; None until then.
     Only a gate has a `gate` and a `candidate`; its `target` is the base, and its phases are windows of either side.
+    `program` is the compiled program that was sent, if one was; a gate between two programs has the other one, too, and
+    lists the nodes of both.
     """
 
     schema_version: str = SCHEMA_VERSION
@@ -178,6 +181,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     nodes: tuple[NodeShape, ...] = ()
     answer_node: str | None = None
     unscored: str | None = None
+    program: ProgramIdentity | None = None
+    candidate_program: ProgramIdentity | None = None
     began: ClockPair
     ended: ClockPair | None = None
     ended_as: Ended = "running"

@@ -1,4 +1,4 @@
-"""What a scenario's types cannot say: values that do not go together, names that are taken, limits that none may be."""
+"""Check what a scenario's types cannot say: values that contradict each other, names that are taken twice."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.runtime_client import encoded_url
-from aether_load.scenario.goodput import goodput_slo_mistake
+from aether_load.scenario.metrics import ALIASES, METRICS, metric_of
 from aether_load.scenario.phase import phase_mistake
-from aether_load.scenario.stage import name_of_two
-from aether_load.scenario.threshold import meaning, plan_mistake, quoted
-from aether_load.scenario.validation import did_you_mean
+from aether_load.scenario.stage import name_of_two, names_of
+from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
+from aether_load.scenario.validation import did_you_mean, nearest
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import WorkloadPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aether_load.scenario.scenario import Scenario, Target
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -24,61 +26,31 @@ _LONGEST_LABEL = 200
 
 
 def check_scenario(scenario: Scenario, where: str) -> None:
-    """Raise a UsageError where values that are right by themselves do not go together; `where` is the file."""
-    plan = scenario.workload
-    for key in ("connect_timeout", "request_timeout", "server_metrics_timeout"):
-        if getattr(scenario.target, key) <= 0:
-            raise UsageError(f"Scenario {where}: target.{key} is 0; an answer needs time.")
-    if (mistake := tls_mistake(scenario.target)) is not None:
-        raise UsageError(f"Scenario {where}: target.{mistake}")
-    if scenario.target.server_metrics_url is not None:
-        mistake = metrics_url_mistake(scenario.target.server_metrics_url)
-        if mistake is not None:
-            shown = hidden_url(scenario.target.server_metrics_url)
-            raise UsageError(f"Scenario {where}: target.server_metrics_url = {shown!r}: {mistake}.")
-        if not scenario.target.server_metrics:
-            raise UsageError(
-                f"Scenario {where}: target.server_metrics_url and server_metrics = false contradict each other."
-            )
-    for key, value in scenario.labels.items():
-        if (mistake := label_mistake(key, value)) is not None:
-            raise UsageError(f"Scenario {where}: labels.{key} = {value!r}: {mistake}")
-    if scenario.goodput_slo is not None and (mistake := goodput_slo_mistake(scenario.goodput_slo)) is not None:
-        raise UsageError(f"Scenario {where}: goodput_slo = {scenario.goodput_slo!r}: {mistake}")
-    _check_thresholds(scenario, where)
-    paths = [plan.dataset_dir or "", plan.dag_file or "", *(file.path for file in plan.files.values())]
-    if "\0" in "".join([*paths, *(phase.trace.path for phase in scenario.phases if phase.trace is not None)]):
-        raise UsageError(f"Scenario {where}: a path in it holds a null character.")
-    for name in plan.datasets:
-        if name not in HUB_DATASETS and name not in plan.files:
-            known = did_you_mean(name, [*HUB_DATASETS, *plan.files])
-            raise UsageError(f"Scenario {where}: workload.datasets: no dataset {name!r}; {known}")
-    if len(set(plan.datasets)) != len(plan.datasets):
-        raise UsageError(f"Scenario {where}: workload.datasets names a dataset twice.")
-    for name, file in plan.files.items():
-        if name in HUB_DATASETS:
-            raise UsageError(
-                f"Scenario {where}: workload.files.{name}: that name is a known dataset's; choose another."
-            )
-        if file.answer is not None and file.options is None:
-            raise UsageError(
-                f"Scenario {where}: workload.files.{name}.answer: an answer is one of the options, so say options too."
-            )
-    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
-        raise UsageError(f'Scenario {where}: workload.source is "folder", so workload.dataset_dir is needed.')
+    """Raise UsageError where values that are right by themselves contradict each other; `where` is the file."""
     try:
-        _check_dag(plan)
+        _check_target(scenario.target)
+        _check_labels(scenario.labels)
+        _check_workload(scenario)
+        _check_dag(scenario.workload)
+        _check_phases(scenario)
+        _check_thresholds(scenario)
     except UsageError as error:
         raise UsageError(f"Scenario {where}: {error}") from None
-    for number, phase in enumerate(scenario.phases):
-        if (mistake := phase_mistake(phase)) is not None:
-            raise UsageError(f"Scenario {where}: phases.{number}.{mistake}")
-        if scenario.repeat > 1 and phase.find is not None:
-            raise UsageError(f"Scenario {where}: repeat: a search (phases.{number}.find) is not repeated.")
-    if scenario.order != "in_turn" and scenario.repeat == 1:
-        raise UsageError(f"Scenario {where}: order = {scenario.order!r} has a meaning only with repeat above 1.")
-    if (twice := name_of_two(scenario)) is not None:
-        raise UsageError(f"Scenario {where}: two phases would have the name {twice!r}; give each its own.")
+
+
+def _check_target(target: Target) -> None:
+    for key in ("connect_timeout", "request_timeout", "server_metrics_timeout"):
+        if getattr(target, key) <= 0:
+            raise UsageError(f"target.{key} is 0; an answer needs time.")
+    if (mistake := tls_mistake(target)) is not None:
+        raise UsageError(f"target.{mistake}")
+    if target.server_metrics_url is None:
+        return
+    if (mistake := metrics_url_mistake(target.server_metrics_url)) is not None:
+        shown = hidden_url(target.server_metrics_url)
+        raise UsageError(f"target.server_metrics_url = {shown!r}: {mistake}.")
+    if not target.server_metrics:
+        raise UsageError("target.server_metrics_url and server_metrics = false contradict each other.")
 
 
 def tls_mistake(target: Target) -> str | None:
@@ -90,15 +62,96 @@ def tls_mistake(target: Target) -> str | None:
     return None
 
 
-def _check_thresholds(scenario: Scenario, where: str) -> None:
+def _check_labels(labels: Mapping[str, str]) -> None:
+    for key, value in labels.items():
+        if (mistake := label_mistake(key, value)) is not None:
+            raise UsageError(f"labels.{key} = {value!r}: {mistake}")
+
+
+def _check_workload(scenario: Scenario) -> None:
+    plan = scenario.workload
+    paths = [plan.dataset_dir, plan.dag_file, plan.program, *(file.path for file in plan.files.values())]
+    paths += [phase.trace.path for phase in scenario.phases if phase.trace is not None]
+    if any("\0" in path for path in paths if path is not None):
+        raise UsageError("a path in it holds a null character.")
+    for name in plan.datasets:
+        if name not in HUB_DATASETS and name not in plan.files:
+            known = did_you_mean(name, [*HUB_DATASETS, *plan.files])
+            raise UsageError(f"workload.datasets: no dataset {name!r}; {known}")
+    if len(set(plan.datasets)) != len(plan.datasets):
+        raise UsageError("workload.datasets names a dataset twice.")
+    for name, file in plan.files.items():
+        if name in HUB_DATASETS:
+            raise UsageError(f"workload.files.{name}: that name is a known dataset's; choose another.")
+        if file.answer is not None and file.options is None:
+            raise UsageError(f"workload.files.{name}.answer: an answer is one of the options, so say options too.")
+    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
+        raise UsageError('workload.source is "folder", so workload.dataset_dir is needed.')
+
+
+def _check_phases(scenario: Scenario) -> None:
+    for number, phase in enumerate(scenario.phases):
+        if (mistake := phase_mistake(phase)) is not None:
+            raise UsageError(f"phases.{number}.{mistake}")
+        if scenario.repeat > 1 and phase.find is not None:
+            raise UsageError(f"repeat: a search (phases.{number}.find) is not repeated.")
+    if scenario.order != "in_turn" and scenario.repeat == 1:
+        raise UsageError(f"order = {scenario.order!r} has a meaning only with repeat above 1.")
+    if (twice := name_of_two(scenario)) is not None:
+        raise UsageError(f"two phases would have the name {twice!r}; give each its own.")
+
+
+def _check_thresholds(scenario: Scenario) -> None:
     found = set()
+    names = names_of(scenario)
     for place, plan in enumerate(scenario.thresholds):
-        if (mistake := plan_mistake(plan)) is not None:
-            raise UsageError(f"Scenario {where}: thresholds.{place}.{mistake}")
-        condition = meaning(plan.condition)
-        if condition in found:
-            raise UsageError(f"Scenario {where}: thresholds.{place}: {quoted(plan.condition)} stands there twice.")
-        found.add(condition)
+        if plan.delay_abort_eval and not plan.abort_on_fail:
+            raise UsageError(
+                f"thresholds.{place}.delay_abort_eval: it is how long abort_on_fail waits, and that is not set."
+            )
+        if plan.condition in found:
+            raise UsageError(f"thresholds.{place}: {quoted(plan.condition)} stands there twice.")
+        found.add(plan.condition)
+        try:
+            check_threshold(plan, names)
+        except ValueError as error:
+            raise UsageError(f"thresholds.{place}.condition = {quoted(plan.condition)}: {error}") from None
+
+
+def check_threshold(plan: ThresholdPlan, names: Names) -> None:
+    """Raise ValueError with a sentence when no run of a scenario with these names can answer a threshold."""
+    condition = plan.condition
+    metric = metric_of(condition.metric, condition.aggregation, condition.quantile)
+    scope = _scope_of(condition, names)
+    if metric.of != "row" and scope.dataset is not None:
+        raise ValueError(f"{metric.name} is of a whole {metric.of}: leave the dataset {scope.dataset!r} away.")
+    if metric.of == "search":
+        if not names.searches:
+            raise ValueError(f"{metric.name} is of a search, and no phase of the scenario has find.")
+        if scope.phase is not None and scope.phase not in names.searches:
+            raise ValueError(f"{metric.name} is of a search, and phase {scope.phase!r} is none.")
+    elif scope.phase in names.searches or not names.phases - names.searches:
+        what = f"phase {scope.phase!r} is a search" if scope.phase else "every phase is a search"
+        raise ValueError(f"{what}, whose probes are judged by its slo; of a search there is search.largest_held.")
+    if plan.abort_on_fail and metric.of != "row":
+        raise ValueError(
+            f"{metric.name} is known only when its phase is over, so it cannot end the run early; leave abort_on_fail "
+            "away, or take a number of the requests."
+        )
+    if (why := undecidable(condition)) is not None:
+        raise ValueError(why)
+
+
+def _scope_of(condition: Threshold, names: Names) -> Scope:
+    last = condition.where[-1] if condition.where else ""
+    named = sorted(names.phases | names.datasets)
+    if last and condition.aggregation is not None and last not in named and nearest(last, named) is None:
+        # In "request_latncy_ms:p(95)<500" it is a metric that is misspelt.
+        distributions = [name for name, metric in METRICS.items() if metric.form == "distribution"]
+        near = nearest(last, [*distributions, *ALIASES])
+        advice = did_you_mean(last, named if near is None else [near])
+        raise ValueError(f"there is no phase, no dataset and no distribution {last!r}; {advice}")
+    return scope_of(condition.where, names)
 
 
 def _check_dag(plan: WorkloadPlan) -> None:
@@ -108,12 +161,20 @@ def _check_dag(plan: WorkloadPlan) -> None:
             f'workload.dag_nodes = {plan.dag_nodes}: it is for "chain" and "fan_out"; the number of nodes of '
             f'"{plan.dag}" is its own.'
         )
-    if plan.dag != "file":
-        for key in ("dag_file", "answer_node"):
-            if (value := getattr(plan, key)) is not None:
-                raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "file", not "{plan.dag}".')
-    elif plan.dag_file is None:
-        raise UsageError('workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.')
+    if plan.answer_node is not None and plan.dag not in {"file", "program"}:
+        raise UsageError(
+            f"workload.answer_node = {plan.answer_node!r}: it is for a DAG file or a program; the answering node of "
+            f'"{plan.dag}" is its own.'
+        )
+    for dag, key, option in (("file", "dag_file", "--dag-file"), ("program", "program", "--program")):
+        value = getattr(plan, key)
+        if plan.dag != dag and value is not None:
+            raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "{dag}", not "{plan.dag}".')
+        if plan.dag == dag and value is None:
+            raise UsageError(f'workload.dag = "{dag}": say which with workload.{key} = "path.json", or {option} PATH.')
+    if plan.dag != "program" and (plan.inputs or plan.bind != "literal"):
+        key = "inputs" if plan.inputs else "bind"
+        raise UsageError(f"workload.{key}: it is for a program, which workload.program or --program PATH names.")
 
 
 def label_mistake(key: str, value: str) -> str | None:

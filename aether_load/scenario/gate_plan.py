@@ -9,38 +9,17 @@ import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.scenario.duration import Seconds
+from aether_load.scenario.metrics import METRICS, Better, aggregation_meant, check_aggregation, find_metric
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.threshold import aggregation_meant, parse_threshold
+from aether_load.scenario.threshold import parse_measure
 from aether_load.scenario.validation import Strict, did_you_mean
-
-Better = Literal["higher", "lower"]
-
 
 DEFAULT_METRIC = "ok_throughput_rps"
 
 
-THROUGHPUTS = ("ok_throughput_rps", "request_throughput_rps", "goodput_rps", "tokens_per_s")
-"""Rates; in open load they are the rate that was asked for, and tell builds apart no more."""
-
-
-DISTRIBUTIONS = ("response_latency_ms", "service_latency_ms", "overhead_ms", "server_total_ms", "node_time_ms")
-"""Numbers of each request or node, of which an aggregation is taken; all of them are better when lower."""
-
-
-_BETTER: dict[str, Better] = {
-    **dict.fromkeys(THROUGHPUTS, "higher"),
-    "accuracy": "higher",
-    **dict.fromkeys(DISTRIBUTIONS, "lower"),
-    "token_cost_mean": "lower",
-}
-
-
-_ALIASES = {"request_latency_ms": "response_latency_ms", "throughput": DEFAULT_METRIC}
-
-
 class GateMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """What is taken of each window: a number by its name, of one `dataset` or (None) of all requests.
+    """The metric that is taken of each window, of one `dataset` or (None) of all requests.
 
     `aggregation` (with `quantile`, 0 to 1, for a percentile) is what is taken of a distribution, else None.
     """
@@ -54,31 +33,31 @@ class GateMetric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_gate_metric(text: str) -> GateMetric:
-    """Return the number that `text` names, in the grammar of thresholds; raises ValueError with what is wrong."""
+    """Return the metric that `text` names, in the grammar of thresholds; raises ValueError with a sentence."""
     try:
-        condition = parse_threshold(f"{text}<0")
+        measure = parse_measure(text)
     except ValueError:
-        raise ValueError('expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".') from None
-    metric = _ALIASES.get(condition.metric, condition.metric)
-    if metric not in _BETTER:
-        meant = aggregation_meant(condition.metric)
-        advice = f"did you mean {meant!r}?" if meant else did_you_mean(condition.metric, _BETTER)
-        raise ValueError(f"there is no {condition.metric!r} to compare; {advice}")
-    if metric in DISTRIBUTIONS and condition.aggregation is None:
-        raise ValueError(f"{metric} is a distribution: say which point of it, as in {metric}:p(95).")
-    if metric not in DISTRIBUTIONS and condition.aggregation is not None:
-        raise ValueError(f"{metric} is one number and has no {condition.aggregation}.")
-    if condition.aggregation in {"count", "stddev"}:
-        raise ValueError(f"a {condition.aggregation} is neither better nor worse when it is higher.")
-    if len(condition.where) > 1:
+        measure = None
+    if measure is None:
+        raise ValueError('expected a metric, as in "ok_throughput_rps" or "response_latency_ms:p(95)".')
+    metric = find_metric(measure.metric)
+    if metric is None or not metric.in_gate or metric.better is None:
+        known = [name for name, metric in METRICS.items() if metric.in_gate]
+        meant = aggregation_meant(measure.metric)
+        advice = f"did you mean {meant!r}?" if meant else did_you_mean(measure.metric, known)
+        raise ValueError(f"there is no {measure.metric!r} to compare; {advice}")
+    check_aggregation(metric, measure.aggregation, measure.quantile)
+    if measure.aggregation in {"count", "stddev"}:
+        raise ValueError(f"a {measure.aggregation} is neither better nor worse when it is higher.")
+    if len(measure.where) > 1:
         raise ValueError("before the metric there is room for a dataset, no more.")
     return GateMetric(
         text=text.strip(),
-        dataset=condition.where[0] if condition.where else None,
-        metric=metric,
-        aggregation=condition.aggregation,
-        quantile=condition.quantile,
-        better=_BETTER[metric],
+        dataset=measure.where[0] if measure.where else None,
+        metric=metric.name,
+        aggregation=measure.aggregation,
+        quantile=measure.quantile,
+        better=metric.better,
     )
 
 
@@ -94,7 +73,8 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     """A gate as it is driven: `base` and `candidate` are base URLs; in a `self_test` both are the same build.
 
     A comparison fails when its one-sided p is below 1 - `confidence` and its median ratio below 1 - `margin`. `command`
-    is how the gate was called, secrets left out. `phase` names the phase of the scenario whose load is sent.
+    is how the gate was called, secrets left out. `phase` names the phase of the scenario whose load is sent, and
+    `base_name` and `candidate_name` the builds, as a reviewer knows them.
     """
 
     base: str
@@ -107,6 +87,19 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     margin: float = 0.05
     confidence: float = 0.99
     command: tuple[str, ...] = ()
+    base_name: str | None = None
+    candidate_name: str | None = None
+
+
+class GateJob(Strict, frozen=True, kw_only=True):
+    """What a gate hands to the Locust that it starts, in a file that nobody else can read.
+
+    `header` and `set` are options that may hold secrets: every user of the machine can read a command line.
+    """
+
+    plan: GatePlan
+    header: tuple[str, ...] = ()
+    set: tuple[str, ...] = ()
 
 
 def gate_plan_mistake(plan: GatePlan) -> str | None:
@@ -145,7 +138,7 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
         raise UsageError(f"{where}: target.server_metrics_url is of one runtime, and a gate has two; leave it away.")
     metrics = [parse_gate_metric(text) for text in plan.metrics]
     for metric in metrics:
-        if phase.kind == "rate" and metric.metric in THROUGHPUTS:
+        if phase.kind == "rate" and METRICS[metric.metric].is_rate:
             raise UsageError(
                 f"{where}: in open load {metric.metric} is the rate that was asked for; compare a latency, as in "
                 "--metric 'response_latency_ms:p(95)', or take a phase of closed load."

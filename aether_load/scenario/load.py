@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.text_file import decode_text
+from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
 from aether_load.scenario.validation import describe_mistake
+from aether_load.text import decode_text
 
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
 """Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
@@ -26,13 +27,29 @@ _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
 PHASE_ENDS = ("duration", "requests", "passes")
 """Keys of a phase that end it; the first to be reached does."""
 
+_CONDITIONS: dict[type, Callable[[str], Threshold]] = {
+    Threshold: parse_threshold,
+    RequestLimit: parse_request_limit,
+}
 SHIPPED_FOLDERS = tuple(folder / "scenarios" for folder in _SHIPPED)
 
 
 def _decode(kind: type, value: object) -> object:
+    """Return a value of a type that TOML does not have; raises ValueError with a sentence."""
     if kind is Seconds:
         return parse_duration(value)
-    raise NotImplementedError(kind)
+    if kind not in _CONDITIONS:
+        raise NotImplementedError(kind)
+    if not isinstance(value, str):
+        kind_of = type(value).__name__
+        got = {"list": "array", "dict": "object"}.get(kind_of, kind_of)
+        raise ValueError(f"expected `str`, got `{got}`")  # noqa: TRY004 -- msgspec adds the key
+    return _CONDITIONS[kind](value)
+
+
+def _encode(value: object) -> object:
+    """Return a value of such a type as JSON's own: a duration in seconds, a condition as its text."""
+    return value.text if isinstance(value, Threshold) else float(value)  # type: ignore[arg-type]
 
 
 def find_scenario(name_or_path: str) -> Path:
@@ -84,6 +101,8 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     for key, value in (overrides or {}).items():
         _override(raw, key, value)
     _expand_conditions(raw)
+    if isinstance(workload := raw.get("workload"), dict) and workload.get("program") is not None:
+        workload.setdefault("dag", "program")
     scenario = _convert(raw, str(path))
     named = [
         phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
@@ -157,7 +176,8 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         if (path := getattr(scenario.target, key)) is not None
     }
     target = msgspec.structs.replace(scenario.target, **of_tls)
-    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file)
+    program = None if plan.program is None else str((folder / plan.program).resolve())
+    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file, program=program)
     return msgspec.structs.replace(scenario, workload=plan, phases=phases, target=target)
 
 
@@ -235,7 +255,7 @@ def with_every_phase(scenario: Scenario, changes: Mapping[str, object]) -> Scena
 
 def to_plain(scenario: Scenario) -> dict[str, Any]:
     """Return the scenario as JSON's own types: durations as numbers of seconds, secrets left out."""
-    plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=float)
+    plain: dict[str, Any] = msgspec.to_builtins(scenario, enc_hook=_encode)
     plain["target"]["headers"] = hidden(scenario.target.headers)
     if scenario.target.server_metrics_url is not None:
         plain["target"]["server_metrics_url"] = hidden_url(scenario.target.server_metrics_url)
@@ -248,8 +268,11 @@ def scenario_hash(scenario: Scenario) -> str:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that `to_plain` wrote; a seed and a source that were not ours to choose are null there."""
+    """Return the scenario that `to_plain` wrote; raises UsageError for what this release cannot read.
+
+    A seed and a source that were not ours to choose are null there.
+    """
     said = {key: value for key, value in plain.items() if key != "seed" or value is not None}
     plan = plain.get("workload", {})
     said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
-    return msgspec.convert(said, Scenario, dec_hook=_decode)
+    return _convert(said, "of the run")

@@ -11,11 +11,12 @@ from typing import Any, get_args
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.scenario.check import label_mistake
+from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line import learn_secrets, toml_value
 from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.threshold import with_conditions
+from aether_load.scenario.stage import names_of
+from aether_load.scenario.threshold import Names, quoted, with_conditions
 from aether_load.scenario.workload_plan import DagName
 
 _SCENARIO_OPTIONS = frozenset(
@@ -28,6 +29,8 @@ _SCENARIO_OPTIONS = frozenset(
         "--dag",
         "--dag-nodes",
         "--dag-file",
+        "--program",
+        "--bind",
         "--seed",
         "--set",
     ]
@@ -80,6 +83,16 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
     group.add_argument(
         "--dag-file", metavar="PATH", default=None, help="your own DAG as JSON, with {{prompt}} and {{row.column}}"
     )
+    group.add_argument(
+        "--program", metavar="PATH", default=None, help="your Aether program: .aether, or what aetherc compile writes"
+    )
+    group.add_argument(
+        "--bind",
+        action="append",
+        default=None,
+        metavar="INPUT=TEXT",
+        help="bind an input of the program to {{prompt}}, {{row.column}} or a constant; repeatable",
+    )
 
 
 def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None = None) -> Scenario:
@@ -96,12 +109,21 @@ def names_scenario(arguments: Sequence[str]) -> bool:
     return any(argument.split("=")[0] in _SCENARIO_OPTIONS for argument in arguments)
 
 
-def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None) -> Scenario:
-    """Return the scenario with the thresholds of a command line beside its own; raises UsageError."""
+def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None, names: Names | None = None) -> Scenario:
+    """Return the scenario with the thresholds of a command line too; raises UsageError for one that cannot be decided.
+
+    `names` may stand in conditions, instead of those that the scenario gives.
+    """
     try:
-        return msgspec.structs.replace(scenario, thresholds=with_conditions(scenario.thresholds, conditions or ()))
+        thresholds = with_conditions(scenario.thresholds, conditions or ())
     except ValueError as error:
         raise UsageError(f"--threshold {error}") from None
+    for plan in thresholds[len(scenario.thresholds) :]:
+        try:
+            check_threshold(plan, names or names_of(scenario))
+        except ValueError as error:
+            raise UsageError(f"--threshold {quoted(plan.condition)}: {error}") from None
+    return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
 def assigned(options: argparse.Namespace) -> dict[str, object]:
@@ -160,6 +182,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> None:
     """Let the command line's DAG take the place of the scenario's, with what belongs to that one."""
     dag = options.dag
+    _override_program(options, overrides)
     if options.dag_file is not None:
         if dag not in {None, "file"}:
             raise UsageError(f"--dag {dag} and --dag-file {options.dag_file} contradict each other.")
@@ -173,3 +196,24 @@ def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> 
             overrides.setdefault("workload.dag_file", None)
     if options.dag_nodes is not None:
         overrides["workload.dag_nodes"] = options.dag_nodes
+
+
+def _override_program(options: argparse.Namespace, overrides: dict[str, object]) -> None:
+    if options.program is not None:
+        for option in ("dag", "dag_file", "dag_nodes"):
+            if getattr(options, option) not in {None, "program"}:
+                name = option.replace("_", "-")
+                raise UsageError(f"--{name} and --program {options.program} contradict each other: leave one away.")
+        overrides["workload.dag"] = "program"
+        overrides["workload.program"] = str(Path(options.program).resolve())
+        for key in ("dag_nodes", "dag_file"):
+            overrides.setdefault(f"workload.{key}", None)
+    elif options.dag not in {None, "program"} or options.dag_file is not None:
+        overrides.setdefault("workload.program", None)
+        overrides.setdefault("workload.inputs", {})
+        overrides.setdefault("workload.bind", "literal")
+    for binding in options.bind or ():
+        name, equals, text = binding.partition("=")
+        if not equals or not name.strip() or "." in name:
+            raise UsageError(f"--bind {binding}: expected INPUT=TEXT, as in --bind question={{{{prompt}}}}.")
+        overrides[f"workload.inputs.{name.strip()}"] = text

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from aether_load.scenario.duration import Seconds
-from aether_load.scenario.threshold import meaning, metric_mistake, parse_threshold, quoted
-from aether_load.scenario.validation import Strict
+from aether_load.scenario.metrics import METRICS, aggregation_meant, check_aggregation, find_metric
+from aether_load.scenario.threshold import Threshold, quoted, undecidable
+from aether_load.scenario.validation import Strict, nearest
 
 Kind = Literal["users", "rate"]
 MOST_USERS = 100_000
@@ -85,7 +86,7 @@ class Phase(Strict, frozen=True, kw_only=True):
     spike: Spike | None = None
     trace: TraceFile | None = None
     find: Literal["max_rate", "max_users"] | None = None
-    slo: tuple[str, ...] = ()
+    slo: tuple[Threshold, ...] = ()
     max_load: _Load | None = None
     tolerance: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
     shortest_probe: Seconds = Seconds(5)
@@ -264,16 +265,9 @@ def _find_mistake(phase: Phase) -> str | None:
     if not phase.slo:
         return 'slo: a search needs at least one condition, as in slo = "p(99)<500".'
     for condition in phase.slo:
-        try:
-            threshold = parse_threshold(condition)
-            mistake = metric_mistake(threshold)
-            if threshold.where and mistake is None:
-                mistake = f"a search is judged on all requests of a probe; leave {':'.join(threshold.where)} away."
-        except ValueError as error:
-            mistake = str(error)
-        if mistake is not None:
+        if (mistake := _slo_mistake(condition)) is not None:
             return f"slo: {quoted(condition)}: {mistake}"
-    if len(set(map(meaning, phase.slo))) < len(phase.slo):
+    if len(set(phase.slo)) < len(phase.slo):
         return "slo: a condition stands there twice."
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
@@ -285,3 +279,20 @@ def _find_mistake(phase: Phase) -> str | None:
     if phase.max_load is not None and start is not None and phase.max_load < start:
         return f"max_load: {phase.max_load:g} is below the load of {start:g} that the search begins at."
     return None
+
+
+def _slo_mistake(condition: Threshold) -> str | None:
+    """Return what is wrong with a condition of a search, in a sentence, or None."""
+    metric = find_metric(condition.metric)
+    if metric is None or not metric.in_search:
+        known = [name for name, metric in METRICS.items() if metric.in_search]
+        near = aggregation_meant(condition.metric) or nearest(condition.metric, known, cutoff=0.5)
+        advice = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}."
+        return f"there is no metric {condition.metric!r} of a probe; {advice}"
+    try:
+        check_aggregation(metric, condition.aggregation, condition.quantile)
+    except ValueError as error:
+        return str(error)
+    if condition.where:
+        return f"a search is judged on all requests of a probe; leave {':'.join(condition.where)} away."
+    return undecidable(condition)

@@ -8,7 +8,7 @@ import msgspec
 
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.phase import Phase
-from aether_load.scenario.threshold import ThresholdPlan
+from aether_load.scenario.threshold import RequestLimit, ThresholdPlan
 from aether_load.scenario.validation import Strict
 from aether_load.scenario.warning_codes import WarningCode
 from aether_load.scenario.workload_plan import WorkloadPlan
@@ -57,7 +57,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     seed: int = 42
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     fail_on_warning: tuple[WarningCode, ...] = ()
-    goodput_slo: str | None = None
+    goodput_slo: RequestLimit | None = None
     thresholds: tuple[ThresholdPlan, ...] = ()
     workload: WorkloadPlan = WorkloadPlan()
     target: Target = Target()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aether_load.scenario.phase import Phase, default_name
+from aether_load.scenario.threshold import Names, unnumbered
 
 if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
@@ -149,6 +150,17 @@ def name_of_two(scenario: Scenario) -> str | None:
         probe = re.compile(re.escape(search.name) + r"-\d+-.*")
         twice += [name for name in counts if probe.fullmatch(name)]
     return next(iter(twice), None)
+
+
+def names_of(scenario: Scenario) -> Names:
+    """Return the names that conditions may use in a scenario, with those of repetitions and of a shape's loads."""
+    driven = {stage.name for stage in plan_stages(scenario)}
+    return Names(
+        phases=frozenset({*(phase.name for phase in scenario.phases), *driven, *map(unnumbered, driven)}),
+        searches=frozenset(phase.name for phase in scenario.phases if phase.find is not None),
+        # The texts of a trace are a dataset of its phase's name, which stands for both.
+        datasets=frozenset(scenario.workload.datasets),
+    )
 
 
 def _names(item: Item) -> list[str]:

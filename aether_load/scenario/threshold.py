@@ -1,4 +1,4 @@
-"""A condition on a number of the report, in k6's grammar: "p(99)<500", "hellaswag:request_latency_ms:p(95)<500"."""
+"""Parse conditions on a metric, in k6's grammar: "p(99)<500", "hellaswag:request_latency_ms:p(95)<500"."""
 
 from __future__ import annotations
 
@@ -6,62 +6,92 @@ import math
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Literal
 
 import msgspec
 
 from aether_load.scenario.duration import Seconds
-from aether_load.scenario.validation import Strict, nearest
+from aether_load.scenario.metrics import AGGREGATIONS, DEFAULT_METRIC, find_metric
+from aether_load.scenario.validation import Strict, did_you_mean
 
 Operator = Literal["<", "<=", ">", ">=", "==", "!="]
 
-DEFAULT_METRIC = "response_latency_ms"
 LONGEST = 200
 """Characters of a condition."""
 MOST_WHERE = 2
 """Names before a metric: a phase's and a dataset's."""
-_PARTS = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<value>[^<>=!]*)")
+_CONDITION = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<value>[^<>=!]*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _LIMIT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _PERCENTILE = re.compile(r"p\(\s*([0-9]+(?:\.[0-9]+)?)\s*\)")
-_LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
-_LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
-AGGREGATIONS = ("min", "max", "mean", "avg", "med", "stddev", "count")
-
-ALIASES = {"request_latency_ms": DEFAULT_METRIC}
-"""Other words for a metric."""
-LATENCIES = ("response_latency_ms", "service_latency_ms", *ALIASES)
-"""Metrics that are distributions."""
-SHARES = ("error_rate", "rejected_rate", "accuracy", "dropped_rate")
-PLAIN = ("request_throughput_rps", "ok_throughput_rps", "requests_total", "ok_total", "tokens_total")
+_REQUEST_LIMIT = 'expected a limit on the latency of each request, as in "response_latency_ms<500"'
 
 
-class ThresholdPlan(Strict, frozen=True, kw_only=True):
-    """A condition that decides a run's verdict.
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric, and of what it is taken.
 
-    With `abort_on_fail` the run ends early, in order, as soon as it is broken; `delay_abort_eval` is for how long
-    after a window's opening it is not looked at yet.
+    `where` are the names before the metric: a phase, a dataset, or both. `aggregation` is what is taken of a metric
+    that is a distribution, with `quantile` (0 to 1) for a percentile; both are None for one number. A name that is no
+    metric of this release is kept as it is.
     """
 
-    condition: str
-    abort_on_fail: bool = False
-    delay_abort_eval: Seconds = Seconds(0)
-
-
-class Threshold(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition: which number, compared with what.
-
-    `where` are the names before the metric (a phase, a dataset, both); `aggregation` is what is taken of a
-    metric that is a distribution, with `quantile` (0 to 1) for a percentile; both None for a plain number.
-    """
-
-    text: str
     where: tuple[str, ...]
     metric: str
     aggregation: str | None
     quantile: float | None
-    operator: Operator
-    value: float
+
+
+class Threshold:
+    """A condition: a measure, an operator and a limit; `text` is how it was written.
+
+    Two conditions of one meaning are equal however they are written. Scenarios hold conditions parsed, and write them
+    as their text.
+    """
+
+    __slots__ = ("measure", "operator", "text", "value")
+
+    def __init__(self, text: str, measure: Measure, operator: Operator, value: float) -> None:
+        self.text = text
+        self.measure = measure
+        self.operator: Operator = operator
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Threshold) and self._meaning == other._meaning
+
+    def __hash__(self) -> int:
+        return hash(self._meaning)
+
+    def __repr__(self) -> str:
+        return f"parse_threshold({self.text!r})"
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def _meaning(self) -> tuple[Measure, str, float]:
+        return self.measure, self.operator, self.value
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric."""
+        return self.measure.metric
+
+    @property
+    def where(self) -> tuple[str, ...]:
+        """Return the names before the metric."""
+        return self.measure.where
+
+    @property
+    def aggregation(self) -> str | None:
+        """Return what is taken of a distribution."""
+        return self.measure.aggregation
+
+    @property
+    def quantile(self) -> float | None:
+        """Return which percentile is taken of a distribution."""
+        return self.measure.quantile
 
     def holds(self, number: float) -> bool:
         """Tell whether `number` fulfils the condition."""
@@ -75,22 +105,48 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True):
         }[self.operator]
 
 
-def parse_threshold(text: str) -> Threshold:
-    """Return the condition that `text` states; raises ValueError with what is wrong with it.
+class RequestLimit(Threshold):
+    """A condition on the latency of each single request, by which goodput counts."""
 
-    A percentile or an aggregation alone is of the response latency; a plain name is a number of its own.
+    __slots__ = ()
+
+
+class ThresholdPlan(Strict, frozen=True, kw_only=True):
+    """A condition that decides a run's verdict.
+
+    With `abort_on_fail` the run ends early, in order, as soon as the condition is broken, but not before
+    `delay_abort_eval` of a window has passed.
     """
+
+    condition: Threshold
+    abort_on_fail: bool = False
+    delay_abort_eval: Seconds = Seconds(0)
+
+
+def parse_threshold(text: str) -> Threshold:
+    """Return the condition that `text` states; raises ValueError with a sentence when it states none."""
     if len(text) > LONGEST:
         raise ValueError(f"it has {len(text)} characters, of {LONGEST} that a condition may have.")
-    match = _PARTS.fullmatch(text)
-    *names, what = [part.strip() for part in match["what"].split(":")] if match else [""]
+    match = _CONDITION.fullmatch(text)
     limit = match["value"].strip() if match else ""
-    percentile = _PERCENTILE.fullmatch(what)
-    is_point = percentile is not None or what in AGGREGATIONS
-    if match is None or not (is_point or _NAME.fullmatch(what)) or not all(names) or not _LIMIT.fullmatch(limit):
-        raise ValueError('expected a number of the report and a limit, as in "p(95)<500" or "error_rate<0.01".')
+    measure = parse_measure(match["what"]) if match and _LIMIT.fullmatch(limit) else None
+    if match is None or measure is None:
+        raise ValueError('expected a metric and a limit, as in "p(95)<500" or "error_rate<0.01".')
     if math.isinf(float(limit)):
         raise ValueError(f"{limit} is more than any number of a report can be.")
+    return Threshold(" ".join(text.split()), measure, match["operator"], float(limit))  # type: ignore[arg-type]
+
+
+def parse_measure(text: str) -> Measure | None:
+    """Return the metric that `text` names, and of what; None for other text, ValueError for what there cannot be.
+
+    A percentile or an aggregation alone is of the response latency.
+    """
+    *names, what = [part.strip() for part in text.split(":")]
+    percentile = _PERCENTILE.fullmatch(what)
+    is_point = percentile is not None or what in AGGREGATIONS
+    if not (is_point or _NAME.fullmatch(what)) or not all(names):
+        return None
     quantile = aggregation = None
     if percentile is not None:
         # By decimals: 99.9 / 100 is a little above 0.999, which of a thousand samples would be the last one.
@@ -100,78 +156,151 @@ def parse_threshold(text: str) -> Threshold:
         aggregation = "p"
     elif is_point:
         aggregation = {"avg": "mean", "med": "p50"}.get(what, what)
+    metric = DEFAULT_METRIC
     if aggregation is None:
         metric = what
-    elif names:
+    elif names and (find_metric(names[-1]) is not None or len(names) > MOST_WHERE):
         metric = names.pop()
-    else:
-        metric = DEFAULT_METRIC
     if len(names) > MOST_WHERE:
         raise ValueError("before the metric there is room for a phase and a dataset, no more.")
-    return Threshold(
-        text=" ".join(text.split()),
-        where=tuple(names),
-        metric=metric,
-        aggregation=aggregation,
-        quantile=quantile,
-        operator=match["operator"],  # type: ignore[arg-type]
-        value=float(limit),
+    known = find_metric(metric)
+    return Measure(
+        where=tuple(names), metric=metric if known is None else known.name, aggregation=aggregation, quantile=quantile
     )
 
 
-def meaning(text: str) -> Threshold:
-    """Return what a condition states however it is written: two of one meaning are equal."""
-    return msgspec.structs.replace(parse_threshold(text), text="")
-
-
-def quoted(text: str) -> str:
-    """Return a condition as it stands in a sentence about it: in quotes, and no longer than one can read."""
-    return repr(text if len(text) <= LONGEST else f"{text[:40]}…")
-
-
-def plan_mistake(plan: ThresholdPlan) -> str | None:
-    """Return what is wrong with one of a scenario's thresholds, as "key = value: sentence", or None."""
+def parse_request_limit(text: str) -> RequestLimit:
+    """Return the condition on single requests that `text` states; raises ValueError with a sentence."""
     try:
-        parse_threshold(plan.condition)
-    except ValueError as error:
-        return f"condition = {quoted(plan.condition)}: {error}"
-    if plan.delay_abort_eval and not plan.abort_on_fail:
-        return "delay_abort_eval: it is how long abort_on_fail waits, and that is not set."
+        condition = parse_threshold(text)
+    except ValueError:
+        raise ValueError(f"{_REQUEST_LIMIT}.") from None
+    metric = find_metric(condition.metric)
+    mistake = None
+    if condition.where:
+        mistake = f"it is of every request, so there is no {condition.where[0]!r} before it"
+    elif metric is None or not metric.has_samples:
+        mistake = f"{condition.metric!r} is not known of each request by itself"
+    elif condition.aggregation is not None:
+        mistake = f"a request has no {condition.aggregation}: it has one latency"
+    elif condition.operator not in {"<", "<="}:
+        mistake = f"{condition.operator!r} is no upper limit"
+    elif condition.value <= 0:
+        mistake = f"no request takes {condition.value:g} ms"
+    if mistake is not None:
+        raise ValueError(f"{mistake}; {_REQUEST_LIMIT}.")
+    return RequestLimit(condition.text, condition.measure, condition.operator, condition.value)
+
+
+def undecidable(condition: Threshold) -> str | None:
+    """Return why no number of requests lets a condition hold, with advice, in a sentence; None when some number can.
+
+    A condition on a share or a percentile holds when all of an interval fulfils it. The interval of a share ends above
+    0 and begins below 1 however many requests there are, and no interval is a single number.
+    """
+    metric = find_metric(condition.metric)
+    has_interval = metric is not None and (
+        metric.form in {"share", "percentile", "interval"} or condition.aggregation in {"p", "p50"}
+    )
+    if metric is None or not has_interval:
+        return None
+    name = condition.text[: condition.text.index(condition.operator)].strip()
+    is_below = condition.operator in {"<", "<=", "=="}
+    if metric.form == "share" and is_below and condition.value <= 0:
+        strict = "; for no failure at all, say max_error_rate = 0" if metric.name == "error_rate" else ""
+        return (
+            f"no number of requests decides that: the interval of a share always ends above 0. Give a limit above 0, "
+            f"as in {name}<0.01, which {_requests_below(0.01)} requests decide when it is 0 of them{strict}."
+        )
+    if metric.form == "share" and condition.operator in {">", ">=", "=="} and condition.value >= 1:
+        return (
+            f"no number of requests decides that: the interval of a share always begins below 1. Give a limit below 1, "
+            f"as in {name}>0.99, which {_requests_below(0.01)} requests decide when it is all of them."
+        )
+    if condition.operator == "==":
+        return (
+            f"no number of requests decides that: {metric.name} is an interval, which is never a single number. Give a "
+            f"lower or an upper limit, as in {name}<={condition.value:g}."
+        )
     return None
+
+
+def _requests_below(share: float) -> int:
+    """Return how many requests without a hit bring the upper end of a share's 95 % interval (Wilson) below `share`."""
+    z = NormalDist().inv_cdf(0.975)
+    return math.floor(z * z * (1 - share) / share) + 1
+
+
+def quoted(text: object) -> str:
+    """Return a condition in quotes, as part of a sentence; a long one is cut."""
+    plain = str(text)
+    return repr(plain if len(plain) <= LONGEST else f"{plain[:40]}…")
 
 
 def with_conditions(plans: tuple[ThresholdPlan, ...], conditions: Iterable[str]) -> tuple[ThresholdPlan, ...]:
-    """Return the thresholds with those of a command line behind them; one that is there already is asked once.
+    """Return the thresholds followed by those of a command line; one of a meaning that is there is left out.
 
     Raises ValueError with a sentence that quotes the condition.
     """
-    found = {meaning(plan.condition): plan for plan in plans}
-    for condition in conditions:
-        plan = ThresholdPlan(condition=condition)
+    found = {plan.condition: plan for plan in plans}
+    for text in conditions:
         try:
-            found.setdefault(meaning(condition), plan)
+            condition = parse_threshold(text)
         except ValueError as error:
-            raise ValueError(f"{quoted(condition)}: {error}") from None
+            raise ValueError(f"{quoted(text)}: {error}") from None
+        found.setdefault(condition, ThresholdPlan(condition=condition))
     return tuple(found.values())
 
 
-def aggregation_meant(name: str) -> str | None:
-    """Return the percentile or aggregation that a name was meant for, such as p(95) for `p95`, or None."""
-    like = _LIKE_A_PERCENTILE.fullmatch(name)
-    if like is None:
-        return _LIKE_AN_AGGREGATION.get(name.lower())
-    return f"p({like[1]}.{like[2]})" if like[2] else f"p({like[1]})"
+class Names(msgspec.Struct, frozen=True):
+    """The names that may stand before a metric: of phases, of the searches among them, and of datasets."""
+
+    phases: frozenset[str]
+    searches: frozenset[str]
+    datasets: frozenset[str]
 
 
-def metric_mistake(condition: Threshold) -> str | None:
-    """Return what is wrong with the metric of a search's condition, with the nearest name, or None."""
-    known = [*LATENCIES, *SHARES, *PLAIN]
-    if condition.metric not in known:
-        near = aggregation_meant(condition.metric) or nearest(condition.metric, known, cutoff=0.5)
-        advice = f"did you mean {near!r}?" if near else f"there are {', '.join(known)}."
-        return f"there is no metric {condition.metric!r}; {advice}"
-    if condition.metric in LATENCIES and condition.aggregation is None:
-        return f"{condition.metric} is a distribution: say which point of it, as in {condition.metric}:p(95)."
-    if condition.metric not in LATENCIES and condition.aggregation is not None:
-        return f"{condition.metric} is one number and has no {condition.aggregation}."
-    return None
+class Scope(msgspec.Struct, frozen=True):
+    """The name of a phase and of a dataset that a condition is about; None stands for all of them."""
+
+    phase: str | None = None
+    dataset: str | None = None
+
+    def covers(self, *names: str | None) -> bool:
+        """Tell whether a phase of these names, as driven and as in the scenario, is meant."""
+        return self.phase is None or self.phase in {*names, *(unnumbered(name) for name in names if name)}
+
+
+def unnumbered(name: str) -> str:
+    """Return a phase's name without the number of its repetition."""
+    return name.rsplit("#", 1)[0]
+
+
+def scope_of(where: Iterable[str], names: Names) -> Scope:
+    """Return what the names before a metric mean, in either order; raises ValueError with a sentence."""
+    words = tuple(where)
+    for word in words:
+        if word not in names.phases | names.datasets:
+            known = sorted(names.phases) + sorted(names.datasets - names.phases)
+            raise ValueError(f"there is no phase and no dataset {word!r}; {did_you_mean(word, known)}")
+    if not words:
+        return Scope()
+    if len(words) == 1:
+        (word,) = words
+        if word in names.phases and word in names.datasets:
+            raise ValueError(
+                f"{word!r} is a phase and a dataset; give the phase another name, or say both, as in {word}:{word}."
+            )
+        return Scope(phase=word) if word in names.phases else Scope(dataset=word)
+    ways = {
+        (phase, dataset)
+        for phase, dataset in (words, words[::-1])
+        if phase in names.phases and dataset in names.datasets
+    }
+    if not ways:
+        kind = "phases" if words[0] in names.phases else "datasets"
+        raise ValueError(f"{words[0]!r} and {words[1]!r} are two {kind}; there is room for one phase and one dataset.")
+    if len(ways) > 1:
+        raise ValueError(f"{words[0]!r} and {words[1]!r} are phases and datasets both; give the phases other names.")
+    ((phase, dataset),) = ways
+    return Scope(phase=phase, dataset=dataset)

@@ -26,7 +26,9 @@ _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+)\]")
 _ANY = "*"
 _MOST_SHOWN = 100
 _EXAMPLES = {
+    "condition": 'condition = "p(95)<500"',
     "datasets": 'datasets = ["hellaswag", "piqa"]',
+    "goodput_slo": 'goodput_slo = "response_latency_ms<500"',
     "ramp": 'ramp = { from = 1, over = "30s" }',
     "slo": 'slo = "p(95)<100" or slo = ["p(95)<100", "error_rate<0.01"]',
     "spike": 'spike = { to = 100, before = "15s", duration = "10s", after = "15s" }',
@@ -35,7 +37,7 @@ _EXAMPLES = {
     "thresholds": 'thresholds = ["p(95)<500", "error_rate<0.01"]',
     "trace": 'trace = { path = "monday.csv" }',
 }
-"""How keys whose value is a list or a table are written."""
+"""How keys are written whose value is a list, a table or a condition."""
 _SECRET = ("target.headers", "target.server_metrics_url", "header", "aether_url")
 
 
@@ -66,7 +68,8 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
             what = re.sub(rf"\b{word}\b", in_toml, what)
         key = next((step for step in reversed(path) if isinstance(step, str)), "")
         example = f"; write {_EXAMPLES[key]}" if key in _EXAMPLES and ", got " in what else ""
-        return f"{said}: {what[:1].lower()}{what[1:]}{example}."
+        end = "" if what.endswith((".", "?")) else "."
+        return f"{said}: {what[:1].lower()}{what[1:]}{example}{end}"
     return message
 
 

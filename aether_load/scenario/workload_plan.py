@@ -10,7 +10,7 @@ from aether_load.scenario.validation import Strict
 
 HUB_DATASET_NAMES = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge")
 
-DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file"]
+DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file", "program"]
 
 
 class FileDataset(Strict, frozen=True, kw_only=True):
@@ -26,7 +26,9 @@ class FileDataset(Strict, frozen=True, kw_only=True):
 class WorkloadPlan(Strict, frozen=True, kw_only=True):
     """What is sent: which prompts, from where, in which DAG, and the model's parameters.
 
-    `dag_nodes` is the length of a chain or the width of a fan-out; `dag_file` and `answer_node` go with a DAG file.
+    `dag_nodes` is the length of a chain or the width of a fan-out; `dag_file` goes with a DAG file. `program` is an
+    Aether program, whose `inputs` are bound to texts with `{{prompt}}` and `{{row.column}}`: literally, or through the
+    request's context. `answer_node` is a node of the file or of the program.
     The price makes a cost of the tokens that the runtime counts; nothing that is sent depends on it.
     """
 
@@ -37,6 +39,9 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     dag: DagName = "single"
     dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     dag_file: str | None = None
+    program: str | None = None
+    inputs: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
+    bind: Literal["literal", "context"] = "literal"
     answer_node: str | None = None
     model: str = "gpt-4o-mini"
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0

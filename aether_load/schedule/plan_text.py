@@ -26,7 +26,7 @@ def plan_text(scenario: Scenario) -> str:
 
 def _threshold(plan: ThresholdPlan) -> str:
     if not plan.abort_on_fail:
-        return plan.condition
+        return plan.condition.text
     since = f", from {plan.delay_abort_eval:g} s of a window on" if plan.delay_abort_eval else ""
     return f"{plan.condition}; ends the run when it is broken{since}"
 
@@ -75,7 +75,7 @@ def _search_lines(item: SearchPlan) -> list[str]:
     ladder = ", ".join(f"{load:g}" for load in loads)
     bounds = f"in {plan.shortest_probe:g} to {plan.longest_probe:g} s (the first {search.duration_s(item.start):g} s)"
     return [
-        f"  {item.name}: search for the largest load under which {' and '.join(plan.slo)}",
+        f"  {item.name}: search for the largest load under which {' and '.join(map(str, plan.slo))}",
         f"    doubling: {ladder} {unit}, until one does not hold",
         f"    bisection until the two are within {plan.tolerance:.0%}, then both are probed again to confirm them",
         f"    each probe has {search.requests_needed} requests if it can, {bounds}",

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from aether_load.scenario.stage import SearchPlan
-from aether_load.scenario.threshold import parse_threshold
+from aether_load.scenario.threshold import Threshold
 from aether_load.schedule.probe import Judgement, Probe, Purpose
 from aether_load.schedule.tried_load import TriedLoad
 
@@ -45,7 +45,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     against: tuple[str, ...]
 
 
-def requests_needed(slo: tuple[str, ...], *, tolerance: float | None = None) -> int:
+def requests_needed(slo: tuple[Threshold, ...], *, tolerance: float | None = None) -> int:
     """Return how many requests decide every condition: ten beyond a percentile, a share's upper bound.
 
     A p(q) has ten samples beyond it from 10 / (1 - q) on (measurement, section 3); a share limit v holds without
@@ -55,8 +55,7 @@ def requests_needed(slo: tuple[str, ...], *, tolerance: float | None = None) -> 
     needed = _FEWEST_REQUESTS
     if tolerance is not None:
         needed = max(needed, math.ceil(round(_ARRIVALS_SPREAD / tolerance**2, 6)))
-    for text in slo:
-        condition = parse_threshold(text)
+    for condition in slo:
         if condition.quantile is not None:
             needed = max(needed, math.ceil(FIRM_BEYOND / (1 - condition.quantile)))
         elif condition.metric.endswith("_rate") and 0 < condition.value < 1:

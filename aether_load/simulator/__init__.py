@@ -1,1 +1,1 @@
-"""A simulated Aether runtime of its own process; it shares no code with the rest of the package."""
+"""Simulate an Aether runtime: the wire contract written again, without code of the harness."""

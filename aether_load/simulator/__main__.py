@@ -1,4 +1,4 @@
-"""`python -m aether_load.simulator`: the simulator as a command of its own."""
+"""The command `python -m aether_load.simulator`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import sys
 from typing import NoReturn
 
-from aether_load.errors import AetherLoadError, UsageError
+from aether_load.errors import AetherLoadError, ExitCode, UsageError
 from aether_load.simulator.cli import add_arguments, run
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one sentence."""
+    """A parser that raises UsageError with one sentence."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see --help)")
@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     except AetherLoadError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
 
 
 if __name__ == "__main__":

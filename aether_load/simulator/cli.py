@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from aether_load.errors import ExitCode
 from aether_load.simulator.durations import parse_duration
 from aether_load.simulator.engine.latency import parse_latency
-from aether_load.simulator.fault_kinds import NodeFailure, Stall, parse_fault
+from aether_load.simulator.fault_kinds import AnyFault, NodeFailure, Stall, parse_fault
 from aether_load.simulator.options import Options
 from aether_load.simulator.server import serve
 
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--slots", type=int, metavar="N", help="nodes that run at once; the others queue")
 
     add = group("answers (default: the mock's fixed text)")
-    add("--answer", metavar="TEXT", help="always say this")
+    add("--answer", type=_checked(_text), metavar="TEXT", help="always say this")
     add("--answer-key", type=Path, metavar="FILE", help="JSONL of match and answer; reply letters")
     add("--accuracy", type=float, metavar="P", help="share of right letters with --answer-key (default: 1)")
 
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fail-rate", type=_checked(_node_failure), metavar="P", help=share, **faults)
     add("--stall", type=_checked(_stall), metavar="FOR@AFTER", help="stall, like 1s@10s", **faults)
     fault = "a fault, like close:at=body,share=0.1; may be given again"
-    add("--fault", type=_checked(parse_fault), metavar="KIND:KEY=VALUE,…", help=fault, **faults)
+    add("--fault", type=_checked(_fault), metavar="KIND:KEY=VALUE,…", help=fault, **faults)
 
     add = group("record and control")
     add("--record", type=Path, metavar="FILE", help="write a JSON line for each request that ended")
@@ -80,6 +80,18 @@ def _checked(parse: Callable[[str], _T]) -> Callable[[str], _T]:
             raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
+
+
+def _text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} is not UTF-8; write it in UTF-8") from None
+    return text
+
+
+def _fault(text: str) -> AnyFault:
+    return parse_fault(_text(text))
 
 
 def _node_failure(text: str) -> NodeFailure:

@@ -1,4 +1,4 @@
-"""Sending an answer, or what a fault makes of it."""
+"""Answers, as they are or as a fault changes them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WHOLE = "whole"
 async def deliver(
     answer: Answer, fault: kinds.AnswerFault | None, request: Request, connection: Connection, clock: Clock
 ) -> str:
-    """Send an answer as the fault wants it; return `whole` or how it was broken off."""
+    """Send an answer, changed by the fault if there is one; return `whole`, or how it was broken off."""
     match fault:
         case None:
             pass
         case kinds.Close():
             return _close(answer, fault, request, connection)
         case kinds.Slow():
-            await _dribble(answer, fault, request, connection, clock)
+            await _send_slowly(answer, fault, request, connection, clock)
             return WHOLE
         case kinds.Late():
             await clock.pause(parse_duration(fault.delay))
@@ -70,7 +70,7 @@ def _close(answer: Answer, fault: kinds.Close, request: Request, connection: Con
     if pieces[fault.at]:
         connection.write(pieces[fault.at])
     if fault.reset:
-        # Lingering for no time makes the kernel answer with RST in place of FIN.
+        # With a linger time of 0, the kernel sends RST instead of FIN.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:
@@ -78,7 +78,9 @@ def _close(answer: Answer, fault: kinds.Close, request: Request, connection: Con
     return f"closed_{fault.at}"
 
 
-async def _dribble(answer: Answer, fault: kinds.Slow, request: Request, connection: Connection, clock: Clock) -> None:
+async def _send_slowly(
+    answer: Answer, fault: kinds.Slow, request: Request, connection: Connection, clock: Clock
+) -> None:
     head = render_head(answer, request)
     connection.write(head)
     every = parse_duration(fault.every)
@@ -89,7 +91,7 @@ async def _dribble(answer: Answer, fault: kinds.Slow, request: Request, connecti
 
 
 def _reshape(body: bytes, form: str) -> bytes:
-    """Return JSON near the answer's that is not the contract's; bodies that are no JSON object count as empty ones."""
+    """Return JSON like the answer's that breaks the contract; a body that is no JSON object counts as an empty one."""
     try:
         whole: Any = msgspec.json.decode(body)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""Durations as people write them: `50ms`, `1.5s`, `2m`, or a bare `0`."""
+"""Durations: `50ms`, `1.5s`, `2m`, or a bare `0`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PER_SECOND = {"ms": 1000, "s": 1, "m": 1 / 60}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `text`; ValueError with a sentence that shows the right form."""
+    """Return the seconds of `text`; raises ValueError with a sentence that shows the right form."""
     match = _DURATION.fullmatch(text.strip())
     number = float(match["number"]) if match else 0.0
     if match is None or (match["unit"] is None and number != 0):

@@ -11,6 +11,7 @@ from aether_load.errors import UsageError
 from aether_load.simulator.engine.latency import Latency
 from aether_load.simulator.fault_kinds import AnyFault
 
+_MAX_RECORD_LIMIT = 10_000_000
 Generation = Literal["v1", "v2"]
 
 
@@ -42,7 +43,9 @@ class Options:
             raise UsageError(f"--slots {self.slots} lets no node run; give 1 or more, or leave it out for no limit")
         if not 0 <= self.accuracy <= 1:
             raise UsageError(f"--accuracy {self.accuracy} is no probability; give a number from 0 to 1")
-        if self.record_limit < 0:
-            raise UsageError(f"--record-limit {self.record_limit} is below 0; give how many requests to keep")
+        if not 0 <= self.record_limit <= _MAX_RECORD_LIMIT:
+            raise UsageError(
+                f"--record-limit {self.record_limit} is impossible; give 0 to {_MAX_RECORD_LIMIT:,} requests"
+            )
         if self.answer is not None and self.answer_key is not None:
             raise UsageError("--answer and --answer-key exclude each other; give one of them")

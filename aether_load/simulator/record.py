@@ -1,16 +1,17 @@
-"""What the simulator did, request by request: the truth that a client's own counts are compared with."""
+"""The record of what the simulator did, which tests compare a client's own counts with."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
 
-from aether_load.errors import UsageError
+from aether_load.errors import AetherLoadError, UsageError
 from aether_load.simulator.engine.outcomes import NodeTrace
 from aether_load.simulator.wire import encode
 
@@ -32,9 +33,12 @@ class Entry(Struct):
 
 
 class Record:
-    """Entries of requests that ended: the last `limit` in memory, all of them in the file if there is one."""
+    """Entries of requests that ended: the last `limit` in memory, all of them in the file if there is one.
 
-    def __init__(self, limit: int, path: Path | None) -> None:
+    `on_failure` is called with an error when the file cannot be written.
+    """
+
+    def __init__(self, limit: int, path: Path | None, on_failure: Callable[[AetherLoadError], None]) -> None:
         self._lines: deque[bytes] = deque(maxlen=limit)
         self._begun = 0
         self._ended = 0
@@ -44,7 +48,9 @@ class Record:
         self._faults: Counter[str] = Counter()
         self._nodes: Counter[str] = Counter()
         self._cached = 0
+        self._path = path
         self._file: int | None = None
+        self._on_failure = on_failure
         if path is not None:
             try:
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
@@ -62,7 +68,7 @@ class Record:
         line = encode(entry) + b"\n"
         self._lines.append(line)
         if self._file is not None:
-            os.write(self._file, line)  # unbuffered: what ended is there even after kill -9
+            self._write(self._file, line)
         self._ended += 1
         self._statuses[str(entry.status)] += 1
         self._sent[entry.sent] += 1
@@ -72,6 +78,15 @@ class Record:
             self._nodes[node.state] += 1
             self._cached += node.cached
             self._tokens += node.tokens
+
+    def _write(self, file: int, line: bytes) -> None:
+        """Write a line at once, so that it is there even after kill -9."""
+        try:
+            while line:
+                line = line[os.write(file, line) :]
+        except OSError as error:
+            sentence = f"--record {self._path}: {error.strerror}; the record is not complete"
+            self._on_failure(AetherLoadError(sentence))
 
     def lines(self) -> bytes:
         """Return the entries in memory as JSON lines, in order of their ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aether_load.errors import AetherLoadError
 from aether_load.simulator.clock import Clock
 from aether_load.simulator.engine.cache import Cache
 from aether_load.simulator.engine.metrics import Metrics
@@ -17,12 +18,17 @@ from aether_load.simulator.record import Record
 class RuntimeState:
     """What requests share: the provider, metrics, cache, faults, the record."""
 
-    def __init__(self, options: Options, on_process_fault: Callable[[ProcessFault], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        on_process_fault: Callable[[ProcessFault], None],
+        on_failure: Callable[[AetherLoadError], None],
+    ) -> None:
         self.options = options
         self.metrics = Metrics()
         self.cache = Cache()
         self.clock = Clock()
-        self.record = Record(options.record_limit if options.control else 0, options.record)
+        self.record = Record(options.record_limit if options.control else 0, options.record, on_failure)
         self.faults = Faults(options.seed, on_process_fault)
         self.provider = Provider(options, self.clock, self.faults)
 

@@ -7,10 +7,9 @@ import contextlib
 import gc
 import os
 import signal
-import sys
 import threading
 
-from aether_load.errors import UsageError
+from aether_load.errors import AetherLoadError, UsageError
 from aether_load.simulator import fault_kinds as kinds
 from aether_load.simulator.durations import parse_duration
 from aether_load.simulator.http.connection import Connection
@@ -19,7 +18,7 @@ from aether_load.simulator.options import Options
 from aether_load.simulator.runtime_state import RuntimeState
 from aether_load.simulator.service import Service
 
-_STDIN = 0
+_STDIN, _STDOUT = 0, 1
 
 
 class Server:
@@ -27,7 +26,7 @@ class Server:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._state = RuntimeState(options, self._apply)
+        self._state = RuntimeState(options, self._apply, self._fail)
         self._service = Service(self._state)
         self._listener = Listener(lambda: Connection(self._service))
         self._address = (options.bind, options.port)
@@ -72,6 +71,10 @@ class Server:
         try:
             self._listener.open(*self._address)
         except UsageError as error:  # another process has taken the port meanwhile
+            self._fail(error)
+
+    def _fail(self, error: AetherLoadError) -> None:
+        if not self.ended.done():
             self.ended.set_exception(error)
 
 
@@ -86,9 +89,9 @@ async def serve(options: Options) -> None:
         threading.Thread(target=_watch_parent, args=(loop, server), daemon=True).start()
     gc.collect()
     gc.freeze()  # what exists now stays, and the collector need not look at it again
-    # In one piece: an unbuffered print() writes a line and its end apart, and another process may write in between.
-    sys.stdout.write(f"simulated Aether runtime {options.generation} listening on {url}\n")
-    sys.stdout.flush()
+    line = f"simulated Aether runtime {options.generation} listening on {url}\n"
+    with contextlib.suppress(OSError):  # nobody reads standard output, or it is closed
+        os.write(_STDOUT, line.encode())  # in one piece, into which no other process writes
     await server.ended
     await server.stop()
 

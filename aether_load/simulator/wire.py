@@ -1,4 +1,4 @@
-"""What the runtime reads and writes as JSON: the request and answer bodies of both generations."""
+"""Request and answer bodies of both generations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NodeType = Literal["llm_fn", "compute", "conditional", "input", "output"]
 
 
 class NodeV1(Struct, frozen=True):
-    """A node of the first generation; `node_type` is any string here and judged when the node runs."""
+    """A node of the first generation; any `node_type` is accepted, and an unknown one fails when the node runs."""
 
     id: str
     node_type: str
@@ -42,7 +42,7 @@ class Provenance(Struct, frozen=True):
 
 
 class TemplateRef(Struct, frozen=True):
-    """One placeholder of a prompt template and what goes there."""
+    """One placeholder of a prompt template, and the value that replaces it."""
 
     raw: str
     kind: RefKind
@@ -123,7 +123,7 @@ class DagInput(Struct, frozen=True):
 
 
 class DagMetadata(Struct, frozen=True):
-    """What the compiler says of a flow; read and not used."""
+    """The compiler's notes on a flow; read and not used."""
 
     flow_name: str | None = None
     source_file: str | None = None

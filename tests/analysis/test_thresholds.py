@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from aether_load.analysis.report import build_report
-from aether_load.analysis.verdict.thresholds import asked_of_run, check_thresholds
+from aether_load.analysis.verdict.thresholds import asked_of_run
 from aether_load.compare.comparable import obstacles
 from aether_load.errors import UsageError
 from aether_load.outputs.formats import formatted
@@ -228,7 +228,7 @@ def test_thresholds_are_no_load_and_hide_no_invalid_run(tmp_path):
 @pytest.mark.parametrize(
     ("phases", "plan", "sentence"),
     [
-        ("[[phases]]\npasses = 1", '"xyz:max_ms:p(95)<1"', "there is no number 'max_ms'"),
+        ("[[phases]]\npasses = 1", '"xyz:max_ms:p(95)<1"', "no dataset and no distribution 'max_ms'; there are"),
         ("[[phases]]\npasses = 1", '"piqa:request_latency:p(95)<1"', "did you mean 'request_latency_ms'"),
         ("[[phases]]\npasses = 1", '"piqa:correlation.littles_law_ratio>1"', "is of a whole phase: leave the dataset"),
         ("[[phases]]\npasses = 1", '"search.largest_held>1"', "is of a search, and no phase of the scenario has find."),
@@ -249,8 +249,8 @@ def test_what_no_run_of_a_scenario_could_answer_is_refused(tmp_path, phases, pla
     path = tmp_path / "x.toml"
     path.write_text(f"thresholds = [{plan}]\n{phases}\n")
     with pytest.raises(UsageError) as refusal:
-        check_thresholds(load_scenario(path), "Scenario x")
-    assert str(refusal.value).startswith("Scenario x: threshold '")
+        load_scenario(path)
+    assert str(refusal.value).startswith(f"Scenario {path}: thresholds.0.condition = '")
     assert sentence in str(refusal.value)
 
 
@@ -272,13 +272,13 @@ def test_a_run_that_has_been_is_held_against_new_conditions(tmp_path):
 @pytest.mark.parametrize(
     ("condition", "sentence"),
     [
-        ("p(95)<", "--threshold 'p(95)<': expected a number of the report and a limit"),
+        ("p(95)<", "--threshold 'p(95)<': expected a metric and a limit"),
         ("x" * 10_000, f"--threshold '{'x' * 40}…': it has 10000 characters, of 200 that a condition may have."),
-        ("eror_rate<1", "--threshold 'eror_rate<1': there is no number 'eror_rate' in a report; did you mean"),
+        ("eror_rate<1", "--threshold 'eror_rate<1': there is no metric 'eror_rate'; did you mean"),
         ("close:p(5)<1", "'close:p(5)<1': there is no phase and no dataset 'close'; did you mean 'closed'?"),
         ("close:accuracy>0", "'close:accuracy>0': there is no phase and no dataset 'close'; did you mean 'closed'?"),
-        ("xyz:p(5)<1", "'xyz:p(5)<1': there is no number 'xyz' in a report"),
-        ("p95<1", "'p95<1': there is no number 'p95' in a report; did you mean 'p(95)'?"),
+        ("xyz:p(5)<1", "there is no phase, no dataset and no distribution 'xyz'; there are arc_challenge,"),
+        ("p95<1", "'p95<1': there is no metric 'p95'; did you mean 'p(95)'?"),
         ("close:error_rate<1", "there is no phase and no dataset 'close'; did you mean 'closed'?"),
     ],
 )
@@ -296,11 +296,11 @@ def test_a_scenarios_threshold_that_this_release_does_not_know_is_undecided(tmp_
     """A folder of another release is reported on all the same, and passes nothing."""
     verdict = verdict_of(tmp_path, OK, "lost_figure>1", "p(95)<500")
     assert (verdict.status, verdict.exit_code) == ("inconclusive", 5)
-    assert "there is no number 'lost_figure' in a report" in verdict.reasons[0]
+    assert "there is no metric 'lost_figure'" in verdict.reasons[0]
 
 
 def test_conditions_asked_of_an_older_run(tmp_path):
     """A phase that only the run's own folder tells is a name as well."""
     manifest = make_run(tmp_path, OK, scenario={"name": "made", "phases": [PHASE | {"name": "other"}]}).read_manifest()
     (plan,) = asked_of_run(manifest, ["closed:piqa:p(95)<9"])
-    assert plan.condition == "closed:piqa:p(95)<9"
+    assert str(plan.condition) == "closed:piqa:p(95)<9"

@@ -152,9 +152,16 @@ def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, number):
-    """Ctrl-C and SIGTERM: exit code 130, the pairs so far are kept, both servers are ended."""
-    done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)
+    """Ctrl-C and SIGTERM: exit code 130, the pairs so far are kept, both servers are ended.
+
+    No process that it started has a secret on its command line, where every user of the machine reads it.
+    """
+    secrets = ("--header", "X-Key: s3cr3t-7e1f", "--set", "target.headers.X-Other='s3cr3t-7e1f'")
+    done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG, *secrets)
     wait_for(lambda: done.phases() > 4 or done.process.poll() is not None, "some windows")
+    started = [line for line in done.alive() if "aether_load gate" not in line]
+    assert len(started) >= 3
+    assert not [line for line in started if "s3cr3t" in line]
     done.process.send_signal(number)
     done.finish()
     assert (done.code, done.report["verdict"]["status"]) == (130, "interrupted"), done.err

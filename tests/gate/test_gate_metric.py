@@ -1,4 +1,4 @@
-"""The numbers that builds are compared by: which there are, which way they run, and what is no number."""
+"""The metrics that builds are compared by: which there are, which way they run, and what is none."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def metric(text, name, better, **more):
             metric("request_latency_ms:med", "response_latency_ms", "lower", aggregation="p50"),
         ),
         ("accuracy", metric("accuracy", "accuracy", "higher")),
-        ("node_time_ms:max", metric("node_time_ms:max", "node_time_ms", "lower", aggregation="max")),
+        ("node_time_ms:max", metric("node_time_ms:max", "server.answered_node_time_ms", "lower", aggregation="max")),
     ],
 )
 def test_a_number_and_its_better_way(text, expected):
@@ -38,15 +38,15 @@ def test_a_number_and_its_better_way(text, expected):
         ("ok_throughput", "there is no 'ok_throughput' to compare; did you mean 'ok_throughput_rps'?"),
         (
             "overhead_ms",
-            "overhead_ms is a distribution: say which point of it, as in overhead_ms:p(95).",
+            "correlation.overhead_ms is a distribution: say which point of it, as in correlation.overhead_ms:p(95).",
         ),
-        ("accuracy:p(95)", "accuracy is one number and has no p."),
+        ("accuracy:p(95)", "accuracy is one number and has no p(95)."),
         ("service_latency_ms:count", "a count is neither better nor worse when it is higher."),
         ("p95", "there is no 'p95' to compare; did you mean 'p(95)'?"),
         ("a:b:accuracy", "before the metric there is room for a dataset, no more."),
-        ("ok_throughput_rps>=5", 'expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
-        ("", 'expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
-        ("p(100)", 'expected a number, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
+        ("ok_throughput_rps>=5", 'expected a metric, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
+        ("", 'expected a metric, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
+        ("p(100)", 'expected a metric, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_said_in_a_sentence(text, sentence):

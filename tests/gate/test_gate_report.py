@@ -1,7 +1,10 @@
 """What a gate's folder says, on folders made by hand whose truth is known."""
 
+import argparse
+import inspect
 import io
 import json
+import re
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -9,13 +12,17 @@ import msgspec
 import numpy as np
 import pytest
 
+from aether_load.analysis.verdict.warnings import run_warnings, warn
 from aether_load.errors import UsageError
+from aether_load.gate.options import add_arguments
 from aether_load.gate.output import gate_formatted, write_gate
 from aether_load.gate.report import build_gate_report
 from aether_load.gate.schema import schema_text
 from aether_load.gate.self_test import self_test, write_self_test
 from aether_load.gate.text import write_gate_text
+from aether_load.gate.warnings import for_gate, gate_warnings
 from aether_load.protocol import NodeState, Outcome
+from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, failed, make_run
 from gate_folders import make_gate, one_user
 from golden import assert_golden
@@ -255,6 +262,29 @@ def test_markdown_shows_hostile_names_as_they_are(tmp_path):
     assert "<script>" not in text
     assert "| **x**" not in text
     assert "| ok_throughput_rps | 20.00 | 17.86 | 0.893 [0.893, 0.893] |" in text
+
+
+def test_the_comment_names_both_builds_and_their_latencies(tmp_path):
+    """A reviewer sees which builds were compared and how fast each was, without opening anything."""
+    folder = make_gate(tmp_path, equal, slower, base_name="main@0a1b2c", candidate_name="<b>pull/7")
+    text = gate_formatted(build_gate_report(folder), "markdown")
+    before_the_fold = text[: text.index("<details>")]
+    assert "| base main&#64;<!-- -->0a1b2c | 30 | 600 | 0 | 50.0 | 50.0 | 50.0 |" in before_the_fold
+    assert "| candidate &#60;b&#62;pull/7 | 30 | 540 | 0 | 56.0 | 56.0 | 56.0 |" in before_the_fold
+
+
+def test_every_advice_names_options_that_the_gate_has(tmp_path):
+    """What a run would be told in a run's options is told in the gate's."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    known = {option for action in parser._actions for option in action.option_strings}
+    of_runs = set(re.findall(r"Code\.([A-Z_]+)", inspect.getsource(run_warnings) + inspect.getsource(gate_warnings)))
+    report = build_gate_report(make_gate(tmp_path, equal, equal, kind="simulated"))
+    advised = [for_gate(warn(WarningCode[code], None, "")).advice for code in of_runs]
+    advised += [warning.advice for warning in report.warnings]
+    assert "Give runtimes with --base URL and --candidate URL, or with commands." in advised
+    named = {option for advice in advised for option in re.findall(r"--[a-z-]+", advice)}
+    assert named - known == set()
 
 
 @pytest.mark.parametrize(

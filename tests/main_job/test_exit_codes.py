@@ -72,7 +72,7 @@ def test_1_before_4_too_many_failures_weigh_more_than_a_threshold(fork_locust, f
 def test_2_a_number_that_no_report_has_is_refused(run_locust):
     """Before the target is looked for, with the nearest name: 2 comes before 3."""
     finished = run_locust("--host", "http://127.0.0.1:9", "--threshold", "closed:littles_law_ratio>0.9")
-    assert_refused(finished, ExitCode.USAGE, "no number 'littles_law_ratio'", "'correlation.littles_law_ratio'")
+    assert_refused(finished, ExitCode.USAGE, "no metric 'littles_law_ratio'", "'correlation.littles_law_ratio'")
 
 
 def test_3_a_target_that_is_not_there(run_locust):

@@ -41,7 +41,7 @@ ONE_PHASE = "[[phases]]\nname = 'a'\npasses = 1\n"
         (("--label", "my build=1"), ("--label my build=1: a label's key has",)),
         (("--label", "build=1;2"), ("--label build=1;2: a label's value is",)),
         (("--set", "goodput_slo='p(95)<5'"), ("goodput_slo = 'p(95)<5'", "response_latency_ms<500")),
-        (("--threshold", "p(95)<"), ("--threshold 'p(95)<'", "expected a number of the report and a limit")),
+        (("--threshold", "p(95)<"), ("--threshold 'p(95)<'", "expected a metric and a limit")),
         (("--threshold", "piqa:acuracy>1", "--dry-run"), ("'piqa:acuracy>1'", "did you mean 'accuracy'?")),
         (("--results-dir", "/dev/null"), ("--results-dir /dev/null", "cannot be made")),
     ],

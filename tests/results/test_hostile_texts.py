@@ -20,7 +20,8 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> | `x` [l]
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """A report in which every text that comes from outside is hostile."""
-    scenario = {**SCENARIO, "purpose": EVIL, "thresholds": [{"condition": EVIL}], "workload": {**SCENARIO["workload"], "datasets": [EVIL, "arc_easy"],
+    condition = re.sub("[<>=!:]", "", EVIL) + ":p(95)<1"
+    scenario = {**SCENARIO, "purpose": EVIL, "thresholds": [{"condition": condition}], "workload": {**SCENARIO["workload"], "datasets": [EVIL, "arc_easy"],
                 "files": {EVIL: {"path": "x", "text": "y"}}}}  # fmt: skip
     folder = make_rich_run(tmp_path_factory.mktemp("evil"), scenario=scenario, dataset=EVIL)
     manifest = folder.read_manifest()

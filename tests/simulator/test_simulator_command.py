@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from aether_load.simulator.__main__ import main
-from simulated import COMMAND, SimulatorProcess, is_alive, llm, raw_request, wait_for
+from simulated import COMMAND, Client, SimulatorProcess, is_alive, llm, raw_request, wait_for
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_taken_port_is_named_with_its_remedy(simulate, run):
         (["--port", "70000"], "--port 70000 is no port"),
         (["--accuracy", "1.5"], "--accuracy 1.5 is no probability"),
         (["--fail-rate", "2"], "'2' is no share"),
-        (["--record-limit", "-1"], "--record-limit -1 is below 0"),
+        (["--record-limit", "-1"], "--record-limit -1 is impossible"),
         (["--answer", "A", "--answer-key", "k"], "exclude each other"),
         (["--answer-key", "nowhere"], "--answer-key nowhere: No such file or directory"),
         (["--record", "/nowhere/record"], "--record /nowhere/record: No such file or directory"),
@@ -114,6 +114,13 @@ def test_a_taken_port_is_named_with_its_remedy(simulate, run):
         (["--fault", "close:share"], "'share' is no setting of a fault"),
         (["--fault", "late:delay=soon"], "'soon' is no duration"),
         (["--stall", "1x"], "'1x' is no duration"),
+        (["--record-limit", "9" * 30], "is impossible; give 0 to 10,000,000 requests"),
+        (["--latency", "lognormal:1s,300"], "'300' is no sigma"),
+        (["--latency", "trace:/dev/zero"], "the latency trace '/dev/zero' cannot be read: [Errno 27] File too large"),
+        (["--answer-key", "/dev/zero"], "--answer-key /dev/zero: File too large"),
+        (["--answer", "\udcff"], "'\\udcff' is not UTF-8"),
+        (["--fault", "panic:message=\udcff"], "is not UTF-8"),
+        (["--bind", "\u00fc" * 90], "is no address"),
         (["--generation", "v3"], "invalid choice: 'v3'"),
         (["--bind", "256.0.0.1"], "cannot be listened on"),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
@@ -132,6 +139,7 @@ def test_bad_options_are_one_sentence(run, flags, part):
     ("content", "part"),
     [
         ("", "has no rows"),
+        ("\udcff", "can't decode byte 0xff"),
         ("{", "line 1: Input data was truncated"),
         ('{"match": "a", "answer": "b"}\n{"match": 5}', "line 2: Expected `str`, got `int`"),
         ('{"match": "", "answer": "b"}', "line 1: an empty match occurs in every prompt"),
@@ -140,7 +148,7 @@ def test_bad_options_are_one_sentence(run, flags, part):
 def test_a_bad_answer_key_is_named_by_line(run, tmp_path, content, part):
     """A key file that is wrong is named with the line."""
     key = tmp_path / "key.jsonl"
-    key.write_text(content)
+    key.write_text(content, errors="surrogateescape")
     code, out, err = run("--answer-key", str(key))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert str(key) in err
@@ -165,3 +173,25 @@ def test_the_simulator_helper_reports_a_failed_start():
     """A simulator that does not start says why."""
     with pytest.raises(RuntimeError, match="--slots 0 lets no node run"):
         SimulatorProcess("--slots", "0")
+
+
+def test_a_record_that_cannot_be_written_ends_it():
+    """A full disk ends it with 1 and one sentence, because a record with gaps is no truth."""
+    simulator = SimulatorProcess("--record", "/dev/full")
+    simulator.post("/execute", {})
+    assert simulator.process.wait(10) == 1
+    assert simulator.close() == "error: --record /dev/full: No space left on device; the record is not complete\n"
+
+
+@pytest.mark.parametrize("stdout", ["/dev/full", None])
+def test_it_serves_without_standard_output(stdout, free_port):
+    """A standard output that is full or closed does not keep it from serving, nor from ending with 0."""
+    command = [*COMMAND, "--port", str(free_port)]
+    shell = " ".join(command) + (f" >{stdout}" if stdout else " >&-")
+    with subprocess.Popen(["sh", "-c", f"exec {shell}"], stderr=subprocess.PIPE) as process:
+        simulator = Client()
+        simulator.port = free_port
+        wait_for(lambda: not simulator.is_refused())
+        assert simulator.get("/health").status == 200
+        process.terminate()
+        assert (process.wait(10), process.stderr.read()) == (0, b"")

@@ -54,7 +54,7 @@ def test_only_programs_on_this_machine_may_use_them(peer, headers, status):
     async def ask():
         request = Request(0)
         request.method, request.path, request.headers = "GET", "/_sim/record", headers
-        state = RuntimeState(Options(control=True), lambda _fault: None)
+        state = RuntimeState(Options(control=True), print, print)
         return control.answer(request, peer, state)
 
     answer = asyncio.run(ask())

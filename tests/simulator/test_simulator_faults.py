@@ -344,16 +344,8 @@ def test_a_restart_with_a_gap(simulate):
     """With `down`, connections are refused for a while, and then served on the same port."""
     simulator = simulate()
     simulator.order({"kind": "restart", "down": "200ms"})
-
-    def refused():
-        try:
-            simulator.connect().close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-    wait_for(refused)
-    wait_for(lambda: not refused())
+    wait_for(simulator.is_refused)
+    wait_for(lambda: not simulator.is_refused())
     assert simulator.get("/health").status == 200
 
 

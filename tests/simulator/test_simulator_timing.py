@@ -51,9 +51,7 @@ def test_the_grammar_of_latencies(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("content", "part"), [("", "holds no times"), ("5ms\nsoon\n", "line 2: 'soon' is no duration")]
-)
+@pytest.mark.parametrize(("content", "part"), [("", "has no times"), ("5ms\nsoon\n", "line 2: 'soon' is no duration")])
 def test_bad_traces(tmp_path, content, part):
     """A trace that is wrong is named with the line."""
     trace = tmp_path / "trace"
@@ -225,7 +223,7 @@ def test_work_that_does_not_wait_lets_others_work(nodes, sequential):
     async def main():
         options = Options(latency=Latency("constant", (0.0,)))
         taking = asyncio.create_task(take_turns())
-        state = RuntimeState(options, lambda _fault: None)
+        state = RuntimeState(options, print, print)
         answer = await execute_v2(state, "id", RequestV2(Dag(tuple(nodes))), [], sequential=sequential)
         taking.cancel()
         return answer

@@ -12,7 +12,7 @@ from processes import REPOSITORY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e '.[lm-eval]'")
 
-BESIDE = ["_aether_load_lm_eval.py", "aether_load_lm_eval.pth", "aether_load_lm_eval.start"]
+BESIDE = ["_aether_load_startup.py", "aether_load_startup.pth", "aether_load_startup.start"]
 
 
 def test_this_installation_has_all_that_lm_eval_needs():
@@ -24,9 +24,9 @@ def test_this_installation_has_all_that_lm_eval_needs():
 
 def test_both_ways_of_starting_call_the_same():
     """The .pth line (up to Python 3.14) and the .start entry point (from 3.15 on) are one function."""
-    (line,) = (REPOSITORY / "startup" / "aether_load_lm_eval.start").read_text().splitlines()
+    (line,) = (REPOSITORY / "startup" / "aether_load_startup.start").read_text().splitlines()
     assert pkgutil.resolve_name(line).__name__ == "install"
-    (imports,) = (REPOSITORY / "startup" / "aether_load_lm_eval.pth").read_text().splitlines()
+    (imports,) = (REPOSITORY / "startup" / "aether_load_startup.pth").read_text().splitlines()
     module, function = line.split(":")
     assert imports == f"import {module}; {module}.{function}()"
 
@@ -42,8 +42,8 @@ def test_a_start_of_python_imports_nothing_more_than_the_finder():
         )
         for flags in ([], ["-S"])
     )
-    assert "_aether_load_lm_eval" in with_it
-    source = (REPOSITORY / "startup" / "_aether_load_lm_eval.py").read_text()
+    assert "_aether_load_startup" in with_it
+    source = (REPOSITORY / "startup" / "_aether_load_startup.py").read_text()
     top = [line for line in source.splitlines() if line.startswith(("import ", "from "))]
     assert top == ["import sys"]
     assert not {name for name in with_it - without if name.split(".")[0] in {"aether_load", "lm_eval", "msgspec"}}

@@ -170,7 +170,7 @@ NEITHER = 'it is of neither shape; a v2 file is {"dag": {"nodes": […]}, "conte
             '{"schema_version": "1.0", "nodes": []}',
             (
                 'its key schema_version belongs to v2, but there is no dag around it; write {"dag": {"nodes": […]}, '
-                '"context": {…}}, as a v2 runtime wants it.'
+                '"context": {…}}, as a v2 runtime wants it, or give a compiled program with --program.'
             ),
         ),
     ],
@@ -281,7 +281,7 @@ def test_a_v2_file_with_a_mistake_is_one_sentence(changes, sentence, tmp_path):
          "only {{prompt}} and {{row.…}} are filled in, before it is sent.")),
         ([("nodes/0/prompt_template", "x")],
          ('its key prompt_template belongs to v2, but there is no dag around it; write {"dag": {"nodes": […]}, '
-         '"context": {…}}, as a v2 runtime wants it.')),
+         '"context": {…}}, as a v2 runtime wants it, or give a compiled program with --program.')),
     ],
 )  # fmt: skip
 def test_a_v1_file_with_a_mistake_is_one_sentence(changes, sentence, tmp_path):

@@ -233,7 +233,10 @@ def test_a_body_over_two_mebibytes_is_refused_with_its_row():
         ('dag_file = "x.json"', 'workload.dag_file = \'x.json\': it goes with workload.dag = "file", not "single".'),
         (
             'dag = "triage"\nanswer_node = "reply"',
-            'workload.answer_node = \'reply\': it goes with workload.dag = "file", not "triage".',
+            (
+                "workload.answer_node = 'reply': it is for a DAG file or a program; the answering node of "
+                '"triage" is its own.'
+            ),
         ),
         ('dag = "file"', 'workload.dag = "file": say which with workload.dag_file = "path.json", or --dag-file PATH.'),
     ],

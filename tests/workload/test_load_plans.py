@@ -19,7 +19,6 @@ from aether_load.scenario.load import load_scenario, shipped_scenarios
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import plan_items, plan_stages
-from aether_load.scenario.threshold import parse_threshold
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.plan_text import plan_text
 from aether_load.schedule.trace import read_traces
@@ -145,17 +144,6 @@ def test_a_ramp_brings_what_its_rates_add_up_to(kind, start, end, over_s):
     slack = 2 if kind == "constant" else 6 * area**0.5 + 6
     assert abs(sum(offset < over_s * 1e9 for offset in whole) - area) <= slack
     assert whole == sorted(whole)
-
-
-def test_conditions_in_k6s_grammar():
-    """A percentile alone is of the response latency; names before the metric are a phase or a data set."""
-    alone, named = parse_threshold(" p(99.5) <= 500 "), parse_threshold("hellaswag:request_latency_ms:p(95)<500")
-    assert (alone.metric, alone.quantile, alone.operator, alone.value) == ("response_latency_ms", 0.995, "<=", 500.0)
-    assert (named.where, named.metric, named.quantile) == (("hellaswag",), "request_latency_ms", 0.95)
-    assert [alone.holds(number) for number in (499, 500, 501)] == [True, True, False]
-    for wrong in ("p(99)", "p(99)<<5", "p(0)<1", "a:b:c:d:p(9)<1", ""):
-        with pytest.raises(ValueError, match=r"."):
-            parse_threshold(wrong)
 
 
 @given(st.text(max_size=30), st.integers(0, 10**9))

@@ -166,7 +166,10 @@ SENTENCES = [
         'find = "max_rate"\nslo = ["p(95)<100", 0.01]',
         f"phases.0.slo.1 = 0.01: expected a text, got a number; {SLO_FORMS}",
     ),
-    ('find = "max_rate"\nslo = "p95<100"', "phases.0.slo: 'p95<100': there is no metric 'p95'; did you mean 'p(95)'?"),
+    (
+        'find = "max_rate"\nslo = "p95<100"',
+        "phases.0.slo: 'p95<100': there is no metric 'p95' of a probe; did you mean 'p(95)'?",
+    ),
     ('find = "max_rate"\nslo = ["max<9", "max < 9.0"]', "phases.0.slo: a condition stands there twice."),
     (
         'slo = ["p(99)<5"]',
@@ -189,11 +192,38 @@ SENTENCES = [
     ('find = "max_rate"\nslo = ["p(99)<5"]\nshortest_probe = 0', "phases.0.shortest_probe is 0; a probe needs time."),
     (
         'find = "max_rate"\nslo = ["p(101)<5"]',
-        "phases.0.slo: 'p(101)<5': there is no p(101): a percentile lies between 0 and 100.",
+        "phases.0.slo.0 = 'p(101)<5': there is no p(101): a percentile lies between 0 and 100.",
     ),
     (
         'find = "max_rate"\nslo = ["eror_rate<0.1"]',
-        "phases.0.slo: 'eror_rate<0.1': there is no metric 'eror_rate'; did you mean 'error_rate'?",
+        "phases.0.slo: 'eror_rate<0.1': there is no metric 'eror_rate' of a probe; did you mean 'error_rate'?",
+    ),
+    (
+        'find = "max_rate"\nslo = ["correlation.littles_law_ratio>0.9"]',
+        (
+            "phases.0.slo: 'correlation.littles_law_ratio>0.9': there is no metric 'correlation.littles_law_ratio' of "
+            "a probe; there are response_latency_ms, service_latency_ms, error_rate, rejected_rate, dropped_rate, "
+            "accuracy, request_throughput_rps, ok_throughput_rps, requests_total, ok_total, tokens_total."
+        ),
+    ),
+    (
+        'find = "max_rate"\nslo = ["service_latency_ms<5"]',
+        (
+            "phases.0.slo: 'service_latency_ms<5': service_latency_ms is a distribution: say which point of it, as in "
+            "service_latency_ms:p(95)."
+        ),
+    ),
+    (
+        'find = "max_rate"\nslo = ["error_rate:p(95)<1"]',
+        "phases.0.slo: 'error_rate:p(95)<1': error_rate is one number and has no p(95).",
+    ),
+    (
+        'find = "max_rate"\nslo = ["error_rate==0"]',
+        (
+            "phases.0.slo: 'error_rate==0': no number of requests decides that: the interval of a share always ends "
+            "above 0. Give a limit above 0, as in error_rate<0.01, which 381 requests decide when it is 0 of them; for "
+            "no failure at all, say max_error_rate = 0."
+        ),
     ),
     (
         'find = "max_rate"\nslo = ["piqa:response_latency_ms:p(99)<5"]',

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from aether_load.scenario.load import load_scenario
-from aether_load.scenario.scope import Names, Scope, names_of, scope_of
+from aether_load.scenario.stage import names_of
+from aether_load.scenario.threshold import Names, Scope, scope_of
 
 NAMES = Names(
     phases=frozenset({"warm", "load", "load-2", "piqa", "capacity"}),

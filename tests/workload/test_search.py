@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.stage import SearchPlan
+from aether_load.scenario.threshold import parse_threshold
 from aether_load.schedule.probe import Judgement, Probe
 from aether_load.schedule.search import Found, Search, requests_needed
 
-SLO = ("p(99)<500",)
+SLO = (parse_threshold("p(99)<500"),)
 BROKEN = Judgement(holds=False, against=("p(99)<500 is broken",), limited_by="server")
 SATURATED = Judgement(holds=False, against=("the client is the limit",), limited_by="client")
 UNDECIDED = Judgement(holds=None, against=("p(99)<500 is not decided",))
@@ -314,12 +315,12 @@ def test_a_search_that_runs_out_of_time_says_what_it_knows():
 )
 def test_how_many_requests_decide(slo, needed):
     """Ten beyond the percentile, and as many as clear a share's upper bound without one failure."""
-    assert requests_needed(slo) == needed
+    assert requests_needed(tuple(map(parse_threshold, slo))) == needed
 
 
 def test_random_arrivals_need_more_requests_for_a_small_tolerance():
     """The rate that a thousand Poisson arrivals come to is off by 3 %; constant ones are exact."""
-    assert [requests_needed(("p(50)<1",), tolerance=tolerance) for tolerance in (1.0, 0.1, 0.05)] == [100, 1000, 4000]
+    assert [requests_needed(SLO[:0], tolerance=tolerance) for tolerance in (1.0, 0.1, 0.05)] == [100, 1000, 4000]
     assert search_of(rate=100, tolerance=0.05).requests_needed == 4000
     assert search_of(rate=100, tolerance=0.05, arrivals="constant").requests_needed == 1000
     assert search_of(find="max_users", tolerance=0.05).requests_needed == 1000

@@ -10,7 +10,7 @@ import pytest
 from aether_load.dag.file import read_dag_file
 from aether_load.errors import UsageError
 from aether_load.scenario.load import load_scenario
-from aether_load.scenario.text_file import decode_text
+from aether_load.text import decode_text
 
 SCENARIO = 'purpose = "Prüfung"\r\n[[phases]]\r\npasses = 1\r\n'
 DAG = json.dumps({"nodes": [{"id": "a", "node_type": "llm_fn", "prompt": "ü {{prompt}}", "dependencies": []}]})

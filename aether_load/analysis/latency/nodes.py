@@ -10,7 +10,7 @@ import numpy as np
 from aether_load.analysis.latency.dag_shape import DagShape
 from aether_load.analysis.latency.decomposition import PathShares
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, wilson
-from aether_load.protocol import NodeState
+from aether_load.protocol import NodeShape, NodeState
 from aether_load.rundata.table import PhaseSamples
 
 _NO_TIME = "the paths' times add up to less than a millisecond"
@@ -19,6 +19,7 @@ _NO_TIME = "the paths' times add up to less than a millisecond"
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """One node in the answers to the requests of a window; `reasons` says of each None why.
 
+    A node of a compiled program has its `function` and its `source`, the line that calls it; others have neither.
     `level` counts from 0, as the runtime does. `node_time_ms` is of the runs that succeeded, whole ms that the
     server said, cut off. `cached_share` is of those that said whether they came from the cache. `path_share` is the
     node's part of the time on the longest dependency paths (all nodes, where they ran one after the other), over
@@ -27,6 +28,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
+    function: str | None = None
+    source: str | None = None
     level: int | None
     waits_for: tuple[str, ...] | None
     states: dict[str, int]
@@ -37,15 +40,26 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     on_path_share: float | None
     reasons: dict[str, str]
 
+    @property
+    def title(self) -> str:
+        """Return the id, with the function and the line of the source where the node is of a program."""
+        origin = ", ".join(part for part in (self.function, self.source) if part is not None)
+        return f"{self.id} ({origin})" if origin else self.id
+
 
 def node_reports(
     samples: PhaseSamples,
     ids: Sequence[str],
+    shapes: Sequence[NodeShape],
     shape: DagShape | None,
     shares: PathShares | None,
     why_not: Mapping[str, str],
 ) -> tuple[NodeReport, ...]:
-    """Return each node's report, in the manifest's order; `why_not` has the decomposition's reasons."""
+    """Return each node's report, in the manifest's order; `why_not` has the decomposition's reasons.
+
+    `shapes` are the manifest's nodes, as far as it has any.
+    """
+    origins = {origin.id: origin for origin in shapes}
     window = samples.in_window
     reports = []
     for place, id_ in enumerate(ids):
@@ -71,6 +85,8 @@ def node_reports(
         reports.append(
             NodeReport(
                 id=id_,
+                function=origins[id_].function if id_ in origins else None,
+                source=origins[id_].source if id_ in origins else None,
                 level=shape.level_of[place] if shape else None,
                 waits_for=tuple(shape.ids[needed] for needed in shape.waits_for[place]) if shape else None,
                 states={state.label: int(np.count_nonzero(states == state)) for state in NodeState},

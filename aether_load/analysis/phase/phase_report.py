@@ -35,7 +35,6 @@ from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, wa
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.rundata.table import PhaseSamples
-from aether_load.scenario.goodput import goodput_condition
 from aether_load.scenario.scenario import Scenario
 
 ALL = "all"
@@ -157,7 +156,7 @@ def phase_report(
     counted = readings.counted if reconciliation.counted_nodes_total is not None else None
     server = server_nodes(whole.samples, counted, elapsed_s)
     decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
-    nodes = node_reports(samples, manifest.node_ids, inputs.shape, shares, decomposition.reasons)
+    nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
     sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
@@ -186,7 +185,7 @@ def phase_report(
     terms = Terms(
         interrupted=interrupted,
         unscored=manifest.unscored,
-        goodput_slo=goodput_condition(inputs.scenario.goodput_slo),
+        goodput_slo=inputs.scenario.goodput_slo,
         price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
     )
     of_dataset = [samples.dataset == place for place in range(len(names))]

@@ -23,9 +23,10 @@ from aether_load.analysis.statistics.distribution import (
     wilson,
 )
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
-from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, Number, is_latency, number_of, read
+from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, metric_in, read
 from aether_load.protocol import Outcome
 from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies
+from aether_load.scenario.metrics import Metric
 from aether_load.scenario.threshold import Threshold
 
 State = Literal["holds", "broken", "undecided"]
@@ -108,18 +109,18 @@ def judge_condition(
     sender may have read answers late. Other numbers are taken as they are. In an `interrupted` run requests that we
     gave up ourselves are in no share of failures.
     """
-    number = number_of(condition)
-    if number.name in COUNTED_SHARES:
-        return decide(condition, _counted_share(number, row, confidence, interrupted=interrupted))
+    metric = metric_in(condition)
+    if metric.name in COUNTED_SHARES:
+        return decide(condition, _counted_share(metric, row, confidence, interrupted=interrupted))
     published = confidence == CONFIDENCE and condition.quantile in {None, *QUANTILES.values()}
-    if is_latency(number) and (condition.aggregation in _PLAIN or (condition.aggregation in _POINTS and not published)):
-        return decide(condition, _latency(condition, number, samples, which & samples.was_sent, confidence))
+    if metric.has_samples and (condition.aggregation in _PLAIN or (condition.aggregation in _POINTS and not published)):
+        return decide(condition, _latency(condition, metric, samples, which & samples.was_sent, confidence))
     return judge_number(condition, row, confidence=confidence)
 
 
 def judge_number(condition: Threshold, whole: Any, *, confidence: float = CONFIDENCE) -> Finding:
     """Return what became of a condition on a number of `whole`: a row, a phase's report, or a search's."""
-    value, why = read(number_of(condition), whole)
+    value, why = read(metric_in(condition), whole)
     return decide(condition, Measured(reason=why) if value is None else _measured(condition, value, confidence))
 
 
@@ -144,10 +145,10 @@ def _measured(condition: Threshold, value: Any, confidence: float) -> Measured:
 
 
 def _latency(
-    condition: Threshold, number: Number, samples: PhaseSamples, which: NDArray[np.bool_], confidence: float
+    condition: Threshold, metric: Metric, samples: PhaseSamples, which: NDArray[np.bool_], confidence: float
 ) -> Measured:
     """Return a percentile, or another point, of the latencies themselves, with what the sender may have added."""
-    take = service_latencies if number.path == ("service_latency_ms",) else response_latencies
+    take = service_latencies if metric.name == "service_latency_ms" else response_latencies
     measured, at_least = take(samples, which)
     if len(measured) == 0:
         return Measured(reason="no request was sent in the window")
@@ -159,15 +160,15 @@ def _latency(
     return _of_percentile(percentile(np.sort(measured), condition.quantile or _MEDIAN, confidence, least))
 
 
-def _counted_share(number: Number, row: Row, confidence: float, *, interrupted: bool) -> Measured:
+def _counted_share(metric: Metric, row: Row, confidence: float, *, interrupted: bool) -> Measured:
     outcomes = row.outcomes
     count = row.requests_total - (outcomes[Outcome.CANCELLED.label] if interrupted else 0)
     hits = {
         "error_rate": count - outcomes["ok"] - outcomes["rejected"],
         "rejected_rate": outcomes["rejected"],
         "dropped_rate": outcomes[Outcome.DROPPED.label],
-    }[number.name]
-    return _of_share(wilson(hits, count, confidence), row.reasons.get(number.name, "there was no request"))
+    }[metric.name]
+    return _of_share(wilson(hits, count, confidence), row.reasons.get(metric.name, "there was no request"))
 
 
 def _of_share(share: Share | None, reason: str | None = None) -> Measured:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 
@@ -18,7 +20,7 @@ from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOV
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import PhaseSamples
 from aether_load.scenario.phase import Phase
-from aether_load.scenario.threshold import Threshold, parse_threshold
+from aether_load.scenario.threshold import Threshold
 from aether_load.schedule.probe import Judgement, LimitedBy, ProbeMeasurement, SloReading
 
 BUSY_ABOVE = 0.9
@@ -53,7 +55,7 @@ def judge_probe(inputs: ProbeInputs) -> Judgement:
     """
     samples = inputs.samples
     row = build_row("all", samples)
-    conditions = [parse_threshold(condition) for condition in inputs.plan.slo]
+    conditions = inputs.plan.slo
     everything = np.ones(len(samples), np.bool_) & samples.in_window
     findings = [judge_condition(condition, row, samples, everything) for condition in conditions]
     sent = open_load(samples, inputs.record, worker_lost=inputs.lost_worker is not None)
@@ -81,7 +83,7 @@ def judge_probe(inputs: ProbeInputs) -> Judgement:
     )
 
 
-def _errors(inputs: ProbeInputs, conditions: list[Threshold], row: Row) -> list[str]:
+def _errors(inputs: ProbeInputs, conditions: Sequence[Threshold], row: Row) -> list[str]:
     limit = inputs.max_error_rate
     if any(condition.metric == "error_rate" for condition in conditions):
         return []

@@ -11,16 +11,22 @@ from aether_load.analysis.phase.phase_report import ALL, PhaseReport
 from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.statistics.distribution import STALLED
 from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number
-from aether_load.analysis.verdict.metric_catalog import number_of, numbers
-from aether_load.errors import UsageError
+from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.rundata.manifest import AbortRecord, Manifest, was_ended_early
 from aether_load.rundata.table import PhaseSamples
+from aether_load.scenario.check import check_threshold
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.options import with_asked_thresholds
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.scope import Names, Scope, names_of, scope_of, unnumbered
-from aether_load.scenario.threshold import DEFAULT_METRIC, MOST_WHERE, Threshold, ThresholdPlan, parse_threshold, quoted
-from aether_load.scenario.validation import did_you_mean, nearest
+from aether_load.scenario.stage import names_of
+from aether_load.scenario.threshold import (
+    Names,
+    Scope,
+    Threshold,
+    ThresholdPlan,
+    scope_of,
+    unnumbered,
+)
 
 _WORST: tuple[State, ...] = ("broken", "undecided", "holds")
 _WORDS = {
@@ -85,59 +91,6 @@ def _place(phase: str | None, dataset: str | None) -> str:
     return where if dataset is None else f"{where}, {dataset}"
 
 
-def condition_of(plan: ThresholdPlan, names: Names) -> Threshold:
-    """Return a threshold's condition; in "piqa:p(95)<500" the name before the point is not that of a number."""
-    condition = parse_threshold(plan.condition)
-    if condition.metric in numbers() or condition.metric not in names.phases | names.datasets:
-        return condition
-    where = (*condition.where, condition.metric)
-    if condition.aggregation is None or len(where) > MOST_WHERE:
-        return condition
-    return msgspec.structs.replace(condition, where=where, metric=DEFAULT_METRIC)
-
-
-def check_threshold(plan: ThresholdPlan, names: Names) -> None:
-    """Raise ValueError with a sentence where a threshold can be asked of no run of a scenario of these names."""
-    condition = condition_of(plan, names)
-    known = sorted(names.phases | names.datasets)
-    if condition.aggregation and condition.metric not in numbers() and nearest(condition.metric, known) is not None:
-        raise ValueError(
-            f"there is no phase and no dataset {condition.metric!r}; {did_you_mean(condition.metric, known)}"
-        )
-    number = number_of(condition)
-    scope = scope_of(condition.where, names)
-    if number.of != "row" and scope.dataset is not None:
-        whole = "phase" if number.of == "phase" else "search"
-        raise ValueError(f"{number.name} is of a whole {whole}: leave the dataset {scope.dataset!r} away.")
-    if number.of == "search":
-        if not names.searches:
-            raise ValueError(f"{number.name} is of a search, and no phase of the scenario has find.")
-        if scope.phase is not None and scope.phase not in names.searches:
-            raise ValueError(f"{number.name} is of a search, and phase {scope.phase!r} is none.")
-    elif scope.phase in names.searches or not names.phases - names.searches:
-        what = f"phase {scope.phase!r} is a search" if scope.phase else "every phase is a search"
-        raise ValueError(f"{what}, whose probes are judged by its slo; of a search there is search.largest_held.")
-    if plan.abort_on_fail and number.of != "row":
-        raise ValueError(
-            f"{number.name} is known only when its phase is over, so it cannot end the run early; leave abort_on_fail "
-            "away, or take a number of the requests."
-        )
-
-
-def check_thresholds(scenario: Scenario, where: str) -> None:
-    """Raise UsageError, before any load, where one of a scenario's thresholds is about nothing that a run has."""
-    names = names_of(scenario)
-    for plan in scenario.thresholds:
-        _check(plan, names, f"{where}: threshold")
-
-
-def _check(plan: ThresholdPlan, names: Names, where: str) -> None:
-    try:
-        check_threshold(plan, names)
-    except ValueError as error:
-        raise UsageError(f"{where} {quoted(plan.condition)}: {error}") from None
-
-
 def names_in(manifest: Manifest, scenario: Scenario) -> Names:
     """Return the names that a run has, those that only its own folder tells among them."""
     names = names_of(scenario)
@@ -153,11 +106,7 @@ def names_in(manifest: Manifest, scenario: Scenario) -> Names:
 def asked_of_run(manifest: Manifest, conditions: Sequence[str]) -> tuple[ThresholdPlan, ...]:
     """Return a run's thresholds and those that are asked of it now; raises UsageError for one that it cannot answer."""
     scenario = from_plain(manifest.scenario)
-    names = names_in(manifest, scenario)
-    asked = with_asked_thresholds(scenario, conditions).thresholds
-    for plan in asked[len(scenario.thresholds) :]:
-        _check(plan, names, "--threshold")
-    return asked
+    return with_asked_thresholds(scenario, conditions, names_in(manifest, scenario)).thresholds
 
 
 def judge_thresholds(
@@ -183,15 +132,15 @@ def _judge(
 ) -> ThresholdReport:
     try:
         check_threshold(plan, names)
-        condition = condition_of(plan, names)
+        condition = plan.condition
         findings = tuple(_findings(condition, scope_of(condition.where, names), manifest, phases, samples, searches))
     except ValueError as error:
         findings = (_nothing(ALL, str(error).rstrip(".")),)
     aborted = manifest.aborted
-    ended = aborted if aborted is not None and aborted.condition == plan.condition else None
+    ended = aborted if aborted is not None and aborted.condition == plan.condition.text else None
     state = next(state for state in _WORST if state in {finding.state for finding in findings})
     return ThresholdReport(
-        condition=plan.condition,
+        condition=plan.condition.text,
         abort_on_fail=plan.abort_on_fail,
         delay_s=float(plan.delay_abort_eval),
         state="broken" if ended is not None else state,
@@ -208,8 +157,8 @@ def _findings(
     samples: Sequence[PhaseSamples],
     searches: Sequence[SearchReport],
 ) -> Iterator[ThresholdFinding]:
-    number = number_of(condition)
-    if number.of == "search":
+    metric = metric_in(condition)
+    if metric.of == "search":
         mine = [search for search in searches if scope.covers(search.name)]
         yield from (_finding(search.name, ALL, _judge_search(condition, search)) for search in mine)
         if not mine:
@@ -225,7 +174,7 @@ def _findings(
         yield _nothing(dataset, "no phase began" if scope.phase is None else f"phase {scope.phase} never began")
     places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
     for phase, part in covered:
-        if number.of == "phase":
+        if metric.of == "phase":
             yield _finding(phase.name, dataset, judge_number(condition, phase))
             continue
         which = part.in_window

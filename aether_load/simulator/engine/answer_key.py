@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.simulator.files import read_lines
 
 _OPTION = re.compile(r"^[ \t]*([A-Z])[.)][ \t]+(\S.*?)[ \t\r]*$", re.MULTILINE)
 _TAIL = 32
@@ -73,15 +74,17 @@ def read_answer_key(path: Path, accuracy: float, seed: int) -> AnswerKey:
     decoder = msgspec.json.Decoder(KeyRow)
     rows = []
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_lines(path)
     except OSError as error:
         raise UsageError(f"--answer-key {path}: {error.strerror}; name a file that can be read") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--answer-key {path}: {error}; name a file of JSON lines") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             wanted = '{"match": "text in the prompt", "answer": "the right option"}'
             raise UsageError(f"{path}, line {number}: {error}; each line is {wanted}") from error
         if not row.match:

@@ -20,9 +20,9 @@ PROFANITIES = ("badword1", "badword2", "offensive")
 
 
 def check(prompt: str) -> None:
-    """Refuse a prompt that holds one of the phrases; the first of the list is named where there are several.
+    """Refuse a prompt that has one of the phrases; the refusal names the first of the list.
 
-    NodeFailedError for a refusal, PanicError when the log's preview of the refused text breaks a character.
+    Raises NodeFailedError, or PanicError when the preview of the text for the log breaks a character.
     """
     lowered = prompt.lower()
     for phrase in INJECTIONS:
@@ -36,5 +36,5 @@ def check(prompt: str) -> None:
 
 
 def injection(phrase: str) -> NodeFailedError:
-    """Return the refusal of a prompt that holds `phrase`."""
+    """Return the refusal of a prompt that has `phrase`."""
     return NodeFailedError(f"Security violation: Detected blacklisted pattern: {phrase}")

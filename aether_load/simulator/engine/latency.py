@@ -1,4 +1,4 @@
-"""How long the simulated provider takes: distributions and traces, seeded."""
+"""Times of the simulated provider: seeded distributions, and traces."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from itertools import cycle
 from pathlib import Path
 
 from aether_load.simulator.durations import parse_duration
+from aether_load.simulator.files import read_lines
 
 Sampler = Callable[[], float]
 
+_MAX_SIGMA = 10
 GRAMMAR = "constant:50ms, uniform:10ms,90ms, normal:50ms,10ms, lognormal:50ms,0.5 or trace:FILE"
 
 
@@ -41,7 +43,7 @@ class Latency:
 
 
 def parse_latency(text: str) -> Latency:
-    """Read `kind:parameters` of `--latency`; ValueError with a sentence."""
+    """Read `kind:parameters` of `--latency`; raises ValueError with a sentence."""
     kind, _, rest = text.partition(":")
     if kind == "trace":
         return Latency("trace", _read_trace(rest))
@@ -64,16 +66,16 @@ def _sigma(text: str) -> float:
         sigma = float(text)
     except ValueError:
         sigma = math.nan
-    if not 0 <= sigma < math.inf:
-        raise ValueError(f"{text!r} is no sigma of a lognormal latency; write a number like 0.5")
+    if not 0 <= sigma <= _MAX_SIGMA:
+        raise ValueError(f"{text!r} is no sigma of a lognormal latency; write a number like 0.5, at most {_MAX_SIGMA}")
     return sigma
 
 
 def _read_trace(name: str) -> tuple[float, ...]:
-    """One duration a line (a bare number is milliseconds); blank lines and lines that begin with # are passed over."""
+    """Read one duration a line; a bare number is milliseconds. Ignore blank lines and lines that begin with #."""
     try:
-        lines = Path(name).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+        lines = read_lines(Path(name))
+    except (OSError, ValueError) as error:
         raise ValueError(f"the latency trace {name!r} cannot be read: {error}") from error
     times = []
     for number, raw in enumerate(lines, start=1):
@@ -85,5 +87,5 @@ def _read_trace(name: str) -> tuple[float, ...]:
         except ValueError as error:
             raise ValueError(f"{name}, line {number}: {error}") from error
     if not times:
-        raise ValueError(f"the latency trace {name!r} holds no times; write one a line, like 52ms")
+        raise ValueError(f"the latency trace {name!r} has no times; write one a line, like 52ms")
     return tuple(times)

@@ -30,6 +30,8 @@ class Listener:
             listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         except OSError as error:
             raise UsageError(_explain(error, host, port)) from error
+        except (ValueError, TypeError) as error:  # a name that cannot be encoded
+            raise UsageError(f"--bind {host!r} is no address ({error}); give one such as 127.0.0.1") from error
         listening.setblocking(False)
         self._accepting = asyncio.get_running_loop().create_task(self._accept(listening))
         name: tuple[str, int] = listening.getsockname()[:2]

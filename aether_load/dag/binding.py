@@ -1,0 +1,183 @@
+"""Bind the inputs of a compiled program to a row's words and to constants, before the load."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from aether_load.dag.check import DagMistake
+from aether_load.dag.file import PROMPT, ROW
+from aether_load.dag.program import TEXT, Program, ProgramIdentity, read_program
+from aether_load.dag.refs import MEANT_AS_ONE
+from aether_load.dag.request_check import check_v2
+from aether_load.dag.template import PLACEHOLDER, Layout
+from aether_load.errors import UsageError
+from aether_load.protocol import NodeShape
+from aether_load.scenario.validation import nearest
+
+if TYPE_CHECKING:
+    from aether_load.scenario.workload_plan import WorkloadPlan
+
+_MARK = "\0"
+"""Begins the inside of a placeholder that stands for an input; no program's text has it."""
+_PROMPT_KEYS = ("prompt_template", "prompt")
+
+
+class Binding(msgspec.Struct, frozen=True):
+    """What one input is bound to: the text as it was written, and its fixed parts and names in turn."""
+
+    text: str
+    layout: Layout
+
+    @property
+    def columns(self) -> Iterator[str]:
+        """Yield the columns of a row that it takes."""
+        return (name.removeprefix(ROW) for name in self.layout[1::2] if name.startswith(ROW))
+
+
+class BoundProgram(msgspec.Struct, frozen=True):
+    """A program whose inputs are bound: the request's body, in which marks stand where inputs go, and its nodes."""
+
+    program: Program
+    bindings: dict[str, Binding]
+    body: dict[str, Any]
+    nodes: tuple[NodeShape, ...]
+
+    @property
+    def identity(self) -> ProgramIdentity:
+        """Return which program this is, and what its inputs are bound to."""
+        return self.program.identity({name: binding.text for name, binding in self.bindings.items()})
+
+    def name_of(self, inner: str) -> Layout | None:
+        """Return what goes in place of a placeholder, or None for one that is not an input's."""
+        return self.bindings[inner.removeprefix(_MARK)].layout if inner.startswith(_MARK) else None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Return the columns that the inputs take of a row, each with the place that asks for it first."""
+        found: dict[str, str] = {}
+        for name, binding in self.bindings.items():
+            for column in binding.columns:
+                found.setdefault(column, f"Program {self.program.path}: input {name} (of {', '.join(self.bindings)})")
+        return found
+
+
+def bind_program(plan: WorkloadPlan) -> BoundProgram:
+    """Return the plan's program with every input bound; raises UsageError that names the file."""
+    assert plan.program is not None
+    program = read_program(plan.program)
+    try:
+        return _bound(program, plan)
+    except DagMistake as mistake:
+        raise UsageError(f"Program {program.path}: {mistake}") from None
+
+
+def _bound(program: Program, plan: WorkloadPlan) -> BoundProgram:
+    bindings = _bindings(program, plan.inputs)
+    dag = copy.deepcopy(program.dag)
+    marks = {name: f"{{{{{_MARK}{name}}}}}" for name in bindings}
+    node_ids = {node.get("id") for node in dag["nodes"]}
+    in_context = False
+    for node in dag["nodes"]:
+        if isinstance(node.get("template_refs"), list):
+            in_context |= _bind_node(node, marks, node_ids, program, into_context=plan.bind == "context")
+    body = {"dag": dag, "context": dict(marks) if in_context else {}}
+    return BoundProgram(program, bindings, body, program.named(check_v2(body)))
+
+
+def _bind_node(
+    node: dict[str, Any], marks: Mapping[str, str], node_ids: set[object], program: Program, *, into_context: bool
+) -> bool:
+    """Bind the parameters of a node; return whether it takes any from the context.
+
+    The runtime looks a parameter up among the outputs of nodes and nowhere else. So an input is written into the prompt
+    in place of its ref, or the ref is made one of the context.
+    """
+    refs, in_context = [], False
+    key = next((key for key in _PROMPT_KEYS if isinstance(node.get(key), str)), None)
+    for ref in node["template_refs"]:
+        name = _input_of(ref, marks, node_ids, node, program)
+        if name is None:
+            refs.append(ref)
+        elif into_context or key is None or ref.get("raw") not in node[key]:
+            refs.append({**ref, "kind": "context"})
+            in_context = True
+        else:
+            node[key] = node[key].replace(ref["raw"], marks[name])
+    node["template_refs"] = refs
+    return in_context
+
+
+def _input_of(
+    ref: Any, marks: Mapping[str, str], node_ids: set[object], node: Mapping[str, Any], program: Program
+) -> str | None:
+    """Return the input that a ref stands for, or None for a ref of another kind."""
+    if not isinstance(ref, dict) or ref.get("kind") != "parameter" or ref.get("folded_value") is not None:
+        return None
+    path = ref.get("path") or [str(ref.get("raw", "")).strip("{} ")]
+    if path[0] in marks:
+        if len(path) > 1:
+            raise DagMistake(
+                f"node {node.get('id')!r}: {ref.get('raw')} reads {'.'.join(map(str, path))}, a part of an input, and "
+                "only whole inputs can be bound."
+            )
+        return str(path[0])
+    if path[0] in node_ids:
+        return None
+    raise DagMistake(
+        f"node {node.get('id')!r}: {ref.get('raw')} reads {path[0]!r}, which is neither an input nor a node. "
+        f"{program.listing}"
+    )
+
+
+def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -> dict[str, Binding]:
+    """Return the binding of each input; raises DagMistake with the program's own list of inputs."""
+    names = [known.name for known in program.inputs]
+    for name in given:
+        if name not in names:
+            near = nearest(name, names)
+            advice = f"; did you mean {near!r}?" if near else "."
+            raise DagMistake(f"there is no input {name!r} to bind{advice} {program.listing}")
+    texts = {name: _text(value) for name, value in given.items()}
+    of_text = [known.name for known in program.inputs if known.type == TEXT]
+    if len(of_text) == 1 and of_text[0] not in texts:
+        texts[of_text[0]] = f"{{{{{PROMPT}}}}}"
+    unbound = [known.name for known in program.inputs if known.required and known.name not in texts]
+    if unbound:
+        example = f"--bind {unbound[0]}={{{{{PROMPT}}}}}"
+        raise DagMistake(
+            f"input{'s' * (len(unbound) > 1)} {', '.join(unbound)} without a binding; say what goes there, as in "
+            f"{example}, or in [workload.inputs]. {program.listing}"
+        )
+    for known in program.inputs:
+        texts.setdefault(known.name, known.default_value or "")
+    return {name: Binding(texts[name], _layout(name, texts[name])) for name in names}
+
+
+def _text(value: str | float | bool) -> str:
+    """Return a constant as it stands in a prompt: true and numbers as JSON writes them."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _layout(name: str, text: str) -> Layout:
+    """Return a binding's fixed parts and the names between them."""
+    layout: list[str] = [""]
+    end = 0
+    for found in PLACEHOLDER.finditer(text):
+        inner = found[1].strip()
+        if inner != PROMPT and not (inner.startswith(ROW) and len(inner) > len(ROW)):
+            if MEANT_AS_ONE.fullmatch(inner):
+                near = f"did you mean {{{{{PROMPT}}}}}?" if nearest(inner, [PROMPT]) else "a row has no such word."
+                raise DagMistake(
+                    f"input {name} = {text!r}: {found[0]} means nothing; there are {{{{prompt}}}} and "
+                    f"{{{{row.COLUMN}}}}; {near}"
+                )
+            continue
+        layout[-1] += text[end : found.start()]
+        layout += [inner, ""]
+        end = found.end()
+    layout[-1] += text[end:]
+    return tuple(layout)

@@ -1,0 +1,53 @@
+"""Read a JSON file strictly: what two parsers would read differently is a mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from aether_load.dag.check import DagMistake
+from aether_load.text import decode_text
+
+_MOST_BYTES = 16 << 20
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file; raises DagMistake."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DagMistake(f"it cannot be read: {error.strerror}.") from None
+    if len(data) > _MOST_BYTES:
+        raise DagMistake(f"it has {len(data)} bytes, which no runtime takes.")
+    try:
+        text = decode_text(data)
+    except ValueError as error:
+        raise DagMistake(f"{error}.") from None
+    try:
+        body = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        raise DagMistake("it is not JSON: a text in it holds half a character (a lone surrogate).") from None
+    except json.JSONDecodeError as error:
+        raise DagMistake(
+            f"it is not JSON: {error.msg[:1].lower()}{error.msg[1:]} (line {error.lineno}, column {error.colno})."
+        ) from None
+    except OverflowError:
+        raise DagMistake("a number in it is longer than 64 bits.") from None
+    return body
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for number, name in enumerate(names) if name in names[:number])
+        raise DagMistake(f"key {twice!r} stands twice in one object, so it is unclear which is meant.")
+    return held
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise DagMistake(f"it is not JSON: {name} is no JSON number.")
