@@ -49,8 +49,9 @@ from typing import Any
 
 import numpy as np
 import psutil
+from aether_load.rundata.sample_reader import read_samples
 from numpy.typing import NDArray
-from setting import (
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,
@@ -64,7 +65,6 @@ from setting import (
 
 from aether_load.analysis.statistics.distribution import distribution
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.sample_reader import read_samples
 
 BAR_MS = 2.0
 HALF_LOAD = (0.4, 0.6)

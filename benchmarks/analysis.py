@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
-from setting import BenchmarkFailed, cores, end_children_on_sigterm, pinned, surroundings, write_json
+from aether_load.rundata.samples import SCHEMA
+from support.setting import BenchmarkFailed, cores, end_children_on_sigterm, pinned, surroundings, write_json
 
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.datasets.prompt import DatasetIdentity
@@ -37,7 +38,6 @@ from aether_load.protocol import (
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from aether_load.rundata.samples import SCHEMA
 from aether_load.rundata.scrapes import RawScrape
 
 BAR_S = 60.0

@@ -21,8 +21,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from null_server import null_server
-from setting import (
+from aether_load.rundata.lines import read_lines
+from support.null_server import null_server
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,
@@ -36,7 +37,6 @@ from setting import (
 
 from aether_load.analysis.phase.sender_usage import MASTER, by_worker
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
 from aether_load.rundata.manifest import Manifest
 from aether_load.rundata.process_usage import SenderReading
 

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from null_server import null_server
-from setting import (
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.sample_reader import read_samples
+from support.null_server import null_server
+from support.setting import (
     BenchmarkFailed,
     Setting,
     allow_descriptors,
@@ -33,9 +35,7 @@ from setting import (
 
 from aether_load.protocol import Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import read_samples
 
 _OTHER_DESCRIPTORS = 500
 _SLACK_S = 180.0

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from null_server import null_server
-from setting import (
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.sample_reader import read_samples
+from support.null_server import null_server
+from support.setting import (
     BenchmarkFailed,
     Setting,
     cores,
@@ -29,9 +31,7 @@ from setting import (
 )
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import read_samples
 
 BAR_MB = 30
 _SLOWEST_PER_S = 2_000

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from null_server import NullServer, null_server
-from setting import (
+from aether_load.rundata.lines import read_lines
+from aether_load.rundata.sample_reader import read_samples
+from support.null_server import NullServer, null_server
+from support.setting import (
     BenchmarkFailed,
     Setting,
     allow_descriptors,
@@ -31,9 +33,7 @@ from setting import (
 
 from aether_load.analysis.phase.sender_usage import sender_over
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import read_samples
 from aether_load.schedule.arrivals import arrival_offsets
 
 MAX_IN_FLIGHT = 1000

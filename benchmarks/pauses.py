@@ -18,8 +18,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from null_server import NullServer, null_server
-from setting import (
+from aether_load.rundata.sample_reader import read_samples
+from support.null_server import NullServer, null_server
+from support.setting import (
     HERE,
     BenchmarkFailed,
     Setting,
@@ -33,7 +34,6 @@ from setting import (
 )
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.sample_reader import read_samples
 
 USERS = 100
 VARIANTS = ("", "flush", "freeze", "collector")

@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from null_server import null_server
-from programs import hey, wrk
-from setting import (
+from support.null_server import null_server
+from support.programs import hey, wrk
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,

@@ -36,8 +36,9 @@ from typing import Any
 import numpy as np
 import psutil
 import urllib3
-from null_server import null_server
-from setting import (
+from aether_load.rundata.sample_reader import read_samples
+from support.null_server import null_server
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,
@@ -53,7 +54,6 @@ from setting import (
 )
 
 from aether_load.analysis.statistics.distribution import percentile
-from aether_load.rundata.sample_reader import read_samples
 
 _AETHER_S, _LOCUST_S, _HISTORY_S = 1.0, 2.0, 60.0
 _WINDOW_S = 2.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import gevent
 from locust import events
-from stretch import SETTLE_S, TimeBucket, write
+from support.measured_interval import SETTLE_S, MeasuredInterval, write
 
 
 def install() -> None:
@@ -19,7 +19,7 @@ def install() -> None:
 def _measure(environment: Any) -> None:
     total = environment.stats.total
     gevent.sleep(SETTLE_S)
-    stretch = TimeBucket(total.num_requests, total.num_failures)
+    interval = MeasuredInterval(total.num_requests, total.num_failures)
     gevent.sleep(float(os.environ["COST_SECONDS"]))
-    write(stretch.figures(total.num_requests, total.num_failures))
+    write(interval.figures(total.num_requests, total.num_failures))
     environment.runner.quit()

@@ -16,13 +16,13 @@ import uuid
 from typing import Any
 
 import zmq
+from aether_load.rundata.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
 from locust import rpc
 
 from aether_load._version import __version__
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import IN_FLIGHT_BYTES
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
 from aether_load.scenario.stage import Stage
 
 PARCEL_BATCHES = 4

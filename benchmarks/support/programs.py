@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from setting import HERE, SLACK_S, BenchmarkFailed, Setting, pinned
+from support.setting import HERE, SLACK_S, BenchmarkFailed, Setting, pinned
 
 
 def wrk(setting: Setting) -> dict[str, Any]:

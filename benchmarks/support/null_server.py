@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from setting import BODY, BenchmarkFailed, pinned
+from support.setting import BODY, BenchmarkFailed, pinned
 
 _START_LIMIT_S = 15.0
 _REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"

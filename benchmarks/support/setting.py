@@ -22,7 +22,8 @@ from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import find_scenario, load_scenario
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
+"""The folder benchmarks/."""
 BODY = "body.json"
 """The file of the request that every sender posts."""
 BODY_BYTES = 1500

@@ -1,4 +1,4 @@
-"""A measured stretch of a sending process: its CPU time, its requests, its duration."""
+"""Measure an interval of a sending process: its CPU time, its requests, its duration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SETTLE_S = 0.3
 """How long a sender runs before it is measured: its connections are open and its code is warm by then."""
 
 
-class TimeBucket:
+class MeasuredInterval:
     """From its making to `figures`; counts are read by the caller at both ends."""
 
     def __init__(self, requests: int, failures: int) -> None:
