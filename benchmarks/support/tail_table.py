@@ -55,7 +55,7 @@ def print_table(turns: Turns) -> None:
             print(_row(turns, load, name, found))
     print(
         "\nmedians over the rounds; -: not measured by this client, or too few requests for this percentile\n"
-        "delay: start delay of open load, ms; CPU us, observer: a request's CPU time in the sending process and in the\n"
+        "delay: start delay of open load, ms; CPU us, observer: CPU time a request of the sending process and of the\n"
         "observer; server late: p99 of how late the server itself was, us"
     )
 
