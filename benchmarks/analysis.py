@@ -1,10 +1,10 @@
-"""What a large run's analysis takes: `aether-load report` on a folder of so many samples, on one core.
+"""Measure what the analysis of a large run takes: `aether-load report` on so many requests, on one core.
 
-The folder is made up here: open load, `--nodes` nodes a request, a phase as long as the requests take at 5,000/s,
-a reading of /metrics and of both processes each second, counts that reconcile. The bar: 10,000,000 samples in under
-60 s and under 2 GB of resident memory, with every output that a run leaves behind. Needs 2 GB of disk for 10,000,000.
+The benchmark makes the run's folder: open load, `--nodes` nodes a request, a phase as long as the requests take at
+5,000/s, a reading of /metrics and of both processes each second, counts that reconcile. The bar: 10,000,000 requests
+in under 60 s and under 2 GB of resident memory, with every output that a run leaves. Needs 2 GB of disk for 10,000,000.
 
-    python benchmarks/analysis.py [--samples 10000000] [--nodes 1] [--rounds 1] [--json FILE]
+    python benchmarks/analysis.py [--requests 10000000] [--nodes 1] [--rounds 1] [--json FILE]
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import pyarrow as pa
-from setting import BenchmarkFailed, cores, end_children_on_sigterm, pinned, surroundings, write_json
+from numpy.typing import NDArray
+from support.setting import BenchmarkFailed, cores, end_children_on_sigterm, environment, pinned, write_json
 
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.datasets.prompt import DatasetIdentity
@@ -33,17 +33,22 @@ from aether_load.protocol import (
     TOKEN_COST_TOTAL,
     Generation,
     NodeShape,
+    NodeState,
 )
 from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from aether_load.rundata.samples import SCHEMA
+from aether_load.rundata.record_buffer import BLOCK_ROWS
+from aether_load.rundata.record_file import RecordFile
+from aether_load.rundata.record_format import ABSENT, ANSWER, DATASET, PHASE, PROMPT, TEXT, Block
+from aether_load.rundata.record_reader import NODE_TYPE, REQUEST_TYPE
 from aether_load.rundata.scrapes import RawScrape
 
 BAR_S = 60.0
 BAR_MB = 2000
 PER_SECOND = 5_000
-_BATCH = 65_536
+_BATCH = 256 * BLOCK_ROWS
 _DATASETS = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge")
 _PROMPTS = 400
 _BEGAN_NS = 10**13
@@ -54,31 +59,31 @@ _TOKENS = 71
 def main() -> None:
     """Measure and print; with --json write the same."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=10_000_000)
+    parser.add_argument("--requests", type=int, default=10_000_000)
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    if arguments.samples < 1 or arguments.nodes < 1 or arguments.rounds < 1:
-        parser.error("--samples, --nodes and --rounds must be 1 or more")
+    if arguments.requests < 1 or arguments.nodes < 1 or arguments.rounds < 1:
+        parser.error("--requests, --nodes and --rounds must be 1 or more")
     end_children_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
-        folder = make_run(Path(name), arguments.samples, arguments.nodes)
-        size = folder.samples.stat().st_size
+        folder = make_run(Path(name), arguments.requests, arguments.nodes)
+        size = folder.records.stat().st_size
         rounds = [_report(folder, cores()[1]) for _ in range(arguments.rounds)]
     seconds, megabytes = (max(found[key] for found in rounds) for key in ("seconds", "resident_max_mb"))
     print(
-        f"{arguments.samples} samples of {arguments.nodes} nodes ({size / 1e9:.2f} GB): {seconds:.1f} s, "
+        f"{arguments.requests} requests of {arguments.nodes} nodes ({size / 1e9:.2f} GB): {seconds:.1f} s, "
         f"{megabytes:.0f} MB at most (the bar for 10,000,000 of one node: {BAR_S:g} s, {BAR_MB} MB)"
     )
-    result = surroundings("none") | {"samples": arguments.samples, "nodes": arguments.nodes, "rounds": rounds}
+    result = environment("none") | {"requests": arguments.requests, "nodes": arguments.nodes, "rounds": rounds}
     write_json(arguments.json, result)
     if seconds > BAR_S or megabytes > BAR_MB:
         raise SystemExit("above the bar")
 
 
 def _report(folder: RunFolder, core: int) -> dict[str, float]:
-    """Run the command to its end, on one core; return what it took."""
+    """Run the command on one core to its end; return what it took."""
     with pinned(core), tempfile.TemporaryFile() as out:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -95,15 +100,16 @@ def _report(folder: RunFolder, core: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_s": cpu_s, "resident_max_mb": usage.ru_maxrss / 1000}
 
 
-def make_run(results: Path, samples: int, nodes: int) -> RunFolder:
+def make_run(results: Path, requests: int, nodes: int) -> RunFolder:
     """Write a run's folder."""
     folder = RunFolder(results / "runs" / "20260304T050607Z-made-0001")
     folder.path.mkdir(parents=True)
-    seconds = max(1, -(-samples // PER_SECOND))
-    counted = _write_samples(folder.samples, samples, nodes)
+    seconds = max(1, -(-requests // PER_SECOND))
+    counted = _write_records(folder.records, requests, nodes)
     shapes = tuple(NodeShape(f"node_{place}", (f"node_{place - 1}",) if place else ()) for place in range(nodes))
     end_ns = _BEGAN_NS + (seconds + 2) * 10**9
-    _write_lines(
+    lines: dict[str, int] = {}
+    lines[folder.scrapes.name] = _write_lines(
         folder.scrapes,
         [
             _scrape("before", _BEGAN_NS - 10**6, counted * 0),
@@ -115,10 +121,14 @@ def make_run(results: Path, samples: int, nodes: int) -> RunFolder:
         ],
     )
     instants = [_BEGAN_NS + second * 10**9 for second in range(seconds + 1)]
-    _write_lines(folder.sender, [SenderReading(0, at, at / 2e9, 150_000_000) for at in instants])
-    _write_lines(folder.server, [ServerReading(at, at / 3e9, 90_000_000, 1, ("aether",)) for at in instants])
+    lines[folder.sender.name] = _write_lines(
+        folder.sender, [SenderReading(0, at, at / 2e9, 150_000_000) for at in instants]
+    )
+    lines[folder.server.name] = _write_lines(
+        folder.server, [ServerReading(at, at / 3e9, 90_000_000, 1, ("aether",)) for at in instants]
+    )
     began, ended = ClockPair(_BEGAN_NS, _UTC), ClockPair(end_ns, _UTC)
-    phase = {"name": "closed", "users": 64, "requests": samples}
+    phase = {"name": "closed", "users": 64, "requests": requests}
     folder.write_manifest(
         Manifest(
             id=folder.path.name,
@@ -138,6 +148,8 @@ def make_run(results: Path, samples: int, nodes: int) -> RunFolder:
             began=began,
             ended=ended,
             ended_as="completed",
+            rows_total={folder.records.name: requests},
+            lines_total=lines,
             phases=[
                 PhaseRecord(
                     name="closed", users=64, load="open", rate_rps=float(PER_SECOND), began=began,
@@ -150,72 +162,59 @@ def make_run(results: Path, samples: int, nodes: int) -> RunFolder:
     return folder
 
 
-def _write_samples(path: Path, samples: int, nodes: int) -> np.ndarray:
-    """Write the samples; return what the server counted: buckets, node time in ms, and nodes."""
+def _write_records(path: Path, requests: int, nodes: int) -> NDArray[np.int64]:
+    """Write the records; return what the server counted: buckets, node time in ms, and nodes."""
     rng = np.random.default_rng(1)
     counted = np.zeros(len(BUCKET_EDGES_MS) + 1, np.int64)
-    time_ms = 0
-    vocabulary = {
-        "phase": ["closed"],
-        "prompt_id": [f"{name}/{row}" for name in _DATASETS for row in range(_PROMPTS // len(_DATASETS))],
-        "dataset": list(_DATASETS),
-        "outcome": ["ok"],
-        "answer_state": ["answered"],
-        "answer": ["A", "B"],
-        "error": [],
-        "state": ["succeeded"],
-    }
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as stream:
-        for start in range(0, samples, _BATCH):
-            count = min(_BATCH, samples - start)
-            index = np.arange(start, start + count)
-            times = np.minimum(rng.lognormal(4, 0.6, (count, nodes)), 9000).astype(np.int64)
-            total = times.sum(axis=1)
-            due = _BEGAN_NS + index * (10**9 // PER_SECOND)
-            sent = due + rng.integers(0, 200_000, count)
-            ended = sent + total * 1_000_000 + rng.integers(1_000_000, 4_000_000, count)
-            counted += bucket_of_counts(times.ravel())
-            time_ms += int(times.sum())
-            prompt = index % _PROMPTS
-            offsets = pa.array(np.arange(count + 1, dtype=np.int32) * nodes)
-            values = {
-                "phase": _words(np.zeros(count), "phase", vocabulary["phase"]),
-                "worker": pa.array(np.zeros(count, np.int16)),
-                "request_index": pa.array(index),
-                "prompt_id": _words(prompt, "prompt_id", vocabulary["prompt_id"]),
-                "dataset": _words(prompt // (_PROMPTS // len(_DATASETS)), "dataset", vocabulary["dataset"]),
-                "intended_start_ns": pa.array(due),
-                "sent_ns": pa.array(sent),
-                "ended_ns": pa.array(ended),
-                "service_latency_us": pa.array((ended - sent) // 1000),
-                "response_latency_us": pa.array((ended - due) // 1000),
-                "outcome": _words(np.zeros(count), "outcome", vocabulary["outcome"]),
-                "http_status": pa.array(np.full(count, 200, np.int16)),
-                "server_total_ms": pa.array(total),
-                "node_times_ms": pa.ListArray.from_arrays(offsets, pa.array(times.ravel())),
-                "node_states": pa.ListArray.from_arrays(
-                    offsets, _words(np.zeros(count * nodes), "outcome", vocabulary["state"])
-                ),
-                "node_cached": pa.ListArray.from_arrays(offsets, pa.array(np.zeros(count * nodes, np.bool_))),
-                "token_cost": pa.array(np.full(count, _TOKENS * nodes)),
-                "answer_state": _words(np.zeros(count), "answer_state", vocabulary["answer_state"]),
-                "answer": _words(index % 2, "answer", vocabulary["answer"]),
-                "correct": pa.array(index % 2 == 0),
-                "execution_id": pa.FixedSizeBinaryArray.from_buffers(
-                    pa.binary(16), count, [None, pa.py_buffer(rng.bytes(16 * count))]
-                ),
-                "error": pa.DictionaryArray.from_arrays(
-                    pa.nulls(count, pa.int16()), pa.array(vocabulary["error"], pa.string())
-                ),
-                "level_times_ms": pa.ListArray.from_arrays(offsets, pa.array(times.ravel())),
-            }
-            stream.write_batch(pa.RecordBatch.from_arrays([values[name] for name in SCHEMA.names], schema=SCHEMA))
-    return np.array([*counted, time_ms, samples * nodes])
+    time_ms = blocks = 0
+    file = RecordFile(path)
+    texts = _texts()
+    for start in range(0, requests, _BATCH):
+        count = min(_BATCH, requests - start)
+        times = np.minimum(rng.lognormal(4, 0.6, (count, nodes)), 9000).astype(np.int64)
+        counted += bucket_of_counts(times.ravel())
+        time_ms += int(times.sum())
+        rows, levels = _rows(rng, np.arange(start, start + count), times), times.astype("<i4")
+        parts = np.zeros(times.shape, NODE_TYPE)
+        parts["time_ms"], parts["state"] = times, NodeState.SUCCEEDED
+        for row in range(0, count, BLOCK_ROWS):
+            piece = slice(row, row + BLOCK_ROWS)
+            sections = (rows[piece].tobytes(), parts[piece].tobytes(), levels[piece].tobytes())
+            file.write(Block(texts, *sections, b"", blocks, start + row).pieces())
+            texts = b""
+            blocks += 1
+    file.write(Block(b"", b"", b"", b"", b"", blocks, requests).pieces())
+    file.close()
+    return np.array([*counted, time_ms, requests * nodes])
 
 
-def _words(places: np.ndarray, column: str, words: list[str]) -> pa.DictionaryArray:
-    kind = SCHEMA.field(column).type.index_type.to_pandas_dtype()
-    return pa.DictionaryArray.from_arrays(pa.array(places.astype(kind)), pa.array(words, pa.string()))
+def _texts() -> bytes:
+    """Return the texts that the requests cite: prompts, each with its dataset, one phase and two answers."""
+    texts = [(DATASET, place, name, ABSENT) for place, name in enumerate(_DATASETS)]
+    for place in range(_PROMPTS):
+        dataset, row = divmod(place, _PROMPTS // len(_DATASETS))
+        texts.append((PROMPT, place, f"{_DATASETS[dataset]}/{row}", dataset))
+    texts += [(PHASE, 0, "closed", ABSENT), (ANSWER, 0, "A", ABSENT), (ANSWER, 1, "B", ABSENT)]
+    return b"".join(TEXT.pack(table, place, link, len(text)) + text.encode() for table, place, text, link in texts)
+
+
+def _rows(rng: np.random.Generator, index: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return requests whose nodes took these times, all answered."""
+    count, nodes = times.shape
+    total = times.sum(axis=1)
+    rows = np.zeros(count, REQUEST_TYPE)
+    rows["request_index"] = index
+    rows["due_ns"] = _BEGAN_NS + index * (10**9 // PER_SECOND)
+    rows["sent_ns"] = rows["due_ns"] + rng.integers(0, 200_000, count)
+    rows["ended_ns"] = rows["sent_ns"] + total * 1_000_000 + rng.integers(1_000_000, 4_000_000, count)
+    rows["tokens"], rows["server_total_ms"] = _TOKENS * nodes, total
+    rows["prompt"] = index % _PROMPTS
+    rows["nodes"] = rows["levels"] = nodes
+    rows["length"], rows["http_status"] = 1500, 200
+    rows["answer"], rows["correct"] = index % 2, index % 2 == 0
+    rows["error"] = rows["name"] = ABSENT
+    rows["execution_id"] = np.frombuffer(rng.bytes(16 * count), "V16")
+    return rows
 
 
 def _scrape(role: str, at_ns: int, counted: np.ndarray) -> RawScrape:
@@ -236,8 +235,14 @@ def _scrape(role: str, at_ns: int, counted: np.ndarray) -> RawScrape:
     return RawScrape(phase="closed", role=role, began_ns=at_ns, ended_ns=at_ns + 10**6, began_utc=_UTC, text=text)
 
 
-def _write_lines(path: Path, values: list[Any]) -> None:
-    path.write_bytes(b"".join(msgspec.json.encode(value) + b"\n" for value in values))
+def _write_lines(path: Path, values: Sequence[msgspec.Struct]) -> int:
+    """Write a file of JSON lines; return how many there are."""
+    file = LineFile(path)
+    for value in values:
+        file.append(value)
+    file.write_out()
+    file.close()
+    return file.lines_total
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How long a report of many requests takes, and how big its page is.
+"""Measure how long a report of many requests takes, and how big its page is.
 
-Fabricates a run of one phase through the sample buffer that a real run writes through, and lets `aether-load report`
-make every result of it in a process of its own. The bar: 1,000,000 requests give a page under 3 MB in under 20 s.
+The benchmark makes up a run of one phase with the record writer of a real run, and `aether-load report` writes all of
+its results in a process of its own. The bar: 1,000,000 requests give a page under 3 MB in under 20 s.
 
     python benchmarks/big_report.py [--requests 1000000] [--json FILE]
 """
@@ -44,11 +44,11 @@ def main() -> int:
             "requests_total": arguments.requests,
             "report_s": round(time.monotonic() - began, 2),
             "largest_child_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000, 1),
-            "samples_bytes": folder.samples.stat().st_size,
+            "records_bytes": folder.records.stat().st_size,
             "page_bytes": folder.page.stat().st_size,
             "report_json_bytes": folder.report.stat().st_size,
         }
-    print(f"fabricated in {made_s:.1f} s\n" + "\n".join(f"{key:18} {value:>14,}" for key, value in figures.items()))
+    print(f"made in {made_s:.1f} s\n" + "\n".join(f"{key:18} {value:>14,}" for key, value in figures.items()))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     return int(figures["page_bytes"] >= BAR_BYTES or figures["report_s"] >= BAR_S)

@@ -1,9 +1,9 @@
-"""What many processes carry together, and what their master takes: the figures that docs/scale.md reckons with.
+"""Measure what many processes carry together, and what their master takes: the figures of docs/scale.md.
 
-First one process and two send to a null server (2 cores: the server shares them with two senders, so that rates say
-little and the senders' CPU time a request says what it costs). Then a real master takes samples from synthetic workers
-that send batches only, at rates up to as many as it confirms: its CPU time a sample, and its memory. 127.0.0.1 only;
-about two minutes.
+First one process and two send to a null server. On two cores the server shares them with two senders, so that rates
+say little and the senders' CPU time a request says what it costs. Then a real master takes records from synthetic
+workers that send blocks only, at rates up to as many as it confirms: its CPU time a record, and its memory. 127.0.0.1
+only; about two minutes.
 
     python benchmarks/distributed.py [--users 32] [--seconds 6] [--rounds 3] [--workers 2] [--json FILE]
 """
@@ -12,36 +12,41 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from null_server import null_server
-from setting import (
+from support.null_server import null_server
+from support.process_watch import cpu_s_between
+from support.runs import only_phase, only_run, sender_readings, window
+from support.setting import (
     HERE,
+    MAIN_JOB,
     SLACK_S,
     BenchmarkFailed,
+    Setting,
     allow_descriptors,
     cores,
     end_children_on_sigterm,
-    surroundings,
+    environment,
     write_json,
     write_one_row,
 )
 
-from aether_load.analysis.phase.sender_usage import MASTER, by_worker
+from aether_load.analysis.phase.sender_usage import by_worker
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.manifest import Manifest
-from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.process_usage import MASTER, SenderReading
 
 RATES = (20_000, 50_000, 100_000, 0)
-"""Samples a second that the synthetic workers send together; 0: as many as the master confirms."""
+"""Records a second that the synthetic workers send together; 0: as many as the master confirms."""
+Row = dict[str, float | None]
+_QUIET = ("--no-page", "--no-self-check")
 
 
 def main() -> None:
@@ -59,162 +64,135 @@ def main() -> None:
     allow_descriptors(arguments.users + 500)
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
         folder = Path(name)
-        write_one_row(folder)
+        body = write_one_row(folder)
         with null_server(folder, cores()[0]) as server:
-            about = surroundings(server.name)
-            rounds = [
-                {str(count): _senders(folder, server.url, server.counts, arguments, count) for count in (1, 2)}
-                for _ in range(arguments.rounds)
-            ]
-            taken = [_synthetic(folder, server.url, arguments, rate) for rate in RATES]
+            about = environment(server.name)
+            setting = Setting(server.url, server.counts, body, folder, None, arguments.users, arguments.seconds)
+            rounds = [{str(count): _senders(setting, count) for count in (1, 2)} for _ in range(arguments.rounds)]
+            taken = [_synthetic(setting, arguments.workers, rate) for rate in RATES]
     _print(about, rounds, taken)
     write_json(arguments.json, about | {"senders": rounds, "master": taken})
 
 
-def _print(about: dict[str, Any], rounds: list[dict[str, dict[str, float]]], taken: list[dict[str, float]]) -> None:
-    print(f"null server: {about['null_server']}; load average {about['load_average']}")
+def _print(about: dict[str, Any], rounds: list[dict[str, Row]], taken: list[Row]) -> None:
+    print(f"server: {about['server']}; load average {about['load_average']}")
     print(f"\nsenders, medians of {len(rounds)} rounds")
     print(f"{'processes':>10}{'requests/s':>12}{'CPU us/request':>16}{'master us/request':>19}{'master MB':>11}")
     for count in ("1", "2"):
-        row = [median(turn[count][key] for turn in rounds) for key in ("rate_rps", "cpu_us", "master_us", "master_mb")]
-        print(f"{count:>10}{row[0]:12.0f}{row[1]:16.1f}{row[2]:19.2f}{row[3]:11.0f}")
-    print(f"ratio of CPU us/request, 2 to 1, round by round: {median(_ratios(rounds)):.3f}")
-    print("\nsamples into a master, from synthetic workers")
-    heads = {"asked/s": 10, "samples/s": 12, "bytes/sample": 14, "CPU s/100,000": 15, "CPU share": 11, "MB": 7}
+        row = {key: _median(turn[count][key] for turn in rounds) for key in rounds[0][count]}
+        print(
+            f"{count:>10}{_cell(row['rate_rps'], 12)}{_cell(row['cpu_us'], 16, 1)}{_cell(row['master_us'], 19, 2)}"
+            f"{_cell(row['master_mb'], 11)}"
+        )
+    ratio = _median(_ratio(turn["2"]["cpu_us"], turn["1"]["cpu_us"]) for turn in rounds)
+    print(f"ratio of CPU us/request, 2 to 1, round by round: {_cell(ratio, 0, 3)}")
+    print("\nrecords into a master, from synthetic workers")
+    heads = {"asked/s": 10, "records/s": 12, "bytes/record": 14, "CPU s/100,000": 15, "CPU share": 11, "MB": 7}
     print("".join(f"{head:>{width}}" for head, width in heads.items()) + f"{'disk MB/s':>11}")
     for row in taken:
         asked = f"{row['asked_rps']:.0f}" if row["asked_rps"] else "all"
         print(
-            f"{asked:>10}{row['samples_rps']:12.0f}{row['bytes_per_sample']:14.0f}{row['cpu_s_per_100000']:15.4f}"
-            f"{row['cpu_share']:11.2f}{row['resident_mb']:7.0f}{row['disk_mb_per_s']:11.1f}"
+            f"{asked:>10}{_cell(row['records_rps'], 12)}{_cell(row['bytes_per_record'], 14)}"
+            f"{_cell(row['cpu_s_per_100000'], 15, 4)}{_cell(row['cpu_share'], 11, 2)}{_cell(row['resident_mb'], 7)}"
+            f"{_cell(row['disk_mb_per_s'], 11, 1)}"
         )
+    print("-: the observer had no turn to read the process twice inside the window, or there is no master")
 
 
-def _ratios(rounds: list[dict[str, dict[str, float]]]) -> list[float]:
-    return [turn["2"]["cpu_us"] / turn["1"]["cpu_us"] for turn in rounds]
+def _cell(value: float | None, width: int, digits: int = 0) -> str:
+    return f"{'-' if value is None else f'{value:.{digits}f}':>{width}}"
 
 
-def _senders(folder: Path, url: str, counts: bool, arguments: argparse.Namespace, processes: int) -> dict[str, float]:
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
+
+
+def _ratio(value: float | None, to: float | None) -> float | None:
+    return None if value is None or to is None else value / to
+
+
+def _senders(setting: Setting, processes: int) -> Row:
     """Return rate, CPU time of a request, and the master's, of real senders in so many processes."""
-    more = [] if processes == 1 else ["--processes", str(processes), *_ports()[0]]
-    run = _locust(folder, url, counts, f"users = {arguments.users}", arguments.seconds, more, [])
-    manifest, readings = run.read_manifest(), by_worker(read_lines(run.sender, SenderReading))
-    requests, seconds = _in_window(run, manifest)
-    spent = {worker: _cpu_s(manifest, own) for worker, own in readings.items()}
-    master_s = spent.pop(MASTER, 0.0)
-    if len(spent) != processes:
-        raise BenchmarkFailed(f"{len(spent)} of {processes} processes were read")
-    resident = [reading.resident_bytes for reading in readings.get(MASTER, [])]
+    more = () if processes == 1 else ("--processes", str(processes), *_ports()[0])
+    run = _run(setting, more, [])
+    phase = only_phase(run)
+    began_ns, ended_ns = window(phase)
+    requests = _requests_in_window(run)
+    readings = by_worker(sender_readings(run))
+    of_master = readings.pop(MASTER, [])
+    spent = [cpu_s_between(own, began_ns, ended_ns) for own in readings.values()]
+    known = [cpu_s for cpu_s in spent if cpu_s is not None]
+    master_s = cpu_s_between(of_master, began_ns, ended_ns)
     return {
-        "rate_rps": requests / seconds,
-        "cpu_us": sum(spent.values()) / requests * 1e6,
-        "master_us": master_s / requests * 1e6,
-        "master_mb": max(resident, default=0) / 1e6,
+        "rate_rps": requests / (ended_ns - began_ns) * 1e9,
+        "cpu_us": sum(known) / requests * 1e6 if len(known) == processes else None,
+        "master_us": None if master_s is None else master_s / requests * 1e6,
+        "master_mb": _resident_mb(of_master),
     }
 
 
-def _synthetic(folder: Path, url: str, arguments: argparse.Namespace, rate_rps: int) -> dict[str, float]:
-    """Return what a master takes for samples that come at a rate."""
-    master_ports, port = _ports()
-    more = ["--master", *master_ports, "--expect-workers", str(arguments.workers)]
-    worker = [sys.executable, str(HERE / "senders" / "synthetic_worker.py"), str(port)]
-    each = {"COST_ROWS_RPS": str(rate_rps / arguments.workers)}
-    run = _locust(
-        folder,
-        url,
-        False,
-        f"users = {arguments.workers}",
-        arguments.seconds,
-        more,
-        [(worker, each)] * arguments.workers,
-    )
-    manifest = run.read_manifest()
-    readings = by_worker(read_lines(run.sender, SenderReading))[MASTER]
-    samples = sum(worker.requests_total or 0 for worker in manifest.workers)
-    cpu_s = _cpu_s(manifest, readings)
-    _, seconds = _window(manifest)
-    written = run.samples.stat().st_size if run.samples.exists() else 0
-    written += sum(path.stat().st_size for path in run.path.glob("samples-*.arrow"))
+def _synthetic(setting: Setting, workers: int, rate_rps: int) -> Row:
+    """Return what a master takes for records that come at a rate."""
+    ports, port = _ports()
+    command = [sys.executable, str(HERE / "senders" / "synthetic_worker.py"), str(port), str(rate_rps / workers)]
+    # The rows never had a server behind them.
+    setting = replace(setting, users=workers, server_counts=False)
+    run = _run(setting, ("--master", *ports, "--expect-workers", str(workers)), [command] * workers)
+    began_ns, ended_ns = window(only_phase(run))
+    seconds = (ended_ns - began_ns) / 1e9
+    of_master = by_worker(sender_readings(run)).get(MASTER, [])
+    records = sum(worker.requests_total or 0 for worker in run.read_manifest().workers)
+    cpu_s = cpu_s_between(of_master, began_ns, ended_ns)
+    written = sum(path.stat().st_size for path in run.path.glob("records*.bin"))
     return {
         "asked_rps": rate_rps,
-        "samples_rps": samples / seconds,
-        "bytes_per_sample": written / samples,
-        "cpu_s_per_100000": cpu_s / samples * 100_000,
-        "cpu_share": cpu_s / seconds,
-        "resident_mb": max(reading.resident_bytes for reading in readings) / 1e6,
+        "records_rps": records / seconds,
+        "bytes_per_record": written / records,
+        "cpu_s_per_100000": None if cpu_s is None else cpu_s / records * 100_000,
+        "cpu_share": None if cpu_s is None else cpu_s / seconds,
+        "resident_mb": _resident_mb(of_master),
         "disk_mb_per_s": written / 1e6 / seconds,
     }
 
 
-def _locust(
-    folder: Path, url: str, counts: bool, load: str, seconds: float, more: list[str],
-    workers: list[tuple[list[str], dict[str, str]]],
-) -> RunFolder:  # fmt: skip
-    """Run Locust, and workers beside it, to its end; return the run's folder."""
-    scenario = folder / "null.toml"
-    scenario.write_text(
-        f'[workload]\ndatasets = ["hellaswag"]\nsource = "folder"\ndataset_dir = "."\n'
-        f'[target]\nserver_metrics = {str(counts).lower()}\n[[phases]]\nname = "closed"\n{load}\n'
-        f'duration = "{seconds:g}s"\n',
-        encoding="utf-8",
-    )
-    results = Path(tempfile.mkdtemp(dir=folder))
-    command = [
-        sys.executable, "-m", "locust", "-f", str(HERE.parent / "locustfiles" / "eval.py"), "--headless",
-        "--host", url, "--scenario", str(scenario), "--results-dir", str(results), "--no-page", "--no-self-check",
-        "--loglevel", "WARNING", *more,
-    ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)])}
-    said = folder / "said.txt"
-    with said.open("wb") as words:
+def _run(setting: Setting, options: tuple[str, ...], workers: list[list[str]]) -> RunFolder:
+    """Run the main job, and workers beside it, to its end; return the run's folder."""
+    phase = f'users = {setting.users}\nduration = "{setting.seconds:g}s"'
+    command = setting.ours(phase, *_QUIET, *options, locustfile=MAIN_JOB)
+    with (setting.folder / "workers.txt").open("wb") as words:
         started = [
-            subprocess.Popen(program, env=environment | own, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
-            for program, own in [(command, {}), *workers]
+            subprocess.Popen(worker, env=setting.environment, stdin=subprocess.DEVNULL, stdout=words, stderr=words)
+            for worker in workers
         ]
         try:
-            started[0].wait(seconds + 2 * SLACK_S)
-        except subprocess.TimeoutExpired:
-            raise BenchmarkFailed(f"not done: {said.read_text(encoding='utf-8', errors='replace')[-3000:]}") from None
+            ended = setting.run(command, setting.seconds + 2 * SLACK_S)
         finally:
             for process in started:
                 if process.poll() is None:
                     process.kill()
                 process.wait()
-    found = list((results / "runs").glob("*"))
-    if len(found) != 1:
-        raise BenchmarkFailed(said.read_text(encoding="utf-8", errors="replace")[-3000:])
-    return RunFolder(found[0])
+    if not setting.results.is_dir():
+        of_workers = (setting.folder / "workers.txt").read_text(encoding="utf-8", errors="replace")
+        raise BenchmarkFailed(f"exit code {ended.exit_code}: {ended.last_words}\n{of_workers[-3000:]}")
+    return only_run(setting.results)
 
 
-def _ports() -> tuple[list[str], int]:
+def _ports() -> tuple[tuple[str, ...], int]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
-    return ["--master-bind-port", str(port), "--master-port", str(port)], port
+    return ("--master-bind-port", str(port), "--master-port", str(port)), port
 
 
-def _window(manifest: Manifest) -> tuple[int, float]:
-    phase = manifest.phases[0]
-    if phase.window_began_ns is None or phase.window_ended_ns is None:
-        raise BenchmarkFailed("the window never opened, or never shut")
-    return phase.window_began_ns, (phase.window_ended_ns - phase.window_began_ns) / 1e9
-
-
-def _in_window(run: RunFolder, manifest: Manifest) -> tuple[int, float]:
-    report = json.loads(run.report.read_bytes())
-    row = report["phases"][0]["all"]
+def _requests_in_window(run: RunFolder) -> int:
+    row = json.loads(run.report.read_bytes())["phases"][0]["all"]
     if row["ok_total"] != row["requests_total"]:
         raise BenchmarkFailed(f"{row['requests_total'] - row['ok_total']} requests failed")
-    return row["requests_total"], _window(manifest)[1]
+    return int(row["requests_total"])
 
 
-def _cpu_s(manifest: Manifest, readings: list[SenderReading]) -> float:
-    """Return what a process took in the window, from its readings there, brought to the window's length."""
-    began_ns, seconds = _window(manifest)
-    inside = [reading for reading in readings if began_ns - 5e7 <= reading.at_ns <= began_ns + seconds * 1e9 + 5e7]
-    if len(inside) < 2:
-        raise BenchmarkFailed("a process was not read twice inside the window")
-    covered = (inside[-1].at_ns - inside[0].at_ns) / 1e9
-    return (inside[-1].cpu_s - inside[0].cpu_s) * seconds / covered
+def _resident_mb(readings: list[SenderReading]) -> float | None:
+    return max((reading.resident_bytes for reading in readings), default=0) / 1e6 or None
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from setting import HERE, BenchmarkFailed, cores, end_children_on_sigterm, pinned
+from support.setting import HERE, BenchmarkFailed, cores, end_children_on_sigterm, pinned
 
 from aether_load.analysis.statistics.distribution import Share, clopper_pearson
 from aether_load.environment import machine

@@ -1,7 +1,7 @@
-"""Whether one process holds 5,000 users: descriptors far above 1,024, each connection opened once and kept.
+"""Measure whether one process holds 5,000 users: over 1,024 descriptors, each connection opened once and kept.
 
-One Locust process of our users against a null server. Printed are the connections opened and opened again, which the
-run itself counts, how many users had a request in flight at once, the outcomes of all samples, and the CPU time per
+One Locust process of our users sends to a null server. Printed are the connections opened and opened again, which the
+run itself counts, how many users had a request in flight at once, the outcomes of all requests, and the CPU time a
 request. 127.0.0.1 only; about half a minute.
 
     python benchmarks/many_users.py [--users 5000] [--seconds 10] [--json FILE]
@@ -12,35 +12,31 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from null_server import null_server
-from setting import (
+from numpy.typing import NDArray
+from support.null_server import null_server
+from support.runs import only_phase, only_run, read_records, sender_readings, window
+from support.setting import (
     BenchmarkFailed,
     Setting,
     allow_descriptors,
     cores,
     end_children_on_sigterm,
-    only_run,
-    surroundings,
+    environment,
     write_json,
     write_one_row,
 )
 
 from aether_load.protocol import Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import read_samples
 
 _OTHER_DESCRIPTORS = 500
 _SLACK_S = 180.0
-# A user between two requests is in flight with none.
 _NEARLY_ALL = 0.99
+"""Of the users; one between two requests has none in flight."""
 
 
 def main() -> None:
@@ -60,8 +56,10 @@ def main() -> None:
         body = write_one_row(folder)
         with null_server(folder, server_core) as server:
             setting = Setting(server.url, server.counts, body, folder, core, arguments.users, arguments.seconds)
-            figures = setting.run(setting.ours(f'duration = "{arguments.seconds:g}s"'), arguments.seconds + _SLACK_S)
-        result = surroundings(server.name) | figures | {"users": arguments.users} | _told_by(only_run(folder))
+            phase = f'users = {arguments.users}\nduration = "{arguments.seconds:g}s"'
+            figures = setting.measure(setting.ours(phase), arguments.seconds + _SLACK_S)
+        result = environment(server.name) | figures | {"users": arguments.users}
+        result |= _figures(only_run(setting.results), arguments.users)
     if not result["requests"]:
         raise BenchmarkFailed("no request was answered inside the window")
     result["cpu_us_per_request"] = result["cpu_s"] / result["requests"] * 1e6
@@ -78,35 +76,30 @@ def main() -> None:
         sys.exit(1)
 
 
-def _told_by(run: RunFolder) -> dict[str, Any]:
-    """Return what the run's own files say of its connections, outcomes and memory."""
+def _figures(run: RunFolder, users: int) -> dict[str, Any]:
+    """Return what the run's files say of its connections, outcomes and memory."""
     manifest = run.read_manifest()
-    worker, phase = manifest.workers[0], manifest.phases[0]
-    table, _ = read_samples(run.samples)
-    outcomes = Counter(table["outcome"].to_pylist())
-    assert phase.window_began_ns is not None
-    in_flight_max, after_s = _in_flight(table, phase.window_began_ns, phase.users)
+    began_ns, _ = window(only_phase(run))
+    records = read_records(run)
+    in_flight_max, after_s = _in_flight(records.sent, began_ns, users)
     return {
-        "connections_opened": worker.connections_opened,
-        "stale_connections_reopened": worker.stale_connections_reopened,
+        "connections_opened": manifest.workers[0].connections_opened,
+        "stale_connections_reopened": manifest.workers[0].stale_connections_reopened,
         "in_flight_max": in_flight_max,
         "nearly_all_in_flight_after_s": after_s,
-        "outcomes": {str(outcome): count for outcome, count in outcomes.most_common()},
-        "reasons": dict(Counter(table["error"].to_pylist()).most_common(5)),
-        "until_window_s": round((phase.window_began_ns - manifest.began.monotonic_ns) / 1e9, 2),
-        "resident_max_mb": round(
-            max(reading.resident_bytes for reading in read_lines(run.sender, SenderReading)) / 1e6, 1
-        ),
+        "outcomes": dict(records.outcomes.most_common()),
+        "reasons": dict(records.reasons.most_common(5)),
+        "until_window_s": round((began_ns - manifest.began.monotonic_ns) / 1e9, 2),
+        "resident_mb": round(max(reading.resident_bytes for reading in sender_readings(run)) / 1e6, 1),
     }
 
 
-def _in_flight(table: pa.Table, window_began_ns: int, users: int) -> tuple[int, float | None]:
+def _in_flight(requests: NDArray[np.void], window_began_ns: int, users: int) -> tuple[int, float | None]:
     """Return the most requests in flight at once, and when nearly all users had one; None when they never had.
 
-    Not the same as the number of users let loose: each has its first turn only when the event loop comes to it.
+    That is later than the users' activation: each has its first turn only when the event loop comes to it.
     """
-    sent = np.sort(table["sent_ns"].to_numpy())
-    ended = np.sort(table["ended_ns"].to_numpy())
+    sent, ended = np.sort(requests["sent_ns"]), np.sort(requests["ended_ns"])
     in_flight = np.arange(1, len(sent) + 1) - np.searchsorted(ended, sent, side="right")
     reached = np.flatnonzero(in_flight >= _NEARLY_ALL * users)
     after_s = round((int(sent[reached[0]]) - window_began_ns) / 1e9, 3) if len(reached) else None
@@ -114,7 +107,7 @@ def _in_flight(table: pa.Table, window_began_ns: int, users: int) -> tuple[int, 
 
 
 def _print(result: dict[str, Any]) -> None:
-    print(f"null server: {result['null_server']}; load average {result['load_average']}")
+    print(f"server: {result['server']}; load average {result['load_average']}")
     print(f"users                  {result['users']}, all connected after {result['until_window_s']:.1f} s")
     print(f"connections opened     {result['connections_opened']}")
     print(f"connections re-opened  {result['stale_connections_reopened']}")
@@ -124,7 +117,7 @@ def _print(result: dict[str, Any]) -> None:
     print(f"outcomes               {', '.join(f'{count} {name}' for name, count in result['outcomes'].items())}")
     print(f"CPU us/request         {result['cpu_us_per_request']:.1f}")
     print(f"requests/s             {result['requests'] / result['elapsed_s']:.0f}")
-    print(f"resident, at most      {result['resident_max_mb']:.0f} MB")
+    print(f"resident, at most      {result['resident_mb']:.0f} MB")
     print(f"exit code of the run   {result['exit_code']}")
     print("as it must be" if result["as_it_must_be"] else "NOT as it must be")
 

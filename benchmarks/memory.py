@@ -1,8 +1,8 @@
-"""Whether the sender's memory stays flat: resident size after a tenth of the requests, and after all of them.
+"""Measure whether the sender's memory stays flat: resident size after a tenth of the requests, and after all of them.
 
-One Locust process of our users against a null server; the sizes are those that the run itself reads each second into
-sender.jsonl, and how many requests had been answered by then is counted from its samples. The bar: after 1,000,000
-requests within 30 MB of what it was after 100,000. Takes one to three minutes; 127.0.0.1 only.
+One Locust process of our users sends to a null server. The sizes are those that the run's observer reads each second
+into sender.jsonl; how many requests had been answered by then comes from the records. The bar: after 1,000,000 requests
+within 30 MB of what it was after 100,000. Takes one to three minutes; 127.0.0.1 only.
 
     python benchmarks/memory.py [--requests 1000000] [--users 32] [--json FILE]
 """
@@ -16,22 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from null_server import null_server
-from setting import (
+from support.null_server import null_server
+from support.runs import only_run, read_records, sender_readings
+from support.setting import (
     BenchmarkFailed,
     Setting,
     cores,
     end_children_on_sigterm,
-    only_run,
-    surroundings,
+    environment,
     write_json,
     write_one_row,
 )
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.lines import read_lines
-from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.sample_reader import read_samples
 
 BAR_MB = 30
 _SLOWEST_PER_S = 2_000
@@ -45,8 +42,8 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=32)
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    if arguments.requests < _STEPS or arguments.users < 1:
-        parser.error(f"--requests must be {_STEPS} or more, --users 1 or more")
+    if arguments.users < 1 or arguments.requests < _STEPS * arguments.users:
+        parser.error(f"--users must be 1 or more, --requests {_STEPS} times that or more")
     end_children_on_sigterm()
     server_core, core = cores()
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
@@ -54,35 +51,38 @@ def main() -> None:
         body = write_one_row(folder)
         with null_server(folder, server_core) as server:
             setting = Setting(server.url, server.counts, body, folder, core, arguments.users, seconds=0)
-            limit_s = 60 + arguments.requests / _SLOWEST_PER_S
-            figures = setting.run(setting.ours(f"requests = {arguments.requests}"), limit_s)
-        sizes = _sizes(only_run(folder), arguments.requests)
-        result = surroundings(server.name) | figures | {"requests_asked": arguments.requests, "sizes": sizes}
+            phase = f"users = {arguments.users}\nrequests = {arguments.requests}"
+            figures = setting.measure(setting.ours(phase), 60 + arguments.requests / _SLOWEST_PER_S)
+        sizes = _sizes(only_run(setting.results), arguments.requests, arguments.users)
+        result = environment(server.name) | figures | {"requests_asked": arguments.requests, "sizes": sizes}
     grown = sizes[-1]["resident_mb"] - sizes[0]["resident_mb"]
     result |= {"grown_mb": round(grown, 1), "bar_mb": BAR_MB}
     _print(result)
     write_json(arguments.json, result)
 
 
-def _sizes(run: RunFolder, requests: int) -> list[dict[str, Any]]:
-    """Return the first reading at or after each tenth of the requests, with the requests answered by then."""
-    table, torn = read_samples(run.samples)
-    if torn or table.num_rows != requests:
-        raise BenchmarkFailed(f"{table.num_rows} samples of {requests} requests{', the file torn' if torn else ''}")
-    ended = np.sort(table["ended_ns"].to_numpy())
-    readings = read_lines(run.sender, SenderReading)
+def _sizes(run: RunFolder, requests: int, users: int) -> list[dict[str, Any]]:
+    """Return the first reading at or after each tenth of the requests, with the requests answered by then.
+
+    The last reading is taken when no work is left: a request of each user may be in flight then.
+    """
+    ended = np.sort(read_records(run).requests["ended_ns"])
+    if len(ended) != requests:
+        raise BenchmarkFailed(f"{len(ended)} records of {requests} requests")
+    readings = sender_readings(run)
     answered = np.searchsorted(ended, [reading.at_ns for reading in readings], side="right")
     sizes: list[dict[str, Any]] = []
     for step in range(1, _STEPS + 1):
-        place = int(np.searchsorted(answered, requests * step // _STEPS))
+        wanted = min(requests * step // _STEPS, requests - users)
+        place = int(np.searchsorted(answered, wanted))
         if place == len(readings):
-            raise BenchmarkFailed(f"no reading of the sender after request {requests * step // _STEPS}")
+            raise BenchmarkFailed(f"no reading of the sender after request {wanted}")
         sizes.append({"requests": int(answered[place]), "resident_mb": round(readings[place].resident_bytes / 1e6, 1)})
     return sizes
 
 
 def _print(result: dict[str, Any]) -> None:
-    print(f"null server: {result['null_server']}; load average {result['load_average']}")
+    print(f"server: {result['server']}; load average {result['load_average']}")
     print(f"{'requests':>10} {'resident MB':>12}")
     for size in result["sizes"]:
         print(f"{size['requests']:10d} {size['resident_mb']:12.1f}")

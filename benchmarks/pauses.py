@@ -1,8 +1,8 @@
-"""What the sender's own pauses do to its latencies: the flush of samples, and the garbage collector.
+"""Measure what the sender's own pauses do to its latencies: writing records, and the garbage collector.
 
-An open load of constant arrivals goes to a null server, in turn as it is, without flushing while it sends, without
-freezing what stands before the load, and without the collector at all. Printed are percentiles of service latency and
-start delay, medians over the rounds. 127.0.0.1 only; about two minutes.
+An open load of constant arrivals goes to a null server, in turn as it is, without writing while it sends, without
+freezing what exists before the load, and without the collector. Printed are percentiles of service latency and start
+delay, medians over the rounds. 127.0.0.1 only; about two minutes.
 
     python benchmarks/pauses.py [--rate 2000] [--seconds 6] [--rounds 3] [--json FILE]
 """
@@ -11,32 +11,30 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-from null_server import NullServer, null_server
-from setting import (
+from support.null_server import null_server
+from support.runs import only_phase, only_run, read_records, window
+from support.setting import (
     HERE,
     BenchmarkFailed,
     Setting,
     allow_descriptors,
     cores,
     end_children_on_sigterm,
-    pinned,
-    surroundings,
+    environment,
     write_json,
     write_one_row,
 )
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.sample_reader import read_samples
 
 USERS = 100
-VARIANTS = ("", "flush", "freeze", "collector")
+VARIANTS = ("", "writing", "freeze", "collector")
 _POINTS = (50, 99, 99.9, 100)
 _SLACK_S = 120.0
 
@@ -59,12 +57,12 @@ def main() -> None:
         folder = Path(name)
         body = write_one_row(folder)
         with null_server(folder, server_core) as server:
-            about = surroundings(server.name)
+            about = environment(server.name)
+            setting = Setting(server.url, server.counts, body, folder, core, USERS, arguments.seconds)
             for _ in range(arguments.rounds):
                 for variant in VARIANTS:
-                    setting = Setting(server.url, server.counts, body, folder, core, USERS, arguments.seconds)
-                    rows[variant].append(_measure(setting, server, variant, arguments.rate))
-    print(f"null server: {about['null_server']}; {arguments.rate:g}/s; load average {about['load_average']}")
+                    rows[variant].append(_measure(setting, variant, arguments.rate))
+    print(f"server: {about['server']}; {arguments.rate:g}/s; load average {about['load_average']}")
     print("medians of", arguments.rounds, "rounds, us")
     keys = list(rows[""][0])
     print(f"{'':>20}" + "".join(f"{key:>16}" for key in keys))
@@ -75,61 +73,27 @@ def main() -> None:
     write_json(arguments.json, about | {"rate_rps": arguments.rate, "rows": rows})
 
 
-def _measure(setting: Setting, server: NullServer, variant: str, rate: float) -> dict[str, float]:
-    scenario = setting.folder / "pauses.toml"
-    scenario.write_text(
-        f"""
-max_error_rate = 1
-[workload]
-datasets = ["hellaswag"]
-source = "folder"
-dataset_dir = "."
-[target]
-server_metrics = {str(server.counts).lower()}
-[[phases]]
-name = "open"
-rate = {rate}
-arrivals = "constant"
-max_concurrency = {USERS}
-warmup = "1s"
-duration = "{setting.seconds:g}s"
-""",
-        encoding="utf-8",
-    )
-    results = Path(tempfile.mkdtemp(dir=setting.folder))
+def _measure(setting: Setting, variant: str, rate: float) -> dict[str, float]:
+    phase = f'rate = {rate}\narrivals = "constant"\nmax_concurrency = {USERS}\nwarmup = "1s"'
+    phase += f'\nduration = "{setting.seconds:g}s"'
     os.environ["COST_WITHOUT"] = variant
-    options = ("--scenario", str(scenario), "--results-dir", str(results), "--no-self-check")
-    command = [sys.executable, "-m", "locust", "-f", str(HERE / "locustfiles" / "pauses_of_ours.py"), "--headless"]
-    command += ["--host", setting.url, "--loglevel", "WARNING", "--only-summary", *options]
-    _run(setting, command)
-    (path,) = (results / "runs").iterdir()
-    return _points(RunFolder(path))
-
-
-def _run(setting: Setting, command: list[str]) -> None:
-    """Run a sender whose figures are in its own run's folder."""
-    with pinned(setting.core):
-        done = subprocess.run(
-            command,
-            env=setting.environment,
-            capture_output=True,
-            text=True,
-            timeout=setting.seconds + _SLACK_S,
-            check=False,
-        )
-    if done.returncode:
-        raise BenchmarkFailed(f"exit code {done.returncode}: {done.stderr[-3000:]}")
+    command = setting.ours(
+        phase, "--no-self-check", locustfile=HERE / "locustfiles" / "pauses_of_ours.py", head="max_error_rate = 1"
+    )
+    ended = setting.run(command, setting.seconds + _SLACK_S)
+    if ended.exit_code:
+        raise BenchmarkFailed(f"exit code {ended.exit_code}: {ended.last_words}")
+    return _points(only_run(setting.results))
 
 
 def _points(run: RunFolder) -> dict[str, float]:
-    (phase,) = run.read_manifest().phases
-    table, _ = read_samples(run.samples)
-    due = table["intended_start_ns"].to_numpy()
-    # What was never sent, at the very end of a window that was late, has no latency.
-    window = (due >= (phase.window_began_ns or 0)) & ~np.isnan(table["sent_ns"].to_numpy().astype(float))
-    sent, ended = table["sent_ns"].to_numpy()[window], table["ended_ns"].to_numpy()[window]
+    began_ns, _ = window(only_phase(run))
+    # Requests that were never sent, at the end of a window that was late, have no latency.
+    sent = read_records(run).sent
+    sent = sent[sent["due_ns"] >= began_ns]
+    service_us, delay_us = (sent["ended_ns"] - sent["sent_ns"]) / 1000, (sent["sent_ns"] - sent["due_ns"]) / 1000
     figures: dict[str, float] = {}
-    for name, values in (("service", (ended - sent) / 1000), ("delay", (sent - due[window]) / 1000)):
+    for name, values in (("service", service_us), ("delay", delay_us)):
         for point in _POINTS:
             figures[f"{name} {'max' if point == 100 else f'p{point:g}'}"] = float(np.percentile(values, point))
     return figures

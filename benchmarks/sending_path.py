@@ -1,8 +1,9 @@
-"""What a request costs the sender in CPU time: our users beside other clients of HTTP, in turn, medians.
+"""Measure what a request costs the sender in CPU time: our users beside other HTTP clients, in turn, medians.
 
 Every sender is a process of its own on the last core and posts the same body on keep-alive connections to a null
-server on the first core: nginx when it is installed, else the simulated runtime at latency 0. Those that are not
-installed are left out. 127.0.0.1 only; the default run takes under four minutes.
+server on the first core: nginx where it is installed, else the simulated runtime at latency 0. Clients that are not
+installed are left out. The observer is a process of its own, and has a column of its own. 127.0.0.1 only; the default
+run takes about five minutes.
 
     python benchmarks/sending_path.py [--only NAME,NAME] [--rounds 5] [--seconds 4] [--users 32] [--json FILE]
 """
@@ -13,38 +14,43 @@ import argparse
 import importlib.util
 import os
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
-from null_server import null_server
-from programs import hey, wrk
-from setting import (
+from support.null_server import null_server
+from support.programs import hey, k6, oha, vegeta, wrk
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,
     Setting,
     cores,
     end_children_on_sigterm,
-    surroundings,
+    environment,
     write_json,
     write_one_row,
 )
 
-# Of httpx it is known after a second that it is two orders of magnitude slower.
+OURS, HEY, FAST = "aether-load", "hey", "FastHttpUser"
+BARS = {HEY: 0.8, FAST: 1 / 9}
+"""Our CPU time a request is at most this share of the other's, in the same round."""
+BAR_MB, BAR_USERS = 80, 32
+"""The most memory of our sender, with so many users."""
 _SHORT = 0.4
-_YARDSTICK = "FastHttpUser"
+"""The share of the time that httpx gets: after a second it is clear that it is two orders of magnitude slower."""
+Figures = dict[str, Any]
 
 
 class Sender(NamedTuple):
-    """A client: how a round of it is run, and what must be installed for it."""
+    """A client: how one round of it is run, and what must be installed for it."""
 
     name: str
-    run: Callable[[Setting], dict[str, Any]]
+    run: Callable[[Setting], Figures]
     modules: tuple[str, ...] = ()
     program: str | None = None
 
@@ -57,32 +63,33 @@ class Sender(NamedTuple):
         return ", ".join(absent) or None
 
 
-def _ours(setting: Setting) -> dict[str, Any]:
-    return setting.run(setting.ours(f'duration = "{setting.seconds:g}s"'), setting.seconds + SLACK_S)
+def _ours(setting: Setting) -> Figures:
+    phase = f'users = {setting.users}\nduration = "{setting.seconds:g}s"'
+    return setting.measure(setting.ours(phase), setting.seconds + SLACK_S)
 
 
-def _stock(locustfile: str) -> Callable[[Setting], dict[str, Any]]:
-    def run(setting: Setting) -> dict[str, Any]:
-        return setting.run(setting.locust(locustfile, "-r", str(setting.users)), setting.seconds + SLACK_S)
-
-    return run
+def _stock(locustfile: str) -> Callable[[Setting], Figures]:
+    return lambda setting: setting.measure(setting.stock(locustfile), setting.seconds + SLACK_S)
 
 
-def _loop(program: str, share: float = 1.0) -> Callable[[Setting], dict[str, Any]]:
-    def run(setting: Setting) -> dict[str, Any]:
+def _loop(program: str, share: float = 1.0) -> Callable[[Setting], Figures]:
+    def run(setting: Setting) -> Figures:
         shorter = replace(setting, seconds=setting.seconds * share)
-        return shorter.run([sys.executable, str(HERE / "senders" / program)], shorter.seconds + SLACK_S)
+        return shorter.measure([sys.executable, str(HERE / "senders" / program)], shorter.seconds + SLACK_S)
 
     return run
 
 
 SENDERS = (
-    Sender("aether-load", _ours),
+    Sender(OURS, _ours),
     Sender("HttpUser", _stock("cost_of_http_user.py")),
-    Sender(_YARDSTICK, _stock("cost_of_fast_http.py")),
+    Sender(FAST, _stock("cost_of_fast_http.py")),
     Sender("aiohttp", _loop("aiohttp_loop.py"), modules=("aiohttp", "orjson")),
     Sender("httpx", _loop("httpx_loop.py", _SHORT), modules=("httpx",)),
-    Sender("hey", hey, program="hey"),
+    Sender(HEY, hey, program="hey"),
+    Sender("oha", oha, program="oha"),
+    Sender("vegeta", vegeta, program="vegeta"),
+    Sender("k6", k6, program="k6"),
     Sender("wrk", wrk, program="wrk"),
 )
 
@@ -94,22 +101,22 @@ def main() -> None:
     wanted = [sender for sender in SENDERS if arguments.only is None or sender.name in arguments.only]
     present = [sender for sender in wanted if sender.missing is None]
     absent: dict[str, str | None] = {sender.name: sender.missing for sender in wanted if sender.missing is not None}
-    rounds: dict[str, list[dict[str, Any]]] = {sender.name: [] for sender in present}
+    rounds: dict[str, list[Figures]] = {sender.name: [] for sender in present}
     server_core, core = cores()
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
         folder = Path(name)
         body = write_one_row(folder)
         with null_server(folder, server_core) as server:
             setting = Setting(server.url, server.counts, body, folder, core, arguments.users, arguments.seconds)
-            around = surroundings(server.name)
+            about = environment(server.name)
             for _ in range(arguments.rounds):
                 for sender in present:
-                    rounds[sender.name].append(_with_ratios(sender.run(setting)))
-        medians = _medians(rounds)
-        around |= {"load_average_after": [round(load, 2) for load in os.getloadavg()]}
-        around |= {"body_bytes": body.stat().st_size, "users": arguments.users, "one_core": server_core == core}
-    _print(medians, rounds, absent, around)
-    write_json(arguments.json, around | {"medians": medians, "rounds": rounds, "not_installed": absent})
+                    rounds[sender.name].append(_with_shares(sender.name, sender.run(setting)))
+        about |= {"load_average_after": [round(load, 2) for load in os.getloadavg()]}
+        about |= {"body_bytes": body.stat().st_size, "users": arguments.users, "one_core": server_core == core}
+    medians = {name: _medians(figures, rounds) for name, figures in rounds.items()}
+    _print(medians, rounds, absent, about)
+    write_json(arguments.json, about | {"medians": medians, "rounds": rounds, "not_installed": absent})
 
 
 def _arguments() -> argparse.Namespace:
@@ -128,60 +135,57 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _with_ratios(figures: dict[str, Any]) -> dict[str, Any]:
-    if not figures["requests"]:
-        raise BenchmarkFailed("a sender had no request answered")
+def _with_shares(name: str, figures: Figures) -> Figures:
+    requests = figures["requests"]
+    if not requests:
+        raise BenchmarkFailed(f"{name} had no request answered")
+    observer_s = figures["observer_cpu_s"]
     return figures | {
-        "cpu_us_per_request": figures["cpu_s"] / figures["requests"] * 1e6,
-        "requests_per_s": figures["requests"] / figures["elapsed_s"],
+        "cpu_us_per_request": figures["cpu_s"] / requests * 1e6,
+        "observer_us_per_request": None if observer_s is None else observer_s / requests * 1e6,
+        "requests_per_s": requests / figures["elapsed_s"],
         "core_share": figures["cpu_s"] / figures["elapsed_s"],
     }
 
 
-def _medians(rounds: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, float]]:
-    medians: dict[str, dict[str, float]] = {}
-    for name, figures in rounds.items():
-        costs = [figure["cpu_us_per_request"] for figure in figures]
-        medians[name] = {
-            "cpu_us_per_request": statistics.median(costs),
-            "cpu_us_lowest": min(costs),
-            "cpu_us_highest": max(costs),
-            "requests_per_s": statistics.median(figure["requests_per_s"] for figure in figures),
-            "core_share": statistics.median(figure["core_share"] for figure in figures),
-        }
-    if yardstick := rounds.get(_YARDSTICK):
-        for name, figures in rounds.items():
-            # Within a round, because a shared machine's speed changes from one minute to the next.
-            ratios = [
-                figure["cpu_us_per_request"] / beside["cpu_us_per_request"]
-                for figure, beside in zip(figures, yardstick, strict=True)
-            ]
-            medians[name]["ratio_to_fast_http_user"] = statistics.median(ratios)
-    return medians
+def _medians(figures: list[Figures], rounds: dict[str, list[Figures]]) -> dict[str, float | None]:
+    costs = [figure["cpu_us_per_request"] for figure in figures]
+    found: dict[str, float | None] = {"cpu_us_lowest": min(costs), "cpu_us_highest": max(costs)}
+    for key in (
+        "cpu_us_per_request", "observer_us_per_request", "requests_per_s", "core_share", "resident_max_mb",
+    ):  # fmt: skip
+        known = [figure[key] for figure in figures if figure[key] is not None]
+        found[key] = median(known) if known else None
+    for yardstick in BARS:
+        # Within a round, because a shared machine's speed changes from one minute to the next.
+        beside = [figure["cpu_us_per_request"] for figure in rounds.get(yardstick, [])]
+        ratios = [mine / other for mine, other in zip(costs, beside, strict=False)]
+        found[f"ratio_to_{yardstick}"] = median(ratios) if ratios else None
+    return found
 
 
 def _print(
-    medians: dict[str, dict[str, float]],
-    rounds: dict[str, list[dict[str, Any]]],
+    medians: dict[str, dict[str, float | None]],
+    rounds: dict[str, list[Figures]],
     absent: dict[str, str | None],
-    around: dict[str, Any],
+    about: dict[str, Any],
 ) -> None:
-    print(f"null server: {around['null_server']}; body {around['body_bytes']} bytes; {around['users']} connections")
-    if around["one_core"]:
+    print(f"server: {about['server']}; body {about['body_bytes']} bytes; {about['users']} connections")
+    if about["one_core"]:
         print("server and senders share the machine's only core: the rates are of both together")
-    print(f"load average before and after: {around['load_average']}, {around['load_average_after']}")
+    print(f"load average before and after: {about['load_average']}, {about['load_average_after']}")
     print(
-        f"{'sender':12} {'CPU us/request':>14} {'lowest-highest':>15} {'requests/s':>11} {'of a core':>10} "
-        f"{'ratio':>6} {'rounds':>6} {'failed':>6}"
+        f"{'sender':12} {'CPU us/request':>14} {'lowest-highest':>15} {'to hey':>7} {'to Fast':>7} {'observer us':>11} "
+        f"{'MB':>6} {'requests/s':>11} {'of a core':>9} {'rounds':>6} {'failed':>6}"
     )
-    for name, median in medians.items():
-        spread = f"{median['cpu_us_lowest']:.1f}-{median['cpu_us_highest']:.1f}"
-        ratio = median.get("ratio_to_fast_http_user")
+    for name, found in medians.items():
+        spread = f"{found['cpu_us_lowest']:.1f}-{found['cpu_us_highest']:.1f}"
         failed = sum(figure["failures"] for figure in rounds[name])
         print(
-            f"{name:12} {median['cpu_us_per_request']:14.1f} {spread:>15} {median['requests_per_s']:11.0f} "
-            f"{median['core_share']:10.0%} {'-' if ratio is None else f'{ratio:.2f}':>6} {len(rounds[name]):6d} "
-            f"{failed:6d}"
+            f"{name:12} {found['cpu_us_per_request']:14.1f} {spread:>15} {_cell(found[f'ratio_to_{HEY}'], 7, 2)} "
+            f"{_cell(found[f'ratio_to_{FAST}'], 7, 2)} {_cell(found['observer_us_per_request'], 11, 1)} "
+            f"{_cell(found['resident_max_mb'], 6, 0)} {found['requests_per_s']:11.0f} {found['core_share']:9.0%} "
+            f"{len(rounds[name]):6d} {failed:6d}"
         )
     for name, missing in absent.items():
         print(f"{name:12} left out: {missing} not installed")
@@ -189,9 +193,27 @@ def _print(
         if codes := sorted({figure["exit_code"] for figure in figures} - {0}):
             print(f"{name} ended with exit code {', '.join(map(str, codes))}")
     print(
-        f"ratio: CPU time to {_YARDSTICK}'s in the same round, median; the bar for aether-load is 0.20\n"
-        "hey and wrk: CPU time of the whole process, start and end included"
+        "to hey, to Fast: CPU time to that of hey and FastHttpUser in the same round, median\n"
+        "compiled programs: CPU time of the whole process, start and end included; MB: the most resident memory"
     )
+    if OURS in medians:
+        _print_bars(medians[OURS], about["users"])
+
+
+def _print_bars(ours: dict[str, float | None], users: int) -> None:
+    for yardstick, bar in BARS.items():
+        _print_bar(f"CPU time a request, to {yardstick}'s", ours[f"ratio_to_{yardstick}"], bar)
+    if users == BAR_USERS:
+        _print_bar(f"resident MB at {users} users", ours["resident_max_mb"], BAR_MB)
+
+
+def _print_bar(what: str, value: float | None, bar: float) -> None:
+    verdict = "not known" if value is None else f"{value:.3g}, {'met' if value <= bar else 'NOT met'}"
+    print(f"bar: {what} at most {bar:.3g}: {verdict}")
+
+
+def _cell(value: float | None, width: int, digits: int) -> str:
+    return f"{'-' if value is None else f'{value:.{digits}f}':>{width}}"
 
 
 if __name__ == "__main__":

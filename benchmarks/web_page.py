@@ -1,11 +1,11 @@
-"""What Locust's page and the Aether tab cost the sending path: rate and CPU time with ten tabs open, and without.
+"""Measure what Locust's page and the Aether tab cost the sending path: rate and CPU time with and without ten tabs.
 
-Our users send to a null server. Two comparisons, each in pairs that lie next to each other in time, since a process
-is often a tenth slower than its twin here, and a machine's speed drifts:
+Our users send to a null server. There are two comparisons, each in pairs that are next to each other in time, because a
+process is often a tenth slower than its twin, and a machine's speed drifts:
 
-- ten tabs against none, by turns within one run (none, ten, ten, none, ...): they ask for all that a browser's tab asks
+- ten tabs and none, by turns within one run (none, ten, ten, none, ...): they ask for all that a browser's tab asks
   for: the Aether tab's figures each second and its history once a minute, Locust's own statistics each two seconds;
-- the page that nobody looks at against a headless run, process by process.
+- the page that nobody looks at and a headless run, process by process.
 
 Printed are medians, the median of the pairs' ratios and its interval (95 %, order statistics). 127.0.0.1 only; about
 six minutes.
@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 import signal
 import socket
 import subprocess
@@ -36,8 +35,9 @@ from typing import Any
 import numpy as np
 import psutil
 import urllib3
-from null_server import null_server
-from setting import (
+from support.null_server import null_server
+from support.runs import only_run, read_records
+from support.setting import (
     HERE,
     SLACK_S,
     BenchmarkFailed,
@@ -45,26 +45,24 @@ from setting import (
     allow_descriptors,
     cores,
     end_children_on_sigterm,
-    only_run,
+    environment,
     pinned,
-    surroundings,
     write_json,
     write_one_row,
 )
 
 from aether_load.analysis.statistics.distribution import percentile
-from aether_load.rundata.sample_reader import read_samples
 
 _AETHER_S, _LOCUST_S, _HISTORY_S = 1.0, 2.0, 60.0
 _WINDOW_S = 2.0
 _SETTLE_S = 0.25
-"""What an open connection or an answer on its way carries over from one window into the next."""
+"""Time left out at a window's begin: answers to the tabs of the window before may be on their way."""
 _TURNS = (False, True, True, False)
 
 
 @dataclass(frozen=True)
-class TimeBucket:
-    """What a sender did in a stretch of time."""
+class Figures:
+    """What a sender did in an interval."""
 
     rate_rps: float
     cpu_us: float
@@ -84,14 +82,14 @@ def main() -> None:
     end_children_on_sigterm()
     allow_descriptors(arguments.users + 500)
     server_core, core = cores()
-    page_pairs: list[tuple[TimeBucket, TimeBucket]] = []
-    tab_pairs: list[tuple[TimeBucket, TimeBucket]] = []
+    page_pairs: list[tuple[Figures, Figures]] = []
+    tab_pairs: list[tuple[Figures, Figures]] = []
     asked = 0
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
         folder = Path(name)
         body = write_one_row(folder)
         with null_server(folder, server_core) as server:
-            about = surroundings(server.name)
+            about = environment(server.name)
             setting = Setting(server.url, server.counts, body, folder, core, arguments.users, arguments.seconds)
             for number in range(arguments.rounds):
                 if number % 2 == 0:
@@ -103,7 +101,7 @@ def main() -> None:
                 tab_pairs += pairs
                 page_pairs.append((alone, _mean([without for without, _ in pairs])))
                 asked += answers
-    print(f"null server: {about['null_server']}; {arguments.users} users; load average {about['load_average']}")
+    print(f"server: {about['server']}; {arguments.users} users; load average {about['load_average']}")
     print(f"the tabs were answered {asked} times")
     titles = f"{'requests/s':>18}{'ratio':>7} {'(95 %)':<15}  {'CPU us/request':>16}{'ratio':>7} (95 %)"
     print(f"{'':>26}{'pairs':>6}  {titles}")
@@ -118,7 +116,7 @@ def main() -> None:
     )
 
 
-def _print_comparison(name: str, pairs: list[tuple[TimeBucket, TimeBucket]]) -> None:
+def _print_comparison(name: str, pairs: list[tuple[Figures, Figures]]) -> None:
     columns = []
     for key, width, form in (("rate_rps", 18, ".0f"), ("cpu_us", 16, ".1f")):
         values = [(getattr(without, key), getattr(having, key)) for without, having in pairs]
@@ -129,21 +127,21 @@ def _print_comparison(name: str, pairs: list[tuple[TimeBucket, TimeBucket]]) -> 
     print(f"{name:>26}{len(pairs):6}{''.join(columns)}".rstrip())
 
 
-def _pairs(windows: list[TimeBucket]) -> list[tuple[TimeBucket, TimeBucket]]:
+def _pairs(windows: list[Figures]) -> list[tuple[Figures, Figures]]:
     """Return each window without tabs with its neighbour that has them."""
     neighbours = zip(windows[::2], windows[1::2], strict=True)
     return [pair if number % 2 == 0 else pair[::-1] for number, pair in enumerate(neighbours)]
 
 
-def _mean(stretches: list[TimeBucket]) -> TimeBucket:
-    return TimeBucket(fmean(one.rate_rps for one in stretches), fmean(one.cpu_us for one in stretches))
+def _mean(figures: list[Figures]) -> Figures:
+    return Figures(fmean(one.rate_rps for one in figures), fmean(one.cpu_us for one in figures))
 
 
-def _headless(setting: Setting) -> TimeBucket:
-    figures = setting.run(_command(setting, setting.seconds), setting.seconds + SLACK_S)
+def _headless(setting: Setting) -> Figures:
+    figures = setting.measure(_command(setting, setting.seconds), setting.seconds + SLACK_S)
     if figures["failures"]:
         raise BenchmarkFailed(f"{figures['failures']} requests failed")
-    return TimeBucket(figures["requests"] / figures["elapsed_s"], figures["cpu_s"] / figures["requests"] * 1e6)
+    return Figures(figures["requests"] / figures["elapsed_s"], figures["cpu_s"] / figures["requests"] * 1e6)
 
 
 def _command(setting: Setting, seconds: float) -> list[str]:
@@ -151,16 +149,14 @@ def _command(setting: Setting, seconds: float) -> list[str]:
     return [*setting.ours(phase), "--no-page", "--no-self-check"]
 
 
-def _with_page(setting: Setting, tabs: int) -> tuple[list[TimeBucket], int]:
+def _with_page(setting: Setting, tabs: int) -> tuple[list[Figures], int]:
     """Return the windows of a run with the page, tabs open in those that `_TURNS` says, and the tabs' answers."""
     count = int(setting.seconds // _WINDOW_S) * 2
     run_s = (count + 2) * _WINDOW_S
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    # The number of users comes from the page's form there.
-    command = [part for part in _command(setting, run_s) if part not in {"--headless", "-u", str(setting.users)}]
+    command = [part for part in _command(setting, run_s) if part != "--headless"]
     setting.cost_file.unlink(missing_ok=True)
-    shutil.rmtree(setting.folder / "results", ignore_errors=True)
     said = setting.folder / "said.txt"
     with said.open("wb") as words, pinned(setting.core):
         process = subprocess.Popen(
@@ -183,14 +179,13 @@ def _with_page(setting: Setting, tabs: int) -> tuple[list[TimeBucket], int]:
         if process.poll() is None:
             process.kill()
             process.wait()
-    table, _ = read_samples(only_run(setting.folder).samples)
-    ended_ns = np.sort(table["ended_ns"].to_numpy())
+    ended_ns = np.sort(read_records(only_run(setting.results)).requests["ended_ns"])
     windows = []
     for (began_ns, began_cpu_s), (until_ns, until_cpu_s) in looks:
         requests = int(np.diff(np.searchsorted(ended_ns, [began_ns, until_ns]))[0])
         if not requests:
             raise BenchmarkFailed("a window without an answer")
-        windows.append(TimeBucket(requests / (until_ns - began_ns) * 1e9, (until_cpu_s - began_cpu_s) / requests * 1e6))
+        windows.append(Figures(requests / (until_ns - began_ns) * 1e9, (until_cpu_s - began_cpu_s) / requests * 1e6))
     return windows, asked
 
 
@@ -198,7 +193,7 @@ Look = tuple[int, float]
 
 
 def _by_turns(url: str, pid: int, count: int, tabs: int) -> tuple[list[tuple[Look, Look]], int]:
-    """Have tabs ask in every window that has them; return clock and CPU time at both ends of each, and the answers."""
+    """Open tabs in every window that has them; return clock and CPU time at both ends of each, and the answers."""
     sender = psutil.Process(pid)
 
     def look() -> Look:
@@ -209,7 +204,7 @@ def _by_turns(url: str, pid: int, count: int, tabs: int) -> tuple[list[tuple[Loo
     asked = 0
     time.sleep(_WINDOW_S / 2)
     for number in range(count):
-        # One history a minute each is one in the first of so few windows.
+        # A history a minute from each tab makes one in the first of so few windows.
         with _open_tabs(url, tabs if _TURNS[number % len(_TURNS)] else 0, history=number == 1) as answers:
             time.sleep(_SETTLE_S)
             began = look()
@@ -221,13 +216,13 @@ def _by_turns(url: str, pid: int, count: int, tabs: int) -> tuple[list[tuple[Loo
 
 @contextmanager
 def _open_tabs(url: str, count: int, *, history: bool) -> Iterator[list[int]]:
-    """Have `count` tabs ask until the end; yield how many answers each got."""
+    """Let `count` tabs ask until the end; yield how many answers each got."""
     closed = threading.Event()
     answers = [0] * count
 
     def ask(place: int) -> None:
         http = urllib3.PoolManager(retries=False, timeout=10)
-        # They were not all opened at the same instant.
+        # A user does not open all of them at the same instant.
         now = time.monotonic() + place / count
         due = {"/aether/live": now, "/stats/requests": now, "/aether/history": now if history else math.inf}
         every = {"/aether/live": _AETHER_S, "/stats/requests": _LOCUST_S, "/aether/history": _HISTORY_S}

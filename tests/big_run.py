@@ -25,9 +25,7 @@ def make_big_run(results: Path, requests: int, rate_rps: int = 1000) -> RunFolde
     folder = make_run(results, [answered(0, 1)], window_ms=(0, length_ms), phase_ms=length_ms + 20_000, users=80)
     times = _write_records(folder, requests, rate_rps)
     before, after = read_lines(folder.scrapes, RawScrape).values
-    text = counted(times)
-    after = msgspec.structs.replace(after, text=text)
-    write_lines(folder.scrapes, (before, after))
+    write_lines(folder.scrapes, [before, msgspec.structs.replace(after, text=counted(times))])
     manifest = folder.read_manifest()
     (identity,) = manifest.datasets
     manifest.datasets = tuple(msgspec.structs.replace(identity, name=name) for name in DATASETS)
@@ -39,8 +37,9 @@ def make_big_run(results: Path, requests: int, rate_rps: int = 1000) -> RunFolde
 def _write_records(folder: RunFolder, requests: int, rate_rps: int) -> list[int]:
     chance = np.random.default_rng(1)
     times = np.minimum(chance.lognormal(4, 0.5, requests), 9000).astype(np.int64).tolist()
-    buffer = RecordBuffer([f"{name}/{row}" for name in DATASETS for row in range(10)],
-                          [name for name in DATASETS for _ in range(10)])  # fmt: skip
+    buffer = RecordBuffer(
+        [f"{name}/{row}" for name in DATASETS for row in range(10)], [name for name in DATASETS for _ in range(10)]
+    )
     phase = buffer.phases.place("closed")
     writer = RecordWriter(buffer, folder.records)
     step = 1_000_000_000 // rate_rps
@@ -48,11 +47,12 @@ def _write_records(folder: RunFolder, requests: int, rate_rps: int) -> list[int]
     for place, time in enumerate(times):
         sent = BEGAN_NS + place * step
         record = RequestRecord(
-            place, sent, sent, sent + (time + 2) * MS, 7, time, place % 50, nodes=1, phase=phase, http_status=200,
+            place, sent, sent, sent + (time + 2) * MS, 7, time, place % 50, 1, phase=phase, http_status=200,
             outcome=Outcome.OK, answer_state=0, correct=int(right[place]),
         )  # fmt: skip
         buffer.add(record, NODE.pack(time, NodeState.SUCCEEDED, 0))
-        writer.write_block()
+        while writer.write_block():
+            pass
     writer.finish()
     writer.close()
     return times

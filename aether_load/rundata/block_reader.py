@@ -23,6 +23,7 @@ from aether_load.rundata.record_format import (
 )
 
 _SEARCH_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20
 
 
 class BlockReader:
@@ -46,7 +47,7 @@ class BlockReader:
         self._next_row = 0
         self._is_finished = False
 
-    def __iter__(self) -> Iterator[tuple[BlockHead, bytes]]:
+    def __iter__(self) -> Iterator[tuple[BlockHead, memoryview]]:
         """Yield what has been written since the last time; raises UsageError for another version of the format."""
         if self.path.is_file():
             with self.path.open("rb") as file:
@@ -87,12 +88,13 @@ class BlockReader:
         self._offset = size if first is None else first
         return True
 
-    def _blocks(self, file: BinaryIO, size: int) -> Iterator[tuple[BlockHead, bytes]]:
+    def _blocks(self, file: BinaryIO, size: int) -> Iterator[tuple[BlockHead, memoryview]]:
+        pieces = _Pieces(file)
         while self._offset < size:
             if size - self._offset < BLOCK_HEAD_BYTES:
                 self.torn = True
                 return
-            head = _head_at(file, self._offset)
+            head = read_block_head(pieces.at(self._offset, BLOCK_HEAD_BYTES))
             if head is None:
                 found = _next_head(file, self._offset + 1, size)
                 if found is None:
@@ -105,7 +107,7 @@ class BlockReader:
             if end > size:
                 self.torn = True
                 return
-            body = file.read(head.body_bytes)
+            body = pieces.at(self._offset + BLOCK_HEAD_BYTES, head.body_bytes)
             self._offset = end
             if self._is_next(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum):
                 self.rows += head.rows
@@ -143,6 +145,24 @@ class BlockReader:
         self.damage.append(f"{self.path.name} {what}")
 
 
+class _Pieces:
+    """Gives the bytes of a file, which it reads in pieces that hold many blocks."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._begins = 0
+        self._piece = memoryview(b"")
+
+    def at(self, offset: int, length: int) -> memoryview:
+        """Return the bytes from `offset` on, as they were when they were read."""
+        start = offset - self._begins
+        if start < 0 or start + length > len(self._piece):
+            self._file.seek(offset)
+            self._piece = memoryview(self._file.read(max(length, _PIECE_BYTES)))
+            self._begins, start = offset, 0
+        return self._piece[start : start + length]
+
+
 def _next_head(file: BinaryIO, at: int, size: int) -> int | None:
     """Return where the first block's header from `at` on lies, or None."""
     while at < size:
@@ -158,9 +178,9 @@ def _next_head(file: BinaryIO, at: int, size: int) -> int | None:
 
 
 def _head_at(file: BinaryIO, at: int) -> BlockHead | None:
-    """Return the header that lies at `at`, or None; the file is at its body then."""
+    """Return the header that lies at `at`, or None."""
     file.seek(at)
-    return read_block_head(file.read(BLOCK_HEAD_BYTES))
+    return read_block_head(memoryview(file.read(BLOCK_HEAD_BYTES)))
 
 
 def _rows(first: int, count: int) -> str:

@@ -124,7 +124,8 @@ class BlockHead(NamedTuple):
     @property
     def body_bytes(self) -> int:
         """Return the length of what follows the header."""
-        return sum(self.sections)
+        _, texts_bytes, rows, nodes, levels, holds, _, _ = self
+        return texts_bytes + rows * REQUEST.size + nodes * NODE.size + levels * LEVEL.size + holds * HOLD.size
 
     def pack(self) -> bytes:
         """Return the header's bytes; they end with a CRC-32, so that a length is believed only when it is whole."""
@@ -138,14 +139,15 @@ _BLOCK_CHECK = struct.Struct("<I")
 BLOCK_HEAD_BYTES = _BLOCK_FIELDS.size + _BLOCK_CHECK.size
 
 
-def read_block_head(raw: bytes) -> BlockHead | None:
+def read_block_head(raw: memoryview) -> BlockHead | None:
     """Return the header that some bytes are, or None when they are none."""
-    if len(raw) != BLOCK_HEAD_BYTES or not raw.startswith(BLOCK_MAGIC):
+    if len(raw) != BLOCK_HEAD_BYTES:
         return None
     fields = raw[: _BLOCK_FIELDS.size]
-    if _BLOCK_CHECK.unpack(raw[_BLOCK_FIELDS.size :])[0] != zlib.crc32(fields):
+    magic, *values = _BLOCK_FIELDS.unpack(fields)
+    if magic != BLOCK_MAGIC or _BLOCK_CHECK.unpack(raw[_BLOCK_FIELDS.size :])[0] != zlib.crc32(fields):
         return None
-    return BlockHead(*_BLOCK_FIELDS.unpack(fields)[1:])
+    return BlockHead(*values)
 
 
 class Block(NamedTuple):

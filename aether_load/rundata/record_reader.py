@@ -33,7 +33,7 @@ from aether_load.rundata.record_format import (
 
 T = TypeVar("T")
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 16_384
 _CODES = {"q": "<i8", "i": "<i4", "h": "<i2", "b": "i1", "16s": "V16"}
 
 
@@ -127,7 +127,7 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[RecordBatch]:
         """Yield what has been written since the last time; raises UsageError for another version of the format."""
-        group: list[tuple[BlockHead, bytes]] = []
+        group: list[tuple[BlockHead, memoryview]] = []
         rows = 0
         for head, body in self._blocks:
             if not head.body_bytes:
@@ -140,13 +140,14 @@ class RecordReader:
         if group:
             yield self._batch(group)
 
-    def _batch(self, group: Sequence[tuple[BlockHead, bytes]]) -> RecordBatch:
+    def _batch(self, group: Sequence[tuple[BlockHead, memoryview]]) -> RecordBatch:
         sections: tuple[list[memoryview], ...] = ([], [], [], [], [])
         for head, body in group:
-            view, at = memoryview(body), 0
+            at = 0
             for section, length in zip(sections, head.sections, strict=True):
-                section.append(view[at : at + length])
-                at += length
+                if length:
+                    section.append(body[at : at + length])
+                    at += length
         texts, requests, nodes, levels, holds = (b"".join(section) for section in sections)
         self.tables.add(texts)
         return RecordBatch(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.record_format import ABSENT, REQUEST
 from aether_load.rundata.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.record_set import RecordPart, RecordSet
 from aether_load.rundata.table import PhaseSamples
@@ -26,6 +26,8 @@ _TYPES: dict[str, type] = {
     "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
     "node_cached": np.int8, "execution_key": np.uint64,
 }  # fmt: skip
+
+_OF_NODES = ("node_times_ms", "node_states", "node_cached")
 
 
 class SamplesRead(msgspec.Struct, frozen=True):
@@ -44,7 +46,7 @@ def read_phases(
 
     A phase that was cut off by force has no end of its window; then it is where its last answer came in.
     """
-    growing = [GrowingPhase(len(level_of)) for _ in records]
+    growing = [GrowingPhase(len(level_of), _rows_each(parts, len(records))) for _ in records]
     holds = Holds()
     places = {record.name: place for place, record in enumerate(records)}
     columns_of = RecordColumns(datasets, level_of)
@@ -52,13 +54,14 @@ def read_phases(
     rows = nameless = 0
     for batch, tables in reader:
         holds.add(batch.holds)
-        cited = batch.requests["phase"]
-        phase = look_up([ABSENT if name is None else places.get(name, ABSENT) for name in tables.phases], cited)
-        named = int(np.count_nonzero(look_up([name is not None for name in tables.phases], cited) == 1))
-        rows, nameless = rows + named, nameless + len(cited) - named
+        # A phase that is not wanted has no place, but a name.
+        known = [ABSENT if name is None else places.get(name, len(records)) for name in tables.phases]
+        phase = look_up(known, batch.requests["phase"])
+        counts = np.bincount(phase + 1, minlength=len(records) + 2)
+        rows, nameless = rows + len(phase) - int(counts[0]), nameless + int(counts[0])
         columns = columns_of(batch, tables)
-        for place in np.unique(phase[phase != ABSENT]):
-            growing[place].add(columns, phase == place)
+        for place in np.flatnonzero(counts[1:-1]):
+            growing[place].add(columns, None if counts[place + 1] == len(phase) else phase == place)
     phases = tuple(grown.finish(record, holds) for grown, record in zip(growing, records, strict=True))
     damage = [*reader.damage]
     if nameless:
@@ -66,21 +69,28 @@ def read_phases(
     return SamplesRead(phases, rows, tuple(reader.torn), tuple(damage))
 
 
-class GrowingPhase:
-    """One phase's columns while they grow."""
+def _rows_each(parts: Sequence[RecordPart], phases: int) -> int:
+    """Return how many rows each phase has if all have as many; memory that is not written to costs nothing."""
+    rows = sum(part.path.stat().st_size for part in parts if part.path.is_file()) // REQUEST.size
+    return rows // max(1, phases) + 1
 
-    def __init__(self, node_count: int) -> None:
+
+class GrowingPhase:
+    """One phase's columns while they grow; at first there is room for so many `rows`."""
+
+    def __init__(self, node_count: int, rows: int = 0) -> None:
         self._nodes = node_count
-        self._columns = {name: _Column(kind) for name, kind in _TYPES.items()}
+        self._columns = {
+            name: _Column(kind, rows * (node_count if name in _OF_NODES else 1)) for name, kind in _TYPES.items()
+        }
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
 
-    def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_]) -> None:
-        """Append the rows of some columns."""
-        everything = bool(which.all())
+    def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_] | None = None) -> None:
+        """Append the rows of some columns, or those `which` are meant."""
         for name, column in self._columns.items():
-            column.append((columns[name] if everything else columns[name][which]).reshape(-1))
+            column.append((columns[name] if which is None else columns[name][which]).reshape(-1))
         for name in self._totals:
-            self._totals[name] += int(columns[name][which].sum())
+            self._totals[name] += int((columns[name] if which is None else columns[name][which]).sum())
 
     def __len__(self) -> int:
         return len(self._columns["due_ns"])
@@ -88,7 +98,7 @@ class GrowingPhase:
     def thin(self) -> None:
         """Keep every second request."""
         for name, column in self._columns.items():
-            column.thin(self._nodes if name.startswith("node_") else 1)
+            column.thin(self._nodes if name in _OF_NODES else 1)
 
     def snapshot(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
         """Return the samples so far, which are valid until more are added."""
@@ -99,7 +109,7 @@ class GrowingPhase:
         return self._samples({name: column.finish() for name, column in self._columns.items()}, record, holds)
 
     def _samples(self, whole: dict[str, Column], record: PhaseRecord, holds: Holds) -> PhaseSamples:
-        for name in ("node_times_ms", "node_states", "node_cached"):
+        for name in _OF_NODES:
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
         began, ended = record.window_began_ns, record.window_ended_ns
         if began is not None and ended is None and len(whole["ended_ns"]):
@@ -123,8 +133,8 @@ class GrowingPhase:
 class _Column:
     """An array that grows at its end where it lies: joining pieces would need the memory twice."""
 
-    def __init__(self, kind: type) -> None:
-        self._values: Column = np.empty(0, kind)
+    def __init__(self, kind: type, room: int = 0) -> None:
+        self._values: Column = np.empty(room, kind)
         self._length = 0
 
     def append(self, values: Column) -> None:
@@ -179,10 +189,7 @@ class RecordColumns:
             "node_cached": dense(nodes["cached"]),
             "execution_key": _keys(rows["execution_id"]),
         }
-        is_cycle = look_up(
-            [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors], rows["error"]
-        )
-        found["is_cycle"] = (is_cycle == 1) & (rows["outcome"] == Outcome.ABORTED)
+        found["is_cycle"] = _cycles(rows, tables)
         return found | self._levels(batch, found)
 
     def _dataset_of_prompt(self, tables: Tables) -> Sequence[int]:
@@ -211,6 +218,15 @@ def _keys(identifiers: NDArray[np.void]) -> NDArray[np.uint64]:
     halves = np.ascontiguousarray(identifiers).view("<u8").reshape(-1, 2)
     keys: NDArray[np.uint64] = halves[:, 0] * _ODD + halves[:, 1]
     return keys
+
+
+def _cycles(rows: NDArray[np.void], tables: Tables) -> NDArray[np.bool_]:
+    """Tell of each row whether the runtime refused its DAG because of a cycle."""
+    tells_cycle = [text is not None and text.startswith(CYCLE_PREFIX) for text in tables.errors]
+    if not any(tells_cycle):
+        return np.zeros(len(rows), np.bool_)
+    cycles: NDArray[np.bool_] = (look_up(tells_cycle, rows["error"]) == 1) & (rows["outcome"] == Outcome.ABORTED)
+    return cycles
 
 
 class _Dense:

@@ -1,24 +1,8 @@
-"""Stock FastHttpUser: posts the same body and parses the same answer; writes the sender's CPU time."""
-
-import json
-import os
-from pathlib import Path
+"""Stock FastHttpUser; writes the sender's CPU time."""
 
 import stock
-from locust import FastHttpUser, task
+from stock_fast_user import StockFastUser
 
-BODY = json.loads(Path(os.environ["COST_BODY"]).read_text(encoding="utf-8"))
+__all__ = ["StockFastUser"]
 
 stock.install()
-
-
-class StockFastUser(FastHttpUser):
-    """A user as Locust's documentation writes it."""
-
-    @task
-    def execute(self) -> None:
-        """Send a request and look whether its answer is a success."""
-        with self.client.post("/execute", json=BODY, name="execute", catch_response=True) as response:
-            answer = response.json()
-            if answer["errors"] or answer.get("aborted"):
-                response.failure("errors")

@@ -17,7 +17,7 @@ class StockUser(HttpUser):
 
     @task
     def execute(self) -> None:
-        """Send a request and look whether its answer is a success."""
+        """Send a request, and mark it as failed where its answer is no success."""
         with self.client.post("/execute", json=BODY, name="execute", catch_response=True) as response:
             answer = response.json()
             if answer["errors"] or answer.get("aborted"):

@@ -4,27 +4,29 @@ from typing import Any
 
 import gevent
 from locust import events
-from stretch import TimeBucket, write
+from support.measured_interval import MeasuredInterval, write
 
 from aether_load.load import listener
 from aether_load.load.sending.users import AetherUser
 
 __all__ = ["AetherUser"]
 
+_STEP_S = 0.05
+
 listener.install(scenario="eval")
 
 
 def _measure(environment: Any) -> None:
-    station = environment.aether.station
-    while station.window.began_ns is None:
+    context = environment.aether.sender_context
+    while context.window.began_ns is None:
         gevent.sleep(0.01)
-    recorder = station.recorder
-    stretch = TimeBucket(recorder.done, recorder.failed)
-    figures = stretch.figures(recorder.done, recorder.failed)
-    # The figures of the last look inside the window count: what comes after it is results, not sending.
-    while station.window.ended_ns is None:
-        figures = stretch.figures(recorder.done, recorder.failed)
-        gevent.sleep(0.05)
+    recorder = context.recorder
+    interval = MeasuredInterval(recorder.done, recorder.failed)
+    figures = interval.figures(recorder.done, recorder.failed)
+    # The last figures inside the window count: what comes after it is results, not sending.
+    while context.window.ended_ns is None:
+        figures = interval.figures(recorder.done, recorder.failed)
+        gevent.sleep(_STEP_S)
     write(figures)
 
 

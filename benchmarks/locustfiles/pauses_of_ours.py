@@ -13,9 +13,9 @@ __all__ = ["AetherUser"]
 without = os.environ.get("COST_WITHOUT", "")
 if without == "freeze":
     gc.freeze = lambda: None
-elif without == "flush":
-    # The first flush comes with the phase's end: nothing is written while requests are sent.
-    run.FLUSH_INTERVAL_S = 3600.0
+elif without == "writing":
+    # The first write comes with the phase's end: nothing is written while requests are sent.
+    run.WRITE_INTERVAL_S = 3600.0
 elif without == "collector":
     gevent.spawn(gc.disable)
 

@@ -1,11 +1,11 @@
-"""What the asyncio senders share: users that send again when their answer is in, and the measured stretch."""
+"""What the asyncio senders share: users that send again when their answer is in, and the measured interval."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 
-from stretch import SETTLE_S, TimeBucket, write
+from support.measured_interval import SETTLE_S, MeasuredInterval, write
 
 EXECUTE_URL = f"{os.environ['COST_URL']}/execute"
 BODY = Path(os.environ["COST_BODY"]).read_bytes()
@@ -23,9 +23,9 @@ async def measure(exchange: Callable[[], Awaitable[bool]]) -> None:
 
     users = [asyncio.create_task(user()) for _ in range(int(os.environ["COST_USERS"]))]
     await asyncio.sleep(SETTLE_S)
-    stretch = TimeBucket(done, failed)
+    interval = MeasuredInterval(done, failed)
     await asyncio.wait(users, timeout=float(os.environ["COST_SECONDS"]), return_when=asyncio.FIRST_EXCEPTION)
-    figures = stretch.figures(done, failed)
+    figures = interval.figures(done, failed)
     for ended in [task for task in users if task.done()]:
         ended.result()
     for task in users:

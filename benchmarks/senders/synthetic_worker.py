@@ -1,9 +1,9 @@
-"""A worker that sends nothing but samples made beforehand, to a real master: what that takes is the master's own.
+"""Hand a real master records that were made beforehand, so that what it costs is the master's own.
 
-It speaks Locust's protocol and the harness's, takes on no user, and hands in as many rows a second as COST_ROWS_RPS
-says (0: as many as the master confirms) while a stage lasts.
+The worker speaks Locust's protocol and the harness's, takes on no user, and hands in so many rows a second (0: as many
+as the master confirms) while a stage lasts.
 
-    python benchmarks/senders/synthetic_worker.py MASTER_PORT
+    python benchmarks/senders/synthetic_worker.py MASTER_PORT ROWS_PER_SECOND
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from aether_load._version import __version__
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import IN_FLIGHT_BYTES
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.samples import ABSENT, CHUNK_ROWS, SampleBuffer, SampleStream
-from aether_load.scenario.stage import Stage
+from aether_load.rundata.record_buffer import BLOCK_ROWS, RecordBuffer
+from aether_load.rundata.record_format import BLOCK_HEAD_BYTES, NODE, Block, BlockHead, RequestRecord, read_block_head
 
-PARCEL_BATCHES = 4
+PARCEL_BLOCKS = 10
 _HEARTBEAT_S = 1.0
 _LATENCY_NS = 60_000_000
+_NODE = NODE.pack(60, NodeState.SUCCEEDED, 0)
 
 
 class SyntheticWorker:
@@ -51,6 +52,7 @@ class SyntheticWorker:
         self._until_ns: int | None = None
         self._began_ns = self._ended_ns = 0
         self._next_heartbeat = 0.0
+        self._blocks = _Blocks(0, "", 0)
         self._is_over = False
 
     def work(self) -> None:
@@ -100,7 +102,7 @@ class SyntheticWorker:
             self._say(say.Drained(message.number, self._began_ns, self._ended_ns))
             self._say(say.HandedIn(message.number))
         elif isinstance(message, say.Close):
-            self._parcel(bytes(self._end), 0)
+            self._parcel(self._blocks.end(), 0)
             self._say(say.Closed(self._run, self._rows, 0, 0))
         elif isinstance(message, say.Refused):
             sys.exit(message.sentence)
@@ -109,9 +111,7 @@ class SyntheticWorker:
         self._number = message.number
         self._began_ns = message.begin_ns or time.monotonic_ns()
         self._until_ns = self._began_ns + int((message.stage.duration_s or 1.0) * 1e9)
-        self._rows = 0
-        self._head, self._batch, self._end = _stream(message.stage, self._worker, self._began_ns)
-        self._parcel(self._head, CHUNK_ROWS)
+        self._blocks = _Blocks(self._worker, message.stage.name, self._began_ns)
         self._say(say.WindowOpened(self._number, self._began_ns))
 
     def _send_what_is_due(self) -> bool:
@@ -122,11 +122,11 @@ class SyntheticWorker:
             self._say(say.Driven(self._number, "duration", self._began_ns, self._ended_ns))
             return False
         due = max(0.0, (now_ns - self._began_ns) / 1e9) * self._rows_rps
-        rows = PARCEL_BATCHES * CHUNK_ROWS
+        rows = PARCEL_BLOCKS * BLOCK_ROWS
         is_due = not self._rows_rps or self._rows + rows <= due
         if not is_due or self._in_flight >= IN_FLIGHT_BYTES or now_ns < self._began_ns:
             return False
-        self._parcel(self._batch * PARCEL_BATCHES, rows)
+        self._parcel(b"".join(self._blocks.take() for _ in range(PARCEL_BLOCKS)), rows)
         return True
 
     def _parcel(self, data: bytes, rows: int) -> None:
@@ -143,28 +143,46 @@ class SyntheticWorker:
         self._socket.send(_new_message(kind, data, self._client))
 
 
-def _stream(stage: Stage, worker: int, began_ns: int) -> tuple[bytes, bytes, bytes]:
-    """Return a stream's begin with its first batch, a further batch, and its end; batches are alike in size."""
-    data = bytearray()
-    buffer = SampleBuffer([f"piqa/{number}" for number in range(80)], ["piqa"] * 80)
-    stream = SampleStream(data)
-    parts = []
-    for part in range(2):
-        for row in range(CHUNK_ROWS):
-            sent_ns = began_ns + row * 1000
-            buffer.add_node(60, NodeState.SUCCEEDED, 0)
-            buffer.add_row(
-                part * CHUNK_ROWS + row, sent_ns, sent_ns, sent_ns + _LATENCY_NS, 61, 116, row % 80, 1,
-                buffer.phases.place(stage.name), worker, 200, buffer.answers.place("A"), ABSENT, Outcome.OK, 0, 1,
-                uuid.uuid4().bytes,
-            )  # fmt: skip
-        batch = buffer.take()
-        assert batch is not None
-        stream.append(batch)
-        parts.append(bytes(data))
-        data.clear()
-    stream.close()
-    return parts[0], parts[1], bytes(data)
+class _Blocks:
+    """Blocks of a record file whose rows are the same in each; the first one has the texts that they cite."""
+
+    def __init__(self, worker: int, phase: str, began_ns: int) -> None:
+        """Make a first block and a further one."""
+        buffer = RecordBuffer([f"piqa/{number}" for number in range(80)], ["piqa"] * 80, worker)
+        place = buffer.phases.place(phase)
+        self._waiting: list[tuple[BlockHead, bytes]] = []
+        for number in range(2):
+            for row in range(BLOCK_ROWS):
+                buffer.add(_record(buffer, number * BLOCK_ROWS + row, place, began_ns + row * 1000), _NODE)
+            self._waiting.append(_whole(buffer.take()))
+        self._number = 0
+
+    def take(self) -> bytes:
+        """Return the next block."""
+        head, body = self._waiting.pop(0) if len(self._waiting) > 1 else self._waiting[0]
+        head = head._replace(number=self._number, first_row=self._number * BLOCK_ROWS)
+        self._number += 1
+        return head.pack() + body
+
+    def end(self) -> bytes:
+        """Return the empty block that ends a file."""
+        return b"".join(Block(b"", b"", b"", b"", b"", self._number, self._number * BLOCK_ROWS).pieces())
+
+
+def _record(buffer: RecordBuffer, index: int, phase: int, sent_ns: int) -> RequestRecord:
+    return RequestRecord(
+        index, sent_ns, sent_ns, sent_ns + _LATENCY_NS, 116, 61, index % 80, 1, phase=phase, worker=buffer.worker,
+        http_status=200, answer=buffer.answers.place("A"), outcome=Outcome.OK, answer_state=0, correct=1,
+        execution_id=uuid.uuid4().bytes,
+    )  # fmt: skip
+
+
+def _whole(block: Block | None) -> tuple[BlockHead, bytes]:
+    assert block is not None
+    raw = b"".join(block.pieces())
+    head = read_block_head(raw[:BLOCK_HEAD_BYTES])
+    assert head is not None
+    return head, raw[BLOCK_HEAD_BYTES:]
 
 
 _rpc: Any = rpc
@@ -186,4 +204,4 @@ def _locust_version() -> str:
 
 
 if __name__ == "__main__":
-    SyntheticWorker(int(sys.argv[1]), float(os.environ.get("COST_ROWS_RPS", "0"))).work()
+    SyntheticWorker(int(sys.argv[1]), float(sys.argv[2])).work()

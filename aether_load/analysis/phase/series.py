@@ -99,7 +99,9 @@ def phase_series(
     failed = came_in & (outcome != Outcome.OK) & (outcome != Outcome.REJECTED)
     dropped = outcome == Outcome.DROPPED
     p50, p99 = steps.percentiles(samples, came_in, (0.50, 0.99))
-    least_p50, least_p99 = steps.percentiles(samples, came_in, (0.50, 0.99), at_least=True)
+    least_p50, least_p99 = p50, p99
+    if samples.late_ns.any():
+        least_p50, least_p99 = steps.percentiles(samples, came_in, (0.50, 0.99), at_least=True)
     rates, means = steps.of_server(readings.readable)
     hits = (samples.node_cached[came_in] == 1).sum(axis=1)
     sender_cpu, sender_memory = _busiest(

@@ -49,19 +49,22 @@ def latency_curve(samples: PhaseSamples) -> LatencyCurve | None:
         return None
     shares = (0.0, *(share for share in SHARES if round((1 - share) * count, 6) >= 1), 1.0)
     ranks = np.array([max(1, math.ceil(round(share * count, 6))) - 1 for share in shares])
-    service, response = service_latencies(samples, sent), response_latencies(samples, sent)
+    service, least_service = _ends(service_latencies(samples, sent), ranks)
+    response, least_response = _ends(response_latencies(samples, sent), ranks)
     return LatencyCurve(
         requests_total=count,
         share=shares,
-        service_latency_ms=_points(service.measured, ranks),
-        response_latency_ms=_points(response.measured, ranks),
-        service_latency_at_least_ms=_points(_least(service), ranks),
-        response_latency_at_least_ms=_points(_least(response), ranks),
+        service_latency_ms=service,
+        response_latency_ms=response,
+        service_latency_at_least_ms=least_service,
+        response_latency_at_least_ms=least_response,
     )
 
 
-def _least(latencies: Latencies) -> NDArray[np.float64]:
-    return latencies.measured if latencies.at_least is None else latencies.at_least
+def _ends(latencies: Latencies, ranks: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the points as they were measured, and the least that they may have been."""
+    measured = _points(latencies.measured, ranks)
+    return measured, measured if latencies.at_least is None else _points(latencies.at_least, ranks)
 
 
 def _points(values: NDArray[np.float64], ranks: NDArray[np.int64]) -> tuple[float, ...]:

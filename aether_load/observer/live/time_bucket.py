@@ -16,8 +16,11 @@ from aether_load.observer.live.counts import BUCKETS
 
 _Number = TypeVar("_Number", int, float)
 
-PARTS = tuple(PART_NAMES)
-"""The parts of response latency, in the order in which a request passes them."""
+PARTS = tuple(name for name in PART_NAMES if name != "sender_hold")
+"""The parts of response latency, in the order in which a request passes them.
+
+A hold of the sender is a part of the overhead here: it is recorded only after the requests that it delayed.
+"""
 
 
 def _no_latencies() -> Counts:

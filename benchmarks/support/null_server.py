@@ -1,7 +1,7 @@
-"""A server that costs next to nothing, so that what a benchmark sees is the sender's own cost.
+"""Run a server that costs next to nothing, so that a benchmark sees the sender's own cost.
 
-nginx, as one process pinned to one core, when it is installed; else the simulated runtime at latency 0, which is
-itself Python and bounds the rate. Either runs as a child on a free port of 127.0.0.1.
+It is nginx as one process pinned to one core, where it is installed; else the simulated runtime at latency 0, which is
+Python itself and limits the rate. Either runs as a child on a free port of 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -21,17 +21,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from setting import BODY, BenchmarkFailed, pinned
+from support.setting import BODY, BenchmarkFailed, pinned
+
+from aether_load.protocol import (
+    BUCKET_EDGES_MS,
+    CACHE_HITS_TOTAL,
+    CACHE_MISSES_TOTAL,
+    ERRORS_TOTAL,
+    EXECUTED_NODES_TOTAL,
+    EXECUTION_TIME_SECONDS,
+    TOKEN_COST_TOTAL,
+)
 
 _START_LIMIT_S = 15.0
-_REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
-_EDGES_S = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf")
-_COUNTERS = ("cache_hits_total", "cache_misses_total", "errors_total", "executed_nodes_total", "tokens_total")
+REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
+_COUNTERS = (CACHE_HITS_TOTAL, CACHE_MISSES_TOTAL, ERRORS_TOTAL, EXECUTED_NODES_TOTAL, TOKEN_COST_TOTAL)
+TOKENS = 116
+"""What an answer says that its node cost."""
 
 
 @dataclass(frozen=True)
-class NullServer:
-    """Where it listens, what it is, and whether its /metrics count what it answers."""
+class Server:
+    """Where a server listens, what it is, and whether its /metrics count what it answers."""
 
     url: str
     name: str
@@ -39,8 +50,8 @@ class NullServer:
 
 
 @contextmanager
-def null_server(folder: Path, core: int) -> Iterator[NullServer]:
-    """Run a null server pinned to `core`, its files in `folder`, where `write_one_row` has been, and end it."""
+def null_server(folder: Path, core: int) -> Iterator[Server]:
+    """Run a null server pinned to `core`; `folder` takes its files, and holds those of `write_one_row`."""
     nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin")
     if nginx is None:
         process, server = _start_simulator(core)
@@ -57,35 +68,35 @@ def null_server(folder: Path, core: int) -> Iterator[NullServer]:
             process.wait()
 
 
-def answer(request: bytes) -> bytes:
-    """Return a v2 runtime's answer to a request of one node: a letter, and the prompt as it was sent."""
+def answer(request: bytes, time_ms: int = 0) -> bytes:
+    """Return a v2 runtime's answer to a request of one node that took `time_ms`; its output is a letter."""
     (node,) = json.loads(request)["dag"]["nodes"]
     node_id = node["id"]
-    latencies = {f"{of}_latency_{rank}_ms": 0 for of in ("node", "level") for rank in ("p50", "p95", "p99")}
+    latencies = {f"{of}_latency_{rank}_ms": time_ms for of in ("node", "level") for rank in ("p50", "p95", "p99")}
     whole = {
-        # A UUID that comes twice would tell that an answer was read twice.
+        # A UUID that comes twice would say that an answer was read twice.
         "execution_id": "the same in every answer",
         "results": [
             {
                 "node_id": node_id,
                 "output": "C",
-                "execution_time_ms": 0,
-                "token_cost": 116,
+                "execution_time_ms": time_ms,
+                "token_cost": TOKENS,
                 "cache_hit": False,
                 "rendered_prompt": node["prompt_template"],
-                "input_tokens": 115,
+                "input_tokens": TOKENS - 1,
                 "output_tokens": 1,
                 "level": 0,
             }
         ],
-        "total_execution_time_ms": 0,
-        "total_token_cost": 116,
+        "total_execution_time_ms": time_ms,
+        "total_token_cost": TOKENS,
         "parallelization_factor": 1.0,
         "cache_hit_rate": 0.0,
         "errors": [],
-        "level_execution_times_ms": [0],
+        "level_execution_times_ms": [time_ms],
         "max_concurrency_used": 1,
-        "node_execution_times_ms": {node_id: 0},
+        "node_execution_times_ms": {node_id: time_ms},
         "node_levels": {node_id: 0},
         "node_status": {node_id: {"state": "succeeded", "attempts": 1}},
         "aborted": False,
@@ -96,7 +107,7 @@ def answer(request: bytes) -> bytes:
     return json.dumps(whole, separators=(",", ":")).encode()
 
 
-def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[bytes], NullServer]:
+def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[bytes], Server]:
     about = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True).stderr
     version = re.search(r"nginx/(\S+)", about)
     # Which temporary folders there are depends on the build, and the default ones need root.
@@ -112,7 +123,7 @@ def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     _wait_until_well(url, process, log)
-    return process, NullServer(url, f"nginx {version.group(1) if version else ''}".strip(), counts=False)
+    return process, Server(url, f"nginx {version.group(1) if version else ''}".strip(), counts=False)
 
 
 def _nginx_configuration(port: int, temporary: list[str], answered: bytes) -> str:
@@ -133,7 +144,7 @@ http {{
     default_type text/plain;
     location = /execute {{
       default_type application/json;
-      if ($is_empty_object) {{ return 422 {_quoted(_REFUSAL)}; }}
+      if ($is_empty_object) {{ return 422 {_quoted(REFUSAL)}; }}
       return 200 {_quoted(answered.decode())};
     }}
     location = /health {{ return 200 OK; }}
@@ -156,13 +167,14 @@ def _quoted(text: str) -> str:
 
 
 def _metrics() -> str:
-    """Return a v2 runtime's exposition in which nothing was ever counted."""
+    """Return a v2 runtime's metrics in which nothing was ever counted."""
     lines = []
     for name in _COUNTERS:
-        lines += [f"# TYPE aether_{name} counter", f"aether_{name} 0"]
-    lines.append("# TYPE aether_execution_time_seconds histogram")
-    lines += [f'aether_execution_time_seconds_bucket{{le="{edge}"}} 0' for edge in _EDGES_S]
-    lines += ["aether_execution_time_seconds_sum 0", "aether_execution_time_seconds_count 0"]
+        lines += [f"# TYPE {name} counter", f"{name} 0"]
+    lines.append(f"# TYPE {EXECUTION_TIME_SECONDS} histogram")
+    edges = [*(f"{edge / 1000:g}" for edge in BUCKET_EDGES_MS), "+Inf"]
+    lines += [f'{EXECUTION_TIME_SECONDS}_bucket{{le="{edge}"}} 0' for edge in edges]
+    lines += [f"{EXECUTION_TIME_SECONDS}_sum 0", f"{EXECUTION_TIME_SECONDS}_count 0"]
     return "\n".join(lines) + "\n"
 
 
@@ -187,7 +199,7 @@ def _wait_until_well(url: str, process: subprocess.Popen[bytes], log: Path) -> N
     raise BenchmarkFailed(f"nginx did not start: {words or 'no word'}")
 
 
-def _start_simulator(core: int) -> tuple[subprocess.Popen[bytes], NullServer]:
+def _start_simulator(core: int) -> tuple[subprocess.Popen[bytes], Server]:
     command = [sys.executable, "-m", "aether_load", "simulate", "--port", "0", "--latency", "constant:0ms"]
     with pinned(core):
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
@@ -196,4 +208,4 @@ def _start_simulator(core: int) -> tuple[subprocess.Popen[bytes], NullServer]:
     if not words:
         process.wait()
         raise BenchmarkFailed("the simulated runtime did not start")
-    return process, NullServer(words[-1], "simulated runtime, latency 0", counts=True)
+    return process, Server(words[-1], "simulated runtime, latency 0", counts=True)
