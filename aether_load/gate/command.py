@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import msgspec
 
+from aether_load.dag.dag import asked_columns
 from aether_load.errors import ExitCode, UsageError
 from aether_load.gate.driver import NoRun, drive_gate
 from aether_load.gate.options import GateOptions, read_options
@@ -25,6 +26,7 @@ from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
 from aether_load.scenario.headers import filled_in, parse_header
 from aether_load.scenario.options import scenario_from
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
 
@@ -39,9 +41,17 @@ def run(parsed: argparse.Namespace) -> int:
     try:
         # What is wrong with the load is said before any server is started.
         gate_scenario(scenario, options.plan)
+        _check_programs(scenario.workload, options.plan)
         return _side_by_side(options)
     except NoRun as ended:
         return ended.code
+
+
+def _check_programs(workload: WorkloadPlan, plan: GatePlan) -> None:
+    """Raise UsageError for a program that cannot be sent."""
+    asked_columns(workload)
+    if plan.candidate_program is not None:
+        asked_columns(msgspec.structs.replace(workload, program=plan.candidate_program))
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
@@ -83,6 +93,8 @@ def _both_sides(options: GateOptions, logs: Path) -> Iterator[tuple[GatePlan, fr
                 log = logs / f"{side}.log"
                 url = stack.enter_context(started(side, command, core, options.start_limit_s, log))
                 plan = msgspec.structs.replace(plan, **{side: url})
+        if plan.candidate_program is not None:
+            plan = msgspec.structs.replace(plan, candidate=plan.base)
         yield plan, cores
 
 

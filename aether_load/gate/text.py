@@ -65,7 +65,13 @@ def _what(report: GateReport) -> str:
     base, candidate = (side.target for side in report.sides)
     who = "SIMULATED runtimes" if base.kind == "simulated" else "runtimes"
     check = "A/A check of " if report.plan.self_test else ""
-    return f"{check}{report.run.scenario} on {who} {base.generation.value}, {base.url} and {candidate.url}"
+    programs = [side.program.title for side in report.sides if side.program is not None]
+    if report.plan.candidate_program is not None:
+        return (
+            f"{' and '.join(programs)} in {report.run.scenario} on one {who[:-1]} {base.generation.value}, {base.url}"
+        )
+    sent = f" sends {programs[0]}" if programs else ""
+    return f"{check}{report.run.scenario}{sent} on {who} {base.generation.value}, {base.url} and {candidate.url}"
 
 
 def _how(report: GateReport) -> str:

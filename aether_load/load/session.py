@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import gevent
 import msgspec
 
 from aether_load.dag.dag import asked_columns
-from aether_load.dag.workload import build_workload
+from aether_load.dag.workload import Workload, build_workload
 from aether_load.datasets.loading import load_prompts
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import TargetError, UsageError
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from aether_load.rundata.process_usage import SelfCheck
     from aether_load.scenario.gate_plan import GatePlan
     from aether_load.scenario.scenario import Scenario
+    from aether_load.scenario.workload_plan import WorkloadPlan
 
 
 PROBE_LIMIT_S = 3.5
@@ -60,6 +61,7 @@ class Session:
         self._target: TargetRecord | None = None
         self._gate: GatePlan | None = None
         self._candidate: TargetRecord | None = None
+        self._candidate_workload: Workload | None = None
         self.sender_contexts = SenderContexts()
         self._self_check: SelfCheck | None = None
         self._self_check_reason = "the self-check was left out (--no-self-check)"
@@ -143,9 +145,12 @@ class Session:
         """Load the prompts and write every request's bytes."""
         sets = len(self.scenario.workload.datasets)
         self._line.show("loading the prompts")
+        asked = asked_columns(self.scenario.workload)
+        if (other := self._candidate_plan) is not None:
+            asked = asked_columns(other) | asked
         prompts, identities = load_prompts(
             self.scenario,
-            asked_columns(self.scenario.workload),
+            asked,
             lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
         )
         found = read_traces(self.scenario.phases, prompts)
@@ -169,6 +174,29 @@ class Session:
         self.workload = build_workload(
             self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
         )
+        if (other := self._candidate_plan) is not None:
+            self._candidate_workload = build_workload(self.prompts, other, self.target.generation)
+
+    @property
+    def _candidate_plan(self) -> WorkloadPlan | None:
+        """Return what a gate between two programs sends as its candidate."""
+        if self._gate is None or self._gate.candidate_program is None:
+            return None
+        return msgspec.structs.replace(self.scenario.workload, program=self._gate.candidate_program)
+
+    @property
+    def _workloads(self) -> list[Workload]:
+        """Return what is sent to each target."""
+        others = [] if self._candidate is None else [self._candidate_workload or self.workload]
+        return [self.workload, *others]
+
+    @property
+    def _listed(self) -> Workload:
+        """Return the workload with the nodes of all targets, as samples list them."""
+        nodes = {node.id: node for workload in reversed(self._workloads) for node in workload.nodes}
+        own = [node.id for node in self.workload.nodes]
+        order = [*own, *(id_ for id_ in nodes if id_ not in own)]
+        return msgspec.structs.replace(self.workload, nodes=tuple(nodes[id_] for id_ in order))
 
     def _refuse_what_v1_has_not(self) -> None:
         if self.target.generation is not Generation.V1:
@@ -197,8 +225,14 @@ class Session:
     def start_run(self, feed: LocustFeed) -> tuple[Run, SenderContext]:
         """Make a new run folder, and what the users of this start share."""
         folder, manifest = self._new_run()
-        sides = [self._side(target.url, manifest.id, self.workload.bodies) for target in self._targets]
-        sender_context = SenderContext(self.scenario, self.workload, sides, self.traces, feed)
+        workloads = self._workloads
+        sides = [
+            self._side(target.url, manifest.id, workload)
+            for target, workload in zip(self._targets, workloads, strict=True)
+        ]
+        of_sides = workloads if self._candidate_workload is not None else ()
+        listed = self._listed if of_sides else self.workload
+        sender_context = SenderContext(self.scenario, listed, sides, self.traces, feed, of_sides=of_sides)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         samples = OwnSamples(sender_context, folder.samples)
         run = Run(folder, manifest, self.scenario, self.workload, sides, samples)
@@ -210,7 +244,8 @@ class Session:
     ) -> tuple[Run, SampleReceiver]:
         """Make a new run folder for what workers will send."""
         folder, manifest = self._new_run()
-        sides = [self._side(target.url, manifest.id, ()) for target in self._targets]
+        nothing = msgspec.structs.replace(self.workload, bodies=())
+        sides = [self._side(target.url, manifest.id, nothing) for target in self._targets]
         samples = sample_receiver(folder, manifest)
         return Run(folder, manifest, self.scenario, self.workload, sides, samples), samples
 
@@ -218,11 +253,11 @@ class Session:
     def _targets(self) -> list[TargetRecord]:
         return [self.target] if self._candidate is None else [self.target, self._candidate]
 
-    def _side(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
-        """Return a runtime as a run sees it."""
+    def _side(self, url: str, mark_seed: str, workload: Workload) -> TargetClient:
+        """Return a runtime as a run sees it, which is sent the bodies of `workload`."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
-        book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
+        book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_node)
         return TargetClient(endpoint, target, book)
 
     def _tls_to(self, url: str) -> TlsSettings:
@@ -241,11 +276,12 @@ class Session:
             candidate=self._candidate,
             gate=self._gate,
             datasets=self.identities,
-            node_ids=tuple(node.id for node in self.workload.nodes),
-            nodes=self.workload.nodes,
+            node_ids=tuple(node.id for node in self._listed.nodes),
+            nodes=self._listed.nodes,
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
             program=self.workload.program,
+            candidate_program=None if self._candidate_workload is None else self._candidate_workload.program,
             notes=[*self.workload.notes, *([withheld] if withheld is not None else [])],
             began=now(),
             versions=versions(),
