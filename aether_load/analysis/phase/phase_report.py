@@ -51,39 +51,39 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     `search` is the search that it was a probe of.
     """
 
-    name: str
-    phase: str | None
-    repeat: int | None
-    joined_in: str | None
-    search: str | None
-    users: int | None
-    load: Literal["closed", "open"]
-    achieved_load: AchievedLoad
-    sequential: bool
-    cache: Literal["keep", "cold", "warm"]
-    unique_prompts: bool
-    began_utc: str
-    ended_by: str | None
-    window_s: float | None
-    requests_outside_window_total: int
-    latency_curve: LatencyCurve | None
-    all: Row
-    datasets: tuple[Row, ...]
-    cached_nodes_total: int | None
-    uncached_nodes_total: int | None
-    server: ServerNodes | None
-    reconciliation: Reconciliation
-    checks: tuple[Check, ...]
-    correlation: Correlation
-    decomposition: Decomposition
-    tail_sentence: str | None
-    nodes: tuple[NodeReport, ...]
-    open_load: OpenLoad | None
-    steadiness: Steadiness | None
-    sender: Sender | None
-    server_process: ServerProcess | None
-    series: Series
-    reasons: dict[str, str]
+    name: str  # name of the phase
+    phase: str | None  # its name in the scenario
+    repeat: int | None  # number of the repetition, from 1
+    joined_in: str | None  # shape whose stretches follow each other without a rest
+    search: str | None  # search that it was a probe of
+    users: int | None  # users, or most requests in flight
+    load: Literal["closed", "open"]  # closed or open
+    achieved_load: AchievedLoad  # load asked for and reached
+    sequential: bool  # whether nodes ran one at a time
+    cache: Literal["keep", "cold", "warm"]  # state of the cache that was asked for
+    unique_prompts: bool  # whether each prompt was marked
+    began_utc: str  # when it began
+    ended_by: str | None  # what ended its window
+    window_s: float | None  # length of the window
+    requests_outside_window_total: int  # requests due outside it
+    latency_curve: LatencyCurve | None  # percentiles at up to 128 shares
+    all: Row  # figures of all requests
+    datasets: tuple[Row, ...]  # figures of each dataset
+    cached_nodes_total: int | None  # nodes from the cache, of the whole phase
+    uncached_nodes_total: int | None  # nodes not from it
+    server: ServerNodes | None  # the server's node times as intervals
+    reconciliation: Reconciliation  # nodes seen by the client versus nodes counted by the server
+    checks: tuple[Check, ...]  # what must hold between figures
+    correlation: Correlation  # client and server together
+    decomposition: Decomposition  # where the time went
+    tail_sentence: str | None  # where the slowest requests' time went
+    nodes: tuple[NodeReport, ...]  # each node of the DAG
+    open_load: OpenLoad | None  # rates of an open load
+    steadiness: Steadiness | None  # whether the window began steady
+    sender: Sender | None  # CPU and memory of the sender
+    server_process: ServerProcess | None  # CPU and memory of the target's processes
+    series: Series  # the phase over time
+    reasons: dict[str, str]  # why a key is null
 
 
 class Whole(msgspec.Struct, frozen=True):

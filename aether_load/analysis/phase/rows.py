@@ -35,29 +35,29 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     it counts nodes, and does not know datasets.
     """
 
-    dataset: str
-    requests_total: int
-    outcomes: dict[str, int]
-    ok_total: int
-    error_rate: float | None
-    rejected_rate: float | None
-    request_throughput_rps: float | None
-    ok_throughput_rps: float | None
-    goodput_rps: float | None
-    goodput_share: Share | None
-    service_latency_ms: Distribution | None
-    response_latency_ms: Distribution | None
-    server_time_share: float | None
-    tokens_total: int | None
-    tokens_per_s: float | None
-    tokens_per_correct_answer: float | None
-    cost_per_correct_answer_usd: float | None
-    cached_nodes_total: int | None
-    uncached_nodes_total: int | None
-    decomposition_mean_ms: dict[PartName, float] | None
-    unanswered_total: int | None
-    accuracy: Share | None
-    reasons: dict[str, str]
+    dataset: str  # name of the dataset, or `all`
+    requests_total: int  # requests due in the window
+    outcomes: dict[str, int]  # requests by outcome
+    ok_total: int  # requests that succeeded
+    error_rate: float | None  # share of failures other than `rejected`
+    rejected_rate: float | None  # share refused by the prompt guard
+    request_throughput_rps: float | None  # answers in the window over its length
+    ok_throughput_rps: float | None  # answers that succeeded over its length
+    goodput_rps: float | None  # of those, the ones that kept `goodput_slo`
+    goodput_share: Share | None  # good requests among all that were due
+    service_latency_ms: Distribution | None  # from sent to answered
+    response_latency_ms: Distribution | None  # from due to answered
+    server_time_share: float | None  # server's totals over client time
+    tokens_total: int | None  # tokens as the runtime counts them
+    tokens_per_s: float | None  # tokens a second of the window
+    tokens_per_correct_answer: float | None  # all tokens over the right answers
+    cost_per_correct_answer_usd: float | None  # the same in money
+    cached_nodes_total: int | None  # nodes that came from the cache
+    uncached_nodes_total: int | None  # nodes that did not
+    decomposition_mean_ms: dict[PartName, float] | None  # mean of each part of latency; they add up to its mean
+    unanswered_total: int | None  # scored answers without a letter
+    accuracy: Share | None  # right answers among those scored
+    reasons: dict[str, str]  # why a key is null
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
