@@ -21,6 +21,7 @@ from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.servers import copy_log, split_cores, started
 from aether_load.gate.text import write_gate_text
+from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder, write_whole
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
@@ -73,7 +74,8 @@ def _side_by_side(options: GateOptions) -> int:
                 return code
             reports.append(_finish(folder, options, shown=options.gates == 1))
             if options.gates > 1:
-                sys.stderr.write(f"aether-load: gate {number + 1} of {options.gates}: {reports[-1].verdict.sentence}\n")
+                said = sentence_of(reports[-1].verdict.sentence)
+                sys.stderr.write(f"aether-load: gate {number + 1} of {options.gates}: {said}\n")
             if reports[-1].verdict.status == "interrupted":
                 break
     if not options.plan.self_test:

@@ -14,10 +14,11 @@ from aether_load.gate.junit import write_gate_junit
 from aether_load.gate.report import GateReport
 from aether_load.gate.text import write_gate_markdown, write_gate_text
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import json_text
 
 
 def _write_json(report: GateReport, out: TextIO) -> None:
-    out.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+    out.write(json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()) + "\n")
 
 
 def _write_text(report: GateReport, out: TextIO) -> None:

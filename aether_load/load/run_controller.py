@@ -145,8 +145,11 @@ class RunController:
         where = broken.phase if broken.dataset is None else f"{broken.phase}, {broken.dataset}"
         self._line.clear()
         sys.stderr.write(
-            f"aether-load: threshold {broken.condition} is broken in phase {where}: {broken.shown}; the run ends when "
-            "the answers in flight are in.\n"
+            sentence_of(
+                f"aether-load: threshold {broken.condition} is broken in phase {where}: {broken.shown}; the run ends "
+                "when the answers in flight are in."
+            )
+            + "\n"
         )
 
     def _write_results(self) -> None:

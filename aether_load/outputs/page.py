@@ -24,6 +24,7 @@ from aether_load.outputs.charts.chart import DARK, LIGHT, STATIC_WIDTH, Chart
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import terminal_text, with_safe_texts, xml_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
@@ -43,23 +44,34 @@ def make_page(folder: RunFolder) -> list[Path]:
 
     What prevents it costs the run neither its results nor its verdict: it is said, and the list is empty.
     """
-    command = [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)]
+    why = drawn_in_child([sys.executable, "-m", "aether_load.outputs.page", str(folder.path)])
+    if why is None:
+        return [folder.page]
+    sys.stderr.write(
+        f"aether-load: {folder.page.name} could not be made ({why}); every other result is written. When that is "
+        f"mended: aether-load report {terminal_text(str(folder.path))}\n"
+    )
+    return []
+
+
+def drawn_in_child(command: Sequence[str], data: bytes = b"") -> str | None:
+    """Run a program that draws, with `data` as its input; return why it could not, in half a sentence, or None."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=LIMIT_S, env=environment, check=False, start_new_session=True
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = f"it took more than {LIMIT_S} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-    else:
-        if done.returncode == 0:
-            return [folder.page]
-        why = (done.stderr.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
-    sys.stderr.write(
-        f"aether-load: {folder.page.name} could not be made ({why}); every other result is written. When that is "
-        f"mended: aether-load report {folder.path}\n"
-    )
-    return []
+            command, input=data, capture_output=True, timeout=LIMIT_S, env=environment, check=False,
+            start_new_session=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"it took more than {LIMIT_S} s"
+    except OSError as error:
+        return terminal_text(str(error))
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"the engine that draws ended with signal {-done.returncode}"
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return terminal_text(said[-1]) if said else "no reason was given"
 
 
 def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, str], script: str | None) -> str:
@@ -133,7 +145,8 @@ def in_light(svg: str) -> str:
 def main() -> int:
     """Make the page and the pictures of the run whose folder the argument names."""
     folder = RunFolder(Path(sys.argv[1]))
-    report = _read_report(folder)
+    # A character that XML cannot hold makes the engine end this process by force.
+    report = with_safe_texts(_read_report(folder), xml_text)
     charts = report_charts(report)
     try:
         import vl_convert  # noqa: PLC0415
@@ -157,6 +170,9 @@ def _write_pictures(folder: RunFolder, pictures: Mapping[str, str]) -> None:
     """Write each picture as SVG and as PNG, and take away those of an earlier report."""
     import vl_convert  # noqa: PLC0415
 
+    if folder.charts.is_symlink():
+        # What somebody else's folder links to is not ours to clear.
+        folder.charts.unlink()
     folder.charts.mkdir(exist_ok=True)
     wanted = {f"{name}.{kind}" for name in pictures for kind in ("svg", "png")}
     for path in folder.charts.iterdir():

@@ -17,6 +17,7 @@ from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
 from aether_load.outputs.summary import append_summary, write_summary_csv
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import json_text
 
 
 def write_results(
@@ -60,7 +61,7 @@ def write_results(
 
 def report_json(report: Report) -> bytes:
     """Return the report as JSON, one key a line: the same report is always the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()).encode() + b"\n"
 
 
 def _write_nightly(results: Path, report: Report, content: bytes) -> Path:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from aether_load.errors import ResultsError, UsageError
 from aether_load.rundata.folder import write_whole
+from aether_load.text import csv_cell
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -27,8 +28,9 @@ _PERCENTILE_COLUMNS = ("_ms", "_low_ms", "_high_ms", "_reliability")
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
-    """Return the summary's rows: one a phase for all its requests, and one a dataset."""
-    return [_summary_row(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
+    """Return the summary's rows, safe for a spreadsheet: one a phase for all its requests, and one a dataset."""
+    rows = [_summary_row(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
+    return [{name: csv_cell(value) for name, value in row.items()} for row in rows]
 
 
 def series_name(report: Report, phase: PhaseReport, row: Row) -> str:
