@@ -16,6 +16,7 @@ from aether_load.analysis.server.checks import check_phase
 from aether_load.analysis.server.client_counts import own_counts
 from aether_load.analysis.server.reconciliation import Trust, reconcile
 from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.window_rates import window_rates
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
 from aether_load.gate.value import gate_value
 from aether_load.rundata.manifest import PhaseRecord
@@ -55,18 +56,19 @@ def gate_window(
         unscored=inputs.manifest.unscored,
         goodput_slo=scenario.goodput_slo,
     )
-    row = build_row("all", samples, terms=terms)
+    rates = window_rates(samples, record)
+    row = build_row("all", samples, terms=terms, rates=rates)
     names = [identity.name for identity in inputs.manifest.datasets]
     trust, trust_reason = _trust(inputs, record, samples)
-    little, _ = littles_law_ratio(samples, record)
-    rates = open_load(samples, record)
-    achieved = rates.achieved_share if rates is not None else None
+    little, _ = littles_law_ratio(samples, record, rates)
+    load = open_load(samples, record, rates)
+    achieved = load.achieved_share if load is not None else None
     values = {}
     for metric in metrics:
         which = np.ones(len(samples), np.bool_)
         if metric.dataset is not None:
             which = samples.dataset == names.index(metric.dataset)
-        values[metric.text] = gate_value(metric, samples, which, terms)
+        values[metric.text] = gate_value(metric, samples, which, terms, rates)
     sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     void = None
     if samples.window_s is None:
@@ -75,6 +77,8 @@ def gate_window(
         void = "no request succeeded in it"
     elif row.error_rate > scenario.max_error_rate:
         void = f"its error rate is {row.error_rate:.4f}, above max_error_rate {scenario.max_error_rate:g}"
+    elif rates.reason is not None:
+        void = rates.reason
     elif trust == "no_server_data":
         void = f"no_server_data: {trust_reason}"
     elif little is not None and little < SATURATED_BELOW:

@@ -88,7 +88,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
     files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")
     done = gate(
-        "--base-command", simulate("40ms"), "--candidate-command", simulate("80ms"), *SHORT, *files,
+        "--base-command", simulate("20ms"), "--candidate-command", simulate("40ms"), *SHORT, *files,
         "--metric", "ok_throughput_rps", "--metric", "server_total_ms:mean",
     ).finish()  # fmt: skip
     assert (done.code, done.err) == (4, ""), done.err
@@ -107,7 +107,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     assert "listening on http://127.0.0.1:" in (done.run / "base.log").read_text()
     assert done.alive() == []
     manifest = json.loads((done.run / "run.json").read_bytes())
-    assert manifest["command"][1:4] == ["gate", "--base-command", simulate("40ms")]
+    assert manifest["command"][1:4] == ["gate", "--base-command", simulate("20ms")]
     assert manifest["target"]["url"] != manifest["candidate"]["url"]
 
 
