@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load.rundata.folder import write_whole
+from aether_load.outputs.output_path import write_output
 
 _TIME = r"_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?"
 
@@ -20,7 +20,7 @@ def copy_results(wanted: Path, run_id: str) -> Path | None:
     name = re.compile(re.escape(wanted.stem) + _TIME + r"\.json")
     for path in sorted(wanted.parent.glob("*.json"), reverse=True):
         if name.fullmatch(path.name) and _run_id_in(content := path.read_bytes()) == run_id:
-            write_whole(wanted, content)
+            write_output(wanted, content)
             return path
     return None
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import msgspec
 
@@ -21,8 +21,9 @@ from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.servers import copy_log, split_cores, started
 from aether_load.gate.text import write_gate_text
+from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.redaction import sentence_of
-from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
 from aether_load.scenario.headers import filled_in, parse_header
@@ -105,18 +106,23 @@ def _finish(folder: RunFolder, options: GateOptions, *, shown: bool) -> GateRepo
     report = build_gate_report(folder)
     files = write_gate(report, folder, {} if options.plan.self_test else options.files)
     if shown:
-        write_gate_text(report, files, sys.stdout)
+        write_gate_text(report, files, _terminal(options))
     return report
+
+
+def _terminal(options: GateOptions) -> TextIO:
+    """Return where the gate is shown: beside standard output where that is for a report."""
+    return sys.stderr if any(map(is_standard_output, options.files.values())) else sys.stdout
 
 
 def _say_self_test(reports: Sequence[GateReport], options: GateOptions) -> int:
     from aether_load.gate.self_test import self_test, write_self_test  # noqa: PLC0415 -- of a self-test only
 
     test = self_test(reports)
-    write_self_test(test, sys.stdout)
+    write_self_test(test, _terminal(options))
     try:
         if (path := options.files.get("json")) is not None:
-            write_whole(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
+            write_output(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
     except OSError as error:
         raise UsageError(f"--output {path}: cannot be written: {error.strerror}.") from None
     return test.exit_code

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.outputs.output_path import check_output
+from aether_load.outputs.output_path import check_one_standard_output, check_output
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
 from aether_load.scenario.duration import parse_duration
@@ -135,6 +135,7 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
     RunFolder.check_room(parsed.results_dir)
     asked = {"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit}
     files = {form: path for form, path in asked.items() if path is not None}
+    check_one_standard_output(files.values())
     for form, path in files.items():
         check_output(path, "--output" if form == "json" else f"--{form}")
     return GateOptions(

@@ -34,7 +34,7 @@ from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
-from aether_load.outputs.output_path import check_output
+from aether_load.outputs.output_path import check_output, is_standard_output
 from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
@@ -328,7 +328,7 @@ class Listener:
         from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
 
         options = self._environment.parsed_options
-        out = sys.stderr if options.json else sys.stdout
+        out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
         write_summary(controller.report, controller.files, out, verbose=options.verbose)
 
 
