@@ -67,7 +67,7 @@ def _is_written_in_place(path: Path) -> bool:
     """Tell whether there is something that is no regular file, such as a pipe or a device; raises OSError."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
