@@ -11,13 +11,15 @@ class ExitCode(IntEnum):
     Where several apply, the first of USAGE, TARGET, FAILED, THRESHOLD, INVALID, INTERRUPTED, PASSED is given.
     """
 
-    PASSED = 0
-    FAILED = 1
-    USAGE = 2
-    TARGET = 3
-    THRESHOLD = 4
+    PASSED = 0  # passed
+    FAILED = 1  # nothing succeeded, or failures other than `rejected` are more than `max_error_rate`
+    USAGE = 2  # an option, a scenario or a file is wrong; nothing was sent
+    TARGET = 3  # the target is unreachable, unhealthy or no Aether runtime; or workers or master did not come
+    THRESHOLD = 4  # a threshold is broken, the gate found a regression, or no load held in a search
+    # not decided (threshold, gate, search), or invalid: counts that do not reconcile, no server data, a forbidden
+    # warning, a lost worker, a run cut off by force
     INVALID = 5
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # interrupted; the results are of a part
 
 
 class AetherLoadError(Exception):

@@ -118,6 +118,15 @@ class DagRequest(msgspec.Struct, frozen=True):
 _U32 = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 
 
+class Provenance(msgspec.Struct, frozen=True):
+    """Where the compiler found what a template ref stands for."""
+
+    file: str | None = None
+    line: _U32 | None = None
+    column: _U32 | None = None
+    original_expr: str | None = None
+
+
 class TemplateRef(msgspec.Struct, frozen=True):
     """A placeholder of a v2 prompt template, and what goes there."""
 
@@ -129,6 +138,15 @@ class TemplateRef(msgspec.Struct, frozen=True):
     required: bool = True
     sensitivity: Literal["low", "medium", "high"] = "low"
     folded_value: str | None = None
+    provenance: Provenance | None = None
+
+
+class SourceLocation(msgspec.Struct, frozen=True):
+    """Where a node of a compiled program comes from."""
+
+    file: str
+    line: _U32
+    column: _U32
 
 
 class ExecutionHints(msgspec.Struct, frozen=True):
@@ -174,13 +192,28 @@ class NodeV2(msgspec.Struct, frozen=True):
     render_policy: dict[str, Any] = {}
     execution_hints: ExecutionHints = ExecutionHints()
     return_type: str | None = None
-    source_location: dict[str, Any] | None = None
+    source_location: SourceLocation | None = None
+
+
+class DagInput(msgspec.Struct, frozen=True):
+    """An input of a flow, as a compiled program declares it."""
+
+    name: str
+    type: str
+    required: bool = False
+    default_value: str | None = None
 
 
 class DagMetadata(msgspec.Struct, frozen=True):
-    """What a v2 DAG says of itself."""
+    """What a v2 DAG says of itself: all of it where it is a compiled program."""
 
     flow_name: str | None = None
+    source_file: str | None = None
+    compiler_version: str | None = None
+    compiled_at: str | None = None
+    inputs: tuple[DagInput, ...] = ()
+    output_type: str | None = None
+    constants: dict[str, str] = {}
 
 
 class DagV2(msgspec.Struct, frozen=True):

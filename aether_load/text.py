@@ -24,6 +24,8 @@ _SPACES = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 # Control characters, halves of characters, and marks that turn the direction of what stands around them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_IN_JSON = re.compile(r"\\[bfnrtu]|[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""What stands in the JSON of a value that holds a character which one of these functions replaces."""
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 # Underscores inside a word, and dashes and numbers inside a line, are no markup.
 _MARKUP = re.compile(
@@ -90,7 +92,12 @@ def shorten(text: str, most: int) -> str:
 
 
 def with_safe_texts(value: T, safe: Callable[[str], str]) -> T:
-    """Return a copy of a msgspec struct in which every text, keys of mappings too, went through `safe`."""
+    """Return a msgspec struct in which every text, keys of mappings too, went through a function of this module.
+
+    The copy takes a second for 30,000 rows; most values hold nothing to replace, which their JSON shows much sooner.
+    """
+    if _IN_JSON.search(msgspec.json.encode(value).decode()) is None:
+        return value
     return msgspec.convert(_mapped(msgspec.to_builtins(value), safe), type(value))
 
 

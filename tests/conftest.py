@@ -14,7 +14,7 @@ from hypothesis import settings
 from aether_load.redaction import REDACTOR
 from locust_forks import LocustForks, running_forks
 from pages import a_free_port
-from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
+from processes import EVAL, LIMIT_S, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
 # Hundreds of processes are started, and each would compile our package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -100,8 +100,8 @@ def locust_forks() -> Iterator[LocustForks]:
 def fork_locust(locust_forks: LocustForks, tmp_path: Path) -> Callable[..., Finished]:
     """Run the main job's locustfile as `run_locust` does, in a fork: for what a run does, not how it starts."""
 
-    def run(*options: str, page: bool = False, **environment: str) -> Finished:
-        return locust_forks.run(tmp_path, *options, page=page, **environment)
+    def run(*options: str, page: bool = False, limit_s: float = LIMIT_S, **environment: str) -> Finished:
+        return locust_forks.run(tmp_path, *options, page=page, limit_s=limit_s, **environment)
 
     return run
 

@@ -92,9 +92,9 @@ def _tidy(text: str) -> str:
 
 
 def readme_command(tasks: str, url: str | None = None) -> list[str]:
-    """Return the README's one command for these tasks as words for `python -m`, at another runtime if one is given."""
-    section = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("## Evaluation with lm-eval")[2]
-    commands = [line.split() for line in section.partition("\n## ")[0].splitlines() if "--model aether_stub" in line]
+    """Return the command of docs/lm-eval.md for these tasks as words for `python -m`, at another runtime if given."""
+    page = (REPOSITORY / "docs" / "lm-eval.md").read_text(encoding="utf-8")
+    commands = [line.split() for line in page.splitlines() if "--model aether_stub" in line]
     (words,) = [words for words in commands if tasks == " ".join(words).partition("--tasks ")[2]]
     words = words[2:] if words[0] == "python" else ["aether_load", *words[1:]]
     return [word.replace("http://localhost:3000", url) if url else word for word in words]

@@ -23,7 +23,9 @@ class LocustForks:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def run(self, folder: Path, *options: str, page: bool = False, **environment: str) -> Finished:
+    def run(
+        self, folder: Path, *options: str, page: bool = False, limit_s: float = LIMIT_S, **environment: str
+    ) -> Finished:
         """Run the main job's locustfile headless in `folder`, to its end.
 
         A variable that modules read as they are imported comes too late here.
@@ -34,7 +36,7 @@ class LocustForks:
             "arguments": ["-f", str(EVAL), "--headless", *locust_options(options, page=page)],
             "environment": environment,
             "outputs": [str(out), str(err)],
-            "limit_s": LIMIT_S,
+            "limit_s": limit_s,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None

@@ -1,113 +1,142 @@
-"""What is written is so: the README's commands, options, scenario and exit codes."""
+"""What is written is so: commands, options, scenarios, links and the length of README and docs."""
 
-import argparse
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 
-import msgspec
 import pytest
 
-from aether_load.errors import ExitCode
-from aether_load.evaluation.options import StubOptions
-from aether_load.load.options import add_options
-from aether_load.rundata.samples_arrow import SCHEMA
+from aether_load.cli.main import COMMANDS, build_parser
+from aether_load.errors import UsageError
+from aether_load.outputs.benchmark_action import FILES
+from aether_load.outputs.charts.report_charts import MOST_CURVES
+from aether_load.outputs.formats import FORMATS
+from aether_load.outputs.page import MOST_PHASES
+from aether_load.outputs.schema import schema_text
 from aether_load.scenario.load import load_scenario, shipped_scenarios
-from processes import EVAL, REPOSITORY, run_command
+from processes import EVAL, REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+README = REPOSITORY / "README.md"
+DOCS = sorted((REPOSITORY / "docs").rglob("*.md"))
+PAGES = [README, *DOCS]
+RESULTS = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
 
 
-def code_blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def name_of(page):
+    return str(page.relative_to(REPOSITORY))
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands(page):
+    """Yield each command of ours in the page's shell blocks, as words; a block's lines may go on."""
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r"&&|\|\||\|", line):
+                words = shlex.split(command, comments=True)
+                while words and ("=" in words[0] or words[0] in {"taskset", "--cpu-list", "0", "ssh", "docker"}):
+                    words = words[1:]
+                if words[:1] in (["aether-load"], ["locust"]):
+                    yield words
 
 
 @pytest.fixture(scope="module")
-def locust_help():
-    command = [sys.executable, "-m", "locust", "-f", str(EVAL), "--help"]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+def options():
+    """Return the options of each command; of a run those of Locust too."""
+    (parsers,) = (action for action in build_parser(list(COMMANDS))._actions if action.choices)
+    found = {name: set(parser._option_string_actions) for name, parser in parsers.choices.items()}
+    locust = [sys.executable, "-m", "locust", "--help"]
+    shown = subprocess.run(locust, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    found["run"] |= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown))
+    return found
 
 
-@pytest.fixture(scope="module")
-def our_options():
-    """The options that the harness adds; Locust's own --help does not load a locustfile to show them."""
-    parser = argparse.ArgumentParser(add_help=False)
-    add_options(parser, "eval")
-    shown = (action for action in parser._actions if action.help != argparse.SUPPRESS)
-    return {option for action in shown for option in action.option_strings}
+def test_the_readme_is_read_in_one_sitting():
+    """At most 160 lines, none wider than 120 characters."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 160
+    assert max(map(len, lines)) <= 120
 
 
-def help_of(command):
-    return run_command(command, "--help", cwd=REPOSITORY).stdout
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_exists_with_its_options(page, options):
+    """Each command in a shell block is one of ours, and so is each of its options."""
+    for words in commands(page):
+        command = "run" if words[0] == "locust" else words[1]
+        if command == "lm-eval" or words[1:2] == ["--version"]:
+            continue
+        assert command in COMMANDS, words
+        named = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
+        assert named - options[command] == set(), words
 
 
-def test_every_option_that_is_named_exists(locust_help, our_options):
-    """Each long option in the README is one of Locust's, of ours, or of the tools named beside it."""
-    known = our_options | set(
-        re.findall(r"--[a-z][a-z-]+", locust_help + "".join(map(help_of, ("simulate", "report", "compare", "gate"))))
-    )
-    # The options of lm-eval are held against lm-eval, where that is installed.
-    begin = README.index("## Evaluation with lm-eval")
-    ours = README[:begin] + README[README.index("\n## ", begin) :]
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", ours))
-    assert named - known == set()
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_scenario_that_is_named_ships(page):
+    """`aether-load run NAME` names a shipped scenario, or a file of the user's own."""
+    for words in commands(page):
+        if words[:2] == ["aether-load", "run"] and len(words) > 2 and not words[2].startswith("-"):
+            assert words[2] in shipped_scenarios() or words[2].endswith(".toml"), words
 
 
-def test_every_option_of_ours_is_in_the_table(our_options):
-    """What the harness adds to Locust's command line is explained."""
-    table = set(re.findall(r"^\| `(--[a-z-]+)", README, re.MULTILINE))
-    assert len(our_options) > 5
-    assert our_options - table == set()
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_toml_block_is_a_scenario(page, tmp_path):
+    """As it stands, or with a phase behind it; a part that names a file of the user's own is read all the same."""
+    for number, block in enumerate(blocks(page, "toml")):
+        text = block if "[[phases]]" in block else f"{block}\n[[phases]]\npasses = 1\n"
+        (tmp_path / f"{number}.toml").write_text(text)
+        tomllib.loads(text)
+        try:
+            load_scenario(tmp_path / f"{number}.toml")
+        except UsageError as error:
+            pytest.fail(f"{name_of(page)}: {error}")
 
 
-def test_the_scenarios_in_the_readme_are_valid(tmp_path):
-    """The scenario on one screen and the fragment for one's own data are read as they stand."""
-    whole = next(block for block in code_blocks("toml") if "[[phases]]" in block)
-    own = next(block for block in code_blocks("toml") if "workload.files" in block)
-    (tmp_path / "whole.toml").write_text(whole)
-    (tmp_path / "own.toml").write_text(own + "\n[[phases]]\npasses = 1\n")
-    scenario = load_scenario(tmp_path / "whole.toml")
-    assert (scenario.name, scenario.phases[0].duration, scenario.phases[0].users) == ("evening", 300.0, 16)
-    assert load_scenario(tmp_path / "own.toml").workload.files["support"].answer_is == "text"
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page):
+    """Relative links lead to files of the project."""
+    targets = re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_the_exit_codes_are_those_of_the_code():
-    """The table lists each exit code once."""
-    table = README[README.index("## Exit codes") :]
-    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)]
-    assert listed == [2, 3, 1, 4, 5, 130, 0]
-    assert set(listed) == {int(code) for code in ExitCode}
-
-
-def test_the_commands_of_the_first_screen_are_the_ones_ci_runs():
+def test_the_commands_that_ci_runs_stand_in_the_readme():
     """The two commands stand in the README on a line each, where .ci/run finds them."""
     ci = (REPOSITORY / ".ci" / "run").read_text()
+    lines = README.read_text(encoding="utf-8").splitlines()
     for ending in ("&& locust -f locustfiles/eval.py --headless", "&& pytest"):
         assert f"readme_command '{ending}'" in ci
-        assert len([line for line in README.splitlines() if line.startswith("python3 -m venv") and ending in line]) == 1
+        assert len([line for line in lines if line.startswith("python3 -m venv") and ending in line]) == 1
+    assert EVAL.is_file()
 
 
-def test_shipped_scenarios_are_named_in_the_readme():
-    """Each scenario that ships is mentioned by name."""
-    assert all(f"`{name}`" in README for name in shipped_scenarios())
+def test_the_reference_is_what_the_code_says():
+    """Generated pages are generated again when an option, a key, a column, a metric or a warning changes."""
+    check = [sys.executable, str(REPOSITORY / ".ci" / "reference"), "--check"]
+    checked = subprocess.run(check, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_the_number_of_sample_columns_is_right():
-    """The README says how many columns a sample has."""
-    assert f"{len(SCHEMA)} columns" in README
+def test_the_published_schema_is_the_one_of_the_code():
+    """docs/nightly.schema.json is what `python -m aether_load.outputs.schema` writes."""
+    assert (REPOSITORY / "docs" / "nightly.schema.json").read_text(encoding="utf-8") == schema_text()
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", README))
-def test_every_link_leads_somewhere(target):
-    """Relative links lead to files of the project."""
-    assert (REPOSITORY / target).exists()
+def test_forms_files_and_bounds_of_the_results_are_those_of_the_code():
+    """The forms of --format, the files for github-action-benchmark, the bounds of the page."""
+    assert re.findall(r"^\| `(text|json|csv|markdown|junit)` \|", RESULTS, re.MULTILINE) == list(FORMATS)
+    assert all(f"output-file-path: results/{name}" in RESULTS for name in FILES.values())
+    assert re.findall(r"At most (\d+) phases have their curve there and (\d+)", " ".join(RESULTS.split())) == [
+        (str(MOST_CURVES), str(MOST_PHASES))
+    ]
 
 
-def test_every_argument_of_the_model_is_in_the_readme():
-    """What --model_args takes stands in the section on evaluation, and nothing else does."""
-    (line,) = [line for line in README.splitlines() if line.startswith("`--model_args` takes ")]
-    listed = set(re.findall(r"`([a-z_]+)`", line))
-    assert listed == {field.name for field in msgspec.structs.fields(StubOptions)}
+def test_shipped_scenarios_are_listed():
+    """docs/prompts.md says what each shipped scenario is for."""
+    text = (REPOSITORY / "docs" / "prompts.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in text for name in shipped_scenarios())
 
 
 def test_ci_runs_evaluations_in_an_environment_of_their_own():

@@ -1,4 +1,4 @@
-"""What docs/thresholds.md and the README say of thresholds is so."""
+"""What docs/thresholds.md says of thresholds is so."""
 
 import re
 
@@ -14,10 +14,7 @@ from aether_load.schedule.plan_text import plan_text
 from processes import REPOSITORY
 
 DOCS = (REPOSITORY / "docs" / "thresholds.md").read_text(encoding="utf-8")
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL) + [
-    block for block in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "thresholds" in block
-]
+BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

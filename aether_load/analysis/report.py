@@ -44,37 +44,37 @@ _NO_SELF_CHECK = "the release that made this run had no self-check"
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Which run this is, and how it ended; `seed` is None where its order was not ours to choose."""
 
-    id: str
-    scenario: str
-    purpose: str
-    labels: dict[str, str] = {}
-    command: list[str]
-    seed: int | None
-    began_utc: str
-    ended_utc: str | None
-    ended_as: Ended
+    id: str  # name of the run's folder
+    scenario: str  # name of the scenario
+    purpose: str  # its purpose
+    labels: dict[str, str] = {}  # labels of the run
+    command: list[str]  # command line, secrets left out
+    seed: int | None  # seed of the order
+    began_utc: str  # when the run began
+    ended_utc: str | None  # when it ended
+    ended_as: Ended  # how it ended
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a run found out; the nightly JSON is this, key for key."""
 
-    schema_version: str
-    run: RunInfo
-    target: TargetRecord
-    self_check: SelfCheck | None
-    self_check_reason: str | None
-    verdict: Verdict
-    warnings: tuple[Warning_, ...]
-    phases: tuple[PhaseReport, ...]
-    workers: tuple[WorkerReport, ...] = ()
-    searches: tuple[SearchReport, ...]
-    thresholds: tuple[ThresholdReport, ...]
-    comparisons: tuple[RepeatComparison, ...]
-    sweeps: tuple[SweepReport, ...]
-    datasets: tuple[DatasetIdentity, ...]
-    program: ProgramIdentity | None = None
-    scenario: dict[str, Any]
-    environment: dict[str, dict[str, Any]]
+    schema_version: str  # first number: a key changed its meaning; second: keys were added
+    run: RunInfo  # which run this is
+    target: TargetRecord  # what was measured
+    self_check: SelfCheck | None  # what the client itself costs
+    self_check_reason: str | None  # why there is no self-check
+    verdict: Verdict  # status, exit code and reasons
+    warnings: tuple[Warning_, ...]  # what threatens the figures
+    phases: tuple[PhaseReport, ...]  # a phase each
+    workers: tuple[WorkerReport, ...] = ()  # a sending process each
+    searches: tuple[SearchReport, ...]  # a search each
+    thresholds: tuple[ThresholdReport, ...]  # a threshold each
+    comparisons: tuple[RepeatComparison, ...]  # repeated phases, a pair and metric each
+    sweeps: tuple[SweepReport, ...]  # the loads of one phase together
+    datasets: tuple[DatasetIdentity, ...]  # which rows were sent
+    program: ProgramIdentity | None = None  # the Aether program that was sent
+    scenario: dict[str, Any]  # the scenario with every default
+    environment: dict[str, dict[str, Any]]  # versions, machine and git state
 
 
 class Analysis(msgspec.Struct, frozen=True):

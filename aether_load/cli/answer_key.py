@@ -18,7 +18,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to its parser."""
     add_scenario_options(parser, "eval")
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="where to (default: -, standard output)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -26,10 +26,11 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.dag.dag import asked_columns  # noqa: PLC0415 -- the datasets' libraries
     from aether_load.datasets.answer_key import write_answer_key  # noqa: PLC0415
     from aether_load.datasets.loading import load_prompts  # noqa: PLC0415
+    from aether_load.outputs.output_path import is_standard_output  # noqa: PLC0415
 
     scenario = scenario_from(parsed)
     prompts, _ = load_prompts(scenario, asked_columns(scenario.workload))
-    if parsed.output is None:
+    if parsed.output is None or is_standard_output(parsed.output):
         write_answer_key(prompts, sys.stdout.buffer)
         return int(ExitCode.PASSED)
     try:

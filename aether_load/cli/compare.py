@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from aether_load.errors import ExitCode, UsageError
+from aether_load.text import terminal_text
 
 DESCRIPTION = (
     "Show runs side by side, a row a figure and a column a run, and draw them in results/comparison_charts/. Runs of "
@@ -51,11 +52,11 @@ def run(parsed: argparse.Namespace) -> int:
     WRITERS[parsed.format](comparison, sys.stdout)
     charts = (parsed.results_dir or folders[0].results) / FOLDER
     try:
-        write_charts(charts, comparison, comparison_charts(comparison, reports))
-        if parsed.format == "text":
-            print(f"\ncharts: {charts}")
-    except ImportError:
-        sys.stderr.write("aether-load: no charts were drawn: install vl-convert-python, which draws them.\n")
+        why = write_charts(charts, comparison, comparison_charts(comparison, reports))
     except OSError as error:
         raise UsageError(f"{charts} cannot be written: {error.strerror}. Say where with --results-dir.") from None
+    if why is not None:
+        sys.stderr.write(f"aether-load: no charts were drawn ({why}).\n")
+    elif parsed.format == "text":
+        print(f"\ncharts: {terminal_text(str(charts))}")
     return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)

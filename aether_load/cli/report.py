@@ -51,11 +51,10 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.report import analyse  # noqa: PLC0415 -- half a second of pyarrow and scipy
     from aether_load.analysis.verdict.thresholds import asked_of_run  # noqa: PLC0415
     from aether_load.outputs.formats import formatted  # noqa: PLC0415
-    from aether_load.outputs.output_path import check_output  # noqa: PLC0415
+    from aether_load.outputs.output_path import check_output, is_standard_output  # noqa: PLC0415
     from aether_load.outputs.page import make_page  # noqa: PLC0415
     from aether_load.outputs.results import write_results  # noqa: PLC0415
     from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
-    from aether_load.rundata.folder import write_whole  # noqa: PLC0415
     from aether_load.rundata.locate import find_run  # noqa: PLC0415
 
     if parsed.output is not None:
@@ -77,21 +76,33 @@ def run(parsed: argparse.Namespace) -> int:
     if not parsed.no_page:
         files += make_page(folder)
     if parsed.output is not None:
-        write_whole(parsed.output, formatted(report, parsed.format or "json").encode())
-        files.append(parsed.output)
+        _write_output(parsed.output, formatted(report, parsed.format or "json").encode())
+        files += [] if is_standard_output(parsed.output) else [parsed.output]
+    # Whoever reads the report from standard output gets nothing else there.
+    out = sys.stderr if is_standard_output(parsed.output) else sys.stdout
     if parsed.format in {None, "text"}:
-        write_summary(report, files, sys.stdout, verbose=True)
-    else:
-        sys.stdout.write(formatted(report, parsed.format))
+        write_summary(report, files, out, verbose=True)
+    elif not is_standard_output(parsed.output):
+        out.write(formatted(report, parsed.format))
     if refusal is not None:
         raise refusal
     return report.verdict.exit_code
+
+
+def _write_output(path: Path, content: bytes) -> None:
+    from aether_load.outputs.output_path import write_output  # noqa: PLC0415
+
+    try:
+        write_output(path, content)
+    except OSError as error:
+        raise ResultsError(f"--output {path}: it could not be written: {error.strerror}.") from None
 
 
 def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:
     from aether_load.gate.output import GATE_FORMATS, write_gate  # noqa: PLC0415
     from aether_load.gate.report import build_gate_report  # noqa: PLC0415
     from aether_load.gate.text import write_gate_text  # noqa: PLC0415
+    from aether_load.outputs.output_path import is_standard_output  # noqa: PLC0415
 
     if parsed.threshold:
         raise UsageError(f"--threshold {parsed.threshold[0]}: {folder.path} is a gate's run, which has no thresholds.")
@@ -102,7 +113,7 @@ def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:
     more = {} if parsed.output is None else {"json" if form == "text" else form: parsed.output}
     files = write_gate(report, folder, more)
     if form == "text":
-        write_gate_text(report, files, sys.stdout)
-    else:
+        write_gate_text(report, files, sys.stderr if is_standard_output(parsed.output) else sys.stdout)
+    elif not is_standard_output(parsed.output):
         GATE_FORMATS[form](report, sys.stdout)
     return report.verdict.exit_code

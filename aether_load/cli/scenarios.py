@@ -9,6 +9,7 @@ import msgspec
 from aether_load.errors import ExitCode, UsageError
 from aether_load.scenario.load import load_scenario, shipped_scenarios, to_plain
 from aether_load.scenario.options import add_scenario_options, scenario_from
+from aether_load.text import json_text, terminal_text
 
 DESCRIPTION = "List the scenarios that ship, or show one with every default filled in."
 
@@ -26,9 +27,9 @@ def run(parsed: argparse.Namespace) -> int:
         raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
     if not words:
         for name, path in shipped_scenarios().items():
-            print(f"{name:12} {load_scenario(path).purpose}")
+            print(f"{name:12} {terminal_text(load_scenario(path).purpose)}")
     else:
         parsed.scenario = words[0]
         scenario = scenario_from(parsed)
-        print(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode())
+        print(json_text(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode()))
     return int(ExitCode.PASSED)

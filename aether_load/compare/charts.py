@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.analysis.report import Report
 from aether_load.compare.comparison import Comparison
 from aether_load.outputs.charts.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
-from aether_load.outputs.page import in_light, static_svg
+from aether_load.outputs.page import drawn_in_child, in_light, static_svg
 from aether_load.rundata.folder import write_whole
+from aether_load.text import json_text, with_safe_texts, xml_text
 
 FOLDER = "comparison_charts"
 MOST_ROWS = 60
@@ -116,25 +118,36 @@ def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart |
     return Chart(name="decomposition", section="compare", title="decomposition", caption="", spec=spec)
 
 
-def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) -> None:
+def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) -> str | None:
     """Write the comparison as JSON and each chart as SVG and PNG, in place of those of the last comparison.
 
-    What an earlier comparison wrote stands in its JSON; nothing else in the folder is touched. Raises ImportError
-    where there is nothing to draw with.
+    What an earlier comparison wrote stands in its JSON; nothing else in the folder is touched. The charts are drawn in
+    a child, which the engine may end by force; returns why there are none then, in half a sentence. Raises OSError.
     """
-    import vl_convert  # noqa: PLC0415 -- an engine of eighty megabytes
-
     folder.mkdir(parents=True, exist_ok=True)
     for name in _written_before(folder):
         (folder / name).unlink(missing_ok=True)
-    names = []
-    for chart in charts:
+    command = [sys.executable, "-m", "aether_load.compare.charts", str(folder)]
+    why = drawn_in_child(command, msgspec.json.encode([with_safe_texts(chart, xml_text) for chart in charts]))
+    names = [f"{chart.name}.{kind}" for chart in charts for kind in ("svg", "png")] if why is None else []
+    content = msgspec.json.encode(msgspec.to_builtins(comparison) | {"charts": names})
+    write_whole(folder / _LIST, json_text(msgspec.json.format(content, indent=2).decode()).encode() + b"\n")
+    return why
+
+
+def main() -> int:
+    """Draw the charts that standard input has as JSON into the folder that the argument names."""
+    try:
+        import vl_convert  # noqa: PLC0415 -- an engine of eighty megabytes
+    except ImportError:
+        sys.stderr.write("vl-convert-python, which draws them, is not installed\n")
+        return 1
+    folder = Path(sys.argv[1])
+    for chart in msgspec.json.decode(sys.stdin.buffer.read(), type=list[Chart]):
         svg = in_light(static_svg(chart))
         write_whole(folder / f"{chart.name}.svg", svg.encode())
         write_whole(folder / f"{chart.name}.png", vl_convert.svg_to_png(svg, scale=1.5))
-        names += [f"{chart.name}.svg", f"{chart.name}.png"]
-    content = msgspec.to_builtins(comparison) | {"charts": names}
-    write_whole(folder / _LIST, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    return 0
 
 
 def _written_before(folder: Path) -> list[str]:
@@ -146,3 +159,7 @@ def _written_before(folder: Path) -> list[str]:
     return [
         name for name in names if isinstance(name, str) and Path(name).name == name and name.endswith((".svg", ".png"))
     ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,7 +12,7 @@ import msgspec
 from aether_load.compare.comparison import CAVEAT, ComparedRow, ComparedRun, Comparison, Figure
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import write_table
-from aether_load.text import markdown_text, shorten
+from aether_load.text import json_text, markdown_text, shorten, terminal_text, with_safe_texts
 
 WIDEST = 120
 _LONGEST_NAME = 11
@@ -31,6 +31,7 @@ _DETAILS: tuple[Detail, ...] = ("interval and ratio", "ratio", "value")
 
 def write_text(comparison: Comparison, out: TextIO) -> None:
     """Write which runs they are, whether they may be ranked, and a table a phase, at most 120 characters wide."""
+    comparison = with_safe_texts(comparison, terminal_text)
     out.writelines(shorten(f"{run.letter}  {'  '.join(_facts(run))}", WIDEST) + "\n" for run in comparison.runs)
     out.write("\n")
     if not comparison.comparable:
@@ -64,7 +65,7 @@ def write_markdown(comparison: Comparison, out: TextIO) -> None:
 
 def write_json(comparison: Comparison, out: TextIO) -> None:
     """Write the comparison's value."""
-    out.write(msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode() + "\n")
+    out.write(json_text(msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode()) + "\n")
 
 
 WRITERS: Mapping[str, Callable[[Comparison, TextIO], None]] = {

@@ -82,7 +82,7 @@ def _bound(program: Program, plan: WorkloadPlan) -> BoundProgram:
     node_ids = {node.get("id") for node in dag["nodes"]}
     in_context = False
     for node in dag["nodes"]:
-        if isinstance(node.get("template_refs"), list):
+        if node.get("template_refs"):
             in_context |= _bind_node(node, marks, node_ids, program, into_context=plan.bind == "context")
     body = {"dag": dag, "context": dict(marks) if in_context else {}}
     return BoundProgram(program, bindings, body, program.named(check_v2(body)))
@@ -102,7 +102,7 @@ def _bind_node(
         name = _input_of(ref, marks, node_ids, node, program)
         if name is None:
             refs.append(ref)
-        elif into_context or key is None or ref.get("raw") not in node[key]:
+        elif into_context or key is None or not ref["raw"] or ref["raw"] not in node[key]:
             refs.append({**ref, "kind": "context"})
             in_context = True
         else:
@@ -112,24 +112,23 @@ def _bind_node(
 
 
 def _input_of(
-    ref: Any, marks: Mapping[str, str], node_ids: set[object], node: Mapping[str, Any], program: Program
+    ref: Mapping[str, Any], marks: Mapping[str, str], node_ids: set[object], node: Mapping[str, Any], program: Program
 ) -> str | None:
     """Return the input that a ref stands for, or None for a ref of another kind."""
-    if not isinstance(ref, dict) or ref.get("kind") != "parameter" or ref.get("folded_value") is not None:
+    if ref["kind"] != "parameter" or ref.get("folded_value") is not None:
         return None
-    path = ref.get("path") or [str(ref.get("raw", "")).strip("{} ")]
+    path = ref.get("path") or [ref["raw"].strip("{} ")]
     if path[0] in marks:
         if len(path) > 1:
             raise DagMistake(
-                f"node {node.get('id')!r}: {ref.get('raw')} reads {'.'.join(map(str, path))}, a part of an input, and "
-                "only whole inputs can be bound."
+                f"node {node['id']!r}: {ref['raw']} reads {'.'.join(path)}, a part of an input, and only whole inputs "
+                "can be bound."
             )
         return str(path[0])
     if path[0] in node_ids:
         return None
     raise DagMistake(
-        f"node {node.get('id')!r}: {ref.get('raw')} reads {path[0]!r}, which is neither an input nor a node. "
-        f"{program.listing}"
+        f"node {node['id']!r}: {ref['raw']} reads {path[0]!r}, which is neither an input nor a node. {program.listing}"
     )
 
 

@@ -12,23 +12,14 @@ import msgspec
 from aether_load.dag.check import DagMistake
 from aether_load.dag.compiler import SOURCE, compiled
 from aether_load.dag.json_file import read_json
+from aether_load.dag.request_check import read_v2
 from aether_load.dag.source import Source
 from aether_load.errors import UsageError
-from aether_load.protocol import NodeShape
-from aether_load.scenario.validation import describe_mistake
+from aether_load.protocol import DagInput, NodeShape
 
 TEXT = "string"
 _NOT_HASHED = ("compiled_at", "compiler_version", "source_file")
 """Keys of the metadata that do not change what the runtime does."""
-
-
-class ProgramInput(msgspec.Struct, frozen=True, kw_only=True):
-    """An input of the flow, as the program declares it."""
-
-    name: str
-    type: str = TEXT
-    required: bool = True
-    default_value: str | None = None
 
 
 class ProgramIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +49,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     flow_name: str
     compiler_version: str | None
     source_file: str | None
-    inputs: tuple[ProgramInput, ...]
+    inputs: tuple[DagInput, ...]
     source: Source
 
     @property
@@ -89,18 +80,6 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(shape, function=node.get("name"), source=source)
 
 
-class _Metadata(msgspec.Struct, frozen=True):
-    flow_name: str
-    inputs: tuple[ProgramInput, ...]
-    compiler_version: str | None = None
-    source_file: str | None = None
-
-
-class _Compiled(msgspec.Struct, frozen=True):
-    metadata: _Metadata
-    nodes: tuple[dict[str, Any], ...]
-
-
 def read_program(path: str) -> Program:
     """Read a program, compiled or to be compiled; raises UsageError that names the file."""
     file = Path(path)
@@ -121,20 +100,28 @@ def _program(path: str, raw: Any) -> Program:
             "your own with --dag-file."
         )
     try:
-        metadata = msgspec.convert(raw, _Compiled).metadata
-    except msgspec.ValidationError as error:
-        raise DagMistake(describe_mistake(str(error), raw, _Compiled).replace("a table", "an object")) from None
-    file = Path(path)
-    beside = file if file.suffix == SOURCE else file.parent / metadata.source_file if metadata.source_file else None
+        metadata = read_v2({"dag": raw}).dag.metadata
+    except DagMistake as mistake:
+        raise DagMistake(str(mistake).replace("dag.", "", 1)) from None
+    for known in metadata.inputs:
+        if not known.name.isidentifier():
+            raise DagMistake(f"metadata.inputs: {known.name!r} is no name of an input.")
     return Program(
         path=path,
         dag=raw,
-        flow_name=metadata.flow_name,
+        flow_name=metadata.flow_name or Path(path).stem,
         compiler_version=metadata.compiler_version,
         source_file=metadata.source_file,
         inputs=metadata.inputs,
-        source=Source(beside),
+        source=Source(_sources(Path(path), metadata.source_file)),
     )
+
+
+def _sources(file: Path, named: str | None) -> tuple[Path, ...]:
+    """Return where the source of a program may lie: it is the file itself, or beside the compiled one."""
+    if file.suffix == SOURCE:
+        return (file,)
+    return () if named is None else (file.parent / named, file.parent / Path(named).name)
 
 
 def program_hash(dag: Mapping[str, Any]) -> str:

@@ -41,9 +41,7 @@ def check_v2(body: dict[str, Any], row_names: Collection[str] = ()) -> tuple[Nod
 
     `row_names` are the insides of placeholders that are gone before the runtime sees the prompt.
     """
-    dag = body["dag"]
-    raw_nodes = dag.get("nodes") if isinstance(dag, dict) else None
-    request = _convert(body, RequestV2, raw_nodes, NodeV2)
+    request = read_v2(body)
     nodes = request.dag.nodes
     shapes = tuple(NodeShape(node.id, node.dependencies) for node in nodes)
     _check_types([(node.id, node.node_type) for node in nodes], Generation.V2)
@@ -60,6 +58,14 @@ def check_v2(body: dict[str, Any], row_names: Collection[str] = ()) -> tuple[Nod
         if refs := missing_refs(node, shapes, request.context, row_names):
             raw["template_refs"] = [*raw.get("template_refs", ()), *refs]
     return shapes
+
+
+def read_v2(body: dict[str, Any]) -> RequestV2:
+    """Return a v2 request as the runtime reads it; raises DagMistake."""
+    dag = body["dag"]
+    raw_nodes = dag.get("nodes") if isinstance(dag, dict) else None
+    request: RequestV2 = _convert(body, RequestV2, raw_nodes, NodeV2)
+    return request
 
 
 def _convert(body: dict[str, Any], kind: type, raw_nodes: object, node_kind: type) -> Any:

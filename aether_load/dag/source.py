@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,15 @@ class Source:
     source tells which: there a statement assigns to the node's id, or calls its function.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Read the first of the files that is there."""
         self._text: bytes | None = None
-        try:
-            if path is not None and path.stat().st_size <= _MOST_BYTES:
-                self._text = path.read_bytes()
-        except OSError:
-            return
+        for path in paths:
+            # A path with a null character is a ValueError.
+            with suppress(OSError, ValueError):
+                if path.is_file() and path.stat().st_size <= _MOST_BYTES:
+                    self._text = path.read_bytes()
+                    return
 
     def line_of(self, location: Mapping[str, Any] | None, node_id: str, function: str | None) -> int | None:
         """Return the number of the line of a location, from 1, or None where the source does not bear it out."""

@@ -1,4 +1,4 @@
-"""What an evaluation came to, document by document, and as the part of lm-eval's results file that is ours."""
+"""Count what became of an evaluation's documents, and write our part of lm-eval's results file."""
 
 from __future__ import annotations
 
@@ -21,25 +21,47 @@ MEANING = (
 )
 
 
+class SentArguments(msgspec.Struct, frozen=True):
+    """The model's arguments in one request: None where the runtime's generation has no place for one.
+
+    `not_sent` are further arguments that were asked for.
+    """
+
+    temperature: float | None
+    max_tokens: int | None
+    not_sent: dict[str, Any]
+
+
 class TaskAccount:
-    """One task's documents, counted by what became of them; `add` each when its last attempt is in."""
+    """Counts one task's documents by what became of them; `add` each after its last attempt."""
 
     def __init__(self) -> None:
         self.documents = 0
         self.unanswered = 0
         self.mock = 0
         self.outcomes: Counter[Outcome] = Counter()
-        self.ignored_arguments: set[str] = set()
+        self._sent: dict[str, dict[Any, None]] = {"temperature": {}, "max_tokens": {}}
+        self._not_sent: dict[str, list[Any]] = {}
 
-    def add(self, reply: Reply, *, unanswered: bool) -> None:
-        """Count a document; `unanswered` is one whose answer came and named no option."""
+    def add(self, reply: Reply, sent: SentArguments, *, unanswered: bool) -> None:
+        """Count a document and the arguments that it was sent with; `unanswered` when its answer named no option."""
+        for name, values in self._sent.items():
+            if (value := getattr(sent, name)) is not None:
+                values[value] = None
+        for name, value in sent.not_sent.items():
+            values_of = self._not_sent.setdefault(name, [])
+            if value not in values_of:
+                values_of.append(value)
         self.documents += 1
         self.outcomes[reply.outcome] += 1
         self.unanswered += unanswered and not reply.mock
         self.mock += reply.mock
 
-    def plain(self) -> dict[str, Any]:
-        """Return the counts by name; a mock provider's documents are neither answered nor unanswered."""
+    def plain(self, model: str) -> dict[str, Any]:
+        """Return the counts by name, and the arguments that were sent and those that were not, with their values.
+
+        A mock provider's documents are neither answered nor unanswered.
+        """
         failures = {
             outcome.label: count for outcome, count in sorted(self.outcomes.items()) if outcome is not Outcome.OK
         }
@@ -51,12 +73,13 @@ class TaskAccount:
             "failed_total": sum(failures.values()) - self.outcomes[Outcome.REJECTED],
             "failures_by_outcome": failures,
             "mock_answers_total": self.mock,
-            "generation_kwargs_ignored": sorted(self.ignored_arguments),
+            "sent": {"model": model, **{name: sorted(values) for name, values in self._sent.items()}},
+            "not_sent": self._not_sent,
         }
 
 
-def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str) -> dict[str, Any]:
-    """Return what goes into lm-eval's results file; latencies in ms, null with a reason where not measured."""
+def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str, model: str) -> dict[str, Any]:
+    """Return our part of lm-eval's results file; latencies in ms, null with a reason where not measured."""
     mock = sum(task.mock for task in tasks.values())
     answers = sum(task.outcomes[Outcome.OK] for task in tasks.values())
     return {
@@ -66,7 +89,7 @@ def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str) -> di
             "target": msgspec.to_builtins(report.target),
             "verdict": msgspec.to_builtins(report.verdict),
             "accuracy_meaning": meaningless(mock, answers) or MEANING,
-            "tasks": {name: task.plain() for name, task in tasks.items()},
+            "tasks": {name: task.plain(model) for name, task in tasks.items()},
             "phases": {
                 phase.name: {
                     "num_concurrent": phase.users,
@@ -112,7 +135,7 @@ def _points(latency: Distribution | None) -> dict[str, Any] | None:
 
 
 def nothing_succeeded(replies: Sequence[Reply]) -> str | None:
-    """Return why a call of lm-eval brought nothing at all, None when any document was answered."""
+    """Return why a call of lm-eval has no result, None when any document was answered."""
     if not replies or any(reply.outcome is Outcome.OK for reply in replies):
         return None
     outcomes = Counter(reply.outcome.label for reply in replies)

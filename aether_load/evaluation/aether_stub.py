@@ -1,4 +1,4 @@
-"""`aether_stub`, the model by which lm-eval asks an Aether runtime; the only file that imports lm-eval."""
+"""Define `aether_stub`, the model by which lm-eval asks an Aether runtime; only this file imports lm-eval."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 from lm_eval.api.model import LM
+from lm_eval.api.task import Task
 from tqdm import tqdm
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
+from aether_load.evaluation.command_line import read_command_line
 from aether_load.evaluation.evaluation import Evaluation
-from aether_load.evaluation.generation import read_generation
+from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import hide_header, read_options
-from aether_load.evaluation.output import wanted_file
 from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, questions_of
 from aether_load.redaction import sentence_of
 
@@ -27,21 +28,30 @@ _NO_TEMPLATE = "--apply_chat_template: a runtime takes a plain prompt and no tur
 
 
 class AetherStub(LM):
-    """An Aether runtime as a model of lm-eval: it generates, and answers multiple choice by the option's letter."""
+    """An Aether runtime as a model of lm-eval.
+
+    It generates texts, and answers multiple choice by the letter of the option.
+    """
 
     def __init__(
         self, batch_size: object = None, max_batch_size: object = None, device: object = None, **model_args: Any
     ) -> None:
         """Find the runtime; `model_args` are those of `StubOptions`, sizes and device come as texts or numbers.
 
-        A batch size is a number of requests in flight. The device is the runtime's own business.
+        A batch size is a number of requests in flight. lm-eval has a device of its own when nobody said one, so the
+        command line tells whether there is a wish that cannot be met.
         """
         super().__init__()
         del max_batch_size, device
+        wishes = read_command_line(sys.argv[1:])
+        warnings = wishes.check()
         self.options = read_options(model_args, batch_size)
         self.evaluation = Evaluation(self.options)
-        self._wanted: Path | None = wanted_file(sys.argv[1:])
+        for warning in warnings:
+            self.evaluation.warn(warning)
+        self._wanted: Path | None = wishes.file
         _end_with_a_sentence()
+        _check_tasks_first()
         _models.append(self)
         atexit.register(self.end)
 
@@ -49,10 +59,10 @@ class AetherStub(LM):
     def create_from_arg_obj(
         cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
     ) -> AetherStub:
-        """Return the model, and tell lm-eval its name.
+        """Return the model, and put its name into the arguments.
 
-        lm-eval names the folder of the results by `model` in these very arguments, and draws a random name where it
-        is missing; it also writes them into the results, where a secret header has no place.
+        lm-eval names the folder of the results by `model` in these arguments, and draws a random name without it. It
+        also writes them into the results, so headers are taken out of them.
         """
         _end_with_a_sentence()
         more = {key: value for key, value in (additional_config or {}).items() if value is not None}
@@ -63,12 +73,7 @@ class AetherStub(LM):
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[Any, bool]]:
         """Return a number for each request: 0.0 for the option that the runtime named, a large negative one else."""
-        asked, repeats = [], _Repeats()
-        for request in requests:
-            task, doc_id = _identity(request)
-            context, continuation = request.args[:2]
-            asked.append(Asked(task, doc_id, repeats.of(request), request.idx, context, continuation))
-        questions = questions_of(asked)
+        questions = questions_of(_asked(requests))
         documents = [requests[question.places[0]].doc for question in questions]
         with _progress(len(questions), disabled=disable_tqdm) as advance:
             chosen = self.evaluation.choose(questions, documents, advance)
@@ -80,10 +85,28 @@ class AetherStub(LM):
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:  # noqa: ARG002 -- lm-eval's own signature
         """Raise NotImplementedError: a runtime that only generates knows no likelihood of a text."""
-        task, _ = _identity(requests[0])
-        raise UnsupportedTask(
-            f"Task {task} asks for the likelihood of whole texts (loglikelihood_rolling), which a runtime that only "
-            "generates cannot give; choose a task of multiple choice or of generate_until."
+        raise _unsupported(_identity(requests[0])[0], "loglikelihood_rolling")
+
+    def check(self, requests: Sequence[Any]) -> None:
+        """Raise UsageError, before anything is sent, for requests of a task that cannot be answered.
+
+        lm-eval sends one kind of request after the other, and would find out that the last kind is refused when the
+        others have been paid for. Warn of generation arguments that are not sent.
+        """
+        likelihoods = []
+        for request in requests:
+            if request.request_type == "loglikelihood":
+                likelihoods.append(request)
+            elif request.request_type == "generate_until":
+                task, _ = _identity(request)
+                self.evaluation.check_generation(task, self._plan(task, request.args[1]))
+            else:
+                raise _unsupported(_identity(request)[0], request.request_type)
+        questions_of(_asked(likelihoods))
+
+    def _plan(self, task: str, arguments: dict[str, Any]) -> GenerationPlan:
+        return read_generation(
+            task, arguments, max_tokens=self.options.max_gen_toks, temperature=self.options.temperature
         )
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
@@ -94,11 +117,7 @@ class AetherStub(LM):
             context, arguments = request.args[:2]
             again = repeats.of(request)
             texts.append((task, f"{task}/{doc_id}{f'/{again}' if again else ''}", context))
-            plans.append(
-                read_generation(
-                    task, arguments, max_tokens=self.options.max_gen_toks, temperature=self.options.temperature
-                )
-            )
+            plans.append(self._plan(task, arguments))
         with _progress(len(requests), disabled=disable_tqdm) as advance:
             return self.evaluation.generate(texts, plans, [request.doc for request in requests], advance)
 
@@ -127,13 +146,13 @@ class AetherStub(LM):
         return self.evaluation.finish()
 
     def end(self) -> int:
-        """Write the run's results, if that has not been done, and say them; return the exit code they deserve."""
+        """Write the run's results, if that has not been done, and print them; return the run's exit code."""
         atexit.unregister(self.end)
         return self.evaluation.end(self._wanted)
 
 
 class _Repeats:
-    """Counts how often the same request came: lm-eval asks for repetitions by repeating it in its list."""
+    """Counts how often the same request came; lm-eval asks for repetitions by repeating it in its list."""
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
@@ -144,9 +163,26 @@ class _Repeats:
         return number
 
 
+def _asked(requests: Sequence[Any]) -> list[Asked]:
+    asked, repeats = [], _Repeats()
+    for request in requests:
+        task, doc_id = _identity(request)
+        context, continuation = request.args[:2]
+        asked.append(Asked(task, doc_id, repeats.of(request), request.idx, context, continuation))
+    return asked
+
+
+def _unsupported(task: str, kind: str) -> UnsupportedTask:
+    what = {"loglikelihood_rolling": "the likelihood of whole texts (loglikelihood_rolling)"}.get(kind, kind)
+    return UnsupportedTask(
+        f"Task {task} asks for {what}, which a runtime that only generates cannot give; choose a task of multiple "
+        "choice or of generate_until."
+    )
+
+
 @contextmanager
 def _progress(total: int, *, disabled: bool) -> Iterator[Callable[[], None]]:
-    """Show a bar over documents on a terminal, and yield what is to be called once a document."""
+    """Show a bar over documents on a terminal, and yield the function to call once a document."""
     with tqdm(total=total, desc="Asking the runtime", unit="doc", disable=disabled or None) as bar:
         yield bar.update
 
@@ -155,18 +191,18 @@ def _identity(request: Any) -> tuple[str, int]:
     """Return task and document of a request; raises UsageError where lm-eval did not say them."""
     if request.task_name is None or request.doc_id is None:
         raise UsageError(
-            "A request of lm-eval names no task or no document, so that nobody can tell which options belong together; "
-            "have lm-eval make the requests itself."
+            "A request of lm-eval names no task or no document, which tell the options that belong together; have "
+            "lm-eval make the requests itself."
         )
     return request.task_name, request.doc_id
 
 
 def _answers(choice: int | None, count: int) -> list[tuple[Any, bool]]:
-    """Return what the options of a document get.
+    """Return the numbers of a document's options.
 
-    lm-eval takes the first of the largest numbers for the answer, so that numbers all alike would make option A of
-    no answer. It looks at them as one flat array: a row of numbers for each option, the last row the largest, puts
-    the largest behind the last option, where no gold label ever is. No label is read for that.
+    lm-eval takes the first of the largest numbers for the answer, so equal numbers would turn no answer into option
+    A. It flattens them into one array: with a row of numbers for each option, and the largest in the last row, the
+    largest stands behind the last option, where no gold label is. No label is read for that.
     """
     if choice is not None:
         return [(CHOSEN if place == choice else NOT_CHOSEN, place == choice) for place in range(count)]
@@ -176,7 +212,7 @@ def _answers(choice: int | None, count: int) -> list[tuple[Any, bool]]:
 
 
 def run_lm_eval(arguments: Sequence[str]) -> int:
-    """Run lm-eval's own command with our model registered, and return the exit code that its run deserves."""
+    """Run lm-eval's own command with our model registered, and return the exit code of its run."""
     import lm_eval.models  # noqa: F401, PLC0415 -- fills the registry
     from lm_eval.__main__ import cli_evaluate  # noqa: PLC0415
     from lm_eval.api.registry import model_registry  # noqa: PLC0415
@@ -184,7 +220,11 @@ def run_lm_eval(arguments: Sequence[str]) -> int:
     if NAME not in model_registry:
         model_registry.register(NAME, target=f"{__name__}:AetherStub")
     sys.argv = ["lm_eval", *arguments]
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except BaseException as error:
+        _fail(error)
+        raise
     return next((code for model in _models if (code := model.end())), int(ExitCode.PASSED))
 
 
@@ -200,6 +240,7 @@ def _end_with_a_sentence() -> None:
 
 
 def _say_and_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _fail(error)
     if isinstance(error, AetherLoadError):
         sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
         raise SystemExit(int(error.exit_code))
@@ -207,3 +248,39 @@ def _say_and_exit(kind: type[BaseException], error: BaseException, trace: Traceb
         sys.stderr.write("aether-load: interrupted.\n")
         raise SystemExit(int(ExitCode.INTERRUPTED))
     _hooks_before[-1](kind, error, trace)
+
+
+def _fail(error: BaseException) -> None:
+    """Tell every model with which exit code the command ends."""
+    code = int(ExitCode.FAILED)
+    if isinstance(error, AetherLoadError):
+        code = int(error.exit_code)
+    elif isinstance(error, KeyboardInterrupt):
+        code = int(ExitCode.INTERRUPTED)
+    elif isinstance(error, SystemExit):
+        if error.code in {None, 0}:
+            return
+        code = error.code if isinstance(error.code, int) else code
+    for model in _models:
+        model.evaluation.fail(code)
+
+
+def _check_tasks_first() -> None:
+    """Have every task that lm-eval builds requests for checked by the models, before any request is sent.
+
+    lm-eval has no hook there: it builds the requests of all tasks, then sends them.
+    """
+    if Task.build_all_requests is _build_and_check:
+        return
+    _builders_before.append(Task.build_all_requests)
+    Task.build_all_requests = _build_and_check
+
+
+def _build_and_check(task: Any, **options: Any) -> None:
+    _builders_before[-1](task, **options)
+    for model in _models:
+        if not model.evaluation.is_over:
+            model.check(task.instances)
+
+
+_builders_before: list[Callable[..., None]] = []

@@ -1,4 +1,4 @@
-"""What a generate_until task asks of a generation, and where its text is cut off."""
+"""Read what a generate_until task asks of a generation, and cut a text off at its end marks."""
 
 from __future__ import annotations
 
@@ -9,40 +9,50 @@ import msgspec
 
 from aether_load.errors import UsageError
 
-_KNOWN = {"until", "max_gen_toks", "max_tokens", "max_new_tokens", "max_length", "temperature", "do_sample"}
+_BOUNDS = ("max_gen_toks", "max_new_tokens", "max_tokens")
+PLACES = ("temperature", "do_sample", "until", *_BOUNDS)
+"""The arguments that change what is sent, or where the text is cut off."""
 
 
-class Generation(msgspec.Struct, frozen=True):
-    """A generation's end marks, its bound in tokens, its temperature, and what a runtime cannot be told."""
+class GenerationPlan(msgspec.Struct, frozen=True):
+    """A generation's end marks, its bound in tokens, its temperature, and the arguments that are not sent."""
 
     until: tuple[str, ...]
     max_tokens: int
     temperature: float
-    ignored: tuple[str, ...]
+    not_sent: dict[str, Any]
 
 
-def read_generation(task: str, arguments: Mapping[str, Any], *, max_tokens: int, temperature: float) -> Generation:
-    """Return what `arguments` ask for, with the model's own bound and temperature where they are silent.
+def read_generation(task: str, arguments: Mapping[str, Any], *, max_tokens: int, temperature: float) -> GenerationPlan:
+    """Return what `arguments` ask for; raises UsageError for what is no generation.
 
-    Without `do_sample` a task wants the likeliest text, whatever temperature stands beside it.
+    `max_tokens` and `temperature` are sent where the arguments say nothing. Without `do_sample` a task wants the
+    likeliest text, whatever its temperature.
     """
     until = arguments.get("until") or ()
     texts = (until,) if isinstance(until, str) else tuple(until)
     if not all(isinstance(text, str) for text in texts):
         raise UsageError(f"Task {task}: until = {until!r}: expected texts.")
-    said = next((arguments[key] for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if key in arguments), None)
+    bounds = {key: arguments[key] for key in _BOUNDS if arguments.get(key) is not None}
     warmth = arguments.get("temperature")
     if arguments.get("do_sample") is False:
         warmth = 0.0
     try:
-        bound = max_tokens if said is None else int(said)
+        numbers = {key: int(value) for key, value in bounds.items()}
         warmth = temperature if warmth is None else float(warmth)
     except (TypeError, ValueError):
         raise UsageError(f"Task {task}: generation_kwargs {dict(arguments)!r}: expected numbers.") from None
+    if len(set(numbers.values())) > 1:
+        both = " and ".join(f"{key} = {number}" for key, number in numbers.items())
+        raise UsageError(f"Task {task}: generation_kwargs: {both} contradict each other.")
+    bound = next(iter(numbers.values()), max_tokens)
     if bound < 1 or not 0 <= warmth <= 2:
         raise UsageError(f"Task {task}: generation_kwargs {dict(arguments)!r}: out of a runtime's bounds.")
-    ignored = tuple(sorted(key for key in arguments if key not in _KNOWN))
-    return Generation(tuple(text for text in texts if text), bound, warmth, ignored)
+    not_sent = {key: value for key, value in arguments.items() if key not in PLACES}
+    if arguments.get("do_sample") is True and warmth == 0:
+        # A runtime samples by its temperature alone, and at 0 it does not.
+        not_sent["do_sample"] = True
+    return GenerationPlan(tuple(text for text in texts if text), bound, warmth, not_sent)
 
 
 def truncate(text: str, until: Sequence[str]) -> str:

@@ -26,22 +26,24 @@ class StubOptions(Strict, frozen=True, kw_only=True):
     the task does not say it. `max_retries` is how often a request that cannot have run is sent again.
     """
 
-    aether_url: str = "http://localhost:3000"
-    model_name: str = "gpt-4o-mini"
-    num_concurrent: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8
-    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 16
+    aether_url: str = "http://localhost:3000"  # address of the runtime
+    model_name: str = "gpt-4o-mini"  # model of the LLM node
+    num_concurrent: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 8  # requests in flight; `--batch_size` means the same
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] = 0.0  # temperature of the LLM node
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 16  # limit of output tokens for a letter
+    # the same for generated text, where the task does not say
     max_gen_toks: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 256
-    connect_timeout: Seconds = Seconds(5)
-    request_timeout: Seconds = Seconds(30)
+    connect_timeout: Seconds = Seconds(5)  # limit for opening a connection
+    request_timeout: Seconds = Seconds(30)  # limit for an answer
+    # how often a request that cannot have run is sent again
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
-    header: str | tuple[str, ...] = ()
-    insecure: bool = False
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    server_metrics: bool = True
-    results_dir: str = "results"
+    header: str | tuple[str, ...] = ()  # `Name: ${VARIABLE}`, sent with every request
+    insecure: bool = False  # accept any TLS certificate
+    ca_file: str | None = None  # authorities to trust, as PEM
+    client_cert: str | None = None  # certificate that the client shows, as PEM
+    client_key: str | None = None  # its key, as PEM
+    server_metrics: bool = True  # false: the runtime has no /metrics
+    results_dir: str = "results"  # folder of the results
 
     @property
     def tls(self) -> TlsSettings:

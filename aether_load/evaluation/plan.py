@@ -1,4 +1,4 @@
-"""An evaluation as a scenario and as datasets: what was sent, under which load, and whose rows it was."""
+"""Describe an evaluation as a scenario and as datasets: what was sent, under which load, and whose rows it was."""
 
 from __future__ import annotations
 
@@ -23,20 +23,23 @@ _PURPOSE = (
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What one call of lm-eval led to: a phase's name and users, its tasks, and the model's bounds it was sent with."""
+    """One call of lm-eval: the name and users of its phase, its tasks, and the model's arguments that were sent.
+
+    None among these stands for requests without the argument.
+    """
 
     phase: str
     users: int
     tasks: tuple[str, ...]
-    max_tokens: frozenset[int]
-    temperatures: frozenset[float]
+    max_tokens: frozenset[int | None]
+    temperatures: frozenset[float | None]
 
 
 def plain_scenario(options: StubOptions, calls: Sequence[Sent]) -> dict[str, Any]:
     """Return what was done as a scenario's plain dict.
 
-    Seed and source are null, with the reason in `purpose`: lm-eval decided what they would. A bound in tokens and a
-    temperature are null where tasks differ in them.
+    Seed and source are null, because lm-eval chose documents and order; `purpose` says so. `max_tokens` and
+    `temperature` are null where tasks differ in them, and where they were not sent.
     """
     tasks = dict.fromkeys(task for call in calls for task in call.tasks)
     bounds = {bound for call in calls for bound in call.max_tokens}

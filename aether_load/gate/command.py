@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import msgspec
 
+from aether_load.dag.dag import asked_columns
 from aether_load.errors import ExitCode, UsageError
 from aether_load.gate.driver import NoRun, drive_gate
 from aether_load.gate.options import GateOptions, read_options
@@ -20,11 +21,14 @@ from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.servers import copy_log, split_cores, started
 from aether_load.gate.text import write_gate_text
-from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.outputs.output_path import is_standard_output, write_output
+from aether_load.redaction import sentence_of
+from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
 from aether_load.scenario.headers import filled_in, parse_header
 from aether_load.scenario.options import scenario_from
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
 
@@ -39,9 +43,17 @@ def run(parsed: argparse.Namespace) -> int:
     try:
         # What is wrong with the load is said before any server is started.
         gate_scenario(scenario, options.plan)
+        _check_programs(scenario.workload, options.plan)
         return _side_by_side(options)
     except NoRun as ended:
         return ended.code
+
+
+def _check_programs(workload: WorkloadPlan, plan: GatePlan) -> None:
+    """Raise UsageError for a program that cannot be sent."""
+    asked_columns(workload)
+    if plan.candidate_program is not None:
+        asked_columns(msgspec.structs.replace(workload, program=plan.candidate_program))
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
@@ -63,7 +75,8 @@ def _side_by_side(options: GateOptions) -> int:
                 return code
             reports.append(_finish(folder, options, shown=options.gates == 1))
             if options.gates > 1:
-                sys.stderr.write(f"aether-load: gate {number + 1} of {options.gates}: {reports[-1].verdict.sentence}\n")
+                said = sentence_of(reports[-1].verdict.sentence)
+                sys.stderr.write(f"aether-load: gate {number + 1} of {options.gates}: {said}\n")
             if reports[-1].verdict.status == "interrupted":
                 break
     if not options.plan.self_test:
@@ -83,6 +96,8 @@ def _both_sides(options: GateOptions, logs: Path) -> Iterator[tuple[GatePlan, fr
                 log = logs / f"{side}.log"
                 url = stack.enter_context(started(side, command, core, options.start_limit_s, log))
                 plan = msgspec.structs.replace(plan, **{side: url})
+        if plan.candidate_program is not None:
+            plan = msgspec.structs.replace(plan, candidate=plan.base)
         yield plan, cores
 
 
@@ -91,18 +106,23 @@ def _finish(folder: RunFolder, options: GateOptions, *, shown: bool) -> GateRepo
     report = build_gate_report(folder)
     files = write_gate(report, folder, {} if options.plan.self_test else options.files)
     if shown:
-        write_gate_text(report, files, sys.stdout)
+        write_gate_text(report, files, _terminal(options))
     return report
+
+
+def _terminal(options: GateOptions) -> TextIO:
+    """Return where the gate is shown: beside standard output where that is for a report."""
+    return sys.stderr if any(map(is_standard_output, options.files.values())) else sys.stdout
 
 
 def _say_self_test(reports: Sequence[GateReport], options: GateOptions) -> int:
     from aether_load.gate.self_test import self_test, write_self_test  # noqa: PLC0415 -- of a self-test only
 
     test = self_test(reports)
-    write_self_test(test, sys.stdout)
+    write_self_test(test, _terminal(options))
     try:
         if (path := options.files.get("json")) is not None:
-            write_whole(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
+            write_output(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
     except OSError as error:
         raise UsageError(f"--output {path}: cannot be written: {error.strerror}.") from None
     return test.exit_code

@@ -6,7 +6,7 @@ from typing import TextIO
 from xml.etree import ElementTree as ET
 
 from aether_load.gate.report import GateReport
-from aether_load.text import xml_text
+from aether_load.text import with_safe_texts, xml_text
 
 
 def write_gate_junit(report: GateReport, out: TextIO) -> None:
@@ -14,6 +14,7 @@ def write_gate_junit(report: GateReport, out: TextIO) -> None:
 
     A verdict that is of the gate as a whole (failed, invalid, interrupted) stands in its own case.
     """
+    report = with_safe_texts(report, xml_text)
     name = "aether-load.gate"
     verdict = report.verdict
     cases: list[tuple[str, str | None, str]] = []
@@ -34,14 +35,14 @@ def write_gate_junit(report: GateReport, out: TextIO) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(report).items():
-        ET.SubElement(properties, "property", {"name": key, "value": xml_text(value)})
+        ET.SubElement(properties, "property", {"name": key, "value": value})
     for case, mark, said in cases:
-        element = ET.SubElement(suite, "testcase", {"classname": name, "name": xml_text(case)})
+        element = ET.SubElement(suite, "testcase", {"classname": name, "name": case})
         if mark is not None:
-            text = xml_text(said)
+            text = said
             ET.SubElement(element, mark, {"type": verdict.status, "message": text.split("\n")[0]}).text = text
     warnings = "\n".join(f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings)
-    ET.SubElement(suite, "system-out").text = xml_text(f"{verdict.sentence}\n{warnings}")
+    ET.SubElement(suite, "system-out").text = f"{verdict.sentence}\n{warnings}"
     ET.indent(root)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.outputs.output_path import check_output
+from aether_load.outputs.output_path import check_one_standard_output, check_output
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
 from aether_load.scenario.duration import parse_duration
@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
     )
     sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
+    sides.add_argument(
+        "--candidate-program",
+        metavar="PATH",
+        help="compare this program with that of --program on one runtime, the base, and not two builds",
+    )
     for side in ("base", "candidate"):
         sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what the {side} is called, e.g. its commit")
     sides.add_argument(
@@ -105,13 +110,15 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
     """Return what the command line asks for; raises UsageError for what does not fit together."""
     _check_sides(parsed)
     base, candidate = parsed.base, parsed.candidate
-    if parsed.self_test:
+    if parsed.self_test or parsed.candidate_program is not None:
         candidate = base
+    program = None if parsed.candidate_program is None else str(Path(parsed.candidate_program).resolve())
     plan = GatePlan(
         base=check_url(base, "--base") if base is not None else "",
         candidate=check_url(candidate, "--candidate") if candidate is not None else "",
         self_test=parsed.self_test,
         phase=parsed.phase,
+        candidate_program=program,
         metrics=tuple(parsed.metric or (DEFAULT_METRIC,)),
         pairs=parsed.pairs,
         window_s=_duration("--window", parsed.window),
@@ -123,11 +130,12 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
     )
     if (mistake := gate_plan_mistake(plan)) is not None:
         raise UsageError(mistake)
-    if plan.base and plan.base == plan.candidate and not plan.self_test:
+    if plan.base and plan.base == plan.candidate and not plan.self_test and program is None:
         raise UsageError(f"--base and --candidate are both {plan.base}; for a build against itself say --self-test.")
     RunFolder.check_room(parsed.results_dir)
     asked = {"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit}
     files = {form: path for form, path in asked.items() if path is not None}
+    check_one_standard_output(files.values())
     for form, path in files.items():
         check_output(path, "--output" if form == "json" else f"--{form}")
     return GateOptions(
@@ -156,6 +164,13 @@ def _check_sides(parsed: argparse.Namespace) -> None:
         raise UsageError(f"--gates {parsed.gates}: from 1 to {MOST_GATES} are possible.")
     if parsed.self_test and (has_candidate):
         raise UsageError("--self-test holds the base against itself: leave --candidate away.")
+    if parsed.candidate_program is not None:
+        if has_candidate or parsed.self_test:
+            option = "--self-test" if parsed.self_test else "--candidate"
+            raise UsageError(f"--candidate-program compares two programs on one runtime: leave {option} away.")
+        if not has_base:
+            raise UsageError("say on which runtime the two programs are compared: --base URL or --base-command CMD.")
+        has_candidate = True
     if not has_base:
         raise UsageError("say what the candidate is compared with: --base URL or --base-command CMD.")
     if not has_candidate and not parsed.self_test:
@@ -184,11 +199,14 @@ def _words(parsed: argparse.Namespace) -> list[str]:
         "dag",
         "dag_nodes",
         "dag_file",
+        "program",
         "seed",
         *of_tls,
     ):
         if (value := getattr(parsed, option)) is not None:
             words += [f"--{option.replace('_', '-')}", value]
+    for binding in parsed.bind or ():
+        words += ["--bind", binding]
     if parsed.insecure:
         words.append("--insecure")
     return [str(word) for word in words]

@@ -13,11 +13,13 @@ from aether_load.errors import ResultsError
 from aether_load.gate.junit import write_gate_junit
 from aether_load.gate.report import GateReport
 from aether_load.gate.text import write_gate_markdown, write_gate_text
+from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import json_text
 
 
 def _write_json(report: GateReport, out: TextIO) -> None:
-    out.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+    out.write(json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()) + "\n")
 
 
 def _write_text(report: GateReport, out: TextIO) -> None:
@@ -43,11 +45,14 @@ def write_gate(report: GateReport, folder: RunFolder, more: Mapping[str, Path] |
     """Write gate.json, gate.md and junit.xml, and each form of `more` where that says; raises ResultsError."""
     files = [("json", folder.gate), ("markdown", folder.gate_markdown), ("junit", folder.junit)]
     try:
-        for form, path in [*files, *(more or {}).items()]:
+        for form, path in files:
             write_whole(path, gate_formatted(report, form).encode())
+        for form, path in (more or {}).items():
+            write_output(path, gate_formatted(report, form).encode())
     except OSError as error:
         raise ResultsError(
             f"The gate's results could not be written ({error.strerror}: {error.filename}); the samples are safe. When "
             f"that is mended: aether-load report {folder.path}"
         ) from None
-    return [folder.path, folder.gate_markdown, *(more or {}).values()]
+    shown = [path for path in (more or {}).values() if not is_standard_output(path)]
+    return [folder.path, folder.gate_markdown, *shown]

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.statistics.distribution import Distribution, distribution, rounded
+from aether_load.dag.program import ProgramIdentity
 from aether_load.gate.window import GateWindow
 from aether_load.rundata.manifest import Manifest, TargetRecord
 from aether_load.rundata.table import PhaseSamples, response_ms
@@ -32,11 +33,15 @@ class GatePair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SideReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One side over all of its windows, those of pairs that were not used too; `name` is its build's."""
+    """One side over all of its windows, those of pairs that were not used too; `name` is its build's.
+
+    `program` is the compiled program that it was sent, if it was sent one.
+    """
 
     side: SideName
     name: str | None = None
     target: TargetRecord
+    program: ProgramIdentity | None = None
     windows_total: int
     requests_total: int
     ok_total: int
@@ -76,6 +81,7 @@ def side_report(
     target: TargetRecord,
     windows: Sequence[GateWindow],
     samples: Sequence[PhaseSamples],
+    program: ProgramIdentity | None = None,
 ) -> SideReport:
     """Return one side over all of its windows and their samples."""
     requests = sum(window.requests_total for window in windows)
@@ -86,6 +92,7 @@ def side_report(
         side=side,
         name=name,
         target=target,
+        program=program,
         windows_total=len(windows),
         requests_total=requests,
         ok_total=sum(window.ok_total for window in windows),

@@ -72,9 +72,14 @@ def build_gate_report(folder: RunFolder) -> GateReport:
             target,
             [window for (name, _), window in windows.items() if name == side],
             [part for record, part in zip(manifest.phases, data.phases, strict=True) if record.phase == side],
+            program,
         )
-        for side, build, target in zip(
-            SIDES, (plan.base_name, plan.candidate_name), (manifest.target, candidate), strict=True
+        for side, build, target, program in zip(
+            SIDES,
+            (plan.base_name, plan.candidate_name),
+            (manifest.target, candidate),
+            (manifest.program, manifest.candidate_program or manifest.program),
+            strict=True,
         )
     )
     used = used_pairs(pairs)

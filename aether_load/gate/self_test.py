@@ -16,6 +16,7 @@ from aether_load.gate.comparison import log_ratios
 from aether_load.gate.pairs import used_pairs
 from aether_load.gate.report import GateReport
 from aether_load.scenario.gate_plan import parse_gate_metric
+from aether_load.text import terminal_text, with_safe_texts
 
 
 class SelfTestMetric(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ def self_test(reports: Sequence[GateReport]) -> SelfTest:
 
 def write_self_test(test: SelfTest, out: TextIO) -> None:
     """Write a self-test for the terminal and for Markdown alike."""
+    test = with_safe_texts(test, terminal_text)
     gates = f"{test.gates_total} gate{'s' * (test.gates_total != 1)}"
     out.write(f"\nself-test of the gate: {gates} between equal builds\n")
     for metric in test.metrics:

@@ -15,7 +15,7 @@ from aether_load.outputs.formatting import number, points, share
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
-from aether_load.text import markdown_text
+from aether_load.text import markdown_text, terminal_text, with_safe_texts
 
 _WIDTH = 110
 _HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
@@ -24,6 +24,7 @@ _SIDES_HEADER = ("side", "windows", "requests", "failed", "p50 ms", "p95 ms", "p
 
 def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> None:
     """Write the gate for the terminal, the verdict last."""
+    report = with_safe_texts(report, terminal_text)
     out.write(f"\naether-load gate: {_what(report)}\n{_how(report)}\n")
     write_warnings(report.warnings, out)
     out.write("\n")
@@ -31,7 +32,7 @@ def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> N
     out.write("\n")
     write_table([_SIDES_HEADER, *map(_side_cells, report.sides)], out)
     if files:
-        out.write("\nfiles\n" + "".join(f"  {short_path(path)}\n" for path in files))
+        out.write("\nfiles\n" + "".join(f"  {terminal_text(short_path(path))}\n" for path in files))
     verdict = report.verdict
     out.write(f"\n{verdict.status.upper()} (exit code {verdict.exit_code})\n")
     out.writelines(
@@ -65,7 +66,13 @@ def _what(report: GateReport) -> str:
     base, candidate = (side.target for side in report.sides)
     who = "SIMULATED runtimes" if base.kind == "simulated" else "runtimes"
     check = "A/A check of " if report.plan.self_test else ""
-    return f"{check}{report.run.scenario} on {who} {base.generation.value}, {base.url} and {candidate.url}"
+    programs = [side.program.title for side in report.sides if side.program is not None]
+    if report.plan.candidate_program is not None:
+        return (
+            f"{' and '.join(programs)} in {report.run.scenario} on one {who[:-1]} {base.generation.value}, {base.url}"
+        )
+    sent = f" sends {programs[0]}" if programs else ""
+    return f"{check}{report.run.scenario}{sent} on {who} {base.generation.value}, {base.url} and {candidate.url}"
 
 
 def _how(report: GateReport) -> str:

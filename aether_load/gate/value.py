@@ -11,6 +11,7 @@ from aether_load.analysis.latency.correlate import overheads
 from aether_load.analysis.phase.goodput import good_requests
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.statistics.distribution import percentile
+from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.protocol import Outcome
 from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies
@@ -23,48 +24,34 @@ Ends = tuple[float, float]
 """The least that a figure may be, and the figure as it was measured; the same but where the sender was held."""
 
 
-def gate_value(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms) -> Ends | None:
-    """Return a metric of the requests `which` of a window, in the unit that its name bears; None without any."""
+def gate_value(
+    metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms, rates: WindowRates
+) -> Ends | None:
+    """Return a metric of the requests `which` of a window, in the unit of its name; None where there is none."""
     if metric.aggregation is not None:
         measured, at_least = _distribution(metric.metric, samples, which & samples.in_window)
         most = _aggregated(metric, measured)
         least = most if at_least is None else _aggregated(metric, at_least)
         return None if most is None or least is None else (least, most)
-    value = _single(metric, samples, which, terms)
+    value = _single(metric, samples, which, terms, rates)
     return None if value is None else (value, value)
 
 
-def _single(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms) -> float | None:
+def _single(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms, rates: WindowRates) -> float | None:
     """Return a metric that is no distribution."""
     if metric.metric == "accuracy":
-        accuracy = build_row("", samples, which, terms).accuracy
+        accuracy = build_row("", samples, which, terms, rates=rates).accuracy
         return None if accuracy is None else accuracy.value
     if metric.metric == "token_cost_mean":
         costs = _tokens(samples)[which & samples.in_window & samples.readable]
         return float(costs.mean()) if len(costs) else None
     if metric.metric == "tokens_per_s":
-        return shared_edges_per_s(samples, _tokens(samples) * (which & samples.readable))
+        return rates.per_second(_tokens(samples) * (which & samples.readable))
     if metric.metric == "goodput_rps":
         assert terms.goodput_slo is not None
-        return shared_edges_per_s(samples, which & good_requests(samples, terms.goodput_slo))
+        return rates.per_second(which & good_requests(samples, terms.goodput_slo))
     counted = which if metric.metric == "request_throughput_rps" else which & (samples.outcome == Outcome.OK)
-    return shared_edges_per_s(samples, counted)
-
-
-def shared_edges_per_s(samples: PhaseSamples, amounts: NDArray[Any]) -> float | None:
-    """Return the sum of `amounts`, one a request, a second of the window; of requests over its edges their part.
-
-    A request counts by the share of its time from sent to answered that lies inside the window. Answers alone come
-    in steps of as many as there are users, all at once where these began together: in a short window a step is
-    several percent, and a build that is a little slower would lose all of a step or nothing.
-    """
-    began, ended, window_s = samples.window_began_ns, samples.window_ended_ns, samples.window_s
-    if began is None or ended is None or not window_s:
-        return None
-    counted = samples.was_sent & (samples.outcome != Outcome.CANCELLED)
-    sent, answered = samples.sent_ns[counted], samples.ended_ns[counted]
-    inside = np.maximum(np.minimum(answered, ended) - np.maximum(sent, began), 0)
-    return float((amounts[counted] * (inside / np.maximum(answered - sent, 1))).sum()) / window_s
+    return rates.per_second(counted)
 
 
 def _tokens(samples: PhaseSamples) -> NDArray[np.int64]:

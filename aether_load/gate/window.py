@@ -16,6 +16,7 @@ from aether_load.analysis.server.checks import check_phase
 from aether_load.analysis.server.client_counts import own_counts
 from aether_load.analysis.server.reconciliation import Trust, reconcile
 from aether_load.analysis.statistics.distribution import is_stalled, rounded
+from aether_load.analysis.statistics.window_rates import window_rates
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
 from aether_load.gate.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
@@ -58,19 +59,20 @@ def gate_window(
         unscored=inputs.manifest.unscored,
         goodput_slo=scenario.goodput_slo,
     )
-    row = build_row("all", samples, terms=terms)
+    rates = window_rates(samples, record)
+    row = build_row("all", samples, terms=terms, rates=rates)
     names = [identity.name for identity in inputs.manifest.datasets]
     trust, trust_reason = _trust(inputs, record, samples)
-    little, _ = littles_law_ratio(samples, record)
-    rates = open_load(samples, record)
-    achieved = rates.achieved_share if rates is not None else None
+    little, _ = littles_law_ratio(samples, record, rates)
+    load = open_load(samples, record, rates)
+    achieved = load.achieved_share if load is not None else None
     values: dict[str, float | None] = {}
     stalled: dict[str, Ends] = {}
     for metric in metrics:
         which = np.ones(len(samples), np.bool_)
         if metric.dataset is not None:
             which = samples.dataset == names.index(metric.dataset)
-        ends = gate_value(metric, samples, which, terms)
+        ends = gate_value(metric, samples, which, terms, rates)
         values[metric.text] = None if ends is None or is_stalled(*ends) else rounded(ends[1])
         if ends is not None and is_stalled(*ends):
             stalled[metric.text] = round(ends[0], 6), round(ends[1], 6)
@@ -82,6 +84,8 @@ def gate_window(
         void = "no request succeeded in it"
     elif row.error_rate > scenario.max_error_rate:
         void = f"its error rate is {row.error_rate:.4f}, above max_error_rate {scenario.max_error_rate:g}"
+    elif rates.reason is not None:
+        void = rates.reason
     elif trust == "no_server_data":
         void = f"no_server_data: {trust_reason}"
     elif little is not None and little < SATURATED_BELOW:

@@ -33,7 +33,7 @@ from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
-from aether_load.outputs.output_path import check_output
+from aether_load.outputs.output_path import check_output, is_standard_output
 from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
@@ -329,7 +329,8 @@ class Listener:
         controller = self._controller
         if controller is None or controller.results is None:
             return
-        out = sys.stderr if self._environment.parsed_options.json else sys.stdout
+        options = self._environment.parsed_options
+        out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
         out.write(controller.results.summary)
 
 

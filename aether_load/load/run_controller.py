@@ -17,6 +17,7 @@ from aether_load.load.observer_client import ObserverLost
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
 from aether_load.observer import messages as say
+from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class RunController:
         """Have the results written; raises AetherLoadError."""
         run, options = self._run, self._environment.parsed_options
         is_gate = run.manifest.gate is not None
-        output = str(Path(options.output).resolve()) if options.output is not None else None
+        to_stdout = is_standard_output(options.output)
+        output = None if options.output is None or to_stdout else str(Path(options.output).absolute())
         finish = say.Finish(
             content=msgspec.json.encode(run.manifest),
             report=not is_gate,
@@ -169,6 +171,9 @@ class RunController:
         if finish.page and finish.report:
             run.observer.page_made.clear()
         self.results = run.observer.call(finish, None)
+        if to_stdout and not is_gate:
+            sys.stdout.write(run.folder.report.read_text(encoding="utf-8"))
+            sys.stdout.flush()
         self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
 
     def _finish_alone(self, lost: ObserverLost) -> None:

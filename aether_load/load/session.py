@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +13,7 @@ import gevent
 import msgspec
 
 from aether_load.dag.dag import asked_columns
-from aether_load.dag.workload import build_workload
+from aether_load.dag.workload import Workload, build_workload
 from aether_load.datasets.loading import load_prompts
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import TargetError, UsageError
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from aether_load.rundata.process_usage import SelfCheck
     from aether_load.scenario.gate_plan import GatePlan
     from aether_load.scenario.scenario import Scenario
+    from aether_load.scenario.workload_plan import WorkloadPlan
 
 
 PROBE_LIMIT_S = 3.5
@@ -65,6 +66,7 @@ class Session:
         self._target: TargetRecord | None = None
         self._gate: GatePlan | None = None
         self._candidate: TargetRecord | None = None
+        self._candidate_workload: Workload | None = None
         self.sender_contexts = SenderContexts()
         self._self_check: SelfCheck | None = None
         self._self_check_reason = "the self-check was left out (--no-self-check)"
@@ -148,9 +150,12 @@ class Session:
         """Load the prompts and write every request's bytes."""
         sets = len(self.scenario.workload.datasets)
         self._line.show("loading the prompts")
+        asked = asked_columns(self.scenario.workload)
+        if (other := self._candidate_plan) is not None:
+            asked = asked_columns(other) | asked
         prompts, identities = load_prompts(
             self.scenario,
-            asked_columns(self.scenario.workload),
+            asked,
             lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
         )
         found = read_traces(self.scenario.phases, prompts)
@@ -174,6 +179,29 @@ class Session:
         self.workload = build_workload(
             self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
         )
+        if (other := self._candidate_plan) is not None:
+            self._candidate_workload = build_workload(self.prompts, other, self.target.generation)
+
+    @property
+    def _candidate_plan(self) -> WorkloadPlan | None:
+        """Return what a gate between two programs sends as its candidate."""
+        if self._gate is None or self._gate.candidate_program is None:
+            return None
+        return msgspec.structs.replace(self.scenario.workload, program=self._gate.candidate_program)
+
+    @property
+    def _workloads(self) -> list[Workload]:
+        """Return what is sent to each target."""
+        others = [] if self._candidate is None else [self._candidate_workload or self.workload]
+        return [self.workload, *others]
+
+    @property
+    def _listed(self) -> Workload:
+        """Return the workload with the nodes of all targets, as samples list them."""
+        nodes = {node.id: node for workload in reversed(self._workloads) for node in workload.nodes}
+        own = [node.id for node in self.workload.nodes]
+        order = [*own, *(id_ for id_ in nodes if id_ not in own)]
+        return msgspec.structs.replace(self.workload, nodes=tuple(nodes[id_] for id_ in order))
 
     def _refuse_what_v1_has_not(self) -> None:
         if self.target.generation is not Generation.V1:
@@ -209,8 +237,14 @@ class Session:
     def start_run(self, feed: LocustFeed, *, live: bool) -> tuple[Run, SenderContext]:
         """Make a new run folder, and what the users of this start share."""
         folder, manifest = self._new_run()
-        targets = [self._client(target.url, manifest.id, self.workload.bodies) for target in self._targets]
-        context = SenderContext(self.scenario, self.workload, targets, self.traces, feed)
+        workloads = self._workloads
+        targets = [
+            self._client(target.url, manifest.id, workload)
+            for target, workload in zip(self._targets, workloads, strict=True)
+        ]
+        of_sides = workloads if self._candidate_workload is not None else ()
+        listed = self._listed if of_sides else self.workload
+        context = SenderContext(self.scenario, listed, targets, self.traces, feed, of_sides=of_sides)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         try:
             records = OwnRecords(context.buffer, folder.records)
@@ -225,7 +259,8 @@ class Session:
     ) -> tuple[Run, Records]:
         """Make a new run folder for what workers will send."""
         folder, manifest = self._new_run()
-        targets = [self._client(target.url, manifest.id, ()) for target in self._targets]
+        nothing = msgspec.structs.replace(self.workload, bodies=())
+        targets = [self._client(target.url, manifest.id, nothing) for target in self._targets]
         received = records(folder, manifest)
         return self._run(folder, manifest, targets, received, feed, live=live, number=MASTER), received
 
@@ -258,11 +293,11 @@ class Session:
     def _targets(self) -> list[TargetRecord]:
         return [self.target] if self._candidate is None else [self.target, self._candidate]
 
-    def _client(self, url: str, mark_seed: str, bodies: Sequence[bytes]) -> TargetClient:
-        """Return the client of one target."""
+    def _client(self, url: str, mark_seed: str, workload: Workload) -> TargetClient:
+        """Return the client of one target, which is sent the bodies of `workload`."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
-        book = PreparedRequests(endpoint, bodies, variants(self.scenario), mark_seed, self.workload.prompt_node)
+        book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_node)
         return TargetClient(endpoint, target, book)
 
     def _tls_to(self, url: str) -> TlsSettings:
@@ -281,11 +316,12 @@ class Session:
             candidate=self._candidate,
             gate=self._gate,
             datasets=self.identities,
-            node_ids=tuple(node.id for node in self.workload.nodes),
-            nodes=self.workload.nodes,
+            node_ids=tuple(node.id for node in self._listed.nodes),
+            nodes=self._listed.nodes,
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
             program=self.workload.program,
+            candidate_program=None if self._candidate_workload is None else self._candidate_workload.program,
             notes=[*self.workload.notes, *([withheld] if withheld is not None else [])],
             began=now(),
             versions=versions(),

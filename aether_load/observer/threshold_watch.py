@@ -11,6 +11,7 @@ from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
 from aether_load.analysis.latency.row_parts import part_means_of
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
+from aether_load.analysis.statistics.window_rates import clock_error_s, window_rates
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
@@ -136,7 +137,8 @@ def _judge(
         shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
         sequential = record.sequential or manifest.target.generation is Generation.V1
         parts = part_means_of(samples, which, shape, sequential=sequential)
-    row = build_row(scope.dataset or ALL, samples, which if scope.dataset else None, terms, parts)
+    rates = window_rates(samples, record, clock_error_s(manifest))
+    row = build_row(scope.dataset or ALL, samples, which if scope.dataset else None, terms, parts, rates)
     if weight > 1:
         # Only a part of the requests is kept: totals and rates are those of all.
         scaled = {name: value * weight for name in _TOTALS if (value := getattr(row, name, None)) is not None}

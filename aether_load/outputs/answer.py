@@ -29,9 +29,8 @@ def why(report: Report) -> str:
     reasons = report.verdict.reasons
     if reasons:
         return reasons[0]
-    found = list(findings(report))
-    if found:
-        return found[0]
+    if (found := next(_answers(report), None)) is not None:
+        return found
     rows = [phase.all for phase in report.phases]
     ok, sent = sum(row.ok_total for row in rows), sum(row.requests_total for row in rows)
     held = len(report.thresholds)
@@ -40,15 +39,24 @@ def why(report: Report) -> str:
 
 
 def findings(report: Report) -> Iterator[str]:
-    """Yield what the run found out: the largest load that held, repeated phases compared, the knee of a sweep."""
+    """Yield what the run found out: the largest load that held, repeated phases compared, the knees of sweeps."""
+    yield from _answers(report)
+    yield from (_knee(sweep) for sweep in _sweeps(report) if sweep.knee_load is None)
+
+
+def _answers(report: Report) -> Iterator[str]:
+    """Yield each finding that is an answer; that a sweep shows no knee is none."""
     for search in report.searches:
         yield f"search {search.name} for the largest load under {' and '.join(search.slo)}: {search.sentence}"
     for _, pair in groupby(report.comparisons, key=lambda one: (one.base, one.other)):
         yield _comparison(list(pair))
+    yield from (_knee(sweep) for sweep in _sweeps(report) if sweep.knee_load is not None)
+
+
+def _sweeps(report: Report) -> list[SweepReport]:
+    """Return the sweeps that are no search; the loads of a search are told by its sentence."""
     searched = {search.name for search in report.searches}
-    for sweep in report.sweeps:
-        if sweep.name not in searched:
-            yield _knee(sweep)
+    return [sweep for sweep in report.sweeps if sweep.name not in searched]
 
 
 def threshold_lines(report: Report) -> list[tuple[str, str]]:

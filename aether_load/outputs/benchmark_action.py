@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from aether_load.rundata.folder import write_whole
+from aether_load.text import json_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -58,8 +59,8 @@ def write_benchmark_files(report: Report, results: Path) -> list[Path]:
     paths = []
     for direction, name in FILES.items():
         path = results / name
-        content = msgspec.json.format(msgspec.json.encode(benchmark_entries(report, direction)), indent=2) + b"\n"
-        write_whole(path, content)
+        content = msgspec.json.format(msgspec.json.encode(benchmark_entries(report, direction)), indent=2).decode()
+        write_whole(path, json_text(content).encode() + b"\n")
         paths.append(path)
     return paths
 

@@ -9,7 +9,7 @@ import msgspec
 
 from aether_load.analysis.report import against
 from aether_load.analysis.verdict.verdict import Against
-from aether_load.text import xml_text
+from aether_load.text import with_safe_texts, xml_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
@@ -39,7 +39,8 @@ def write_junit(report: Report, out: TextIO) -> None:
     run's. What failed or threshold_failed a limit is a failure; what is invalid, inconclusive or was interrupted is
     an error: it has decided nothing.
     """
-    name = f"aether-load.{xml_text(report.run.scenario)}"
+    report = with_safe_texts(report, xml_text)
+    name = f"aether-load.{report.run.scenario}"
     cases = _cases(report)
     counts = {
         "tests": str(len(cases)),
@@ -52,17 +53,17 @@ def write_junit(report: Report, out: TextIO) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": name, "timestamp": report.run.began_utc[:19], **counts})
     properties = ET.SubElement(suite, "properties")
     for key, value in _properties(report).items():
-        ET.SubElement(properties, "property", {"name": key, "value": xml_text(value)})
+        ET.SubElement(properties, "property", {"name": key, "value": value})
     for case in cases:
         element = ET.SubElement(
-            suite, "testcase", {"classname": name, "name": xml_text(case.name), "time": f"{case.seconds:.3f}"}
+            suite, "testcase", {"classname": name, "name": case.name, "time": f"{case.seconds:.3f}"}
         )
         if case.kind is not None:
             first = case.against[0]
-            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": xml_text(first.reason)})
-            mark.text = xml_text("\n".join(one.reason for one in case.against))
+            mark = ET.SubElement(element, case.kind, {"type": first.status, "message": first.reason})
+            mark.text = "\n".join(one.reason for one in case.against)
     said = [f"{warning.code}: {warning.message} {warning.advice}" for warning in report.warnings]
-    ET.SubElement(suite, "system-out").text = xml_text("\n".join(said))
+    ET.SubElement(suite, "system-out").text = "\n".join(said)
     ET.indent(root)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 

@@ -1,20 +1,88 @@
-"""Where --output may point: a file that can be written once the run is over."""
+"""Write a report where an option such as --output says: a file, a pipe, or standard output."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from aether_load.errors import UsageError
+from aether_load.rundata.folder import write_whole
+
+_STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def is_standard_output(path: Path | str | None) -> bool:
+    """Tell whether a path names standard output, as `-` does."""
+    return path is not None and str(path) in _STANDARD_OUTPUT
 
 
 def check_output(path: Path, option: str = "--output") -> None:
     """Make the folder of an output file; raise UsageError, before any load, when the file could not be written."""
+    if is_standard_output(path):
+        return
     if path.is_dir():
         raise UsageError(f"{option} {path}: that is a folder; give the name of a file.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_written_in_place(path):
+            if not os.access(path, os.W_OK):
+                raise UsageError(f"{option} {path}: it cannot be written to.")
+            return
     except OSError as error:
-        raise UsageError(f"{option} {path}: the folder {path.parent} cannot be made: {error.strerror}.") from None
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"{option} {path}: the folder {path.parent} cannot be written to.")
+        raise UsageError(f"{option} {path}: it cannot be written to: {error.strerror}.") from None
+    # A link is followed, so that what it leads to is written and the link stays.
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{option} {path}: the folder {folder} cannot be made: {error.strerror}.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{option} {path}: the folder {folder} cannot be written to.")
+
+
+def check_one_standard_output(paths: Iterable[Path]) -> None:
+    """Raise UsageError where several outputs are to go to standard output."""
+    if sum(map(is_standard_output, paths)) > 1:
+        raise UsageError("Only one of --output, --markdown and --junit can be - (standard output).")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Replace a file in one step, the one that a link leads to; write what is no regular file in place.
+
+    Raises OSError, for a pipe that nobody reads too.
+    """
+    if is_standard_output(path):
+        sys.stdout.write(content.decode())
+        sys.stdout.flush()
+    elif _is_written_in_place(path):
+        _write_in_place(path, content)
+    else:
+        write_whole(Path(os.path.realpath(path)), content)
+
+
+def _is_written_in_place(path: Path) -> bool:
+    """Tell whether there is something that is no regular file, such as a pipe or a device; raises OSError."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _write_in_place(path: Path, content: bytes) -> None:
+    try:
+        # Without the flag this waited for a reader without end.
+        file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads from it", str(path)) from None
+        raise
+    try:
+        os.set_blocking(file, True)
+        left = memoryview(content)
+        while left:
+            left = left[os.write(file, left) :]
+    finally:
+        os.close(file)

@@ -25,6 +25,7 @@ from aether_load.outputs.charts.chart import DARK, LIGHT, STATIC_WIDTH, Chart
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import terminal_text, with_safe_texts, xml_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
@@ -47,46 +48,76 @@ def make_page(folder: RunFolder) -> list[Path]:
     return PageProcess(folder).wait()
 
 
-class PageProcess:
-    """A child process that makes a run's page."""
+def drawn_in_child(command: Sequence[str], data: bytes = b"") -> str | None:
+    """Run a program that draws, with `data` as its input; return why it could not, in half a sentence, or None."""
+    return DrawingProcess(command).wait(data)
 
-    def __init__(self, folder: RunFolder) -> None:
+
+class DrawingProcess:
+    """A child process that draws, since the engine's weight and its ends are its own."""
+
+    def __init__(self, command: Sequence[str]) -> None:
         """Start it."""
-        self._folder = folder
         self._deadline = monotonic() + LIMIT_S
         self._process: subprocess.Popen[bytes] | None = None
         self._why = ""
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "aether_load.outputs.page", str(folder.path)],
+                command,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 env=child_environment(),
                 start_new_session=True,
             )
         except OSError as error:
-            self._why = str(error)
+            self._why = terminal_text(str(error))
 
     @property
     def is_over(self) -> bool:
         """Tell whether it has ended, or its time is over."""
         return self._process is None or self._process.poll() is not None or monotonic() > self._deadline
 
+    def wait(self, data: bytes = b"") -> str | None:
+        """Hand it its input and wait until it has ended; return why it could not draw, or None."""
+        process = self._process
+        if process is None:
+            return self._why
+        try:
+            _, said = process.communicate(data, timeout=max(0.1, self._deadline - monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return f"it took more than {LIMIT_S} s"
+        if process.returncode == 0:
+            return None
+        if process.returncode < 0:
+            return f"the engine that draws ended with signal {-process.returncode}"
+        lines = said.decode(errors="replace").strip().splitlines()
+        return terminal_text(lines[-1]) if lines else "no reason was given"
+
+
+class PageProcess:
+    """A child process that makes a run's page."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Start it."""
+        self._folder = folder
+        self._process = DrawingProcess([sys.executable, "-m", "aether_load.outputs.page", str(folder.path)])
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the page is made, or is not going to be."""
+        return self._process.is_over
+
     def wait(self) -> list[Path]:
-        """Wait until it has ended; return the page, or say why there is none."""
-        if self._process is not None:
-            try:
-                _, said = self._process.communicate(timeout=max(0.1, self._deadline - monotonic()))
-                if self._process.returncode == 0:
-                    return [self._folder.page]
-                self._why = (said.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.communicate()
-                self._why = f"it took more than {LIMIT_S} s"
+        """Wait until the page is made; return it, or say why there is none."""
+        why = self._process.wait()
+        if why is None:
+            return [self._folder.page]
         sys.stderr.write(
-            f"aether-load: {self._folder.page.name} could not be made ({self._why}); every other result is written. "
-            f"When that is mended: aether-load report {self._folder.path}\n"
+            f"aether-load: {self._folder.page.name} could not be made ({why}); every other result is written. When "
+            f"that is mended: aether-load report {terminal_text(str(self._folder.path))}\n"
         )
         return []
 
@@ -162,7 +193,8 @@ def in_light(svg: str) -> str:
 def main() -> int:
     """Make the page and the pictures of the run whose folder the argument names."""
     folder = RunFolder(Path(sys.argv[1]))
-    report = _read_report(folder)
+    # A character that XML cannot hold makes the engine end this process by force.
+    report = with_safe_texts(_read_report(folder), xml_text)
     charts = report_charts(report)
     try:
         import vl_convert  # noqa: PLC0415
@@ -186,6 +218,9 @@ def _write_pictures(folder: RunFolder, pictures: Mapping[str, str]) -> None:
     """Write each picture as SVG and as PNG, and take away those of an earlier report."""
     import vl_convert  # noqa: PLC0415
 
+    if folder.charts.is_symlink():
+        # What somebody else's folder links to is not ours to clear.
+        folder.charts.unlink()
     folder.charts.mkdir(exist_ok=True)
     wanted = {f"{name}.{kind}" for name in pictures for kind in ("svg", "png")}
     for path in folder.charts.iterdir():

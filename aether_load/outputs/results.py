@@ -15,8 +15,10 @@ from aether_load.errors import ResultsError
 from aether_load.outputs.benchmark_action import write_benchmark_files
 from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
+from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.outputs.summary import append_summary, write_summary_csv
 from aether_load.rundata.folder import RunFolder, write_whole
+from aether_load.text import json_text
 
 
 def write_results(
@@ -26,7 +28,7 @@ def write_results(
 
     `series` has each phase second by second; where it is not given, it is made from the folder again. Running this
     again replaces this run's own files and the two of the latest run for github-action-benchmark, and touches no
-    other run's. The report goes to `output` too, whatever is there. Pictures are not made here: see `page`.
+    other run's. The report goes to `output` too. Pictures are not made here: see `page`.
     """
     if series is None:
         series = analyse(folder).series
@@ -46,7 +48,7 @@ def write_results(
         nightly = _write_nightly(folder.results, report, content)
         charted = write_benchmark_files(report, folder.results)
         if output is not None:
-            write_whole(output, content)
+            write_output(output, content)
         # Last, because a summary of other columns is refused: everything else is written by then.
         everything = folder.results / "summary.csv"
         append_summary(everything, report)
@@ -55,12 +57,13 @@ def write_results(
             f"The results could not be written ({error.strerror}: {error.filename}); the samples are safe. When that "
             f"is mended: aether-load report {folder.path}"
         ) from None
-    return [folder.path, nightly, everything, *charted, *([output] if output is not None else [])]
+    more = [] if output is None or is_standard_output(output) else [output]
+    return [folder.path, nightly, everything, *charted, *more]
 
 
 def report_json(report: Report) -> bytes:
     """Return the report as JSON, one key a line: the same report is always the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()).encode() + b"\n"
 
 
 def _write_nightly(results: Path, report: Report, content: bytes) -> Path:

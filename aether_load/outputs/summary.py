@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from aether_load.errors import ResultsError, UsageError
 from aether_load.rundata.folder import write_whole
+from aether_load.text import csv_cell
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -26,8 +28,9 @@ _PERCENTILE_COLUMNS = ("_ms", "_low_ms", "_high_ms", "_reliability")
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
-    """Return the summary's rows: one a phase for all its requests, and one a dataset."""
-    return [_summary_row(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
+    """Return the summary's rows, safe for a spreadsheet: one a phase for all its requests, and one a dataset."""
+    rows = [_summary_row(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
+    return [{name: csv_cell(value) for name, value in row.items()} for row in rows]
 
 
 def series_name(report: Report, phase: PhaseReport, row: Row) -> str:
@@ -104,24 +107,82 @@ def _latency_columns(name: str, latency: Distribution | None) -> dict[str, objec
     return columns
 
 
-def _latency_names(name: str) -> list[str]:
-    return [*_latency_columns(name, None)]
+_LATENCY_NOTE = {"service": "from sent to answered", "response": "from due to answered"}
 
 
-SUMMARY_COLUMNS = (
-    "time", "commit", "branch", "run_id", "labels", "scenario", "phase", "dataset", "target_kind", "generation",
-    "program", "program_hash", "compiler_version", "users", "load_unit", "target_load", "achieved_load", "window_s",
-    "requests_total", "ok_total", "rejected_total", "node_error_total", "aborted_total", "http_error_total",
-    "invalid_response_total", "timeout_total", "connection_error_total", "dropped_total", "cancelled_total",
-    "error_rate",
-    "request_throughput_rps", "ok_throughput_rps", "goodput_rps", "goodput_share",
-    *(column for name in _LATENCIES for column in _latency_names(name)),
-    "server_time_share", "tokens_total", "tokens_per_s", "tokens_per_correct_answer",
-    "cost_per_correct_answer_usd", "cached_nodes_total", "uncached_nodes_total", "accuracy", "accuracy_low",
-    "accuracy_high", "unanswered_total",
-    "phase_server_node_mean_low_ms", "phase_server_node_mean_high_ms", "phase_unexplained_nodes_total",
-    "phase_littles_law_ratio", "phase_trust", "run_exit_code",
-)  # fmt: skip
+def _latency_descriptions(name: str) -> dict[str, str]:
+    """Return what each column of a latency holds."""
+    since = _LATENCY_NOTE[name.split("_", maxsplit=1)[0]]
+    found = {}
+    for column in _latency_columns(name, None):
+        point = column.removeprefix(f"{name.removesuffix('_ms')}_")
+        kind = next((word for word in ("low", "high", "reliability") if word in point), None)
+        found[column] = {
+            "low": "lower bound of its 95 % interval; empty: not bounded",
+            "high": "upper bound of its 95 % interval; empty: not bounded",
+            "reliability": "`ok`, `few_beyond` (weak) or `unreliable`: then it is at least this value",
+            None: f"{point.removesuffix('_ms').replace('p99_9', 'p99.9')} of latency {since}, in ms",
+        }[kind]
+    return found
+
+
+COLUMNS: Mapping[str, str] = {
+    "time": "when the run began, UTC",
+    "commit": "commit of the folder that the run was started in",
+    "branch": "scenario/phase/dataset/target: one series, under the name by which Apache Otava tells series apart",
+    "run_id": "name of the run's folder",
+    "labels": "labels as `key=value;key=value`",
+    "scenario": "name of the scenario",
+    "phase": "name of the phase",
+    "dataset": "name of the dataset, or `all`",
+    "target_kind": "`runtime` or `simulated`",
+    "generation": "wire format, `v1` or `v2`",
+    "program": "name of the Aether program, if one was sent",
+    "program_hash": "hash of the compiled program",
+    "compiler_version": "version of the compiler that built it",
+    "users": "users of a closed load, most requests in flight of an open load",
+    "load_unit": "unit of the next two: `users` or `requests/s`",
+    "target_load": "load that was asked for",
+    "achieved_load": "load that was reached",
+    "window_s": "length of the window",
+    "requests_total": "requests due in the window",
+    "ok_total": "requests that succeeded",
+    "rejected_total": "refused by the runtime's prompt guard",
+    "node_error_total": "answers with a failed node",
+    "aborted_total": "answers of a DAG that was aborted",
+    "http_error_total": "answers with another status than 200",
+    "invalid_response_total": "answers that could not be read or contradict the request",
+    "timeout_total": "requests without an answer in time",
+    "connection_error_total": "requests whose connection failed",
+    "dropped_total": "requests that were due and never sent",
+    "cancelled_total": "requests given up when the run ended",
+    "error_rate": "share of failures other than `rejected`",
+    "request_throughput_rps": "requests a second, by their time inside the window",
+    "ok_throughput_rps": "requests that succeeded a second, by their time inside the window",
+    "goodput_rps": "of those, the ones that kept `goodput_slo`",
+    "goodput_share": "good requests among all that were due",
+    **{name: text for latency in _LATENCIES for name, text in _latency_descriptions(latency).items()},
+    "server_time_share": "share of client time that the server's own total accounts for",
+    "tokens_total": "tokens as the runtime counts them",
+    "tokens_per_s": "tokens a second of the window",
+    "tokens_per_correct_answer": "all tokens over the right answers",
+    "cost_per_correct_answer_usd": "the same in money, with `workload.price_usd_per_1000_tokens`",
+    "cached_nodes_total": "nodes that came from the runtime's cache",
+    "uncached_nodes_total": "nodes that did not",
+    "accuracy": "right answers among those scored",
+    "accuracy_low": "lower bound of its 95 % interval",
+    "accuracy_high": "upper bound of its 95 % interval",
+    "unanswered_total": "scored answers without a letter",
+    "phase_server_node_mean_low_ms": "lower bound of the server's mean node time, of the whole phase",
+    "phase_server_node_mean_high_ms": "upper bound of it",
+    "phase_unexplained_nodes_total": "nodes that the server counted and no answer explains, of the whole phase",
+    "phase_littles_law_ratio": "share of the users' time that requests account for, of the whole phase",
+    "phase_trust": "`trusted`, `contaminated`, `restarted` or `no_server_data`, of the whole phase",
+    "run_exit_code": "exit code of the run",
+}
+"""Each column of the summary, in order, with what it holds."""
+
+SUMMARY_COLUMNS = tuple(COLUMNS)
 
 
 def write_summary_csv(report: Report, out: TextIO) -> None:

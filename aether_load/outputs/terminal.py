@@ -16,7 +16,7 @@ from aether_load.outputs.details import write_details
 from aether_load.outputs.formatting import bounded, number, share
 from aether_load.outputs.table import Column, fitted, table_lines
 from aether_load.scenario.warning_codes import MEANINGS, WarningCode
-from aether_load.text import shorten
+from aether_load.text import shorten, terminal_text, with_safe_texts
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -47,8 +47,9 @@ def write_summary(
 
     The summary has at most 60 lines, and 40 for one phase. It is in colour on a terminal, unless NO_COLOR is set.
     """
-    lines = list(_lines(report, files, width or _width_of(out), verbose=verbose))
-    _write(lines, out)
+    report = with_safe_texts(report, terminal_text)
+    lines = map(terminal_text, _lines(report, files, width or _width_of(out), verbose=verbose))
+    _write(list(lines), out)
     if verbose:
         write_details(report, out)
 

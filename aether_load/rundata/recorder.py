@@ -46,6 +46,11 @@ class Recorder:
         self.done = 0
         self.failed = 0
 
+    def expect(self, workload: Workload) -> None:
+        """Hold answers from now on against the DAG of `workload`, whose nodes are among those that samples list."""
+        self._answer_node = workload.answer_node
+        self._dag = SentDag.of(workload.nodes, workload.prompt_node)
+
     def answered(
         self,
         work: Work,

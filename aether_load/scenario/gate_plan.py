@@ -81,6 +81,7 @@ class GatePlan(Strict, frozen=True, kw_only=True):
     candidate: str
     self_test: bool = False
     phase: str | None = None
+    candidate_program: str | None = None
     metrics: tuple[str, ...] = (DEFAULT_METRIC,)
     pairs: int = DEFAULT_PAIRS
     window_s: float = 3.0
@@ -134,7 +135,12 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
     where = f"Scenario {scenario.name}, phase {phase.name}"
     if phase.shape is not None:
         raise UsageError(f"{where}: a gate sends one steady load, and this phase is a {phase.shape}; name another.")
-    if scenario.target.server_metrics_url is not None:
+    if plan.candidate_program is not None and scenario.workload.dag != "program":
+        raise UsageError(
+            f"--candidate-program {plan.candidate_program}: the scenario sends no program to compare it with; name one "
+            "with --program PATH."
+        )
+    if scenario.target.server_metrics_url is not None and plan.candidate_program is None:
         raise UsageError(f"{where}: target.server_metrics_url is of one runtime, and a gate has two; leave it away.")
     metrics = [parse_gate_metric(text) for text in plan.metrics]
     for metric in metrics:

@@ -75,7 +75,7 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
         choices=get_args(DagName),
         default=None,
         metavar="SHAPE",
-        help=f"shape of each request: {', '.join(get_args(DagName))}",
+        help=f"each request: {', '.join(get_args(DagName))}",
     )
     group.add_argument(
         "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
@@ -91,7 +91,7 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
         action="append",
         default=None,
         metavar="INPUT=TEXT",
-        help="bind an input of the program to {{prompt}}, {{row.column}} or a constant; repeatable",
+        help="a program's input: {{prompt}}, {{row.column}} or a constant; repeatable",
     )
 
 

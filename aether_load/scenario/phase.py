@@ -24,18 +24,19 @@ _Load = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
 class Ramp(Strict, frozen=True, kw_only=True):
     """A way up (or down) to a phase's load, before its window: from one load to another in a time."""
 
+    # load at the start of the ramp
     from_: Annotated[float, msgspec.Meta(ge=0, le=MOST_RATE_RPS)] = msgspec.field(name="from")
-    to: _Load | None = None
-    over: Seconds
+    to: _Load | None = None  # load at its end; the phase's own unless said
+    over: Seconds  # how long it takes
 
 
 class Spike(Strict, frozen=True, kw_only=True):
     """A sudden load and what follows: the base load for `before`, `to` for `duration`, the base again for `after`."""
 
-    to: _Load
-    before: Seconds
-    duration: Seconds
-    after: Seconds
+    to: _Load  # load of the spike
+    before: Seconds  # time at the phase's own load before it
+    duration: Seconds  # time at the spike's load
+    after: Seconds  # time at the phase's own load after it
 
 
 class TraceFile(Strict, frozen=True, kw_only=True):
@@ -45,13 +46,13 @@ class TraceFile(Strict, frozen=True, kw_only=True):
     neither, the workload's prompts are sent in their order. At speed 2 it is over in half its time.
     """
 
-    path: str
-    speed: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0
-    timestamp: str = "timestamp"
-    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"
-    prompt: str = "prompt"
-    dataset: str = "dataset"
-    row: str = "row"
+    path: str  # CSV or JSONL, relative to the scenario's file
+    speed: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 1.0  # 2 replays in half the time
+    timestamp: str = "timestamp"  # column of the times
+    timestamp_unit: Literal["s", "ms", "us", "ns"] = "s"  # unit of times that are numbers
+    prompt: str = "prompt"  # column of prompts
+    dataset: str = "dataset"  # column of datasets' names
+    row: str = "row"  # column of rows in those datasets
 
 
 class Phase(Strict, frozen=True, kw_only=True):
@@ -67,34 +68,38 @@ class Phase(Strict, frozen=True, kw_only=True):
     back to it. `find` searches for the largest load under which every condition of `slo` holds.
     """
 
+    # name in every output; `closed`, `open` or the shape unless said
     name: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.-]{0,63})?$")] = ""
-    users: _Users | None = None
+    users: _Users | None = None  # closed load: users that send again after each answer
+    # users started a second; all at once unless said
     spawn_rate: Annotated[float, msgspec.Meta(ge=LEAST_SPAWN_RATE, le=MOST_RATE_RPS)] | None = None
-    think_time: Seconds = Seconds(0)
-    think_time_distribution: Literal["constant", "exponential"] = "constant"
-    rate: _Rate | None = None
-    arrivals: Literal["constant", "poisson"] | None = None
-    max_concurrency: _Users | None = None
-    warmup: Seconds = Seconds(0)
-    duration: Seconds | None = None
-    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    passes: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    load_unit: Kind | None = None
-    ramp: Ramp | None = None
+    think_time: Seconds = Seconds(0)  # pause of a user before each request
+    think_time_distribution: Literal["constant", "exponential"] = "constant"  # `exponential` draws each pause
+    rate: _Rate | None = None  # open load: requests a second that are due
+    arrivals: Literal["constant", "poisson"] | None = None  # gaps between due times; `poisson` unless said
+    max_concurrency: _Users | None = None  # most requests in flight of an open load
+    warmup: Seconds = Seconds(0)  # sent before the window, in no figure
+    duration: Seconds | None = None  # length of the window
+    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None  # ends the window after so many requests
+    passes: Annotated[int, msgspec.Meta(ge=1)] | None = None  # ends the window after each prompt was sent so often
+    load_unit: Kind | None = None  # unit of sweep, steps, spike and ramp
+    ramp: Ramp | None = None  # way up or down to the load, before the window
+    # a phase for each of these loads, at rest in between
     sweep: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
+    # one load after the other without a rest
     steps: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
-    spike: Spike | None = None
-    trace: TraceFile | None = None
-    find: Literal["max_rate", "max_users"] | None = None
-    slo: tuple[Threshold, ...] = ()
-    max_load: _Load | None = None
-    tolerance: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1
-    shortest_probe: Seconds = Seconds(5)
-    longest_probe: Seconds = Seconds(60)
-    time_limit: Seconds = Seconds(900)
-    cache: Literal["keep", "cold", "warm"] = "keep"
-    unique_prompts: bool = False
-    sequential: bool = False
+    spike: Spike | None = None  # a sudden load between two stretches of the phase's own
+    trace: TraceFile | None = None  # replay of a recorded file
+    find: Literal["max_rate", "max_users"] | None = None  # search for the largest load under which the SLO holds
+    slo: tuple[Threshold, ...] = ()  # conditions of the search, as thresholds
+    max_load: _Load | None = None  # largest load that a search tries
+    tolerance: Annotated[float, msgspec.Meta(ge=0.01, le=1)] = 0.1  # gap between the loads at which a search ends
+    shortest_probe: Seconds = Seconds(5)  # least length of a probe
+    longest_probe: Seconds = Seconds(60)  # most length of a probe
+    time_limit: Seconds = Seconds(900)  # limit for the whole search
+    cache: Literal["keep", "cold", "warm"] = "keep"  # empty (`cold`) or fill (`warm`) the cache before the window
+    unique_prompts: bool = False  # mark each prompt, so that no cache knows it
+    sequential: bool = False  # run a DAG's nodes one at a time
 
     @property
     def kind(self) -> Kind:

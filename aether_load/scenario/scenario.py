@@ -24,17 +24,19 @@ class Target(Strict, frozen=True, kw_only=True):
     metrics are read, if not at the target's own /metrics; one reading may take `server_metrics_timeout`.
     """
 
+    # sent with every request; `${NAME}` is read from the environment
     headers: dict[str, str] = msgspec.field(default_factory=dict)
-    verify_tls: bool = True
-    ca_file: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    connect_timeout: Seconds = Seconds(5)
-    request_timeout: Seconds = Seconds(30)
+    verify_tls: bool = True  # false accepts any certificate
+    ca_file: str | None = None  # authorities to trust, as PEM
+    client_cert: str | None = None  # certificate that the client shows, as PEM
+    client_key: str | None = None  # its key, unless the certificate's file holds it
+    connect_timeout: Seconds = Seconds(5)  # limit for opening a connection
+    request_timeout: Seconds = Seconds(30)  # limit for an answer; beyond it the outcome is `timeout`
+    # a larger answer is an `invalid_response`
     max_response_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)] = 64 << 20
-    server_metrics: bool = True
-    server_metrics_url: str | None = None
-    server_metrics_timeout: Seconds = Seconds(2)
+    server_metrics: bool = True  # false: the target has no /metrics
+    server_metrics_url: str | None = None  # where /metrics is, if not at the target
+    server_metrics_timeout: Seconds = Seconds(2)  # limit for one reading of /metrics
 
     @property
     def tls(self) -> TlsSettings:
@@ -51,16 +53,18 @@ class Scenario(Strict, frozen=True, kw_only=True):
     is a condition, or a table of one with more keys. The `labels` name the run in its results and change nothing else.
     """
 
+    # name of the run; the file's name unless said
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-    purpose: str = ""
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-    seed: int = 42
+    purpose: str = ""  # one sentence for the report
+    labels: dict[str, str] = msgspec.field(default_factory=dict)  # labels of the run in its results, like `--label`
+    seed: int = 42  # order of the prompts and of all that is drawn
+    # share of failures above which the run fails (exit code 1)
     max_error_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
-    fail_on_warning: tuple[WarningCode, ...] = ()
-    goodput_slo: RequestLimit | None = None
-    thresholds: tuple[ThresholdPlan, ...] = ()
-    workload: WorkloadPlan = WorkloadPlan()
-    target: Target = Target()
-    repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-    order: Literal["in_turn", "abba", "shuffled"] = "in_turn"
-    phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]
+    fail_on_warning: tuple[WarningCode, ...] = ()  # codes of warnings that make the run invalid (exit code 5)
+    goodput_slo: RequestLimit | None = None  # limit that a request keeps to count as goodput; decides no verdict
+    thresholds: tuple[ThresholdPlan, ...] = ()  # conditions that decide the verdict (exit code 4)
+    workload: WorkloadPlan = WorkloadPlan()  # what is sent
+    target: Target = Target()  # how to talk to the runtime
+    repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1  # how often the phases are run
+    order: Literal["in_turn", "abba", "shuffled"] = "in_turn"  # order of repeated phases: `abba` is there and back
+    phases: Annotated[tuple[Phase, ...], msgspec.Meta(min_length=1)]  # the loads, one after the other

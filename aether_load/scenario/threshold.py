@@ -118,9 +118,9 @@ class ThresholdPlan(Strict, frozen=True, kw_only=True):
     `delay_abort_eval` of a window has passed.
     """
 
-    condition: Threshold
-    abort_on_fail: bool = False
-    delay_abort_eval: Seconds = Seconds(0)
+    condition: Threshold  # a metric and a limit, as in `p(95)<500`
+    abort_on_fail: bool = False  # end the run as soon as it is broken
+    delay_abort_eval: Seconds = Seconds(0)  # not before this time of a window
 
 
 def parse_threshold(text: str) -> Threshold:

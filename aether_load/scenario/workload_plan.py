@@ -16,10 +16,11 @@ DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file", 
 class FileDataset(Strict, frozen=True, kw_only=True):
     """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""
 
-    path: str
-    text: str
-    options: str | tuple[str, ...] | None = None
-    answer: str | None = None
+    path: str  # JSONL, CSV or Parquet, relative to the scenario's file
+    text: str  # column of the question or prompt
+    options: str | tuple[str, ...] | None = None  # column of a list of options, or several columns
+    answer: str | None = None  # column of the right answer
+    # how that column names the right option
     answer_is: Literal["number_from_0", "number_from_1", "letter", "text"] = "number_from_0"
 
 
@@ -32,19 +33,22 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     The price makes a cost of the tokens that the runtime counts; nothing that is sent depends on it.
     """
 
+    # names of datasets whose rows are sent
     datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = HUB_DATASET_NAMES
-    source: Literal["sample", "hub", "folder"] = "sample"
-    dataset_dir: str | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    dag: DagName = "single"
-    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
-    dag_file: str | None = None
-    program: str | None = None
+    source: Literal["sample", "hub", "folder"] = "sample"  # bundled rows, the hub, or a folder laid out like it
+    dataset_dir: str | None = None  # the folder, with `source = "folder"`
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None  # rows of each dataset, chosen by the seed
+    dag: DagName = "single"  # shape of each request's DAG
+    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None  # length of a chain, width of a fan_out
+    dag_file: str | None = None  # your own DAG as JSON, with `dag = "file"`
+    program: str | None = None  # an Aether program, with `dag = "program"`
+    # value of each input of the program
     inputs: dict[str, str | int | float | bool] = msgspec.field(default_factory=dict)
-    bind: Literal["literal", "context"] = "literal"
-    answer_node: str | None = None
-    model: str = "gpt-4o-mini"
-    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0
-    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16
+    bind: Literal["literal", "context"] = "literal"  # write inputs into the prompts, or send them as context
+    answer_node: str | None = None  # node of the file or program whose output is scored
+    model: str = "gpt-4o-mini"  # model of each LLM node
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = 0.0  # temperature of each LLM node
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = 16  # limit of output tokens of each LLM node
+    # price for the cost of a right answer
     price_usd_per_1000_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    files: dict[str, FileDataset] = msgspec.field(default_factory=dict)
+    files: dict[str, FileDataset] = msgspec.field(default_factory=dict)  # your own datasets by name

@@ -49,9 +49,9 @@ class Server:
         await self._listener.close()
         self._break_off("exit")
 
-    def _break_off(self, loss: str) -> None:
+    def _break_off(self, reason: str) -> None:
         for connection in list(self._service.connections):
-            connection.break_off(loss)
+            connection.break_off(reason)
 
     def _apply(self, fault: kinds.ProcessFault) -> None:
         match fault:

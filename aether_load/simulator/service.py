@@ -87,7 +87,7 @@ class Service:
             entry.sent = "panic"
             connection.transport.close()
         except asyncio.CancelledError:
-            entry.sent = connection.loss
+            entry.sent = connection.cancel_reason
             raise
         except Exception:
             entry.sent = "error"

@@ -90,7 +90,7 @@ def test_what_was_not_measured_has_its_reason(tmp_path):
     judgement = judge_phase(folder, "closed")
     assert (judgement.holds, judgement.limited_by, judgement.more_decides) == (None, None, False)
     assert judgement.measured == ProbeMeasurement(
-        achieved_load=0.0,
+        achieved_load=None,
         slo=(
             SloReading(
                 condition="p(95)<100", state="undecided", value=None, low=None, high=None,
@@ -101,6 +101,7 @@ def test_what_was_not_measured_has_its_reason(tmp_path):
         sender_cpu_share=None,
         server_cpu_share=None,
         reasons={
+            "achieved_load": "the window holds 0.00 requests, and 1 user sent: there is no rate of less than one wave",
             "error_rate": "no request was sent in the window and had its time",
             "sender_cpu_share": "the sender was not read twice inside the window",
             "server_cpu_share": "the target runs on another machine",

@@ -206,17 +206,17 @@ def test_the_first_exit_code_that_applies_is_given(tmp_path, requests, options, 
     assert report_of(tmp_path, requests, **options).verdict == verdict
 
 
-def test_throughput_counts_what_came_in_inside_the_window(tmp_path):
-    """An answer after the window's end is in the latencies, not in the rate."""
+def test_throughput_counts_a_request_by_its_time_inside_the_window(tmp_path):
+    """One that reaches over an edge counts by its part, whenever it was sent and however it ended."""
     requests = [answered(0, 100), answered(500, 100), answered(990, 100), failed(600, 50, Outcome.HTTP_ERROR)]
     (phase,) = report_of(tmp_path, requests).phases
-    assert (phase.all.request_throughput_rps, phase.all.ok_throughput_rps) == (3.0, 2.0)
+    assert (phase.all.request_throughput_rps, phase.all.ok_throughput_rps) == (3.1, 2.1)
     assert phase.all.service_latency_ms.count == 4
 
 
-def test_throughput_counts_answers_to_requests_of_the_warm_up_too(tmp_path):
-    """What came in inside the window counts whenever it was sent: a warm-up makes no rate too low."""
-    requests = [answered(-200, 300), answered(100, 300), answered(400, 300), answered(700, 400)]
+def test_throughput_counts_requests_of_the_warm_up_too(tmp_path):
+    """As many requests reach into a window of a steady load as reach out of it: a warm-up makes no rate too low."""
+    requests = [answered(-200, 300), answered(100, 300), answered(400, 300), answered(700, 450)]
     (phase,) = report_of(tmp_path, requests).phases
     assert (phase.all.request_throughput_rps, phase.datasets[0].ok_throughput_rps) == (3.0, 3.0)
     assert (phase.all.requests_total, phase.requests_outside_window_total) == (3, 1)
@@ -268,7 +268,9 @@ def test_every_absent_number_has_its_reason(tmp_path):
 
 def test_threats_to_validity_are_values(tmp_path):
     """A saturated client, an answering cache, a simulated target: each a code with advice."""
-    report = report_of(tmp_path, [answered(0, 61, cached=1)], users=4, kind="simulated")
+    report = report_of(
+        tmp_path, [answered(250 * number, 61, cached=1) for number in range(4)], users=4, kind="simulated"
+    )
     assert codes(report) == ["simulated_target", "users_not_busy", "few_samples", "cache_answered"]
     assert all(warning.advice for warning in report.warnings)
 

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from aether_load.errors import UsageError
-from aether_load.evaluation.generation import Generation, read_generation, truncate
+from aether_load.evaluation.command_line import Wishes, read_command_line
+from aether_load.evaluation.generation import GenerationPlan, read_generation, truncate
 from aether_load.evaluation.options import StubOptions, hidden_model_args, hide_header, read_options
-from aether_load.evaluation.output import copy_results, wanted_file
+from aether_load.evaluation.output import copy_results
 
 
 def test_without_arguments_it_is_the_seeds_runtime():
@@ -75,15 +76,38 @@ def test_generation_is_asked_for_as_the_task_says():
     said = read_generation(
         "t", {"until": "\n", "max_new_tokens": "9", "temperature": 0.7, "top_p": 0.5}, max_tokens=256, temperature=0.0
     )
-    assert said == Generation(("\n",), 9, 0.7, ("top_p",))
+    assert said == GenerationPlan(("\n",), 9, 0.7, {"top_p": 0.5})
     plain = read_generation(
         "t", {"until": ["a", ""], "do_sample": False, "temperature": 1}, max_tokens=5, temperature=1
     )
-    assert plain == Generation(("a",), 5, 0.0, ())
+    assert plain == GenerationPlan(("a",), 5, 0.0, {})
     with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* expected numbers"):
         read_generation("t", {"max_gen_toks": "many"}, max_tokens=5, temperature=0.0)
     with pytest.raises(UsageError, match=r"Task t: generation_kwargs .* out of a runtime's bounds"):
         read_generation("t", {"temperature": 7}, max_tokens=5, temperature=0.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plan"),
+    [
+        ({"seed": 1, "max_length": 9}, GenerationPlan((), 5, 0.0, {"seed": 1, "max_length": 9})),
+        ({"do_sample": True}, GenerationPlan((), 5, 0.0, {"do_sample": True})),
+        ({"do_sample": True, "temperature": 0.2}, GenerationPlan((), 5, 0.2, {})),
+        ({"max_gen_toks": 7, "max_tokens": "7"}, GenerationPlan((), 7, 0.0, {})),
+    ],
+)
+def test_what_has_no_place_in_a_request_is_named(arguments, plan):
+    """A bound on the whole text, a seed, and sampling at temperature 0 are not sent."""
+    assert read_generation("t", arguments, max_tokens=5, temperature=0.0) == plan
+
+
+def test_two_bounds_contradict_each_other():
+    """It would be unclear which was sent."""
+    with pytest.raises(UsageError) as refusal:
+        read_generation("t", {"max_gen_toks": 7, "max_tokens": 9}, max_tokens=5, temperature=0.0)
+    assert str(refusal.value) == (
+        "Task t: generation_kwargs: max_gen_toks = 7 and max_tokens = 9 contradict each other."
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,17 +137,56 @@ def test_a_text_ends_at_the_first_of_its_marks(text, until, kept):
 )
 def test_the_wanted_file_is_the_command_lines(words, file):
     """Only a path that ends in .json names a file."""
-    found = wanted_file(words.split())
+    found = read_command_line(words.split()).file
     assert (found and str(found)) == file
 
 
-def test_the_wanted_file_may_stand_in_lm_evals_own_configuration(tmp_path):
-    """--config FILE gives it where the command line does not."""
+def test_wishes_may_stand_in_lm_evals_own_configuration(tmp_path):
+    """--config FILE gives them where the command line does not; generation arguments of both are put together."""
     config = tmp_path / "c.yaml"
-    config.write_text('tasks: [a]\noutput_path: "out/y.json"  # here\n')
-    assert str(wanted_file(["--config", str(config)])) == "out/y.json"
-    assert str(wanted_file(["--config", str(config), "-o", "z.json"])) == "z.json"
-    assert wanted_file(["--config", str(tmp_path / "none.yaml")]) is None
+    config.write_text(
+        'tasks: [a]\noutput_path: "out/y.json"  # here\ngen_kwargs: {top_p: 0.5, until: ["x"]}\ndevice: cpu\n'
+    )
+    assert read_command_line(["--config", str(config)]) == Wishes(
+        output_path="out/y.json", gen_kwargs=("top_p", "until"), device="cpu"
+    )
+    words = ["-C", str(config), "-o", "z.json", "--gen_kwargs", "seed=1", "--device", "cuda:1"]
+    assert read_command_line(words) == Wishes(
+        output_path="z.json", gen_kwargs=("seed", "top_p", "until"), device="cuda:1"
+    )
+    assert read_command_line(["--config", str(tmp_path / "none.yaml")]) == Wishes()
+    config.write_text("a: [")
+    assert read_command_line(["--config", str(config)]) == Wishes()
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["temperature=0.8,top_p=0.95"], ("temperature", "top_p")),
+        (["temperature=0.8", "top_p=0.95", 'stop=["a,b=c"]'], ("temperature", "top_p", "stop", "b")),
+        (['{"do_sample": true, "seed": 5}'], ("do_sample", "seed")),
+        (["{broken"], ()),
+        ([], ()),
+    ],
+)
+def test_generation_arguments_are_read_in_every_notation(words, keys):
+    """As lm-eval reads them: pairs in one word or several, or JSON."""
+    assert read_command_line(["--gen_kwargs", *words, "--limit", "5"]).gen_kwargs == keys
+
+
+def test_what_cannot_be_sent_is_refused_and_what_changes_nothing_is_warned_of():
+    """lm-eval would write the arguments into its results as if they had been used."""
+    with pytest.raises(UsageError) as refusal:
+        read_command_line(["--gen_kwargs", "temperature=0.5,top_p=0.5,seed=1"]).check()
+    assert str(refusal.value) == (
+        "--gen_kwargs top_p, seed: not sent, because a request to the runtime has no place for it; leave it away. "
+        "There is one for temperature, do_sample, until, max_gen_toks, max_new_tokens, max_tokens."
+    )
+    assert read_command_line(["--gen_kwargs", "temperature=0.5,until=['x']", "--tasks", "a"]).check() == []
+    assert read_command_line(["--device", "cuda:0", "--max_batch_size", "64"]).check() == [
+        "--device cuda:0 is not sent: the runtime decides where its model runs.",
+        "--max_batch_size 64 is not sent: num_concurrent says how many requests are in flight.",
+    ]
 
 
 def test_results_are_known_by_the_run_and_not_by_their_time(tmp_path):

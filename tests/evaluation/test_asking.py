@@ -77,7 +77,8 @@ def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulat
         "failed_total": failed,
         "failures_by_outcome": {outcome: 3},
         "mock_answers_total": 0,
-        "generation_kwargs_ignored": [],
+        "sent": {"model": "gpt-4o-mini", "temperature": [0.0], "max_tokens": [16]},
+        "not_sent": {},
     }
     assert info["phases"]["loglikelihood"]["all"]["outcomes"] == {"ok": 7, outcome: 3}
     assert info["phases"]["loglikelihood"]["all"]["accuracy"]["hits"] == 7
@@ -210,7 +211,8 @@ def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):
     assert list(table["phase"]) == ["loglikelihood"] * 3 + ["generate_until"] * 4
     assert sorted(table["prompt_id"]) == sorted([f"piqa/{n}" for n in range(3)] + [f"chat/{n}" for n in range(4)])
     assert set(table["dataset"]) == {"piqa", "chat"}
-    assert info["tasks"]["chat"]["generation_kwargs_ignored"] == ["top_k"]
+    assert info["tasks"]["chat"]["sent"] == {"model": "gpt-4o-mini", "temperature": [0.0], "max_tokens": [9]}
+    assert info["tasks"]["chat"]["not_sent"] == {"top_k": [3]}
     scenario = json.loads((asking._run.folder.manifest).read_bytes())["scenario"]
     assert [phase["name"] for phase in scenario["phases"]] == ["loglikelihood", "generate_until"]
     assert (scenario["seed"], scenario["workload"]["source"], scenario["workload"]["max_tokens"]) == (None, None, None)
@@ -226,3 +228,50 @@ def test_a_path_in_the_url_stands_before_every_request(evaluation):
         assert not [path for path in runtime.read if path.endswith("/metrics")]
     # Without metrics the client's side alone is judged.
     assert (info["verdict"]["status"], info["phases"]["loglikelihood"]["trust"]) == ("passed", "no_server_data")
+
+
+def test_what_a_v1_runtime_takes_no_place_for_is_not_recorded_as_sent(evaluation, simulator, capsys):
+    """A v1 request has a prompt and a model; temperature and bound are null in the run and named once in a warning."""
+    runtime = simulator("--generation", "v1", "--answer", "B", *FAST)
+    asking = evaluation(runtime.url, temperature=0.7)
+    asking.choose(questions(2), rows(2), lambda: None)
+    asking.choose(questions(2), rows(2), lambda: None)
+    info = finish(asking)
+    sentence = "temperature and max_tokens are not sent: a v1 runtime has no place for them."
+    assert capsys.readouterr().err == f"aether-load: warning: {sentence}\n"
+    assert info["tasks"]["piqa"]["sent"] == {"model": "gpt-4o-mini", "temperature": [], "max_tokens": []}
+    assert info["tasks"]["piqa"]["not_sent"] == {"temperature": [0.7], "max_tokens": [16]}
+    manifest = RunFolder(asking._run.folder.path).read_manifest()
+    assert (manifest.scenario["workload"]["temperature"], manifest.scenario["workload"]["max_tokens"]) == (None, None)
+    assert manifest.notes == [sentence]
+    assert "note" in info["warnings"]
+
+
+@pytest.mark.parametrize(("finished_first", "ended_as"), [(False, "interrupted"), (True, "completed")])
+@pytest.mark.parametrize("code", [1, 2])
+def test_a_command_that_fails_has_no_verdict_of_its_run_beside_it(
+    evaluation, simulator, capsys, code, finished_first, ended_as
+):
+    """Whether lm-eval fails before or after its results: its exit code is the only one that is said."""
+    runtime = simulator("--answer", "B", *FAST)
+    asking = evaluation(runtime.url)
+    asking.choose(questions(2), rows(2), lambda: None)
+    if finished_first:
+        asking.finish()
+    asking.fail(code)
+    assert asking.end(None) == code
+    folder = asking._run.folder
+    assert capsys.readouterr().err == (
+        f"aether-load: there is no evaluation; what was sent is in {folder.path} (aether-load report {folder.path}).\n"
+    )
+    assert folder.read_manifest().ended_as == ended_as
+
+
+def test_a_command_that_fails_as_its_run_does_shows_the_run(evaluation, simulator, capsys):
+    """An interruption and a run in which nothing succeeded have the summary that a load has."""
+    runtime = simulator("--answer", "B", *FAST)
+    asking = evaluation(runtime.url)
+    asking.choose(questions(2), rows(2), lambda: None)
+    asking.fail(130)
+    assert asking.end(None) == 130
+    assert "INTERRUPTED" in capsys.readouterr().err

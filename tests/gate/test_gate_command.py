@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 
+from aether_programs import compiled, write_program
 from processes import LIMIT_S, REPOSITORY, call_command, wait_for
 
 SHORT = ("--window", "0.05s", "--pairs", "26", "--limit", "4", "--set", "phases.0.users=4")
@@ -87,7 +88,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
     files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")
     done = gate(
-        "--base-command", simulate("40ms"), "--candidate-command", simulate("80ms"), *SHORT, *files,
+        "--base-command", simulate("20ms"), "--candidate-command", simulate("40ms"), *SHORT, *files,
         "--metric", "ok_throughput_rps", "--metric", "server_total_ms:mean",
     ).finish()  # fmt: skip
     assert (done.code, done.err) == (4, ""), done.err
@@ -106,8 +107,34 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     assert "listening on http://127.0.0.1:" in (done.run / "base.log").read_text()
     assert done.alive() == []
     manifest = json.loads((done.run / "run.json").read_bytes())
-    assert manifest["command"][1:4] == ["gate", "--base-command", simulate("40ms")]
+    assert manifest["command"][1:4] == ["gate", "--base-command", simulate("20ms")]
     assert manifest["target"]["url"] != manifest["candidate"]["url"]
+
+
+def test_two_programs_are_compared_on_one_runtime(gate, tmp_path):
+    """The new version has one more node in a row: a regression, with both programs named and their nodes listed."""
+    value = compiled()
+    after = {"id": "polished", "name": "polish", "prompt_template": "Polish it.", "template_refs": []}
+    value["nodes"].append({**value["nodes"][2], **after, "dependencies": ["advice"]})
+    (tmp_path / "new").mkdir()
+    old, new = write_program(tmp_path), write_program(tmp_path / "new", value)
+    done = gate(
+        "--base-command", simulate("20ms"), "--program", str(old), "--candidate-program", str(new), *SHORT,
+        "--bind", "complaint={{prompt}}", "--bind", "style=terse", "--window", "0.2s",
+    ).finish()  # fmt: skip
+    assert (done.code, done.err) == (4, ""), done.err
+    report = done.report
+    assert report["verdict"]["status"] == "regression"
+    assert {window["trust"] for pair in report["pairs"] for window in (pair["base"], pair["candidate"])} == {"trusted"}
+    base, candidate = (side["program"] for side in report["sides"])
+    assert (base["flow_name"], candidate["flow_name"]) == ("tired", "tired")
+    assert base["hash"] != candidate["hash"]
+    assert f"program tired {base['hash']}, aetherc 0.1.0 and program tired {candidate['hash']}" in done.out
+    assert [side["requests_total"] - side["ok_total"] for side in report["sides"]] == [0, 0]
+    manifest = json.loads((done.run / "run.json").read_bytes())
+    assert manifest["target"]["url"] == manifest["candidate"]["url"]
+    assert manifest["node_ids"] == ["mood", "summary", "advice", "polished"]
+    assert (manifest["program"], manifest["candidate_program"]) == (base, candidate)
 
 
 @pytest.mark.slow
@@ -238,6 +265,16 @@ USAGE = {
     "-p {port}:3000 IMAGE.",
     "--base-command no-such-program{port} --candidate http://127.0.0.1:2": "--base-command: no-such-programPORT cannot "
     "be started: No such file or directory.",
+    f"{BOTH} --candidate-program new.json": "--candidate-program compares two programs on one runtime: leave "
+    "--candidate away.",
+    "--base http://127.0.0.1:1 --self-test --candidate-program new.json": "--candidate-program compares two programs "
+    "on one runtime: leave --self-test away.",
+    "--candidate-program new.json": "say on which runtime the two programs are compared: --base URL or --base-command "
+    "CMD.",
+    "--base http://127.0.0.1:1 --candidate-program /new.json": "--candidate-program /new.json: the scenario sends no "
+    "program to compare it with; name one with --program PATH.",
+    "--base http://127.0.0.1:1 --program /none.json --candidate-program /new.json": "Program /none.json: it cannot be "
+    "read: No such file or directory.",
     f"{BOTH} --gates 3": "--gates: only a --self-test is done several times.",
 }
 

@@ -155,48 +155,6 @@ def test_a_trace_is_sent_again_as_it_was(fork_locust, simulator, tmp_path):
     assert [late - early for early, late in pairwise(due)] == [200_000_000, 300_000_000]
 
 
-SEARCH = """
-[[phases]]
-name = "capacity"
-find = "max_users"
-users = {users}
-max_load = {most}
-slo = ["p(75)<100", "error_rate<0.2"]
-shortest_probe = "1s"
-longest_probe = "3s"
-tolerance = {resolution}
-unique_prompts = true
-"""
-
-
-@pytest.mark.slow
-def test_a_search_finds_how_many_users_a_runtime_serves(fork_locust, simulator, tmp_path):
-    """Four slots of 60 ms serve four users in 60 ms; of eight, half wait for a slot."""
-    runtime = simulator("--latency", "constant:60ms", "--slots", "4")
-    text = SEARCH.format(users=4, max_load=8, tolerance=1)
-    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
-    (search,) = report_of(finished)["searches"]
-    assert finished.code == 0, finished.err
-    assert (search["end"], search["largest_held"], search["smallest_not_held"]) == ("found", 4.0, 8.0)
-    assert search["against"][0].startswith("p(75)<100 is broken: ")
-    assert [probe["load"] for probe in search["probes"] if probe["purpose"] != "again"] == [4.0, 8.0, 4.0]
-    assert "4 users held, and did so again when tried once more, 8 did not" in " ".join(finished.out.split())
-
-
-@pytest.mark.slow
-def test_a_search_brings_the_two_loads_together(fork_locust, simulator, tmp_path):
-    """Of five users one in five waits, which a p75 does not see; of six, two do."""
-    runtime = simulator("--latency", "constant:60ms", "--slots", "4")
-    text = SEARCH.format(users=2, max_load=16, tolerance=0.01)
-    finished = fork_locust("--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
-    (search,) = report_of(finished)["searches"]
-    assert finished.code == 0, finished.err
-    assert search["end"] == "found"
-    assert search["largest_held"] in {4.0, 5.0}
-    assert search["smallest_not_held"] == search["largest_held"] + 1
-    assert search["probes"][-1]["purpose"] == "confirm"
-
-
 @pytest.mark.parametrize(
     ("keys", "sentence"), [('cache = "cold"', "phases.0.cache = 'cold'"), ("sequential = true", "phases.0.sequential")]
 )

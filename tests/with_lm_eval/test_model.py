@@ -10,6 +10,7 @@ import termios
 
 import pytest
 
+from aether_load.errors import UsageError
 from evaluations import capturing_runtime
 from processes import wait_for
 
@@ -169,7 +170,7 @@ metric_list: [{{metric: exact_match}}]
     name = tasks.write("thrice", rows([0] * 4), template=template)
     found = tasks.run(runtime.url, name)
     assert (found["results"][name]["exact_match,none"], runtime.record()["nodes"]["succeeded"]) == (1.0, 12)
-    assert found["config"]["aether_load"]["tasks"][name]["generation_kwargs_ignored"] == ["top_k"]
+    assert found["config"]["aether_load"]["tasks"][name]["not_sent"] == {"top_k": [2]}
 
 
 def test_the_likelihood_of_whole_texts_is_refused_by_name(tasks, simulator):
@@ -185,8 +186,9 @@ doc_to_text: ""
 doc_to_target: "{{{{q}}}}"
 metric_list: [{{metric: word_perplexity}}]
 """
+    paid = tasks.write("paid", rows([0] * 3))
     name = tasks.write("wikitext", rows([0]), template=template)
-    code, lines = tasks.refused(runtime.url, name)
+    code, lines = tasks.refused(runtime.url, f"{paid},{name}")
     assert (code, lines[-1]) == (
         2,
         (
@@ -194,14 +196,73 @@ metric_list: [{{metric: word_perplexity}}]
             "runtime that only generates cannot give; choose a task of multiple choice or of generate_until."
         ),
     )
+    assert runtime.record()["nodes"].get("succeeded", 0) == 0
+    assert not [line for line in lines if "PASSED" in line]
 
-    from aether_load.evaluation.aether_stub import AetherStub
 
-    class Instance:
-        task_name, doc_id = "wikitext", 0
+class Instance:
+    """A request as lm-eval builds it."""
 
-    with pytest.raises(NotImplementedError, match="Task wikitext asks"):
-        AetherStub.loglikelihood_rolling(None, [Instance()])
+    def __init__(self, kind, *args, task="mine", doc_id=0, idx=0):
+        self.request_type, self.args, self.task_name, self.doc_id, self.idx = kind, args, task, doc_id, idx
+
+
+class FakeTask:
+    """A task whose requests are built already."""
+
+    def __init__(self, *instances):
+        self.instances = instances
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    """A model in this process, and the builder of requests that it puts in place of lm-eval's."""
+    from lm_eval.api.task import Task
+
+    from aether_load.evaluation import aether_stub
+
+    monkeypatch.setattr(Task, "build_all_requests", lambda _task, **_options: None)
+    monkeypatch.setattr(aether_stub, "_builders_before", [])
+    monkeypatch.setattr(aether_stub, "_models", [])
+    monkeypatch.setattr(sys, "argv", ["lm_eval"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with capturing_runtime() as runtime:
+        model = aether_stub.AetherStub(aether_url=runtime.url, results_dir=str(tmp_path))
+        model.build = lambda *instances: Task.build_all_requests(FakeTask(*instances), limit=1)
+        model.bodies = runtime.bodies
+        yield model
+        model.end()
+
+
+@pytest.mark.parametrize(
+    ("instances", "sentence"),
+    [
+        ([Instance("loglikelihood_rolling", "text", task="wikitext")],
+         "Task wikitext asks for the likelihood of whole texts (loglikelihood_rolling)"),
+        ([Instance("loglikelihood", "a", " b", task="lambada")], "Task lambada asks how likely one given text is"),
+        ([Instance("loglikelihood", "a", f" {n}", task="wide", idx=n) for n in range(11)],
+         "Task wide, document 0 has 11 options, and no more than 10 can be lettered."),
+        ([Instance("multiple_choice_by_vote", "a", task="new")], "Task new asks for multiple_choice_by_vote"),
+        ([Instance("generate_until", "a", {"temperature": "hot"}, task="chat")], "expected numbers"),
+    ],
+)  # fmt: skip
+def test_a_task_is_refused_when_its_requests_are_built(model, instances, sentence):
+    """lm-eval builds the requests of all tasks before it sends any, so nothing has been paid for."""
+    model.build(Instance("loglikelihood", "q", " a"), Instance("loglikelihood", "q", " b", idx=1))
+    with pytest.raises(UsageError) as refusal:
+        model.build(*instances)
+    assert sentence in str(refusal.value)
+    assert model.bodies == []
+
+
+def test_arguments_of_a_task_that_are_not_sent_are_warned_of_when_its_requests_are_built(model, capsys):
+    """Once a task, before anything is sent."""
+    for _ in range(2):
+        model.build(*[Instance("generate_until", "a", {"until": [], "top_k": 2, "seed": 1}, task="chat")] * 3)
+    assert capsys.readouterr().err == (
+        "aether-load: warning: Task chat: generation_kwargs seed, top_k: not sent; a request to the runtime has no "
+        "place for it.\n"
+    )
 
 
 def test_a_cache_of_answers_is_refused(tasks, simulator):
@@ -213,7 +274,7 @@ def test_a_cache_of_answers_is_refused(tasks, simulator):
     assert lines[-1].startswith(
         "aether-load: --use_cache: lm-eval's cache takes the answers of one model for another's"
     )
-    assert runtime.record()["nodes"] == {"succeeded": 0}
+    assert runtime.record()["nodes"].get("succeeded", 0) == 0
 
 
 def test_a_chat_template_is_refused(tasks, simulator):
@@ -297,14 +358,20 @@ def python(code):
 
 
 def test_the_name_is_registered_after_lm_evals_own_and_nothing_before():
-    """Python's start leaves a finder behind and loads nothing; the first import of lm-eval's models registers."""
+    """Python's start leaves a finder behind and loads nothing; the first import of lm-eval's models registers.
+
+    The finder goes on waiting for Locust.
+    """
     assert python(
         "import sys; print([name for name in sys.modules if name.split('.')[0] in ('lm_eval', 'aether_load')]);"
         "import lm_eval.models; from lm_eval.api.registry import model_registry as known;"
         "print('aether_load' in sys.modules); print(known._objs['aether_stub']);"
-        "print(any('_aether_load' in type(finder).__module__ for finder in sys.meta_path));"
+        "print(*(list(f._watched) for f in sys.meta_path if '_aether_load' in type(f).__module__));"
         "print(known.get('aether_stub').__name__, lm_eval.models.__spec__.loader is lm_eval.models.__loader__)"
-    ) == ["[]", "False", "aether_load.evaluation.aether_stub:AetherStub", "False", "AetherStub", "True"]
+    ) == [
+        "[]", "False", "aether_load.evaluation.aether_stub:AetherStub", "['locust.argument_parser']", "AetherStub",
+        "True",
+    ]  # fmt: skip
 
 
 def test_a_release_that_reads_entry_points_is_left_alone():

@@ -1,4 +1,4 @@
-"""The seed's evaluation commands as the README has them, but for the port, by upstream's lm-eval and its own tasks."""
+"""The evaluation commands of docs/lm-eval.md, but for the port, by upstream's lm-eval and its own tasks."""
 
 import json
 import re

@@ -8,12 +8,13 @@ import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aether_load.dag.file import read_dag_file
+from aether_load.dag.dag import asked_columns
 from aether_load.dag.workload import build_workload
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import UsageError
 from aether_load.protocol import Generation
 from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_programs import compiled
 from processes import running_simulator
 
 PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -69,9 +70,9 @@ def runtimes():
 
 
 @st.composite
-def damaged(draw, generation):
+def damaged(draw, good):
     """A good file with a value or two taken away or replaced, wherever it stands."""
-    value = copy.deepcopy(GOOD[generation])
+    value = copy.deepcopy(good)
     for _ in range(draw(st.integers(0, 2))):
         held = value
         while True:
@@ -108,22 +109,28 @@ def sent(value, generation, folder, runtimes):
     """The answer to the file, or None when it is refused."""
     path = folder / "dag.json"
     path.write_text(json.dumps(value))
+    return answer_to(
+        WorkloadPlan(dag="file", dag_file=str(path)), f"DAG file {path}: ", runtimes[generation], generation
+    )
+
+
+def answer_to(plan, begins, url, generation):
+    """The answer of a runtime to a row sent by a plan, or None when that is refused in a sentence."""
     try:
-        file = read_dag_file(str(path))
-        row = Prompt("set/0", "set", "Why?", columns=dict.fromkeys(file.columns, "zed"))
-        workload = build_workload([row], WorkloadPlan(dag="file", dag_file=str(path)), generation)
+        row = Prompt("set/0", "set", "Why?", columns=dict.fromkeys(asked_columns(plan), "zed"))
+        workload = build_workload([row], plan, generation)
     except UsageError as error:
         sentence = str(error)
     else:
         sentence = None
     if sentence is not None:
-        assert sentence.startswith(f"DAG file {path}: ")
+        assert sentence.startswith(begins)
         assert sentence.endswith((".", "?"))
         assert "\n" not in sentence
         return None
     headers = {"content-type": "application/json"}
-    answer = urllib3.request("POST", runtimes[generation], body=workload.bodies[0], headers=headers, retries=False)
-    assert answer.status == 200, (answer.data, value)
+    answer = urllib3.request("POST", url, body=workload.bodies[0], headers=headers, retries=False)
+    assert answer.status == 200, (answer.data, workload.bodies[0])
     return answer.json()
 
 
@@ -132,8 +139,21 @@ def sent(value, generation, folder, runtimes):
 @PATIENT
 def test_a_damaged_file_is_refused_or_runs(generation, data, runtimes, tmp_path):
     """No traceback on our side, and no refusal, no closed connection and no failed node on the runtime's."""
-    value = data.draw(damaged(generation))
+    value = data.draw(damaged(GOOD[generation]))
     answer = sent(value, generation, tmp_path, runtimes)
+    assert answer is None or answer["errors"] == []
+
+
+@pytest.mark.parametrize("bind", ["literal", "context"])
+@given(data=st.data())
+@PATIENT
+def test_a_damaged_program_is_refused_or_runs(bind, data, runtimes, tmp_path):
+    """The same of compiled programs, whose metadata may be damaged, too."""
+    path = tmp_path / "program.json"
+    path.write_text(json.dumps(data.draw(damaged(compiled()))))
+    inputs = {"complaint": "{{prompt}} of {{row.z}}", "style": "{{terse"}
+    plan = WorkloadPlan(dag="program", program=str(path), inputs=inputs, bind=bind)
+    answer = answer_to(plan, f"Program {path}: ", runtimes[Generation.V2], Generation.V2)
     assert answer is None or answer["errors"] == []
 
 

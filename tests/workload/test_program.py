@@ -161,7 +161,8 @@ NO_PROGRAM = "it is no compiled program: metadata or nodes are missing; give wha
     ("value", "sentence"),
     [
         ({"dag": compiled()}, "it is a request and no compiled program; send it with --dag-file."),
-        (compiled() | {"metadata": {"flow_name": "x"}}, "key metadata.inputs is missing."),
+        (compiled(compiled_at=[]), "metadata.compiled_at = []: expected a text, got a list."),
+        (compiled(inputs=[{"name": "a b", "type": "string"}]), "metadata.inputs: 'a b' is no name of an input."),
         (compiled(inputs={}), "metadata.inputs = {}: expected a list, got an object."),
         ({"nodes": []}, f"{NO_PROGRAM}your own with --dag-file."),
         ([], f"{NO_PROGRAM}your own with --dag-file."),

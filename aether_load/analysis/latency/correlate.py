@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
 from aether_load.analysis.statistics.distribution import Distribution, distribution
+from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import Latencies, PhaseSamples, service_latencies, service_ms
 
@@ -30,7 +31,7 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
 
 
-def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
+def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | None = None) -> Correlation:
     """Return what the server accounts for in a window's latency."""
     reasons: dict[str, str] = {}
     told = samples.in_window & samples.readable
@@ -47,7 +48,7 @@ def correlate(samples: PhaseSamples, record: PhaseRecord) -> Correlation:
     variance = _variance_share(client, server)
     if variance is None:
         reasons["server_variance_share"] = "the latencies do not differ, or there are fewer than two"
-    little, why = littles_law_ratio(samples, record)
+    little, why = littles_law_ratio(samples, record, rates)
     if why is not None:
         reasons["littles_law_ratio"] = why
     return Correlation(
@@ -76,22 +77,24 @@ def _variance_share(client: np.ndarray, server: np.ndarray) -> float | None:
     return round(float(centred @ server) / squares, 6) if squares > 1e-9 * len(client) else None
 
 
-def littles_law_ratio(samples: PhaseSamples, record: PhaseRecord) -> tuple[float | None, str | None]:
-    """Return the mean number of requests in flight or of users thinking, over the users let loose; or why not.
+def littles_law_ratio(
+    samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | None = None
+) -> tuple[float | None, str | None]:
+    """Return the mean number of requests in flight and of users thinking over the users of the phase, or why not.
 
     It is X (R + Z) / U of Little's law, with X R taken as the time in flight that lies inside the window: then
     requests that reach over its edges count by their part, and a short window is not biased. Taking U from the
     samples would make it a tautology.
     """
-    in_flight = mean_in_flight(samples)
     if record.load == "open":
         return None, "open load lets no fixed number of users loose"
     if record.users is None:
         return None, "the number of users varied"
-    if in_flight is None or not samples.window_s:
-        return None, "there was no window"
-    thinking_s = int(np.count_nonzero(samples.completed)) * record.think_time_mean_s
-    return round((in_flight + thinking_s / samples.window_s) / record.users, 6), None
+    rates = rates or window_rates(samples, record)
+    in_flight, answered = mean_in_flight(samples), rates.per_second(np.ones(len(samples)))
+    if in_flight is None or answered is None:
+        return None, rates.reason
+    return round((in_flight + answered * record.think_time_mean_s) / record.users, 6), None
 
 
 def mean_in_flight(samples: PhaseSamples) -> float | None:

@@ -1,4 +1,4 @@
-"""The load that a phase was to have, and the one that it had, in one unit."""
+"""Compare the load that a phase was to have with the one that it had, in one unit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LoadUnit = Literal["users", "requests/s"]
 class AchievedLoad(msgspec.Struct, frozen=True, kw_only=True):
     """A phase's load as asked and as reached; `reasons` says of each None why.
 
-    In closed load both are users: reached is the mean number that were waiting for an answer or thinking, as many as
-    were let loose unless the client lost time. In open load they are requests a second: due, and sent while the
-    window was open.
+    In closed load both are users: reached is the mean number that were waiting for an answer or thinking, which is that
+    of all users unless the client lost time. In open load they are requests a second: due, and sent while the window
+    was open.
     """
 
     unit: LoadUnit
@@ -27,16 +27,21 @@ class AchievedLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def achieved_load(
-    record: PhaseRecord, rates: OpenLoad | None, littles_law_ratio: float | None, why_no_ratio: str | None
+    record: PhaseRecord,
+    load: OpenLoad | None,
+    littles_law_ratio: float | None,
+    *,
+    why_no_ratio: str | None,
+    why_no_rate: str | None,
 ) -> AchievedLoad:
     """Return what became of a phase's load."""
     reasons: dict[str, str] = {}
     if record.load == "open":
         if record.rate_rps is None:
             reasons["asked"] = "the rate changed during the phase"
-        if rates is None:
-            reasons["reached"] = "there was no window"
-        reached = rates.achieved_rps if rates else None
+        if load is None:
+            reasons["reached"] = why_no_rate or "there was no window"
+        reached = load.achieved_rps if load else None
         return AchievedLoad(unit="requests/s", asked=record.rate_rps, reached=reached, reasons=reasons)
     if record.users is None:
         reasons["asked"] = "Locust's page decided how many users there were, or their number changed"

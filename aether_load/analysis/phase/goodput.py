@@ -1,4 +1,4 @@
-"""What of the load was of use: requests that succeeded and kept the scenario's limit on their latency."""
+"""Count the requests that succeeded and kept the scenario's limit on their latency."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import Share, rounded, wilson
+from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.protocol import Outcome
 from aether_load.rundata.table import PhaseSamples, response_ms, service_ms
 from aether_load.scenario.threshold import Threshold
@@ -15,9 +16,9 @@ from aether_load.scenario.threshold import Threshold
 class Goodput(msgspec.Struct, frozen=True):
     """Good answers a second of the window, and the good ones' share of all requests that were due in it.
 
-    The rate counts answers that came in inside the window, whenever they were sent, as every throughput does. The
-    share is of requests due inside it, whenever they were answered; failures and requests that were never sent are
-    not good. Each is None, with a reason by its name, where it was not measured.
+    The rate counts requests by their time inside the window, as every throughput does. The share is of requests due
+    inside it, whenever they were answered; failures and requests that were never sent are not good. Each is None, with
+    a reason by its name, where it was not measured.
     """
 
     rps: float | None
@@ -27,24 +28,23 @@ class Goodput(msgspec.Struct, frozen=True):
 
 def goodput(
     samples: PhaseSamples,
+    which: NDArray[np.bool_],
     due: NDArray[np.bool_],
-    completed: NDArray[np.bool_],
+    rates: WindowRates,
     slo: Threshold | None,
 ) -> Goodput:
-    """Return the goodput of the requests `due` in a window and of those `completed` in it."""
+    """Return the goodput of the requests `which`, of which `due` were due in the window."""
     if slo is None:
         why = "the scenario states no goodput_slo"
         return Goodput(None, None, {"goodput_rps": why, "goodput_share": why})
     good = good_requests(samples, slo)
     reasons = {}
-    window_s = samples.window_s or None
-    if window_s is None:
-        reasons["goodput_rps"] = "there was no window"
+    if rates.reason is not None:
+        reasons["goodput_rps"] = rates.reason
     share = wilson(int(np.count_nonzero(good & due)), int(np.count_nonzero(due)))
     if share is None:
         reasons["goodput_share"] = "no request was due in the window"
-    rate = int(np.count_nonzero(good & completed)) / window_s if window_s else None
-    return Goodput(rounded(rate), share, reasons)
+    return Goodput(rounded(rates.per_second(good & which)), share, reasons)
 
 
 def good_requests(samples: PhaseSamples, slo: Threshold) -> NDArray[np.bool_]:

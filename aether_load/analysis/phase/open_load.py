@@ -1,10 +1,11 @@
-"""What became of the rate that an open load was asked for."""
+"""Compare the rate of an open load with the one that was asked for."""
 
 from __future__ import annotations
 
 import msgspec
 import numpy as np
 
+from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import PhaseSamples
@@ -25,10 +26,12 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     dropped_total: int
 
 
-def open_load(samples: PhaseSamples, record: PhaseRecord, *, worker_lost: bool = False) -> OpenLoad | None:
-    """Return what became of an open load, or None for a closed one and for a window that never opened."""
-    window_s = samples.window_s
-    if record.load != "open" or not window_s:
+def open_load(
+    samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | None = None, *, worker_lost: bool = False
+) -> OpenLoad | None:
+    """Return what became of an open load; None for a closed one, and without a window that can be measured."""
+    window_s = (rates or window_rates(samples, record)).seconds
+    if record.load != "open" or window_s is None:
         return None
     window = samples.in_window
     due = int(np.count_nonzero(window))

@@ -1,4 +1,4 @@
-"""One phase's part of the report, put together from its samples, its readings and what its processes took."""
+"""Put together one phase's part of the report from its samples, its readings and what its processes took."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aether_load.analysis.phase.sender_usage import Sender, sender_over
 from aether_load.analysis.phase.series import Series, phase_series
 from aether_load.analysis.phase.workers import lost_in
 from aether_load.analysis.server.checks import Check, check_phase
-from aether_load.analysis.server.client_counts import own_counts
+from aether_load.analysis.server.client_counts import OwnCounts, own_counts
 from aether_load.analysis.server.readings import Readings, take_together
 from aether_load.analysis.server.reconciliation import Reconciliation, reconcile
 from aether_load.analysis.server.server_nodes import ServerNodes, server_nodes
@@ -30,6 +30,7 @@ from aether_load.analysis.server.server_process import ServerProcess, server_pro
 from aether_load.analysis.statistics.distribution import rounded
 from aether_load.analysis.statistics.latency_curve import LatencyCurve, latency_curve
 from aether_load.analysis.statistics.steady import Steadiness, mser5
+from aether_load.analysis.statistics.window_rates import WindowRates, clock_error_s, window_rates
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, was_ended_early
 from aether_load.rundata.process_usage import SenderReading, ServerReading
@@ -52,40 +53,40 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     `search` is the search that it was a probe of.
     """
 
-    name: str
-    phase: str | None
-    repeat: int | None
-    joined_in: str | None
-    search: str | None
-    users: int | None
-    load: Literal["closed", "open"]
-    achieved_load: AchievedLoad
-    sequential: bool
-    cache: Literal["keep", "cold", "warm"]
-    unique_prompts: bool
-    began_utc: str
-    ended_by: str | None
-    window_s: float | None
-    requests_outside_window_total: int
-    latency_curve: LatencyCurve | None
-    all: Row
-    datasets: tuple[Row, ...]
-    cached_nodes_total: int | None
-    uncached_nodes_total: int | None
-    server: ServerNodes | None
-    reconciliation: Reconciliation
-    checks: tuple[Check, ...]
-    correlation: Correlation
-    decomposition: Decomposition
-    tail_sentence: str | None
-    nodes: tuple[NodeReport, ...]
-    open_load: OpenLoad | None
-    steadiness: Steadiness | None
-    sender: Sender | None
-    sender_holds: SenderHolds
-    server_process: ServerProcess | None
-    series: Series
-    reasons: dict[str, str]
+    name: str  # name of the phase
+    phase: str | None  # its name in the scenario
+    repeat: int | None  # number of the repetition, from 1
+    joined_in: str | None  # shape whose stretches follow each other without a rest
+    search: str | None  # search that it was a probe of
+    users: int | None  # users, or most requests in flight
+    load: Literal["closed", "open"]  # closed or open
+    achieved_load: AchievedLoad  # load asked for and reached
+    sequential: bool  # whether nodes ran one at a time
+    cache: Literal["keep", "cold", "warm"]  # state of the cache that was asked for
+    unique_prompts: bool  # whether each prompt was marked
+    began_utc: str  # when it began
+    ended_by: str | None  # what ended its window
+    window_s: float | None  # length of the window
+    requests_outside_window_total: int  # requests due outside it
+    latency_curve: LatencyCurve | None  # percentiles at up to 128 shares
+    all: Row  # figures of all requests
+    datasets: tuple[Row, ...]  # figures of each dataset
+    cached_nodes_total: int | None  # nodes from the cache, of the whole phase
+    uncached_nodes_total: int | None  # nodes not from it
+    server: ServerNodes | None  # the server's node times as intervals
+    reconciliation: Reconciliation  # nodes seen by the client versus nodes counted by the server
+    checks: tuple[Check, ...]  # what must hold between figures
+    correlation: Correlation  # client and server together
+    decomposition: Decomposition  # where the time went
+    tail_sentence: str | None  # where the slowest requests' time went
+    nodes: tuple[NodeReport, ...]  # each node of the DAG
+    open_load: OpenLoad | None  # rates of an open load
+    steadiness: Steadiness | None  # whether the window began steady
+    sender: Sender | None  # CPU and memory of the sender
+    sender_holds: SenderHolds  # times in which the sender did not read answers
+    server_process: ServerProcess | None  # CPU and memory of the target's processes
+    series: Series  # the phase over time
+    reasons: dict[str, str]  # why a key is null
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -140,56 +141,18 @@ def phase_report(
     """Return one phase's report; `whole` is the shape that it is joined in, if it is."""
     whole = whole or Whole(samples, record.began.monotonic_ns, record.ended.monotonic_ns if record.ended else None)
     manifest = inputs.manifest
-    interrupted = was_ended_early(manifest.ended_as, record.ended_by)
     sequential = record.sequential or manifest.target.generation is Generation.V1
-    readings = phase_readings(inputs, record)
-    checks = check_phase(whole.samples, readings, len(manifest.node_ids))
     lost = lost_in(manifest, record)
-    lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
-    own = own_counts(samples, lost_at_most)
-    whole_own = own if whole.samples is samples else own_counts(whole.samples, lost_at_most)
-    behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
-    reconciliation = reconcile(
-        whole.samples, whole_own, readings, behind=behind, was_cut_off=manifest.ended_as == "running"
-    )
-    elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
-    counted = readings.counted if reconciliation.counted_nodes_total is not None else None
-    server = server_nodes(whole.samples, counted, elapsed_s)
+    server = _server_side(inputs, record, samples, whole, lost)
+    rates = window_rates(samples, record, clock_error_s(manifest))
+    load = open_load(samples, record, rates, worker_lost=bool(lost))
+    correlation = correlate(samples, record, rates)
     decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
     nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
+    all_, datasets = _rows(inputs, record, samples, rates, decomposition)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
-    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
-    rates = open_load(samples, record, worker_lost=bool(lost))
-    steadiness = _steadiness(samples)
-    correlation = correlate(samples, record)
-    window_s = samples.window_s
-    reasons: dict[str, str | None] = {
-        "server": None if server else reconciliation.reason or "the server counted no node that succeeded",
-        "cached_nodes_total": None if own.cached_nodes_total is not None else NO_CACHE_TOLD,
-        "uncached_nodes_total": None if own.uncached_nodes_total is not None else NO_CACHE_TOLD,
-        "users": None if record.users is not None else _why_no_users(lost),
-        "sender": None if sender else "the sending process was not read twice inside the window",
-        "window_s": None if window_s is not None else "the phase ended before its window opened",
-        "tail_sentence": why_no_sentence,
-        "open_load": None if rates else "the load was closed" if record.load == "closed" else "there was no window",
-        "open_load.due_rps": _WHY_NOT_DUE if rates and lost else None,
-        "open_load.achieved_share": _WHY_NOT_DUE if rates and lost else None,
-        "steadiness": None if steadiness else "the window is shorter than two minutes",
-        "server_process": why_no_process,
-    }
-    curve = latency_curve(samples)
-    if curve is None:
-        reasons["latency_curve"] = "no request was sent in the window"
-    names = [identity.name for identity in manifest.datasets]
-    terms = Terms(
-        interrupted=interrupted,
-        unscored=manifest.unscored,
-        goodput_slo=inputs.scenario.goodput_slo,
-        price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
-    )
-    of_dataset = [samples.dataset == place for place in range(len(names))]
-    return PhaseReport(
+    report = PhaseReport(
         name=record.name,
         phase=record.phase,
         repeat=record.repeat,
@@ -198,38 +161,118 @@ def phase_report(
         users=record.users,
         load=record.load,
         achieved_load=achieved_load(
-            record, rates, correlation.littles_law_ratio, correlation.reasons.get("littles_law_ratio")
+            record,
+            load,
+            correlation.littles_law_ratio,
+            why_no_ratio=correlation.reasons.get("littles_law_ratio"),
+            why_no_rate=rates.reason,
         ),
         sequential=sequential,
         cache=record.cache,
         unique_prompts=record.unique_prompts,
         began_utc=record.began.utc,
         ended_by=record.ended_by,
-        window_s=rounded(window_s),
+        window_s=rounded(samples.window_s),
         requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
-        latency_curve=curve,
-        all=build_row(ALL, samples, terms=terms, parts_ms=part_means(decomposition)),
-        datasets=tuple(
-            build_row(name, samples, which, terms, part_means_of(samples, which, inputs.shape, sequential=sequential))
-            for name, which in zip(names, of_dataset, strict=True)
-        ),
-        cached_nodes_total=own.cached_nodes_total,
-        uncached_nodes_total=own.uncached_nodes_total,
-        server=server,
-        reconciliation=reconciliation,
-        checks=checks,
+        latency_curve=latency_curve(samples),
+        all=all_,
+        datasets=datasets,
+        cached_nodes_total=server.own.cached_nodes_total,
+        uncached_nodes_total=server.own.uncached_nodes_total,
+        server=server.nodes,
+        reconciliation=server.reconciliation,
+        checks=server.checks,
         correlation=correlation,
         decomposition=decomposition,
         tail_sentence=sentence,
         nodes=nodes,
-        open_load=rates,
-        steadiness=steadiness,
-        sender=sender,
+        open_load=load,
+        steadiness=_steadiness(samples),
+        sender=sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns),
         sender_holds=sender_holds(samples),
         server_process=process,
-        series=series_of(inputs, record, samples, readings),
-        reasons={key: why for key, why in reasons.items() if why is not None},
+        series=series_of(inputs, record, samples, server.readings),
+        reasons={"tail_sentence": why_no_sentence or "", "server_process": why_no_process or ""},
     )
+    return msgspec.structs.replace(report, reasons=_reasons(report, rates, lost))
+
+
+class _ServerSide(msgspec.Struct, frozen=True):
+    """What the server counted between two readings at rest, beside what the answers of the phase add up to."""
+
+    own: OwnCounts
+    readings: Readings
+    checks: tuple[Check, ...]
+    reconciliation: Reconciliation
+    nodes: ServerNodes | None
+
+
+def _server_side(
+    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, whole: Whole, lost: Sequence[WorkerRecord]
+) -> _ServerSide:
+    """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts."""
+    readings = phase_readings(inputs, record)
+    checks = check_phase(whole.samples, readings, len(inputs.manifest.node_ids))
+    lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
+    own = own_counts(samples, lost_at_most)
+    reconciliation = reconcile(
+        whole.samples,
+        own if whole.samples is samples else own_counts(whole.samples, lost_at_most),
+        readings,
+        behind=next(check.violated_total for check in checks if check.code == "reading_not_behind"),
+        was_cut_off=inputs.manifest.ended_as == "running",
+    )
+    elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
+    counted = readings.counted if reconciliation.counted_nodes_total is not None else None
+    return _ServerSide(own, readings, checks, reconciliation, server_nodes(whole.samples, counted, elapsed_s))
+
+
+def _rows(
+    inputs: PhaseInputs,
+    record: PhaseRecord,
+    samples: PhaseSamples,
+    rates: WindowRates,
+    decomposition: Decomposition,
+) -> tuple[Row, tuple[Row, ...]]:
+    """Return the row of all of a phase's requests, and one of each dataset's."""
+    manifest = inputs.manifest
+    terms = Terms(
+        interrupted=was_ended_early(manifest.ended_as, record.ended_by),
+        unscored=manifest.unscored,
+        goodput_slo=inputs.scenario.goodput_slo,
+        price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
+    )
+    sequential = record.sequential or manifest.target.generation is Generation.V1
+    datasets = []
+    for place, identity in enumerate(manifest.datasets):
+        which = samples.dataset == place
+        parts_ms = part_means_of(samples, which, inputs.shape, sequential=sequential)
+        datasets.append(build_row(identity.name, samples, which, terms, parts_ms, rates))
+    return build_row(ALL, samples, None, terms, part_means(decomposition), rates), tuple(datasets)
+
+
+def _reasons(report: PhaseReport, rates: WindowRates, lost: Sequence[WorkerRecord]) -> dict[str, str]:
+    """Return why each figure of a phase is missing that is."""
+    load, untold = report.open_load, NO_CACHE_TOLD if report.cached_nodes_total is None else None
+    not_due = _WHY_NOT_DUE if load and lost else None
+    why_no_load = "the load was closed" if report.load == "closed" else rates.reason
+    reasons = {
+        "server": None
+        if report.server
+        else report.reconciliation.reason or "the server counted no node that succeeded",
+        "cached_nodes_total": untold,
+        "uncached_nodes_total": untold,
+        "users": None if report.users is not None else _why_no_users(lost),
+        "sender": None if report.sender else "the sending process was not read twice inside the window",
+        "window_s": None if report.window_s is not None else "the phase ended before its window opened",
+        "open_load": None if load else why_no_load,
+        "open_load.due_rps": not_due,
+        "open_load.achieved_share": not_due,
+        "steadiness": None if report.steadiness else "the window is shorter than two minutes",
+        "latency_curve": None if report.latency_curve else "no request was sent in the window",
+        **report.reasons,
+    }
+    return {key: why for key, why in reasons.items() if why}
 
 
 def _why_no_users(lost: Sequence[WorkerRecord]) -> str:

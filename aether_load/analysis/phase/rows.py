@@ -1,4 +1,4 @@
-"""One dataset's requests in one phase's window, or all of them, as a row of figures."""
+"""Compute a row of figures: one dataset's requests in one phase's window, or all of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aether_load.analysis.latency.decomposition import PartName
 from aether_load.analysis.phase.goodput import goodput
 from aether_load.analysis.phase.tokens import token_figures
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, rounded, wilson
+from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.protocol import Outcome
 from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.table import PhaseSamples, response_latencies, service_latencies, service_ms
@@ -25,39 +26,40 @@ NO_CACHE_TOLD = "no answer said whether a node came from the cache"
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset's requests in one phase's window, or all of them; `reasons` says of each None why.
 
-    `error_rate` counts failures other than `rejected`, `rejected_rate` those; requests that we gave up ourselves
-    when a run was interrupted are in neither. Throughputs count answers that came in inside the window; latencies
-    are of every request sent inside it, failures too. `goodput_rps` counts answers that succeeded and kept the
-    scenario's `goodput_slo`, `goodput_share` such requests among all that were due, dropped ones too.
+    Counts, shares and latencies are of requests due inside the window, failures too. `error_rate` counts failures other
+    than `rejected`, `rejected_rate` those; requests that were given up when a run was interrupted are in neither. Rates
+    count each request by the share of its time from sent to answered that lies inside the window; below one wave there
+    is none. `goodput_rps` counts requests that succeeded and kept the scenario's `goodput_slo`, `goodput_share` such
+    requests among all that were due, dropped ones too.
     `tokens_per_correct_answer` is of all readable answers' tokens, wrong ones' too, and the cost the same in money.
     `decomposition_mean_ms` has each part's mean contribution to response latency; they add up to its mean. Cached
     and uncached nodes are those of answers that said so. Of the server's own figures there is no part a dataset:
     it counts nodes, and does not know datasets.
     """
 
-    dataset: str
-    requests_total: int
-    outcomes: dict[str, int]
-    ok_total: int
-    error_rate: float | None
-    rejected_rate: float | None
-    request_throughput_rps: float | None
-    ok_throughput_rps: float | None
-    goodput_rps: float | None
-    goodput_share: Share | None
-    service_latency_ms: Distribution | None
-    response_latency_ms: Distribution | None
-    server_time_share: float | None
-    tokens_total: int | None
-    tokens_per_s: float | None
-    tokens_per_correct_answer: float | None
-    cost_per_correct_answer_usd: float | None
-    cached_nodes_total: int | None
-    uncached_nodes_total: int | None
-    decomposition_mean_ms: dict[PartName, float] | None
-    unanswered_total: int | None
-    accuracy: Share | None
-    reasons: dict[str, str]
+    dataset: str  # name of the dataset, or `all`
+    requests_total: int  # requests due in the window
+    outcomes: dict[str, int]  # requests by outcome
+    ok_total: int  # requests that succeeded
+    error_rate: float | None  # share of failures other than `rejected`
+    rejected_rate: float | None  # share refused by the prompt guard
+    request_throughput_rps: float | None  # requests a second, by their time inside the window
+    ok_throughput_rps: float | None  # requests that succeeded a second, likewise
+    goodput_rps: float | None  # of those, the ones that kept `goodput_slo`
+    goodput_share: Share | None  # good requests among all that were due
+    service_latency_ms: Distribution | None  # from sent to answered
+    response_latency_ms: Distribution | None  # from due to answered
+    server_time_share: float | None  # server's totals over client time
+    tokens_total: int | None  # tokens as the runtime counts them
+    tokens_per_s: float | None  # tokens a second of the window
+    tokens_per_correct_answer: float | None  # all tokens over the right answers
+    cost_per_correct_answer_usd: float | None  # the same in money
+    cached_nodes_total: int | None  # nodes that came from the cache
+    uncached_nodes_total: int | None  # nodes that did not
+    decomposition_mean_ms: dict[PartName, float] | None  # mean of each part of latency; they add up to its mean
+    unanswered_total: int | None  # scored answers without a letter
+    accuracy: Share | None  # right answers among those scored
+    reasons: dict[str, str]  # why a key is null
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,74 +83,97 @@ def build_row(
     which: NDArray[np.bool_] | None = None,
     terms: Terms = _NO_TERMS,
     parts_ms: dict[PartName, float] | None = None,
+    rates: WindowRates | None = None,
 ) -> Row:
-    """Return a row of requests due inside the window, and of answers that came in inside it, whenever sent.
+    """Return a row of a phase's requests, `which` of them or all.
 
-    `which` of the samples the row is of; None for all of them. `parts_ms` has the parts of their response latency.
+    `parts_ms` has the parts of their response latency, `rates` what rates are made of; without it the number of users
+    is not looked at.
     """
-    interrupted, unscored = terms.interrupted, terms.unscored
-    in_window, completed = samples.in_window, samples.completed
-    if which is not None:
-        in_window, completed = in_window & which, completed & which
-    reasons: dict[str, str] = {}
-    counts = np.bincount(samples.outcome[in_window], minlength=len(Outcome))
-    outcomes = {outcome.label: int(counts[outcome]) for outcome in Outcome}
-    total = int(np.count_nonzero(in_window))
-    judged = total - (outcomes["cancelled"] if interrupted else 0)
-    errors = judged - outcomes["ok"] - outcomes["rejected"]
-    told = in_window & samples.readable
-    sent = in_window & samples.was_sent
+    which = np.ones(len(samples), np.bool_) if which is None else which
+    rates = rates or window_rates(samples)
+    due = samples.in_window & which
+    told, sent = due & samples.readable, due & samples.was_sent
+    counts = _counts(samples, due, interrupted=terms.interrupted)
+    latencies = _latencies(samples, sent)
+    accuracy, unanswered, why = _accuracy(samples, due, terms.unscored)
+    good = goodput(samples, which, due & ~_given_up(samples, interrupted=terms.interrupted), rates, terms.goodput_slo)
+    tokens = token_figures(samples, which, due, rates, accuracy, why.get("accuracy"), terms.price_usd_per_1000_tokens)
     client_ms = float(service_ms(samples, told).sum())
-    any_told = bool(told.any())
-    window_s = samples.window_s or None
-    if judged == 0:
-        reasons["error_rate"] = reasons["rejected_rate"] = "no request was sent in the window and had its time"
-    if window_s is None:
-        reasons["request_throughput_rps"] = reasons["ok_throughput_rps"] = "there was no window"
-    service = distribution(*service_latencies(samples, sent))
-    # In closed load a request is due when it is sent, and the two are one.
-    late = bool(np.any(samples.sent_ns[sent] != samples.due_ns[sent]))
-    if service is None:
-        reasons["service_latency_ms"] = reasons["response_latency_ms"] = "no request was sent in the window"
-    if not any_told:
-        reasons["server_time_share"] = "no answer in the window could be read"
-    accuracy, unanswered, why = _accuracy(samples, in_window, unscored)
-    good = goodput(samples, in_window & ~_given_up(samples, interrupted=interrupted), completed, terms.goodput_slo)
-    price = terms.price_usd_per_1000_tokens
-    tokens = token_figures(samples, in_window, completed, accuracy, why.get("accuracy"), price)
     cached = samples.node_cached[told]
-    if not (cached != ABSENT).any():
+    any_cache_told = bool((cached != ABSENT).any())
+    reasons: dict[str, str] = {**counts.reasons, **latencies.reasons}
+    if rates.reason is not None:
+        reasons["request_throughput_rps"] = reasons["ok_throughput_rps"] = rates.reason
+    if not told.any():
+        reasons["server_time_share"] = "no answer in the window could be read"
+    if not any_cache_told:
         reasons["cached_nodes_total"] = reasons["uncached_nodes_total"] = NO_CACHE_TOLD
     if parts_ms is None:
         reasons["decomposition_mean_ms"] = "no request was sent in the window"
-    reasons = {**reasons, **why, **good.reasons, **tokens.reasons}
-    done = int(np.count_nonzero(completed))
-    done_well = int(np.count_nonzero(completed & (samples.outcome == Outcome.OK)))
     return Row(
         dataset=name,
-        requests_total=total,
-        outcomes=outcomes,
-        ok_total=outcomes["ok"],
-        error_rate=rounded(errors / judged) if judged else None,
-        rejected_rate=rounded(outcomes["rejected"] / judged) if judged else None,
-        request_throughput_rps=rounded(done / window_s) if window_s else None,
-        ok_throughput_rps=rounded(done_well / window_s) if window_s else None,
+        requests_total=counts.requests_total,
+        outcomes=counts.outcomes,
+        ok_total=counts.outcomes["ok"],
+        error_rate=counts.error_rate,
+        rejected_rate=counts.rejected_rate,
+        request_throughput_rps=rounded(rates.per_second(which)),
+        ok_throughput_rps=rounded(rates.per_second(which & (samples.outcome == Outcome.OK))),
         goodput_rps=good.rps,
         goodput_share=good.share,
-        service_latency_ms=service,
-        response_latency_ms=distribution(*response_latencies(samples, sent)) if late else service,
+        service_latency_ms=latencies.service,
+        response_latency_ms=latencies.response,
         server_time_share=rounded(float(samples.server_total_ms[told].sum()) / client_ms) if client_ms else None,
         tokens_total=tokens.tokens_total,
         tokens_per_s=tokens.tokens_per_s,
         tokens_per_correct_answer=tokens.tokens_per_correct_answer,
         cost_per_correct_answer_usd=tokens.cost_per_correct_answer_usd,
-        cached_nodes_total=_count(cached == 1) if "cached_nodes_total" not in reasons else None,
-        uncached_nodes_total=_count(cached == 0) if "cached_nodes_total" not in reasons else None,
+        cached_nodes_total=_count(cached == 1) if any_cache_told else None,
+        uncached_nodes_total=_count(cached == 0) if any_cache_told else None,
         decomposition_mean_ms=parts_ms,
         unanswered_total=unanswered,
         accuracy=accuracy,
-        reasons=reasons,
+        reasons={**reasons, **why, **good.reasons, **tokens.reasons},
     )
+
+
+class _Counts(msgspec.Struct, frozen=True):
+    requests_total: int
+    outcomes: dict[str, int]
+    error_rate: float | None
+    rejected_rate: float | None
+    reasons: dict[str, str]
+
+
+def _counts(samples: PhaseSamples, due: NDArray[np.bool_], *, interrupted: bool) -> _Counts:
+    """Return how the requests due in the window ended, and the rates of failures."""
+    by_outcome = np.bincount(samples.outcome[due], minlength=len(Outcome))
+    outcomes = {outcome.label: int(by_outcome[outcome]) for outcome in Outcome}
+    total = _count(due)
+    judged = total - (outcomes["cancelled"] if interrupted else 0)
+    if judged == 0:
+        why = "no request was sent in the window and had its time"
+        return _Counts(total, outcomes, None, None, {"error_rate": why, "rejected_rate": why})
+    errors = judged - outcomes["ok"] - outcomes["rejected"]
+    return _Counts(total, outcomes, rounded(errors / judged), rounded(outcomes["rejected"] / judged), {})
+
+
+class _Latencies(msgspec.Struct, frozen=True):
+    service: Distribution | None
+    response: Distribution | None
+    reasons: dict[str, str]
+
+
+def _latencies(samples: PhaseSamples, sent: NDArray[np.bool_]) -> _Latencies:
+    """Return the distributions of service and response latency of the requests `sent`."""
+    service = distribution(*service_latencies(samples, sent))
+    if service is None:
+        why = "no request was sent in the window"
+        return _Latencies(None, None, {"service_latency_ms": why, "response_latency_ms": why})
+    # In closed load a request is due when it is sent, and the two are one.
+    late = bool(np.any(samples.sent_ns[sent] != samples.due_ns[sent]))
+    return _Latencies(service, distribution(*response_latencies(samples, sent)) if late else service, {})
 
 
 def _given_up(samples: PhaseSamples, *, interrupted: bool) -> NDArray[np.bool_]:

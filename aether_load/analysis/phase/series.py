@@ -20,6 +20,7 @@ from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
 from aether_load.rundata.table import PhaseSamples
+from aether_load.text import csv_cell
 
 MOST_POINTS = 300
 """Points a phase that the JSON has at most; the run's folder has every second."""
@@ -288,7 +289,7 @@ def write_series_csv(names: Sequence[str], phases: Sequence[Series], out: TextIO
         columns = [getattr(series, column) for column in COLUMNS]
         for row in zip(*columns, strict=True):
             second = row[0]
-            writer.writerow([name, round(series.began_s + second, 3), int(_in_window(series, second)), *row])
+            writer.writerow([csv_cell(name), round(series.began_s + second, 3), int(_in_window(series, second)), *row])
 
 
 def _in_window(series: Series, second: float) -> bool:

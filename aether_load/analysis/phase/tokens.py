@@ -1,4 +1,4 @@
-"""What the answers cost: tokens a second, and tokens and money for a right answer."""
+"""Compute what the answers cost: tokens a second, and tokens and money for a right answer."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import Share, rounded
+from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.rundata.record_format import ABSENT
 from aether_load.rundata.table import PhaseSamples
+
+_UNTOLD = "an answer in the window did not state its tokens"
 
 
 class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens as the runtime counts them (`token_cost`); each None has a reason by its name.
 
-    The total is of readable answers to requests due in the window, the rate of those that came in inside it.
+    The total is of readable answers to requests due in the window; the rate counts each readable answer by the part of
+    its time inside the window.
     """
 
     tokens_total: int | None
@@ -26,29 +30,25 @@ class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 def token_figures(
     samples: PhaseSamples,
+    which: NDArray[np.bool_],
     due: NDArray[np.bool_],
-    completed: NDArray[np.bool_],
+    rates: WindowRates,
     accuracy: Share | None,
     why_no_accuracy: str | None,
     price_usd_per_1000_tokens: float | None,
 ) -> TokenFigures:
-    """Return what the answers to requests `due` in a window, and those `completed` in it, have cost.
+    """Return what the answers to the requests `which` have cost, of which `due` were due in the window.
 
     A right answer is charged with the tokens of the wrong ones too: they were paid for on the way to it.
     """
     reasons: dict[str, str] = {}
     total = _tokens(samples, due & samples.readable)
-    rate = None
     if total is None:
-        reasons["tokens_total"] = "no answer in the window could be read"
-    window_s = samples.window_s or None
-    if window_s is None:
-        reasons["tokens_per_s"] = "there was no window"
-    else:
-        came_in = _tokens(samples, completed & samples.readable)
-        rate = None if came_in is None else came_in / window_s
-        if rate is None:
-            reasons["tokens_per_s"] = "no answer that could be read came in inside the window"
+        any_readable = bool((due & samples.readable).any())
+        reasons["tokens_total"] = _UNTOLD if any_readable else "no answer in the window could be read"
+    rate, why_no_rate = _tokens_per_s(samples, which, rates)
+    if why_no_rate is not None:
+        reasons["tokens_per_s"] = why_no_rate
     each = None
     if total is None:
         reasons["tokens_per_correct_answer"] = reasons["tokens_total"]
@@ -75,8 +75,17 @@ def token_figures(
 
 
 def _tokens(samples: PhaseSamples, which: NDArray[np.bool_]) -> int | None:
-    """Return the tokens of some requests, None where there is no such request."""
-    if not which.any():
-        return None
+    """Return the tokens of some readable answers; None where there are none, or where one did not state its own."""
     costs = samples.token_cost[which]
-    return int(costs[costs != ABSENT].sum())
+    return int(costs.sum()) if len(costs) and (costs != ABSENT).all() else None
+
+
+def _tokens_per_s(
+    samples: PhaseSamples, which: NDArray[np.bool_], rates: WindowRates
+) -> tuple[float | None, str | None]:
+    if rates.reason is not None:
+        return None, rates.reason
+    told = which & samples.readable & (rates.shares > 0)
+    if _tokens(samples, told) is None:
+        return None, "no answer that could be read lies in the window" if not told.any() else _UNTOLD
+    return rates.per_second(np.where(told, samples.token_cost, 0)), None

@@ -15,6 +15,7 @@ from aether_load.analysis.phase.rows import Row, build_row
 from aether_load.analysis.phase.sender_usage import Sender
 from aether_load.analysis.server.server_process import ServerProcess
 from aether_load.analysis.statistics.distribution import STALLED
+from aether_load.analysis.statistics.window_rates import window_rates
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW, SHORTEST_JUDGED_S
 from aether_load.rundata.manifest import PhaseRecord
@@ -54,7 +55,7 @@ def judge_probe(inputs: ProbeInputs) -> Judgement:
     then. A client without CPU left shows nothing of the runtime.
     """
     samples = inputs.samples
-    row = build_row("all", samples)
+    row = build_row("all", samples, rates=window_rates(samples, inputs.record))
     conditions = inputs.plan.slo
     everything = np.ones(len(samples), np.bool_) & samples.in_window
     findings = [judge_condition(condition, row, samples, everything) for condition in conditions]
@@ -128,8 +129,9 @@ def _all_users_wait(inputs: ProbeInputs) -> bool:
 
 
 def _measurement(inputs: ProbeInputs, row: Row, findings: list[Finding], sent: OpenLoad | None) -> ProbeMeasurement:
-    little, why_no_ratio = littles_law_ratio(inputs.samples, inputs.record)
-    reached = achieved_load(inputs.record, sent, little, why_no_ratio)
+    rates = window_rates(inputs.samples, inputs.record)
+    little, why_no_ratio = littles_law_ratio(inputs.samples, inputs.record, rates)
+    reached = achieved_load(inputs.record, sent, little, why_no_ratio=why_no_ratio, why_no_rate=rates.reason)
     reasons = {}
     if reached.reached is None:
         reasons["achieved_load"] = reached.reasons["reached"]

@@ -40,8 +40,13 @@ class SenderContext:
         traces: Mapping[int, Trace],
         feed: LocustFeed,
         worker: int = 0,
+        of_sides: Sequence[Workload] = (),
     ) -> None:
-        """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side."""
+        """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side.
+
+        `of_sides` are the workloads of the sides where these differ; `workload` then lists the nodes of both.
+        """
+        self._of_sides = tuple(of_sides)
         self.scenario = scenario
         self.workload = workload
         self.sides = tuple(sides)
@@ -60,6 +65,9 @@ class SenderContext:
         """Send to the stage's side, in the variant of requests that it asks for, from now on."""
         self.side = stage.phase if len(self.sides) > 1 else 0
         self.sides[self.side].book.use(stage)
+        if self._of_sides:
+            # Nothing is in flight when a gate turns from one side to the other.
+            self.recorder.expect(self._of_sides[self.side])
 
 
 class SenderContexts:

@@ -24,6 +24,7 @@ DARK: Mapping[str, str] = {
 """Colours by the names that charts use; the page gives these names their values as CSS variables."""
 
 STATIC_WIDTH = 760
+_LONGEST_STEM = 100
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
 
 
@@ -103,4 +104,4 @@ def _config() -> dict[str, Any]:
 
 def file_stem(text: str) -> str:
     """Return a text as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9_.#-]", "_", text)
+    return re.sub(r"[^A-Za-z0-9_.#-]", "_", text)[:_LONGEST_STEM]

@@ -28,7 +28,7 @@ class Connection(asyncio.Protocol):
     """Lets a service answer the requests of one connection, one after the other.
 
     `written_ns` is the monotonic time just before the last piece of an answer was given to the kernel, and so never
-    after the client has it. `loss` says why a request that is under way comes to nothing when the connection goes.
+    after the client has it. `cancel_reason` says why the request that is under way is cancelled.
     """
 
     def __init__(self, service: Service) -> None:
@@ -39,7 +39,7 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.transport: asyncio.Transport
-        self.loss = "client_gone"
+        self.cancel_reason = "client_gone"
         self.written_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,9 +96,9 @@ class Connection(asyncio.Protocol):
         finally:
             self._task = None
 
-    def break_off(self, loss: str) -> None:
-        """Give up what is under way for the reason `loss`, and close."""
-        self.loss = loss
+    def break_off(self, reason: str) -> None:
+        """Give up what is under way for a reason, and close."""
+        self.cancel_reason = reason
         if self._task is None:
             self.transport.close()
         else:

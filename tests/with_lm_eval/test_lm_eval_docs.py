@@ -1,4 +1,4 @@
-"""The README's section on evaluation, held against the lm-eval that is installed."""
+"""docs/lm-eval.md, held against the lm-eval that is installed."""
 
 import re
 
@@ -8,8 +8,7 @@ from processes import REPOSITORY
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e '.[lm-eval]'")
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Evaluation with lm-eval")[2].partition("\n## ")[0]
+SECTION = (REPOSITORY / "docs" / "lm-eval.md").read_text(encoding="utf-8")
 
 
 def options_of(parser):
@@ -26,7 +25,7 @@ def test_every_option_that_is_named_is_one_of_lm_evals():
     assert named - known == {"--list_tasks", "--answer-key"}
 
 
-def test_tasks_are_listed_as_the_readme_says():
+def test_tasks_are_listed_as_the_page_says():
     """`lm-eval ls tasks` is there in place of --list_tasks."""
     from lm_eval._cli import HarnessCLI
 
