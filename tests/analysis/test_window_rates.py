@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 import pytest
-from aether_load.rundata.samples import ABSENT
+from aether_load.rundata.record_format import ABSENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
