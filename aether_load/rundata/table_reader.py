@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from aether_load.rundata.samples import ABSENT, ANSWER_STATES
 from aether_load.rundata.table import PhaseSamples
 
 _LARGEST_MS = np.iinfo(np.int32).max
+_MOST_ERRORS = np.iinfo(np.int16).max
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
@@ -53,7 +55,7 @@ def read_phases(
         for place in np.unique(phase):
             if place != ABSENT:
                 growing[place].add(columns, phase == place)
-    phases = tuple(grown.finish(record) for grown, record in zip(growing, records, strict=True))
+    phases = tuple(grown.finish(record, batches.errors) for grown, record in zip(growing, records, strict=True))
     return SamplesRead(phases, rows, reader.torn)
 
 
@@ -64,6 +66,7 @@ class _Growing:
         self._nodes = node_count
         self._columns = {name: _Column(kind) for name, kind in _TYPES.items()}
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
+        self._errors: Counter[tuple[int, int]] = Counter()
 
     def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_]) -> None:
         everything = bool(which.all())
@@ -71,8 +74,13 @@ class _Growing:
             column.append((columns[name] if everything else columns[name][which]).reshape(-1))
         for name in self._totals:
             self._totals[name] += int(columns[name][which].sum())
+        told = which & (columns["error"] != ABSENT)
+        if told.any():
+            pairs = np.stack([columns["outcome"][told], columns["error"][told]])
+            for (outcome, error), count in zip(*_counted(pairs), strict=True):
+                self._errors[int(outcome), int(error)] += int(count)
 
-    def finish(self, record: PhaseRecord) -> PhaseSamples:
+    def finish(self, record: PhaseRecord, errors: Sequence[str]) -> PhaseSamples:
         whole = {name: column.finish() for name, column in self._columns.items()}
         for name in ("node_times_ms", "node_states", "node_cached"):
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
@@ -82,6 +90,9 @@ class _Growing:
         return PhaseSamples(
             **whole,
             cycles_total=self._totals["is_cycle"],
+            errors=tuple(
+                (Outcome(outcome).label, errors[error], count) for (outcome, error), count in self._errors.most_common()
+            ),
             levels_told_total=self._totals["levels_told"],
             levels_over_total=self._totals["levels_over"],
             levels_short_total=self._totals["levels_short"],
@@ -121,6 +132,8 @@ class _Batches:
         self._answer_states = {name: place for place, name in enumerate(ANSWER_STATES)}
         self._level_of = tuple(level_of)
         self._known: dict[str, tuple[pa.Array, NDArray[np.int16]]] = {}
+        self.errors: list[str] = []
+        self._error_places: dict[str, int] = {}
 
     def phases(self, batch: pa.RecordBatch) -> Column:
         """Return each row's phase by its place among the records."""
@@ -149,8 +162,16 @@ class _Batches:
         found["node_states"] = dense(self._places(states.flatten(), "node_states", self._states.get))
         found["node_cached"] = dense(filled_flags(cached.flatten()))
         is_cycle = self._places(batch.column("error"), "error", lambda text, _: text.startswith(CYCLE_PREFIX)) == 1
+        found["error"] = self._places(batch.column("error"), "error_text", self._error)
         found["is_cycle"] = is_cycle & (found["outcome"] == Outcome.ABORTED)
         return found | self._levels(batch, found)
+
+    def _error(self, text: str, _absent: int) -> int:
+        """Return an error text's place among all that were read; beyond the most that a column holds, the last one."""
+        if text not in self._error_places and len(self.errors) < _MOST_ERRORS:
+            self._error_places[text] = len(self.errors)
+            self.errors.append(text)
+        return self._error_places.get(text, _MOST_ERRORS - 1)
 
     def _places(self, column: pa.DictionaryArray, name: str, place: Callable[[str, int], Any]) -> Column:
         """Return a dictionary array as what `place` says of its words; null is `ABSENT`."""
@@ -175,6 +196,12 @@ class _Batches:
         for place, level in enumerate(self._level_of):
             short |= (levels[:, level] != ABSENT) & (found["node_times_ms"][:, place] > levels[:, level])
         return {"levels_told": told, "levels_over": over, "levels_short": told & short}
+
+
+def _counted(pairs: Column) -> tuple[Column, Column]:
+    """Return the pairs that occur, one a row, and how often each does."""
+    different, counts = np.unique(pairs, axis=1, return_counts=True)
+    return different.T, counts
 
 
 def _keys(identifiers: pa.FixedSizeBinaryArray) -> NDArray[np.uint64]:
