@@ -44,33 +44,7 @@ class GateOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the gate's options to a parser."""
-    sides = parser.add_argument_group("the two builds")
-    sides.add_argument("--base", metavar="URL", help="the runtime as it was")
-    sides.add_argument("--candidate", metavar="URL", help="the runtime that is to be let through")
-    sides.add_argument(
-        "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
-    )
-    sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
-    sides.add_argument(
-        "--candidate-program",
-        metavar="PATH",
-        help="compare this program with that of --program on one runtime, the base, and not two builds",
-    )
-    for side in ("base", "candidate"):
-        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what the {side} is called, e.g. its commit")
-    sides.add_argument(
-        "--start-limit",
-        default="60s",
-        metavar="DURATION",
-        help="how long a server may take until it is healthy (default: 60s)",
-    )
-    sides.add_argument(
-        "--self-test", action="store_true", help="hold the base against itself, to learn what the gate is worth here"
-    )
-    sides.add_argument(
-        "--gates", type=int, default=None, metavar="N", help="how often a self-test does so (default: 1)"
-    )
-
+    _add_sides(parser)
     test = parser.add_argument_group("the comparison")
     test.add_argument(
         "--metric",
@@ -104,6 +78,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--output", type=Path, metavar="PATH", help="write the gate as JSON to this file too")
     output.add_argument("--markdown", type=Path, metavar="PATH", help="and as Markdown to this one")
     output.add_argument("--junit", type=Path, metavar="PATH", help="and as JUnit XML to this one")
+
+
+def _add_sides(parser: argparse.ArgumentParser) -> None:
+    sides = parser.add_argument_group("the two builds")
+    sides.add_argument("--base", metavar="URL", help="the runtime as it was")
+    sides.add_argument("--candidate", metavar="URL", help="the runtime that is to be let through")
+    sides.add_argument(
+        "--base-command", metavar="CMD", help="start the base with this; {port} in it is filled in, and {core}"
+    )
+    sides.add_argument("--candidate-command", metavar="CMD", help="start the candidate with this")
+    sides.add_argument(
+        "--candidate-program",
+        metavar="PATH",
+        help="compare this program with that of --program on one runtime, the base, and not two builds",
+    )
+    for side in ("base", "candidate"):
+        sides.add_argument(f"--{side}-name", metavar="NAME", help=f"what the {side} is called, e.g. its commit")
+    sides.add_argument(
+        "--start-limit",
+        default="60s",
+        metavar="DURATION",
+        help="how long a server may take until it is healthy (default: 60s)",
+    )
+    sides.add_argument(
+        "--self-test", action="store_true", help="hold the base against itself, to learn what the gate is worth here"
+    )
+    sides.add_argument(
+        "--gates", type=int, default=None, metavar="N", help="how often a self-test does so (default: 1)"
+    )
 
 
 def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOptions:

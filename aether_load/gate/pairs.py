@@ -77,28 +77,32 @@ def gate_pairs(windows: Mapping[tuple[str | None, int | None], GateWindow], mani
 
 def side_report(
     side: SideName,
-    name: str | None,
-    target: TargetRecord,
-    windows: Sequence[GateWindow],
+    manifest: Manifest,
+    windows: Mapping[tuple[str | None, int | None], GateWindow],
     samples: Sequence[PhaseSamples],
-    program: ProgramIdentity | None = None,
 ) -> SideReport:
-    """Return one side over all of its windows and their samples."""
-    requests = sum(window.requests_total for window in windows)
-    failed = sum((window.error_rate or 0.0) * window.requests_total for window in windows)
-    told = sum(window.nodes_told_total for window in windows)
-    latencies = [response_ms(part, part.in_window & part.was_sent) for part in samples]
+    """Return one side over all of its windows; `samples` are those of all phases, in the manifest's order."""
+    plan = manifest.gate
+    assert plan is not None
+    assert manifest.candidate is not None
+    is_base = side == "base"
+    own = [window for (name, _), window in windows.items() if name == side]
+    parts = [part for record, part in zip(manifest.phases, samples, strict=True) if record.phase == side]
+    requests = sum(window.requests_total for window in own)
+    failed = sum((window.error_rate or 0.0) * window.requests_total for window in own)
+    told = sum(window.nodes_told_total for window in own)
+    latencies = [response_ms(part, part.in_window & part.was_sent) for part in parts]
     return SideReport(
         side=side,
-        name=name,
-        target=target,
-        program=program,
-        windows_total=len(windows),
+        name=plan.base_name if is_base else plan.candidate_name,
+        target=manifest.target if is_base else manifest.candidate,
+        program=manifest.program if is_base else manifest.candidate_program or manifest.program,
+        windows_total=len(own),
         requests_total=requests,
-        ok_total=sum(window.ok_total for window in windows),
-        rejected_total=sum(window.rejected_total for window in windows),
+        ok_total=sum(window.ok_total for window in own),
+        rejected_total=sum(window.rejected_total for window in own),
         error_rate=rounded(failed / requests) if requests else None,
-        cached_share=rounded(sum(window.cached_nodes_total for window in windows) / told) if told else None,
+        cached_share=rounded(sum(window.cached_nodes_total for window in own) / told) if told else None,
         response_latency_ms=distribution(np.concatenate(latencies)) if sum(map(len, latencies)) else None,
     )
 

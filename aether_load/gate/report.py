@@ -45,8 +45,8 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
 def build_gate_report(folder: RunFolder) -> GateReport:
     """Return what a gate's folder says; raises UsageError for a run that is no gate's."""
     manifest = folder.read_manifest()
-    plan, candidate = manifest.gate, manifest.candidate
-    if plan is None or candidate is None:
+    plan = manifest.gate
+    if plan is None or manifest.candidate is None:
         raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
     scenario = from_plain(manifest.scenario)
     data = read_run(folder, manifest, (0,) * len(manifest.node_ids))
@@ -65,23 +65,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
         for record, samples in zip(manifest.phases, data.phases, strict=True)
     }
     pairs = tuple(gate_pairs(windows, manifest))
-    sides = tuple(
-        side_report(
-            side,
-            build,
-            target,
-            [window for (name, _), window in windows.items() if name == side],
-            [part for record, part in zip(manifest.phases, data.phases, strict=True) if record.phase == side],
-            program,
-        )
-        for side, build, target, program in zip(
-            SIDES,
-            (plan.base_name, plan.candidate_name),
-            (manifest.target, candidate),
-            (manifest.program, manifest.candidate_program or manifest.program),
-            strict=True,
-        )
-    )
+    sides = tuple(side_report(side, manifest, windows, data.phases) for side in SIDES)
     used = used_pairs(pairs)
     comparisons = tuple(compare_sides(metric, used, plan) for metric in metrics)
     repeated = repeated_answers([record.name for record in manifest.phases], data.phases)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -331,7 +332,12 @@ class Listener:
             return
         options = self._environment.parsed_options
         out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
-        out.write(controller.results.summary)
+        try:
+            out.write(controller.results.summary)
+            out.flush()
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _silence(logger: str, words: str) -> None:

@@ -24,6 +24,7 @@ from aether_load.outputs.formatting import (
 )
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.outputs.table import write_table
+from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.latency.nodes import NodeReport
@@ -130,6 +131,9 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
     if failures:
         out.write("  failed: " + ", ".join(f"{count} {name}" for name, count in failures.items()) + "\n")
+    out.writelines(
+        _filled(f"  {error.requests_total} {error.outcome}: {terminal_text(error.text)}") for error in phase.errors
+    )
     if "accuracy" in phase.all.reasons:
         out.write(f"  accuracy: none; {phase.all.reasons['accuracy']}\n")
     if phase.decomposition.requests_total:

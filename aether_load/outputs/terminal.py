@@ -31,6 +31,7 @@ _MOST_FINDINGS = 6
 _MOST_THRESHOLDS = 8
 _MOST_WARNINGS = 12
 _MOST_DATASETS = 6
+_MOST_ERRORS = 3
 _LEAST_ROWS = 6
 _HELD = {True: "yes", False: "no", None: "undecided", "": "-"}
 _STYLES = {
@@ -150,6 +151,13 @@ def _below_the_table(report: Report, width: int) -> Iterator[str]:
                 outcomes[name] = outcomes.get(name, 0) + count
     if outcomes:
         yield shorten("  failed: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()), width)
+    errors: dict[str, int] = {}
+    for phase in report.phases:
+        for error in phase.errors:
+            said = f"{error.outcome}: {error.text}"
+            errors[said] = errors.get(said, 0) + error.requests_total
+    for said, count in sorted(errors.items(), key=lambda pair: -pair[1])[:_MOST_ERRORS]:
+        yield shorten(f"    {count} {terminal_text(said)}", width)
     if len(report.phases) != 1:
         return
     (phase,) = report.phases

@@ -25,6 +25,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
     than one of its nodes. `execution_key` is the same in two rows where their execution ids are; 0 for no id.
+    `errors` has outcome, text and number of requests of each error, the most frequent first.
     """
 
     request_index: NDArray[np.int64]
@@ -50,6 +51,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     levels_told_total: int = 0
     levels_over_total: int = 0
     levels_short_total: int = 0
+    errors: tuple[tuple[str, str, int], ...] = ()
     window_began_ns: int | None
     window_ended_ns: int | None
 

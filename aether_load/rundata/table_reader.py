@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from aether_load.rundata.table import PhaseSamples
 
 Column = NDArray[Any]
 
+_MOST_ERRORS = np.iinfo(np.int16).max
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
@@ -62,7 +64,9 @@ def read_phases(
         columns = columns_of(batch, tables)
         for place in np.flatnonzero(counts[1:-1]):
             growing[place].add(columns, None if counts[place + 1] == len(phase) else phase == place)
-    phases = tuple(grown.finish(record, holds) for grown, record in zip(growing, records, strict=True))
+    phases = tuple(
+        grown.finish(record, holds, columns_of.errors) for grown, record in zip(growing, records, strict=True)
+    )
     damage = [*reader.damage]
     if nameless:
         damage.append(f"{nameless} rows are of phases whose names were in damaged blocks; they were refused")
@@ -84,6 +88,7 @@ class GrowingPhase:
             name: _Column(kind, rows * (node_count if name in _OF_NODES else 1)) for name, kind in _TYPES.items()
         }
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
+        self._errors: Counter[tuple[int, int]] = Counter()
 
     def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_] | None = None) -> None:
         """Append the rows of some columns, or those `which` are meant."""
@@ -91,6 +96,11 @@ class GrowingPhase:
             column.append((columns[name] if which is None else columns[name][which]).reshape(-1))
         for name in self._totals:
             self._totals[name] += int((columns[name] if which is None else columns[name][which]).sum())
+        told = columns["error"] != ABSENT if which is None else which & (columns["error"] != ABSENT)
+        if told.any():
+            pairs = np.stack([columns["outcome"][told], columns["error"][told]])
+            for (outcome, error), count in zip(*_counted(pairs), strict=True):
+                self._errors[int(outcome), int(error)] += int(count)
 
     def __len__(self) -> int:
         return len(self._columns["due_ns"])
@@ -102,13 +112,15 @@ class GrowingPhase:
 
     def snapshot(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
         """Return the samples so far, which are valid until more are added."""
-        return self._samples({name: column.view() for name, column in self._columns.items()}, record, holds)
+        return self._samples({name: column.view() for name, column in self._columns.items()}, record, holds, ())
 
-    def finish(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
-        """Return all samples; nothing can be added afterwards."""
-        return self._samples({name: column.finish() for name, column in self._columns.items()}, record, holds)
+    def finish(self, record: PhaseRecord, holds: Holds, errors: Sequence[str]) -> PhaseSamples:
+        """Return all samples; nothing can be added afterwards. `errors` are the texts of errors, by their places."""
+        return self._samples({name: column.finish() for name, column in self._columns.items()}, record, holds, errors)
 
-    def _samples(self, whole: dict[str, Column], record: PhaseRecord, holds: Holds) -> PhaseSamples:
+    def _samples(
+        self, whole: dict[str, Column], record: PhaseRecord, holds: Holds, errors: Sequence[str]
+    ) -> PhaseSamples:
         for name in _OF_NODES:
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
         began, ended = record.window_began_ns, record.window_ended_ns
@@ -122,6 +134,11 @@ class GrowingPhase:
             held_ns_total=int(held.sum()),
             longest_hold_ns=int(held.max(initial=0)),
             cycles_total=self._totals["is_cycle"],
+            errors=tuple(
+                (Outcome(outcome).label, errors[error], count)
+                for (outcome, error), count in self._errors.most_common()
+                if errors
+            ),
             levels_told_total=self._totals["levels_told"],
             levels_over_total=self._totals["levels_over"],
             levels_short_total=self._totals["levels_short"],
@@ -167,6 +184,8 @@ class RecordColumns:
     def __init__(self, datasets: Sequence[str], level_of: Sequence[int]) -> None:
         self._datasets = {name: place for place, name in enumerate(datasets)}
         self._level_of = tuple(level_of)
+        self.errors: list[str] = []
+        self._error_places: dict[str, int] = {}
 
     def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Column]:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
@@ -190,7 +209,17 @@ class RecordColumns:
             "execution_key": _keys(rows["execution_id"]),
         }
         found["is_cycle"] = _cycles(rows, tables)
+        found["error"] = look_up(
+            [ABSENT if text is None else self._error(text) for text in tables.errors], rows["error"]
+        )
         return found | self._levels(batch, found)
+
+    def _error(self, text: str) -> int:
+        """Return an error text's place among all that were read; beyond the most that a column holds, the last one."""
+        if text not in self._error_places and len(self.errors) < _MOST_ERRORS:
+            self._error_places[text] = len(self.errors)
+            self.errors.append(text)
+        return self._error_places.get(text, _MOST_ERRORS - 1)
 
     def _dataset_of_prompt(self, tables: Tables) -> Sequence[int]:
         """Return the place of each prompt's dataset among the manifest's."""
@@ -208,6 +237,12 @@ class RecordColumns:
         for place, level in enumerate(self._level_of):
             short |= (levels[:, level] != ABSENT) & (found["node_times_ms"][:, place] > levels[:, level])
         return {"levels_told": told, "levels_over": over, "levels_short": told & short}
+
+
+def _counted(pairs: Column) -> tuple[Column, Column]:
+    """Return the pairs that occur, one a row, and how often each does."""
+    different, counts = np.unique(pairs, axis=1, return_counts=True)
+    return different.T, counts
 
 
 def _keys(identifiers: NDArray[np.void]) -> NDArray[np.uint64]:

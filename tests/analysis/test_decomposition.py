@@ -56,6 +56,14 @@ def test_what_is_not_known_is_not_divided(tmp_path):
     assert (found.overhead.time_ms.count, found.node_path.time_ms.count, found.unanswered.time_ms.count) == (2, 1, 1)
 
 
+def test_an_older_run_without_a_nodes_time_is_not_divided(tmp_path):
+    """A time that was not told is no time of -1 ms, though the request counts as a success there."""
+    requests = [answered(0, 100, 90, nodes=(60, 20, 10)), answered(100, 100, 90, nodes=(60, 20, NodeState.NOT_RUN))]
+    found = phase_of(tmp_path, requests, nodes=FAN_OUT).decomposition
+    assert (found.requests_total, found.divided_requests_total) == (2, 1)
+    assert (found.node_path.time_ms.min, found.undivided_server.time_ms.max) == (70.0, 90.0)
+
+
 @pytest.mark.parametrize("how", [{"sequential": True}, {"generation": Generation.V1}])
 def test_in_sequence_there_are_no_barriers(tmp_path, how):
     """Nodes one after the other: the path is all of them, the scheduler's part what is left of the total."""

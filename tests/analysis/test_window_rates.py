@@ -7,7 +7,6 @@ from heapq import heapify, heappop, heappush
 
 import numpy as np
 import pytest
-from aether_load.rundata.record_format import ABSENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +15,8 @@ from aether_load.analysis.statistics.window_rates import clock_error_s, window_r
 from aether_load.protocol import Outcome
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import ClockPair, PhaseRecord, WorkerRecord
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.record_format import ABSENT
+from made_samples import made_samples
 
 MS = 1_000_000
 
@@ -24,17 +24,8 @@ MS = 1_000_000
 def samples_of(requests, window):
     """Samples of requests, each from sent to ended in ns, with an outcome if it is not ok."""
     rows = [(*request, Outcome.OK)[:3] for request in requests]
-    sent, ended, outcome = (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.zeros(0)] * 3
-    count = len(rows)
-    zeros = np.zeros(count, np.int64)
-    return PhaseSamples(
-        request_index=np.arange(count), worker=zeros.astype(np.int16), due_ns=sent.astype(np.int64),
-        sent_ns=sent.astype(np.int64), ended_ns=ended.astype(np.int64), dataset=zeros.astype(np.int16),
-        outcome=outcome.astype(np.int8), server_total_ms=zeros, token_cost=zeros, answer_state=zeros.astype(np.int8),
-        correct=zeros.astype(np.int8), node_times_ms=zeros.astype(np.int32).reshape(-1, 1),
-        node_states=zeros.astype(np.int8).reshape(-1, 1), node_cached=zeros.astype(np.int8).reshape(-1, 1),
-        execution_key=zeros.astype(np.uint64), cycles_total=0, window_began_ns=window[0], window_ended_ns=window[1],
-    )  # fmt: skip
+    sent, ended, outcome = zip(*rows, strict=True) if rows else ((), (), ())
+    return made_samples(sent, ended, window, outcome=outcome)
 
 
 def record_of(users=1, load="closed", ended_ns=1, **more):

@@ -96,6 +96,7 @@ def test_a_refused_prompt_is_told_from_a_failure(fork_locust, simulator, tmp_pat
     assert (finished.code, row["outcomes"]["ok"], row["outcomes"]["rejected"]) == (0, 9, 1), finished.err
     assert (row["error_rate"], row["rejected_rate"]) == (0, 0.1)
     assert row["accuracy"]["hits"] == 9
+    assert "    1 rejected: Node answer: Security violation: Detected blacklisted pattern" in finished.out
 
 
 def test_failing_nodes_fail_the_run(fork_locust, simulator):

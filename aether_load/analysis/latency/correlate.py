@@ -97,15 +97,15 @@ def littles_law_ratio(
     return round((in_flight + answered * record.think_time_mean_s) / record.users, 6), None
 
 
-def mean_in_flight(samples: PhaseSamples) -> float | None:
-    """Return the mean number of requests in flight over the window, or None where there was none."""
-    window_began, window_ended = samples.window_began_ns, samples.window_ended_ns
-    if window_began is None or window_ended is None or not samples.window_s:
+def mean_in_flight(samples: PhaseSamples, since_ns: int | None = None) -> float | None:
+    """Return the mean number of requests in flight over the window, from an instant on; None where that is no time."""
+    start, end = samples.window_began_ns if since_ns is None else since_ns, samples.window_ended_ns
+    if start is None or end is None or end <= start:
         return None
     sent = samples.was_sent
-    began = np.maximum(samples.sent_ns[sent], window_began)
-    ended = np.minimum(samples.ended_ns[sent], window_ended)
-    return float(np.maximum(ended - began, 0).sum()) / 1e9 / samples.window_s
+    began = np.maximum(samples.sent_ns[sent], start)
+    ended = np.minimum(samples.ended_ns[sent], end)
+    return float(np.maximum(ended - began, 0).sum()) / (end - start)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Where the time of each request went: parts that add up to its response latency."""
+"""Divide the response latency of each request into parts that add up to it."""
 
 from __future__ import annotations
 
@@ -108,38 +108,28 @@ def decompose(
     tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
     del ordered
     in_tail = int(np.count_nonzero(tail))
-    few = in_tail < TAIL_SAMPLES
     reasons: dict[str, str] = {}
-    if few:
+    if in_tail < TAIL_SAMPLES:
         reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
     mean = rounded(response.mean())
-    measure = _Measure(response, None if few else tail)
+    measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail)
     del response
-    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
-    parts |= _client_parts(samples, window, measure)
-    divided = _divide(samples, window, None if few else tail, shape, sequential=sequential)
-    which = np.zeros(count, np.bool_) if divided is None else divided.which
-    total = samples.server_total_ms[window]
-    speedup = bound = None
-    if divided is not None:
-        assert shape is not None
-        parts |= _node_parts(divided, total[which], shape, measure, sequential=sequential)
-        if sequential:
-            reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
-        all_nodes_ms = divided.nodes_ms.sum()
-        speedup = _ratio(all_nodes_ms, total[which].sum())
-        bound = _ratio(all_nodes_ms, divided.path_ms.sum())
-    else:
+    divided = _divide(samples, window, measure.tail, shape, sequential=sequential)
+    speedup, bound = _speedups(divided, samples.server_total_ms[window])
+    if divided is None:
         why = _why_undivided(samples, window, shape)
         reasons |= dict.fromkeys(("scheduler", "barrier", "node_path"), why)
+    elif sequential:
+        reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
     for key, value in (("parallel_speedup", speedup), ("parallel_speedup_bound", bound)):
         if value is None:
             reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
-    left = samples.readable[window] & ~which
-    parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
+    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
+    parts |= _client_parts(samples, window, measure)
+    parts |= _server_parts(samples, window, measure, shape, divided, sequential=sequential)
     return Decomposition(
         requests_total=count,
-        divided_requests_total=int(np.count_nonzero(which)),
+        divided_requests_total=int(np.count_nonzero(divided.which)) if divided else 0,
         response_latency_mean_ms=mean,
         response_latency_p99_ms=p99,
         tail_requests_total=in_tail,
@@ -150,10 +140,10 @@ def decompose(
     ), divided.shares if divided else None
 
 
-def _client_parts(samples: PhaseSamples, window: NDArray[np.bool_], measure: _Measure) -> dict[PartName, Part | None]:
+def _client_parts(samples: PhaseSamples, window: NDArray[np.bool_], measure: _Measure) -> dict[PartName, Part]:
     """Return the parts outside the server; one column at a time, since of ten million requests each takes 80 MB."""
     readable = samples.readable[window]
-    parts: dict[PartName, Part | None] = {}
+    parts: dict[PartName, Part] = {}
     parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
     client = _between(samples.sent_ns, samples.ended_ns, window)
     client[readable] -= samples.server_total_ms[window][readable]
@@ -167,19 +157,40 @@ def _client_parts(samples: PhaseSamples, window: NDArray[np.bool_], measure: _Me
     return parts
 
 
-def _node_parts(
-    divided: Divided, total_ms: NDArray[np.int64], shape: DagShape, measure: _Measure, *, sequential: bool
-) -> dict[PartName, Part | None]:
-    """Return the parts inside the server, of the requests whose nodes' times are all known."""
-    which = divided.which
-    floors = len(shape.ids) if sequential else shape.levels
-    within = divided.nodes_ms if sequential else divided.levels_ms
-    path = within if sequential else divided.path_ms
-    return {
-        "scheduler": measure(_spread(total_ms - within, which), which, floors),
-        "barrier": None if sequential else measure(_spread(within - path, which), which, floors),
-        "node_path": measure(_spread(path, which), which, floors),
-    }
+def _server_parts(
+    samples: PhaseSamples,
+    window: NDArray[np.bool_],
+    measure: _Measure,
+    shape: DagShape | None,
+    divided: Divided | None,
+    *,
+    sequential: bool,
+) -> dict[PartName, Part]:
+    """Return the parts of the server's own time, which stays whole where not all of its nodes' times are known."""
+    total = samples.server_total_ms[window]
+    parts: dict[PartName, Part] = {}
+    left = samples.readable[window]
+    if divided is not None:
+        assert shape is not None
+        which = divided.which
+        floors = len(shape.ids) if sequential else shape.levels
+        within = divided.nodes_ms if sequential else divided.levels_ms
+        path = within if sequential else divided.path_ms
+        parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
+        parts["node_path"] = measure(_spread(path, which), which, floors)
+        if not sequential:
+            parts["barrier"] = measure(_spread(within - path, which), which, floors)
+        left &= ~which
+    parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
+    return parts
+
+
+def _speedups(divided: Divided | None, total_ms: NDArray[np.int64]) -> tuple[float | None, float | None]:
+    """Return all nodes' time by the server's total time, and by the longest paths; None where there is none."""
+    if divided is None:
+        return None, None
+    nodes_ms = divided.nodes_ms.sum()
+    return _ratio(nodes_ms, total_ms[divided.which].sum()), _ratio(nodes_ms, divided.path_ms.sum())
 
 
 def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
@@ -195,7 +206,7 @@ class _Measure:
 
     def __init__(self, response: NDArray[np.float64], tail: NDArray[np.bool_] | None) -> None:
         self._sum = float(response.sum())
-        self._tail = tail
+        self.tail = tail
         self._tail_sum = float(response[tail].sum()) if tail is not None else 0.0
         self._centred = response - response.mean()
         self._squares = float(self._centred @ self._centred)
@@ -208,7 +219,7 @@ class _Measure:
         return Part(
             mean_contribution_ms=round(total / self._count, 6),
             mean_share=_ratio(total, self._sum),
-            tail_share=_ratio(times[self._tail].sum(), self._tail_sum) if self._tail is not None else None,
+            tail_share=_ratio(times[self.tail].sum(), self._tail_sum) if self.tail is not None else None,
             variance_share=round(float(times @ self._centred) / self._squares, 6) if varies else None,
             resolution_ms=resolution_ms,
             time_ms=distribution(times if which is None or which.all() else times[which]),
@@ -224,7 +235,7 @@ def _divide(
     sequential: bool,
 ) -> Divided | None:
     """Return the paths of the window's requests whose nodes all succeeded, chunk by chunk; None when there are none."""
-    which = samples.outcome[window] == Outcome.OK
+    which = _are_divisible(samples, window)
     count = int(np.count_nonzero(which))
     if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
         return None
@@ -251,10 +262,16 @@ def _divide(
     return Divided(which, levels, path, nodes, shares)
 
 
+def _are_divisible(samples: PhaseSamples, window: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which of a window's requests succeeded with a time of every node."""
+    which: NDArray[np.bool_] = (samples.outcome[window] == Outcome.OK) & samples.succeeded_nodes[window].all(axis=1)
+    return which
+
+
 def _why_undivided(samples: PhaseSamples, window: NDArray[np.bool_], shape: DagShape | None) -> str:
     if shape is None:
         return "the run does not say how its nodes depend on each other"
-    if not np.any(samples.outcome[window] == Outcome.OK):
+    if not np.any(_are_divisible(samples, window)):
         return "no request of the window succeeded, so that not all of its nodes' times are known"
     return "the samples do not have the nodes that the manifest names"
 

@@ -15,6 +15,7 @@ from aether_load.analysis.latency.nodes import NodeReport, node_reports
 from aether_load.analysis.latency.row_parts import part_means, part_means_of
 from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
+from aether_load.analysis.phase.errors import ErrorReport, most_frequent
 from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
 from aether_load.analysis.phase.sender_holds import SenderHolds, sender_holds
@@ -69,6 +70,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     window_s: float | None  # length of the window
     requests_outside_window_total: int  # requests due outside it
     latency_curve: LatencyCurve | None  # percentiles at up to 128 shares
+    errors: tuple[ErrorReport, ...] = ()  # the most frequent errors, of the whole phase
     all: Row  # figures of all requests
     datasets: tuple[Row, ...]  # figures of each dataset
     cached_nodes_total: int | None  # nodes from the cache, of the whole phase
@@ -175,6 +177,7 @@ def phase_report(
         window_s=rounded(samples.window_s),
         requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
         latency_curve=latency_curve(samples),
+        errors=most_frequent(samples.errors),
         all=all_,
         datasets=datasets,
         cached_nodes_total=server.own.cached_nodes_total,

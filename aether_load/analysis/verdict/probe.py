@@ -18,6 +18,7 @@ from aether_load.analysis.statistics.distribution import STALLED
 from aether_load.analysis.statistics.window_rates import window_rates
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW, SHORTEST_JUDGED_S
+from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.table import PhaseSamples
 from aether_load.scenario.phase import Phase
@@ -94,17 +95,20 @@ def _errors(inputs: ProbeInputs, conditions: Sequence[Threshold], row: Row) -> l
 
 
 def _of_client(inputs: ProbeInputs, row: Row, sent: OpenLoad | None, *, is_broken: bool) -> list[str]:
-    """Return why the client is the limit, if it is; never where the server accounts for the latency."""
+    """Return why the client is the limit, if it is."""
+    failed = row.requests_total - row.ok_total - row.outcomes[Outcome.DROPPED.label]
+    # A user whose connection was lost pauses before the next request.
+    few_failed = failed <= inputs.max_error_rate * row.requests_total
+    share = None if sent is None else sent.achieved_share
+    if share is not None and share < ACHIEVED_BELOW and few_failed and not _all_users_wait(inputs):
+        return [f"the client is the limit: it sent {share:.1%} of what was due, with users to spare"]
     if row.server_time_share is not None and row.server_time_share >= SERVER_SHARE_ABOVE:
         return []
     sender, little = inputs.sender, littles_law_ratio(inputs.samples, inputs.record)[0]
     if sender is not None and sender.cpu_share_max > SATURATED_ABOVE:
         return [f"the client is the limit: it used {sender.cpu_share_max:.0%} of a core in its busiest second"]
-    share = None if sent is None else sent.achieved_share
-    if share is not None and share < ACHIEVED_BELOW and not _all_users_wait(inputs):
-        return [f"the client is the limit: it sent {share:.1%} of what was due, with users to spare"]
-    long_enough = (inputs.samples.window_s or 0.0) >= SHORTEST_JUDGED_S and row.ok_total == row.requests_total
-    if is_broken and long_enough and little is not None and little < SATURATED_BELOW:
+    long_enough = (inputs.samples.window_s or 0.0) >= SHORTEST_JUDGED_S
+    if is_broken and few_failed and long_enough and little is not None and little < SATURATED_BELOW:
         return [f"the client is the limit: requests account for {little:.1%} of its users' time"]
     return []
 
@@ -113,8 +117,8 @@ def _of_queue(inputs: ProbeInputs, sent: OpenLoad | None) -> list[str]:
     """Return how requests queue before the server, if they do."""
     if sent is None:
         return []
-    if sent.achieved_share is not None and sent.achieved_share < ACHIEVED_BELOW:
-        users, share = inputs.record.users, sent.achieved_share
+    users, share = inputs.record.users, sent.achieved_share
+    if share is not None and share < ACHIEVED_BELOW and _all_users_wait(inputs):
         return [f"{QUEUE}: all {users} users waited for answers, so {share:.1%} of what was due was sent"]
     growth = queue_growth(inputs.samples)
     if growth is not None and growth.low > 0 and growth.per_second > inputs.plan.tolerance / 2:
@@ -123,9 +127,15 @@ def _of_queue(inputs: ProbeInputs, sent: OpenLoad | None) -> list[str]:
 
 
 def _all_users_wait(inputs: ProbeInputs) -> bool:
-    """Tell whether the users of an open load were nearly always waiting for an answer."""
-    users, in_flight = inputs.record.users, mean_in_flight(inputs.samples)
-    return users is not None and in_flight is not None and in_flight >= BUSY_ABOVE * users
+    """Tell whether the users of an open load were all waiting for answers while requests were due and not sent."""
+    samples, users, end = inputs.samples, inputs.record.users, inputs.samples.window_ended_ns
+    if users is None or end is None:
+        return False
+    unsent = samples.in_window & ~(samples.was_sent & (samples.sent_ns <= end))
+    if not unsent.any():
+        return False
+    in_flight = mean_in_flight(samples, int(samples.due_ns[unsent].min()))
+    return in_flight is not None and in_flight >= BUSY_ABOVE * users
 
 
 def _measurement(inputs: ProbeInputs, row: Row, findings: list[Finding], sent: OpenLoad | None) -> ProbeMeasurement:
