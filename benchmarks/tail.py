@@ -78,7 +78,9 @@ def main() -> None:
     clients = [client for client in CLIENTS if arguments.only is None or client.name in arguments.only]
     absent = [client.name for client in clients if not client.is_installed]
     clients = [client for client in clients if client.is_installed]
-    loads = _loads(arguments.rates)
+    loads = [load for load in _loads(arguments.rates) if any(_takes(client, load) for client in clients)]
+    if not loads:
+        raise BenchmarkFailed(f"not installed: {', '.join(absent)}; nothing was measured")
     allow_descriptors(2 * max(load.users for load in loads) + 500)
     turns: dict[Load, dict[str, list[Turn]]] = {
         load: {client.name: [] for client in clients if _takes(client, load)} for load in loads
@@ -101,7 +103,8 @@ def main() -> None:
     about |= {"load_average_after": [round(load, 2) for load in os.getloadavg()], "not_installed": absent}
     print_table(turns)
     print(f"not installed: {', '.join(absent)}" if absent else "every client is installed")
-    print_bars(turns)
+    if any(client.name == OURS for client in clients):
+        print_bars(turns)
     rounds = [{**load._asdict(), "turns": of_load} for load, of_load in turns.items()]
     write_json(arguments.json, about | {"check": checked, "loads": rounds})
 

@@ -1,4 +1,4 @@
-"""Watch a sending process from outside: its memory, and the CPU time of its observer."""
+"""Watch a sending process from outside: memory, waiting for a core, and the CPU time of its observer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 import psutil
+from support.core_waiting import waited_ns
 
 from aether_load.rundata.process_usage import SenderReading
 
-_INTERVAL_S = 0.2
 _READ_WITHIN_NS = 50_000_000
 """A reading is taken a little after the instant that it is meant for."""
 
@@ -30,11 +30,16 @@ def cpu_s_between(readings: Sequence[SenderReading], began_ns: int, ended_ns: in
 
 
 class ProcessWatch:
-    """Reads a process and the observer that it may start five times a second, until it is closed."""
+    """Reads a process and the observer that it may start, five times a second by default, until it is closed.
 
-    def __init__(self, pid: int) -> None:
+    `waited` has pairs of an instant and how long the process had waited for a core by then, both in ns.
+    """
+
+    def __init__(self, pid: int, interval_s: float = 0.2) -> None:
         """Begin to watch the process."""
         self.resident_max_bytes = 0
+        self.waited: list[tuple[int, int]] = []
+        self._interval_s = interval_s
         self.observer: list[SenderReading] = []
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(pid,), daemon=True)
@@ -49,7 +54,9 @@ class ProcessWatch:
         observer: psutil.Process | None = None
         try:
             process = psutil.Process(pid)
-            while not self._closed.wait(_INTERVAL_S):
+            while not self._closed.wait(self._interval_s):
+                if (waited := waited_ns(pid)) is not None:
+                    self.waited.append((time.monotonic_ns(), waited))
                 self.resident_max_bytes = max(self.resident_max_bytes, process.memory_info().rss)
                 observer = observer or _observer_of(process)
                 if observer is not None:

@@ -101,7 +101,7 @@ class Setting:
         """Return the results folder of `ours`."""
         return self.folder / "results"
 
-    def run(self, command: Sequence[str], limit_s: float) -> Ended:
+    def run(self, command: Sequence[str], limit_s: float, watch_interval_s: float = 0.2) -> Ended:
         """Run a program on the core to its end; raises BenchmarkFailed where that is not within the limit."""
         out, errors = self.folder / "out.txt", self.folder / "errors.txt"
         began = time.monotonic()
@@ -109,7 +109,7 @@ class Setting:
             process = subprocess.Popen(
                 command, env=self.environment, stdin=subprocess.DEVNULL, stdout=to, stderr=errors_to
             )
-        watch = ProcessWatch(process.pid)
+        watch = ProcessWatch(process.pid, watch_interval_s)
         limit = threading.Timer(limit_s, process.kill)
         limit.start()
         try:
