@@ -21,7 +21,7 @@ NOT_EXECUTED = {
         "lint",
         "Lint, types, import contracts, documentation and workflows",
     ): "is .ci/run, which these tests are a part of",
-    ("ci.yml", "tests", "Tests and the main job"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "tests", "Tests, the main job and the tail"): "is .ci/run, which these tests are a part of",
     ("ci.yml", "gate", "Install"): "is .ci/run, which these tests are a part of",
     ("nightly.yml", "load", "Install the harness"): "would put another copy over the one that is tested",
     ("gate.yml", "gate", "Install the harness"): "would put another copy over the one that is tested",
@@ -137,5 +137,5 @@ def test_ci_runs_every_part_of_the_script():
 def test_a_part_that_is_not_there_is_said(part):
     """Exit 2 and one sentence, before anything is installed."""
     ended = subprocess.run([REPOSITORY / ".ci" / "run", part], capture_output=True, text=True, check=False)
-    sentence = f".ci/run: no part '{part}'; there are install, lint, docs, workflows, tests and main_job.\n"
+    sentence = f".ci/run: no part '{part}'; there are install, lint, docs, workflows, tests, main_job and tail.\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
