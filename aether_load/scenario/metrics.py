@@ -31,7 +31,9 @@ ALIASES = {
 """Other words for a metric."""
 _LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
 _LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
-_PARTS = ("start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered")
+_PARTS = (
+    "start_delay", "overhead", "sender_hold", "scheduler", "barrier", "node_path", "undivided_server", "unanswered",
+)  # fmt: skip
 _UNITS = {
     "_ms": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes", "_usd": "USD",
     "_rate": "share", "_share": "share", "_ratio": "ratio",

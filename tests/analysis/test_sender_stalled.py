@@ -234,4 +234,4 @@ def test_a_search_decides_on_the_interval(tmp_path, slo, holds):
 
 def test_a_comparison_of_runs_shows_the_interval():
     assert figure_text(Figure(None, 9.68, 30.11), 1) == "9.7 to 30.1"
-    assert figure_text(Figure(None, 9.68, None), 1) == ">= 9.7"
+    assert figure_text(Figure(None, 9.68, None), 1) == ">=9.7"

@@ -98,7 +98,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     assert {pair["base"]["trust"] for pair in report["pairs"]} == {"trusted"}
     assert "REGRESSION (exit code 4)" in done.out
     assert {path.name for path in done.run.iterdir()} == {
-        "run.json", "samples.arrow", "scrapes.jsonl", "sender.jsonl", "server.jsonl", "gate.json", "gate.md",
+        "run.json", "records.bin", "scrapes.jsonl", "sender.jsonl", "server.jsonl", "gate.json", "gate.md",
         "junit.xml", "base.log", "candidate.log",
     }  # fmt: skip
     assert json.loads((tmp_path / "g.json").read_bytes()) == report
