@@ -31,10 +31,12 @@ ALIASES = {
 """Other words for a metric."""
 _LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
 _LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
-_PARTS = ("start_delay", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered")
+_PARTS = (
+    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered",
+)  # fmt: skip
 _UNITS = {
-    "_ms": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes", "_usd": "USD",
-    "_rate": "share", "_share": "share", "_ratio": "ratio",
+    "_ms": "ms", "_ms_total": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes",
+    "_usd": "USD", "_rate": "share", "_share": "share", "_ratio": "ratio",
 }  # fmt: skip
 _IN_GATE = (
     "response_latency_ms", "service_latency_ms", "correlation.overhead_ms", "server_total_ms",
@@ -134,6 +136,8 @@ def _catalogue() -> dict[str, Metric]:
         **_metrics("phase", "number", "lower", "sender.cpu_share_mean sender.cpu_share_max sender.resident_max_bytes "
                    "sender.master_cpu_share_max server_process.cpu_share_mean server_process.cpu_share_max "
                    "server_process.resident_max_bytes"),
+        **_metrics("phase", "number", "lower", "sender_holds.holds_total sender_holds.held_ms_total "
+                   "sender_holds.longest_ms sender_holds.late_requests_total sender_holds.late_max_ms"),
         **_metrics("phase", "number", None, "sender.processes_total server_process.processes series.resolution_s "
                    "series.began_s series.window_began_s series.window_ended_s"),
         # A search.

@@ -18,7 +18,6 @@ from aether_load.dag.dag import asked_columns
 from aether_load.dag.workload import build_workload
 from aether_load.datasets.rows import choose
 from aether_load.errors import UsageError
-from aether_load.load.http import metrics_source
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.options import add_options, planned_scenario
 from aether_load.load.sending import target_client
@@ -100,14 +99,13 @@ def requests(scenario, **_):
 
 
 def target(scenario, monkeypatch, **_):
-    """The endpoints and limits of every connection that a run opens."""
+    """The endpoints and limits of the connections that a run opens, and where it reads metrics."""
     made = []
-    for module in (target_client, metrics_source):
-        monkeypatch.setattr(module, "Connection", lambda endpoint, _pool, **limits: made.append((endpoint, limits)))
+    monkeypatch.setattr(target_client, "Connection", lambda endpoint, _pool, **limits: made.append((endpoint, limits)))
     endpoint = Endpoint.of("https://h", filled_in(scenario.target.headers), tls=scenario.target.tls)
     client = target_client.TargetClient(endpoint, scenario.target, PreparedRequests(endpoint, [], [], ""))
     client.new_connection(None)
-    return made
+    return made, client.metrics_target()
 
 
 def report(scenario, tmp_path, **_):
