@@ -1,4 +1,4 @@
-"""The command line's say in a scenario: which one, which data, which keys otherwise."""
+"""Read the options that choose a scenario and change its keys."""
 
 from __future__ import annotations
 
