@@ -44,12 +44,12 @@ def metrics_page() -> str:
 
 def warnings_page() -> str:
     """Return the page of warnings."""
-    rows = [(code(name), one.meaning, one.remedy) for name, one in MEANINGS.items()]
+    rows = [(code(name), one.when, one.remedy) for name, one in MEANINGS.items()]
     return (
         "# Warnings\n\n"
         "What threatens the meaning of a run's figures. A warning alone changes no exit code; name its code in "
         "`fail_on_warning` or `--fail-on-warning` to make the run invalid (exit code 5). The formulas and limits: "
-        "[Correlation](../correlation.md).\n\n" + table(("code", "what it says", "what to do"), rows)
+        "[Correlation](../correlation.md).\n\n" + table(("code", "when it is given", "what to do"), rows)
     )
 
 

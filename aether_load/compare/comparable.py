@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from aether_load.analysis.report import Report, against
 from aether_load.scenario.load import from_plain, to_plain
+from aether_load.text import shorten
 
 _NOT_LOAD = {"name", "purpose", "labels", "fail_on_warning", "max_error_rate", "goodput_slo", "thresholds"}
 """Keys of a scenario that change neither what is sent nor when."""
@@ -19,6 +20,7 @@ _NOT_LOAD_INSIDE = {
     "target.server_metrics_url",
 }
 _MEMORY_TOLERANCE = 0.02
+_LONGEST_REVISION = 20
 
 Difference = Literal["scenario", "target", "machine"]
 
@@ -93,11 +95,10 @@ def _differences(first: Report, other: Report) -> Iterator[tuple[str, object, ob
         if mine is None or its is None:
             yield f"dataset {name}", "there" if mine else "not there", "there" if its else "not there"
         elif (mine.revision, mine.rows_used) != (its.revision, its.rows_used):
-            yield (
-                f"dataset {name}",
-                f"{mine.rows_used} rows of {mine.revision}",
-                f"{its.rows_used} rows of {its.revision}",
-            )
+            which = [""] * 2
+            if mine.revision != its.revision:
+                which = [f" of {shorten(str(one.revision), _LONGEST_REVISION)}" for one in (mine, its)]
+            yield f"dataset {name}", f"{mine.rows_used} rows{which[0]}", f"{its.rows_used} rows{which[1]}"
 
 
 def _of_machine(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]:

@@ -35,7 +35,12 @@ def write_text(comparison: Comparison, out: TextIO) -> None:
     out.writelines(shorten(f"{run.letter}  {'  '.join(_facts(run))}", WIDEST) + "\n" for run in comparison.runs)
     out.write("\n")
     if not comparison.comparable:
-        out.write("NOT COMPARABLE, and so not ranked:\n" + "".join(f"  {why}\n" for why in comparison.obstacles) + "\n")
+        out.write("NOT COMPARABLE, and so not ranked:\n")
+        out.writelines(
+            textwrap.fill(why, WIDEST, initial_indent="  ", subsequent_indent="    ") + "\n"
+            for why in comparison.obstacles
+        )
+        out.write("\n")
     detail = next((one for one in _DETAILS if _width(comparison, one) <= WIDEST), _DETAILS[-1])
     for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
         out.write(f"{shorten(f'phase {phase}', WIDEST)}\n")

@@ -53,7 +53,19 @@ def build_workload(
         answer_node=dag.answer_node,
         prompt_count=len(prompts) - of_traces,
         unscored=dag.unscored,
-        notes=notes_on(dag, prompts),
+        notes=(*notes_on(dag, prompts), *_not_sent(plan, generation)),
         prompt_node=dag.prompt_node,
         program=dag.program,
     )
+
+
+def _not_sent(plan: WorkloadPlan, generation: Generation) -> list[str]:
+    """Return a note when the plan sets a model's parameter that a v1 request has no place for."""
+    if generation is not Generation.V1 or plan.dag in {"file", "program"}:
+        return []
+    defaults = {field.name: field.default for field in msgspec.structs.fields(plan)}
+    lost = [key for key in ("temperature", "max_tokens") if getattr(plan, key) != defaults[key]]
+    if not lost:
+        return []
+    said = " and ".join(f"workload.{key} = {getattr(plan, key)!r}" for key in lost)
+    return [f"{said}: not sent, because a request to a v1 runtime has no place for it."]

@@ -1,4 +1,4 @@
-"""The letter that a model answered with, read strictly."""
+"""Read the letter that a model answered with, strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The right answers of a scenario's prompts, as a file that the simulated runtime answers from."""
+"""Write the right answers of a scenario's prompts to a file that the simulated runtime answers from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datasets from the hub: at the commit that it names now, or not at all."""
+"""Load datasets from the hub, at the commit that it names now."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def hub_revisions(repos: list[str]) -> dict[str, str | None]:
 
 
 def _fail_at_once() -> None:
-    """Have the hub's client give up at the first request that fails, and wait for none without end.
+    """Make the hub's client give up at the first request that fails, and limit the time of each.
 
-    Left to itself it tries some requests again for 80 s, and waits for the listing of a folder for ever.
+    By default it repeats some requests for 80 s, and waits for the listing of a folder without a limit.
     """
     import huggingface_hub  # noqa: PLC0415 -- needed only for the hub
     from huggingface_hub import constants  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""A dataset's row as a question."""
+"""Define a prompt, and the identity of the dataset that it comes from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt's words: the question, its lettered options, and how an answer is asked for."""
+"""Write a prompt's text: the question, its lettered options, and the request for an answer."""
 
 from __future__ import annotations
 

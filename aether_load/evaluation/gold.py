@@ -1,4 +1,4 @@
-"""Which option a document says is right, for scoring an answer that is already in; nothing that asks imports this."""
+"""Read which option of a document is right, to score an answer that has come; modules that ask do not import this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--model_args` may say of the runtime and of how it is asked."""
+"""Read `--model_args`: the runtime, and how it is asked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From the log-likelihoods that a task asks for to one question a document, with lettered options.
+"""Turn the log-likelihoods that a task asks for into one question a document, with lettered options.
 
-A runtime only generates: it cannot say how likely a given text is. A task of multiple choice asks for one such
-likelihood an option; asked once for the letter instead, the runtime answers what the task wants to know.
+A runtime only generates, and cannot say how likely a given text is. A task of multiple choice asks for one likelihood
+an option; the question asks once for the letter of the right option instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ANSWER = "Which option is the best answer?"
 
 
 class UnsupportedTask(UsageError, NotImplementedError):
-    """A task that asks for what a runtime that only generates cannot give; names the task."""
+    """A task asks for what a runtime that only generates cannot give; the sentence names the task."""
 
 
 class Asked(msgspec.Struct, frozen=True):

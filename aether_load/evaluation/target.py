@@ -1,4 +1,4 @@
-"""The runtime as an evaluation speaks to it: blocking HTTP, one kept-alive connection a thread."""
+"""Send an evaluation's requests: blocking HTTP, one kept-alive connection a thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REFUSED_FOR_NOW = (429, 503)
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """What one attempt brought: a whole HTTP answer, or how it failed; `never_began` when no byte was sent."""
+    """The result of one attempt: a whole HTTP answer, or how it failed; `never_began` when no byte was sent."""
 
     status: int | None = None
     body: bytes = b""

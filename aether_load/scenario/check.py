@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
@@ -14,7 +17,7 @@ from aether_load.scenario.stage import name_of_two, names_of
 from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
 from aether_load.scenario.validation import did_you_mean, nearest
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
-from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import MODEL_KEYS, WorkloadPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +47,8 @@ def _check_target(target: Target) -> None:
             raise UsageError(f"target.{key} is 0; an answer needs time.")
     if (mistake := tls_mistake(target)) is not None:
         raise UsageError(f"target.{mistake}")
+    if not target.server_metrics and _changed(target, ("server_metrics_timeout",)) is not None:
+        raise UsageError("target.server_metrics_timeout and server_metrics = false contradict each other.")
     if target.server_metrics_url is None:
         return
     if (mistake := metrics_url_mistake(target.server_metrics_url)) is not None:
@@ -85,8 +90,30 @@ def _check_workload(scenario: Scenario) -> None:
             raise UsageError(f"workload.files.{name}: that name is a known dataset's; choose another.")
         if file.answer is not None and file.options is None:
             raise UsageError(f"workload.files.{name}.answer: an answer is one of the options, so say options too.")
-    if plan.source == "folder" and plan.dataset_dir is None and set(plan.datasets) - set(plan.files):
+        if file.answer is None and (key := _changed(file, ("answer_is",))):
+            raise UsageError(f"workload.files.{name}.{key}: it says how answers are written, and no answer is named.")
+    _check_source(plan)
+
+
+def _check_source(plan: WorkloadPlan) -> None:
+    if plan.source != "sample" and not set(plan.datasets) - set(plan.files):
+        raise UsageError(
+            f'workload.source = "{plan.source}": every dataset is a file of workload.files, so nothing would be read '
+            "from there; leave it away."
+        )
+    if plan.source == "folder" and plan.dataset_dir is None:
         raise UsageError('workload.source is "folder", so workload.dataset_dir is needed.')
+    if plan.source != "folder" and plan.dataset_dir is not None:
+        raise UsageError(
+            f'workload.dataset_dir = {plan.dataset_dir!r}: it goes with workload.source = "folder", not '
+            f'"{plan.source}".'
+        )
+
+
+def _changed(plan: msgspec.Struct, keys: Iterable[str]) -> str | None:
+    """Return the first of the keys whose value is not its default."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(plan)}
+    return next((key for key in keys if getattr(plan, key) != defaults[key]), None)
 
 
 def _check_phases(scenario: Scenario) -> None:
@@ -172,6 +199,11 @@ def _check_dag(plan: WorkloadPlan) -> None:
             raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "{dag}", not "{plan.dag}".')
         if plan.dag == dag and value is None:
             raise UsageError(f'workload.dag = "{dag}": say which with workload.{key} = "path.json", or {option} PATH.')
+    if plan.dag in {"file", "program"} and (model_key := _changed(plan, MODEL_KEYS)) is not None:
+        raise UsageError(
+            f"workload.{model_key} = {getattr(plan, model_key)!r}: the nodes of a {plan.dag} have their own; leave it "
+            "away."
+        )
     if plan.dag != "program" and (plan.inputs or plan.bind != "literal"):
         key = "inputs" if plan.inputs else "bind"
         raise UsageError(f"workload.{key}: it is for a program, which workload.program or --program PATH names.")

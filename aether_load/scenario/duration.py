@@ -1,4 +1,4 @@
-"""Durations as a scenario writes them: "90s", "1m30s", "250ms", or a bare number of seconds."""
+"""Parse durations: "90s", "1m30s", "250ms", or a bare number of seconds."""
 
 from __future__ import annotations
 

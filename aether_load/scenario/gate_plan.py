@@ -1,4 +1,4 @@
-"""What a gate drives: windows of one load on two builds in turns, and by which numbers these are compared."""
+"""Define what a gate drives: windows of one load on two builds in turns, and the metrics that compare them."""
 
 from __future__ import annotations
 

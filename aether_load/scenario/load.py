@@ -109,6 +109,12 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     ]
     scenario = msgspec.structs.replace(scenario, phases=tuple(named))
     check_scenario(scenario, str(path))
+    unused = [name for name in scenario.workload.files if name not in scenario.workload.datasets]
+    if unused and "workload.datasets" not in (overrides or {}):
+        raise UsageError(
+            f"Scenario {path}: workload.files.{unused[0]}: workload.datasets does not name it, so its rows would not "
+            "be sent."
+        )
     return _with_absolute_paths(scenario, path.parent)
 
 

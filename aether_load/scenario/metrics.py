@@ -32,11 +32,11 @@ ALIASES = {
 _LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
 _LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
 _PARTS = (
-    "start_delay", "overhead", "sender_hold", "scheduler", "barrier", "node_path", "undivided_server", "unanswered",
+    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered",
 )  # fmt: skip
 _UNITS = {
-    "_ms": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes", "_usd": "USD",
-    "_rate": "share", "_share": "share", "_ratio": "ratio",
+    "_ms": "ms", "_ms_total": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes",
+    "_usd": "USD", "_rate": "share", "_share": "share", "_ratio": "ratio",
 }  # fmt: skip
 _IN_GATE = (
     "response_latency_ms", "service_latency_ms", "correlation.overhead_ms", "server_total_ms",
@@ -71,8 +71,10 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         """Return the unit, which the name ends in; a count has none."""
         if self.name in {"accuracy", "tokens_per_correct_answer"}:
             return {"accuracy": "share"}.get(self.name, "tokens")
+        # A part of "decomposition_mean_ms" has the unit of the whole.
+        name = self.name.split(".")[0] if self.name.startswith("decomposition_mean_ms.") else self.name
         endings = sorted(_UNITS, key=len, reverse=True)
-        return next((_UNITS[ending] for ending in endings if self.name.endswith(ending)), "")
+        return next((_UNITS[ending] for ending in endings if name.endswith(ending)), "")
 
     @property
     def is_rate(self) -> bool:
@@ -92,10 +94,10 @@ def _metrics(of: Of, form: Form, better: Better | None, names: str) -> dict[str,
     }
 
 
-def _catalogue() -> dict[str, Metric]:
+def _of_requests() -> dict[str, Metric]:
+    """Return the metrics of a phase's requests, all or those of one dataset."""
     failures = " ".join(f"outcomes.{outcome.label}" for outcome in Outcome if outcome is not Outcome.OK)
-    found = {
-        # Requests of a phase, all or those of one dataset.
+    return {
         **_metrics("row", "distribution", "lower", "response_latency_ms service_latency_ms"),
         **_metrics("row", "share", "lower", "error_rate rejected_rate dropped_rate"),
         **_metrics("row", "share", "higher", "goodput_share"),
@@ -106,7 +108,12 @@ def _catalogue() -> dict[str, Metric]:
         **_metrics("row", "number", "lower", "cost_per_correct_answer_usd"),
         **_metrics("row", "number", None, "tokens_total cached_nodes_total uncached_nodes_total"),
         **_metrics("row", "number", "lower", " ".join(f"decomposition_mean_ms.{part}" for part in _PARTS)),
-        # A whole phase.
+    }  # fmt: skip
+
+
+def _of_phases() -> dict[str, Metric]:
+    """Return the metrics of a whole phase."""
+    found = {
         **_metrics("phase", "number", None, "repeat users window_s requests_outside_window_total"),
         **_metrics("phase", "number", "higher", "achieved_load.asked achieved_load.reached"),
         **_metrics("phase", "number", None, "latency_curve.requests_total server.nodes_total"),
@@ -136,14 +143,10 @@ def _catalogue() -> dict[str, Metric]:
         **_metrics("phase", "number", "lower", "sender.cpu_share_mean sender.cpu_share_max sender.resident_max_bytes "
                    "sender.master_cpu_share_max server_process.cpu_share_mean server_process.cpu_share_max "
                    "server_process.resident_max_bytes"),
+        **_metrics("phase", "number", "lower", "sender_holds.holds_total sender_holds.held_ms_total "
+                   "sender_holds.longest_ms sender_holds.late_requests_total sender_holds.late_max_ms"),
         **_metrics("phase", "number", None, "sender.processes_total server_process.processes series.resolution_s "
                    "series.began_s series.window_began_s series.window_ended_s"),
-        # A search.
-        **_metrics("search", "number", "higher", "search.largest_held search.smallest_not_held"),
-        **_metrics("search", "number", "lower", "search.gap"),
-        # A window of a gate, and no report.
-        **_metrics("window", "distribution", "lower", "server_total_ms"),
-        **_metrics("window", "number", "lower", "token_cost_mean"),
     }  # fmt: skip
     for part in _PARTS:
         way = f"decomposition.{part}"
@@ -154,7 +157,15 @@ def _catalogue() -> dict[str, Metric]:
     return found
 
 
-METRICS = _catalogue()
+METRICS = {
+    **_of_requests(),
+    **_of_phases(),
+    **_metrics("search", "number", "higher", "search.largest_held search.smallest_not_held"),
+    **_metrics("search", "number", "lower", "search.gap"),
+    # These two are taken of a gate's windows only.
+    **_metrics("window", "distribution", "lower", "server_total_ms"),
+    **_metrics("window", "number", "lower", "token_cost_mean"),
+}
 """Every metric by its name, which is the way to it in the report."""
 
 

@@ -1,4 +1,4 @@
-"""The command line's say in a scenario: which one, which data, which keys otherwise."""
+"""Read the options that choose a scenario and change its keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names, quoted, with_conditions
-from aether_load.scenario.workload_plan import DagName
+from aether_load.scenario.workload_plan import MODEL_KEYS, DagName, WorkloadPlan
 
 _SCENARIO_OPTIONS = frozenset(
     [
@@ -167,6 +167,8 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
         overrides["workload.dataset_dir"] = str(Path(options.dataset_dir).resolve())
     elif options.dataset_source is not None:
         overrides["workload.source"] = options.dataset_source
+        if options.dataset_source != "folder":
+            overrides.setdefault("workload.dataset_dir", None)
     if options.dataset is not None:
         overrides["workload.datasets"] = [name.strip() for name in options.dataset.split(",")]
     _override_dag(options, overrides)
@@ -196,6 +198,10 @@ def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> 
             overrides.setdefault("workload.dag_file", None)
     if options.dag_nodes is not None:
         overrides["workload.dag_nodes"] = options.dag_nodes
+    if overrides.get("workload.dag") in {"file", "program"}:
+        defaults = WorkloadPlan()
+        for key in MODEL_KEYS:
+            overrides.setdefault(f"workload.{key}", getattr(defaults, key))
 
 
 def _override_program(options: argparse.Namespace, overrides: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""A phase as a scenario writes it: one load, a shape of loads, or a search for the largest load that holds."""
+"""Define a phase of a scenario: one load, a shape of loads, or a search for the largest load that holds."""
 
 from __future__ import annotations
 

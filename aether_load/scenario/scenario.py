@@ -1,4 +1,4 @@
-"""A scenario: what is sent, to what, under which load; read from TOML."""
+"""Define a scenario: what is sent, to which target, under which load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scenario's phases as they are driven: each stage has one load, one window, and a row of its own."""
+"""Plan a scenario's phases as stages, each with one load, one window, and a row of its own."""
 
 from __future__ import annotations
 

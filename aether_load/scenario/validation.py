@@ -1,4 +1,4 @@
-"""A validation error in the words of the person who wrote the file."""
+"""Describe a validation error in the terms of the file: key, value, and the nearest right one."""
 
 from __future__ import annotations
 

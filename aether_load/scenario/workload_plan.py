@@ -12,6 +12,9 @@ HUB_DATASET_NAMES = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challen
 
 DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file", "program"]
 
+MODEL_KEYS = ("model", "temperature", "max_tokens")
+"""Keys of the plan that go into the nodes of a shape; the nodes of a file or a program have their own."""
+
 
 class FileDataset(Strict, frozen=True, kw_only=True):
     """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""

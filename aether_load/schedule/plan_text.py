@@ -1,4 +1,4 @@
-"""A scenario's plan in words: what would be driven, in which order, and for how long."""
+"""Write a scenario's plan in words: what would be sent, in which order, and for how long."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _stage_line(stage: Stage) -> str:
         load += f", thinking {stage.think_time_s:g} s ({stage.think_time_distribution})"
     parts = [load]
     if stage.spawn_rate is not None:
-        parts.append(f"let loose at {stage.spawn_rate:g}/s")
+        parts.append(f"started at {stage.spawn_rate:g}/s")
     if stage.ramp_over_s:
         parts.append(f"from {stage.ramp_from:g} in {stage.ramp_over_s:g} s")
     if stage.warmup_s:

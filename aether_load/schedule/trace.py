@@ -17,6 +17,7 @@ from aether_load.datasets.table_file import Table, read_table
 from aether_load.errors import UsageError
 from aether_load.scenario.duration import LONGEST_S
 from aether_load.scenario.phase import Phase, TraceFile
+from aether_load.scenario.validation import did_you_mean
 
 TimeKind = Literal["a number", "a time with an offset", "a time without an offset"]
 
@@ -115,6 +116,13 @@ def _prompts(table: Table, phase: Phase, place_of: dict[str, int], first: int) -
     """
     trace = phase.trace
     assert trace is not None
+    for key in ("prompt", "dataset", "row"):
+        column = getattr(trace, key)
+        if column != key and column not in table.rows[0]:
+            raise UsageError(
+                f"Trace {table.path}: there is no column {column!r} (trace.{key}); "
+                f"{did_you_mean(column, table.rows[0])}"
+            )
     texts: list[Prompt] = []
     refers: list[int] = []
     for index in range(len(table.rows)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aether_load.observer.counts import NODE_TIME_MS, NODES, TOKENS, counts_by_request
+from aether_load.observer.live.counts import NODE_TIME_MS, NODES, TOKENS, counts_by_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

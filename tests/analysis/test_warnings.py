@@ -26,11 +26,8 @@ def codes(report):
     return [warning.code for warning in report.warnings]
 
 
-def test_every_code_is_in_the_table_of_the_docs_and_is_used():
-    """docs/correlation.md lists each code once, in the order of the code; each is yielded somewhere."""
-    text = (REPOSITORY / "docs" / "correlation.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([a-z_]+)` \|", text[text.index("## Warnings") :], re.MULTILINE)
-    assert listed == [code.value for code in WarningCode]
+def test_every_code_is_given_somewhere():
+    """No code is listed in the reference and never seen."""
     files = ("analysis/verdict/warnings.py", "gate/warnings.py")
     source = "".join((REPOSITORY / "aether_load" / name).read_text(encoding="utf-8") for name in files)
     # What speaks against the counts is a code by its own value.

@@ -147,6 +147,22 @@ def test_eight_runs_fit_the_screen(first, labels):
     assert len([line for line in lines if line.startswith("  p50 ms ")]) == 6
 
 
+def test_what_speaks_against_a_rank_fits_the_screen_too(first, tmp_path):
+    """A dataset of other rows is told by their number, and by the revision only where that differs."""
+    few, other = (
+        msgspec.structs.replace(
+            first, datasets=tuple(msgspec.structs.replace(one, **changes) for one in first.datasets)
+        )
+        for changes in ({"rows_used": 1}, {"revision": "sha256:" + "0" * 64})
+    )
+    out = io.StringIO()
+    write_text(compare([first, few, other]), out)
+    lines = out.getvalue().splitlines()
+    assert "  dataset piqa: 2 rows in A and 1 rows in B" in lines
+    assert f"  dataset piqa: 2 rows of {'0' * 19}… in A and 2 rows of sha256:{'0' * 12}… in C" in lines
+    assert max(map(len, lines)) <= 120
+
+
 def test_datasets_have_rows_where_they_are_asked_for(first, tmp_path):
     """Only the rows of all requests stand there otherwise, and only these count for the correction."""
     other = report_of(tmp_path)

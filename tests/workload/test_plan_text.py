@@ -45,7 +45,7 @@ trace = {path = "t.csv"}
 
 STAGES = """\
   ramp#1: 4 users, thinking 0.5 s (constant); from 0 in 2 s; warm-up 1 s; window of 60 s, or of 100 requests
-  one#1: 1 user; let loose at 2/s; window of each prompt 2 times; cold cache; sequential
+  one#1: 1 user; started at 2/s; window of each prompt 2 times; cold cache; sequential
   none#1: 8 users; window until stopped
   steps-10#1: 10 requests/s (constant), at most 100 in flight; window of 5 s; unique prompts
   steps-2.5#1: 2.5 requests/s (constant), at most 100 in flight; window of 5 s; unique prompts  (no rest before it)
