@@ -1,7 +1,7 @@
-"""A neighbour on the machine that comes and goes: burns a random core for a random time, rests, and burns again.
+"""Use a random core for a random time, rest, and begin again: a neighbour on the machine that comes and goes.
 
-It ends when its standard input ends, or after --seconds. Bursts last half a second and pauses one second on average,
-both exponential, drawn from --seed.
+The program ends when its standard input ends, or after --seconds. Bursts last half a second and pauses one second on
+average, both exponential, drawn from --seed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BURST_S, _PAUSE_S = 0.5, 1.0
 
 
 def main() -> None:
-    """Burn and rest until told to end."""
+    """Use cores and rest until the end."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3600)
     parser.add_argument("--seed", type=int, default=1)

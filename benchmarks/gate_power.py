@@ -1,10 +1,10 @@
-"""How often the gate cries wolf, and how often it finds a loss of 10 %: gates driven for real, side by side.
+"""Measure how often the gate raises a false alarm, and how often it finds a loss of 10 %.
 
 Simulated runtimes stand for the builds: a base, one that is equal to it, and one whose throughput is lower by --loss.
 Each gate is `aether-load gate` as a process of its own, with 30 pairs and windows shortened to --window, so that a
-hundred gates of each kind take less than an hour; then gates of both kinds while benchmarks/cpu_hog.py burns a
-core every now and then. What was found is appended to --state, a line a gate: it can be stopped, and started again to
-go on. 127.0.0.1 only.
+hundred gates of each kind take less than an hour; then gates of both kinds run while benchmarks/cpu_hog.py uses a core
+now and then. The findings are appended to --state, a line a gate: you can stop the benchmark and start it again to go
+on. 127.0.0.1 only.
 
     python benchmarks/gate_power.py --state gate_power.jsonl [--gates 100] [--noisy-gates 30] [--table]
 """
@@ -42,14 +42,14 @@ _REPOSITORY = HERE.parent
 
 
 def main() -> None:
-    """Drive what is left to drive, then print the table."""
+    """Drive the gates that the state lacks, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", type=Path, required=True, metavar="FILE")
     parser.add_argument("--gates", type=int, default=100, help="of each kind, with no noise made")
     parser.add_argument("--noisy-gates", type=int, default=30, help="of each kind, beside the CPU hog")
     parser.add_argument("--loss", type=float, default=0.10)
     parser.add_argument("--window", type=float, default=WINDOW_S, metavar="SECONDS")
-    parser.add_argument("--table", action="store_true", help="print what was found so far, and drive nothing")
+    parser.add_argument("--table", action="store_true", help="print the findings so far, and drive nothing")
     arguments = parser.parse_args()
     if not 0 < arguments.loss < 0.5 or arguments.window <= 0:
         parser.error("--loss must be between 0 and 0.5, --window above 0")
@@ -110,7 +110,7 @@ def _slowed_median_ms(arguments: argparse.Namespace, base: str, server_core: int
 
 
 def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, Any]:
-    """Drive one gate; return what it found."""
+    """Drive one gate; return its findings."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="aether-load-") as name:
         output = Path(name) / "gate.json"
@@ -155,7 +155,7 @@ def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, An
 
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
-    """Return what was found as Markdown, with exact (Clopper-Pearson) 95 % intervals."""
+    """Return the findings as Markdown, with exact (Clopper-Pearson) 95 % intervals."""
     settings = next((line for line in lines if line["kind"] == "settings"), None)
     if settings is None:
         return "nothing was driven yet"

@@ -1,7 +1,7 @@
-"""How many requests a second the simulator answers for each core that it uses itself, at latency 0.
+"""Measure how many requests a second the simulator answers for each core that it uses itself, at latency 0.
 
-One process simulates, another sends from a few kept-alive connections, one request at a time on each. What counts
-is the server process's own CPU time: a client that is slower than the server does not change the figure.
+One process simulates, another sends from a few kept-alive connections, one request at a time on each. The figure is
+from the server process's own CPU time: a client that is slower than the server does not change it.
 """
 
 from __future__ import annotations

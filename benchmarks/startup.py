@@ -1,4 +1,4 @@
-"""What the start-up file costs each start of Python where aether-load is installed: ms, the least of many starts.
+"""Measure what the start-up file costs each start of Python where aether-load is installed: the least of many, ms.
 
 python benchmarks/startup.py
 """

@@ -32,15 +32,17 @@ class BlockReader:
     A block that a crash cut off at the file's end is `torn`. Bytes that are not as they were written, and blocks that
     are missing, are `damage`: a sentence each that names the rows. The blocks around them are read. `expected` is how
     many rows the file had when its run ended, None where it did not end in order; then nothing can be missing at its
-    end. With `follow` the end is not judged, and the next iteration goes on where this one ended.
+    end. One that is `cut_off`, because its worker was lost, has no end. With `follow` the end is not judged, and the
+    next iteration goes on where this one ended.
     """
 
-    def __init__(self, path: Path, expected: int | None = None, *, follow: bool = False) -> None:
+    def __init__(self, path: Path, expected: int | None = None, *, cut_off: bool = False, follow: bool = False) -> None:
         self.path = path
         self.rows = 0
         self.torn = False
         self.damage: list[str] = []
         self._expected = expected
+        self._cut_off = cut_off
         self._follow = follow
         self._offset = 0
         self._next_block = 0
@@ -133,7 +135,7 @@ class BlockReader:
             self._say(f"has {self._next_row} rows, and had {expected} when the run ended")
         elif self._next_row < expected:
             self._say(f"lacks {_rows(self._next_row, expected - self._next_row)}, at its end")
-        elif not self._is_finished and (expected or self.path.is_file()):
+        elif not self._is_finished and not self._cut_off and (expected or self.path.is_file()):
             self._say(f"lacks its end, behind {self._so_far}")
         self.torn = False
 

@@ -103,12 +103,12 @@ def look_up(values: Sequence[int], places: NDArray[np.integer]) -> NDArray[np.in
 class RecordReader:
     """The batches of a record file; `tables`, `rows`, `torn` and `damage` are complete when it was read to its end.
 
-    What is torn and what is damage, `BlockReader` tells; so do `expected` and `follow`.
+    What is torn and what is damage, `BlockReader` tells; so do `expected`, `cut_off` and `follow`.
     """
 
-    def __init__(self, path: Path, expected: int | None = None, *, follow: bool = False) -> None:
+    def __init__(self, path: Path, expected: int | None = None, *, cut_off: bool = False, follow: bool = False) -> None:
         self.tables = Tables()
-        self._blocks = BlockReader(path, expected, follow=follow)
+        self._blocks = BlockReader(path, expected, cut_off=cut_off, follow=follow)
 
     @property
     def rows(self) -> int:

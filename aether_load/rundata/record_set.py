@@ -21,13 +21,13 @@ _INSTANTS_OF_HOLDS = ("began_ns", "ended_ns", "caught_up_ns")
 class RecordPart(msgspec.Struct, frozen=True):
     """One sender's record file; `clock` is the one that its instants are of, None for the run's own.
 
-    `expected` is how many rows it had when the run ended in order. Its end `may_be_torn` where its worker was lost.
+    `expected` is how many rows it had when the run ended in order. It is `cut_off` where its worker was lost.
     """
 
     path: Path
     clock: WorkerClock | None = None
     expected: int | None = None
-    may_be_torn: bool = False
+    cut_off: bool = False
 
 
 def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
@@ -38,7 +38,7 @@ def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...
             path,
             WorkerClock(worker.clock) if worker.clock else None,
             expected=totals.get(path.name),
-            may_be_torn=worker.loss is not None,
+            cut_off=worker.loss is not None,
         )
         for worker in manifest.workers
         if (path := folder.records_of(worker.worker)).is_file() or path.name in totals
@@ -63,10 +63,10 @@ class RecordSet:
         """Yield a batch and the tables of its file; raises UsageError for another version of the format."""
         self.torn, self.damage = [], []
         for part in self._parts:
-            reader = RecordReader(part.path, part.expected)
+            reader = RecordReader(part.path, part.expected, cut_off=part.cut_off)
             for batch in reader:
                 yield by_run(batch, part.clock), reader.tables
-            if reader.torn and not part.may_be_torn:
+            if reader.torn and not part.cut_off:
                 self.torn.append(part.path.name)
             self.damage += reader.damage
 

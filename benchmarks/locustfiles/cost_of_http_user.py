@@ -1,4 +1,4 @@
-"""Stock HttpUser: posts the same body and parses the same answer; writes the sender's CPU time."""
+"""Run a stock HttpUser that posts the same body and parses the same answer; write the sender's CPU time."""
 
 import json
 import os

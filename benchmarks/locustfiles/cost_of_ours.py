@@ -1,4 +1,4 @@
-"""Our users on a scenario of one phase; writes the sender's CPU time over the phase's window."""
+"""Run our users on a scenario of one phase; write the sender's CPU time over the phase's window."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stock FastHttpUser; writes the sender's CPU time and the latency of each request."""
+"""Run a stock FastHttpUser; write the sender's CPU time and the latency of each request."""
 
 import stock
 from stock_fast_user import StockFastUser

@@ -1,4 +1,4 @@
-"""Our users with one of the sender's own habits left out, as the environment says: to see what it costs."""
+"""Run our users without one of the sender's own habits, as the environment says, to see what it costs."""
 
 import gc
 import os

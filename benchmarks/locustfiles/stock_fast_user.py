@@ -1,4 +1,4 @@
-"""A stock FastHttpUser: posts the same body and parses the same answer; shared by the locustfiles beside it."""
+"""Define a stock FastHttpUser that posts the same body and parses the same answer."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A loop of aiohttp with orjson, the leanest that the asyncio world offers: a task a connection, nothing recorded."""
+"""Send with aiohttp and orjson: a task a connection, nothing recorded."""
 
 import aiohttp
 import loop

@@ -1,4 +1,4 @@
-"""A loop of httpx's AsyncClient, its pool without limits; a task a connection, nothing recorded."""
+"""Send with httpx's AsyncClient, its pool without limits: a task a connection, nothing recorded."""
 
 import httpx
 import loop

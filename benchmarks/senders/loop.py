@@ -1,4 +1,4 @@
-"""What the asyncio senders share: users that send again when their answer is in, and the measured interval."""
+"""Run the users of an asyncio sender, each of which sends again when its answer is there, and measure them."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ BODY = Path(os.environ["COST_BODY"]).read_bytes()
 
 
 async def measure(exchange: Callable[[], Awaitable[bool]]) -> None:
-    """Have as many users exchange as the benchmark says, measure, and write the figures."""
+    """Run as many users as the benchmark says, measure them, and write the figures."""
     done = failed = 0
 
     async def user() -> None:

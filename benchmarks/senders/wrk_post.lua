@@ -1,4 +1,4 @@
--- Has wrk post the benchmark's body, which it takes from a file only through a script.
+-- Posts the benchmark's body with wrk, which takes a body from a file only through a script.
 local file = assert(io.open(os.getenv("COST_BODY"), "rb"))
 wrk.method = "POST"
 wrk.body = file:read("*a")

@@ -36,9 +36,7 @@ def two_workers(results, *, ran_unseen=0, announced=30, how=None):
     if how is not None:
         loss = LossRecord(at=clock(900), phase="closed", how=how, received_total=30, announced_total=announced)
     manifest = folder.read_manifest()
-    manifest.rows_total = {folder.records_of(0).name: len(FIRST)}
-    if how != "lost":
-        manifest.rows_total[folder.records_of(1).name] = len(SECOND)
+    manifest.rows_total = {folder.records_of(0).name: len(FIRST), folder.records_of(1).name: len(SECOND)}
     readings = (ClockReading(BEGAN_NS + AHEAD_NS, AHEAD_NS, 50_000),)
     manifest.workers = [
         WorkerRecord(worker=0, pid=11, host="here", began=clock(0), ended=clock(2000), connections_opened=1),
@@ -109,10 +107,10 @@ def test_a_worker_that_left_by_itself_owes_nothing(tmp_path):
 
 
 def test_only_the_file_of_a_lost_worker_may_be_cut_off(tmp_path):
-    """The lost worker's is cut off in silence, since its loss is said; that of another one is damage."""
+    """The lost worker's has no end, and may end inside a block, since its loss is said; another one's is damage."""
     folder = two_workers(tmp_path, how="lost")
     lost, other = folder.records_of(1), folder.records_of(0)
-    lost.write_bytes(lost.read_bytes()[:-8])
+    lost.write_bytes(lost.read_bytes() + other.read_bytes()[-8:])
     assert "damaged" not in [warning.code for warning in build_report(folder).warnings]
     other.write_bytes(other.read_bytes()[:-8])
     report = build_report(folder)

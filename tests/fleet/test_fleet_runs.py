@@ -9,6 +9,7 @@ from collections import Counter
 import psutil
 import pytest
 
+from aether_load.rundata.record_reader import RecordReader
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 from recorded import samples_of, samples_table
 
@@ -21,6 +22,12 @@ def report_of(finished):
 
 def window_is_open(process):
     return re.search(r'"window_began_ns": \d', process.manifest_text())
+
+
+def recording(master):
+    """Return the record files that have a request."""
+    files = master.folder.glob("results/runs/*/records-*.bin")
+    return [path for path in files if any(len(batch.requests) for batch in RecordReader(path, follow=True))]
 
 
 def sentences(finished):
@@ -102,7 +109,7 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     )  # fmt: skip
     wait_for(lambda: window_is_open(process), "the first window")
     victim = json.loads(process.manifest_text())["workers"][1]["pid"]
-    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
+    wait_for(lambda: len(recording(process)) == 2, "samples of both workers")
     os.kill(victim, signal.SIGKILL)
     finished = process.finish()
     assert finished.code == 5, finished.err
@@ -134,7 +141,7 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{name='one',users=4,duration='60s'},{name='two',users=4,duration='60s'}]", *UNSEEN,
     )  # fmt: skip
-    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
+    wait_for(lambda: len(recording(process)) == 2, "samples of both workers")
     for worker in json.loads(process.manifest_text())["workers"]:
         os.kill(worker["pid"], signal.SIGKILL)
     finished = process.finish()
@@ -236,7 +243,7 @@ def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, 
         "--set", "phases=[{rate=100.0,arrivals='constant',duration='4s'}]",
     )  # fmt: skip
     workers = [start_locust(*worker_port[1]) for _ in range(3)]
-    wait_for(lambda: len(list(master.folder.glob("results/runs/*/records-*.bin"))) == 3, "samples of every worker")
+    wait_for(lambda: len(recording(master)) == 3, "samples of every worker")
     for worker, number in zip(workers, (signal.SIGTERM, signal.SIGINT), strict=False):
         worker.send(number)
     left = [worker.finish().err for worker in workers[:2]]
@@ -348,7 +355,7 @@ def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_p
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{rate=200.0,arrivals='constant',duration='8s'}]",
     )  # fmt: skip
-    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
+    wait_for(lambda: len(recording(process)) == 2, "samples of both workers")
     process.send(signal.SIGSTOP)
     before = runtime.record()["nodes"]["succeeded"]
     wait_for(lambda: runtime.record()["nodes"]["succeeded"] > before + 1200, "six seconds of load without it")
@@ -368,7 +375,7 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
     process = start_locust(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0], "--set", "phases=[{users=6,duration='60s'}]"
     )
-    wait_for(lambda: list(process.folder.glob("results/runs/*/records-1.bin")), "samples of the second worker")
+    wait_for(lambda: len(recording(process)) == 2, "samples of both workers")
     os.killpg(process.process.pid, signal.SIGINT)
     finished = process.finish()
     assert finished.code == 130, finished.err
