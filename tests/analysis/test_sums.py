@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from aether_load.observer.live.counts import NODE_TIME_MS, NODES, TOKENS, counts_by_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from aether_load.analysis.latency.dag_shape import dag_shape
 from aether_load.analysis.latency.decomposition import decompose
 from aether_load.analysis.phase.rows import build_row
 from aether_load.analysis.server.client_counts import own_counts
+from aether_load.observer.live.counts import NODE_TIME_MS, NODES, TOKENS, counts_by_request
 from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, NodeState
 from aether_load.response import LONGEST_MS, MOST_TOKENS
 from aether_load.rundata.manifest import ClockPair, PhaseRecord
