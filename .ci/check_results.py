@@ -1,6 +1,7 @@
 """Check what the main job wrote: files, schema, and that every node is accounted for."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def main() -> int:
     jsonschema.validate(report, json.loads((REPOSITORY / "docs" / "nightly.schema.json").read_bytes()))
     expected = {
         "run.json",
+        "records.bin",
         "samples.arrow",
         "scrapes.jsonl",
         "sender.jsonl",
@@ -47,8 +49,23 @@ def main() -> int:
     problems += [f"{name} is missing" for name in expected if not (results / name).is_file()]
     if not list((run / "charts").glob("*.svg")):
         problems.append("no chart was drawn")
+    problems += _not_as_printed((results / "printed").read_text(encoding="utf-8"))
     print("\n".join(problems) or f"main job: {nightly.name} keeps to its schema, 0 nodes unexplained")
     return 1 if problems else 0
+
+
+def _not_as_printed(printed: str) -> list[str]:
+    """Return a problem for each line of the README's output that the run did not print, figures aside."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\n(aether-load: eval .*?)^```", readme, re.DOTALL | re.MULTILINE)
+    lines = {_without_figures(line) for line in printed.splitlines()}
+    return [f"the README shows, and the run did not print: {line}" for line in block.splitlines()
+            if _without_figures(line) not in lines]  # fmt: skip
+
+
+def _without_figures(line: str) -> str:
+    """Return a line with `#` for each figure or interval, and single spaces."""
+    return " ".join(re.sub(r"(>=)?\d[\d.]*( to \d[\d.]*)?", "#", line).split())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
 import ssl
-import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -18,10 +15,11 @@ import urllib3
 from aether_load.errors import TargetError, UsageError
 from aether_load.protocol import CACHE_STATS_PATH, EXECUTE_PATH, HEALTH_PATH, Generation
 from aether_load.redaction import foreign_text, hidden_url
+from aether_load.time_limit import TimeLimit
 from aether_load.tls import TlsSettings, may_be_refused, refused_handshake
 
 PROBE_TIMEOUT_S = 1.5
-_CONNECTION_LIMIT_S = 4.0
+_LIMIT_S = 4.0
 SIMULATOR_HEADER = "x-aether-load-simulator"
 """Every answer of the simulator has this header. Its name is ours, because many proxies replace `Server`."""
 
@@ -83,18 +81,22 @@ def probe(
     tls = tls or TlsSettings()
     # The report says once that certificates were not verified; urllib3 would warn at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+    limit = TimeLimit()
     with urllib3.PoolManager(
         retries=False,
         timeout=urllib3.Timeout(total=PROBE_TIMEOUT_S),
         headers=dict(headers or {}),
         **pool_options(url, tls),
     ) as pool:
-        pool.pool_classes_by_scheme = {"http": _TimedHTTPPool, "https": _TimedHTTPSPool}
+        pool.pool_classes_by_scheme = limit.pool_classes
         try:
-            health, _ = _ask(pool, "GET", url + HEALTH_PATH)
-            if health.status != 200:
-                raise TargetError(f"The runtime at {url} is not healthy: GET {HEALTH_PATH} answered {health.status}.")
-            generation = _generation(pool, url)
+            with limit.within(_LIMIT_S):
+                health, _ = _ask(pool, "GET", url + HEALTH_PATH)
+                if health.status != 200:
+                    raise TargetError(
+                        f"The runtime at {url} is not healthy: GET {HEALTH_PATH} answered {health.status}."
+                    )
+                generation = _generation(pool, url)
         except urllib3.exceptions.HTTPError as error:
             raise TargetError(
                 f"No runtime can be reached at {url} ({_reason(error, url, tls)}). Start it there, "
@@ -107,40 +109,6 @@ def probe(
     simulated = SIMULATOR_HEADER in health.headers
     server = health.headers.get("server")
     return TargetFacts(url, generation, simulated, None if server is None else foreign_text(server))
-
-
-class _Timed:
-    """A connection that ends at a limit, however slowly the other side sends; timeouts are for one read each."""
-
-    sock: socket.socket
-
-    def connect(self) -> None:
-        """Connect, and start the time."""
-        super().connect()  # type: ignore[misc]
-        timer = threading.Timer(_CONNECTION_LIMIT_S, _shut_down, (self.sock,))
-        timer.daemon = True
-        timer.start()
-
-
-class _TimedHTTP(_Timed, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _TimedHTTPS(_Timed, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _TimedHTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _TimedHTTP
-
-
-class _TimedHTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _TimedHTTPS
-
-
-def _shut_down(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not the method of a TLS socket, which may not be called here
 
 
 def pool_options(url: str, tls: TlsSettings) -> dict[str, Any]:

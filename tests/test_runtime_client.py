@@ -97,7 +97,7 @@ def dripping():
 @pytest.fixture
 def short_limits(monkeypatch):
     """Let a probe give up after half a second."""
-    monkeypatch.setattr(runtime_client, "_CONNECTION_LIMIT_S", 0.5)
+    monkeypatch.setattr(runtime_client, "_LIMIT_S", 0.5)
     monkeypatch.setattr(runtime_client, "PROBE_TIMEOUT_S", 0.5)
 
 

@@ -19,7 +19,8 @@ from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.observer import messages as say
 
 START_LIMIT_S = 30.0
-SCRAPE_LIMIT_S = 15.0
+SCRAPE_LIMIT_S = 10.0
+"""Beside the time that the readings themselves may take."""
 FLUSH_LIMIT_S = 60.0
 JUDGE_LIMIT_S = 120.0
 ASK_LIMIT_S = 10.0

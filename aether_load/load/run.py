@@ -140,7 +140,9 @@ class Run:
         if not self.scenario.target.server_metrics:
             return
         try:
-            self.observer.call(say.Scrape(phase=phase, role=role), SCRAPE_LIMIT_S)  # type: ignore[arg-type]
+            # A reading waits for the one that is under way.
+            limit_s = SCRAPE_LIMIT_S + 2 * self.scenario.target.server_metrics_timeout
+            self.observer.call(say.Scrape(phase=phase, role=role), limit_s)  # type: ignore[arg-type]
         except (ObserverLost, CommandFailed):
             return
 

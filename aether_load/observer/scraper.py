@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 
 import urllib3
 
@@ -17,6 +17,7 @@ from aether_load.response import compression_of
 from aether_load.rundata.manifest import UTC_FORMAT
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.runtime_client import pool_options
+from aether_load.time_limit import TimeLimit
 
 MOST_BYTES = 16 << 20
 
@@ -30,6 +31,7 @@ class Scraper:
     def __init__(self, done: Callable[[RawScrape, int], None]) -> None:
         self._done = done
         self._jobs: queue.Queue[tuple[MetricsTarget, str, str, int] | None] = queue.Queue()
+        self._limit = TimeLimit()
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._is_busy = False
         self._thread = threading.Thread(target=self._work, name="scraper", daemon=True)
@@ -71,15 +73,20 @@ class Scraper:
         """Return the text that came, or None and why none did."""
         pool = self._pools.get(target.url)
         if pool is None:
-            pool = self._pools[target.url] = _pool(target)
+            pool = self._pools[target.url] = _pool(target, self._limit)
+        due = monotonic() + target.timeout_s
         try:
-            answer = pool.request("GET", target.url, redirect=False, preload_content=False)
-            try:
-                body = answer.read(MOST_BYTES + 1, decode_content=False)
-            finally:
-                answer.release_conn()
+            with self._limit.within(target.timeout_s):
+                answer = pool.request("GET", target.url, redirect=False, preload_content=False)
+                try:
+                    body = answer.read(MOST_BYTES + 1, decode_content=False)
+                finally:
+                    answer.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as failure:
-            return None, _reason(failure, target)
+            return None, _late(target) if monotonic() >= due else _reason(failure, target)
+        if monotonic() >= due:
+            # An answer that ends where its connection does would pass for a whole one.
+            return None, _late(target)
         name = hidden_url(target.url)
         if answer.status != 200:
             return None, f"GET {name} answered {answer.status}"
@@ -90,20 +97,26 @@ class Scraper:
         return REDACTOR.redact_metrics(body.decode(errors="replace")), None
 
 
-def _pool(target: MetricsTarget) -> urllib3.PoolManager:
+def _pool(target: MetricsTarget, limit: TimeLimit) -> urllib3.PoolManager:
     # The report says that certificates were not verified; urllib3 would say it at every request.
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-    return urllib3.PoolManager(
+    pool = urllib3.PoolManager(
         retries=False,
         timeout=urllib3.Timeout(total=target.timeout_s),
         headers={"Accept-Encoding": "identity", "User-Agent": "aether-load", **target.headers},
         **pool_options(target.url, target.tls),
     )
+    pool.pool_classes_by_scheme = limit.pool_classes
+    return pool
 
 
 def _reason(failure: Exception, target: MetricsTarget) -> str:
     if isinstance(failure, urllib3.exceptions.TimeoutError):
-        return f"no answer within {target.timeout_s:g} s"
+        return _late(target)
     if isinstance(failure, urllib3.exceptions.NewConnectionError):
         return "connection refused or no route"
     return foreign_text(f"{type(failure).__name__}: {failure}")
+
+
+def _late(target: MetricsTarget) -> str:
+    return f"no whole answer within {target.timeout_s:g} s"

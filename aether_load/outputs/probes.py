@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aether_load.outputs.formatting import share
+from aether_load.outputs.table import Column
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.searches import SearchReport
@@ -12,12 +13,21 @@ if TYPE_CHECKING:
     from aether_load.schedule.probe import SloReading
 
 
+_LEFT_OUT_FIRST = ("for s", "why", "errors", "sender CPU", "server CPU")
+
+
 def probe_header(search: SearchReport) -> tuple[str, ...]:
     """Return the header of a search's probe table; each condition of its SLO has a column with the metric."""
-    return (
-        f"{search.unit} asked", "achieved", "for s", "why", *search.slo, "errors", "sender CPU", "server CPU",
-        "limited by",
-    )  # fmt: skip
+    asked = "users asked" if search.unit == "users" else "req/s asked"
+    return asked, "achieved", "for s", "why", *search.slo, "errors", "sender CPU", "server CPU", "limited by"
+
+
+def probe_columns(search: SearchReport) -> list[Column]:
+    """Return the table's columns; where there is little room the first to go says how long a probe lasted."""
+    header, rows = probe_header(search), probe_rows(search)
+    ranks = {name: rank for rank, name in enumerate(_LEFT_OUT_FIRST, start=1)}
+    cells = zip(*rows, strict=True) if rows else [()] * len(header)
+    return [Column(name, tuple(column), ranks.get(name, 0)) for name, column in zip(header, cells, strict=True)]
 
 
 def probe_rows(search: SearchReport) -> list[tuple[str, ...]]:

@@ -14,6 +14,7 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.answer import findings, threshold_lines, verdict_name, why
 from aether_load.outputs.details import write_details
 from aether_load.outputs.formatting import bounded, number, share
+from aether_load.outputs.probes import probe_columns
 from aether_load.outputs.table import Column, fitted, table_lines
 from aether_load.scenario.warning_codes import MEANINGS, WarningCode
 from aether_load.text import shorten, terminal_text, with_safe_texts
@@ -21,7 +22,6 @@ from aether_load.text import shorten, terminal_text, with_safe_texts
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.phase.rows import Row
-    from aether_load.analysis.phase.searches import SearchReport
     from aether_load.analysis.report import Report
 
 NARROWEST, WIDEST, USUAL = 80, 120, 100
@@ -33,7 +33,6 @@ _MOST_WARNINGS = 12
 _MOST_DATASETS = 6
 _MOST_ERRORS = 3
 _LEAST_ROWS = 6
-_HELD = {True: "yes", False: "no", None: "undecided", "": "-"}
 _STYLES = {
     "PASSED": "bold green", "FAILED": "bold red", "THRESHOLD FAILED": "bold red", "INVALID": "bold yellow",
     "INCONCLUSIVE": "bold yellow", "INTERRUPTED": "bold yellow", "broken": "red", "undecided": "yellow",
@@ -102,21 +101,29 @@ def _answer(report: Report, width: int) -> Iterator[str]:
 
 
 def _phases(report: Report, width: int, room: int) -> Iterator[str]:
-    """Yield the table with a row a phase, and where there are more than room for, the first and the last."""
-    phases = report.phases
-    if not phases:
+    """Yield the table with a row a phase, and one a search with a row a probe."""
+    phases = [phase for phase in report.phases if phase.search is None]
+    tables = [(_columns(phases), "phases")] if phases else []
+    tables += [(probe_columns(search), "probes") for search in report.searches if search.probes]
+    for columns, what in tables:
+        header, *rows = table_lines(fitted(columns, width))
+        yield ""
+        yield header
+        yield from _within(rows, max(_LEAST_ROWS, room // len(tables)), what)
+
+
+def _within(rows: Sequence[str], room: int, what: str) -> Iterator[str]:
+    """Yield rows, and where there are more than room for, the first and the last."""
+    if len(rows) <= room - 1:
+        yield from rows
         return
-    header, *rows = table_lines(fitted(_columns(phases, report.searches), width))
-    yield ""
-    yield header
-    if len(rows) > room - 1:
-        first = (room - 2) // 2
-        left_out = len(rows) - (room - 2)
-        rows = [*rows[:first], f"  ... {left_out} more phases ...", *rows[len(rows) - (room - 2 - first) :]]
-    yield from rows
+    first = (room - 2) // 2
+    yield from rows[:first]
+    yield f"  ... {len(rows) - (room - 2)} more {what} ..."
+    yield from rows[len(rows) - (room - 2 - first) :]
 
 
-def _columns(phases: Sequence[PhaseReport], searches: Sequence[SearchReport]) -> list[Column]:
+def _columns(phases: Sequence[PhaseReport]) -> list[Column]:
     rows = [phase.all for phase in phases]
     columns = [
         Column("phase", tuple(phase.name for phase in phases)),
@@ -134,9 +141,6 @@ def _columns(phases: Sequence[PhaseReport], searches: Sequence[SearchReport]) ->
         Column("failed", tuple(map(_failed, rows))),
         Column("cached", tuple(share(_cached(phase)) for phase in phases), rank=3),
     ]
-    if searches:
-        held = {probe.phase: probe.holds for search in searches for probe in search.probes}
-        columns.append(Column("held", tuple(_HELD[held.get(phase.name, "")] for phase in phases)))
     if any(row.accuracy is not None for row in rows):
         columns.append(Column("accuracy", tuple(_accuracy(row) for row in rows), rank=1))
     return [*columns, Column("trusted", tuple(_trusted(phase) for phase in phases))]

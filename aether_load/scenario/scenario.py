@@ -33,7 +33,7 @@ class Target(Strict, frozen=True, kw_only=True):
     connect_timeout: Seconds = Seconds(5)  # limit for opening a connection
     request_timeout: Seconds = Seconds(30)  # limit for an answer; beyond it the outcome is `timeout`
     # a larger answer is an `invalid_response`
-    max_response_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)] = 64 << 20
+    max_response_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 64 << 20
     server_metrics: bool = True  # false: the target has no /metrics
     server_metrics_url: str | None = None  # where /metrics is, if not at the target
     server_metrics_timeout: Seconds = Seconds(2)  # limit for one reading of /metrics

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from aether_load.analysis.phase.searches import search_report
@@ -9,6 +11,7 @@ from aether_load.analysis.report import build_report
 from aether_load.outputs.formats import formatted
 from aether_load.outputs.page import page_html
 from aether_load.outputs.probes import probe_header, probe_rows
+from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.manifest import ProbeRecord, SearchRecord
 from aether_load.schedule.probe import ProbeMeasurement, SloReading
 from aether_load.schedule.search import Found
@@ -70,7 +73,7 @@ def test_a_row_for_each_probe_with_what_it_measured():
     """Load asked and achieved, each metric with its interval, errors, both processes' CPU, and the limit."""
     report = search_report(record("found"))
     assert probe_header(report) == (
-        "requests/s asked", "achieved", "for s", "why", *SLO, "errors", "sender CPU", "server CPU", "limited by",
+        "req/s asked", "achieved", "for s", "why", *SLO, "errors", "sender CPU", "server CPU", "limited by",
     )  # fmt: skip
     assert probe_rows(report) == ROWS
 
@@ -141,3 +144,20 @@ def test_every_form_of_a_report_has_the_probes(tmp_path):
     page = page_html(report, [], {}, None)
     assert "<td>61.25 [59.25, 63.25]</td>" in page
     assert "the search ran out of time with a gap of 100%" in page
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(120, 1), (100, 3), (80, 5)])
+def test_the_summary_has_a_row_for_each_probe_on_any_terminal(tmp_path, width, left_out):
+    """The loads, the metrics and the limit always; how long and why a probe was, where there is room."""
+    report = run_with(tmp_path, record("out_of_time"))
+    out = io.StringIO()
+    write_summary(report, (), out, width=width)
+    lines = out.getvalue().splitlines()
+    (header,) = (line for line in lines if line.startswith("  req/s asked"))
+    optional = ["for s", "why", "errors", "sender CPU", "server CPU"]
+    assert [name for name in optional if name not in header] == optional[:left_out]
+    assert all(name in header for name in ("achieved", *SLO, "limited by"))
+    rows = lines[lines.index(header) + 1 :][: len(PROBES)]
+    assert [row.split()[0] for row in rows] == ["20", "40", "28.3", "28.3"]
+    assert [row.split()[-1] for row in rows] == ["held", "server", "undecided", "undecided"]
+    assert max(map(len, lines)) <= width

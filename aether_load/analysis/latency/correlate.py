@@ -105,7 +105,7 @@ def mean_in_flight(samples: PhaseSamples, since_ns: int | None = None) -> float 
     sent = samples.was_sent
     began = np.maximum(samples.sent_ns[sent], start)
     ended = np.minimum(samples.ended_ns[sent], end)
-    return float(np.maximum(ended - began, 0).sum()) / (end - start)
+    return float(np.maximum(ended - began, 0).sum(dtype=np.float64)) / (end - start)
 
 
 def _ratio(part: float, whole: float) -> float | None:
