@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 import threading
+from collections.abc import Iterator
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ import urllib3
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
 from aether_load.redaction import REDACTOR, foreign_text
 from aether_load.runtime_client import TargetFacts, pool_options
+from aether_load.time_limit import TimeLimit
 from aether_load.tls import TlsSettings, refused_handshake
 
 ANSWER_NODE = "answer"
@@ -63,15 +66,16 @@ class Target:
 
     def execute(self, body: bytes) -> Exchange:
         """Send one request to /execute and return what came of it."""
-        due = monotonic() + self._request_timeout_s
         timeout = urllib3.Timeout(connect=self._connect_timeout_s, read=self._request_timeout_s)
         headers = {**self._headers, "Content-Type": "application/json"}
+        pool = self._pool()
         try:
-            answer = self._pool().urlopen(
-                "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
-                redirect=False, preload_content=False,
-            )  # fmt: skip
-            whole = _body(answer, due, _MOST_RESPONSE_BYTES)
+            with self._within(self._request_timeout_s):
+                answer = pool.urlopen(
+                    "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
+                    redirect=False, preload_content=False,
+                )  # fmt: skip
+                whole = _body(answer, _MOST_RESPONSE_BYTES)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=self._reason(error), never_began=True)
         except (urllib3.exceptions.TimeoutError, TimeoutError):
@@ -84,13 +88,15 @@ class Target:
 
     def metrics(self) -> tuple[str | None, str | None]:
         """Read /metrics once: the text, or why there is none."""
+        pool = self._pool()
         try:
-            answer = self._pool().urlopen(
-                "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S, retries=False,
-                redirect=False, preload_content=False,
-            )  # fmt: skip
-            whole = _body(answer, monotonic() + SCRAPE_TIMEOUT_S, _MOST_METRICS_BYTES)
-        except TimeoutError:
+            with self._within(SCRAPE_TIMEOUT_S):
+                answer = pool.urlopen(
+                    "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S,
+                    retries=False, redirect=False, preload_content=False,
+                )  # fmt: skip
+                whole = _body(answer, _MOST_METRICS_BYTES)
+        except (urllib3.exceptions.TimeoutError, TimeoutError):
             return None, f"no whole answer within {SCRAPE_TIMEOUT_S:g} s"
         except _TooLarge as error:
             return None, str(error)
@@ -104,10 +110,28 @@ class Target:
         """Return this thread's connection, kept alive from one exchange to the next."""
         pool = getattr(self._own, "pool", None)
         if pool is None:
-            pool = urllib3.connection_from_url(self.facts.url, maxsize=1, **self._pool_options)
+            url = urllib3.util.parse_url(self.facts.url)
+            limit = self._own.limit = TimeLimit()
+            pool = limit.pool_classes[url.scheme or "http"](url.host, port=url.port, maxsize=1, **self._pool_options)
             self._own.pool = pool
         assert isinstance(pool, urllib3.HTTPConnectionPool)
         return pool
+
+    @contextlib.contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Raise TimeoutError where this thread's exchange is not done after so many seconds, whatever it raised."""
+        due = monotonic() + seconds
+        try:
+            with self._own.limit.within(seconds):
+                yield
+        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError):
+            raise
+        except urllib3.exceptions.HTTPError:
+            if monotonic() < due:
+                raise
+        if monotonic() >= due:
+            # An answer that ends where its connection does would pass for a whole one.
+            raise TimeoutError
 
     def _reason(self, error: urllib3.exceptions.HTTPError) -> str:
         cause = error.args[0] if error.args else None
@@ -121,16 +145,13 @@ class _TooLarge(Exception):
     """An answer that is larger than its limit."""
 
 
-def _body(answer: urllib3.BaseHTTPResponse, due: float, most_bytes: int) -> bytes:
-    """Return an answer's body; raises TimeoutError when it is not whole at `due`, and _TooLarge."""
+def _body(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
+    """Return an answer's body; raises _TooLarge."""
     parts: list[bytes] = []
     received = 0
     while part := answer.read1(_MOST_READ_BYTES):
         parts.append(part)
         received += len(part)
-        if monotonic() > due:
-            answer.close()
-            raise TimeoutError
         if received > most_bytes:
             answer.close()
             raise _TooLarge(f"the answer goes on beyond the limit of {most_bytes} bytes")

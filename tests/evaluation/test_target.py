@@ -58,10 +58,19 @@ def test_a_body_without_end(path, monkeypatch):
             assert client.metrics() == (None, why)
 
 
-def test_metrics_that_come_slowly(monkeypatch):
-    """A reading has a limit in all, however often a byte comes."""
+@pytest.mark.parametrize(
+    "start", [b"HTTP/1.1 200 OK\r\nX: ", HEAD, b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body", "close"]
+)
+@pytest.mark.parametrize("path", ["execute", "metrics"])
+def test_an_answer_that_comes_slowly(path, start, monkeypatch):
+    """An exchange has a limit in all, however often a byte comes, and a part of an answer is none."""
     monkeypatch.setattr(target_room, "SCRAPE_TIMEOUT_S", 0.2)
     pause = threading.Event()
-    dribble = (pause.wait(0.02) or b"1\r\n \r\n" for _ in itertools.count())
-    with answering(itertools.chain([HEAD], dribble)) as client:
-        assert client.metrics() == (None, "no whole answer within 0.2 s")
+    dribble = (pause.wait(0.02) or (b"1\r\n \r\n" if start is HEAD else b" ") for _ in range(100))
+    with answering(itertools.chain([start], dribble)) as client:
+        client._request_timeout_s = 0.2
+        why = "no whole answer within 0.2 s"
+        if path == "execute":
+            assert client.execute(b"{}") == Exchange(failure=Outcome.TIMEOUT, reason=why)
+        else:
+            assert client.metrics() == (None, why)
