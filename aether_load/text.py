@@ -24,8 +24,10 @@ _SPACES = re.compile("[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 # Control characters, halves of characters, and marks that turn the direction of what stands around them.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_XML = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_IN_JSON = re.compile(r"\\[bfnrtu]|[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-"""What stands in the JSON of a value that holds a character which one of these functions replaces."""
+_ESCAPED_IN_JSON = re.compile(r"\\[bfnrtu]|\x7f")
+_RAW_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+"""How the characters that these functions replace stand in a JSON document."""
+_PLAIN_CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_ .:/-]*")
 _FORMULA = re.compile("[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 # Underscores inside a word, and dashes and numbers inside a line, are no markup.
 _MARKUP = re.compile(
@@ -63,7 +65,7 @@ def terminal_text(text: str) -> str:
 
 def csv_cell(value: object) -> object:
     """Return a value for a CSV cell; a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or _PLAIN_CELL.fullmatch(value):
         return value
     plain = terminal_text(value)
     return f"'{plain}" if _FORMULA.match(plain.lstrip()) else plain
@@ -83,7 +85,7 @@ def xml_text(text: str) -> str:
 
 def json_text(text: str) -> str:
     """Return a JSON document with the control characters in its strings as escapes; line breaks stay."""
-    return _CONTROLS.sub(lambda found: found[0] if found[0] in "\t\n\r" else f"\\u{ord(found[0]):04x}", text)
+    return _RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shorten(text: str, most: int) -> str:
@@ -96,7 +98,8 @@ def with_safe_texts(value: T, safe: Callable[[str], str]) -> T:
 
     The copy takes a second for 30,000 rows; most values hold nothing to replace, which their JSON shows much sooner.
     """
-    if _IN_JSON.search(msgspec.json.encode(value).decode()) is None:
+    plain = msgspec.json.encode(value).decode()
+    if _ESCAPED_IN_JSON.search(plain) is None and (plain.isascii() or _RAW_IN_JSON.search(plain) is None):
         return value
     return msgspec.convert(_mapped(msgspec.to_builtins(value), safe), type(value))
 

@@ -12,6 +12,7 @@ import msgspec
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.analysis.report import Report
+from aether_load.bounded import read_bounded
 from aether_load.compare.comparison import Comparison
 from aether_load.outputs.charts.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
 from aether_load.outputs.page import drawn_in_child, in_light, static_svg
@@ -20,6 +21,7 @@ from aether_load.text import json_text, with_safe_texts, xml_text
 
 FOLDER = "comparison_charts"
 MOST_ROWS = 60
+_MOST_BYTES = 1 << 30
 _LIST = "comparison.json"
 
 
@@ -152,7 +154,7 @@ def main() -> int:
 
 def _written_before(folder: Path) -> list[str]:
     try:
-        plain = msgspec.json.decode((folder / _LIST).read_bytes())
+        plain = msgspec.json.decode(read_bounded(folder / _LIST, _MOST_BYTES))
     except (OSError, msgspec.DecodeError):
         return []
     names = plain.get("charts", []) if isinstance(plain, dict) else []

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from aether_load.bounded import read_bounded
 from aether_load.dag.check import DagMistake
 from aether_load.text import decode_text
 
@@ -17,11 +18,9 @@ _MOST_BYTES = 16 << 20
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file; raises DagMistake."""
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, _MOST_BYTES)
     except OSError as error:
         raise DagMistake(f"it cannot be read: {error.strerror}.") from None
-    if len(data) > _MOST_BYTES:
-        raise DagMistake(f"it has {len(data)} bytes, which no runtime takes.")
     try:
         text = decode_text(data)
     except ValueError as error:

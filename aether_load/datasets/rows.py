@@ -12,20 +12,25 @@ import hashlib
 import logging
 import os
 import re
+import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from aether_load.bounded import size_text
 from aether_load.datasets.dataset import HUB_DATASETS, Row, file_prompts, hub_prompts, in_seeded_order
 from aether_load.datasets.hub import hub_revisions, hub_rows
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import FORMATS, Table, read_table
-from aether_load.errors import UsageError
+from aether_load.errors import ExitCode, UsageError
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 
+LEAST_MEMORY_BYTES = 2 << 30
+MOST_PROMPT_BYTES = 1 << 30
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 
@@ -51,6 +56,7 @@ def main() -> int:
     """Load what standard input asks for; write a mistake of the user's as a note, not as a traceback."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=lambda kind, value: kind(value))
     _quieten()
+    memory = _limit_memory()
     try:
         prompts, identities = choose(
             job.plan, job.seed, job.asked, lambda sets, rows: _say(Note(loaded_sets=sets, loaded_rows=rows))
@@ -58,11 +64,36 @@ def main() -> int:
     except UsageError as error:
         _say(Note(error=str(error)))
         return int(error.exit_code)
-    encoder = msgspec.json.Encoder()
-    with Path(job.prompts_file).open("wb") as out:
-        out.writelines(encoder.encode(prompt) + b"\n" for prompt in prompts)
+    except MemoryError:
+        _say(Note(error=f"The datasets take more than {size_text(memory)} of memory to read; take smaller files."))
+        return int(ExitCode.USAGE)
+    if _write(prompts, Path(job.prompts_file)) > MOST_PROMPT_BYTES:
+        most = size_text(MOST_PROMPT_BYTES)
+        _say(Note(error=f"The prompts together have more than {most}; take fewer rows with --limit."))
+        return int(ExitCode.USAGE)
     _say(Note(loaded_sets=len(identities), identities=identities))
     return 0
+
+
+def _write(prompts: list[Prompt], path: Path) -> int:
+    """Write prompts as lines of JSON, as far as they may go; return how many bytes there are."""
+    encoder, written = msgspec.json.Encoder(), 0
+    with path.open("wb") as out:
+        for prompt in prompts:
+            written += out.write(encoder.encode(prompt) + b"\n")
+            if written > MOST_PROMPT_BYTES:
+                break
+    return written
+
+
+def _limit_memory() -> int:
+    """Limit this process to half of the machine's memory, or 2 GB: a small file may hold any number of rows."""
+    # Its own pool reserves a gigabyte, of which it may need a megabyte.
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    limit = max(LEAST_MEMORY_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    return limit
 
 
 def _quieten() -> None:
@@ -191,7 +222,9 @@ def _identity(name: str, **fields: Any) -> DatasetIdentity:
 def _digest(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.read_bytes())
+        with path.open("rb") as file:
+            while part := file.read(1 << 20):
+                digest.update(part)
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from aether_load.bounded import read_bounded, size_text
 from aether_load.text import decode_text
 
 Row = dict[str, Any]
@@ -24,6 +25,10 @@ _LINE_END = re.compile(r"\r\n?|\n")
 _SEPARATOR_HINT = re.compile(r"sep=([,;\t])(?:\r\n?|\n|\Z)")
 """The first line that Excel reads and writes to name the separator of a CSV file."""
 _LONGEST_CELL = 1 << 30
+MOST_FILE_BYTES = 2 << 30
+_MOST_UNPACKED_BYTES = 4 << 30
+_MOST_PARQUET_ROWS = 10_000_000
+"""A Parquet file of a megabyte may hold terabytes of one value."""
 _CSV_MISTAKES = {
     "unexpected end of data": "a quoted cell begins here and never ends; write a double quote inside a cell twice",
     "expected after": "text follows the closing quote of a cell; write a double quote inside a cell twice",
@@ -55,7 +60,7 @@ def read_table(path: Path, content: bytes | None = None) -> Table:
     if read is None:
         raise ValueError(f"{path}: the name ends in none of {', '.join(FORMATS)}, so the format is unknown")
     try:
-        return read(path, path.read_bytes() if content is None else content)
+        return read(path, read_bounded(path, MOST_FILE_BYTES) if content is None else content)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -152,14 +157,27 @@ def _read_json(path: Path, content: bytes) -> Table:
     return Table(path, _with_all_columns(rows), lines)
 
 
+class _TooLarge(Exception):
+    """A file that is much larger when it is unpacked."""
+
+
 def _read_parquet(path: Path, content: bytes) -> Table:
     import pyarrow as pa  # noqa: PLC0415 -- 40 MB, which the process that sends has no use for
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(content)).read()
+        file = pq.ParquetFile(pa.BufferReader(content))
+        size = sum(file.metadata.row_group(place).total_byte_size for place in range(file.num_row_groups))
+        if size > _MOST_UNPACKED_BYTES or file.metadata.num_rows > _MOST_PARQUET_ROWS:
+            raise _TooLarge(f"it holds {file.metadata.num_rows} rows, and {size_text(size)} before it is decoded")
+        table = file.read()
         names = table.column_names
         rows = table.to_pylist()
+    except MemoryError:
+        raise
+    except _TooLarge as error:
+        most = f"{_MOST_PARQUET_ROWS} rows and {size_text(_MOST_UNPACKED_BYTES)}"
+        raise ValueError(f"{path}: {error}; at most {most} are read") from None
     except Exception:  # noqa: BLE001 -- whatever the library says is about the bytes of the file
         raise ValueError(f"{path} is not a Parquet file, or it is damaged") from None
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)

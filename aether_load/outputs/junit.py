@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, TextIO
 from xml.etree import ElementTree as ET
 
@@ -69,16 +70,18 @@ def write_junit(report: Report, out: TextIO) -> None:
 
 
 def _cases(report: Report) -> list[_Case]:
-    left = against(report)
-    found: list[_Case] = []
     named = [(f"phase {phase.name}", phase.window_s or 0.0) for phase in report.phases if phase.search is None]
     named += [(f"search {search.name}", sum(probe.duration_s for probe in search.probes)) for search in report.searches]
     named += [(f"threshold {threshold.condition}", 0.0) for threshold in report.thresholds]
-    for name, seconds in named:
-        mine = tuple(one for one in left if one.reason.startswith(f"{name}: "))
-        left = [one for one in left if one not in mine]
-        found.append(_Case(name, seconds, mine))
-    return [_Case("run", 0.0, tuple(left)), *found]
+    mine: dict[str, list[Against]] = {name: [] for name, _ in named}
+    rest: list[Against] = []
+    for one in against(report):
+        # A reason begins with the name of what it is about, and a name may hold a colon.
+        ends = (found.start() for found in re.finditer(": ", one.reason))
+        name = next((name for end in ends if (name := one.reason[:end]) in mine), None)
+        (rest if name is None else mine[name]).append(one)
+    cases = [_Case(name, seconds, tuple(mine.pop(name, ()))) for name, seconds in named]
+    return [_Case("run", 0.0, tuple(rest)), *cases]
 
 
 def _properties(report: Report) -> dict[str, str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from aether_load.analysis.phase.series import Series, write_series_csv
 from aether_load.analysis.report import Report, analyse
+from aether_load.bounded import read_bounded
 from aether_load.errors import ResultsError
 from aether_load.outputs.benchmark_action import write_benchmark_files
 from aether_load.outputs.junit import write_junit
@@ -19,6 +20,8 @@ from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.outputs.summary import append_summary, write_summary_csv
 from aether_load.rundata.folder import RunFolder, write_whole
 from aether_load.text import json_text
+
+_MOST_REPORT_BYTES = 1 << 30
 
 
 def write_results(
@@ -83,7 +86,7 @@ def _write_nightly(results: Path, report: Report, content: bytes) -> Path:
 def _run_id_in(path: Path) -> str | None:
     """Return the id of the run that a nightly file is of, or None when there is none or it is no such file."""
     try:
-        plain = msgspec.json.decode(path.read_bytes())
+        plain = msgspec.json.decode(read_bounded(path, _MOST_REPORT_BYTES))
     except (OSError, msgspec.DecodeError):
         return None
     run = plain.get("run") if isinstance(plain, dict) else None

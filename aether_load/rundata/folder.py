@@ -10,8 +10,13 @@ from pathlib import Path
 import msgspec
 import xxhash
 
+from aether_load.bounded import read_own
 from aether_load.errors import ResultsError, UsageError
+from aether_load.redaction import foreign_text
 from aether_load.rundata.manifest import SCHEMA_VERSION, Manifest
+
+MOST_MANIFEST_BYTES = 64 << 20
+MOST_PHASES = 30_000
 
 
 class RunFolder:
@@ -83,7 +88,7 @@ class RunFolder:
     def read_manifest(self) -> Manifest:
         """Return the manifest; raises ResultsError when it is damaged, UsageError for a version that is not known."""
         try:
-            content = self.manifest.read_bytes()
+            content = read_own(self.manifest, MOST_MANIFEST_BYTES)
         except OSError as error:
             raise UsageError(f"{self.manifest} cannot be read: {error.strerror}.") from None
         is_as_written = _is_as_written(content)
@@ -95,9 +100,14 @@ class RunFolder:
                 f"{self.manifest} is not as it was written (its checksum is wrong), so nothing can be said of this run."
             )
         try:
-            return msgspec.json.decode(content, type=Manifest)
+            manifest = msgspec.json.decode(content, type=Manifest)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ResultsError(f"{self.manifest} is not what this release writes: {error}.") from None
+            raise ResultsError(
+                f"{self.manifest} is not what this release writes: {foreign_text(str(error))}."
+            ) from None
+        if len(manifest.phases) > MOST_PHASES:
+            raise UsageError(f"{self.manifest} has {len(manifest.phases)} phases; at most {MOST_PHASES} are read.")
+        return manifest
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write run.json, whole or not at all."""

@@ -9,8 +9,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from aether_load.bounded import read_own
+
 T = TypeVar("T")
 
+_MOST_BYTES = 4 << 30
 _MARK = b',"crc32":"'
 _TAIL_BYTES = len(_MARK) + 8 + len(b'"}')
 
@@ -60,7 +63,12 @@ def read_lines(path: Path, kind: type[T], expected: int | None = None) -> Lines[
     """
     values: list[T] = []
     damage = []
-    content = path.read_bytes() if path.is_file() else b""
+    try:
+        content = read_own(path, _MOST_BYTES)
+    except FileNotFoundError:
+        content = b""
+    except OSError as error:
+        return Lines([], damage=(f"{path.name} cannot be read: {error.strerror}",))
     *lines, tail = content.split(b"\n")
     decoder = msgspec.json.Decoder(kind)
     for number, line in enumerate(lines, 1):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from aether_load.bounded import read_own
 from aether_load.errors import UsageError
-from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.folder import MOST_MANIFEST_BYTES, RunFolder
 
 LATEST = "latest"
 RESULTS = Path("results")
@@ -60,7 +61,7 @@ def _runs_directly_in(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield each run's folder with the time at which it began, as text that sorts by time."""
     for manifest in folder.glob("*/run.json"):
         try:
-            began = msgspec.json.decode(manifest.read_bytes(), type=_Began).began.utc
+            began = msgspec.json.decode(read_own(manifest, MOST_MANIFEST_BYTES), type=_Began).began.utc
         except (OSError, msgspec.MsgspecError):
             began = ""  # Whoever opens it says what is wrong with it.
         yield began, manifest.parent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -35,7 +35,7 @@ class ClockPair(msgspec.Struct, frozen=True):
     """One instant on both clocks: monotonic ns of this machine, and UTC."""
 
     monotonic_ns: int
-    utc: str
+    utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{5,20}Z$")]
 
 
 class PhaseRecord(msgspec.Struct, kw_only=True):

@@ -13,11 +13,12 @@ from aether_load.redaction import hidden_url
 from aether_load.runtime_client import encoded_url
 from aether_load.scenario.metrics import ALIASES, METRICS, metric_of
 from aether_load.scenario.phase import phase_mistake
-from aether_load.scenario.stage import name_of_two, names_of
+from aether_load.scenario.stage import name_of_two, names_of, plan_stages
 from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
 from aether_load.scenario.validation import did_you_mean, nearest
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import MODEL_KEYS, WorkloadPlan
+from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_LABEL = 200
+_DATASET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""As phases and scenarios are named: it stands in tables, files and labels of metrics."""
+MOST_STAGES = 30_000
 
 
 def check_scenario(scenario: Scenario, where: str) -> None:
@@ -86,6 +90,11 @@ def _check_workload(scenario: Scenario) -> None:
     if len(set(plan.datasets)) != len(plan.datasets):
         raise UsageError("workload.datasets names a dataset twice.")
     for name, file in plan.files.items():
+        if _DATASET_NAME.fullmatch(name) is None:
+            raise UsageError(
+                f"workload.files.{terminal_text(name)}: a dataset's name has letters, digits and _ . - only, begins "
+                "with a letter or a digit, and has at most 64 of them."
+            )
         if name in HUB_DATASETS:
             raise UsageError(f"workload.files.{name}: that name is a known dataset's; choose another.")
         if file.answer is not None and file.options is None:
@@ -117,6 +126,8 @@ def _changed(plan: msgspec.Struct, keys: Iterable[str]) -> str | None:
 
 
 def _check_phases(scenario: Scenario) -> None:
+    if len(scenario.phases) * scenario.repeat > MOST_STAGES:
+        raise UsageError(f"{len(scenario.phases)} phases, {scenario.repeat} times: at most {MOST_STAGES} are possible.")
     for number, phase in enumerate(scenario.phases):
         if (mistake := phase_mistake(phase)) is not None:
             raise UsageError(f"phases.{number}.{mistake}")
@@ -124,6 +135,8 @@ def _check_phases(scenario: Scenario) -> None:
             raise UsageError(f"repeat: a search (phases.{number}.find) is not repeated.")
     if scenario.order != "in_turn" and scenario.repeat == 1:
         raise UsageError(f"order = {scenario.order!r} has a meaning only with repeat above 1.")
+    if (count := len(plan_stages(scenario))) > MOST_STAGES:
+        raise UsageError(f"phases: with loads and repetitions there are {count}; at most {MOST_STAGES} are possible.")
     if (twice := name_of_two(scenario)) is not None:
         raise UsageError(f"two phases would have the name {twice!r}; give each its own.")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from aether_load.bounded import read_bounded
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
@@ -21,6 +22,7 @@ from aether_load.scenario.threshold import RequestLimit, Threshold, parse_reques
 from aether_load.scenario.validation import describe_mistake
 from aether_load.text import decode_text
 
+_MOST_BYTES = 16 << 20
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
 """Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
 
@@ -90,7 +92,7 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     Raises UsageError that names file, key and value.
     """
     try:
-        raw = tomllib.loads(decode_text(path.read_bytes()))
+        raw = tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
     except OSError as error:
         raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
     except tomllib.TOMLDecodeError as error:

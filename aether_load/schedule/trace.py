@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from aether_load.bounded import read_bounded
 from aether_load.datasets.columns import scalar_text
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import Table, read_table
@@ -21,6 +22,7 @@ from aether_load.scenario.validation import did_you_mean
 
 TimeKind = Literal["a number", "a time with an offset", "a time without an offset"]
 
+_MOST_BYTES = 512 << 20
 _SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _NUMBER = re.compile(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\s*")
 _WHOLE_NUMBER = re.compile(r"\s*[-+]?[0-9]{1,300}\s*")
@@ -81,7 +83,7 @@ def read_traces(phases: Sequence[Phase], prompts: Sequence[Prompt]) -> Traces:
 def _read(path: str) -> tuple[bytes, Table]:
     """Return the bytes of a trace and its rows, of which there is at least one."""
     try:
-        content = Path(path).read_bytes()
+        content = read_bounded(Path(path), _MOST_BYTES)
     except OSError as error:
         raise UsageError(f"Trace {path} cannot be read: {error.strerror}.") from None
     if not path.lower().endswith(_SUFFIXES):

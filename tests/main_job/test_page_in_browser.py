@@ -23,15 +23,15 @@ PICTURES = os.environ.get("AETHER_TAB_PICTURES")
 
 @pytest.fixture(scope="module")
 def locust(tmp_path_factory):
-    """A Locust whose dataset, by name and by row, and whose runtime, by its answers, hold HTML and script."""
+    """A Locust whose dataset's rows and whose runtime's answers hold HTML and script."""
     folder = tmp_path_factory.mktemp("locust")
     (folder / "rows.jsonl").write_text("".join(json.dumps({"q": f"{EVIL} {n}"}) + "\n" for n in range(30)))
     (folder / "evil.toml").write_text(
-        f"""
+        """
 [workload]
-datasets = ['{EVIL}', "piqa"]
+datasets = ["mine", "piqa"]
 limit = 30
-[workload.files.'{EVIL}']
+[workload.files.mine]
 path = "rows.jsonl"
 text = "q"
 [[phases]]
@@ -121,8 +121,8 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
     start(browser)
     open_tab(browser)
     assert browser.evaluate(text_of("#pill")) == "running"
-    assert EVIL in browser.evaluate(text_of("#what"))
-    assert EVIL in browser.evaluate(text_of("#outcomes"))
+    assert "mine" in browser.evaluate(text_of("#what"))
+    assert "mine" in browser.evaluate(text_of("#outcomes"))
     is_unharmed(browser)
     before = drawn(browser)
     first = browser.evaluate(text_of(".tile small"))

@@ -1,0 +1,167 @@
+"""No file that is read fills the memory, and no path in a run.json leads out of its folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from aether_load.bounded import read_bounded, size_text
+from aether_load.datasets import rows, table_file
+from aether_load.datasets.rows import Job
+from aether_load.errors import UsageError
+from aether_load.rundata.folder import MOST_PHASES, RunFolder
+from aether_load.scenario.check import MOST_STAGES
+from aether_load.scenario.load import load_scenario
+from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
+from aether_load.schedule import trace
+from folders import answered, make_run
+from processes import call_command
+
+ENDLESS = Path("/dev/zero")
+
+
+def test_what_has_no_end_is_read_up_to_its_bound():
+    with pytest.raises(OSError, match="it is larger than 2 MB, the most that is read"):
+        read_bounded(ENDLESS, 2 << 20)
+    assert size_text(3 << 30) == "3 GB"
+
+
+def test_an_endless_dag_file_is_a_sentence(tmp_path):
+    done = call_command("scenarios", "show", "eval", "--dag-file", str(ENDLESS), cwd=tmp_path)
+    assert done.returncode == 0
+    done = call_command("answer-key", "--dag-file", str(ENDLESS), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2, "aether-load: DAG file /dev/zero: it cannot be read: it is larger than 16 MB, the most that is read.\n",
+    )  # fmt: skip
+
+
+def test_endless_files_of_data_are_sentences(tmp_path, monkeypatch):
+    """A trace and a table, whichever name leads to them; the bounds are lowered, to be reached sooner."""
+    monkeypatch.setattr(trace, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(table_file, "MOST_FILE_BYTES", 1 << 20)
+    (tmp_path / "endless.jsonl").symlink_to(ENDLESS)
+    with pytest.raises(UsageError, match="it is larger than 1 MB"):
+        trace._read(str(tmp_path / "endless.jsonl"))
+    with pytest.raises(ValueError, match="cannot be read: it is larger than 1 MB"):
+        table_file.read_table(tmp_path / "endless.jsonl")
+
+
+def bomb(path, count):
+    """A Parquet file of some kilobytes that holds any number of rows: one value, said once."""
+    at_once = min(count, 100_000)
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * at_once, pa.int32()), ["x" * 1000])
+    table = pa.table({"q": value})
+    with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
+        for _ in range(count // at_once):
+            writer.write_table(table)
+    return path
+
+
+def test_a_parquet_file_that_says_how_much_it_holds_is_refused(tmp_path, monkeypatch):
+    """By its own count of rows, before any of them is decoded."""
+    monkeypatch.setattr(table_file, "_MOST_PARQUET_ROWS", 1_000_000)
+    path = bomb(tmp_path / "bomb.parquet", 2_000_000)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(ValueError, match=r"it holds 2000000 rows, and .* before it is decoded; at most 1000000 rows"):
+        table_file.read_table(path)
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1000, True), (1_000_000, False)])
+def test_rows_that_take_too_much_memory_are_a_sentence(tmp_path, count, fits):
+    """The child that reads them has a limit of memory, whatever a file says of itself."""
+    path = bomb(tmp_path / "bomb.parquet", count)
+    plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(path), text="q")})
+    job = Job(plan=plan, seed=1, prompts_file=str(tmp_path / "prompts.jsonl"))
+    program = (
+        "import os; from aether_load.datasets import rows; real = os.sysconf; rows.LEAST_MEMORY_BYTES = 400 << 20;"
+        "os.sysconf = lambda name: 1 if name == 'SC_PHYS_PAGES' else real(name); rows.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=msgspec.json.encode(job), capture_output=True, timeout=60, check=False
+    )
+    sentence = None if fits else "The datasets take more than 400 MB of memory to read; take smaller files."
+    assert json.loads(done.stdout.splitlines()[-1])["error"] == sentence
+
+
+def test_prompts_have_a_bound_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MOST_PROMPT_BYTES", 1000)
+    path = tmp_path / "prompts.jsonl"
+    assert rows._write([{"text": "x" * 100}] * 100, path) > 1000
+    assert path.stat().st_size < 1200
+
+
+def scenario_with(tmp_path, text):
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    return path
+
+
+PHASE = "[[phases]]\nduration = '1s'\nusers = 1\n"
+SWEEP = f"[[phases]]\nduration = '1s'\nsweep = [{', '.join(map(str, range(1, MOST_STAGES + 2)))}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (f"repeat = 1000\n{PHASE * 31}", "31 phases, 1000 times: at most 30000 are possible"),
+        (SWEEP, "phases: with loads and repetitions there are 30001; at most 30000 are possible"),
+    ],
+)  # fmt: skip
+def test_a_scenario_has_a_bound_of_phases(tmp_path, text, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        load_scenario(scenario_with(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["a b", "=1+1", "a\x1b[2J", "../x", "<b>", "", "x" * 65, "-x", "a:b", "ä"])
+def test_a_dataset_is_named_as_phases_and_scenarios_are(tmp_path, name):
+    """It stands in tables, in metrics, in Locust's own statistics, and in file names."""
+    escaped = json.dumps(name)
+    text = f"[workload]\ndatasets = [{escaped}]\n[workload.files.{escaped}]\npath = 'x'\ntext = 'y'\n"
+    text += "[[phases]]\npasses = 1\n"
+    with pytest.raises(UsageError, match="a dataset's name has letters, digits and") as raised:
+        load_scenario(scenario_with(tmp_path, text))
+    assert "\x1b" not in str(raised.value)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return make_run(tmp_path / "results", [answered(9 * place, 62) for place in range(5)])
+
+
+def changed(folder, **changes):
+    plain = json.loads(folder.manifest.read_bytes())
+    folder.manifest.write_text(json.dumps({**plain, **changes}))
+    return plain
+
+
+def test_a_manifest_has_a_bound_of_phases(run):
+    """Each phase of a run costs the report milliseconds and kilobytes."""
+    plain = changed(run)
+    changed(run, phases=plain["phases"] * (MOST_PHASES + 1))
+    with pytest.raises(UsageError, match=f"has {MOST_PHASES + 1} phases; at most {MOST_PHASES} are read"):
+        run.read_manifest()
+
+
+@pytest.mark.parametrize("day", ["../../../../", "/etc/pass", "2026-03-04\n"])
+def test_no_path_is_made_of_what_a_manifest_says(run, tmp_path, day):
+    """Its day is part of a file's name, and so it has to be one."""
+    plain = changed(run)
+    changed(run, began={**plain["began"], "utc": day + "T05:06:07.000Z"})
+    done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "run.json cannot be read: " in done.stderr
+    assert not list(tmp_path.rglob("nightly*"))
+
+
+def test_no_link_leads_out_of_a_run_folder(run, tmp_path):
+    """What somebody else's folder links to is not read as a part of it."""
+    elsewhere = tmp_path / "elsewhere.json"
+    run.manifest.rename(elsewhere)
+    run.manifest.symlink_to(elsewhere)
+    with pytest.raises(UsageError, match=r"run.json cannot be read: it is no regular file"):
+        RunFolder.open(run.path).read_manifest()
