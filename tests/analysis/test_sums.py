@@ -61,8 +61,8 @@ def test_no_sum_overflows(rows):
 @given(st.lists(ROW, min_size=1, max_size=20))
 def test_no_live_sum_overflows(rows):
     """The counts of each request, as the live reconciliation adds them up."""
-    table = np.zeros(len(rows), [("nodes", "<i4"), ("token_cost", "<i8")])
-    table["nodes"], table["token_cost"] = 3, [tokens for _, tokens, _ in rows]
+    table = np.zeros(len(rows), [("nodes", "<i4"), ("tokens", "<i8")])
+    table["nodes"], table["tokens"] = 3, [tokens for _, tokens, _ in rows]
     nodes = np.zeros(3 * len(rows), [("time_ms", "<i8"), ("state", "i1"), ("cached", "i1")])
     nodes["time_ms"], nodes["state"] = [time for _, _, each in rows for time in each], NodeState.SUCCEEDED
     counts = counts_by_request(table, nodes)

@@ -174,17 +174,20 @@ def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(fork_locu
     assert "--set" in finished.err
 
 
-def test_a_plan_is_printed_and_nothing_sent(fork_locust, tmp_path):
-    """--dry-run needs no runtime, and leaves nothing behind."""
-    finished = fork_locust("--scenario", "capacity", "--dry-run", "--host", "http://127.0.0.1:9")
+def test_a_plan_is_printed_and_nothing_sent(fork_locust, simulator, tmp_path):
+    """--dry-run looks whether the runtime answers, sends it no program, and leaves nothing behind."""
+    record = tmp_path / "record.jsonl"
+    runtime = simulator("--record", str(record))
+    finished = fork_locust("--scenario", "capacity", "--dry-run", "--host", runtime.url)
     assert finished.code == 0, finished.err
     assert "doubling: 20, 40, 80" in finished.out
     assert not (tmp_path / "results").exists()
+    assert [line for line in record.open() if json.loads(line)["status"] == 200] == []
 
 
 def test_the_self_check_is_written_down(run_locust):
     """What this client costs stands in the report; left out, it is null with the reason."""
-    with_check = run_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1")
+    with_check = run_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1", "--verbose")
     check = report_of(with_check)["self_check"]
     assert with_check.code == 0, with_check.err
     assert 0 < check["latency_p50_ms"] <= check["latency_p99_ms"]

@@ -40,8 +40,11 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
     assert json.loads(http.request("POST", f"{url}/stop").data)["success"]
     wait_for(lambda: reports_of(process) == 1, "the results")
     for number, more in ((2, {}), (3, {"run_time": "60s"})):
-        started = http.request("POST", f"{url}/swarm", fields=form | more)
-        assert json.loads(started.data)["success"], started.data
+        # A start is refused, with a sentence, while results are still being written.
+        wait_for(
+            lambda more=more: json.loads(http.request("POST", f"{url}/swarm", fields=form | more).data)["success"],
+            "a start",
+        )
         # Locust's table is that of the run before until the first of this one's requests is in it.
         wait_for(lambda wanted=number: process.runs_begun() == wanted, "the run's folder")
         wait_for(lambda: total_requests(http, url) > 50 and process.samples_written() > 20_000, "its samples")

@@ -14,7 +14,7 @@ from aether_load.bounded import read_bounded, size_text
 from aether_load.datasets import rows, table_file
 from aether_load.datasets.rows import Job
 from aether_load.errors import UsageError
-from aether_load.rundata.folder import MOST_PHASES, RunFolder
+from aether_load.rundata.folder import MOST_PHASES, RunFolder, encode_manifest
 from aether_load.scenario.check import MOST_STAGES
 from aether_load.scenario.load import load_scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
@@ -134,8 +134,10 @@ def run(tmp_path):
 
 
 def changed(folder, **changes):
+    """Write a manifest as somebody else might, with the right checksum, and return what it was."""
     plain = json.loads(folder.manifest.read_bytes())
-    folder.manifest.write_text(json.dumps({**plain, **changes}))
+    del plain["checksum"]
+    folder.manifest.write_bytes(encode_manifest({**plain, **changes}))
     return plain
 
 
@@ -153,8 +155,8 @@ def test_no_path_is_made_of_what_a_manifest_says(run, tmp_path, day):
     plain = changed(run)
     changed(run, began={**plain["began"], "utc": day + "T05:06:07.000Z"})
     done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "run.json cannot be read: " in done.stderr
+    assert done.returncode == 5
+    assert "run.json is not what this release writes: " in done.stderr
     assert not list(tmp_path.rglob("nightly*"))
 
 
