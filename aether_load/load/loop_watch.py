@@ -93,11 +93,13 @@ class LoopWatch:
         self._write(monotonic_ns())
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; a second call changes nothing."""
         self.flush()
         for watcher in (self._check, self._prepare, self._heartbeat):
             if watcher is not None:
                 watcher.stop()
                 watcher.close()
+        self._check = self._prepare = self._heartbeat = None
         if self._timer is not None:
             os.close(self._timer)
+            self._timer = None

@@ -75,3 +75,10 @@ def test_holds_before_the_loop_has_caught_up_begin_with_the_first(holds):
     own = [hold for hold in holds() if hold[1] - hold[0] >= 9 * MS]
     assert len({began for began, _, _ in own}) == 1
     assert len({caught_up for _, _, caught_up in own}) == 1
+
+
+def test_what_is_closed_can_be_closed_again():
+    """A worker closes its part at the master's word, and once more when the next run begins."""
+    watch = LoopWatch(RecordBuffer([], []))
+    watch.close()
+    watch.close()
