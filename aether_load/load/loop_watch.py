@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 from time import monotonic_ns
@@ -42,6 +43,7 @@ class LoopWatch:
         self._check.start(self._on_wake)
         self._prepare.start(self._on_sleep)
         self._timer: int | None = None
+        self._beat_ns: float = math.inf
         self._heartbeat: Any = None
         self._start_heartbeat(loop)
 
@@ -56,7 +58,11 @@ class LoopWatch:
         self._heartbeat.start(self._on_heartbeat)
 
     def _on_wake(self) -> None:
-        self._woke_ns = monotonic_ns()
+        self._woke_ns = now = monotonic_ns()
+        # The heartbeat would have ended the sleep in time if this process had run. It is looked at here, because after
+        # a stop the sleep first ends as interrupted, in a turn that has none of what became ready.
+        if now - self._beat_ns > LEAST_HOLD_NS and self._slept_ns < self._beat_ns:
+            self._hold(self._slept_ns, now)
 
     def _on_sleep(self) -> None:
         now = monotonic_ns()
@@ -71,11 +77,7 @@ class LoopWatch:
             beats = int.from_bytes(os.read(self._timer or 0, 8), "little")
         except BlockingIOError:
             return
-        due = self._beat_ns
         self._beat_ns += beats * HEARTBEAT_NS
-        # Late by more than this turn of the loop accounts for: the process did not run.
-        if self._woke_ns - due > LEAST_HOLD_NS and self._slept_ns < due:
-            self._hold(self._slept_ns, self._woke_ns)
 
     def _hold(self, began_ns: int, ended_ns: int) -> None:
         if not self._pending:
