@@ -39,10 +39,10 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from aether_load.rundata.record_buffer import BLOCK_ROWS
-from aether_load.rundata.record_file import RecordFile
-from aether_load.rundata.record_format import ABSENT, ANSWER, DATASET, PHASE, PROMPT, TEXT, Block
-from aether_load.rundata.record_reader import NODE_TYPE, REQUEST_TYPE
+from aether_load.rundata.records.record_buffer import BLOCK_ROWS
+from aether_load.rundata.records.record_file import RecordFile
+from aether_load.rundata.records.record_format import ABSENT, ANSWER, DATASET, PHASE, PROMPT, TEXT, Block
+from aether_load.rundata.records.record_reader import NODE_TYPE, REQUEST_TYPE
 from aether_load.rundata.scrapes import RawScrape
 
 BAR_S = 60.0

@@ -10,9 +10,9 @@ import numpy as np
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import read_lines
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import NODE, RequestRecord
-from aether_load.rundata.record_writer import RecordWriter
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import NODE, RequestRecord
+from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.scrapes import RawScrape
 from folders import BEGAN_NS, MS, answered, counted, make_run, write_lines
 

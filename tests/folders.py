@@ -13,9 +13,9 @@ from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import ABSENT, LEVEL, NODE, RequestRecord
-from aether_load.rundata.record_writer import RecordWriter
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT, LEVEL, NODE, RequestRecord
+from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.scrapes import RawScrape
 
 EDGES = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples
 
 
 def made_samples(

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.record_set import record_parts
-from aether_load.rundata.samples_arrow import read_table
+from aether_load.rundata.records.record_set import record_parts
+from aether_load.rundata.records.samples_arrow import read_table
 from processes import Finished
 
 

@@ -12,8 +12,8 @@ from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import ABSENT, RequestRecord
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT, RequestRecord
 from aether_load.rundata.scrapes import RawScrape
 from folders import MS, TOKENS, counted, packed_nodes, write_buffer, write_lines
 

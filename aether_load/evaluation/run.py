@@ -23,11 +23,11 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_set import RecordPart
-from aether_load.rundata.record_writer import RecordWriter
-from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_set import RecordPart
+from aether_load.rundata.records.record_writer import RecordWriter
+from aether_load.rundata.records.recorder import Recorder
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.command_line import hidden_command
 from aether_load.schedule.order import Work
@@ -252,7 +252,7 @@ class EvaluationRun:
     def _write_samples(self) -> None:
         """Write samples.arrow from the records."""
         # Every start of lm-eval imports this module, and pyarrow is needed only here.
-        from aether_load.rundata.samples_arrow import write_samples  # noqa: PLC0415
+        from aether_load.rundata.records.samples_arrow import write_samples  # noqa: PLC0415
 
         write_samples([RecordPart(self.folder.records)], self.folder.samples)
 

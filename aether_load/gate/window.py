@@ -20,7 +20,7 @@ from aether_load.analysis.statistics.window_rates import window_rates
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
 from aether_load.gate.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples
 from aether_load.scenario.gate_plan import GateMetric
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from gevent import get_hub, monkey
 
 from aether_load.load.sending.timer import open_timer
-from aether_load.rundata.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_buffer import RecordBuffer
 
 LEAST_HOLD_NS = 500_000
 HEARTBEAT_NS = 5_000_000

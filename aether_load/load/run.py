@@ -25,8 +25,8 @@ from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Manifest
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_writer import RecordWriter
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_writer import RecordWriter
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload

@@ -20,9 +20,9 @@ from aether_load.load.sending.sending import Sending
 from aether_load.protocol import Generation
 from aether_load.response import sent_prompt
 from aether_load.rundata.process_usage import SelfCheck
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import REQUEST, RequestRecord
-from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import REQUEST, RequestRecord
+from aether_load.rundata.records.recorder import Recorder
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest
-from aether_load.rundata.record_reader import RecordBatch, RecordReader, Tables
-from aether_load.rundata.record_set import by_run
+from aether_load.rundata.records.record_reader import RecordBatch, RecordReader, Tables
+from aether_load.rundata.records.record_set import by_run
 from aether_load.rundata.worker_clock import WorkerClock
 
 

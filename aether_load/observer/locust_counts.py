@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from aether_load.observer.messages import LocustEntry
 from aether_load.protocol import Outcome
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import RecordBatch, Tables
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_reader import RecordBatch, Tables
 
 
 class LocustCounts:

@@ -15,12 +15,11 @@ from aether_load.analysis.statistics.window_rates import clock_error_s, window_r
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
-from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import RecordBatch, Tables
-from aether_load.rundata.table import PhaseSamples
-from aether_load.rundata.table_reader import GrowingPhase, RecordColumns
+from aether_load.rundata.records.holds import Holds
+from aether_load.rundata.records.record_reader import RecordBatch, Tables
+from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.records.table_reader import GrowingPhase, RecordColumns
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import Scope, ThresholdPlan, scope_of
 
@@ -56,7 +55,8 @@ class ThresholdWatch:
         self._holds.add(batch.holds)
         columns = self._columns(batch, tables)
         for place in np.unique(batch.requests["phase"]):
-            name = tables.phases[place] if place != ABSENT else None
+            # A damaged block may have taken the name with it.
+            name = tables.phases[place] if 0 <= place < len(tables.phases) else None
             if name is None or name in self._done:
                 continue
             phase = self._phases.setdefault(name, GrowingPhase(self._node_count))

@@ -13,10 +13,10 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import Lines, read_lines
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from aether_load.rundata.record_set import record_parts
+from aether_load.rundata.records.record_set import record_parts
+from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.records.table_reader import read_phases
 from aether_load.rundata.scrapes import RawScrape
-from aether_load.rundata.table import PhaseSamples
-from aether_load.rundata.table_reader import read_phases
 
 T = TypeVar("T")
 

@@ -22,8 +22,15 @@ from aether_load._version import __version__
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import IN_FLIGHT_BYTES
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.record_buffer import BLOCK_ROWS, RecordBuffer
-from aether_load.rundata.record_format import BLOCK_HEAD_BYTES, NODE, Block, BlockHead, RequestRecord, read_block_head
+from aether_load.rundata.records.record_buffer import BLOCK_ROWS, RecordBuffer
+from aether_load.rundata.records.record_format import (
+    BLOCK_HEAD_BYTES,
+    NODE,
+    Block,
+    BlockHead,
+    RequestRecord,
+    read_block_head,
+)
 
 PARCEL_BLOCKS = 10
 _HEARTBEAT_S = 1.0

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.record_set import RecordSet, record_parts
-from aether_load.rundata.samples_arrow import read_table
+from aether_load.rundata.records.record_set import RecordSet, record_parts
+from aether_load.rundata.records.samples_arrow import read_table
 
 
 @dataclass(frozen=True)

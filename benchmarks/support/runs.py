@@ -15,9 +15,9 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import read_lines
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import HOLD_TYPE, REQUEST_TYPE
-from aether_load.rundata.record_set import RecordSet, record_parts
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_reader import HOLD_TYPE, REQUEST_TYPE
+from aether_load.rundata.records.record_set import RecordSet, record_parts
 
 
 class Records(NamedTuple):

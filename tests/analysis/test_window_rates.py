@@ -15,7 +15,7 @@ from aether_load.analysis.statistics.window_rates import clock_error_s, window_r
 from aether_load.protocol import Outcome
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import ClockPair, PhaseRecord, WorkerRecord
-from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.records.record_format import ABSENT
 from made_samples import made_samples
 
 MS = 1_000_000

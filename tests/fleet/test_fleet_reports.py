@@ -13,8 +13,8 @@ from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.record_set import record_parts
-from aether_load.rundata.samples_arrow import read_table
+from aether_load.rundata.records.record_set import record_parts
+from aether_load.rundata.records.samples_arrow import read_table
 from aether_load.rundata.worker_clock import WorkerClock
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 

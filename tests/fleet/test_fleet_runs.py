@@ -9,7 +9,7 @@ from collections import Counter
 import psutil
 import pytest
 
-from aether_load.rundata.record_reader import RecordReader
+from aether_load.rundata.records.record_reader import RecordReader
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
 from recorded import samples_of, samples_table
 

@@ -8,8 +8,8 @@ import gevent
 import pytest
 
 from aether_load.load.loop_watch import LoopWatch
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import HOLD
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import HOLD
 
 MS = 1_000_000
 

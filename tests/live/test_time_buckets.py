@@ -15,9 +15,16 @@ from aether_load.observer.live.run import Gauges, LiveRun
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline, beside
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import ABSENT, NODE, RequestRecord
-from aether_load.rundata.record_reader import HOLD_TYPE, LEVEL_TYPE, NODE_TYPE, REQUEST_TYPE, RecordBatch, Tables
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT, NODE, RequestRecord
+from aether_load.rundata.records.record_reader import (
+    HOLD_TYPE,
+    LEVEL_TYPE,
+    NODE_TYPE,
+    REQUEST_TYPE,
+    RecordBatch,
+    Tables,
+)
 from aether_load.rundata.scrapes import RawScrape
 from folders import counted
 

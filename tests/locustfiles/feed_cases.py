@@ -19,10 +19,10 @@ from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.observer.locust_counts import LocustCounts
 from aether_load.observer.messages import Counted
 from aether_load.protocol import Outcome
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import RequestRecord
-from aether_load.rundata.record_reader import RecordReader
-from aether_load.rundata.record_writer import RecordWriter
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import RequestRecord
+from aether_load.rundata.records.record_reader import RecordReader
+from aether_load.rundata.records.record_writer import RecordWriter
 
 DATASETS = ["piqa", "hellaswag"]
 latencies_ns = st.integers(1_000, 250_000_000_000)

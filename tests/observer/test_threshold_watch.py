@@ -6,7 +6,7 @@ from aether_load.observer import threshold_watch
 from aether_load.observer.threshold_watch import ThresholdWatch
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import AbortRecord
-from aether_load.rundata.record_reader import RecordReader
+from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.scenario.load import from_plain
 from folders import answered, failed, make_run, write_records
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.rundata.holds import Holds
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import HOLD_TYPE
+from aether_load.rundata.records.holds import Holds
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_reader import HOLD_TYPE
 
 
 def late(holds, requests, worker=0):

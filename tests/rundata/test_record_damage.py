@@ -6,14 +6,14 @@ import random
 import pytest
 
 from aether_load.errors import UsageError
-from aether_load.rundata import record_format
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import FILE_PREFIX, NODE, RequestRecord, file_header
-from aether_load.rundata.record_reader import RecordReader
-from aether_load.rundata.record_set import RecordPart
-from aether_load.rundata.samples_arrow import read_table
-from aether_load.rundata.table_reader import read_phases
+from aether_load.rundata.records import record_format
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import FILE_PREFIX, NODE, RequestRecord, file_header
+from aether_load.rundata.records.record_reader import RecordReader
+from aether_load.rundata.records.record_set import RecordPart
+from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.table_reader import read_phases
 from folders import clock
 
 BLOCKS = 4

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.rundata import record_reader, samples_arrow
-from aether_load.rundata.record_buffer import BLOCK_ROWS, RecordBuffer, TextTable
-from aether_load.rundata.record_format import ABSENT, ERROR, LEVEL, NODE, PHASE, RequestRecord
-from aether_load.rundata.record_reader import RecordReader
-from aether_load.rundata.record_set import RecordPart
-from aether_load.rundata.record_writer import RecordWriter
-from aether_load.rundata.samples_arrow import SCHEMA, read_table, write_samples
+from aether_load.rundata.records import record_reader, samples_arrow
+from aether_load.rundata.records.record_buffer import BLOCK_ROWS, RecordBuffer, TextTable
+from aether_load.rundata.records.record_format import ABSENT, ERROR, LEVEL, NODE, PHASE, RequestRecord
+from aether_load.rundata.records.record_reader import RecordReader
+from aether_load.rundata.records.record_set import RecordPart
+from aether_load.rundata.records.record_writer import RecordWriter
+from aether_load.rundata.records.samples_arrow import SCHEMA, read_table, write_samples
 
 EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 INSTANTS = st.integers(ABSENT, 2**63 - 1)

@@ -9,11 +9,11 @@ from aether_load.dag.workload import Workload
 from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import NodeShape, Outcome
 from aether_load.response import LONGEST_MS, MOST_TOKENS
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_set import RecordPart
-from aether_load.rundata.record_writer import RecordWriter
-from aether_load.rundata.recorder import Recorder, RequestFailed
-from aether_load.rundata.samples_arrow import read_table
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_set import RecordPart
+from aether_load.rundata.records.record_writer import RecordWriter
+from aether_load.rundata.records.recorder import Recorder, RequestFailed
+from aether_load.rundata.records.samples_arrow import read_table
 
 WORK = (4, 0, None, 0)
 RESULT = {"node_id": "answer", "output": "B", "execution_time_ms": 50, "token_cost": 7}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aether_load.analysis.latency.dag_shape import DagShape, longest_paths
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, distribution, percentile, rounded
 from aether_load.protocol import Outcome
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples
 
 TAIL_SAMPLES = 10
 _CHUNK_ROWS = 262_144

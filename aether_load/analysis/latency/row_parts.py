@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape
 from aether_load.analysis.latency.decomposition import Decomposition, PartName, decompose, parts_of
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples
 
 
 def part_means(decomposition: Decomposition) -> dict[PartName, float] | None:

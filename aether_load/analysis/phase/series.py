@@ -19,7 +19,7 @@ from aether_load.analysis.server.server_process import SHORTEST_NS
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples
 from aether_load.text import csv_cell
 
 MOST_POINTS = 300

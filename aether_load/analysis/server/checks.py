@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.server.readings import Readings, nodes_since
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.table import PhaseSamples
 
 _WHOLE_MS = 1e-3
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aether_load.rundata.record_file import RecordFile
+from aether_load.rundata.records.record_file import RecordFile
 
 if TYPE_CHECKING:
     from aether_load.rundata.folder import RunFolder

@@ -10,8 +10,8 @@ from locust.exception import StopUser
 
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.sending.user_pool import UserPool
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.recorder import Recorder
 
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload

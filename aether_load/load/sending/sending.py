@@ -10,7 +10,7 @@ from gevent import GreenletExit
 from aether_load.load.http.connection import Connection, NotHttp, TimedOut, TransportError
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.protocol import Outcome
-from aether_load.rundata.recorder import Recorder
+from aether_load.rundata.records.recorder import Recorder
 from aether_load.schedule.order import Work
 
 _SHORTEST_PAUSE_S = 0.05

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import HOLD_TYPE
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_reader import HOLD_TYPE
 
 
 class Holds:

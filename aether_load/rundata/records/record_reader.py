@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.rundata.block_reader import BlockReader
-from aether_load.rundata.record_format import (
+from aether_load.rundata.records.block_reader import BlockReader
+from aether_load.rundata.records.record_format import (
     ABSENT,
     ANSWER,
     DATASET,

@@ -11,9 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.record_format import ABSENT, ANSWER_STATES
-from aether_load.rundata.record_reader import RecordBatch, Tables, look_up
-from aether_load.rundata.record_set import RecordPart, RecordSet
+from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
+from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
+from aether_load.rundata.records.record_set import RecordPart, RecordSet
 
 
 def _category(index: pa.DataType) -> pa.DataType:

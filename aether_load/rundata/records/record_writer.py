@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_file import RecordFile
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_file import RecordFile
 
 
 class RecordWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from aether_load.rundata.record_format import (
+from aether_load.rundata.records.record_format import (
     ABSENT,
     ANSWER,
     DATASET,

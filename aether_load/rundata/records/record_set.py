@@ -10,8 +10,8 @@ import numpy as np
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest
-from aether_load.rundata.record_format import ABSENT
-from aether_load.rundata.record_reader import RecordBatch, RecordReader, Tables
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_reader import RecordBatch, RecordReader, Tables
 from aether_load.rundata.worker_clock import WorkerClock
 
 _INSTANTS = ("due_ns", "sent_ns", "ended_ns")

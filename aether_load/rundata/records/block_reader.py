@@ -11,7 +11,7 @@ from typing import BinaryIO
 import xxhash
 
 from aether_load.errors import UsageError
-from aether_load.rundata.record_format import (
+from aether_load.rundata.records.record_format import (
     BLOCK_HEAD_BYTES,
     BLOCK_MAGIC,
     CHECKSUM,

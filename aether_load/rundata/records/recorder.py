@@ -10,8 +10,8 @@ from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
 from aether_load.protocol import NodeState, Outcome
 from aether_load.response import Execution, SentDag, is_mock_output, read_answer, state_of_missing
-from aether_load.rundata.record_buffer import RecordBuffer
-from aether_load.rundata.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
 from aether_load.schedule.order import Work
 
 _SUCCEEDED = int(NodeState.SUCCEEDED)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import READABLE, NodeState, Outcome
-from aether_load.rundata.record_format import ABSENT
+from aether_load.rundata.records.record_format import ABSENT
 
 
 class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from aether_load.rundata.record_format import file_header
+from aether_load.rundata.records.record_format import file_header
 
 
 class RecordFile:

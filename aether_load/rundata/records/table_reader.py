@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import CYCLE_PREFIX, Outcome
-from aether_load.rundata.holds import Holds
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.record_format import ABSENT, REQUEST
-from aether_load.rundata.record_reader import RecordBatch, Tables, look_up
-from aether_load.rundata.record_set import RecordPart, RecordSet
-from aether_load.rundata.table import PhaseSamples
+from aether_load.rundata.records.holds import Holds
+from aether_load.rundata.records.record_format import ABSENT, REQUEST
+from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
+from aether_load.rundata.records.record_set import RecordPart, RecordSet
+from aether_load.rundata.records.table import PhaseSamples
 
 Column = NDArray[Any]
 
