@@ -21,10 +21,15 @@ from locust.env import Environment
 from locust.exception import RPCError
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
-from aether_load.redaction import sentence_of
+from aether_load.load.distributed.cluster_socket import DROPPED, drop_what_locust_cannot_handle, use_guarded_sockets
+from aether_load.load.distributed.signature import TOKEN_VARIABLE, random_token, token_of
+from aether_load.redaction import REDACTOR, sentence_of
 
 FORKED_FROM = os.getpid()
 """A locustfile is imported before Locust forks: the parent of a child of --processes, also when that has ended."""
+LOOPBACK = "127.0.0.1"
+_OWN_TOKEN = random_token()
+"""What a master of --processes and the children that it forks sign their messages with."""
 _PARENT_INTERVAL_S = 0.25
 _LISTENING_INTERVAL_S = 0.05
 _PATIENCE_S = 2.0
@@ -52,17 +57,45 @@ def explain_connecting(check_worker: Callable[[Any], object]) -> None:
         return
     bind, connect = environment.create_master_runner, environment.create_worker_runner
 
-    def create_master_runner(self: Any, *arguments: Any, **named: Any) -> Any:
-        with _explained_port(self.parsed_options):
-            return bind(self, *arguments, **named)
+    def create_master_runner(self: Any, master_bind_host: str = "*", master_bind_port: int = 5557) -> Any:
+        options = self.parsed_options
+        takes_own_children_only = options is not None and bool(options.processes)
+        if takes_own_children_only and master_bind_host == "*":
+            master_bind_host = LOOPBACK
+        use_guarded_sockets(_OWN_TOKEN if takes_own_children_only else _token_given())
+        with _explained_port(options):
+            runner = bind(self, master_bind_host, master_bind_port)
+        drop_what_locust_cannot_handle(runner)
+        DROPPED.on_first = _say_dropped
+        return runner
 
     def create_worker_runner(self: Any, *arguments: Any, **named: Any) -> Any:
-        with _explained_wait(self.parsed_options, check_worker):
+        options = self.parsed_options
+        use_guarded_sockets(_OWN_TOKEN if options is not None and is_own_child(options) else _token_given())
+        with _explained_wait(options, check_worker):
             return connect(self, *arguments, **named)
 
     environment.create_master_runner = create_master_runner
     environment.create_worker_runner = create_worker_runner
     environment.explains_connecting = True
+
+
+def _token_given() -> bytes | None:
+    try:
+        token = token_of(os.environ.get(TOKEN_VARIABLE))
+    except UsageError as error:
+        _end(str(error), error.exit_code)
+        raise
+    if token is not None:
+        REDACTOR.learn(token.decode())
+    return token
+
+
+def _say_dropped() -> None:
+    _say(
+        "a message was dropped that is not of this master's workers: whoever sent it does not speak Locust's language, "
+        f"or has another {TOKEN_VARIABLE}, or none. The run's notes say how many there were."
+    )
 
 
 @contextmanager
@@ -149,7 +182,10 @@ def _explained_master(options: Any, check_worker: Callable[[Any], object]) -> It
         with _interruptible():
             yield
     except ConnectionError:
-        _end(f"No master came up at {host}:{port} (--master-host, --master-port).", ExitCode.TARGET)
+        _end(
+            f"No master came up at {host}:{port} (--master-host, --master-port), or it has another {TOKEN_VARIABLE}.",
+            ExitCode.TARGET,
+        )
     except SystemExit:
         # Locust's only way out of here by itself: Ctrl-C.
         _end("interrupted before a master was there.", ExitCode.INTERRUPTED)

@@ -6,6 +6,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.cluster_socket import DROPPED
 from aether_load.load.distributed.message_handler import MessageHandler
 from aether_load.load.distributed.run_workers import RunWorkers
 from aether_load.load.run_ending import EndReason
@@ -178,6 +179,10 @@ class FleetSenders:
             lambda: all(part.closed or part.member.gone for part in self._run_workers.parts.values()), _CLOSE_LIMIT_S
         )
         self._message_handler.is_over = True
+        if DROPPED.total:
+            self._run.manifest.notes.append(
+                f"{DROPPED.total} messages at the master's port were dropped: they were not its workers'."
+            )
         self._run_workers.write_down()
         self._registry.listener = self._registry.on_gone = self._registry.on_ready = None
 

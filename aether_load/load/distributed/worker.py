@@ -18,8 +18,8 @@ from locust.exception import RPCError
 from aether_load._version import __version__
 from aether_load.errors import AetherLoadError, ExitCode, TargetError
 from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.connecting import FORKED_FROM, is_own_child
-from aether_load.load.distributed.envelope import locust_message
 from aether_load.load.distributed.worker_run import WorkerRun
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.locust_feed import LocustFeed

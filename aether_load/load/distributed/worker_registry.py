@@ -15,7 +15,7 @@ from gevent.event import Event
 from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.envelope import locust_message
+from aether_load.load.distributed.cluster_socket import DROPPED, locust_message
 from aether_load.rundata.clock import ClockReading, Echo, read_clock
 
 if TYPE_CHECKING:
@@ -192,6 +192,9 @@ class WorkerRegistry:
         try:
             message = say.decode(msg.data)
         except (msgspec.MsgspecError, TypeError):
+            if client not in self._runner.clients:
+                DROPPED.add()
+                return
             sentence = f"a worker ({client}) speaks of what this release ({__version__}) does not know"
             self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
             self._tell_refused(sentence, ExitCode.USAGE)
