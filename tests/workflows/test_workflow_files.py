@@ -19,7 +19,7 @@ NOT_EXECUTED = {
     (
         "ci.yml",
         "lint",
-        "Lint, types, import contracts, documentation and workflows",
+        "Lint, types, import contracts, advisories, documentation and workflows",
     ): "is .ci/run, which these tests are a part of",
     ("ci.yml", "tests", "Tests, the main job and the tail"): "is .ci/run, which these tests are a part of",
     ("ci.yml", "gate", "Install"): "is .ci/run, which these tests are a part of",
@@ -111,7 +111,7 @@ def test_no_checkout_leaves_its_token_behind():
 def test_results_are_kept_whatever_happened():
     """Each upload runs after failures too, and a second attempt may replace the first's."""
     uploads = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/upload-artifact@")]
-    assert len(uploads) == 3
+    assert len(uploads) == 4
     assert all(step["if"] == "${{ always() }}" and step["with"]["overwrite"] is True for step in uploads)
 
 
@@ -137,5 +137,7 @@ def test_ci_runs_every_part_of_the_script():
 def test_a_part_that_is_not_there_is_said(part):
     """Exit 2 and one sentence, before anything is installed."""
     ended = subprocess.run([REPOSITORY / ".ci" / "run", part], capture_output=True, text=True, check=False)
-    sentence = f".ci/run: no part '{part}'; there are install, lint, docs, workflows, tests, main_job and tail.\n"
+    sentence = (
+        f".ci/run: no part '{part}'; there are install, lint, audit, docs, workflows, tests, main_job and tail.\n"
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
