@@ -71,9 +71,15 @@ def install(scenario: str = "eval") -> None:
 
 
 def _guard(prepare: Callable[[], None]) -> None:
-    """Run the preparations; what the user can mend ends the process with its sentence and its exit code."""
+    """Run the preparations; what the user can mend ends the process with its sentence and its exit code.
+
+    Ctrl-C comes while the preparations wait. Python's own handler raises in whatever code runs just then, and an
+    exception in a callback of another library, such as one that runs at a fork, is printed and lost.
+    """
+    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
     try:
         prepare()
+        interrupt.cancel()
     except AetherLoadError as error:
         ProgressLine().clear()
         sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
