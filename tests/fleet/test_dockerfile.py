@@ -40,7 +40,7 @@ def test_its_commands_install_and_run_the_main_job(tmp_path):
     for command in instructions("RUN"):
         subprocess.run(command, shell=True, cwd=work, env=environment, check=True)
     (entry,), (more,) = instructions("ENTRYPOINT"), instructions("CMD")
-    command = [*json.loads(entry), *json.loads(more), "--no-page", "--processes", "2", "--limit", "5"]
+    command = [*json.loads(entry), *json.loads(more), "--no-page", "--verbose", "--processes", "2", "--limit", "5"]
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "25 nodes answered, 25 counted by the server: trusted" in done.stdout

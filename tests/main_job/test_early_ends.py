@@ -2,10 +2,7 @@
 
 import json
 
-import psutil
 import pytest
-
-from processes import wait_for
 
 
 def run_of(finished):
@@ -63,22 +60,3 @@ def test_open_load_in_steps_is_ended_by_one_datasets_threshold(fork_locust, simu
     row = phase["all"]
     assert row["ok_total"] == runtime.record()["nodes"]["succeeded"]
     assert row["requests_total"] == row["ok_total"] + row["outcomes"]["dropped"]
-
-
-@pytest.mark.slow
-def test_a_run_whose_watch_is_lost_goes_on_and_is_judged_at_its_end(start_locust):
-    """The manifest notes it; the threshold is broken all the same."""
-    watched = """thresholds=[{condition="p(50)<5", abort_on_fail=true, delay_abort_eval="1h"}]"""
-    process = start_locust("--headless", "--limit", "4", "-t", "2s", "--set", watched)
-    process.wait_for_samples(1)
-    (watch,) = wait_for(lambda: watches_of(process), "the watch")
-    watch.kill()
-    finished = process.finish()
-    report, manifest = run_of(finished)
-    assert (finished.code, report["run"]["ended_as"], manifest["aborted"]) == (4, "completed", None), finished.err
-    assert manifest["notes"][0].startswith("Thresholds with abort_on_fail were not watched to the end of the load")
-
-
-def watches_of(process):
-    children = psutil.Process(process.process.pid).children()
-    return [child for child in children if "aether_load.observer.live_thresholds" in child.cmdline()]
