@@ -91,7 +91,7 @@ def test_the_charts_get_one_direction_each(passed, github_of_the_module):
     (smaller, bigger) = github_of_the_module.charts
     assert smaller[:2] == ("customSmallerIsBetter", "Aether, smaller is better")
     assert bigger[:2] == ("customBiggerIsBetter", "Aether, bigger is better")
-    assert "response latency p50" in smaller[2]
+    assert "error rate" in smaller[2]
     assert "throughput of good answers" in bigger[2]
     assert smaller[2] & bigger[2] == set()
 
