@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from aether_load.errors import AetherLoadError, ResultsError
+from aether_load.log_records import redact_log_records
 from aether_load.observer import messages as say
 from aether_load.observer.follower import Follower
 from aether_load.observer.live.exposition import Exposition
@@ -42,6 +43,7 @@ class ObservedRun:
         self._page: PageProcess | None = None
         if begin is None:
             return
+        redact_log_records()
         for value in begin.secrets:
             REDACTOR.learn(value)
         self._folder = RunFolder(Path(begin.folder))

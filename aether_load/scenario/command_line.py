@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aether_load.log_records import redact_log_records
 from aether_load.redaction import HIDDEN, REDACTOR, hidden_url
 from aether_load.scenario.headers import hidden
 
@@ -21,6 +22,7 @@ _UNRECOGNIZED = "unrecognized arguments:"
 
 def learn_secrets(options: argparse.Namespace) -> None:
     """Have `REDACTOR` learn the secrets of a parsed command line, before anything is said of it."""
+    redact_log_records()
     for text in getattr(options, "header", None) or ():
         REDACTOR.learn_headers({"": text.partition(":")[2].strip()})
     for assignment in getattr(options, "set", None) or ():

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from aether_load.errors import UsageError
+from aether_load.log_records import redact_log_records
 from aether_load.redaction import HIDDEN, REDACTOR
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -29,6 +30,7 @@ def filled_in(headers: Mapping[str, str]) -> dict[str, str]:
 
     `REDACTOR` learns the values.
     """
+    redact_log_records()
     filled = {}
     for name, value in headers.items():
         if not _NAME.fullmatch(name):

@@ -16,7 +16,7 @@ from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import FORMATS
 from aether_load.outputs.page import page_html
 from aether_load.rundata.folder import RunFolder
-from processes import call_command
+from processes import REPOSITORY, call_command
 from reflecting_runtime import reflecting_runtime
 
 PLANTED = {
@@ -100,10 +100,14 @@ def test_no_secret_is_found_after_a_run(start_locust, runtime, tmp_path):
         f"--set=target.headers.X-Set-2={PLANTED['set behind =']}",
         "--server-metrics-url", f"{runtime}/metrics?token={PLANTED['query of a URL']}",
         SECRET_3=PLANTED["environment"], SECRET_5=PLANTED["scenario's environment"], folder=folder,
+        locustfile=REPOSITORY / "tests" / "locustfiles" / "talkative.py",
     )  # fmt: skip
     children = command_lines_of_children(process.process)
     finished = process.finish()
     assert finished.code == 1, finished.err
+    logged = (folder / "log.txt").read_text()
+    assert "talkative: in {'SECRET_3': '***', 'SECRET_5': '***'}" in logged
+    assert "talkative: an option: --server-metrics-url" in logged
     (run,) = (folder / "results" / "runs").iterdir()
     assert b"X-Plain" in b"".join(path.read_bytes() for path in run.iterdir() if path.is_file())
     said = [finished.out, finished.err, children]

@@ -23,6 +23,7 @@ from locust.exception import RPCError
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
 from aether_load.load.distributed.cluster_socket import DROPPED, drop_what_locust_cannot_handle, use_guarded_sockets
 from aether_load.load.distributed.signature import TOKEN_VARIABLE, random_token, token_of
+from aether_load.log_records import redact_log_records
 from aether_load.redaction import REDACTOR, sentence_of
 
 FORKED_FROM = os.getpid()
@@ -87,6 +88,7 @@ def _token_given() -> bytes | None:
         _end(str(error), error.exit_code)
         raise
     if token is not None:
+        redact_log_records()
         REDACTOR.learn(token.decode())
     return token
 
