@@ -20,10 +20,15 @@ def redact_log_records() -> None:
     if getattr(make, "redacts", False):
         return
 
+    kinds: dict[type[logging.LogRecord], type[logging.LogRecord]] = {}
+
     @functools.wraps(make)
     def make_redacted(*args: Any, **more: Any) -> logging.LogRecord:
         record = make(*args, **more)
-        record.__class__ = _redacted(type(record))
+        kind = type(record)
+        if kind not in kinds:
+            kinds[kind] = type(kind.__name__, (_RedactedRecord, kind), {})
+        record.__class__ = kinds[kind]
         return record
 
     make_redacted.redacts = True  # type: ignore[attr-defined]
@@ -44,9 +49,3 @@ class _RedactedRecord(logging.LogRecord):
         """Return a formatted traceback or stack without secret values, all else as it is."""
         value = super().__getattribute__(name)
         return REDACTOR.redact_foreign(value) if name in {"exc_text", "stack_info"} and value else value
-
-
-@functools.cache
-def _redacted(kind: type[logging.LogRecord]) -> type[logging.LogRecord]:
-    """Return the class of redacted records for records of a class."""
-    return type(kind.__name__, (_RedactedRecord, kind), {})
