@@ -3,23 +3,46 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 
 from aether_load.bounded import read_bounded, size_text
 from aether_load.datasets import rows, table_file
 from aether_load.datasets.rows import Job
 from aether_load.errors import UsageError
 from aether_load.rundata.folder import MOST_PHASES, RunFolder, encode_manifest
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.records import table_reader
+from aether_load.rundata.records.record_format import (
+    ABSENT,
+    CHECKSUM,
+    FILE_MAGIC,
+    FILE_PREFIX,
+    MOST_BLOCK_BYTES,
+    NODE,
+    PHASE,
+    REQUEST,
+    TEXT,
+    Block,
+    BlockHead,
+    RequestRecord,
+    file_header,
+    read_block_head,
+)
+from aether_load.rundata.records.record_reader import RecordReader
+from aether_load.rundata.records.record_set import RecordPart
+from aether_load.rundata.records.samples_arrow import read_table
 from aether_load.scenario.check import MOST_STAGES
 from aether_load.scenario.load import load_scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 from aether_load.schedule import trace
-from folders import answered, make_run
+from folders import answered, clock, make_run
 from processes import call_command
 
 ENDLESS = Path("/dev/zero")
@@ -101,14 +124,14 @@ def scenario_with(tmp_path, text):
     return path
 
 
-PHASE = "[[phases]]\nduration = '1s'\nusers = 1\n"
+ONE_PHASE = "[[phases]]\nduration = '1s'\nusers = 1\n"
 SWEEP = f"[[phases]]\nduration = '1s'\nsweep = [{', '.join(map(str, range(1, MOST_STAGES + 2)))}]\n"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (f"repeat = 1000\n{PHASE * 31}", "31 phases, 1000 times: at most 30000 are possible"),
+        (f"repeat = 1000\n{ONE_PHASE * 31}", "31 phases, 1000 times: at most 30000 are possible"),
         (SWEEP, "phases: with loads and repetitions there are 30001; at most 30000 are possible"),
     ],
 )  # fmt: skip
@@ -167,3 +190,86 @@ def test_no_link_leads_out_of_a_run_folder(run, tmp_path):
     run.manifest.symlink_to(elsewhere)
     with pytest.raises(UsageError, match=r"run.json cannot be read: it is no regular file"):
         RunFolder.open(run.path).read_manifest()
+
+
+def grown(path, size):
+    """Make a file larger by a hole."""
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "sentence"),
+    [
+        (5, 100 << 30, "records.bin has 100 GB; at most 256 MB are read for the 5 rows that run.json names."),
+        (None, 100 << 30, "records.bin has 100 GB; at most 64 GB are read."),
+        (10**12, 60 << 30, "records.bin has 60 GB, of which the disk holds 0.0039"),
+    ],
+)  # fmt: skip
+def test_a_record_file_has_a_bound_by_the_rows_that_are_claimed(run, tmp_path, monkeypatch, rows, size, sentence):
+    """A file of holes is refused by its size alone: nothing of it is read, and no room is made for it."""
+    changed(run, rows_total=None if rows is None else {run.records.name: rows})
+    grown(run.records, size)
+    monkeypatch.setattr(table_reader, "RecordSet", None)
+    done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
+    assert done.returncode == 5
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_link_is_no_record_file(run, tmp_path):
+    run.records.rename(tmp_path / "elsewhere.bin")
+    run.records.symlink_to(tmp_path / "elsewhere.bin")
+    done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
+    assert (done.returncode, "records.bin cannot be read: it is no regular file" in done.stderr) == (5, True)
+
+
+def foreign_block(**wrong):
+    """The bytes of a record file whose only block is whole, with one number in it that no sender writes."""
+    fields = {"prompt": 0, "nodes": 1, "outcome": 0, "answer_state": -1, "place": 0, "length": 3, "state": 0} | wrong
+    request = REQUEST.pack(
+        *RequestRecord(0, 1, 1, 2, **{key: fields[key] for key in RequestRecord._fields if key in fields})
+    )
+    texts = TEXT.pack(PHASE, fields["place"], ABSENT, fields["length"]) + b"one"
+    block = Block(texts, request, NODE.pack(3, fields["state"], 0), b"", b"", 0, 0)
+    return b"".join([file_header(), *block.pieces()])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rows"),
+    [
+        ({}, 1), ({"prompt": 2**31 - 1}, 1), ({"prompt": -7}, 1), ({"outcome": 99}, 0), ({"answer_state": 9}, 0),
+        ({"nodes": 2}, 0), ({"nodes": -1}, 0), ({"nodes": 2**31 - 1}, 0), ({"place": 2**31 - 1}, 0),
+        ({"length": 65_535}, 0), ({"state": 77}, 0),
+    ],
+)  # fmt: skip
+def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
+    """Its checksum is right: whoever makes a file can make that too. No place in a table makes room for itself."""
+    path = tmp_path / "records.bin"
+    path.write_bytes(foreign_block(**wrong))
+    tracemalloc.start()
+    phases = [PhaseRecord(name="one", users=1, began=clock(0))]
+    read = table_reader.read_phases([RecordPart(path)], phases, ["piqa"], (0,))
+    table = read_table([RecordPart(path)])
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
+    assert (read.rows, len(table)) == (rows, rows)
+    refused = ("records.bin has rows 0 to 0 that are not what this release writes; they were refused",)
+    assert read.damage == (() if rows else refused)
+
+
+def test_no_block_is_larger_than_what_is_written():
+    head = BlockHead(0, MOST_BLOCK_BYTES + 1, 0, 0, 0, 0, 0, 0)
+    assert read_block_head(memoryview(head.pack())) is None
+
+
+@pytest.mark.parametrize("described", [b"", b"[]", b"{}", b'{"version": "one"}', b"[" * 100_000, b"\xff"])
+def test_a_header_that_describes_nothing_is_damage(tmp_path, described):
+    """The blocks behind it are read."""
+    head = FILE_PREFIX.pack(FILE_MAGIC, len(described)) + described
+    whole = foreign_block()
+    path = tmp_path / "records.bin"
+    path.write_bytes(head + CHECKSUM.pack(xxhash.xxh3_64_intdigest(head)) + whole[len(file_header()) :])
+    reader = RecordReader(path)
+    assert [len(batch.requests) for batch in reader] == [1]
+    assert reader.damage == ["records.bin has a header that is not as it was written"]

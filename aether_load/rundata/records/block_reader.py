@@ -22,6 +22,7 @@ from aether_load.rundata.records.record_format import (
     read_block_head,
 )
 
+_MOST_HEADER_BYTES = 1 << 20
 _SEARCH_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 
@@ -70,18 +71,19 @@ class BlockReader:
             self.torn = True
             return False
         magic, length = FILE_PREFIX.unpack(prefix)
-        rest = file.read(length + CHECKSUM.size)
+        rest = file.read(min(length, _MOST_HEADER_BYTES) + CHECKSUM.size)
         if magic == FILE_MAGIC and len(rest) == length + CHECKSUM.size:
             described, (checksum,) = rest[:length], CHECKSUM.unpack(rest[length:])
             if xxhash.xxh3_64_intdigest(prefix + described) == checksum:
-                version = json.loads(described)["version"]
-                if version != VERSION:
+                version = _version_in(described)
+                if version is not None and version != VERSION:
                     raise UsageError(
                         f"{self.path} has version {version} of the record format; this aether-load reads {VERSION}. "
                         "Use the release that wrote it, or a newer one."
                     )
-                self._offset = len(prefix) + len(rest)
-                return True
+                if version is not None:
+                    self._offset = len(prefix) + len(rest)
+                    return True
         first = _next_head(file, 0, size)
         if first is None and magic == FILE_MAGIC and len(rest) < length + CHECKSUM.size:
             self.torn = True
@@ -118,13 +120,13 @@ class BlockReader:
     def _is_next(self, head: BlockHead, *, is_whole: bool) -> bool:
         """Tell whether a block is to be read; says what is wrong if not, and what is missing before it."""
         if head.number < self._next_block:
-            self._say(f"has {_rows(head.first_row, head.rows)} twice; one copy was read")
+            self._say(f"has {rows_text(head.first_row, head.rows)} twice; one copy was read")
             return False
         if head.number > self._next_block:
-            missing = _rows(self._next_row, head.first_row - self._next_row)
+            missing = rows_text(self._next_row, head.first_row - self._next_row)
             self._say(f"lacks {missing}, or they are not as they were written")
         if not is_whole:
-            self._say(f"has {_rows(head.first_row, head.rows)} not as they were written; they were refused")
+            self._say(f"has {rows_text(head.first_row, head.rows)} not as they were written; they were refused")
         self._next_block = head.number + 1
         self._next_row = head.first_row + head.rows
         self._is_finished |= is_whole and head.body_bytes == 0
@@ -134,7 +136,7 @@ class BlockReader:
         if self._next_row > expected:
             self._say(f"has {self._next_row} rows, and had {expected} when the run ended")
         elif self._next_row < expected:
-            self._say(f"lacks {_rows(self._next_row, expected - self._next_row)}, at its end")
+            self._say(f"lacks {rows_text(self._next_row, expected - self._next_row)}, at its end")
         elif not self._is_finished and not self._cut_off and (expected or self.path.is_file()):
             self._say(f"lacks its end, behind {self._so_far}")
         self.torn = False
@@ -145,6 +147,15 @@ class BlockReader:
 
     def _say(self, what: str) -> None:
         self.damage.append(f"{self.path.name} {what}")
+
+
+def _version_in(described: bytes) -> int | None:
+    """Return the version that a file's header names, or None where it names none."""
+    try:
+        version = json.loads(described)["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return version if isinstance(version, int) else None
 
 
 class _Pieces:
@@ -185,5 +196,6 @@ def _head_at(file: BinaryIO, at: int) -> BlockHead | None:
     return read_block_head(memoryview(file.read(BLOCK_HEAD_BYTES)))
 
 
-def _rows(first: int, count: int) -> str:
+def rows_text(first: int, count: int) -> str:
+    """Return rows as they are said, or the readings that lie between two rows."""
     return f"rows {first} to {first + count - 1}" if count > 0 else f"readings before row {first}"

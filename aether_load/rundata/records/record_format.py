@@ -137,17 +137,20 @@ BLOCK_MAGIC = b"BLK\n"
 _BLOCK_FIELDS = struct.Struct("<4sIIIIIIQQ")
 _BLOCK_CHECK = struct.Struct("<I")
 BLOCK_HEAD_BYTES = _BLOCK_FIELDS.size + _BLOCK_CHECK.size
+MOST_BLOCK_BYTES = 64 << 20
+"""More than a block of 256 requests takes whose prompts all have the longest of names."""
 
 
 def read_block_head(raw: memoryview) -> BlockHead | None:
-    """Return the header that some bytes are, or None when they are none."""
+    """Return the header that some bytes are, or None when they are none, or of a block that nobody writes."""
     if len(raw) != BLOCK_HEAD_BYTES:
         return None
     fields = raw[: _BLOCK_FIELDS.size]
     magic, *values = _BLOCK_FIELDS.unpack(fields)
     if magic != BLOCK_MAGIC or _BLOCK_CHECK.unpack(raw[_BLOCK_FIELDS.size :])[0] != zlib.crc32(fields):
         return None
-    return BlockHead(*values)
+    head = BlockHead(*values)
+    return head if head.body_bytes <= MOST_BLOCK_BYTES else None
 
 
 class Block(NamedTuple):

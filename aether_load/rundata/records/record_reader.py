@@ -12,14 +12,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.rundata.records.block_reader import BlockReader
+from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.records.block_reader import BlockReader, rows_text
 from aether_load.rundata.records.record_format import (
     ABSENT,
     ANSWER,
+    ANSWER_STATES,
     DATASET,
     ERROR,
     HOLD,
     HOLD_FIELDS,
+    MOST_BLOCK_BYTES,
     NAME,
     NODE,
     NODE_FIELDS,
@@ -34,6 +37,9 @@ from aether_load.rundata.records.record_format import (
 T = TypeVar("T")
 
 BATCH_ROWS = 16_384
+_BATCH_BYTES = MOST_BLOCK_BYTES
+_MOST_PLACES = 4 << 20
+"""More texts than any table has: the prompts of a run are a gigabyte at most."""
 _CODES = {"q": "<i8", "i": "<i4", "h": "<i2", "b": "i1", "16s": "V16"}
 
 
@@ -59,6 +65,28 @@ class RecordBatch(msgspec.Struct, frozen=True):
     holds: NDArray[np.void]
 
 
+_RANGES = (
+    ("requests", "outcome", 0, len(Outcome)),
+    ("requests", "answer_state", ABSENT, len(ANSWER_STATES)),
+    ("requests", "nodes", 0, np.iinfo(np.int32).max),
+    ("requests", "levels", 0, np.iinfo(np.int32).max),
+    ("nodes", "state", ABSENT, len(NodeState)),
+)
+
+
+def _check(batch: RecordBatch) -> None:
+    """Raise ValueError where a batch's numbers are none that a sender writes."""
+    for section, field, low, end in _RANGES:
+        values = getattr(batch, section)[field]
+        if len(values) and (values.min() < low or values.max() >= end):
+            raise ValueError
+    requests = batch.requests
+    if requests["nodes"].sum(dtype=np.int64) != len(batch.nodes):
+        raise ValueError
+    if requests["levels"].sum(dtype=np.int64) != len(batch.levels):
+        raise ValueError
+
+
 class Tables:
     """The texts of a record file, each table a list by place; None where a damaged block took a text with it."""
 
@@ -76,13 +104,17 @@ class Tables:
         }  # fmt: skip
 
     def add(self, raw: bytes) -> None:
-        """Take in a block's texts."""
+        """Take in a block's texts; raises ValueError where they are none that a sender writes."""
         at = 0
         while at < len(raw):
+            if at + TEXT.size > len(raw):
+                raise ValueError
             table, place, link, length = TEXT.unpack_from(raw, at)
-            at += TEXT.size
-            _put(self._of.setdefault(table, []), place, raw[at : at + length].decode(errors="replace"), None)
-            at += length
+            at += TEXT.size + length
+            if at > len(raw) or not 0 <= place < _MOST_PLACES or not ABSENT <= link < _MOST_PLACES:
+                raise ValueError
+            if table in self._of:
+                _put(self._of[table], place, raw[at - length : at].decode(errors="replace"), None)
             if table == PROMPT:
                 _put(self.dataset_of_prompt, place, link, ABSENT)
 
@@ -94,9 +126,9 @@ def _put(values: list[T], place: int, value: T, absent: T) -> None:
 
 def look_up(values: Sequence[int], places: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return of each place the value that stands there, `ABSENT` for none; texts may be missing at a table's end."""
-    known = np.full(max(len(values), int(places.max(initial=ABSENT)) + 1) + 1, ABSENT, np.int64)
-    known[: len(values)] = values
-    found: NDArray[np.int64] = known[places]
+    known = np.array([*values, ABSENT], np.int64)
+    # A place is only a number that was read: it may lie anywhere.
+    found: NDArray[np.int64] = known[np.where((places >= 0) & (places < len(values)), places, len(values))]
     return found
 
 
@@ -109,11 +141,13 @@ class RecordReader:
     def __init__(self, path: Path, expected: int | None = None, *, cut_off: bool = False, follow: bool = False) -> None:
         self.tables = Tables()
         self._blocks = BlockReader(path, expected, cut_off=cut_off, follow=follow)
+        self._refused = 0
+        self._foreign: list[str] = []
 
     @property
     def rows(self) -> int:
         """Return how many requests were read."""
-        return self._blocks.rows
+        return self._blocks.rows - self._refused
 
     @property
     def torn(self) -> bool:
@@ -123,24 +157,31 @@ class RecordReader:
     @property
     def damage(self) -> list[str]:
         """Return a sentence for everything that was refused or is missing."""
-        return self._blocks.damage
+        return [*self._blocks.damage, *self._foreign]
 
     def __iter__(self) -> Iterator[RecordBatch]:
         """Yield what has been written since the last time; raises UsageError for another version of the format."""
+        for group in self._groups():
+            if (batch := self._batch(group)) is not None:
+                yield batch
+
+    def _groups(self) -> Iterator[list[tuple[BlockHead, memoryview]]]:
+        """Yield the blocks of a batch each."""
         group: list[tuple[BlockHead, memoryview]] = []
-        rows = 0
+        rows = size = 0
         for head, body in self._blocks:
             if not head.body_bytes:
                 continue
             group.append((head, body))
-            rows += head.rows
-            if rows >= BATCH_ROWS:
-                yield self._batch(group)
-                group, rows = [], 0
+            rows, size = rows + head.rows, size + head.body_bytes
+            if rows >= BATCH_ROWS or size >= _BATCH_BYTES:
+                yield group
+                group, rows, size = [], 0, 0
         if group:
-            yield self._batch(group)
+            yield group
 
-    def _batch(self, group: Sequence[tuple[BlockHead, memoryview]]) -> RecordBatch:
+    def _batch(self, group: Sequence[tuple[BlockHead, memoryview]]) -> RecordBatch | None:
+        """Return a batch, or None where its blocks are whole and yet none that a sender writes."""
         sections: tuple[list[memoryview], ...] = ([], [], [], [], [])
         for head, body in group:
             at = 0
@@ -149,10 +190,20 @@ class RecordReader:
                     section.append(body[at : at + length])
                     at += length
         texts, requests, nodes, levels, holds = (b"".join(section) for section in sections)
-        self.tables.add(texts)
-        return RecordBatch(
+        batch = RecordBatch(
             np.frombuffer(requests, REQUEST_TYPE),
             np.frombuffer(nodes, NODE_TYPE),
             np.frombuffer(levels, LEVEL_TYPE),
             np.frombuffer(holds, HOLD_TYPE),
         )
+        try:
+            _check(batch)
+            self.tables.add(texts)
+        except ValueError:
+            self._refused += len(batch.requests)
+            rows = rows_text(group[0][0].first_row, len(batch.requests))
+            self._foreign.append(
+                f"{self._blocks.path.name} has {rows} that are not what this release writes; they were refused"
+            )
+            return None
+        return batch

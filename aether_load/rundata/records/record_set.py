@@ -12,6 +12,7 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest
 from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.record_reader import RecordBatch, RecordReader, Tables
+from aether_load.rundata.records.record_size import check_size
 from aether_load.rundata.worker_clock import WorkerClock
 
 _INSTANTS = ("due_ns", "sent_ns", "ended_ns")
@@ -31,7 +32,17 @@ class RecordPart(msgspec.Struct, frozen=True):
 
 
 def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
-    """Return the record files of a run: one of its own, or one for each worker."""
+    """Return the record files of a run: one of its own, or one for each worker.
+
+    Raises ResultsError for a file that no run writes, before anything of it is read.
+    """
+    parts = _parts(folder, manifest)
+    for part in parts:
+        check_size(part.path, part.expected, len(manifest.node_ids))
+    return parts
+
+
+def _parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
     totals = manifest.rows_total or {}
     of_workers = tuple(
         RecordPart(
