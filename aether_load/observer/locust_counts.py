@@ -25,9 +25,9 @@ class LocustCounts:
         rows = rows[(rows["outcome"] == Outcome.OK) & (rows["sent_ns"] != ABSENT)]
         if not len(rows):
             return
-        datasets = np.array(tables.dataset_of_prompt, np.int64)[rows["prompt"]]
-        for place in np.unique(datasets):
-            self._rows.setdefault(tables.datasets[place] or "", []).append(rows[datasets == place])
+        labels, places = tables.labels(rows)
+        for place in np.unique(places):
+            self._rows.setdefault(labels[place], []).append(rows[places == place])
 
     def take(self) -> tuple[LocustEntry, ...]:
         """Return what was gathered since the last time, an entry a name."""

@@ -79,7 +79,7 @@ class ThresholdWatch:
             phase = self._phases.get(record.name)
             if phase is None or record.search is not None or record.window_began_ns is None:
                 continue
-            samples = phase.snapshot(record, self._holds)
+            samples = phase.snapshot(record, self._holds, self._columns.names)
             for plan in self._plans:
                 if not _is_due(plan, record, now_ns):
                     continue
@@ -121,12 +121,12 @@ def _judge(
     """Return what a threshold comes to in a phase that is going on; None where it is not about that phase."""
     condition = plan.condition
     scope = scope_of(condition.where, names_in(manifest, scenario))
-    places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
-    if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *places}:
+    datasets = [identity.name for identity in manifest.datasets]
+    if not scope.covers(record.name, record.phase) or not {scope.dataset} <= {None, *datasets, *samples.names}:
         return None
     which = samples.in_window
     if scope.dataset is not None:
-        which = which & (samples.dataset == places[scope.dataset])
+        which = which & samples.labelled(scope.dataset, datasets)
     terms = Terms(
         unscored=manifest.unscored,
         goodput_slo=scenario.goodput_slo,

@@ -63,6 +63,7 @@ class Scenario(Strict, frozen=True, kw_only=True):
     fail_on_warning: tuple[WarningCode, ...] = ()  # codes of warnings that make the run invalid (exit code 5)
     goodput_slo: RequestLimit | None = None  # limit that a request keeps to count as goodput; decides no verdict
     thresholds: tuple[ThresholdPlan, ...] = ()  # conditions that decide the verdict (exit code 4)
+    request_names: tuple[str, ...] = ()  # names that own user classes give requests, for thresholds to be about them
     workload: WorkloadPlan = WorkloadPlan()  # what is sent
     target: Target = Target()  # how to talk to the runtime
     repeat: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1  # how often the phases are run

@@ -159,7 +159,7 @@ def names_of(scenario: Scenario) -> Names:
         phases=frozenset({*(phase.name for phase in scenario.phases), *driven, *map(unnumbered, driven)}),
         searches=frozenset(phase.name for phase in scenario.phases if phase.find is not None),
         # The texts of a trace are a dataset of its phase's name, which stands for both.
-        datasets=frozenset(scenario.workload.datasets),
+        datasets=frozenset({*scenario.workload.datasets, *scenario.request_names}),
     )
 
 

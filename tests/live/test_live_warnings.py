@@ -15,7 +15,7 @@ SOUND = {"simulated": False, "verify_tls": True, "server_metrics": True, "max_er
 def run(*, outcomes=(), buckets=(), cached=0, uncached=0, mock=0):
     live = LiveRun(0, ["piqa"], (NodeShape("answer"),), Totals())
     for outcome, count in outcomes:
-        live.outcomes[0, outcome] = count
+        live.outcomes["piqa", outcome] = count
     for place, more in enumerate(buckets):
         live.timeline.add(TimeBucket(began_s=place, ended_s=place + 1, **more))
     live.cached_nodes, live.uncached_nodes, live.mock_answers = cached, uncached, mock

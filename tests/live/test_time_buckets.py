@@ -19,6 +19,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, NODE, RequestRecord
 from aether_load.rundata.records.record_reader import (
     HOLD_TYPE,
+    ITERATION_TYPE,
     LEVEL_TYPE,
     NODE_TYPE,
     REQUEST_TYPE,
@@ -102,6 +103,7 @@ def written(sender):
             np.frombuffer(bytes(block.nodes), NODE_TYPE),
             np.frombuffer(bytes(block.levels), LEVEL_TYPE),
             np.frombuffer(bytes(block.holds), HOLD_TYPE),
+            np.frombuffer(bytes(block.iterations), ITERATION_TYPE),
         )
         sender.run.take(batch, sender.tables)
 

@@ -81,6 +81,7 @@ def test_a_record_is_a_row_of_typed_columns(tmp_path):
         "request_index": 5,
         "prompt_id": "piqa/8",
         "dataset": "piqa",
+        "request_name": None,
         "intended_start_ns": 1_000_000,
         "sent_ns": 2_000_000,
         "ended_ns": 64_345_999,
@@ -112,8 +113,8 @@ def test_what_was_not_measured_is_null(tmp_path):
     (row,) = table_of(tmp_path / "records.bin", buffer).to_pylist()
     absent = [name for name, value in row.items() if value is None]
     assert absent == [
-        "http_status", "server_total_ms", "node_times_ms", "node_states", "node_cached", "token_cost", "answer_state",
-        "answer", "correct", "execution_id", "level_times_ms",
+        "request_name", "http_status", "server_total_ms", "node_times_ms", "node_states", "node_cached", "token_cost",
+        "answer_state", "answer", "correct", "execution_id", "level_times_ms",
     ]  # fmt: skip
     assert (row["outcome"], row["error"]) == ("timeout", "no answer within 30 s")
 

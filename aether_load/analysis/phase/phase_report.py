@@ -16,6 +16,7 @@ from aether_load.analysis.latency.row_parts import part_means, part_means_of
 from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
 from aether_load.analysis.phase.errors import ErrorReport, most_frequent
+from aether_load.analysis.phase.iterations import Iterations, iteration_reports
 from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
 from aether_load.analysis.phase.sender_holds import SenderHolds, sender_holds
@@ -72,7 +73,8 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     latency_curve: LatencyCurve | None  # percentiles at up to 128 shares
     errors: tuple[ErrorReport, ...] = ()  # the most frequent errors, of the whole phase
     all: Row  # figures of all requests
-    datasets: tuple[Row, ...]  # figures of each dataset
+    datasets: tuple[Row, ...]  # figures of each request name, and of each dataset
+    iterations: tuple[Iterations, ...] = ()  # passes of the tasks of own user classes
     cached_nodes_total: int | None  # nodes from the cache, of the whole phase
     uncached_nodes_total: int | None  # nodes not from it
     server: ServerNodes | None  # the server's node times as intervals
@@ -180,6 +182,7 @@ def phase_report(
         errors=most_frequent(samples.errors),
         all=all_,
         datasets=datasets,
+        iterations=iteration_reports(samples.iterations, samples.window_began_ns, samples.window_ended_ns),
         cached_nodes_total=server.own.cached_nodes_total,
         uncached_nodes_total=server.own.uncached_nodes_total,
         server=server.nodes,
@@ -246,12 +249,14 @@ def _rows(
         price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
     )
     sequential = record.sequential or manifest.target.generation is Generation.V1
-    datasets = []
-    for place, identity in enumerate(manifest.datasets):
-        which = samples.dataset == place
+    rows = []
+    datasets = [identity.name for identity in manifest.datasets]
+    # Names first; a dataset of which named requests alone were sent stays, with all of them.
+    for label in dict.fromkeys([*(samples.names[place] for place in np.unique(samples.name) if place >= 0), *datasets]):
+        which = samples.labelled(label, datasets)
         parts_ms = part_means_of(samples, which, inputs.shape, sequential=sequential)
-        datasets.append(build_row(identity.name, samples, which, terms, parts_ms, rates))
-    return build_row(ALL, samples, None, terms, part_means(decomposition), rates), tuple(datasets)
+        rows.append(build_row(label, samples, which, terms, parts_ms, rates))
+    return build_row(ALL, samples, None, terms, part_means(decomposition), rates), tuple(rows)
 
 
 def _reasons(report: PhaseReport, rates: WindowRates, lost: Sequence[WorkerRecord]) -> dict[str, str]:

@@ -172,18 +172,18 @@ def _findings(
     ]
     if not covered:
         yield _nothing(dataset, "no phase began" if scope.phase is None else f"phase {scope.phase} never began")
-    places = {identity.name: place for place, identity in enumerate(manifest.datasets)}
+    datasets = [identity.name for identity in manifest.datasets]
     for phase, part in covered:
         if metric.of == "phase":
             yield _finding(phase.name, dataset, judge_number(condition, phase))
             continue
         which = part.in_window
         if scope.dataset is not None:
-            which = which & (part.dataset == places.get(scope.dataset, len(places)))
+            which = which & part.labelled(scope.dataset, datasets)
         rows = (phase.all,) if scope.dataset is None else phase.datasets
         row = next((row for row in rows if row.dataset == dataset), None)
         if row is None:
-            yield _nothing(dataset, f"the run has no dataset {dataset}", phase.name)
+            yield _nothing(dataset, f"no request of {dataset} was sent", phase.name)
         else:
             interrupted = was_ended_early(manifest.ended_as, phase.ended_by)
             yield _finding(

@@ -97,6 +97,13 @@ def _all_against(
                 f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate "
                 f"{scenario.max_error_rate:g}",
             )
+        for task in phase.iterations:
+            if task.error_rate is not None and task.error_rate > scenario.max_error_rate:
+                yield Against(
+                    "failed",
+                    f"phase {phase.name}: {task.failed_total} of {task.completed_total + task.failed_total} iterations "
+                    f"of {task.task} failed, above max_error_rate {scenario.max_error_rate:g}: {task.errors[0].text}",
+                )
     if not phases and not interrupted:
         yield Against("failed", "no phase began, so nothing succeeded")
     yield from _invalid(ended_as, phases, scenario, warnings)

@@ -96,7 +96,7 @@ def figures(run: LiveRun) -> Figures:
     gauges = run.gauges
     return Figures(
         now=point(_joined(latest)) if latest else None,
-        requests_total=int(run.outcomes.sum() - run.outcomes[:, Outcome.DROPPED].sum()),
+        requests_total=run.outcomes.total() - run.outcome_total(Outcome.DROPPED),
         in_flight=None if gauges is None else gauges.in_flight,
         thinking_users=None if gauges is None else gauges.thinking_users,
         waiting_requests=None if gauges is None else gauges.waiting_requests,
@@ -112,10 +112,10 @@ def figures(run: LiveRun) -> Figures:
         parts=PARTS,
         nodes_per_request=run.nodes_per_request,
         outcomes=[
-            (name, outcome.label, int(run.outcomes[place, outcome]))
-            for place, name in enumerate(run.datasets)
+            (name, outcome.label, run.outcomes[name, outcome])
+            for name in dict.fromkeys([*run.datasets, *(label for label, _ in run.outcomes)])
             for outcome in Outcome
-            if run.outcomes[place, outcome]
+            if run.outcomes[name, outcome]
         ],
         cached_nodes=run.cached_nodes,
         uncached_nodes=run.uncached_nodes,

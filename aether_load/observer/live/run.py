@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 import msgspec
@@ -60,10 +60,14 @@ class LiveRun:
         self._open: dict[int, TimeBucket] = {}
         self.reset()
 
+    def outcome_total(self, outcome: Outcome) -> int:
+        """Return how many requests ended in one way."""
+        return sum(count for (_, each), count in self.outcomes.items() if each is outcome)
+
     def reset(self) -> None:
         """Forget what was shown so far; the reconciliation goes on, because the server's counts do."""
         self.timeline = Timeline()
-        self.outcomes = np.zeros((len(self.datasets), len(Outcome)), np.int64)
+        self.outcomes: Counter[tuple[str, Outcome]] = Counter()
         self.client_buckets = np.zeros(BUCKETS, np.int64)
         self.server_buckets = np.zeros(BUCKETS, np.int64)
         self.server_time_ms = 0.0
@@ -83,14 +87,12 @@ class LiveRun:
             self._take_sent(rows, nodes)
 
     def _count_outcomes(self, rows: NDArray[np.void], tables: Tables) -> None:
-        known = {name: place for place, name in enumerate(self.datasets)}
-        of_prompt = np.array([known.get(tables.datasets[link] or "", 0) for link in tables.dataset_of_prompt], np.int64)
-        places = of_prompt[rows["prompt"]] * len(Outcome) + rows["outcome"]
-        counted = np.bincount(places, minlength=self.outcomes.size).reshape(self.outcomes.shape)
-        self.outcomes += counted
-        for dataset, outcome in np.argwhere(counted):
-            count = int(counted[dataset, outcome])
-            self._totals.add_requests(self.datasets[dataset], Outcome(int(outcome)), count)
+        labels, places = tables.labels(rows)
+        counted = np.bincount(places * len(Outcome) + rows["outcome"], minlength=len(labels) * len(Outcome))
+        for place in np.flatnonzero(counted):
+            label, outcome = labels[place // len(Outcome)], Outcome(int(place) % len(Outcome))
+            self.outcomes[label, outcome] += int(counted[place])
+            self._totals.add_requests(label, outcome, int(counted[place]))
 
     def _take_sent(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
         ended = rows["ended_ns"]

@@ -71,16 +71,15 @@ def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
 
 
 def _of_failures(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
-    by_outcome = run.outcomes.sum(axis=0)
-    sent = int(by_outcome.sum() - by_outcome[Outcome.DROPPED])
-    wrong = sent - int(by_outcome[Outcome.OK] + by_outcome[Outcome.REJECTED])
+    sent = run.outcomes.total() - run.outcome_total(Outcome.DROPPED)
+    wrong = sent - run.outcome_total(Outcome.OK) - run.outcome_total(Outcome.REJECTED)
     if sent and wrong / sent > around.max_error_rate:
         yield LiveWarning(
             "failures",
             f"{wrong} of {sent} requests failed, {wrong / sent:.1%}; the scenario allows {around.max_error_rate:.1%}.",
             "Look at the outcomes below, and in Locust's Failures tab for their reasons.",
         )
-    if dropped := int(by_outcome[Outcome.DROPPED]):
+    if dropped := run.outcome_total(Outcome.DROPPED):
         yield LiveWarning(
             Code.DROPPED, f"{dropped} requests were due and never sent.", "Raise max_concurrency or take a lower rate."
         )
@@ -128,7 +127,7 @@ def _of_cache(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
             f"The cache was to be warm, and {told - hits} of {told} nodes were not in it.",
             f"Take prompts that fit into its {CACHE_ENTRIES} entries.",
         )
-    sent, entries = int(run.outcomes.sum()), around.prompts * run.nodes_per_request
+    sent, entries = run.outcomes.total(), around.prompts * run.nodes_per_request
     if told and sent > around.prompts and entries > CACHE_ENTRIES:
         yield LiveWarning(
             Code.PROMPTS_EXCEED_CACHE,

@@ -11,12 +11,14 @@ from aether_load.rundata.records.record_format import (
     DATASET,
     ERROR,
     HOLD,
+    ITERATION,
     NAME,
     PHASE,
     PROMPT,
     REQUEST,
     TEXT,
     Block,
+    IterationRecord,
     RequestRecord,
 )
 
@@ -90,6 +92,7 @@ class RecordBuffer:
         self._nodes = bytearray()
         self._levels = bytearray()
         self._holds = bytearray()
+        self._iterations = bytearray()
 
     def __len__(self) -> int:
         """Return how many requests wait."""
@@ -115,6 +118,10 @@ class RecordBuffer:
         """Append a time in which the event loop did not run: from, to, and when it had nothing left to do."""
         self._holds += HOLD.pack(self.worker, began_ns, ended_ns, caught_up_ns)
 
+    def add_iteration(self, record: IterationRecord) -> None:
+        """Append a pass of a user's task."""
+        self._iterations += ITERATION.pack(*record)
+
     def add_text(self, table: int, place: int, text: str, link: int = ABSENT) -> None:
         """Append a text to one of the tables."""
         raw = text.encode(errors="replace")[:_LONGEST_TEXT_BYTES]
@@ -127,7 +134,7 @@ class RecordBuffer:
 
     def seal(self) -> None:
         """Close the block that is being filled, if there is anything in it."""
-        if self._requests or self._texts or self._holds:
+        if self._requests or self._texts or self._holds or self._iterations:
             self._close_block()
 
     def finish(self) -> None:
@@ -137,7 +144,14 @@ class RecordBuffer:
 
     def _close_block(self) -> None:
         block = Block(
-            self._texts, self._requests, self._nodes, self._levels, self._holds, self._blocks_before, self._rows_before
+            self._texts,
+            self._requests,
+            self._nodes,
+            self._levels,
+            self._holds,
+            self._iterations,
+            self._blocks_before,
+            self._rows_before,
         )
         self._blocks_before += 1
         self._rows_before += block.rows

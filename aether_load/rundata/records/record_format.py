@@ -1,10 +1,10 @@
 """Define the bytes of a record file: its header, its blocks, and the records in them.
 
 A record file only grows. It begins with a header that names its version and fields, as JSON, and a checksum. Blocks
-follow: a block has its own header, then texts, requests, nodes, levels and holds, each kind packed little-endian and
-of a fixed size but for the texts. A request's nodes and levels stand in their sections in the order of the requests.
-Texts that recur are written once, in the block whose requests cite them first or in an earlier one. A file whose run
-has ended in order ends with an empty block.
+follow: a block has its own header, then texts, requests, nodes, levels, holds and iterations, each kind packed
+little-endian and of a fixed size but for the texts. A request's nodes and levels stand in their sections in the order
+of the requests. Texts that recur are written once, in the block whose requests cite them first or in an earlier one. A
+file whose run has ended in order ends with an empty block.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ VERSION = 1
 ABSENT = -1
 """Stands in a record for what was not measured."""
 ANSWER_STATES = ("answered", "unanswered", "mock")
+ITERATION_STATES = ("completed", "failed", "interrupted")
 
 FILE_MAGIC = b"AELRECS1"
 FILE_PREFIX = struct.Struct("<8sI")
@@ -35,6 +36,7 @@ TEXT = struct.Struct("<BIiH")
 NODE = struct.Struct("<ibb")
 LEVEL = struct.Struct("<i")
 HOLD = struct.Struct("<hqqq")
+ITERATION = struct.Struct("<hhhhbqqiq")
 REQUEST = struct.Struct("<qqqqqiiiiihhhhhhhbbb16s")
 
 
@@ -73,6 +75,24 @@ NODE_FIELDS = ("time_ms", "state", "cached")
 HOLD_FIELDS = ("worker", "began_ns", "ended_ns", "caught_up_ns")
 
 
+class IterationRecord(NamedTuple):
+    """One pass of a user's task as it is packed; instants in monotonic ns of its worker.
+
+    `phase`, `name` (of the task) and `error` are places in their tables of texts, `state` one in `ITERATION_STATES`.
+    `requests` were sent in it, and `request_ns` is the time between sending them and their answers.
+    """
+
+    worker: int
+    phase: int
+    name: int
+    error: int
+    state: int
+    began_ns: int
+    ended_ns: int
+    requests: int
+    request_ns: int
+
+
 def file_header() -> bytes:
     """Return the bytes that a record file begins with."""
     described = json.dumps(
@@ -81,12 +101,14 @@ def file_header() -> bytes:
             "request": [*RequestRecord._fields],
             "node": NODE_FIELDS,
             "hold": HOLD_FIELDS,
+            "iteration": IterationRecord._fields,
             "outcomes": [outcome.label for outcome in Outcome],
             "node_states": [state.label for state in NodeState],
             "answer_states": ANSWER_STATES,
+            "iteration_states": ITERATION_STATES,
             "formats": {
                 "text": TEXT.format, "request": REQUEST.format, "node": NODE.format, "level": LEVEL.format,
-                "hold": HOLD.format,
+                "hold": HOLD.format, "iteration": ITERATION.format,
             },
         },
         separators=(",", ":"),
@@ -107,25 +129,26 @@ class BlockHead(NamedTuple):
     nodes: int
     levels: int
     holds: int
+    iterations: int
     first_row: int
     checksum: int
 
     @property
-    def sections(self) -> tuple[int, int, int, int, int]:
-        """Return the bytes of texts, requests, nodes, levels and holds."""
+    def sections(self) -> tuple[int, int, int, int, int, int]:
+        """Return the bytes of texts, requests, nodes, levels, holds and iterations."""
         return (
             self.texts_bytes,
             self.rows * REQUEST.size,
             self.nodes * NODE.size,
             self.levels * LEVEL.size,
             self.holds * HOLD.size,
+            self.iterations * ITERATION.size,
         )
 
     @property
     def body_bytes(self) -> int:
         """Return the length of what follows the header."""
-        _, texts_bytes, rows, nodes, levels, holds, _, _ = self
-        return texts_bytes + rows * REQUEST.size + nodes * NODE.size + levels * LEVEL.size + holds * HOLD.size
+        return sum(self.sections)
 
     def pack(self) -> bytes:
         """Return the header's bytes; they end with a CRC-32, so that a length is believed only when it is whole."""
@@ -134,7 +157,7 @@ class BlockHead(NamedTuple):
 
 
 BLOCK_MAGIC = b"BLK\n"
-_BLOCK_FIELDS = struct.Struct("<4sIIIIIIQQ")
+_BLOCK_FIELDS = struct.Struct("<4sIIIIIIIQQ")
 _BLOCK_CHECK = struct.Struct("<I")
 BLOCK_HEAD_BYTES = _BLOCK_FIELDS.size + _BLOCK_CHECK.size
 MOST_BLOCK_BYTES = 64 << 20
@@ -161,6 +184,7 @@ class Block(NamedTuple):
     nodes: bytes | bytearray
     levels: bytes | bytearray
     holds: bytes | bytearray
+    iterations: bytes | bytearray
     number: int
     first_row: int
 
@@ -171,7 +195,7 @@ class Block(NamedTuple):
 
     def pieces(self) -> list[bytes | bytearray]:
         """Return the block's bytes, header first, section by section: nothing is copied."""
-        body = [self.texts, self.requests, self.nodes, self.levels, self.holds]
+        body = [self.texts, self.requests, self.nodes, self.levels, self.holds, self.iterations]
         digest = xxhash.xxh3_64()
         for section in body:
             digest.update(section)
@@ -182,6 +206,7 @@ class Block(NamedTuple):
             len(self.nodes) // NODE.size,
             len(self.levels) // LEVEL.size,
             len(self.holds) // HOLD.size,
+            len(self.iterations) // ITERATION.size,
             self.first_row,
             digest.intdigest(),
         )

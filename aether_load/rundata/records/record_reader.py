@@ -22,6 +22,8 @@ from aether_load.rundata.records.record_format import (
     ERROR,
     HOLD,
     HOLD_FIELDS,
+    ITERATION,
+    ITERATION_STATES,
     MOST_BLOCK_BYTES,
     NAME,
     NODE,
@@ -31,6 +33,7 @@ from aether_load.rundata.records.record_format import (
     REQUEST,
     TEXT,
     BlockHead,
+    IterationRecord,
     RequestRecord,
 )
 
@@ -54,15 +57,17 @@ REQUEST_TYPE = _dtype(REQUEST, RequestRecord._fields)
 NODE_TYPE = _dtype(NODE, NODE_FIELDS)
 LEVEL_TYPE = np.dtype("<i4")
 HOLD_TYPE = _dtype(HOLD, HOLD_FIELDS)
+ITERATION_TYPE = _dtype(ITERATION, IterationRecord._fields)
 
 
 class RecordBatch(msgspec.Struct, frozen=True):
-    """Requests in their order, with their nodes and levels one after the other, and the holds between them."""
+    """Requests in their order, with their nodes and levels one after the other; holds and iterations between them."""
 
     requests: NDArray[np.void]
     nodes: NDArray[np.void]
     levels: NDArray[np.int32]
     holds: NDArray[np.void]
+    iterations: NDArray[np.void]
 
 
 _RANGES = (
@@ -71,6 +76,7 @@ _RANGES = (
     ("requests", "nodes", 0, np.iinfo(np.int32).max),
     ("requests", "levels", 0, np.iinfo(np.int32).max),
     ("nodes", "state", ABSENT, len(NodeState)),
+    ("iterations", "state", 0, len(ITERATION_STATES)),
 )
 
 
@@ -117,6 +123,19 @@ class Tables:
                 _put(self._of[table], place, raw[at - length : at].decode(errors="replace"), None)
             if table == PROMPT:
                 _put(self.dataset_of_prompt, place, link, ABSENT)
+
+    def labels(self, rows: NDArray[np.void]) -> tuple[list[str], NDArray[np.int64]]:
+        """Return labels, and of each request the place of its own: its name, or where it has none its dataset."""
+        known = {text: place for place, text in enumerate(dict.fromkeys(text or "" for text in self._texts_of_labels))}
+        of_names = look_up([known[text or ""] for text in self.names], rows["name"])
+        of_datasets = look_up(
+            [known[text or ""] for text in self.datasets], look_up(self.dataset_of_prompt, rows["prompt"])
+        )
+        return list(known), np.maximum(np.where(of_names == ABSENT, of_datasets, of_names), 0)
+
+    @property
+    def _texts_of_labels(self) -> list[str | None]:
+        return [*self.datasets, *self.names, ""]
 
 
 def _put(values: list[T], place: int, value: T, absent: T) -> None:
@@ -182,19 +201,20 @@ class RecordReader:
 
     def _batch(self, group: Sequence[tuple[BlockHead, memoryview]]) -> RecordBatch | None:
         """Return a batch, or None where its blocks are whole and yet none that a sender writes."""
-        sections: tuple[list[memoryview], ...] = ([], [], [], [], [])
+        sections: tuple[list[memoryview], ...] = ([], [], [], [], [], [])
         for head, body in group:
             at = 0
             for section, length in zip(sections, head.sections, strict=True):
                 if length:
                     section.append(body[at : at + length])
                     at += length
-        texts, requests, nodes, levels, holds = (b"".join(section) for section in sections)
+        texts, requests, nodes, levels, holds, iterations = (b"".join(section) for section in sections)
         batch = RecordBatch(
             np.frombuffer(requests, REQUEST_TYPE),
             np.frombuffer(nodes, NODE_TYPE),
             np.frombuffer(levels, LEVEL_TYPE),
             np.frombuffer(holds, HOLD_TYPE),
+            np.frombuffer(iterations, ITERATION_TYPE),
         )
         try:
             _check(batch)

@@ -17,6 +17,7 @@ from aether_load.rundata.worker_clock import WorkerClock
 
 _INSTANTS = ("due_ns", "sent_ns", "ended_ns")
 _INSTANTS_OF_HOLDS = ("began_ns", "ended_ns", "caught_up_ns")
+_INSTANTS_OF_ITERATIONS = ("began_ns", "ended_ns")
 
 
 class RecordPart(msgspec.Struct, frozen=True):
@@ -93,4 +94,7 @@ def by_run(batch: RecordBatch, clock: WorkerClock | None) -> RecordBatch:
     holds = batch.holds.copy()
     for name in _INSTANTS_OF_HOLDS:
         holds[name] = clock.to_run(holds[name])
-    return msgspec.structs.replace(batch, requests=requests, holds=holds)
+    iterations = batch.iterations.copy()
+    for name in _INSTANTS_OF_ITERATIONS:
+        iterations[name] = clock.to_run(iterations[name])
+    return msgspec.structs.replace(batch, requests=requests, holds=holds, iterations=iterations)

@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         ("request_index", pa.int64()),
         ("prompt_id", _category(pa.int32())),
         ("dataset", _category(pa.int16())),
+        ("request_name", _category(pa.int16())),
         ("intended_start_ns", pa.int64()),
         ("sent_ns", pa.int64()),
         ("ended_ns", pa.int64()),
@@ -84,7 +85,7 @@ class _Vocabularies:
 
     def __init__(self) -> None:
         self._places: dict[str, dict[str, int]] = {
-            name: {} for name in ("phase", "prompt_id", "dataset", "answer", "error")
+            name: {} for name in ("phase", "prompt_id", "dataset", "request_name", "answer", "error")
         }
 
     def batch(self, batch: RecordBatch, tables: Tables) -> pa.RecordBatch:
@@ -100,6 +101,7 @@ class _Vocabularies:
                 _numbers(rows["request_index"]),
                 self._named("prompt_id", tables.prompts, rows["prompt"], pa.int32()),
                 self._named("dataset", tables.datasets, look_up(tables.dataset_of_prompt, rows["prompt"]), pa.int16()),
+                self._named("request_name", tables.names, rows["name"], pa.int16()),
                 _numbers(due),
                 _numbers(sent, dropped),
                 _numbers(ended, dropped),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import READABLE, NodeState, Outcome
+from aether_load.rundata.records.iterations import NO_ITERATIONS, PhaseIterations
 from aether_load.rundata.records.record_format import ABSENT
 
 
@@ -25,7 +26,8 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
     in `levels_over_total` of them these add up to more than the total, in `levels_short_total` a level is shorter
     than one of its nodes. `execution_key` is the same in two rows where their execution ids are; 0 for no id.
-    `errors` has outcome, text and number of requests of each error, the most frequent first.
+    `errors` has outcome, text and number of requests of each error, the most frequent first. `name` is a place in
+    `names`, which a user's own code gave its requests, or `ABSENT`; `iterations` are the passes of its tasks.
     """
 
     request_index: NDArray[np.int64]
@@ -34,6 +36,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     sent_ns: NDArray[np.int64]
     ended_ns: NDArray[np.int64]
     dataset: NDArray[np.int16]
+    name: NDArray[np.int16]
     outcome: NDArray[np.int8]
     server_total_ms: NDArray[np.int64]
     token_cost: NDArray[np.int64]
@@ -52,6 +55,8 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     levels_over_total: int = 0
     levels_short_total: int = 0
     errors: tuple[tuple[str, str, int], ...] = ()
+    names: tuple[str, ...] = ()
+    iterations: PhaseIterations = NO_ITERATIONS
     window_began_ns: int | None
     window_ended_ns: int | None
 
@@ -84,6 +89,15 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
         inside = (self.ended_ns >= self.window_began_ns) & (self.ended_ns <= self.window_ended_ns)
         answered: NDArray[np.bool_] = inside & self.was_sent & (self.outcome != Outcome.CANCELLED)
         return answered
+
+    def labelled(self, label: str, datasets: Sequence[str]) -> NDArray[np.bool_]:
+        """Tell of each request whether a row or scope of that label is of it: by its name, or by its dataset."""
+        places = [names.index(label) if label in names else None for names in (self.names, datasets)]
+        found = np.zeros(len(self), np.bool_)
+        for column, place in zip((self.name, self.dataset), places, strict=True):
+            if place is not None:
+                found |= column == place
+        return found
 
     @property
     def was_sent(self) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.records.holds import Holds
+from aether_load.rundata.records.iterations import Iterations
 from aether_load.rundata.records.record_format import ABSENT, REQUEST
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
@@ -26,7 +27,7 @@ _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
     "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
     "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
-    "node_cached": np.int8, "execution_key": np.uint64,
+    "node_cached": np.int8, "execution_key": np.uint64, "name": np.int16,
 }  # fmt: skip
 
 _OF_NODES = ("node_times_ms", "node_states", "node_cached")
@@ -49,7 +50,7 @@ def read_phases(
     A phase that was cut off by force has no end of its window; then it is where its last answer came in.
     """
     growing = [GrowingPhase(len(level_of), _rows_each(parts, len(records))) for _ in records]
-    holds = Holds()
+    holds, iterations = Holds(), Iterations()
     places = {record.name: place for place, record in enumerate(records)}
     columns_of = RecordColumns(datasets, level_of)
     reader = RecordSet(parts)
@@ -58,6 +59,7 @@ def read_phases(
         holds.add(batch.holds)
         # A phase that is not wanted has no place, but a name.
         known = [ABSENT if name is None else places.get(name, len(records)) for name in tables.phases]
+        iterations.add(batch.iterations, known, tables)
         phase = look_up(known, batch.requests["phase"])
         counts = np.bincount(phase + 1, minlength=len(records) + 2)
         rows, nameless = rows + len(phase) - int(counts[0]), nameless + int(counts[0])
@@ -65,7 +67,10 @@ def read_phases(
         for place in np.flatnonzero(counts[1:-1]):
             growing[place].add(columns, None if counts[place + 1] == len(phase) else phase == place)
     phases = tuple(
-        grown.finish(record, holds, columns_of.errors) for grown, record in zip(growing, records, strict=True)
+        msgspec.structs.replace(
+            grown.finish(record, holds, columns_of.errors, columns_of.names), iterations=iterations.of_phase(place)
+        )
+        for place, (grown, record) in enumerate(zip(growing, records, strict=True))
     )
     damage = [*reader.damage]
     if nameless:
@@ -110,16 +115,23 @@ class GrowingPhase:
         for name, column in self._columns.items():
             column.thin(self._nodes if name in _OF_NODES else 1)
 
-    def snapshot(self, record: PhaseRecord, holds: Holds) -> PhaseSamples:
+    def snapshot(self, record: PhaseRecord, holds: Holds, names: Sequence[str] = ()) -> PhaseSamples:
         """Return the samples so far, which are valid until more are added."""
-        return self._samples({name: column.view() for name, column in self._columns.items()}, record, holds, ())
+        columns = {name: column.view() for name, column in self._columns.items()}
+        return self._samples(columns, record, holds, (), names)
 
-    def finish(self, record: PhaseRecord, holds: Holds, errors: Sequence[str]) -> PhaseSamples:
-        """Return all samples; nothing can be added afterwards. `errors` are the texts of errors, by their places."""
-        return self._samples({name: column.finish() for name, column in self._columns.items()}, record, holds, errors)
+    def finish(self, record: PhaseRecord, holds: Holds, errors: Sequence[str], names: Sequence[str]) -> PhaseSamples:
+        """Return all samples; nothing can be added afterwards. `errors` and `names` are texts by their places."""
+        columns = {name: column.finish() for name, column in self._columns.items()}
+        return self._samples(columns, record, holds, errors, names)
 
     def _samples(
-        self, whole: dict[str, Column], record: PhaseRecord, holds: Holds, errors: Sequence[str]
+        self,
+        whole: dict[str, Any],
+        record: PhaseRecord,
+        holds: Holds,
+        errors: Sequence[str],
+        names: Sequence[str],
     ) -> PhaseSamples:
         for name in _OF_NODES:
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
@@ -134,6 +146,7 @@ class GrowingPhase:
             held_ns_total=int(held.sum()),
             longest_hold_ns=int(held.max(initial=0)),
             cycles_total=self._totals["is_cycle"],
+            names=tuple(names),
             errors=tuple(
                 (Outcome(outcome).label, errors[error], count)
                 for (outcome, error), count in self._errors.most_common()
@@ -185,7 +198,9 @@ class RecordColumns:
         self._datasets = {name: place for place, name in enumerate(datasets)}
         self._level_of = tuple(level_of)
         self.errors: list[str] = []
+        self.names: list[str] = []
         self._error_places: dict[str, int] = {}
+        self._name_places: dict[str, int] = {}
 
     def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Column]:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
@@ -212,6 +227,7 @@ class RecordColumns:
         found["error"] = look_up(
             [ABSENT if text is None else self._error(text) for text in tables.errors], rows["error"]
         )
+        found["name"] = look_up([ABSENT if text is None else self._name(text) for text in tables.names], rows["name"])
         return found | self._levels(batch, found)
 
     def _error(self, text: str) -> int:
@@ -220,6 +236,12 @@ class RecordColumns:
             self._error_places[text] = len(self.errors)
             self.errors.append(text)
         return self._error_places.get(text, _MOST_ERRORS - 1)
+
+    def _name(self, text: str) -> int:
+        if text not in self._name_places:
+            self._name_places[text] = len(self.names)
+            self.names.append(text)
+        return self._name_places[text]
 
     def _dataset_of_prompt(self, tables: Tables) -> Sequence[int]:
         """Return the place of each prompt's dataset among the manifest's."""
