@@ -2,7 +2,7 @@
 
 lm-eval up to 0.4.13 finds no models outside its own tree, and Locust prints its help before it reads a locustfile.
 Every start of Python runs `install` (by the `.pth` file beside this one, from Python 3.15 on by the `.start` file), so
-it imports nothing and only leaves a finder behind, which waits for the two.
+it imports nothing and only leaves a finder behind, which waits for them.
 """
 
 import sys
@@ -53,7 +53,9 @@ class _Loader:
 
 def install():
     """Put the finder in place, once."""
-    watched = {"lm_eval.models": register, "locust.argument_parser": show_options}
+    watched = {
+        "lm_eval.evaluator": learn_headers, "lm_eval.models": register, "locust.argument_parser": show_options,
+    }  # fmt: skip
     left = {name: then for name, then in watched.items() if name not in sys.modules}
     if left and not any(type(finder).__name__ == _Finder.__name__ for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder(left))
@@ -68,6 +70,14 @@ def register():
     known = registry.model_registry
     if NAME not in known:
         known.register(NAME, target=TARGET)
+
+
+def learn_headers():
+    """Keep the headers in the model's arguments out of the log: lm-eval logs these before it imports any model."""
+    if any(NAME in word or word in {"--config", "-C"} for word in sys.argv):
+        from aether_load.evaluation import command_line
+
+        command_line.learn_headers(sys.argv[1:])
 
 
 def show_options():

@@ -16,7 +16,7 @@ from lm_eval.api.task import Task
 from tqdm import tqdm
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
-from aether_load.evaluation.command_line import read_command_line
+from aether_load.evaluation.command_line import learn_headers, read_command_line
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import hide_header, read_options
@@ -220,6 +220,7 @@ def run_lm_eval(arguments: Sequence[str]) -> int:
     if NAME not in model_registry:
         model_registry.register(NAME, target=f"{__name__}:AetherStub")
     sys.argv = ["lm_eval", *arguments]
+    learn_headers(arguments)
     try:
         cli_evaluate()
     except BaseException as error:
@@ -281,6 +282,15 @@ def _build_and_check(task: Any, **options: Any) -> None:
     for model in _models:
         if not model.evaluation.is_over:
             model.check(task.instances)
+    if _models:
+        _hide_header_of_task(task)
+
+
+def _hide_header_of_task(task: Any) -> None:
+    """Hide the headers that lm-eval copies from the model's arguments into each task, and so into its results."""
+    metadata = getattr(getattr(task, "config", None), "metadata", None)
+    if isinstance(metadata, dict):
+        hide_header(metadata)
 
 
 _builders_before: list[Callable[..., None]] = []

@@ -12,8 +12,11 @@ import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.evaluation.generation import PLACES
+from aether_load.log_records import redact_log_records
+from aether_load.redaction import REDACTOR
 
 _KEY = re.compile(r"(?:^|,)\s*([A-Za-z_]\w*)\s*=")
+_HEADER = re.compile(r"(?:^|,)\s*header\s*=([^,]*)")
 _NOT_SENT = {
     "device": "the runtime decides where its model runs",
     "max_batch_size": "num_concurrent says how many requests are in flight",
@@ -73,6 +76,34 @@ def read_command_line(arguments: Sequence[str]) -> Wishes:
         device=wish("device"),
         max_batch_size=wish("max_batch_size"),
     )
+
+
+def learn_headers(arguments: Sequence[str]) -> None:
+    """Have `REDACTOR` learn the headers in `--model_args` before lm-eval logs them, which it does before it asks us."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--model_args", "-a", nargs="*", action="extend", default=[])
+    parser.add_argument("--config", "-C")
+    try:
+        known, _ = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError:
+        return
+    redact_log_records()
+    for given in (*known.model_args, _config(known.config).get("model_args")):
+        for text in _headers_in(given):
+            REDACTOR.learn_headers({"": text.partition(":")[2].strip()})
+
+
+def _headers_in(given: Any) -> list[str]:
+    """Return the headers among a model's arguments: a mapping, JSON, or `key=value,key=value`."""
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        try:
+            given = msgspec.json.decode(given)
+        except msgspec.MsgspecError:
+            return []
+    if isinstance(given, Mapping):
+        headers = given.get("header") or []
+        return [headers] if isinstance(headers, str) else [text for text in headers if isinstance(text, str)]
+    return _HEADER.findall(given) if isinstance(given, str) else []
 
 
 def _config(path: str | None) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import time
-from urllib.parse import quote, quote_plus
 
 import psutil
 import pytest
@@ -16,43 +15,9 @@ from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import FORMATS
 from aether_load.outputs.page import page_html
 from aether_load.rundata.folder import RunFolder
+from planted import PLANTED, searched
 from processes import REPOSITORY, call_command
 from reflecting_runtime import reflecting_runtime
-
-PLANTED = {
-    "header": "pl4nted-01/+header",
-    "header behind =": "pl4nted-02",
-    "environment": "pl4nted-03 with spaces",
-    "scenario": 'pl4nted-04"quoted"',
-    "scenario's environment": "pl4nted-05&<>",
-    "set": "pl4nted-06",
-    "set behind =": "pl4nted-07",
-    "query of a URL": "pl4nted-08",
-    "password of Basic": "pl4nted-09",
-    "short": "p4-x!9z",
-    "config file": "pl4nted-11",
-    "set as a table": "pl4nted-12",
-}
-
-
-def forms_of(secret):
-    """How a secret may look in a file: as it is, in URLs, in base64 at each of three places."""
-    yield from {secret, quote(secret, safe=""), quote_plus(secret), secret.replace('"', '\\"')}
-    for shift in range(3):
-        encoded = base64.b64encode(bytes(shift) + secret.encode()).decode()
-        yield encoded[4 if shift else 0 : (shift + len(secret)) * 8 // 6]
-
-
-def found_in(data):
-    return {name for name, secret in PLANTED.items() if any(form.encode() in data for form in forms_of(secret))}
-
-
-def searched(folder, *said):
-    """The names of the secrets that stand in any file below a folder, in a file's name, or in what was said."""
-    found = {str(path): found_in(path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
-    found["names"] = found_in(" ".join(map(str, folder.rglob("*"))).encode())
-    found |= {f"said {number}": found_in(text.encode()) for number, text in enumerate(said)}
-    return {where: names for where, names in found.items() if names}
 
 
 @pytest.fixture
