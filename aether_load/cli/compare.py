@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Print and draw the comparison; return INVALID when the runs may not be ranked."""
-    from aether_load.analysis.report import build_report  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.report import build_report  # noqa: PLC0415 -- half a second of pyarrow
     from aether_load.compare.charts import FOLDER, comparison_charts, write_charts  # noqa: PLC0415
     from aether_load.compare.comparison import compare  # noqa: PLC0415
     from aether_load.compare.text import WRITERS  # noqa: PLC0415

@@ -16,6 +16,6 @@ add_arguments = options.add_arguments
 
 def run(parsed: argparse.Namespace) -> int:
     """Gate a candidate and return the exit code."""
-    from aether_load.gate.command import run as run_gate  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.gate.command import run as run_gate  # noqa: PLC0415 -- half a second of pyarrow
 
     return run_gate(parsed)

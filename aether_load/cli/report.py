@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Make the results, print the report, and return the run's exit code."""
-    from aether_load.analysis.report import analyse  # noqa: PLC0415 -- half a second of pyarrow and scipy
+    from aether_load.analysis.report import analyse  # noqa: PLC0415 -- half a second of pyarrow
     from aether_load.analysis.verdict.thresholds import asked_of_run  # noqa: PLC0415
     from aether_load.outputs.formats import formatted  # noqa: PLC0415
     from aether_load.outputs.output_path import check_output, is_standard_output  # noqa: PLC0415

@@ -142,7 +142,7 @@ def main() -> int:
     try:
         import vl_convert  # noqa: PLC0415 -- an engine of eighty megabytes
     except ImportError:
-        sys.stderr.write("vl-convert-python, which draws them, is not installed\n")
+        sys.stderr.write("what draws them is not installed: pip install 'aether-load[charts]'\n")
         return 1
     folder = Path(sys.argv[1])
     for chart in msgspec.json.decode(sys.stdin.buffer.read(), type=list[Chart]):

@@ -193,7 +193,7 @@ class Evaluation:
         """Close the run and return our part of lm-eval's results file; {} when nothing was sent."""
         if self._info is not None or self._run is None:
             return self._info or {}
-        # The last answer is in: now there is time for the half second of pandas and scipy.
+        # The last answer is in: now there is time for the half second of pyarrow.
         from aether_load.analysis.report import analyse  # noqa: PLC0415
         from aether_load.outputs.results import write_results  # noqa: PLC0415
 

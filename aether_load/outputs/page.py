@@ -35,8 +35,8 @@ LIMIT_S = 120
 MOST_PHASES = 40
 """Phases that the page has tables of; every one is in report.json."""
 NO_DRAWING = (
-    "There are no charts in this page: vl-convert-python, which draws them, is not installed here. When it is "
-    "(pip install vl-convert-python): aether-load report RUN."
+    "There are no charts in this page: what draws them is not installed here. When it is "
+    "(pip install 'aether-load[charts]'): aether-load report RUN."
 )
 
 
@@ -209,7 +209,7 @@ def main() -> int:
 
 
 def _read_report(folder: RunFolder) -> Report:
-    from aether_load.analysis.report import Report  # noqa: PLC0415 -- it brings scipy's kind with it
+    from aether_load.analysis.report import Report  # noqa: PLC0415 -- it brings NumPy with it
 
     return msgspec.json.decode(folder.report.read_bytes(), type=Report)
 

@@ -16,6 +16,7 @@ STALLED: Literal["sender_stalled"] = "sender_stalled"
 _STALLED_SHARE, _STALLED_MS = 0.02, 0.2
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _ENOUGH_BEYOND = 10
+_BISECTIONS = 50
 
 
 class Percentile(msgspec.Struct, frozen=True):
@@ -124,17 +125,37 @@ def percentile(
 
 
 def binomial_quantile(share: float, count: int, q: float) -> int:
-    """Return the smallest k with P(Bin(count, q) <= k) >= share.
+    """Return the smallest k with P(Bin(count, q) <= k) >= share."""
+    first, below = _binomial(count, q)
+    return first + int(np.searchsorted(below, share * below[-1]))
+
+
+def _binomial(count: int, q: float) -> tuple[int, NDArray[np.float64]]:
+    """Return the first k that can be, and P(Bin(count, q) <= k) for it and those that follow, up to a common factor.
 
     Exact: from the probabilities themselves, each the one before times (n - k) / (k + 1) · q / (1 - q), over as many of
-    them as hold all but 1e-30. scipy has this too, and takes half a second of CPU time to be loaded.
+    them as hold all but 1e-30.
     """
     near, spread = count * q, 12 * math.sqrt(count * q * (1 - q)) + 40
     first, last = max(0, int(near - spread)), min(count, int(near + spread) + 1)
     k = np.arange(first, last)
     logs = np.concatenate(([0.0], np.cumsum(np.log((count - k) / (k + 1.0)) + math.log(q / (1 - q)))))
-    below = np.cumsum(np.exp(logs - logs.max()))
-    return first + int(np.searchsorted(below, share * below[-1]))
+    return first, np.cumsum(np.exp(logs - logs.max()))
+
+
+def _share_up_to(k: int, count: int, q: float) -> float:
+    """Return P(Bin(count, q) <= k)."""
+    first, below = _binomial(count, q)
+    return 0.0 if k < first else float(below[min(k - first, len(below) - 1)] / below[-1])
+
+
+def _share_for(k: int, count: int, below: float) -> float:
+    """Return the q with P(Bin(count, q) <= k) = `below`, by bisection: that falls as q rises."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _share_up_to(k, count, middle) > below else (low, middle)
+    return high
 
 
 def wilson(hits: int, count: int, confidence: float = CONFIDENCE) -> Share | None:
@@ -153,13 +174,11 @@ def clopper_pearson(hits: int, count: int) -> Share | None:
 
     It covers at least 95 % whatever the true share is, also where no hit was seen at all.
     """
-    from scipy.special import betaincinv  # noqa: PLC0415 -- needed only after the load
-
     if count == 0:
         return None
     tail = (1 - CONFIDENCE) / 2
-    low = float(betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
-    high = float(betaincinv(hits + 1, count - hits, 1 - tail)) if hits < count else 1.0
+    low = _share_for(hits - 1, count, 1 - tail) if hits else 0.0
+    high = _share_for(hits, count, tail) if hits < count else 1.0
     return Share(_tidy(hits / count), _tidy(low), _tidy(high), hits, count)
 
 
