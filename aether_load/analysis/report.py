@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
+from aether_load.analysis.latency.slowest import SlowRequest, slow_requests
 from aether_load.analysis.phase.phase_report import (
     PhaseInputs,
     PhaseReport,
@@ -67,6 +68,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...]  # what threatens the figures
     phases: tuple[PhaseReport, ...]  # a phase each
     workers: tuple[WorkerReport, ...] = ()  # a sending process each
+    slowest_requests: tuple[SlowRequest, ...] = ()  # the slowest requests of each dataset, part by part
     searches: tuple[SearchReport, ...]  # a search each
     thresholds: tuple[ThresholdReport, ...]  # a threshold each
     comparisons: tuple[RepeatComparison, ...]  # repeated phases, a pair and metric each
@@ -131,6 +133,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         warnings=tuple(warnings),
         phases=phases,
         workers=worker_reports(manifest, data.phases),
+        slowest_requests=slow_requests(manifest, data.slowest, shape),
         searches=searches,
         thresholds=thresholds,
         comparisons=compare_repeats(phases),

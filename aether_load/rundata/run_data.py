@@ -14,6 +14,7 @@ from aether_load.rundata.json_lines import Lines, read_lines
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.records.record_set import record_parts
+from aether_load.rundata.records.slowest import SlowRecord
 from aether_load.rundata.records.table import PhaseSamples
 from aether_load.rundata.records.table_reader import read_phases
 from aether_load.rundata.scrapes import RawScrape
@@ -32,6 +33,7 @@ class RunData(msgspec.Struct, frozen=True):
     sender: list[SenderReading]
     server: list[ServerReading]
     rows: int
+    slowest: tuple[SlowRecord, ...]
     torn: tuple[str, ...]
     damage: tuple[str, ...]
 
@@ -66,6 +68,7 @@ def read_run(
         sender=sender.values,
         server=server.values,
         rows=read.rows,
+        slowest=read.slowest,
         torn=(*read.torn, *(path.name for path, found in of_lines if found.torn)),
         damage=(*read.damage, *scrapes.damage, *sender.damage, *server.damage),
     )

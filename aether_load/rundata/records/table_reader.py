@@ -17,6 +17,7 @@ from aether_load.rundata.records.iterations import Iterations
 from aether_load.rundata.records.record_format import ABSENT, REQUEST
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
+from aether_load.rundata.records.slowest import SlowestRecords, SlowRecord
 from aether_load.rundata.records.table import PhaseSamples
 
 Column = NDArray[Any]
@@ -34,10 +35,14 @@ _OF_NODES = ("node_times_ms", "node_states", "node_cached")
 
 
 class SamplesRead(msgspec.Struct, frozen=True):
-    """The samples of each phase, how many rows there were, the files whose end is torn off, and what was refused."""
+    """The samples of each phase, how many rows there were, the files whose end is torn off, and what was refused.
+
+    `slowest` has the slowest requests of each dataset.
+    """
 
     phases: tuple[PhaseSamples, ...]
     rows: int
+    slowest: tuple[SlowRecord, ...] = ()
     torn: tuple[str, ...] = ()
     damage: tuple[str, ...] = ()
 
@@ -53,6 +58,7 @@ def read_phases(
     holds, iterations = Holds(), Iterations()
     places = {record.name: place for place, record in enumerate(records)}
     columns_of = RecordColumns(datasets, level_of)
+    slowest = SlowestRecords(records, len(datasets))
     reader = RecordSet(parts)
     rows = nameless = 0
     for batch, tables in reader:
@@ -64,6 +70,7 @@ def read_phases(
         counts = np.bincount(phase + 1, minlength=len(records) + 2)
         rows, nameless = rows + len(phase) - int(counts[0]), nameless + int(counts[0])
         columns = columns_of(batch, tables)
+        slowest.add(batch, tables, phase, columns["dataset"])
         for place in np.flatnonzero(counts[1:-1]):
             growing[place].add(columns, None if counts[place + 1] == len(phase) else phase == place)
     phases = tuple(
@@ -75,7 +82,7 @@ def read_phases(
     damage = [*reader.damage]
     if nameless:
         damage.append(f"{nameless} rows are of phases whose names were in damaged blocks; they were refused")
-    return SamplesRead(phases, rows, tuple(reader.torn), tuple(damage))
+    return SamplesRead(phases, rows, slowest.finish(holds), tuple(reader.torn), tuple(damage))
 
 
 def _rows_each(parts: Sequence[RecordPart], phases: int) -> int:
