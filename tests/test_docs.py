@@ -13,7 +13,7 @@ from aether_load.errors import UsageError
 from aether_load.outputs.benchmark_action import FILES
 from aether_load.outputs.charts.report_charts import MOST_CURVES
 from aether_load.outputs.formats import FORMATS
-from aether_load.outputs.page import MOST_PHASES
+from aether_load.outputs.page.html import MOST_PHASES
 from aether_load.outputs.schema import schema_text
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from processes import EVAL, REPOSITORY

@@ -41,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CONDITION",
         help="hold the run against this condition too, beside its scenario's thresholds; may be given several times",
     )
+    parser.add_argument("--no-page", action="store_true", help="leave report.html as it is")
     parser.add_argument(
-        "--no-page", action="store_true", help="leave report.html and charts/ as they are; drawing takes seconds"
+        "--charts", action="store_true", help="draw the page's charts as SVG and PNG too, in charts/; takes seconds"
     )
 
 
@@ -52,7 +53,7 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.verdict.thresholds import asked_of_run  # noqa: PLC0415
     from aether_load.outputs.formats import formatted  # noqa: PLC0415
     from aether_load.outputs.output_path import check_output, is_standard_output  # noqa: PLC0415
-    from aether_load.outputs.page import make_page  # noqa: PLC0415
+    from aether_load.outputs.page.making import make_page  # noqa: PLC0415
     from aether_load.outputs.results import write_results  # noqa: PLC0415
     from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
     from aether_load.rundata.locate import find_run  # noqa: PLC0415
@@ -73,8 +74,8 @@ def run(parsed: argparse.Namespace) -> int:
             raise
         # What could not be written is said last; what can be shown of the run is shown.
         refusal, files = error, [folder.path]
-    if not parsed.no_page:
-        files += make_page(folder)
+    if parsed.charts or not parsed.no_page:
+        files += make_page(folder, report, charts=parsed.charts)
     if parsed.output is not None:
         _write_output(parsed.output, formatted(report, parsed.format or "json").encode())
         files += [] if is_standard_output(parsed.output) else [parsed.output]

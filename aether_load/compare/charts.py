@@ -15,7 +15,7 @@ from aether_load.analysis.report import Report
 from aether_load.bounded import read_bounded
 from aether_load.compare.comparison import Comparison
 from aether_load.outputs.charts.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
-from aether_load.outputs.page import drawn_in_child, in_light, static_svg
+from aether_load.outputs.charts.drawing import drawn_in_child, in_light, static_svg
 from aether_load.rundata.folder import write_whole
 from aether_load.text import json_text, with_safe_texts, xml_text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -34,7 +33,7 @@ from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
-from aether_load.outputs.output_path import check_output, is_standard_output
+from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
@@ -327,23 +326,14 @@ class Listener:
             self._environment.process_exit_code = int(ExitCode.INVALID if gone else ExitCode.INTERRUPTED)
 
     def _on_quit(self, **_kwargs: Any) -> None:
-        """Say the result last, below Locust's own table; standard output stays free for --json."""
+        """Say the result below Locust's own tables, where they were asked for."""
         self._session.end()
         if self._master is not None:
             self._master.close()
         if self._shown is not None:
             self._shown.end()
-        controller = self._controller
-        if controller is None or controller.results is None:
-            return
-        options = self._environment.parsed_options
-        out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
-        try:
-            out.write(controller.results.summary)
-            out.flush()
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        if self._controller is not None:
+            self._controller.write_summary()
 
 
 def _silence(logger: str, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import traceback
@@ -36,6 +37,7 @@ class RunController:
         self._load_over = Event()
         self._finished = Event()
         self.results: say.Finished | None = None
+        self._is_said = False
         run.observer.on_broken = self._abort
 
     @property
@@ -164,7 +166,8 @@ class RunController:
             content=msgspec.json.encode(run.manifest),
             report=not is_gate,
             output=output,
-            page=not options.no_page,
+            page=options.charts or not options.no_page,
+            charts=options.charts,
             verbose=options.verbose,
             width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
         )
@@ -175,6 +178,22 @@ class RunController:
             sys.stdout.write(run.folder.report.read_text(encoding="utf-8"))
             sys.stdout.flush()
         self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
+        if not (options.locust_summary or options.print_stats):
+            self.write_summary()
+
+    def write_summary(self) -> None:
+        """Put the results on the screen, once; standard output stays free for a report or --json."""
+        if self.results is None or self._is_said:
+            return
+        self._is_said = True
+        options = self._environment.parsed_options
+        out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
+        try:
+            out.write(self.results.summary)
+            out.flush()
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
     def _finish_alone(self, lost: ObserverLost) -> None:
         """Write run.json without the observer, and say how the report can be had."""

@@ -147,13 +147,15 @@ class Flush(Command, frozen=True, kw_only=True, tag=True):
 class Finish(Command, frozen=True, kw_only=True, tag=True):
     """Write the results of the run, whose run.json is final but for the counts of lines; answered by `Finished`.
 
-    Without `report` the folder is closed and nothing is computed. `verbose` and `width` are of the summary.
+    Without `report` the folder is closed and nothing is computed. With `charts` the page's charts are drawn as files
+    too. `verbose` and `width` are of the summary.
     """
 
     content: bytes
     report: bool
     output: str | None
     page: bool
+    charts: bool = False
     verbose: bool = False
     width: int | None = None
 

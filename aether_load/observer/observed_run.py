@@ -18,7 +18,7 @@ from aether_load.observer.scraper import Scraper
 from aether_load.observer.sender_watch import SenderWatch
 from aether_load.observer.server_watch import ServerWatch
 from aether_load.observer.threshold_watch import ThresholdWatch
-from aether_load.outputs.page import PageProcess
+from aether_load.outputs.page.making import PageWork
 from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder, encode_manifest, write_whole
 from aether_load.rundata.json_lines import LineFile
@@ -40,7 +40,7 @@ class ObservedRun:
         self._target = 0
         self._watched: str | None = None
         self._broken = False
-        self._page: PageProcess | None = None
+        self._page: PageWork | None = None
         if begin is None:
             return
         redact_log_records()
@@ -51,7 +51,7 @@ class ObservedRun:
         self._scenario = from_plain(self._manifest.scenario)
         self._follower = Follower(self._folder)
         self._locust = LocustCounts()
-        self._thresholds = ThresholdWatch(self._manifest, self._scenario)
+        self._thresholds = ThresholdWatch(self._manifest, self._scenario, live=begin.live)
         self._progress = Progress()
         self._scrapes = LineFile(self._folder.scrapes)
         self._sender = LineFile(self._folder.sender)
@@ -123,7 +123,7 @@ class ObservedRun:
 
     def at_stage(self, stage: say.StageNow) -> None:
         """Take note of the stage that is under way."""
-        self.live.stage = stage
+        self.live.at_stage(stage)
         self._progress.stage = stage
 
     def gauges(self, gauges: say.Gauges) -> None:
@@ -146,6 +146,7 @@ class ObservedRun:
             if begin.locust:
                 self._locust.add(batch, tables)
             self._thresholds.add(batch, tables)
+            self._progress.add(batch)
         return answers
 
     def tick(self) -> list[say.Answer]:
@@ -163,13 +164,13 @@ class ObservedRun:
         if not self._broken and (found := self._thresholds.look(self._manifest)) is not None:
             self._broken = True
             answers.append(say.Broken(record=found))
+        self.live.thresholds = self._thresholds.states()
         self._write_lines()
         return answers
 
     def _page_made(self) -> list[say.Answer]:
-        if self._page is None or not self._page.is_over:
+        if self._page is None or not self._page.is_over():
             return []
-        self._page.wait()
         self._page = None
         return [say.PageMade()]
 
@@ -226,7 +227,8 @@ class ObservedRun:
         try:
             report, files = write_all(self._folder, Path(command.output) if command.output is not None else None)
             if command.page:
-                self._page = PageProcess(self._folder)
+                # Made after the answer to this, so that the results are on the screen first.
+                self._page = PageWork(self._folder, report, charts=command.charts)
                 files.append(self._folder.page)
         except OSError as error:
             raise ResultsError(

@@ -41,7 +41,13 @@ _STYLES = {
 
 
 def write_summary(
-    report: Report, files: Sequence[Path], out: TextIO, *, verbose: bool = False, width: int | None = None
+    report: Report,
+    files: Sequence[Path],
+    out: TextIO,
+    *,
+    verbose: bool = False,
+    width: int | None = None,
+    is_terminal: bool | None = None,
 ) -> None:
     """Write the answer first, then a row a phase, a line a warning, and the files; with `verbose` all the rest too.
 
@@ -49,7 +55,7 @@ def write_summary(
     """
     report = with_safe_texts(report, terminal_text)
     lines = map(terminal_text, _lines(report, files, width or _width_of(out), verbose=verbose))
-    _write(list(lines), out)
+    _write(list(lines), out, is_terminal=out.isatty() if is_terminal is None else is_terminal)
     if verbose:
         write_details(report, out)
 
@@ -295,15 +301,15 @@ def _width_of(out: TextIO) -> int:
     return min(WIDEST, max(NARROWEST, wide))
 
 
-def _write(lines: Sequence[str], out: TextIO) -> None:
+def _write(lines: Sequence[str], out: TextIO, *, is_terminal: bool) -> None:
     """Write the lines, the words of states in colour where somebody sees it."""
-    if not out.isatty() or "NO_COLOR" in os.environ:
+    if not is_terminal or "NO_COLOR" in os.environ:
         out.writelines(f"{line}\n" for line in lines)
         return
     from rich.console import Console  # noqa: PLC0415 -- only for a terminal
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(file=out, highlight=False, soft_wrap=True)
+    console = Console(file=out, highlight=False, soft_wrap=True, force_terminal=True)
     for line in lines:
         text = Text(line)
         for word, style in _STYLES.items():

@@ -99,7 +99,8 @@ def _add_results(group: Any) -> None:
         metavar="KEY=VALUE",
         help="label the run, e.g. build=1.4.2; repeatable",
     )
-    group.add_argument("--no-page", action="store_true", help="do not draw report.html and charts/")
+    group.add_argument("--no-page", action="store_true", help="do not write report.html")
+    group.add_argument("--charts", action="store_true", help="draw the page's charts as SVG and PNG too, in charts/")
     group.add_argument("--verbose", action="store_true", help="print the whole report and not the short summary")
     group.add_argument("--locust-summary", action="store_true", help="print Locust's own tables too")
     group.add_argument(

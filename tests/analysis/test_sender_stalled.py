@@ -20,7 +20,7 @@ from aether_load.outputs.details import write_details
 from aether_load.outputs.formats import formatted
 from aether_load.outputs.formatting import bounded, with_interval
 from aether_load.outputs.markdown import write_markdown
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.outputs.summary import write_summary_csv
 from aether_load.outputs.terminal import write_summary
 from aether_load.protocol import Outcome
@@ -175,7 +175,7 @@ class TestReport:
         write_markdown(held, markdown)
         p99 = bounded(held.phases[0].all.response_latency_ms.p99)
         assert " to " in p99
-        page = page_html(held, report_charts(held), {}, None)
+        page = page_html(held, report_charts(held), {}, "")
         for text in (terminal.getvalue(), details.getvalue(), html.unescape(markdown.getvalue()), page):
             assert p99 in text
             assert "sender_stalled" in text

@@ -8,7 +8,7 @@ import pytest
 from aether_load.analysis.phase.sender_usage import MASTER, Sender, sender_over
 from aether_load.analysis.report import build_report
 from aether_load.outputs.markdown import write_markdown
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
@@ -133,7 +133,7 @@ def test_every_output_names_the_workers(tmp_path):
     terminal, markdown = io.StringIO(), io.StringIO()
     write_summary(report, [], terminal, verbose=True)
     write_markdown(report, markdown)
-    page = page_html(report, [], {}, None)
+    page = page_html(report, [], {}, "")
     for text in (terminal.getvalue(), markdown.getvalue(), page):
         for word in ("12 on there", "7000.0 ± 0.1", "lost in phase closed", "up to 14"):
             assert word in text, (word, text)

@@ -8,7 +8,7 @@ import pytest
 from aether_load.outputs.charts.time_charts import MOST_POINTS
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import formatted
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.analysis.report import build_report
 from big_run import make_big_run
 from processes import run_command

@@ -14,7 +14,7 @@ from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.compare.comparison import compare
 from aether_load.compare.text import WRITERS
 from aether_load.outputs.formats import FORMATS, formatted
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.outputs.results import write_results
 from aether_load.analysis.report import build_report
 from aether_load.outputs.summary import SUMMARY_COLUMNS

@@ -10,7 +10,7 @@ import pytest
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import formatted
 from aether_load.text import markdown_text
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.analysis.report import build_report
 from rich_run import SCENARIO, make_rich_run
 

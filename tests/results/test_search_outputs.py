@@ -9,7 +9,7 @@ import pytest
 from aether_load.analysis.phase.searches import search_report
 from aether_load.analysis.report import build_report
 from aether_load.outputs.formats import formatted
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.manifest import ProbeRecord, SearchRecord
@@ -141,7 +141,7 @@ def test_every_form_of_a_report_has_the_probes(tmp_path):
         text = formatted(report, form)
         assert cell in text
         assert "the search ran out of time" in " ".join(text.split())
-    page = page_html(report, [], {}, None)
+    page = page_html(report, [], {}, "")
     assert "<td>61.25 [59.25, 63.25]</td>" in page
     assert "the search ran out of time with a gap of 100%" in page
 

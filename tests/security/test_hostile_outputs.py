@@ -20,7 +20,7 @@ from aether_load.gate.report import build_gate_report
 from aether_load.outputs.benchmark_action import benchmark_entries
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import FORMATS
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.outputs.terminal import write_summary
 from aether_load.text import with_safe_texts, xml_text
 from folders import answered, make_run

@@ -13,7 +13,7 @@ from aether_load.evaluation.options import hide_header, read_options
 from aether_load.evaluation.questions import Question
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import FORMATS
-from aether_load.outputs.page import page_html
+from aether_load.outputs.page.html import page_html
 from aether_load.rundata.folder import RunFolder
 from planted import PLANTED, searched
 from processes import REPOSITORY, call_command

@@ -16,7 +16,7 @@ def load_latency(sweep: SweepReport) -> Chart | None:
     values = [
         {
             "load": point.load, "phase": point.phase, "point": name, "ms": value.at_most, "value": value.at_most,
-            "low": value.low, "high": value.high,
+            "low": value.low, "high": value.high, "least": value.at_least, "stalled": value.reason is not None,
         }
         for point in sweep.points
         for name in points
@@ -24,6 +24,7 @@ def load_latency(sweep: SweepReport) -> Chart | None:
     ]  # fmt: skip
     if not values:
         return None
+    stalled = [value for value in values if value["stalled"]]
     wide = max(v["ms"] for v in values) > LOG_ABOVE * max(min(v["ms"] for v in values), 1e-3)
     x = {"field": "load", "type": "quantitative", "axis": axis(sweep.unit), "scale": {"zero": False, "nice": True}}
     y = {
@@ -57,12 +58,20 @@ def load_latency(sweep: SweepReport) -> Chart | None:
             "mark": {"type": "rule"},
             "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
         },
+        {
+            "data": {"values": stalled},
+            "mark": {"type": "rule", "strokeWidth": 7, "opacity": 0.35},
+            "encoding": {"x": x, "y": {**y, "field": "least"}, "y2": {"field": "ms"}, "color": colour},
+        },
     ]
+    held = "A broad bar: where it lies, since the sender may have read answers late. " if stalled else ""
     return Chart(
         name=f"load-latency-{file_stem(sweep.name)}",
         section="load",
         title=f"Latency against load: {sweep.name}",
-        caption="From due to answered, with 95 % intervals; a triangle is there or higher. " + _knee_sentence(sweep),
+        caption="From due to answered, with 95 % intervals; a triangle is there or higher. "
+        + held
+        + _knee_sentence(sweep),
         spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MOST_POINTS = 3000
 """Steps of all phases together that a chart has at most."""
 _MOST_LABELS = 8
+_HELD = " The area below a line is what the sender itself may have added."
 
 
 def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
@@ -33,7 +34,7 @@ def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
     return [
         _chart(
             "time-latency", "Latency over time", f"Response latency of the answers of each {each}.{note}", "ms",
-            {"p50_ms": ("p50", 0), "p99_ms": ("p99", 1)}, points, marks,
+            {"p50_ms": ("p50", 0), "p99_ms": ("p99", 1)}, points, marks, list(_stalled(points)),
         ),
         _chart(
             "time-throughput", "Throughput over time", f"By {each}: requests sent, answers, and failures among them.",
@@ -52,16 +53,37 @@ def _points(series: Series, joined: int) -> Iterator[dict[str, Any]]:
         covered = sum(length or 0.0 for length in series.covered_s[part])
         if covered <= 0 or (start and covered < joined * series.resolution_s / 2):
             continue
-        p50s = [value for value in series.response_latency_p50_ms[part] if value is not None]
-        p99s = [value for value in series.response_latency_p99_ms[part] if value is not None]
+        p50s, p99s, least_p50s, least_p99s = (
+            [value for value in column[part] if value is not None]
+            for column in (
+                series.response_latency_p50_ms,
+                series.response_latency_p99_ms,
+                series.response_latency_p50_at_least_ms,
+                series.response_latency_p99_at_least_ms,
+            )
+        )
         yield {
             "s": round(series.began_s + (series.second[start] or 0.0) + covered / 2, 2),
             "p50_ms": round(statistics.median_low(p50s), 3) if p50s else None,
             "p99_ms": round(max(p99s), 3) if p99s else None,
+            "p50_at_least_ms": round(statistics.median_low(least_p50s), 3) if least_p50s else None,
+            "p99_at_least_ms": round(max(least_p99s), 3) if least_p99s else None,
             "sent_rps": round(sum(series.requests_sent_total[part]) / covered, 3),
             "answers_rps": round(sum(series.answers_total[part]) / covered, 3),
             "errors_rps": round(sum(series.errors_total[part]) / covered, 3),
         }
+
+
+def _stalled(points: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield where each percentile lies that the sender itself may have moved; nothing where it moved none."""
+    for word in ("p50", "p99"):
+        known = [point for point in points if point[f"{word}_ms"] is not None]
+        if any(point[f"{word}_ms"] != point[f"{word}_at_least_ms"] for point in known):
+            for point in known:
+                yield {
+                    "s": point["s"], "phase": point["phase"], "what": word, "low": point[f"{word}_at_least_ms"],
+                    "high": point[f"{word}_ms"],
+                }  # fmt: skip
 
 
 def _marks(phases: Sequence[PhaseReport]) -> Iterator[dict[str, Any]]:
@@ -84,6 +106,7 @@ def _chart(
     columns: dict[str, tuple[str, int]],
     points: Sequence[dict[str, Any]],
     marks: Sequence[dict[str, Any]],
+    stalled: Sequence[dict[str, Any]] = (),
 ) -> Chart | None:
     values = [
         {"s": point["s"], "phase": point["phase"], "what": word, "value": point[column]}
@@ -111,6 +134,17 @@ def _chart(
                     {"field": "from", "title": "from, s", "format": ".1f"},
                     {"field": "to", "title": "to, s", "format": ".1f"},
                 ],
+            },
+        },
+        {
+            "data": {"values": list(stalled)},
+            "mark": {"type": "area", "opacity": 0.25},
+            "encoding": {
+                "x": x,
+                "y": {**y, "field": "low", "stack": None},
+                "y2": {"field": "high"},
+                "color": colour,
+                "detail": {"field": "phase"},
             },
         },
         {
@@ -145,6 +179,6 @@ def _chart(
         name=name,
         section="time",
         title=title,
-        caption=f"{caption} Shaded: the phases' windows.",
+        caption=f"{caption} Shaded: the phases' windows.{_HELD if stalled else ''}",
         spec=layered([layer for layer in layers if layer["data"]["values"]], 220),
     )

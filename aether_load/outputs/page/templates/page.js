@@ -25,7 +25,7 @@ document.documentElement.dataset.drawn = drawings.length;
 // Paper has no summary to click.
 let closed = [];
 addEventListener("beforeprint", () => {
-  closed = [...document.querySelectorAll("#phases details:not([open])")];
+  closed = [...document.querySelectorAll("details:not([open]):not(#slowest details)")];
   for (const details of closed) details.open = true;
 });
 addEventListener("afterprint", () => {
