@@ -62,13 +62,26 @@ def planned_scenario(options: argparse.Namespace) -> Scenario:
     target = msgspec.structs.replace(scenario.target, headers=headers)
     if options.gate is not None:
         return gate_scenario(msgspec.structs.replace(scenario, target=target), job.plan)
-    return with_command_line_load(
+    scenario = with_command_line_load(
         msgspec.structs.replace(scenario, target=target),
         users=options.num_users,
         spawn_rate=options.spawn_rate,
         run_time_s=options.run_time,
         kept_ends=[end for phase, end in assigned_ends(options) if phase == "0"],
     )
+    return with_true_purpose(scenario, options)
+
+
+def with_true_purpose(scenario: Scenario, options: argparse.Namespace) -> Scenario:
+    """Return the scenario without its purpose where another load or other requests are asked for than it speaks of."""
+    try:
+        own = load_scenario(find_scenario(options.scenario))
+    except UsageError:
+        return scenario  # The file is whole only with what the command line adds to it.
+    is_own = all(getattr(scenario, key) == getattr(own, key) for key in ("workload", "phases", "repeat", "order"))
+    if is_own or scenario.purpose != own.purpose:
+        return scenario
+    return msgspec.structs.replace(scenario, purpose="")
 
 
 def plan_of(scenario: Scenario, options: argparse.Namespace) -> str:
@@ -95,4 +108,4 @@ def without_end(scenario: Scenario) -> Scenario:
     if len(scenario.phases) > 1 or scenario.repeat > 1 or not scenario.phases[0].is_plain_closed:
         return scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None, requests=None, passes=None)
-    return msgspec.structs.replace(scenario, phases=(endless,))
+    return msgspec.structs.replace(scenario, purpose="", phases=(endless,))
