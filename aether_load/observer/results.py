@@ -22,7 +22,8 @@ def write_all(folder: RunFolder, output: Path | None) -> tuple[Report, list[Path
 
 
 def summary_text(report: Report, files: list[Path], *, verbose: bool, width: int | None) -> str:
-    """Return the summary for the terminal."""
+    """Return the summary, for a terminal of that width, or (None) for where no terminal is."""
     text = io.StringIO()
-    write_summary(report, files, text, verbose=verbose, width=width and min(WIDEST, max(NARROWEST, width)))
+    fitting = width and min(WIDEST, max(NARROWEST, width))
+    write_summary(report, files, text, verbose=verbose, width=fitting, is_terminal=width is not None)
     return text.getvalue()

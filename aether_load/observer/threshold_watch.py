@@ -1,8 +1,9 @@
-"""Watch the thresholds that are to end a run early, on its records as they are written."""
+"""Watch thresholds on a run's records as they are written: those that may end it, and those that a page shows."""
 
 from __future__ import annotations
 
 from time import monotonic_ns
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.statistics.window_rates import clock_error_s, window_rates
 from aether_load.analysis.verdict.conditions import Finding, judge_condition
+from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
@@ -33,12 +35,32 @@ _TOTALS = (
 )  # fmt: skip
 
 
-class ThresholdWatch:
-    """Takes in records once and decides the thresholds with `abort_on_fail` on what there is."""
+_WORST = ("broken", "undecided", "holds")
 
-    def __init__(self, manifest: Manifest, scenario: Scenario) -> None:
+
+class LiveThreshold(msgspec.Struct, frozen=True, kw_only=True):
+    """A threshold as it stands by now: the worst of its phases so far, and what was seen there."""
+
+    condition: str
+    state: Literal["holds", "broken", "undecided"]
+    phase: str | None
+    shown: str
+
+
+class ThresholdWatch:
+    """Takes in records once and decides the thresholds with `abort_on_fail` on what there is, if `live` all others too.
+
+    A number that is known only when its phase is over is not looked at.
+    """
+
+    def __init__(self, manifest: Manifest, scenario: Scenario, *, live: bool = False) -> None:
         self._scenario = scenario
-        self._plans = [plan for plan in scenario.thresholds if plan.abort_on_fail]
+        self._plans = [
+            plan
+            for plan in scenario.thresholds
+            if plan.abort_on_fail or (live and metric_in(plan.condition).of == "row")
+        ]
+        self._found: dict[str, dict[str, Finding]] = {}
         shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
         level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
         self._columns = RecordColumns([identity.name for identity in manifest.datasets], level_of)
@@ -81,10 +103,12 @@ class ThresholdWatch:
                 continue
             samples = phase.snapshot(record, self._holds, self._columns.names)
             for plan in self._plans:
-                if not _is_due(plan, record, now_ns):
-                    continue
                 found = _judge(plan, manifest, self._scenario, record, samples, self._weights[record.name])
-                if found is not None and found[1].state == "broken":
+                if found is None:
+                    continue
+                self._found.setdefault(plan.condition.text, {})[record.name] = found[1]
+                ends_it = plan.abort_on_fail and _is_due(plan, record, now_ns)
+                if ends_it and found[1].state == "broken":
                     return AbortRecord(
                         condition=plan.condition.text,
                         phase=record.name,
@@ -99,6 +123,18 @@ class ThresholdWatch:
                 if not self._phases:
                     self._holds = Holds()
         return None
+
+    def states(self) -> list[LiveThreshold]:
+        """Return how each threshold of the scenario stands by now."""
+        return [self._state(plan.condition.text) for plan in self._scenario.thresholds]
+
+    def _state(self, condition: str) -> LiveThreshold:
+        found = sorted(self._found.get(condition, {}).items(), key=lambda pair: _WORST.index(pair[1].state))
+        if not found:
+            return LiveThreshold(condition=condition, state="undecided", phase=None, shown="")
+        # Of several phases in the same state the latest one is of interest.
+        phase, worst = [pair for pair in found if pair[1].state == found[0][1].state][-1]
+        return LiveThreshold(condition=condition, state=worst.state, phase=phase, shown=worst.shown)
 
 
 def _open_for_ns(record: PhaseRecord, now_ns: int) -> int:

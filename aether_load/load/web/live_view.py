@@ -35,6 +35,11 @@ class LiveView:
         """Return the figures in Prometheus's text format."""
         return self._ask(say.Ask(what="metrics"))
 
+    @property
+    def users_sending(self) -> int | None:
+        """Return how many users send by now, None before the first run."""
+        return self._session.observer.users_sending
+
     def reset(self) -> None:
         """Begin the charts anew."""
         self._session.observer.send(say.Reset())

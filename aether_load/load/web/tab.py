@@ -12,7 +12,7 @@ import gevent
 from flask import Blueprint, Response, jsonify, request, send_file, send_from_directory
 from flask_login import current_user
 from locust.argument_parser import ui_extra_args_dict
-from locust.runners import STATE_INIT, STATE_STOPPED
+from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, STATE_STOPPED
 from markupsafe import escape
 from werkzeug.datastructures import ImmutableMultiDict
 
@@ -149,7 +149,11 @@ def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[],
     def put_script_in(answer: Response) -> Response:
         return _with_script(answer, about_headers() or "")
 
+    def say_who_sends(answer: Response) -> Response:
+        return _with_users(answer, live_view.users_sending)
+
     app.after_request(put_script_in)
+    app.after_request(say_who_sends)
     web_ui.template_args.setdefault("extended_tabs", []).append({"title": "Aether", "key": "aether"})
 
 
@@ -200,4 +204,13 @@ def _with_script(answer: Response, about_headers: str) -> Response:
         if place >= 0:
             script = _SCRIPT_IN_LOCUSTS_PAGE.format(escape(about_headers)).encode()
             answer.set_data(html[:place] + script + html[place + len(b"</body>") :])
+    return answer
+
+
+def _with_users(answer: Response, sending: int | None) -> Response:
+    """Have Locust's header say how many users send: it counts those that it has spawned, also while they stand idle."""
+    if sending is not None and request.endpoint == "locust.request_stats" and answer.is_json:
+        stats = answer.get_json()
+        if stats.get("state") in {STATE_RUNNING, STATE_SPAWNING}:
+            answer.set_data(jsonify(stats | {"user_count": sending}).get_data())
     return answer

@@ -15,15 +15,18 @@ from aether_load.observer.live.totals import Totals
 from aether_load.observer.live.warnings import Circumstances, LiveWarning, live_warnings
 from aether_load.observer.messages import Gauges as UserGauges
 from aether_load.observer.messages import StageNow
+from aether_load.observer.threshold_watch import LiveThreshold
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
+    from aether_load.analysis.verdict.thresholds import ThresholdReport
     from aether_load.rundata.manifest import Manifest
     from aether_load.rundata.scrapes import RawScrape
     from aether_load.scenario.scenario import Scenario
 
 State = Literal["ready", "running", "writing", "ended"]
 _LATEST_POINTS = 10
+_MOST_MARKS = 100
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,15 +43,24 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PhaseFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Which phase is under way, and for how long."""
+    """Which phase is under way, as the `number`th `of` several (0: not known), and for how long; `users` send."""
 
     name: str
+    number: int
+    of: int
     load: str
     users: int
     cache: str
     sequential: bool
     in_window: bool
     elapsed_s: float
+
+
+class PhaseMark(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a phase begins in the charts, in seconds of the run."""
+
+    name: str
+    began_s: float
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +84,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     figures: Figures | None
     reconciliation: ReconciliationState | None
     warnings: list[LiveWarning]
+    thresholds: list[LiveThreshold]
+    phases: list[PhaseMark]
     runs: list[EndedRun]
 
 
@@ -89,7 +103,9 @@ class LiveState:
     def __init__(self) -> None:
         self.totals = Totals()
         self.notice: str | None = None
-        self.stage = StageNow(name=None)
+        self.thresholds: list[LiveThreshold] = []
+        self._stage = StageNow(name=None)
+        self._phases: list[PhaseMark] = []
         self.users = UserGauges(done=0, failed=0, loose=0, thinking=0, waiting=0, cpu_s=0.0)
         self._runs: dict[str, EndedRun] = {}
         self._state: State = "ready"
@@ -113,8 +129,24 @@ class LiveState:
         """Tell whether a run is under way."""
         return self._state == "running"
 
+    @property
+    def stage(self) -> StageNow:
+        """Return the stage that is under way."""
+        return self._stage
+
+    def at_stage(self, stage: StageNow) -> None:
+        """Take note of the stage that is under way."""
+        is_new = stage.name is not None and (stage.name, stage.began_ns) != (self._stage.name, self._stage.began_ns)
+        self._stage = stage
+        if is_new and self._manifest is not None and self.is_running:
+            began_s = (stage.began_ns - self._manifest.began.monotonic_ns) / 1e9
+            self._phases.append(PhaseMark(name=stage.name or "", began_s=round(began_s, 2)))
+            del self._phases[:-_MOST_MARKS]
+
     def follow(self, manifest: Manifest, scenario: Scenario) -> None:
         """Show this run from now on."""
+        self._phases.clear()
+        self.thresholds = []
         self._manifest, self._scenario = manifest, scenario
         self._prompts = sum(identity.rows_used or 0 for identity in manifest.datasets)
         datasets = [identity.name for identity in manifest.datasets]
@@ -155,6 +187,7 @@ class LiveState:
                 verdict=report.verdict.status,
                 trust=tuple(phase.reconciliation.trust for phase in report.phases),
             )
+            self.thresholds = [_final(threshold) for threshold in report.thresholds]
             self._final_warnings = [
                 LiveWarning(warning.code, f"{warning.phase}: {warning.message}" if warning.phase else warning.message,
                             warning.advice)
@@ -221,6 +254,8 @@ class LiveState:
             figures=figures(live) if live else None,
             reconciliation=live.reconciliation.state if live else None,
             warnings=self._warnings(),
+            thresholds=self.thresholds,
+            phases=self._phases,
             runs=list(self._runs.values())[::-1],
         )
 
@@ -250,6 +285,8 @@ class LiveState:
             return None
         return PhaseFacts(
             name=stage.name,
+            number=stage.number,
+            of=stage.of,
             load=stage.load,
             users=self.users.loose,
             cache=stage.cache,
@@ -257,3 +294,14 @@ class LiveState:
             in_window=stage.window_began_ns is not None and stage.window_ended_ns is None,
             elapsed_s=round((monotonic_ns() - stage.began_ns) / 1e9, 1),
         )
+
+
+def _final(threshold: ThresholdReport) -> LiveThreshold:
+    """Return what became of a threshold, as it stood while the run went on."""
+    first = next((finding for finding in threshold.findings if finding.state == threshold.state), None)
+    return LiveThreshold(
+        condition=threshold.condition,
+        state=threshold.state,
+        phase=None if first is None else first.phase,
+        shown="" if first is None else first.shown,
+    )

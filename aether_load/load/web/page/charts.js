@@ -51,7 +51,7 @@ export class Chart {
     new ResizeObserver(() => this.last && this.place.clientWidth !== this.width && this.draw(this.last)).observe(place);
   }
 
-  // what: {marks: [{kind, name, colour, …}], labels | xs, unit, most}
+  // what: {marks: [{kind, name, colour, …}], labels | xs, unit, most, phases: [{name, began_s}]}
   draw(what) {
     this.last = what;
     this.width = this.place.clientWidth;
@@ -60,6 +60,7 @@ export class Chart {
     this.drawLegend(what.marks);
     this.inner = { x: EDGE.left, w: Math.max(10, this.width - EDGE.left - EDGE.right), h: HEIGHT - EDGE.top - EDGE.bottom };
     this.drawGrid(what);
+    this.drawPhases(what);
     for (const mark of what.marks) this[mark.kind](mark, what);
     this.cursor = add(this.svg, "line", { class: "cursor", y1: EDGE.top, y2: EDGE.top + this.inner.h });
     this.place.dataset.points = what.xs ? what.xs.length : what.labels.length;
@@ -100,6 +101,24 @@ export class Chart {
     const step = steps.find((seconds) => (span / seconds) * 56 <= w) ?? 86400;
     for (let at = Math.ceil(first / step) * step; at <= first + span; at += step) {
       add(this.svg, "text", { x: this.x(at), y: HEIGHT - 6, "text-anchor": "middle" }, clock(at));
+    }
+  }
+
+  // Where each phase begins; of a single one nothing needs to be said.
+  drawPhases({ xs, phases = [] }) {
+    if (!xs || xs.length === 0 || phases.length < 2) return;
+    const { x, w, h } = this.inner;
+    let free = -Infinity;
+    for (const { name, began_s: began } of phases) {
+      const at = this.x(began);
+      if (at > x + w) continue;
+      if (at >= x) add(this.svg, "line", { class: "phase", x1: at, x2: at, y1: EDGE.top, y2: EDGE.top + h });
+      const left = Math.max(at, x) + 4;
+      const label = name.length > 16 ? `${name.slice(0, 15)}…` : name;
+      // A name that would run into the one before it, or over the edge, is left out.
+      if (left < free || left + label.length * 6 > x + w) continue;
+      add(this.svg, "text", { class: "phase", x: left, y: EDGE.top + 9 }, label);
+      free = left + label.length * 6 + 8;
     }
   }
 

@@ -48,13 +48,14 @@ function show(now) {
   at("pill").textContent = STATES[now.state];
   at("pill").className = `pill ${now.state}`;
   at("what").textContent = run === null ? "No load has been started yet: Start is in Locust's own form." : whatRuns(run, phase);
+  showThresholds(now.thresholds, now.state);
   at("notice").textContent = now.notice ?? "";
   at("notice").hidden = now.notice === null;
   showWarnings(now.warnings);
   showRuns(now.runs);
   if (figures === null) return;
   showTiles(now);
-  showCharts(figures);
+  showCharts(figures, now.phases);
   showLedger(now.reconciliation);
   fill(at("outcomes"), ["dataset", "outcome", "requests"], figures.outcomes);
 }
@@ -63,11 +64,28 @@ function whatRuns(run, phase) {
   const target = `${run.simulated ? "SIMULATED runtime" : "runtime"} ${run.generation} at ${run.target}`;
   const parts = [`${run.scenario} (${run.dag}; ${run.datasets.join(", ")}) on ${target}`];
   if (phase !== null) {
-    const kind = [phase.load, `${phase.users} users let loose`, phase.sequential && "sequential", phase.cache !== "keep" && `cache ${phase.cache}`];
+    const place = phase.of > 1 ? `phase ${phase.number} of ${phase.of}: ${phase.name}` : `phase ${phase.name}`;
+    const sending = phase.load === "open" ? `${phase.users} in flight` : `${phase.users} ${phase.users === 1 ? "user sends" : "users send"}`;
+    const kind = [phase.load, sending, phase.sequential && "sequential", phase.cache !== "keep" && `cache ${phase.cache}`];
     const where = phase.in_window ? "" : ", outside its window";
-    parts.push(`phase ${phase.name} (${kind.filter(Boolean).join(", ")}) for ${clock(phase.elapsed_s)}${where}`);
+    parts.push(`${place} (${kind.filter(Boolean).join(", ")}) for ${clock(phase.elapsed_s)}${where}`);
   }
   return parts.join(" · ");
+}
+
+// Broken ones first; as long as the run goes on, each state is one so far.
+function showThresholds(thresholds, state) {
+  const order = ["broken", "undecided", "holds"];
+  const sorted = thresholds.toSorted((one, other) => order.indexOf(one.state) - order.indexOf(other.state));
+  at("thresholds").replaceChildren(...sorted.map(({ condition, state: standing, phase, shown }) => {
+    const entry = document.createElement("li");
+    const word = document.createElement("b");
+    word.className = { holds: "good", broken: "bad" }[standing] ?? "";
+    word.textContent = shown || state !== "running" ? standing : "waiting";
+    const seen = [phase, shown].filter(Boolean).join(": ");
+    entry.append(word, ` ${condition}`, seen ? ` (${seen}${state === "running" ? " so far" : ""})` : "");
+    return entry;
+  }));
 }
 
 // While it runs the last five seconds are of interest, afterwards the whole of it.
@@ -108,33 +126,33 @@ function interval(bounds) {
   return bounds[1] === null ? `≥ ${brief(bounds[0])}` : `[${brief(bounds[0])}, ${brief(bounds[1])})`;
 }
 
-function showCharts(figures) {
+function showCharts(figures, phases) {
   const xs = points.map((point) => (point.began_s + point.ended_s) / 2);
   const of = (key) => points.map((point) => point[key]);
-  charts.latency.draw({ xs, unit: " ms", marks: [
+  charts.latency.draw({ xs, phases, unit: " ms", marks: [
     band("server p95", "--c2", of("server_p95_low_ms"), of("server_p95_high_ms"), "ms"),
     line("server mean", "--c2", of("server_mean_ms"), "ms", true),
     line("p50", "--c0", of("p50_ms"), "ms"),
     line("p95", "--c1", of("p95_ms"), "ms"),
     line("p99", "--c3", of("p99_ms"), "ms"),
   ] });
-  showParts(xs, figures.parts);
+  showParts(xs, figures.parts, phases);
   showHistogram(figures);
   const target = of("target_rps");
-  charts.rate.draw({ xs, unit: "/s", marks: [
+  charts.rate.draw({ xs, phases, unit: "/s", marks: [
     line("answered", "--c0", of("rate_rps"), "/s"),
     line("failed", "--c3", of("failed_rps"), "/s"),
     ...(target.some((rate) => rate !== null) ? [line("asked for", "--c7", target, "/s", true)] : []),
   ] });
-  charts.flight.draw({ xs, unit: "", marks: [line("in flight", "--c6", of("in_flight"), "")] });
+  charts.flight.draw({ xs, phases, unit: "", marks: [line("in flight", "--c6", of("in_flight"), "")] });
   const share = (key) => of(key).map((value) => (value === null ? null : value * 100));
-  charts.shares.draw({ xs, unit: "%", most: 100, marks: [
+  charts.shares.draw({ xs, phases, unit: "%", most: 100, marks: [
     line("cache hits", "--c4", share("cache_hit_share"), "%"),
     line("sender CPU", "--c1", share("cpu_share"), "%"),
   ] });
 }
 
-function showParts(xs, parts) {
+function showParts(xs, parts, phases) {
   const there = parts.filter((_, place) => points.some((point) => point.parts_ms !== null && point.parts_ms[place] !== 0));
   let bottoms = points.map((point) => (point.parts_ms === null ? null : 0));
   const marks = there.map((part) => {
@@ -144,7 +162,7 @@ function showParts(xs, parts) {
     bottoms = tops;
     return mark;
   });
-  charts.parts.draw({ xs, unit: " ms", marks });
+  charts.parts.draw({ xs, phases, unit: " ms", marks });
 }
 
 function showHistogram(figures) {

@@ -3,6 +3,34 @@ const home = new URL("..", import.meta.url);
 let frame = null;
 let height = null;
 
+// The first of the tabs, and the one that a run is shown in unless the address names another.
+let opened = new URLSearchParams(location.search).has("tab");
+
+function putFirst() {
+  const own = [...document.querySelectorAll("[role=tab]")].find((tab) => tab.textContent.trim() === "Aether");
+  if (own === undefined) return;
+  if (own.style.order !== "-1") own.style.order = "-1";
+  if (!opened) {
+    opened = true;
+    own.click();
+  }
+}
+
+// What is sent is asked for before how many send it.
+let unfolded = false;
+
+function putScenarioFirst() {
+  const heading = [...document.querySelectorAll("form button")].find((button) => button.textContent.includes("Custom parameters"));
+  if (heading === undefined) {
+    unfolded = false;
+    return;
+  }
+  const box = heading.closest(".MuiAccordion-root");
+  if (box !== null && box.style.order !== "-1") box.style.order = "-1";
+  if (!unfolded && heading.getAttribute("aria-expanded") === "false") heading.click();
+  unfolded = true;
+}
+
 function chosen() {
   const tab = document.querySelector("[role=tab][aria-selected=true]");
   return tab !== null && tab.textContent.trim() === "Aether" ? tab.closest("[role=tablist]") : null;
@@ -61,6 +89,8 @@ function sayOfHeaders() {
 
 function follow() {
   sayOfHeaders();
+  putScenarioFirst();
+  putFirst();
   const tabs = chosen();
   if (tabs === null && frame !== null) hide();
   if (tabs !== null && (frame === null || !frame.isConnected)) show(tabs);
