@@ -23,22 +23,23 @@ _SIDES_HEADER = ("side", "windows", "requests", "failed", "p50 ms", "p95 ms", "p
 
 
 def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> None:
-    """Write the gate for the terminal, the verdict last."""
+    """Write the gate for the terminal, the verdict first."""
     report = with_safe_texts(report, terminal_text)
-    out.write(f"\naether-load gate: {_what(report)}\n{_how(report)}\n")
-    write_warnings(report.warnings, out)
-    out.write("\n")
-    write_table([_HEADER, *map(_cells, report.comparisons)], out)
-    out.write("\n")
-    write_table([_SIDES_HEADER, *map(_side_cells, report.sides)], out)
-    if files:
-        out.write("\nfiles\n" + "".join(f"  {terminal_text(short_path(path))}\n" for path in files))
     verdict = report.verdict
-    out.write(f"\n{verdict.status.upper()} (exit code {verdict.exit_code})\n")
+    out.write(f"\naether-load gate: {_what(report)}\n\n")
+    out.write(f"{verdict.status.upper()} (exit code {verdict.exit_code})\n")
     out.writelines(
         textwrap.fill(reason, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n"
         for reason in verdict.reasons or (verdict.sentence,)
     )
+    out.write("\n")
+    write_table([_HEADER, *map(_cells, report.comparisons)], out)
+    out.write("\n")
+    write_table([_SIDES_HEADER, *map(_side_cells, report.sides)], out)
+    out.write(f"\n  {_how(report)}\n")
+    write_warnings(report.warnings, out)
+    if files:
+        out.write("\nfiles\n" + "".join(f"  {terminal_text(short_path(path))}\n" for path in files))
 
 
 def write_gate_markdown(report: GateReport, out: TextIO) -> None:
