@@ -12,6 +12,7 @@ import msgspec
 from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
+    LEAST_SHARE,
     THRESHOLD_HEADER,
     WORKER_HEADER,
     bounded,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from aether_load.analysis.verdict.warnings import Warning_
 
 _WIDTH = 110
-_LEAST_SHARE = 0.0005
 _HEADER = (
     "dataset", "requests", "per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "accuracy", "server",
 )  # fmt: skip
@@ -204,7 +204,7 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
         if part.mean_contribution_ms or name in _always_shown(phase)
     ]
     write_table([_PARTS_HEADER, *rows], out)
-    if any((part.variance_share or 0) < -_LEAST_SHARE for _, part in parts_of(parts)):
+    if any((part.variance_share or 0) < -LEAST_SHARE for _, part in parts_of(parts)):
         out.write("  a negative share of the variance: that part is smaller where latency is larger\n")
     why = phase.reasons.get("tail_sentence")
     out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from aether_load.analysis.verdict.thresholds import ThresholdReport
 
 WORKER_HEADER = ("worker", "process", "requests", "clock ahead, ms", "ended", "unaccounted")
+LEAST_SHARE = 0.0005
+"""A share nearer to 0 is written as 0.0 %."""
 THRESHOLD_HEADER = ("threshold", "phase", "dataset", "number", "state")
 
 

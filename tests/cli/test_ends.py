@@ -58,3 +58,24 @@ def test_labels_are_the_scenarios_and_the_command_lines(tmp_path):
     """A label of the command line replaces one of the same key."""
     options = options_of(tmp_path, "--set", "labels.build='1'", "--set", "labels.host='a'", "--label", "build=2=3")
     assert planned_scenario(options).labels == {"build": "2=3", "host": "a"}
+
+
+def purpose(tmp_path, *words):
+    return planned_scenario(options_of(tmp_path, "--scenario", "eval", *words)).purpose
+
+
+@pytest.mark.parametrize("words", [[], ["--seed", "7"], ["--label", "build=2"], ["--threshold", "p(95)<500"]])
+def test_a_purpose_stands_while_it_is_true(tmp_path, words):
+    """What changes neither the load nor the requests leaves it."""
+    assert purpose(tmp_path, *words).startswith("Each bundled prompt once, by 8 users")
+
+
+@pytest.mark.parametrize("words", ["-u 32", "-t 120", "--dataset piqa", "--limit 5", "--sequential"])
+def test_a_purpose_that_is_true_no_more_is_left_out(tmp_path, words):
+    """It speaks of a load, or of requests, that are not sent."""
+    assert purpose(tmp_path, *words.split()) == ""
+
+
+def test_a_purpose_of_ones_own_stands(tmp_path):
+    """Whoever gives one knows what is sent."""
+    assert purpose(tmp_path, "-u", "32", "--set", "purpose=Mine.") == "Mine."

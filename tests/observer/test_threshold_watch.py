@@ -131,3 +131,15 @@ def test_what_the_sender_added_breaks_no_limit(tmp_path):
     plan = {"condition": "p(95)<80"}
     assert look(growing(tmp_path / "held", plan, requests=requests, holds=holds)) is None
     assert look(growing(tmp_path / "free", plan, requests=requests)).shown == "90 [90, 90]"
+
+
+def test_a_page_sees_every_threshold_as_it_stands(tmp_path):
+    """Also those that end nothing; a number that is known only when the phase is over waits."""
+    conditions = ("p(50)<100", "p(50)<60", "steadiness.cut_s<5")
+    folder = growing(tmp_path, *({"condition": text, "abort_on_fail": False} for text in conditions))
+    watched = Watched(folder)
+    watched.watch = ThresholdWatch(watched.manifest, from_plain(watched.manifest.scenario), live=True)
+    assert watched.look() is None
+    assert [(one.state, one.phase, one.shown) for one in watched.watch.states()] == [
+        ("holds", "closed", "69 [67, 72]"), ("broken", "closed", "69 [67, 72]"), ("undecided", None, ""),
+    ]  # fmt: skip

@@ -407,7 +407,8 @@ def test_every_option_of_a_run_is_tried_or_read():
     options = {action.dest for action in run_parser()._actions} - {"help", "num_users", "spawn_rate", "run_time"}
     shown = options - set(WORDS)
     assert shown == {
-        "simulate", "dry_run", "no_self_check", "results_dir", "output", "no_page", "verbose", "locust_summary",
+        "simulate", "dry_run", "no_self_check", "results_dir", "output", "no_page", "charts", "verbose",
+        "locust_summary",
         "prometheus_port", "web_allowed_host", "gate",
     }  # fmt: skip
     assert shown <= read_in("load")

@@ -191,6 +191,13 @@ def parts(phase: PhaseReport) -> PageTable | None:
     return _table(("part", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance"), rows) if rows else None
 
 
+def variance_note(phase: PhaseReport) -> str:
+    """Return what a negative share of the variance means, empty where there is none."""
+    shares = [part.variance_share or 0.0 for _, part in parts_of(phase.decomposition)]
+    below = any(share < -cells.LEAST_SHARE for share in shares)
+    return "A negative share of the variance: that part is smaller where latency is larger." if below else ""
+
+
 def nodes(phase: PhaseReport) -> PageTable | None:
     """Return the nodes of a DAG, None where it has one alone."""
     if len(phase.nodes) < 2:
