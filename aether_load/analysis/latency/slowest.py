@@ -11,7 +11,6 @@ from aether_load.protocol import Generation, NodeState
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.records.slowest import SlowNode, SlowRecord
 
-_NO_ANSWER = "there was no answer that could be read"
 _NOT_ALL = "not all of its nodes succeeded, and the answer does not tell the times of its levels"
 _NO_LEVELS = "the run does not say how its nodes depend on each other"
 
@@ -35,8 +34,8 @@ class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `response_latency_ms` is the sum of `start_delay_ms`, `outside_ms`, `sender_hold_ms` and `server_ms`, and
     `server_ms` that of `scheduler_ms` and `levels_ms`. Only durations are known, not when each part was: a waterfall
-    draws the time outside the server and the scheduler's before the first level. Without an answer that can be read
-    all time but the start delay is `outside_ms`.
+    draws the time outside the server and the scheduler's before the first level. Requests without an answer that could
+    be read are none of them.
     """
 
     phase: str  # the phase
@@ -52,7 +51,7 @@ class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
     start_delay_ms: float  # waiting in the client, from due to sent
     outside_ms: float  # between the client and the server's own total
     sender_hold_ms: float  # by how much the sender may have read the answer late
-    server_ms: int | None  # the server's own total
+    server_ms: int  # the server's own total
     scheduler_ms: int | None  # the runtime's own work beside the levels
     levels_ms: tuple[int, ...] | None  # each level; of nodes that ran one after the other a level each
     cached_nodes_total: int | None  # nodes from the cache
@@ -70,9 +69,9 @@ def _request(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> 
     response, start_delay = (end - record.due_ns for end in (record.ended_ns, record.sent_ns))
     hold = min(record.late_ns, response - start_delay)
     server_ms = record.server_total_ms
-    outside = max(0.0, (response - start_delay - hold) / 1e6 - (server_ms or 0))
+    outside = max(0.0, (response - start_delay - hold) / 1e6 - server_ms)
     levels, reasons = _levels(manifest, phase, record, shape)
-    scheduler = None if server_ms is None or levels is None else max(0, server_ms - sum(levels))
+    scheduler = None if levels is None else max(0, server_ms - sum(levels))
     told = [node.cached for node in record.nodes if node.cached is not None]
     if not told:
         reasons["cached_nodes_total"] = "the answer does not tell of a cache"
@@ -109,8 +108,6 @@ def _levels(
 ) -> tuple[tuple[int, ...] | None, dict[str, str]]:
     """Return the time of each level, or None and why the server's time stays whole."""
     keys = ("scheduler_ms", "levels_ms")
-    if record.server_total_ms is None:
-        return None, dict.fromkeys(("server_ms", *keys), _NO_ANSWER)
     if shape is None or len(record.nodes) != len(shape.ids):
         return None, dict.fromkeys(keys, _NO_LEVELS)
     times = [node.time_ms for node in record.nodes]

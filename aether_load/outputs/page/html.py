@@ -11,11 +11,11 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from aether_load.outputs import formatting as cells
-from aether_load.outputs.answer import findings, why
+from aether_load.outputs.answer import findings, threshold_lines, why
 from aether_load.outputs.charts.chart import DARK, LIGHT, Chart
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.page import tables
-from aether_load.outputs.page.waterfall import LEGEND, waterfall
+from aether_load.outputs.page.waterfall import LEGEND, unread, waterfall
 from aether_load.rundata.folder import RunFolder, write_whole
 from aether_load.scenario.load import from_plain
 from aether_load.schedule.plan_text import plan_text
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_PHASES = 40
 """Phases that the page has tables of; every one is in report.json."""
 _MOST_PLAN_LINES = 12
+_MOST_REASONS = 4
 
 
 def write_page(folder: RunFolder, report: Report, pictures: Mapping[str, str] | None = None) -> None:
@@ -50,8 +51,10 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         .render(
             report=report,
             answer=why(report),
+            thresholds=threshold_lines(report),
             findings=[found for found in findings(report) if found != why(report)],
             plan=_plan(report),
+            most_reasons=_MOST_REASONS,
             charts=charts,
             pictures=pictures,
             script=script,
@@ -62,6 +65,7 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
             tables=tables,
             datasets=tables.filtered_datasets(report),
             slowest=waterfall(report),
+            unread=unread(report),
             legend=LEGEND,
             number=cells.number,
             light=LIGHT,

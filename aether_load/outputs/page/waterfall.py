@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.outputs.page.tables import filter_classes
+from aether_load.protocol import READABLE, Outcome
 
 if TYPE_CHECKING:
     from aether_load.analysis.latency.slowest import SlowNodeReport, SlowRequest
@@ -43,6 +44,12 @@ class Waterfall(msgspec.Struct, frozen=True, kw_only=True):
     line: tuple[Bar, ...]
     rows: tuple[Bar, ...]
     cached: str
+
+
+def unread(report: Report) -> int:
+    """Return how many requests of the windows were sent and brought no answer that could be read."""
+    readable = {outcome.label for outcome in (*READABLE, Outcome.DROPPED)}
+    return sum(count for phase in report.phases for name, count in phase.all.outcomes.items() if name not in readable)
 
 
 def waterfall(report: Report) -> list[Waterfall]:
@@ -83,10 +90,9 @@ def _parts(request: SlowRequest) -> Iterator[Bar]:
     """Yield the parts of a request one after the other, in ms: `left` is where each begins."""
     at = 0.0
     pieces: list[tuple[str, float, str]] = [("client wait", request.start_delay_ms, _WAIT)]
-    outside = "outside the server" if request.server_ms is not None else "no readable answer"
-    pieces.append((outside, request.outside_ms, _OUTSIDE))
+    pieces.append(("outside the server", request.outside_ms, _OUTSIDE))
     if request.levels_ms is None:
-        pieces.append(("server, undivided", float(request.server_ms or 0), _SERVER))
+        pieces.append(("server, undivided", float(request.server_ms), _SERVER))
     else:
         pieces.append(("scheduler", float(request.scheduler_ms or 0), _SCHEDULER))
         pieces += [

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.protocol import NodeState, Outcome
+from aether_load.protocol import READABLE, NodeState, Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.record_format import ABSENT
@@ -47,7 +47,7 @@ class SlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     error: str | None
     execution_id: str | None
-    server_total_ms: int | None
+    server_total_ms: int
     nodes: tuple[SlowNode, ...]
     levels_ms: tuple[int, ...]
 
@@ -58,7 +58,10 @@ class SlowRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlowestRecords:
-    """Takes in batches and keeps each dataset's requests that took longest from due to answered, of the windows."""
+    """Takes in batches and keeps each dataset's requests that took longest from due to answered, of the windows.
+
+    Requests without an answer that could be read are left out: nothing divides their time.
+    """
 
     def __init__(self, records: Sequence[PhaseRecord], datasets: int) -> None:
         def edge(value: int | None, absent: int) -> int:
@@ -77,7 +80,7 @@ class SlowestRecords:
         rows = batch.requests
         latency = rows["ended_ns"] - rows["due_ns"]
         due = rows["due_ns"]
-        slow = (rows["sent_ns"] != ABSENT) & (latency > self._floor[dataset])
+        slow = np.isin(rows["outcome"], READABLE) & (latency > self._floor[dataset])
         slow &= (due >= self._began[phase]) & (due <= self._ended[phase])
         found = np.flatnonzero(slow)
         if not len(found):
@@ -115,7 +118,6 @@ def _record(
     nodes = batch.nodes[first_node : first_node + int(request["nodes"])]
     levels = batch.levels[first_level : first_level + int(request["levels"])]
     identifier = request["execution_id"].tobytes()
-    total = int(request["server_total_ms"])
     return SlowRecord(
         phase=phase,
         dataset=dataset,
@@ -128,7 +130,7 @@ def _record(
         outcome=Outcome(int(request["outcome"])),
         error=_text(tables.errors, int(request["error"])),
         execution_id=str(UUID(bytes=identifier)) if any(identifier) else None,
-        server_total_ms=None if total == ABSENT else total,
+        server_total_ms=int(request["server_total_ms"]),
         nodes=tuple(map(_node, nodes)),
         levels_ms=tuple(int(level) for level in levels),
     )
