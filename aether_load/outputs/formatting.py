@@ -27,11 +27,13 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def bounded(point: Percentile) -> str:
+def bounded(point: Percentile, digits: int = 1) -> str:
     """Return a percentile, or what bounds it: the samples do not, or the sender may have read answers late."""
     if point.reliability == "unreliable":
-        return f">= {point.at_least if point.value is None else point.value:.1f}"
-    return f"{point.at_least:.1f} to {point.at_most:.1f}" if point.value is None else f"{point.value:.1f}"
+        return f">= {point.at_least if point.value is None else point.value:.{digits}f}"
+    if point.value is None:
+        return f"{point.at_least:.{digits}f} to {point.at_most:.{digits}f}"
+    return f"{point.value:.{digits}f}"
 
 
 def with_interval(point: Percentile) -> str:
@@ -41,9 +43,9 @@ def with_interval(point: Percentile) -> str:
     return f"{bounded(point)} [{point.low:.1f}, {point.high:.1f}]"
 
 
-def points(latency: Distribution | None, *names: str) -> list[str]:
+def points(latency: Distribution | None, *names: str, digits: int = 1) -> list[str]:
     """Return percentiles of a distribution by name."""
-    return ["-" if latency is None else bounded(getattr(latency, name)) for name in names]
+    return ["-" if latency is None else bounded(getattr(latency, name), digits) for name in names]
 
 
 def share_with_interval(value: Share | None) -> str:

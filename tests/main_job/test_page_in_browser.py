@@ -99,7 +99,9 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
     browser.show(1400)
     browser.visit(locust.url)
     browser.wait_for("!!document.querySelector('input[name=userCount]')", "the start form")
-    browser.press("[...document.querySelectorAll('button')].find(b => b.textContent.includes('Custom parameters'))")
+    browser.wait_for("!!document.querySelector('select[name=scenario]')", "the custom parameters")
+    top = "document.querySelector('{}').getBoundingClientRect().top"
+    browser.wait_for(f"{top.format('[name=scenario]')} < {top.format('input[name=userCount]')}", "the scenario first")
     names = "[...document.querySelectorAll('form [name]')].map(field => [field.name, field.tagName])"
     fields = dict(browser.evaluate(names))
     assert {name: fields[name] for name in ("scenario", "dataset", "dag", "cache")} == dict.fromkeys(
@@ -119,7 +121,11 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 
     browser.write("document.querySelector('input[name=limit]')", "30")
     start(browser)
-    open_tab(browser)
+    # Nobody has to look for the tab: it is the first one, and shown.
+    browser.wait_for(in_tab("$.getElementById('latency')?.dataset.points > 2"), "charts in the tab")
+    leftmost = "[...document.querySelectorAll('[role=tab]')].sort((one, other) => one.getBoundingClientRect().left - "
+    leftmost += "other.getBoundingClientRect().left)[0].textContent.trim()"
+    assert browser.evaluate(leftmost) == "Aether"
     assert browser.evaluate(text_of("#pill")) == "running"
     assert "mine" in browser.evaluate(text_of("#what"))
     assert "mine" in browser.evaluate(text_of("#outcomes"))

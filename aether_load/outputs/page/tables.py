@@ -178,8 +178,7 @@ def parts(phase: PhaseReport) -> PageTable | None:
             (
                 PART_NAMES[name],
                 cells.number(part.mean_contribution_ms, 2),
-                cells.number(part.time_ms.p50.value, 2) if part.time_ms else "-",
-                cells.number(part.time_ms.p99.value, 2) if part.time_ms else "-",
+                *cells.points(part.time_ms, "p50", "p99", digits=2),
                 cells.share(part.mean_share),
                 cells.share(part.tail_share),
                 cells.share(part.variance_share),
