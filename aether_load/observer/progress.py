@@ -133,4 +133,6 @@ def _bar(share: float, stream: TextIO) -> str:
     console = Console(file=stream, width=_BAR_WIDTH, force_terminal=True, no_color="NO_COLOR" in os.environ or None)
     with console.capture() as captured:
         console.print(ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH), end="")
-    return captured.get().rstrip("\n")
+    # Without colour rich leaves out what is not done yet.
+    bar = captured.get().rstrip("\n")
+    return bar if "\x1b" in bar else bar.ljust(_BAR_WIDTH)

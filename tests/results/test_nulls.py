@@ -15,6 +15,7 @@ from rich_run import SCENARIO, make_rich_run
 _SAYS_ITSELF = {
     "low", "high", "stddev", "le_ms", "server", "config", "split", "phase", "repeat", "joined_in", "search",
     "target_rps", "program", "function", "source", "ended_the_run", "ended_by", "ended_utc", "tail_share", "variance_share", "time_ms", "mean_share",
+    "error", "began_ms",
 }  # fmt: skip
 _SKIPPED = {"scenario", "series", "lines", "environment"}
 

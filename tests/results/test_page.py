@@ -20,8 +20,8 @@ NEEDS_CHROMIUM = [
     pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium on this machine"),
 ]
 CHARTS = [
-    "decomposition", "latency-load-2", "latency-load-4", "latency-load-8", "latency-load-16", "latency-load-32",
-    "latency-open", "time-latency", "time-throughput", "load-latency-load", "load-throughput-load", "outcomes",
+    "load-latency-load", "load-throughput-load", "decomposition", "latency-load-2", "latency-load-4", "latency-load-8",
+    "latency-load-16", "latency-load-32", "latency-open", "time-latency", "time-throughput", "outcomes",
 ]  # fmt: skip
 
 
@@ -144,7 +144,7 @@ class TestInABrowser:
         """The bars of a request end where it ends, and each node stands under its level."""
         browser.show(1280)
         browser.open(run.page)
-        found = "[...document.querySelectorAll('#slowest li')].find(li => li.querySelector('.gantt').children.length > 6)"
+        found = "[...document.querySelectorAll('#slowest ol > li')].find(li => li.querySelector('.gantt').children.length > 6)"
         browser.evaluate(f"{found}.querySelector('summary').click()")
         names = browser.evaluate(f"[...{found}.querySelectorAll('.gantt .name')].map(name => name.textContent)")
         assert [name.split(":")[0] for name in names] == ["outside the server", "scheduler", "level 0", "level 1"]

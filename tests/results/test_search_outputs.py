@@ -142,7 +142,7 @@ def test_every_form_of_a_report_has_the_probes(tmp_path):
         assert cell in text
         assert "the search ran out of time" in " ".join(text.split())
     page = page_html(report, [], {}, "")
-    assert "<td>61.25 [59.25, 63.25]</td>" in page
+    assert ">61.25 [59.25, 63.25]</td>" in page
     assert "the search ran out of time with a gap of 100%" in page
 
 

@@ -11,8 +11,8 @@ import pytest
 from aether_load.errors import UsageError
 from aether_load.gate.output import write_gate
 from aether_load.gate.report import build_gate_report
+from aether_load.outputs.charts.drawing import write_pictures
 from aether_load.outputs.output_path import check_one_standard_output, check_output
-from aether_load.outputs.page import _write_pictures
 from folders import answered, make_run
 from gate_folders import make_gate, one_user
 from processes import call_command
@@ -131,7 +131,7 @@ def test_what_a_run_folder_holds_is_never_followed(run, tmp_path):
     (run.path / "charts").symlink_to(mine)
     done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    _write_pictures(run, {})
+    write_pictures(run.charts, {})
     assert not run.charts.is_symlink()
     assert [path.name for path in mine.iterdir()] == ["notes.svg"]
     assert (mine / "notes.svg").read_text() == "mine"

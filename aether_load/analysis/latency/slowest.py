@@ -75,6 +75,10 @@ def _request(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> 
     told = [node.cached for node in record.nodes if node.cached is not None]
     if not told:
         reasons["cached_nodes_total"] = "the answer does not tell of a cache"
+    if record.execution_id is None:
+        reasons["execution_id"] = "the answer named none"
+    if record.prompt is None:
+        reasons["prompt"] = "its name was in a damaged block"
     before_ms = None if scheduler is None else start_delay / 1e6 + outside + scheduler
     return SlowRequest(
         phase=phase.name,

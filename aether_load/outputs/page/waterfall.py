@@ -82,8 +82,8 @@ def _cached(request: SlowRequest) -> str:
         return ""
     told = sum(node.cached is not None for node in request.nodes)
     if told == 1:
-        return "from the cache" if request.cached_nodes_total else "not from the cache"
-    return f"{request.cached_nodes_total} of {told} nodes from the cache"
+        return "cached" if request.cached_nodes_total else "not cached"
+    return f"{request.cached_nodes_total} of {told} nodes cached"
 
 
 def _parts(request: SlowRequest) -> Iterator[Bar]:
