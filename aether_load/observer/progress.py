@@ -76,7 +76,7 @@ class Progress:
             f"{place}{stage.name}:",
             f"{done} of {stage.planned}" if stage.planned is not None else f"{done} requests",
             f"{self._rate:.0f}/s",
-            "" if p95 is None else f"p95 {p95:.3g} ms" if p95 < 100 else f"p95 {p95:.0f} ms",
+            "" if p95 is None else f"p95 {p95:.3g} ms" if p95 < 10 else f"p95 {p95:.0f} ms",
             f"{gauges.failed - self._failed_before} failed",
             "until stopped" if left is None else f"{left:.0f} s left",
             f"{gauges.loose} {'in flight' if stage.load == 'open' else 'users'}",

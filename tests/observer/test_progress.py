@@ -55,7 +55,7 @@ def test_a_terminal_has_a_bar_and_what_is_of_interest(clock, monkeypatch):
     progress.add(answers(62, 100))
     drawn(progress, clock, 2, 100, failed=2)
     line = terminal.getvalue().rpartition("\r\x1b[K")[2]
-    assert line[:15] == "━━━╸           "
+    assert line[:15] == "━━━╸" + 11 * " "
     assert line[15:] == "phase 3 of 7, users-4:  100 of 400  100/s  p95 62 ms  2 failed  3 s left  4 users"
     progress.clear()
     assert terminal.getvalue().endswith("\r\x1b[K")
