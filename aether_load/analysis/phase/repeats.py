@@ -7,15 +7,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
-from aether_load.analysis.statistics.distribution import percentile, rounded
+from aether_load.analysis.statistics.median import FEWEST_VALUES, median_of
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
 
 _METRICS = ("ok_throughput_rps", "response_latency_p50_ms", "response_latency_p99_ms")
-FEWEST_PAIRS = 6
 
 
 class RepeatComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,22 +54,20 @@ def _compare(
         below, above = _value(of_base[repeat], metric), _value(of_other[repeat], metric)
         if below and above:
             ratios.append(above / below)
-    ordered = np.sort(np.array(ratios, np.float64))
-    median = float(np.median(ordered)) if len(ordered) else None
-    bounds = percentile(ordered, 0.5) if len(ordered) >= FEWEST_PAIRS else None
+    median = median_of(ratios)
     reason = None
     if not ratios:
         reason = "no repetition has a figure on both sides"
-    elif bounds is None or bounds.low is None or bounds.high is None:
-        reason = f"{len(ratios)} pairs bound nothing; {FEWEST_PAIRS} are needed (repeat = {FEWEST_PAIRS})"
+    elif median.low is None or median.high is None:
+        reason = f"{len(ratios)} pairs bound nothing; {FEWEST_VALUES} are needed (repeat = {FEWEST_VALUES})"
     return RepeatComparison(
         base=base,
         other=other,
         metric=metric,
         pairs_total=len(ratios),
-        ratio_median=rounded(median),
-        ratio_low=bounds.low if bounds else None,
-        ratio_high=bounds.high if bounds else None,
+        ratio_median=median.value,
+        ratio_low=median.low,
+        ratio_high=median.high,
         reason=reason,
     )
 
