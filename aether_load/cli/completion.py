@@ -25,9 +25,11 @@ _FILES = frozenset(
         "answer_key",
         "locustfile",
         "html",
+        "claims",
+        "latex",
     ]
 )
-_FOLDERS = frozenset(["results_dir", "dataset_dir", "folder", "folders"])
+_FOLDERS = frozenset(["results_dir", "dataset_dir", "folder", "folders", "runtime_checkout", "report"])
 _SCENARIOS = frozenset(["scenario", "scenario_name", "words"])
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "make a run's results again from its folder",
     "compare": "show runs side by side",
     "gate": "hold a candidate build against its base",
+    "claims": "measure what the Aether project publishes",
     "scenarios": "list the scenarios that ship, or show one as resolved",
     "answer-key": "write the right answers of a scenario's prompts, for simulate --answer-key",
     "lm-eval": "run lm-eval with the model aether_stub",

@@ -34,14 +34,14 @@ def drive_gate(
     with tempfile.TemporaryDirectory(prefix="aether-load-gate-") as name:
         file = Path(name) / "plan.json"
         file.write_bytes(msgspec.json.encode(job))
-        code = _locust("gate.py", ["--host", job.plan.base, "--gate", str(file), *words], results, cores)
+        code = run_locust("gate.py", ["--host", job.plan.base, "--gate", str(file), *words], results, cores)
         pointer = Path(f"{file}.run")
         if not pointer.is_file():
             raise NoRun(code or int(ExitCode.INVALID))
         return RunFolder.open(Path(pointer.read_text(encoding="utf-8"))), code
 
 
-def _locust(locustfile: str, words: Sequence[str], results: Path, cores: frozenset[int] | None) -> int:
+def run_locust(locustfile: str, words: Sequence[str], results: Path, cores: frozenset[int] | None) -> int:
     """Run one of the shipped locustfiles, headless, to its end; hand Ctrl-C and SIGTERM on to it."""
     command = [sys.executable, "-m", "locust", "-f", str(shipped_file("locustfiles", locustfile)), "--headless"]
     child = subprocess.Popen(

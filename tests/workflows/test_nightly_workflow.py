@@ -21,12 +21,26 @@ name = "closed"
 users = 4
 passes = 1
 """
+CLAIMS = """\
+[[runs]]
+scenario = "tiny.toml"
+
+[[claims]]
+id = "answers"
+claim = "Requests that succeed"
+source = "our page"
+published = "100 %"
+quantity = "success_rate"
+of = "tiny/closed"
+at_least = 0.9
+"""
 EXECUTED = {
     ("nightly.yml", "load"): {
         "Build the runtime",
         "Start the runtime",
         "Wait for /health",
         "Run the scenario",
+        "Measure the published claims",
         "Summary",
         "Stop the runtime",
     },
@@ -37,9 +51,17 @@ def night(github, port, **given):
     """Run the job `load` with a scenario of one second on a free port."""
     scenario = github.folder / "tiny.toml"
     scenario.write_text(TINY)
+    claims = github.folder / "claims.toml"
+    claims.write_text(CLAIMS)
     # Page and self-check take seconds of a run and have tests of their own.
     options = "--no-page --no-self-check"
-    given = {"RUNTIME_PORT": str(port), "SCENARIO": str(scenario), "LOAD_OPTIONS": options, **given}
+    given = {
+        "RUNTIME_PORT": str(port),
+        "SCENARIO": str(scenario),
+        "LOAD_OPTIONS": options,
+        "CLAIMS_OPTIONS": f"--claims {claims} --no-page",
+        **given,
+    }
     return run_job(NIGHTLY, "load", github.machine("load", INSTALL), SCHEDULED, given)
 
 
@@ -77,11 +99,14 @@ def test_the_artifact_has_the_run_and_the_log(passed, github_of_the_module):
 
 
 def test_the_summary_is_the_report(passed, github_of_the_module):
-    """What was measured, and the report in Markdown."""
+    """What was measured, the report in Markdown, and the table of claims."""
     first, _, rest = passed.summary.partition("\n")
     assert first == f"Runtime: sowadalmughni/aether-lang at {github_of_the_module.runtime.first}"
-    (run,) = (github_of_the_module.artifact("nightly") / "runs").iterdir()
-    assert rest.strip() == (run / "report.md").read_text().strip()
+    artifact = github_of_the_module.artifact("nightly")
+    (run,) = (artifact / "runs").iterdir()
+    report, claims = (run / "report.md").read_text(), (artifact / "claims.md").read_text()
+    assert rest.strip() == (report + claims).strip()
+    assert "| Requests that succeed | 100 % | 100.0%" in claims
 
 
 def test_the_charts_get_one_direction_each(passed, github_of_the_module):

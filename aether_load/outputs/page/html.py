@@ -58,7 +58,7 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
             charts=charts,
             pictures=pictures,
             script=script,
-            specifications=_in_script({chart.name: chart.spec for chart in charts}),
+            specifications=in_script({chart.name: chart.spec for chart in charts}),
             warnings=_by_code(report),
             phases=report.phases[:MOST_PHASES],
             left_out=len(report.phases) - MOST_PHASES,
@@ -103,7 +103,7 @@ def _by_code(report: Report) -> dict[str, list[Warning_]]:
     return found
 
 
-def _in_script(value: Any) -> str:
+def in_script(value: Any) -> str:
     """Return a value as JSON that can stand inside a script element, whatever texts are in it."""
     text = msgspec.json.encode(value).decode()
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -1,0 +1,222 @@
+"""Measure what a claim is about: a value with its interval, and what would be possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from aether_load.analysis.phase.phase_report import PhaseReport
+from aether_load.analysis.statistics.distribution import Percentile, rounded, wilson
+from aether_load.analysis.statistics.median import FEWEST_VALUES, Median, median_of
+from aether_load.claims.claim import Claim, Quantity
+from aether_load.claims.figures import Figures, PhaseFigures
+
+UNITS: Mapping[Quantity, str] = {
+    "latency_p50_ms": "ms", "latency_p95_ms": "ms", "latency_p99_ms": "ms", "latency_reduction": "share",
+    "speedup": "x", "hit_rate": "share", "tokens_saved": "tokens", "capacity_rps": "requests/s",
+    "success_rate": "share",
+}  # fmt: skip
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured of a claim; `reason` says why there is no value, or why it has no interval.
+
+    `value` with `low` and `high` is a median over repetitions with its 95 % interval, a share with its Wilson interval,
+    or the largest load that held, between which and the smallest that did not the capacity lies. Without `high` there
+    is no upper bound, without both no interval. `possible` is the most that the DAG's dependencies or the repetitions
+    among the requests allow, and `of_possible` the measured part of it. `llm_ms` is the time that all nodes of a
+    request took. `mock` tells whether the mock provider answered.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    repetitions_total: int | None = None
+    possible: float | None = None
+    of_possible: float | None = None
+    llm_ms: float | None = None
+    mock: bool = False
+    reason: str | None = None
+
+
+def measure(claim: Claim, figures: Figures) -> Measured:
+    """Return what was measured of a claim."""
+    if claim.quantity is None or claim.of is None:
+        return Measured(reason="nothing is measured of it")
+    measured = _MEASURES[claim.quantity](claim, figures)
+    return msgspec.structs.replace(measured, unit=UNITS[claim.quantity])
+
+
+def _latency(point: str) -> Callable[[Claim, Figures], Measured]:
+    def measured(claim: Claim, figures: Figures) -> Measured:
+        found = figures.phase(claim.of or "")
+        if found.reason is not None:
+            return Measured(reason=found.reason)
+        return _over_repetitions([_point(phase, point) for phase in found.phases], found)
+
+    return measured
+
+
+def _speedup(claim: Claim, figures: Figures) -> Measured:
+    return _compared(claim, figures, lambda base, own: base / own, lambda bound: bound)
+
+
+def _reduction(claim: Claim, figures: Figures) -> Measured:
+    return _compared(claim, figures, lambda base, own: 1 - own / base, lambda bound: 1 - 1 / bound)
+
+
+def _compared(
+    claim: Claim,
+    figures: Figures,
+    compare: Callable[[float, float], float],
+    possible: Callable[[float], float],
+) -> Measured:
+    """Compare the p50 of two phases, repetition by repetition; `possible` is of the speed-up that the DAG allows."""
+    own, base = figures.phase(claim.of or ""), figures.phase(claim.against or "")
+    if (reason := own.reason or base.reason) is not None:
+        return Measured(reason=reason)
+    of_base = {phase.repeat: _point(phase, "p50") for phase in base.phases}
+    pairs = [(of_base[phase.repeat], _point(phase, "p50")) for phase in own.phases if phase.repeat in of_base]
+    if not pairs:
+        return Measured(reason="no repetition has both phases")
+    ends = [
+        (
+            compare(slow.at_least, fast.at_most),
+            compare(slow.at_most, fast.at_least),
+            compare(slow.at_most, fast.at_most),
+        )
+        for slow, fast in pairs
+        if slow.at_least > 0 and fast.at_least > 0
+    ]
+    measured = _with_median([low for low, _, _ in ends], [high for _, high, _ in ends], [mid for _, _, mid in ends])
+    bounds = [phase.decomposition.parallel_speedup_bound for phase in own.phases]
+    bound = median_of([value for value in bounds if value]).value
+    if bound is None or own.phases[0].cache == "warm" or measured.value is None:
+        return _of(measured, own)
+    most = possible(bound)
+    share = rounded(measured.value / most) if most > 0 else None
+    return _of(msgspec.structs.replace(measured, possible=rounded(most), of_possible=share), own)
+
+
+def _hit_rate(claim: Claim, figures: Figures) -> Measured:
+    """Return the share of nodes that came from the cache, of one repetition or all of them together."""
+    found = figures.phase(claim.of or "")
+    if found.reason is not None:
+        return Measured(reason=found.reason)
+    cached = sum(phase.all.cached_nodes_total or 0 for phase in found.phases)
+    share = wilson(cached, cached + sum(phase.all.uncached_nodes_total or 0 for phase in found.phases))
+    if share is None:
+        return Measured(reason=found.phases[0].all.reasons.get("cached_nodes_total", "no node was answered"))
+    most = possible_hit_rate(found)
+    return _of(
+        Measured(
+            value=share.value,
+            low=share.low,
+            high=share.high,
+            possible=most,
+            of_possible=rounded(share.value / most) if most else None,
+        ),
+        found,
+    )
+
+
+def possible_hit_rate(found: PhaseFigures) -> float | None:
+    """Return the share of requests whose prompt had been sent before in the phase."""
+    requests = found.phases[0].all.requests_total
+    if found.distinct_prompts is None or requests == 0:
+        return None
+    return rounded(1 - found.distinct_prompts / requests)
+
+
+def _tokens_saved(claim: Claim, figures: Figures) -> Measured:
+    """Return the tokens that a phase would have cost without a cache, less those that it did.
+
+    What a request costs without a cache is the mean of the phase that it is compared with.
+    """
+    own, base = figures.phase(claim.of or ""), figures.phase(claim.against or "")
+    if (reason := own.reason or base.reason) is not None:
+        return Measured(reason=reason)
+    tokens, requests = base.phases[0].all.tokens_total, base.phases[0].all.ok_total
+    if not tokens or not requests or own.phases[0].all.tokens_total is None:
+        return Measured(reason="no answer told its tokens")
+    saved = own.phases[0].all.ok_total * tokens / requests - own.phases[0].all.tokens_total
+    return _of(Measured(value=rounded(saved), reason="it was counted once, so that it has no interval"), own)
+
+
+def _capacity(claim: Claim, figures: Figures) -> Measured:
+    search = figures.search(claim.of or "")
+    if isinstance(search, str):
+        return Measured(reason=search)
+    held, broken = search.largest_held, search.smallest_not_held
+    if search.end == "client_limited":
+        return Measured(value=held, low=held, reason="the client is the limit")
+    if not search.confirmed and search.end != "nothing_held":
+        return Measured(value=held, reason=search.sentence)
+    return Measured(value=held or 0.0, low=held or 0.0, high=broken)
+
+
+def _success_rate(claim: Claim, figures: Figures) -> Measured:
+    found = figures.phase(claim.of or "", failures=True)
+    if found.reason is not None:
+        return Measured(reason=found.reason)
+    share = wilson(
+        sum(phase.all.ok_total for phase in found.phases), sum(phase.all.requests_total for phase in found.phases)
+    )
+    if share is None:
+        return Measured(reason="no request was due")
+    return _of(Measured(value=share.value, low=share.low, high=share.high), found)
+
+
+def _over_repetitions(points: Sequence[Percentile], found: PhaseFigures) -> Measured:
+    most = [point.at_most for point in points]
+    return _of(_with_median([point.at_least for point in points], most, most), found)
+
+
+def _with_median(lows: Sequence[float], highs: Sequence[float], values: Sequence[float]) -> Measured:
+    """Return a median over repetitions whose values each lie between a low and a high."""
+    low, high, middle = median_of(lows), median_of(highs), median_of(values)
+    return Measured(
+        value=middle.value,
+        low=low.low,
+        high=high.high,
+        repetitions_total=len(values),
+        reason=_why_no_interval(middle, len(values)),
+    )
+
+
+def _why_no_interval(median: Median, count: int) -> str | None:
+    if median.low is not None:
+        return None
+    return f"{count} complete repetition{'s' * (count != 1)} bound nothing; {FEWEST_VALUES} are needed"
+
+
+def _of(measured: Measured, found: PhaseFigures) -> Measured:
+    return msgspec.structs.replace(measured, mock=found.mock, llm_ms=llm_ms(found))
+
+
+def llm_ms(found: PhaseFigures) -> float | None:
+    """Return the mean time that all nodes of a request took, one after the other."""
+    times = [node.node_time_ms.mean for node in found.phases[0].nodes if node.node_time_ms is not None]
+    return rounded(sum(times)) if times else None
+
+
+def _point(phase: PhaseReport, name: str) -> Percentile:
+    latency = phase.all.response_latency_ms
+    assert latency is not None
+    point: Percentile = getattr(latency, name)
+    return point
+
+
+_MEASURES: Mapping[Quantity, Callable[[Claim, Figures], Measured]] = {
+    "latency_p50_ms": _latency("p50"),
+    "latency_p95_ms": _latency("p95"),
+    "latency_p99_ms": _latency("p99"),
+    "latency_reduction": _reduction,
+    "speedup": _speedup,
+    "hit_rate": _hit_rate,
+    "tokens_saved": _tokens_saved,
+    "capacity_rps": _capacity,
+    "success_rate": _success_rate,
+}
