@@ -115,7 +115,7 @@ def _hit_rate(report: ClaimsReport) -> Chart | None:
     }  # fmt: skip
     possible = [value for value in values if value["kind"] == "possible"]
     measured = [value for value in values if value["kind"] == "measured"]
-    layers = [
+    layers: list[dict[str, Any]] = [
         {"data": {"values": possible}, "mark": {"type": "line"}, "encoding": encoding},
         {"data": {"values": possible}, "mark": {**_POINT, "shape": "diamond"}, "encoding": encoding},
         {"data": {"values": measured}, "mark": {**_POINT, "size": 35}, "encoding": encoding},

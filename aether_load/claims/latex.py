@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from aether_load.claims.report import ClaimsReport
-from aether_load.claims.text import HEADER, cells, summary, tables
+from aether_load.claims.text import HEADER, Table, cells, summary, tables
 from aether_load.text import terminal_text, with_safe_texts
 
 _SPECIAL = {
@@ -23,8 +23,8 @@ def write_claims_latex(report: ClaimsReport, out: TextIO) -> None:
     report = with_safe_texts(report, terminal_text)
     out.write(f"% aether-load claims: {summary(report)}\n")
     out.writelines(f"% {run.id}: {run.status}\n" for run in report.runs)
-    claims = [(row.claim.claim, *cells(row, report)) for row in report.claims]
-    for title, header, rows, note in (("claims", HEADER, claims, ""), *tables(report)):
+    claims: Table = ("claims", HEADER, [(row.claim.claim, *cells(row, report)) for row in report.claims], "")
+    for title, header, rows, note in (claims, *tables(report)):
         out.write(f"\n% {title}{f'. {note}' if note else ''}\n")
         _write_tabular(header, rows, out)
 

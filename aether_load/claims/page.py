@@ -20,8 +20,8 @@ from aether_load.text import with_safe_texts, xml_text
 
 PAGE, DATA = "claims.html", "claims.json"
 _NO_DRAWING = (
-    "There are no charts in this page: vl-convert-python, which draws them, is not installed here. When it is "
-    "(pip install vl-convert-python): aether-load claims --report FOLDER."
+    "There are no charts in this page: what draws them is not installed here. When it is "
+    "(pip install 'aether-load[charts]'): aether-load claims --report FOLDER."
 )
 
 

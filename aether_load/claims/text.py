@@ -18,11 +18,13 @@ from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
 from aether_load.text import json_text, markdown_text, terminal_text, with_safe_texts
 
-HEADER = ("claim", "published", "measured (95 % interval)", "of what is possible", "verdict")
+HEADER = ("claim", "published", "measured (95 % interval)", "of possible", "verdict")
 CELLS_HEADER = ("configuration", "repetitions", "mean ms", "p50 ms", "p95 ms", "p99 ms", "speed-up", "bound")
 HITS_HEADER = ("pattern", "requests", "different", "hit rate (95 % interval)", "possible")
 WORDS = {"supported": "supported", "not_supported": "not supported", "not_decided": "not decided"}
 SPREAD_NOTE = "Mean ± standard deviation over repetitions; the speed-up is of p50, the median over repetitions."
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]], str]
+"""Title, header, rows, and a note."""
 _WIDTH = 120
 _DIGITS = {"ms": 1, "x": 2, "tokens": 0, "requests/s": 0}
 
@@ -35,9 +37,9 @@ def write_claims_text(report: ClaimsReport, files: Sequence[Path], out: TextIO) 
     if not report.simulated:
         out.write("\nwhy\n")
         out.writelines(_wrapped(f"{row.claim.claim} ({row.claim.published}): {row.reason}") for row in report.claims)
-    for title, header, rows, note in tables(report):
+    for title, head, rows, note in tables(report):
         out.write(f"\n{title}\n")
-        write_table([header, *rows], out)
+        write_table([head, *rows], out)
         out.write(f"  {note}\n" if note else "")
     out.write("\nruns\n")
     out.writelines(_wrapped(line) for line in run_lines(report))
@@ -55,9 +57,9 @@ def write_claims_markdown(report: ClaimsReport, out: TextIO) -> None:
         for row in report.claims
     ]
     out.write(table(header, (tuple(map(markdown_text, row)) for row in rows)) + "\n")
-    for title, header, more, note in tables(report):
+    for title, head, more, note in tables(report):
         out.write(f"**{markdown_text(title)}**\n\n")
-        out.write(table(header, (tuple(map(markdown_text, row)) for row in more)) + "\n")
+        out.write(table(head, (tuple(map(markdown_text, row)) for row in more)) + "\n")
         out.write(f"{markdown_text(note)}\n\n" if note else "")
     out.writelines(f"- {markdown_text(line)}\n" for line in run_lines(report))
 
@@ -69,7 +71,10 @@ def write_claims_json(report: ClaimsReport, out: TextIO) -> None:
 
 def what(report: ClaimsReport) -> str:
     """Return in one line what was measured."""
-    where = ", ".join(f"{target.generation.value} at {target.url}" for target in report.targets) or "nothing"
+    urls = (f"{target.generation.value} at {target.url}" for target in report.targets)
+    kinds = dict.fromkeys(target.generation.value for target in report.targets)
+    # Each run starts a simulated runtime of its own, on a port of its own.
+    where = ", ".join(kinds if report.simulated else urls) or "none"
     labels = "".join(f", {key}={value}" for key, value in report.labels.items())
     datasets = ", ".join(f"{one.rows_used} rows of {one.name}" for one in report.datasets)
     kind = "SIMULATED runtime" if report.simulated else "runtime"
@@ -113,8 +118,8 @@ def possible(measured: Measured) -> str:
     return f"{measured.of_possible:.0%} of {_number(measured.possible, measured.unit)}"
 
 
-def tables(report: ClaimsReport) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]], str]]:
-    """Yield title, header, rows and note of each table behind the claims; each row says so where it is simulated."""
+def tables(report: ClaimsReport) -> Iterator[Table]:
+    """Yield each table behind the claims; each row says so where it is simulated."""
     mark = [SIMULATED] if report.simulated else []
     head = ["says"] if report.simulated else []
     if report.configurations:

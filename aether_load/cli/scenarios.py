@@ -27,7 +27,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise UsageError(f"scenarios {' '.join(parsed.words)}: say which one, as in: aether-load scenarios show eval")
     if not words:
         for name, path in shipped_scenarios().items():
-            print(f"{name:12} {terminal_text(load_scenario(path).purpose)}")
+            print(f"{name:22} {terminal_text(load_scenario(path).purpose)}")
     else:
         parsed.scenario = words[0]
         scenario = scenario_from(parsed)

@@ -70,7 +70,7 @@ def test_the_settings_of_the_shipped_file_fit_their_scenarios():
         ),
         ('quantity = "latency_p50"', "claims.0.quantity = 'latency_p50': did you mean 'latency_p50_ms'?"),
         ("tolerence = 1", "unknown key claims.0.tolerence (= 1); did you mean 'tolerance'?"),
-        ("tolerance = 1.0", "claims.0.tolerance = 1.0: expected `float` < 1.0."),
+        ("tolerance = 1.0", "claims.0.tolerance = 1.0: expected a number < 1.0."),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_place(tmp_path, more, sentence):
@@ -79,7 +79,7 @@ def test_a_mistake_is_one_sentence_with_its_place(tmp_path, more, sentence):
     path.write_text(f"{GOOD}{more}\n")
     with pytest.raises(UsageError) as refused:
         read_claims(path)
-    assert str(refused.value).replace("`", "").replace("  ", " ") == f"Claims {path}: {sentence}".replace("`", "")
+    assert str(refused.value) == f"Claims {path}: {sentence}"
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):

@@ -192,11 +192,12 @@ def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(fork_l
     )
 
 
-def test_the_rows_of_the_two_scenarios_lie_beside_them():
+def test_the_rows_of_the_scenarios_lie_beside_them():
     """A wheel takes the whole folder: what the scenarios read is inside it."""
     build = (REPOSITORY / "pyproject.toml").read_text()
     assert '"scenarios" = "aether_load/_shipped/scenarios"' in build
     assert {path.name for path in (REPOSITORY / "scenarios" / "data").iterdir()} == {
         "queries.jsonl",
         "documents.jsonl",
+        "zipf_queries.csv",
     }
