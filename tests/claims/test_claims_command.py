@@ -58,7 +58,7 @@ def test_an_interrupted_measurement_reports_what_is_complete(claims, tmp_path):
     (tmp_path / "second.toml").write_text(SCENARIO.replace("repeat = 6", "repeat = 1000"))
     process = started(tmp_path, "--markdown", "claims.md")
     runs = lambda: list(tmp_path.glob("results/claims-*/runs/*-second-*/run.json"))  # noqa: E731 -- a condition
-    wait_for(lambda: runs() and '"parallel#1"' in runs()[0].read_text(), "the second run's second phase")
+    wait_for(lambda: runs() and '"parallel#1"' in runs()[0].read_text(), "the second run's second phase", limit_s=60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, err
