@@ -19,7 +19,7 @@ from aether_load.bounded import read_bounded
 from aether_load.claims.figures import RunFigures, read_figures
 from aether_load.claims.latex import write_claims_latex
 from aether_load.claims.options import ClaimsOptions, read_options
-from aether_load.claims.page import DATA, PAGE, make_claims_page
+from aether_load.claims.page import write_claims_page
 from aether_load.claims.report import ClaimsReport, build_claims_report
 from aether_load.claims.text import write_claims_json, write_claims_markdown, write_claims_text
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError, UsageError
@@ -34,7 +34,8 @@ _WRITERS: Mapping[str, Callable[[ClaimsReport, TextIO], None]] = {
     "markdown": write_claims_markdown,
     "latex": write_claims_latex,
 }
-_NAMES = {"json": DATA, "markdown": "claims.md", "latex": "claims.tex"}
+_NAMES = {"json": "claims.json", "markdown": "claims.md", "latex": "claims.tex"}
+_PAGE = "claims.html"
 _ENDS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INTERRUPTED)}
 _MOST_BYTES = 64 << 20
 
@@ -116,7 +117,7 @@ def _read(folder: Path) -> list[RunFigures]:
 def _planned(folder: Path) -> tuple[str, ...]:
     """Return the scenarios that a folder was to hold, as far as its claims.json says so."""
     try:
-        return msgspec.json.decode(read_bounded(folder / DATA, _MOST_BYTES), type=_Planned).scenarios
+        return msgspec.json.decode(read_bounded(folder / _NAMES["json"], _MOST_BYTES), type=_Planned).scenarios
     except (OSError, msgspec.MsgspecError):
         return ()
 
@@ -131,6 +132,9 @@ def _write(report: ClaimsReport, folder: Path, options: ClaimsOptions) -> None:
     try:
         for form, name in _NAMES.items():
             write_whole(folder / name, _formatted(report, form))
+        if options.page:
+            write_claims_page(folder / _PAGE, report)
+            files.insert(0, folder / _PAGE)
         for form, path in options.files.items():
             write_output(path, _formatted(report, form))
     except OSError as error:
@@ -138,11 +142,6 @@ def _write(report: ClaimsReport, folder: Path, options: ClaimsOptions) -> None:
             f"The claims could not be written ({error.strerror}: {error.filename}); the runs are safe. When that is "
             f"mended: aether-load claims --report {folder}"
         ) from None
-    if options.page:
-        if (why := make_claims_page(folder)) is None:
-            files.insert(0, folder / PAGE)
-        else:
-            sys.stderr.write(f"aether-load: {PAGE} could not be made ({why}); every other result is written.\n")
     shown = [path for path in options.files.values() if not is_standard_output(path)]
     out = sys.stderr if len(shown) < len(options.files) else sys.stdout
     write_claims_text(report, [*files, *shown], out)

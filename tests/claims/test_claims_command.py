@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from claims_folders import SCENARIO
@@ -32,6 +33,36 @@ at_most = 50
 
 
 @pytest.fixture
+def start(tmp_path):
+    """Start the command in the test's folder; it ends with the test, and its load with it."""
+    processes = []
+
+    def started(*arguments):
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "aether_load", "claims", "--claims", "claims.toml", "--no-page", *arguments],
+                cwd=tmp_path,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            )
+        )
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        if process.poll() is None:
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.kill()
+            for child in children:
+                child.kill()
+            process.communicate()
+
+
+@pytest.fixture
 def claims(tmp_path):
     for name in ("first", "second"):
         (tmp_path / f"{name}.toml").write_text(SCENARIO)
@@ -40,23 +71,10 @@ def claims(tmp_path):
     return path
 
 
-def started(folder, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "aether_load", "claims", "--claims", "claims.toml", "--no-page", *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )
-
-
-def test_an_interrupted_measurement_reports_what_is_complete(claims, tmp_path):
+def test_an_interrupted_measurement_reports_what_is_complete(claims, start, tmp_path):
     """The first run whole, the second as far as it came; the same results come of the folder again."""
     (tmp_path / "second.toml").write_text(SCENARIO.replace("repeat = 6", "repeat = 1000"))
-    process = started(tmp_path, "--markdown", "claims.md")
+    process = start("--markdown", "claims.md")
     runs = lambda: list(tmp_path.glob("results/claims-*/runs/*-second-*/run.json"))  # noqa: E731 -- a condition
     wait_for(lambda: runs() and '"parallel#1"' in runs()[0].read_text(), "the second run's second phase", limit_s=60)
     process.send_signal(signal.SIGINT)
@@ -103,9 +121,9 @@ def test_a_checkout_without_datasets_is_refused(tmp_path):
     )
 
 
-def test_a_target_that_does_not_answer_ends_the_measurement(claims, tmp_path):
+def test_a_target_that_does_not_answer_ends_the_measurement(claims, start, tmp_path):
     """Exit code 3, said once, and no results."""
-    process = started(tmp_path, "--host", "http://127.0.0.1:1")
+    process = start("--host", "http://127.0.0.1:1")
     out, err = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out) == (3, "")
     assert "Traceback" not in err

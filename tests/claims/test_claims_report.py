@@ -256,7 +256,7 @@ def test_every_line_of_a_simulated_runtime_says_so(made):
         lines = [line for line in out.getvalue().splitlines() if "made/" in line or "a page" in line or " ms [" in line]
         assert lines
         assert [line for line in lines if SIMULATED not in line] == []
-    page = claims_html(report, claims_charts(report), {}, None)
+    page = claims_html(report, claims_charts(report), "")
     assert page.count(SIMULATED) > len(report.claims) + len(report.configurations)
 
 
@@ -265,7 +265,7 @@ def test_the_page_has_a_chart_of_each_kind(complete):
     report = complete.report()
     charts = claims_charts(report)
     assert [chart.name for chart in charts] == ["latency-made", "speedup", "hit-rate"]
-    page = claims_html(report, charts, {chart.name: "<svg></svg>" for chart in charts}, None)
+    page = claims_html(report, charts, "")
     assert all(f'data-chart="{chart.name}"' in page for chart in charts)
 
 
