@@ -36,7 +36,7 @@ def test_its_commands_install_and_run_the_main_job(tmp_path):
                 shutil.copy(path, work / target)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     path = f"{tmp_path / 'venv' / 'bin'}:/usr/bin:/bin"
-    environment = {"PATH": path, "HOME": str(tmp_path)}
+    environment = {"PATH": path, "HOME": str(tmp_path), **dict(line.split("=") for line in instructions("ARG"))}
     for command in instructions("RUN"):
         subprocess.run(command, shell=True, cwd=work, env=environment, check=True)
     (entry,), (more,) = instructions("ENTRYPOINT"), instructions("CMD")

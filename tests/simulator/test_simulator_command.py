@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from aether_load import __version__
 from aether_load.simulator.__main__ import main
 from simulated import COMMAND, Client, SimulatorProcess, is_alive, llm, raw_request, wait_for
 
@@ -29,7 +30,10 @@ def test_one_line_when_ready(start_process, generation):
     simulator = start_process("--generation", generation)
     assert simulator.line == f"simulated Aether runtime {generation} listening on http://127.0.0.1:{simulator.port}"
     headers = simulator.get("/health").headers
-    assert (headers["server"], headers["x-aether-load-simulator"]) == ("aether-load-simulator/0.1.0", "0.1.0")
+    assert (headers["server"], headers["x-aether-load-simulator"]) == (
+        f"aether-load-simulator/{__version__}",
+        __version__,
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
