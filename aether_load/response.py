@@ -92,7 +92,7 @@ class Execution(msgspec.Struct):
 
 
 class SentDag(msgspec.Struct, frozen=True):
-    """The DAG that every request of a run sends, as far as answers are compared with it.
+    """The DAG that a request sends, as far as answers are compared with it.
 
     `prompt_node` is the node whose prompt the runtime repeats as it was sent, None where it fills something into each.
     `only_node` is the node of a DAG that has one.

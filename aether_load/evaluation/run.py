@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import psutil
 
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.workload import Workload
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.environment import git_state, machine, versions
@@ -106,8 +107,7 @@ class EvaluationRun:
             workload = Workload(
                 prompts=tuple(self._prompts),
                 bodies=(),
-                nodes=self.manifest.nodes,
-                answer_node=ANSWER_NODE,
+                dags=(WorkloadDag(nodes=self.manifest.nodes, answer_node=ANSWER_NODE),),
                 prompt_count=len(self._prompts),
             )
             self._recorder = Recorder(self._buffer, workload)

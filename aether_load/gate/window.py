@@ -117,7 +117,7 @@ def _trust(inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples) -> t
     if not inputs.scenario.target.server_metrics:
         return None, None
     readings = phase_readings(inputs, record)
-    checks = check_phase(samples, readings, len(inputs.manifest.node_ids))
+    checks = check_phase(samples, readings)
     behind = next(check.violated_total for check in checks if check.code == "reading_not_behind")
     cut_off = inputs.manifest.ended_as == "running"
     reconciliation = reconcile(samples, own_counts(samples), readings, behind=behind, was_cut_off=cut_off)

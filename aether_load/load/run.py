@@ -29,6 +29,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_writer import RecordWriter
 
 if TYPE_CHECKING:
+    from aether_load.dag.sent_dag import WorkloadDag
     from aether_load.dag.workload import Workload
     from aether_load.load.sending.target_client import TargetClient
     from aether_load.scenario.scenario import Scenario
@@ -176,6 +177,11 @@ class Run:
             self._on_what_room_there_is(lambda: self.folder.write_manifest(self.manifest))
         else:
             self.observer.send(say.Save(content=msgspec.json.encode(self.manifest)))
+
+    def list_dag(self, dag: WorkloadDag) -> None:
+        """Have the nodes of a further DAG in run.json before a request is sent in it."""
+        self.manifest.list_dag(dag)
+        self.save_manifest()
 
     def _on_what_room_there_is(self, write: Callable[[], None]) -> OSError | None:
         """Write, if need be once more without the ballast; return the error that remains, if any."""

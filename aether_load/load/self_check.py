@@ -6,12 +6,12 @@ import math
 import subprocess
 import sys
 from time import monotonic_ns, process_time
-from typing import TYPE_CHECKING
 
 import gevent
 import msgspec
 from gevent import subprocess as gsubprocess
 
+from aether_load.dag.workload import Workload
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
@@ -23,9 +23,6 @@ from aether_load.rundata.process_usage import SelfCheck
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import REQUEST, RequestRecord
 from aether_load.rundata.records.recorder import Recorder
-
-if TYPE_CHECKING:
-    from aether_load.dag.workload import Workload
 
 _STRETCH_S = 0.3
 _USERS = 32
@@ -42,8 +39,8 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
     One user alone shows the least that an exchange takes, many at once show the most that can be sent. The null
     server's own time is in both, and it shares the machine, so that the truth is a little better.
     """
-    body = sorted(workload.bodies, key=len)[len(workload.bodies) // 2]
-    answer = _answer(workload, generation, body)
+    one = _with_a_prompt_of_middling_length(workload)
+    answer = _answer(one, generation)
     server = gsubprocess.Popen(
         [sys.executable, "-m", "aether_load.load.http.null_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -54,7 +51,7 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
             port = server.stdout.readline().strip()
             if not port.isdigit():
                 raise SelfCheckFailed("the null server did not start")
-            return _measure(workload, body, f"http://127.0.0.1:{port.decode()}")
+            return _measure(one, f"http://127.0.0.1:{port.decode()}")
     except OSError as error:
         raise SelfCheckFailed(str(error)) from None
     finally:
@@ -64,9 +61,20 @@ def check_self(workload: Workload, generation: Generation) -> SelfCheck:
         server.wait()
 
 
-def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
-    alone, _, _ = _load(workload, body, url, 1)
-    many, elapsed_s, cpu_s = _load(workload, body, url, _USERS)
+def _with_a_prompt_of_middling_length(workload: Workload) -> Workload:
+    places = sorted(range(len(workload.bodies)), key=lambda place: len(workload.bodies[place]))
+    place = places[len(places) // 2]
+    return Workload(
+        prompts=(workload.prompts[place],),
+        bodies=(workload.bodies[place],),
+        dags=(workload.dag_of(place),),
+        prompt_count=1,
+    )
+
+
+def _measure(workload: Workload, url: str) -> SelfCheck:
+    alone, _, _ = _load(workload, url, 1)
+    many, elapsed_s, cpu_s = _load(workload, url, _USERS)
     latencies_ms = sorted(latency_us / 1000 for latency_us in alone)
     return SelfCheck(
         latency_p50_ms=float(latencies_ms[(len(latencies_ms) - 1) // 2]),
@@ -77,13 +85,13 @@ def _measure(workload: Workload, body: bytes, url: str) -> SelfCheck:
     )
 
 
-def _load(workload: Workload, body: bytes, url: str, users: int) -> tuple[list[int], float, float]:
+def _load(workload: Workload, url: str, users: int) -> tuple[list[int], float, float]:
     """Send for a short while; return the latencies in whole us, the seconds it took and the CPU seconds of it."""
     endpoint, pool = Endpoint.of(url), ConnectionStats()
     buffer = RecordBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
     recorder = Recorder(buffer, workload)
-    book = PreparedRequests(endpoint, (body,), (), "", workload.prompt_node)
+    book = PreparedRequests(endpoint, workload.bodies, (), "", workload.prompt_nodes)
     senders = [
         Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
         for _ in range(users)
@@ -117,14 +125,15 @@ def _send_until(sender: Sending, end_ns: int) -> None:
         request += 1
 
 
-def _answer(workload: Workload, generation: Generation, body: bytes) -> bytes:
-    """Return a whole HTTP answer of the size and shape that the runtime gives to `body`."""
+def _answer(workload: Workload, generation: Generation) -> bytes:
+    """Return a whole HTTP answer of the size and shape that the runtime gives to the workload's first request."""
+    body, dag = workload.bodies[0], workload.dags[0]
     results = []
-    for node in workload.nodes:
+    for node in dag.nodes:
         result = {"node_id": node.id, "output": "A", "execution_time_ms": 0, "token_cost": 18}
         if generation is Generation.V2:
             # The runtime repeats the prompt, so that its answers are as large as the requests.
-            prompt = msgspec.json.decode(sent_prompt(body, node.id)) if node.id == workload.prompt_node else ""
+            prompt = msgspec.json.decode(sent_prompt(body, node.id)) if node.id == dag.prompt_node else ""
             prompt = prompt or "x" * len(body)
             result |= {"cache_hit": False, "rendered_prompt": prompt, "input_tokens": 9, "level": 0}
         results.append(result)

@@ -13,6 +13,7 @@ import gevent
 import msgspec
 
 from aether_load.dag.dag import asked_columns
+from aether_load.dag.sent_dag import list_dags
 from aether_load.dag.workload import Workload, build_workload
 from aether_load.datasets.loading import load_prompts
 from aether_load.environment import git_state, machine, versions
@@ -180,7 +181,11 @@ class Session:
             self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
         )
         if (other := self._candidate_plan) is not None:
-            self._candidate_workload = build_workload(self.prompts, other, self.target.generation)
+            candidate = build_workload(self.prompts, other, self.target.generation)
+            listed = list_dags([*self.workload.dags, *candidate.dags])
+            own = len(self.workload.dags)
+            self.workload = msgspec.structs.replace(self.workload, dags=listed[:own])
+            self._candidate_workload = msgspec.structs.replace(candidate, dags=listed[own:])
 
     @property
     def _candidate_plan(self) -> WorkloadPlan | None:
@@ -194,14 +199,6 @@ class Session:
         """Return what is sent to each target."""
         others = [] if self._candidate is None else [self._candidate_workload or self.workload]
         return [self.workload, *others]
-
-    @property
-    def _listed(self) -> Workload:
-        """Return the workload with the nodes of all targets, as samples list them."""
-        nodes = {node.id: node for workload in reversed(self._workloads) for node in workload.nodes}
-        own = [node.id for node in self.workload.nodes]
-        order = [*own, *(id_ for id_ in nodes if id_ not in own)]
-        return msgspec.structs.replace(self.workload, nodes=tuple(nodes[id_] for id_ in order))
 
     def _refuse_what_v1_has_not(self) -> None:
         if self.target.generation is not Generation.V1:
@@ -243,14 +240,14 @@ class Session:
             for target, workload in zip(self._targets, workloads, strict=True)
         ]
         of_sides = workloads if self._candidate_workload is not None else ()
-        listed = self._listed if of_sides else self.workload
-        context = SenderContext(self.scenario, listed, targets, self.traces, feed, of_sides=of_sides)
+        context = SenderContext(self.scenario, self.workload, targets, self.traces, feed, of_sides=of_sides)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         try:
             records = OwnRecords(context.buffer, folder.records)
         except OSError as error:
             raise UsageError(f"{folder.records} cannot be written: {error.strerror}.") from None
         run = self._run(folder, manifest, targets, records, feed, live=live)
+        context.recorder.on_new_dag = run.list_dag
         self.sender_contexts.current = context
         return run, context
 
@@ -297,7 +294,7 @@ class Session:
         """Return the client of one target, which is sent the bodies of `workload`."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
-        book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_node)
+        book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_nodes)
         return TargetClient(endpoint, target, book)
 
     def _tls_to(self, url: str) -> TlsSettings:
@@ -316,8 +313,7 @@ class Session:
             candidate=self._candidate,
             gate=self._gate,
             datasets=self.identities,
-            node_ids=tuple(node.id for node in self._listed.nodes),
-            nodes=self._listed.nodes,
+            node_ids=(),
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
             program=self.workload.program,
@@ -330,6 +326,9 @@ class Session:
             self_check=self._self_check,
             self_check_reason=None if self._self_check else self._self_check_reason,
         )
+        for workload in self._workloads:
+            for place, dag in enumerate(workload.dags):
+                manifest.list_dag(dag, workload.prompts_in(place))
         return folder, manifest
 
     def end(self) -> None:

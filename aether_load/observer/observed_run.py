@@ -77,6 +77,9 @@ class ObservedRun:
         """Write run.json; raises OSError."""
         self._manifest = msgspec.json.decode(command.content, type=Manifest)
         self._follower.learn(self._manifest)
+        self._thresholds.learn(self._manifest)
+        if self._begin is not None and self._begin.live:
+            self.live.learn(self._manifest)
         write_whole(self._folder.manifest, encode_manifest(self._manifest))
 
     # The server and the processes

@@ -61,14 +61,21 @@ class ThresholdWatch:
             if plan.abort_on_fail or (live and metric_in(plan.condition).of == "row")
         ]
         self._found: dict[str, dict[str, Finding]] = {}
-        shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
-        level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
-        self._columns = RecordColumns([identity.name for identity in manifest.datasets], level_of)
-        self._node_count = len(level_of)
+        self._node_ids = manifest.node_ids
+        self._columns = _columns_of(manifest)
         self._phases: dict[str, GrowingPhase] = {}
         self._weights: dict[str, int] = {}
         self._done: set[str] = set()
         self._holds = Holds()
+
+    def learn(self, manifest: Manifest) -> None:
+        """Take in the nodes of a DAG that the run has taken on."""
+        if manifest.node_ids == self._node_ids:
+            return
+        self._node_ids = manifest.node_ids
+        self._columns.list_nodes(manifest.node_ids, _levels_of(manifest))
+        for phase in self._phases.values():
+            phase.widen(len(manifest.node_ids))
 
     def add(self, batch: RecordBatch, tables: Tables) -> None:
         """Take in records."""
@@ -81,7 +88,7 @@ class ThresholdWatch:
             name = tables.phases[place] if 0 <= place < len(tables.phases) else None
             if name is None or name in self._done:
                 continue
-            phase = self._phases.setdefault(name, GrowingPhase(self._node_count))
+            phase = self._phases.setdefault(name, GrowingPhase(len(self._node_ids)))
             which = batch.requests["phase"] == place
             # As thinned as what is kept already.
             weight = self._weights.setdefault(name, 1)
@@ -135,6 +142,16 @@ class ThresholdWatch:
         # Of several phases in the same state the latest one is of interest.
         phase, worst = [pair for pair in found if pair[1].state == found[0][1].state][-1]
         return LiveThreshold(condition=condition, state=worst.state, phase=phase, shown=worst.shown)
+
+
+def _columns_of(manifest: Manifest) -> RecordColumns:
+    datasets = [identity.name for identity in manifest.datasets]
+    return RecordColumns(datasets, manifest.node_ids, _levels_of(manifest))
+
+
+def _levels_of(manifest: Manifest) -> tuple[int, ...]:
+    shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+    return shape.level_of if shape else (0,) * len(manifest.node_ids)
 
 
 def _open_for_ns(record: PhaseRecord, now_ns: int) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from aether_load.dag.program import ProgramIdentity
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.clock import ClockReading
@@ -156,12 +157,25 @@ class WorkerRecord(msgspec.Struct, frozen=True, kw_only=True):
     loss: LossRecord | None = None
 
 
+class DagRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One DAG of a run: its nodes as the run lists them, and how many prompts were written in it.
+
+    `part` is the part of a mix, or the phase, that it is of. A DAG of a user's own code has no prompts beforehand.
+    """
+
+    part: str | None
+    node_ids: tuple[str, ...]
+    answer_node: str | None
+    prompts_total: int = 0
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     """run.json: everything about a run that is not a sample or a reading.
 
     `seed` is None where the run's order was not ours to choose; its scenario says whose it was. `node_ids` is the
     order in which samples list the nodes; `nodes` says what each waits for, and is empty in runs of releases that did
-    not write it down. `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
+    not write it down. Both are of all DAGs that were sent; `dags` says which nodes each has.
+    `answer_node` is the one whose output was scored; where there is none, `unscored` says why.
     `rows_total` and `lines_total` say how many rows and lines each file had when the run ended; None until then.
     Only a gate has a `gate` and a `candidate`; its `target` is the base, and its phases are windows of either side.
     `program` is the compiled program that was sent, if one was; a gate between two programs has the other one, too, and
@@ -179,6 +193,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     datasets: tuple[DatasetIdentity, ...]
     node_ids: tuple[str, ...]
     nodes: tuple[NodeShape, ...] = ()
+    dags: tuple[DagRecord, ...] = ()
     answer_node: str | None = None
     unscored: str | None = None
     program: ProgramIdentity | None = None
@@ -198,3 +213,20 @@ class Manifest(msgspec.Struct, kw_only=True):
     self_check: SelfCheck | None = None
     self_check_reason: str | None = None
     notes: list[str] = []
+
+    def list_dag(self, dag: WorkloadDag, prompts_total: int = 0) -> None:
+        """Take in a DAG, and its nodes beside those that are known."""
+        if any(
+            known.node_ids == tuple(node.id for node in dag.columns) and known.part == dag.part for known in self.dags
+        ):
+            return
+        new = [node for node in dag.columns if node.id not in self.node_ids]
+        self.nodes = (*self.nodes, *new)
+        self.node_ids = (*self.node_ids, *(node.id for node in new))
+        record = DagRecord(
+            part=dag.part,
+            node_ids=tuple(node.id for node in dag.columns),
+            answer_node=dag.answer_column,
+            prompts_total=prompts_total,
+        )
+        self.dags = (*self.dags, record)

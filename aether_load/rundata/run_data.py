@@ -47,7 +47,7 @@ def read_run(
     """
     datasets = [identity.name for identity in manifest.datasets]
     wanted = manifest.phases if records is None else records
-    read = read_phases(record_parts(folder, manifest), wanted, datasets, level_of)
+    read = read_phases(record_parts(folder, manifest), wanted, datasets, manifest.node_ids, level_of)
     if read.damage and not read.rows:
         raise ResultsError(
             f"No row of {folder.path} can be read ({read.damage[0]}). Nothing was written; what was reported before "

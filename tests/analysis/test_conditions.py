@@ -64,7 +64,7 @@ def test_what_a_number_decides(text, number, state, shown):
 def judged(tmp_path, requests, text, **more):
     folder = make_run(tmp_path, requests)
     manifest = folder.read_manifest()
-    (samples,) = read_phases(record_parts(folder, manifest), manifest.phases, ["piqa"], (0,)).phases
+    (samples,) = read_phases(record_parts(folder, manifest), manifest.phases, ["piqa"], manifest.node_ids, (0,)).phases
     terms = Terms(interrupted=more.get("interrupted", False))
     return judge_condition(parse_threshold(text), build_row("all", samples, terms=terms), samples, samples.in_window,
                            **more)  # fmt: skip

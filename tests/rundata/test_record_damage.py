@@ -199,7 +199,7 @@ def test_another_version_is_refused_by_name(path, monkeypatch):
     monkeypatch.setattr(record_format, "VERSION", 9)
     path.write_bytes(file_header() + b"".join(PIECES))
     with pytest.raises(
-        UsageError, match=r"records\.bin has version 9 of the record format; this aether-load reads 1\."
+        UsageError, match=r"records\.bin has version 9 of the record format; this aether-load reads 2\."
     ):
         list(RecordReader(path))
 
@@ -222,7 +222,7 @@ class TestTextsThatWentWithADamagedBlock:
     def test_rows_of_a_phase_without_a_name_are_refused(self, without_the_first):
         """The first block had the phase's name, so that no row is known to be of it."""
         record = PhaseRecord(name="closed", users=1, began=clock(0))
-        found = read_phases(without_the_first, [record], ["a", "b"], [0])
+        found = read_phases(without_the_first, [record], ["a", "b"], ["answer"], [0])
         assert (found.rows, len(found.phases[0])) == (0, 0)
         assert found.damage == (
             "records.bin lacks rows 0 to 1, or they are not as they were written",

@@ -90,6 +90,7 @@ def test_a_record_is_a_row_of_typed_columns(tmp_path):
         "outcome": "ok",
         "http_status": 200,
         "server_total_ms": 60,
+        "node_ids": None,
         "node_times_ms": [60],
         "node_states": ["succeeded"],
         "node_cached": [False],
@@ -113,7 +114,8 @@ def test_what_was_not_measured_is_null(tmp_path):
     (row,) = table_of(tmp_path / "records.bin", buffer).to_pylist()
     absent = [name for name, value in row.items() if value is None]
     assert absent == [
-        "request_name", "http_status", "server_total_ms", "node_times_ms", "node_states", "node_cached", "token_cost",
+        "request_name", "http_status", "server_total_ms", "node_ids", "node_times_ms", "node_states", "node_cached",
+        "token_cost",
         "answer_state", "answer", "correct", "execution_id", "level_times_ms",
     ]  # fmt: skip
     assert (row["outcome"], row["error"]) == ("timeout", "no answer within 30 s")

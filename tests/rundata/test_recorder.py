@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.workload import Workload
 from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import NodeShape, Outcome
@@ -35,9 +36,8 @@ def recorded(tmp_path):
         buffer = RecordBuffer(["piqa/0"], ["piqa"])
         buffer.phases.place("closed")
         prompt = Prompt("piqa/0", "piqa", "a question", ("one", "two"), 1)
-        workload = Workload(
-            prompts=(prompt,), bodies=(), nodes=(NodeShape("answer"),), answer_node="answer", prompt_count=1
-        )
+        dag = WorkloadDag(nodes=(NodeShape("answer"),), answer_node="answer")
+        workload = Workload(prompts=(prompt,), bodies=(), dags=(dag,), prompt_count=1)
         act(Recorder(buffer, workload, **options))
         writer = RecordWriter(buffer, tmp_path / "records.bin")
         writer.finish()

@@ -22,6 +22,7 @@ from aether_load.rundata.records import table_reader
 from aether_load.rundata.records.record_format import (
     ABSENT,
     CHECKSUM,
+    DAG,
     FILE_MAGIC,
     FILE_PREFIX,
     MOST_BLOCK_BYTES,
@@ -231,7 +232,7 @@ def foreign_block(**wrong):
         *RequestRecord(0, 1, 1, 2, **{key: fields[key] for key in RequestRecord._fields if key in fields})
     )
     texts = TEXT.pack(PHASE, fields["place"], ABSENT, fields["length"]) + b"one"
-    block = Block(texts, request, NODE.pack(3, fields["state"], 0), b"", b"", 0, 0)
+    block = Block(texts, request, NODE.pack(3, fields["state"], 0), b"", b"", b"", 0, 0)
     return b"".join([file_header(), *block.pieces()])
 
 
@@ -249,7 +250,7 @@ def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
     path.write_bytes(foreign_block(**wrong))
     tracemalloc.start()
     phases = [PhaseRecord(name="one", users=1, began=clock(0))]
-    read = table_reader.read_phases([RecordPart(path)], phases, ["piqa"], (0,))
+    read = table_reader.read_phases([RecordPart(path)], phases, ["piqa"], ["answer"], (0,))
     table = read_table([RecordPart(path)])
     assert tracemalloc.get_traced_memory()[1] < 50 << 20
     tracemalloc.stop()
@@ -259,7 +260,7 @@ def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
 
 
 def test_no_block_is_larger_than_what_is_written():
-    head = BlockHead(0, MOST_BLOCK_BYTES + 1, 0, 0, 0, 0, 0, 0)
+    head = BlockHead(0, MOST_BLOCK_BYTES + 1, 0, 0, 0, 0, 0, 0, 0)
     assert read_block_head(memoryview(head.pack())) is None
 
 
@@ -273,3 +274,21 @@ def test_a_header_that_describes_nothing_is_damage(tmp_path, described):
     reader = RecordReader(path)
     assert [len(batch.requests) for batch in reader] == [1]
     assert reader.damage == ["records.bin has a header that is not as it was written"]
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "rows"),
+    [
+        (0, b'{"nodes":["one"]}', 1), (100, b'{"nodes":["one"]}', 0), (0, b'{"nodes":["one"],"listed":["a","b"]}', 0),
+        (0, b"{}", 0), (0, b"\xff", 0), (0, b'{"nodes":' + b"[" * 100_000, 0),
+    ],
+)  # fmt: skip
+def test_a_dag_that_no_sender_writes_is_refused(tmp_path, place, text, rows):
+    path = tmp_path / "records.bin"
+    request = REQUEST.pack(*RequestRecord(0, 1, 1, 2, nodes=1, dag=0))
+    texts = TEXT.pack(PHASE, 0, ABSENT, 3) + b"one" + TEXT.pack(DAG, place, ABSENT, len(text)) + text
+    block = Block(texts, request, NODE.pack(3, 0, 0), b"", b"", b"", 0, 0)
+    path.write_bytes(b"".join([file_header(), *block.pieces()]))
+    phases = [PhaseRecord(name="one", users=1, began=clock(0))]
+    read = table_reader.read_phases([RecordPart(path)], phases, ["piqa"], ["one"], (0,))
+    assert (read.rows, len(read.damage)) == (rows, 1 - rows)

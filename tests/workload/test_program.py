@@ -251,10 +251,10 @@ def test_rows_that_make_the_runtime_panic_are_counted_in_a_note(tmp_path):
 
 def test_the_node_whose_prompt_tells_requests_apart(tmp_path):
     """It holds words of the row and nothing that the runtime fills in; a constant tells nobody apart."""
-    assert build_workload([ROW], plan_of(tmp_path), V2).prompt_node == "mood"
+    assert build_workload([ROW], plan_of(tmp_path), V2).dags[0].prompt_node == "mood"
     only_style = plan_of(tmp_path, inputs={"complaint": "always", "style": "{{prompt}}"})
-    assert build_workload([ROW], only_style, V2).prompt_node == "summary"
-    assert build_workload([ROW], plan_of(tmp_path, bind="context"), V2).prompt_node is None
+    assert build_workload([ROW], only_style, V2).dags[0].prompt_node == "summary"
+    assert build_workload([ROW], plan_of(tmp_path, bind="context"), V2).dags[0].prompt_node is None
 
 
 def test_a_source_is_compiled_once_by_the_compiler_on_the_path(tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ ROWS = [Prompt("set/0", "set", "Why?", ("so", "no"), 0), Prompt("set/1", "set", 
 )
 def test_the_prompt_node_of_the_dags_that_ship(dag, node):
     """The first node that reads no other; a v1 answer repeats no prompt."""
-    assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V2).prompt_node == node
-    assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V1).prompt_node is None
+    assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V2).dags[0].prompt_node == node
+    assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V1).dags[0].prompt_node is None
 
 
 def llm(node_id, prompt, **fields):
@@ -57,7 +57,7 @@ def test_the_prompt_node_of_a_file(nodes, node, tmp_path):
     path = tmp_path / "dag.json"
     path.write_text(json.dumps({"dag": {"nodes": nodes}, "context": {"user": "Ann"}}), encoding="utf-8")
     plan = WorkloadPlan(dag="file", dag_file=str(path), answer_node=nodes[-1]["id"])
-    assert build_workload(ROWS, plan, Generation.V2).prompt_node == node
+    assert build_workload(ROWS, plan, Generation.V2).dags[0].prompt_node == node
 
 
 @pytest.mark.parametrize("dag", ["single", "chain", "triage"])
@@ -71,7 +71,7 @@ def test_each_prepared_request_tells_its_prompt(dag):
     )
     stages = variants(Scenario(name="s", workload=WorkloadPlan(dag=dag), phases=phases))
     endpoint = Endpoint.of("http://127.0.0.1:1")
-    book = PreparedRequests(endpoint, workload.bodies, stages, "seed", workload.prompt_node)
+    book = PreparedRequests(endpoint, workload.bodies, stages, "seed", workload.prompt_nodes)
     sent = [json.loads(body)["dag"]["nodes"][0]["prompt_template"] for body in workload.bodies]
     for stage in stages:
         book.use(stage)

@@ -89,7 +89,7 @@ def requests(scenario, **_):
         [*prompts, *found.prompts], scenario.workload, Generation.V2, of_traces=len(found.prompts)
     )
     endpoint = Endpoint.of("http://h", filled_in(scenario.target.headers), tls=scenario.target.tls)
-    book = PreparedRequests(endpoint, workload.bodies, variants(scenario), "mark", workload.prompt_node)
+    book = PreparedRequests(endpoint, workload.bodies, variants(scenario), "mark", workload.prompt_nodes)
     sent = []
     for stage in variants(scenario):
         book.use(stage)

@@ -67,13 +67,16 @@ def dag_shape(nodes: Sequence[NodeShape]) -> DagShape | None:
 
 
 def levels_and_path(shape: DagShape, times_ms: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sum of each level's longest node and the longest path, for node times with a row a request."""
+    """Return the sum of each level's longest node and the longest path, for node times as in `longest_paths`."""
     columns = _columns(shape, times_ms)
     return _levels(shape, columns), np.maximum.reduce(_finish(shape, columns))
 
 
 def longest_paths(shape: DagShape, times_ms: NDArray[np.integer]) -> Paths:
-    """Return the levels, the longest path and who was on it, for node times with a row a request, all measured."""
+    """Return the levels, the longest path and who was on it, for node times with a row a request, all measured.
+
+    The time of a node that is not of the request's DAG is `ABSENT`, which is below zero: no longest path has it.
+    """
     columns = _columns(shape, times_ms)
     finish = _finish(shape, columns)
     path = np.maximum.reduce(finish)
@@ -95,7 +98,8 @@ def _levels(shape: DagShape, columns: Sequence[NDArray[np.int64]]) -> NDArray[np
     levels = np.zeros(len(columns[0]), np.int64)
     for level in range(shape.levels):
         own = [columns[place] for place in range(len(shape.ids)) if shape.level_of[place] == level]
-        levels += np.maximum.reduce(own)
+        # Of a request whose DAG has no node on a level, that level takes no time.
+        levels += np.maximum(np.maximum.reduce(own), 0)
     return levels
 
 

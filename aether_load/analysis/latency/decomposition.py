@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aether_load.analysis.latency.dag_shape import DagShape, longest_paths
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, distribution, percentile, rounded
 from aether_load.protocol import Outcome
+from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.table import PhaseSamples
 
 TAIL_SAMPLES = 10
@@ -74,7 +75,8 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
 class PathShares(msgspec.Struct, frozen=True):
     """Of each node, the part that it has of the node paths' time: of all divided requests, and of those in the tail.
 
-    `on_path` is how often it was on the path. None where the time adds up to nothing, or the tail is too small.
+    `on_path` is how often it was on the path, of the requests whose DAG has it. None where the time adds up to nothing,
+    the tail is too small, or no such request was divided.
     """
 
     of_all: tuple[float | None, ...]
@@ -173,7 +175,7 @@ def _server_parts(
     if divided is not None:
         assert shape is not None
         which = divided.which
-        floors = len(shape.ids) if sequential else shape.levels
+        floors = int(samples.sent_nodes[window][which].max()) if sequential else shape.levels
         within = divided.nodes_ms if sequential else divided.levels_ms
         path = within if sequential else divided.path_ms
         parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
@@ -242,29 +244,31 @@ def _divide(
     rows = np.flatnonzero(window)[which]
     in_tail = tail[which] if tail is not None else np.zeros(count, np.bool_)
     levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
-    time_all, time_tail, often = (np.zeros(len(shape.ids)) for _ in range(3))
+    time_all, time_tail, often, present = (np.zeros(len(shape.ids)) for _ in range(4))
     for start in range(0, count, _CHUNK_ROWS):
         part = slice(start, start + _CHUNK_ROWS)
         times = samples.node_times_ms[rows[part]]
         paths = longest_paths(shape, times)
-        weight = np.ones_like(paths.weight) if sequential else paths.weight
+        is_there = times != ABSENT
+        weight = is_there.astype(np.float64) if sequential else paths.weight
         levels[part], path[part] = paths.levels_ms, paths.path_ms
-        nodes[part] = times.sum(axis=1, dtype=np.int64)
+        nodes[part] = times.sum(axis=1, dtype=np.int64, where=is_there)
         spent = weight * times
+        present += is_there.sum(axis=0)
         time_all += spent.sum(axis=0)
         time_tail += spent[in_tail[part]].sum(axis=0)
         often += weight.sum(axis=0)
     shares = PathShares(
         tuple(_ratio(time, time_all.sum()) for time in time_all),
         tuple(_ratio(time, time_tail.sum()) for time in time_tail),
-        tuple(rounded(share) for share in often / count),
+        tuple(rounded(on / of) if of else None for on, of in zip(often, present, strict=True)),
     )
     return Divided(which, levels, path, nodes, shares)
 
 
 def _are_divisible(samples: PhaseSamples, window: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tell which of a window's requests succeeded with a time of every node."""
-    which: NDArray[np.bool_] = (samples.outcome[window] == Outcome.OK) & samples.succeeded_nodes[window].all(axis=1)
+    which: NDArray[np.bool_] = (samples.outcome == Outcome.OK)[window] & samples.all_succeeded[window]
     return which
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from aether_load.analysis.latency.dag_shape import DagShape
+from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
 from aether_load.protocol import Generation, NodeState
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.records.slowest import SlowNode, SlowRecord
@@ -61,7 +61,15 @@ class SlowRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def slow_requests(manifest: Manifest, records: Sequence[SlowRecord], shape: DagShape | None) -> tuple[SlowRequest, ...]:
     """Return the slowest requests, as they were read from the records, the slowest first."""
-    return tuple(_request(manifest, record, shape) for record in records)
+    return tuple(_request(manifest, record, _own_shape(manifest, record, shape)) for record in records)
+
+
+def _own_shape(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> DagShape | None:
+    """Return the shape of a request's own DAG, of which `shape` has all in the run."""
+    if not record.node_ids or shape is None or record.node_ids == shape.ids:
+        return shape
+    nodes = {node.id: node for node in manifest.nodes}
+    return dag_shape([nodes[id_] for id_ in record.node_ids if id_ in nodes])
 
 
 def _request(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> SlowRequest:
@@ -140,7 +148,7 @@ def _nodes(
     before_ms: float | None,
 ) -> tuple[SlowNodeReport, ...]:
     """Return each node with the instant at which its level begins."""
-    ids = [node.id for node in manifest.nodes] or list(manifest.node_ids)
+    ids = list(record.node_ids) or [node.id for node in manifest.nodes] or list(manifest.node_ids)
     if shape is None or len(record.nodes) != len(shape.ids):
         return tuple(_node(id_, None, node, None) for id_, node in zip(ids, record.nodes, strict=False))
     step_of = dict(zip(shape.order, range(len(shape.order)), strict=True))

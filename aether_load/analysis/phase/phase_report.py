@@ -218,7 +218,7 @@ def _server_side(
 ) -> _ServerSide:
     """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts."""
     readings = phase_readings(inputs, record)
-    checks = check_phase(whole.samples, readings, len(inputs.manifest.node_ids))
+    checks = check_phase(whole.samples, readings)
     lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
     own = own_counts(samples, lost_at_most)
     reconciliation = reconcile(

@@ -27,7 +27,7 @@ class Check(msgspec.Struct, frozen=True):
     violated_total: int
 
 
-def check_phase(samples: PhaseSamples, readings: Readings, nodes_per_request: int) -> tuple[Check, ...]:
+def check_phase(samples: PhaseSamples, readings: Readings) -> tuple[Check, ...]:
     """Return what was looked at in a phase."""
     told = samples.server_total_ms != ABSENT
     took_ns = samples.ended_ns[told] - samples.sent_ns[told]
@@ -38,12 +38,12 @@ def check_phase(samples: PhaseSamples, readings: Readings, nodes_per_request: in
         Check("levels_within_total", samples.levels_told_total, samples.levels_over_total),
         Check("level_holds_its_nodes", samples.levels_told_total, samples.levels_short_total),
         Check("client_holds_server", len(took_ns), below),
-        *_readings_between(samples, readings, nodes_per_request),
+        *_readings_between(samples, readings),
         Check("sum_in_whole_ms", len(sums), broken),
     )
 
 
-def _readings_between(samples: PhaseSamples, readings: Readings, nodes_per_request: int) -> tuple[Check, Check]:
+def _readings_between(samples: PhaseSamples, readings: Readings) -> tuple[Check, Check]:
     """Hold each reading under load between what was answered before it and what was sent before its end.
 
     The last one, with nothing in flight, is the reconciliation's own.
@@ -59,9 +59,11 @@ def _readings_between(samples: PhaseSamples, readings: Readings, nodes_per_reque
     answered_by = np.cumsum(
         np.bincount(np.searchsorted(began, samples.ended_ns[sent]), succeeded[sent], minlength=len(later) + 1)
     )
-    sent_by = np.cumsum(np.bincount(np.searchsorted(ended, samples.sent_ns[sent]), minlength=len(later) + 1))
+    sent_by = np.cumsum(
+        np.bincount(np.searchsorted(ended, samples.sent_ns[sent]), samples.sent_nodes[sent], minlength=len(later) + 1)
+    )
     behind = counted < answered_by[:-1]
-    ahead = counted > sent_by[:-1] * nodes_per_request
+    ahead = counted > sent_by[:-1]
     return (
         Check("reading_not_behind", len(later), int(behind.sum())),
         Check("reading_not_ahead", len(later), int(ahead.sum())),

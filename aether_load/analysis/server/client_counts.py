@@ -40,7 +40,9 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
     cached = samples.node_cached[succeeded]
     told = int(np.count_nonzero(cached >= 0))
     hits = int(np.count_nonzero(cached == 1))
-    unread = int(np.count_nonzero(~samples.readable & (samples.outcome != Outcome.DROPPED)))
+    is_unread = ~samples.readable & (samples.outcome != Outcome.DROPPED)
+    unread = int(np.count_nonzero(is_unread))
+    largest = int(samples.sent_nodes.max(initial=0)) or samples.node_states.shape[1]
     costs = samples.token_cost
     return OwnCounts(
         succeeded_nodes_total=len(times),
@@ -53,7 +55,7 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
         panicked_nodes_total=int(np.count_nonzero(samples.node_states == NodeState.PANICKED)),
         unread_requests_total=unread,
         lost_requests_at_most=lost_requests_at_most,
-        unread_nodes_at_most=(unread + lost_requests_at_most) * samples.node_states.shape[1],
+        unread_nodes_at_most=int(samples.sent_nodes[is_unread].sum()) + lost_requests_at_most * largest,
     )
 
 

@@ -308,9 +308,9 @@ def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
         )
     prompts = sum(identity.rows_used for identity in manifest.datasets)
     sent = phase.all.requests_total + phase.requests_outside_window_total
-    entries = prompts * len(manifest.node_ids)
+    entries = sum(dag.prompts_total * len(dag.node_ids) for dag in manifest.dags) or prompts * len(manifest.node_ids)
     if manifest.target.generation is Generation.V2 and sent > prompts and entries > CACHE_ENTRIES:
-        nodes = "" if len(manifest.node_ids) == 1 else f" of {len(manifest.node_ids)} nodes"
+        nodes = "" if len(manifest.node_ids) == 1 or len(manifest.dags) > 1 else f" of {len(manifest.node_ids)} nodes"
         yield warn(
             Code.PROMPTS_EXCEED_CACHE,
             name,

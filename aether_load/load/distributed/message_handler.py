@@ -56,6 +56,8 @@ class MessageHandler:
             part.announced = max(part.announced, message.upto)
         elif isinstance(message, say.Noted):
             self._run.manifest.notes.append(f"Worker {member.number}: {message.sentence}")
+        elif isinstance(message, say.NewDag):
+            self._run.list_dag(message.dag)
         elif isinstance(message, say.Leaving):
             self._run_workers.take_leave(member)
         elif isinstance(message, say.Closed):

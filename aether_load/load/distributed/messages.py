@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.workload import Workload
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import Share
@@ -150,6 +151,12 @@ class Noted(_Said, frozen=True):
     sentence: str
 
 
+class NewDag(_Said, frozen=True):
+    """A DAG that requests are sent in from now on, as this worker lists its nodes."""
+
+    dag: WorkloadDag
+
+
 class Closed(_Said, frozen=True):
     """The run is over here: the last parcel has been sent."""
 
@@ -261,7 +268,7 @@ class Close(_Said, frozen=True):
 
 Message = (
     Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
-    | WorkerStats | ProcessUsage | Parcel | Noted | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
+    | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
     Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Close
 )  # fmt: skip
 

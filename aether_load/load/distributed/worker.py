@@ -163,7 +163,7 @@ class Worker:
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
         book = PreparedRequests(
-            endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_node
+            endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_nodes
         )
         sender_context = SenderContext(
             scenario,

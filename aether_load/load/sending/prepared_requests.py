@@ -29,19 +29,22 @@ class PreparedRequests:
         bodies: Sequence[bytes],
         stages: Sequence[Stage],
         mark_seed: str,
-        prompt_node: str | None = None,
+        prompt_nodes: Sequence[str | None] = (),
     ) -> None:
-        """Make the variants that `stages` need; `prompt_node` is the one whose prompt an answer repeats."""
+        """Make the variants that `stages` need; `prompt_nodes` are those whose prompt the answer to a body repeats."""
         self._seed = mark_seed
         self._variants = {
             variant: _write(endpoint, bodies, *variant)
             for variant in {(stage.sequential, stage.unique_prompts) for stage in stages} or {(False, False)}
         }
         self._requests, self._unique = next(iter(self._variants.values())), False
-        self._prompts: dict[bool, tuple[Raw, ...]] = {}
-        if prompt_node is not None:
+        self._prompts: dict[bool, tuple[Raw | None, ...]] = {}
+        if any(node is not None for node in prompt_nodes):
             self._prompts = {
-                sequential: tuple(sent_prompt(request, prompt_node) for request in requests)
+                sequential: tuple(
+                    None if node is None else sent_prompt(request, node)
+                    for request, node in zip(requests, prompt_nodes, strict=False)
+                )
                 for (sequential, unique), requests in self._variants.items()
                 if not unique
             }

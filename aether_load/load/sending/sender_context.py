@@ -44,7 +44,7 @@ class SenderContext:
     ) -> None:
         """Take in `sides` what is sent to: one runtime, or the two of a gate, whose phases are one a side.
 
-        `of_sides` are the workloads of the sides where these differ; `workload` then lists the nodes of both.
+        `of_sides` are the workloads of the sides where these differ.
         """
         self._of_sides = tuple(of_sides)
         self.scenario = scenario

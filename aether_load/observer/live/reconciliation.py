@@ -45,10 +45,13 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class LiveReconciliation:
-    """Keeps a phase's own counts, and those of the last seconds request by request, to set them beside a reading."""
+    """Keeps a phase's own counts, and those of the last seconds request by request, to set them beside a reading.
+
+    `nodes_per_request` is how many nodes a request has at most.
+    """
 
     def __init__(self, nodes_per_request: int) -> None:
-        self._nodes_per_request = nodes_per_request
+        self.nodes_per_request = nodes_per_request
         self._recent: deque[_Batch] = deque()
         self._settled = np.zeros(WIDTH, np.int64)
         self._unread = 0
@@ -93,7 +96,7 @@ class LiveReconciliation:
         theirs = [
             None if early is None or late is None else late - early for early, late in zip(first, latest, strict=True)
         ]
-        most = int(until[NODES]) + (in_flight + unread) * self._nodes_per_request
+        most = int(until[NODES]) + (in_flight + unread) * self.nodes_per_request
         counted = theirs[NODES]
         assert counted is not None
         beyond = counted - most if counted > most else min(0, counted - int(before[NODES]))

@@ -18,6 +18,7 @@ from aether_load.observer.live.reconciliation import LiveReconciliation
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
+from aether_load.rundata.records.node_columns import NodeColumns
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.records.record_reader import RecordBatch, Tables
 from aether_load.rundata.scrapes import RawScrape
@@ -46,7 +47,7 @@ class LiveRun:
     def __init__(self, began_ns: int, datasets: Sequence[str], nodes: Sequence[NodeShape], totals: Totals) -> None:
         self._began_ns = began_ns
         self.datasets = list(datasets)
-        self._shape: DagShape | None = dag_shape(nodes)
+        self.learn(nodes)
         self._totals = totals
         self.nodes_per_request = len(nodes)
         self.sequential = False
@@ -59,6 +60,11 @@ class LiveRun:
         self._last_ended_ns = 0
         self._open: dict[int, TimeBucket] = {}
         self.reset()
+
+    def learn(self, nodes: Sequence[NodeShape]) -> None:
+        """Take in the nodes of all DAGs of the run, as it lists them by now."""
+        self._shape: DagShape | None = dag_shape(nodes)
+        self._columns = NodeColumns([node.id for node in nodes])
 
     def outcome_total(self, outcome: Outcome) -> int:
         """Return how many requests ended in one way."""
@@ -84,7 +90,7 @@ class LiveRun:
             nodes = nodes[np.repeat(sent, rows["nodes"])]
             rows = rows[sent]
         if len(rows):
-            self._take_sent(rows, nodes)
+            self._take_sent(rows, nodes, tables)
 
     def _count_outcomes(self, rows: NDArray[np.void], tables: Tables) -> None:
         labels, places = tables.labels(rows)
@@ -94,10 +100,12 @@ class LiveRun:
             self.outcomes[label, outcome] += int(counted[place])
             self._totals.add_requests(label, outcome, int(counted[place]))
 
-    def _take_sent(self, rows: NDArray[np.void], nodes: NDArray[np.void]) -> None:
+    def _take_sent(self, rows: NDArray[np.void], nodes: NDArray[np.void], tables: Tables) -> None:
         ended = rows["ended_ns"]
         latency_us = (ended - rows["sent_ns"]) / 1000
-        parts = parts_by_request(rows, nodes["time_ms"], self._shape, sequential=self.sequential)
+        times, sent_nodes = self._columns.table(rows, tables)(nodes["time_ms"]), self._columns.sizes(rows, tables)
+        parts = parts_by_request(rows, times, sent_nodes, self._shape, sequential=self.sequential)
+        self.nodes_per_request = self.reconciliation.nodes_per_request = self._columns.most(tables)
         counts = counts_by_request(rows, nodes)
         unanswered = rows["server_total_ms"] == ABSENT
         self.reconciliation.take(ended, counts, unanswered.astype(np.int64))

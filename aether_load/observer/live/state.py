@@ -143,6 +143,12 @@ class LiveState:
             self._phases.append(PhaseMark(name=stage.name or "", began_s=round(began_s, 2)))
             del self._phases[:-_MOST_MARKS]
 
+    def learn(self, manifest: Manifest) -> None:
+        """Take in what is known of the run by now."""
+        if self._live is not None and self._manifest is not None and manifest.nodes != self._manifest.nodes:
+            self._live.learn(manifest.nodes)
+        self._manifest = manifest
+
     def follow(self, manifest: Manifest, scenario: Scenario) -> None:
         """Show this run from now on."""
         self._phases.clear()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
+from aether_load.dag.sent_dag import MOST_DAGS, WorkloadDag
 from aether_load.rundata.records.record_format import (
     ABSENT,
     ANSWER,
+    DAG,
     DATASET,
     ERROR,
     HOLD,
@@ -18,6 +22,7 @@ from aether_load.rundata.records.record_format import (
     REQUEST,
     TEXT,
     Block,
+    DagText,
     IterationRecord,
     RequestRecord,
 )
@@ -84,6 +89,7 @@ class RecordBuffer:
         self.answers = TextTable(self, ANSWER)
         self.errors = TextTable(self, ERROR)
         self.names = TextTable(self, NAME)
+        self._dags = TextTable(self, DAG, MOST_DAGS, None)
         self._dataset_table = TextTable(self, DATASET, _MOST_NAMES, None)
 
     def _open(self) -> None:
@@ -124,8 +130,16 @@ class RecordBuffer:
 
     def add_text(self, table: int, place: int, text: str, link: int = ABSENT) -> None:
         """Append a text to one of the tables."""
-        raw = text.encode(errors="replace")[:_LONGEST_TEXT_BYTES]
+        raw = text.encode(errors="replace")
+        if table != DAG:
+            raw = raw[:_LONGEST_TEXT_BYTES]
         self._texts += TEXT.pack(table, place, link, len(raw)) + raw
+
+    def place_dag(self, dag: WorkloadDag) -> int:
+        """Return a DAG's place in its table."""
+        ids = tuple(node.id for node in dag.nodes)
+        text = DagText(ids, tuple(node.id for node in dag.listed))
+        return self._dags.place(msgspec.json.encode(text).decode())
 
     def _introduce(self, prompt: int) -> None:
         self._introduced[prompt] = 1

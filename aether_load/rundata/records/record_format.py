@@ -14,11 +14,12 @@ import struct
 import zlib
 from typing import NamedTuple
 
+import msgspec
 import xxhash
 
 from aether_load.protocol import NodeState, Outcome
 
-VERSION = 1
+VERSION = 2
 ABSENT = -1
 """Stands in a record for what was not measured."""
 ANSWER_STATES = ("answered", "unanswered", "mock")
@@ -31,13 +32,28 @@ CHECKSUM = struct.Struct("<Q")
 
 PHASE, PROMPT, DATASET, NAME, ERROR, ANSWER, DAG = range(7)
 """The tables of texts."""
-TEXT = struct.Struct("<BIiH")
+TEXT = struct.Struct("<BIiI")
 """Table, place in it, link (a prompt's dataset by its place, else `ABSENT`), bytes of UTF-8 that follow."""
 NODE = struct.Struct("<ibb")
 LEVEL = struct.Struct("<i")
 HOLD = struct.Struct("<hqqq")
 ITERATION = struct.Struct("<hhhhbqqiq")
 REQUEST = struct.Struct("<qqqqqiiiiihhhhhhhbbb16s")
+
+
+class DagText(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A DAG as its table has it, as JSON: the ids of its nodes, and where they differ those that the run lists them by.
+
+    The nodes of a request's record stand in this order.
+    """
+
+    nodes: tuple[str, ...]
+    listed: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the ids by which the run lists the nodes."""
+        return self.listed or self.nodes
 
 
 class RequestRecord(NamedTuple):

@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aether_load.dag.sent_dag import MOST_DAGS
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.records.block_reader import BlockReader, rows_text
 from aether_load.rundata.records.record_format import (
     ABSENT,
     ANSWER,
     ANSWER_STATES,
+    DAG,
     DATASET,
     ERROR,
     HOLD,
@@ -33,6 +35,7 @@ from aether_load.rundata.records.record_format import (
     REQUEST,
     TEXT,
     BlockHead,
+    DagText,
     IterationRecord,
     RequestRecord,
 )
@@ -94,7 +97,10 @@ def _check(batch: RecordBatch) -> None:
 
 
 class Tables:
-    """The texts of a record file, each table a list by place; None where a damaged block took a text with it."""
+    """The texts of a record file, each table a list by place; None where a damaged block took a text with it.
+
+    `dags` has the ids by which the run lists the nodes of each DAG.
+    """
 
     def __init__(self) -> None:
         self.phases: list[str | None] = []
@@ -103,6 +109,7 @@ class Tables:
         self.names: list[str | None] = []
         self.errors: list[str | None] = []
         self.answers: list[str | None] = []
+        self.dags: list[tuple[str, ...] | None] = []
         self.dataset_of_prompt: list[int] = []
         self._of = {
             PHASE: self.phases, PROMPT: self.prompts, DATASET: self.datasets, NAME: self.names, ERROR: self.errors,
@@ -119,10 +126,19 @@ class Tables:
             at += TEXT.size + length
             if at > len(raw) or not 0 <= place < _MOST_PLACES or not ABSENT <= link < _MOST_PLACES:
                 raise ValueError
+            text = raw[at - length : at]
             if table in self._of:
-                _put(self._of[table], place, raw[at - length : at].decode(errors="replace"), None)
+                _put(self._of[table], place, text.decode(errors="replace"), None)
+            if table == DAG:
+                if place >= MOST_DAGS:
+                    raise ValueError
+                _put(self.dags, place, _listed(text), None)
             if table == PROMPT:
                 _put(self.dataset_of_prompt, place, link, ABSENT)
+
+    def node_ids(self, dag: int) -> tuple[str, ...]:
+        """Return the ids by which the run lists the nodes of a DAG, none where the file does not say."""
+        return (self.dags[dag] if 0 <= dag < len(self.dags) else None) or ()
 
     def labels(self, rows: NDArray[np.void]) -> tuple[list[str], NDArray[np.int64]]:
         """Return labels, and of each request the place of its own: its name, or where it has none its dataset."""
@@ -136,6 +152,17 @@ class Tables:
     @property
     def _texts_of_labels(self) -> list[str | None]:
         return [*self.datasets, *self.names, ""]
+
+
+def _listed(text: bytes) -> tuple[str, ...]:
+    """Return the ids by which a run lists the nodes of a DAG; raises ValueError for a text that a sender writes not."""
+    try:
+        dag = msgspec.json.decode(text, type=DagText)
+    except msgspec.MsgspecError as error:
+        raise ValueError from error
+    if dag.listed and len(dag.listed) != len(dag.nodes):
+        raise ValueError
+    return dag.columns
 
 
 def _put(values: list[T], place: int, value: T, absent: T) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from msgspec import Raw
 
+from aether_load.dag.sent_dag import MOST_DAGS, WorkloadDag, list_dags
 from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
 from aether_load.protocol import NodeState, Outcome
@@ -26,8 +27,26 @@ Listener = Callable[[str, int, int, int, RequestFailed | None], None]
 """Gets a request's name, when it was sent and ended (monotonic ns), the answer's bytes, and the failure if any."""
 
 
+class _Dag:
+    """A DAG as the recorder needs it, and its place in the records' table."""
+
+    __slots__ = ("answer_node", "count", "node_ids", "only_node", "place", "sent")
+
+    def __init__(self, dag: WorkloadDag, place: int) -> None:
+        self.sent = SentDag.of(dag.nodes, dag.prompt_node)
+        self.node_ids = self.sent.node_ids
+        self.count = len(self.node_ids)
+        self.only_node = self.sent.only_node
+        self.answer_node = dag.answer_node
+        self.place = place
+
+
 class Recorder:
-    """Turns what became of a request into a record; keeps numbers only."""
+    """Turns what became of a request into a record; keeps numbers only.
+
+    An answer is held against the DAG of its own request: that of the request's prompt, or the one that its `dag`
+    names, a place that `add_dag` returned.
+    """
 
     def __init__(
         self, buffer: RecordBuffer, workload: Workload, listener: Listener | None = None, *, every: bool = False
@@ -37,19 +56,52 @@ class Recorder:
         self._listener = listener
         self._tells_all = every
         self._prompts = workload.prompts
-        self._node_ids = tuple(node.id for node in workload.nodes)
-        self._node_count = len(self._node_ids)
-        self._only_node = self._node_ids[0] if self._node_count == 1 else None
-        self._answer_node = workload.answer_node
-        self._dag = SentDag.of(workload.nodes, workload.prompt_node)
+        self._known: list[WorkloadDag] = []
+        self._dags: list[_Dag] = []
+        self.on_new_dag: Callable[[WorkloadDag], None] | None = None
         self.off_the_record = False
         self.done = 0
         self.failed = 0
+        self.expect(workload)
 
     def expect(self, workload: Workload) -> None:
-        """Hold answers from now on against the DAG of `workload`, whose nodes are among those that samples list."""
-        self._answer_node = workload.answer_node
-        self._dag = SentDag.of(workload.nodes, workload.prompt_node)
+        """Hold answers from now on against the DAGs of `workload`, which lists their nodes as the run does."""
+        places = [self._place_of(dag) for dag in workload.dags]
+        self._dag_of_prompt = [places[place] for place in workload.dag_of_prompt]
+        self._only_dag = None if self._dag_of_prompt else self._dags[places[0]]
+        self._names = workload.name_of_prompt
+
+    def add_dag(self, dag: WorkloadDag) -> int:
+        """Return the place of a DAG that requests are sent in from now on; raises ValueError for one too many.
+
+        `on_new_dag` is called with a DAG that was not known, as the run lists it.
+        """
+        for place, known in enumerate(self._known):
+            if (known.nodes, known.answer_node, known.prompt_node, known.part) == (
+                dag.nodes, dag.answer_node, dag.prompt_node, dag.part,
+            ):  # fmt: skip
+                return place
+        if len(self._known) >= MOST_DAGS:
+            raise ValueError(
+                f"{MOST_DAGS} DAGs of different shape were sent in this run, and no more can be told apart; send DAGs "
+                "that differ in their prompts only, under a few names."
+            )
+        (listed,) = list_dags([dag], self._known)
+        place = self._place_of(listed)
+        if self.on_new_dag is not None:
+            self.on_new_dag(listed)
+        return place
+
+    def _place_of(self, dag: WorkloadDag) -> int:
+        if dag not in self._known:
+            self._known.append(dag)
+            self._dags.append(_Dag(dag, self._buffer.place_dag(dag)))
+        return self._known.index(dag)
+
+    def _dag_of(self, prompt: int, place: int | None) -> _Dag:
+        if place is not None:
+            return self._dags[place]
+        return self._only_dag or self._dags[self._dag_of_prompt[prompt]]
 
     def answered(
         self,
@@ -60,15 +112,29 @@ class Recorder:
         body: bytes,
         request: bytes = b"",
         prompt: Raw | None = None,
+        *,
+        name: str | None = None,
+        dag: int | None = None,
     ) -> Outcome:
         """Record a request that brought a whole HTTP answer, and return its outcome; see `read_answer`."""
-        outcome, reason, execution = read_answer(status, body, self._dag, request, prompt)
-        self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body))
+        sent = self._only_dag if dag is None and self._only_dag is not None else self._dag_of(work[1], dag)
+        outcome, reason, execution = read_answer(status, body, sent.sent, request, prompt)
+        self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), name=name, dag=dag)
         return outcome
 
-    def unanswered(self, work: Work, sent_ns: int, ended_ns: int, outcome: Outcome, reason: str) -> None:
+    def unanswered(
+        self,
+        work: Work,
+        sent_ns: int,
+        ended_ns: int,
+        outcome: Outcome,
+        reason: str,
+        *,
+        name: str | None = None,
+        dag: int | None = None,
+    ) -> None:
         """Record a request that brought no whole answer."""
-        self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0)
+        self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0, name=name, dag=dag)
 
     def dropped(self, work: Work) -> None:
         """Record a request that was due and never sent; Locust, which counts what was sent, does not see it."""
@@ -82,6 +148,8 @@ class Recorder:
                 phase=phase,
                 worker=buffer.worker,
                 error=buffer.errors.place("no user was free before the load ended"),
+                name=buffer.names.place(self._names[prompt]) if self._names else ABSENT,
+                dag=self._dag_of(prompt, None).place,
                 outcome=Outcome.DROPPED,
             )
         )
@@ -98,6 +166,9 @@ class Recorder:
         reason: str | None,
         execution: Execution | None,
         length: int,
+        *,
+        name: str | None = None,
+        dag: int | None = None,
     ) -> None:
         """Record a request that was sent, with what its answer said where that could be read."""
         self.done += 1
@@ -107,55 +178,36 @@ class Recorder:
             return
         request, prompt, due, phase = work
         buffer = self._buffer
+        sent = self._only_dag if dag is None and self._only_dag is not None else self._dag_of(prompt, dag)
+        if name is None and self._names:
+            name = self._names[prompt]
+        named = ABSENT if name is None else buffer.names.place(name)
         if execution is None:
             buffer.add(
                 RequestRecord(
                     request, sent_ns if due is None else due, sent_ns, ended_ns,
                     prompt=prompt, length=length, phase=phase, worker=buffer.worker, http_status=status,
-                    error=buffer.errors.place(reason), outcome=outcome,
+                    error=buffer.errors.place(reason), name=named, dag=sent.place, outcome=outcome,
                 )
             )  # fmt: skip
         else:
-            nodes, output = self._nodes(execution)
+            nodes, output = _nodes(execution, sent)
             level_times = execution.level_execution_times_ms or ()
             state, letter, correct = self._score(prompt, output)
             tokens = execution.total_token_cost
             buffer.add(
                 RequestRecord(
                     request, sent_ns if due is None else due, sent_ns, ended_ns, ABSENT if tokens is None else tokens,
-                    execution.total_execution_time_ms, prompt, self._node_count, len(level_times), length,
+                    execution.total_execution_time_ms, prompt, sent.count, len(level_times), length,
                     phase, buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
-                    outcome=outcome, answer_state=state, correct=correct,
-                    execution_id=_uuid_bytes(execution.execution_id),
+                    named, sent.place, outcome, state, correct, _uuid_bytes(execution.execution_id),
                 ),
                 nodes,
                 b"".join(map(LEVEL.pack, level_times)),
             )  # fmt: skip
         if self._listener is not None and (self._tells_all or outcome is not Outcome.OK):
             failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
-            self._listener(self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
-
-    def _nodes(self, execution: Execution) -> tuple[bytes, object]:
-        """Return the nodes packed in the DAG's order, and the output of the one that answers."""
-        if self._only_node is not None and len(execution.results) == 1:
-            (only,) = execution.results
-            if only.node_id == self._only_node:
-                cached = only.cache_hit
-                packed = NODE.pack(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
-                return packed, only.output if only.node_id == self._answer_node else None
-        results = {result.node_id: result for result in execution.results}
-        answer = None
-        nodes = bytearray()
-        for node_id in self._node_ids:
-            result = results.get(node_id)
-            if result is None:
-                nodes += NODE.pack(ABSENT, state_of_missing(execution, node_id), ABSENT)
-                continue
-            cached = result.cache_hit
-            nodes += NODE.pack(result.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
-            if node_id == self._answer_node:
-                answer = result.output
-        return bytes(nodes), answer
+            self._listener(name or self._prompts[prompt].dataset, sent_ns, ended_ns, length, failure)
 
     def _score(self, prompt: int, output: object) -> tuple[int, str | None, int]:
         """Return the answer's state, its letter, and whether that is right.
@@ -172,6 +224,29 @@ class Recorder:
         letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
         correct = ABSENT if asked.gold is None else int(letter == LETTERS[asked.gold])
         return (_UNANSWERED if letter is None else _ANSWERED), letter, correct
+
+
+def _nodes(execution: Execution, dag: _Dag) -> tuple[bytes, object]:
+    """Return the nodes packed in the DAG's order, and the output of the one that answers."""
+    if dag.only_node is not None and len(execution.results) == 1:
+        (only,) = execution.results
+        if only.node_id == dag.only_node:
+            cached = only.cache_hit
+            packed = NODE.pack(only.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
+            return packed, only.output if only.node_id == dag.answer_node else None
+    results = {result.node_id: result for result in execution.results}
+    answer = None
+    nodes = bytearray()
+    for node_id in dag.node_ids:
+        result = results.get(node_id)
+        if result is None:
+            nodes += NODE.pack(ABSENT, state_of_missing(execution, node_id), ABSENT)
+            continue
+        cached = result.cache_hit
+        nodes += NODE.pack(result.execution_time_ms, _SUCCEEDED, ABSENT if cached is None else cached)
+        if node_id == dag.answer_node:
+            answer = result.output
+    return bytes(nodes), answer
 
 
 def _uuid_bytes(text: str) -> bytes:

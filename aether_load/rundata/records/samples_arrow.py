@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.records.node_columns import nodes_of
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
@@ -36,6 +37,7 @@ SCHEMA = pa.schema(
         ("outcome", _category(pa.int8())),
         ("http_status", pa.int16()),
         ("server_total_ms", pa.int64()),
+        ("node_ids", pa.list_(_category(pa.int16()))),
         ("node_times_ms", pa.list_(pa.int64())),
         ("node_states", pa.list_(_category(pa.int8()))),
         ("node_cached", pa.list_(pa.bool_())),
@@ -85,7 +87,7 @@ class _Vocabularies:
 
     def __init__(self) -> None:
         self._places: dict[str, dict[str, int]] = {
-            name: {} for name in ("phase", "prompt_id", "dataset", "request_name", "answer", "error")
+            name: {} for name in ("phase", "prompt_id", "dataset", "request_name", "node_id", "answer", "error")
         }
 
     def batch(self, batch: RecordBatch, tables: Tables) -> pa.RecordBatch:
@@ -94,6 +96,8 @@ class _Vocabularies:
         sent, ended, due = rows["sent_ns"], rows["ended_ns"], rows["due_ns"]
         dropped = sent == ABSENT
         counts = rows["nodes"]
+        node_ids, node_places = nodes_of(rows, tables)
+        named_counts = counts if node_ids else np.zeros_like(counts)
         return pa.RecordBatch.from_arrays(
             [
                 self._named("phase", tables.phases, rows["phase"], pa.int16()),
@@ -110,6 +114,7 @@ class _Vocabularies:
                 _category_of(rows["outcome"], _OUTCOMES),
                 _nullable(rows["http_status"]),
                 _nullable(rows["server_total_ms"].astype(np.int64)),
+                _lists(named_counts, self._named("node_id", node_ids, node_places, pa.int16())),
                 _lists(counts, _nullable(nodes["time_ms"].astype(np.int64))),
                 _lists(counts, _category_of(nodes["state"], _NODE_STATES)),
                 _lists(counts, _flags(nodes["cached"])),

@@ -32,7 +32,7 @@ class SlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One request as it was recorded; instants in monotonic ns.
 
     `phase` is the place of its phase among those that were read. `late_ns` is by how much its answer may have been
-    read late.
+    read late. `node_ids` are those of its DAG, as the run lists them; there are none where the records do not say.
     """
 
     phase: int
@@ -49,6 +49,7 @@ class SlowRecord(msgspec.Struct, frozen=True, kw_only=True):
     execution_id: str | None
     server_total_ms: int
     nodes: tuple[SlowNode, ...]
+    node_ids: tuple[str, ...] = ()
     levels_ms: tuple[int, ...]
 
     @property
@@ -132,6 +133,7 @@ def _record(
         execution_id=str(UUID(bytes=identifier)) if any(identifier) else None,
         server_total_ms=int(request["server_total_ms"]),
         nodes=tuple(map(_node, nodes)),
+        node_ids=tables.node_ids(int(request["dag"])),
         levels_ms=tuple(int(level) for level in levels),
     )
 

@@ -18,9 +18,9 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     """One phase's samples, an array a column; `ABSENT` (-1) stands where nothing was measured.
 
     Instants are monotonic ns, times whole ms as the server said them. Node columns have a row a request and a
-    column a node, in the manifest's order. `dataset` and `outcome` are places in the manifest's datasets and in
-    `Outcome`; a request's index is one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges,
-    None when it never opened.
+    column a node, in the manifest's order, and `ABSENT` for nodes that are not of the request's DAG; `sent_nodes` is
+    how many are. `dataset` and `outcome` are places in the manifest's datasets and in `Outcome`; a request's index is
+    one of its worker's. `window_began_ns` and `window_ended_ns` are the window's edges, None when it never opened.
     `late_ns` is by how much an answer may have been read late because the sender's event loop was held;
     `holds_total` times in the window, for `held_ns_total` in all and `longest_hold_ns` at a time.
     `cycles_total` answers refused a DAG with a cycle. `levels_told_total` answers named the times of their levels;
@@ -45,6 +45,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     node_times_ms: NDArray[np.int32]
     node_states: NDArray[np.int8]
     node_cached: NDArray[np.int8]
+    sent_nodes: NDArray[np.int32]
     late_ns: NDArray[np.int64]
     execution_key: NDArray[np.uint64]
     holds_total: int = 0
@@ -109,6 +110,12 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     def readable(self) -> NDArray[np.bool_]:
         """Tell of each request whether its answer was read in full."""
         return np.isin(self.outcome, READABLE)
+
+    @property
+    def all_succeeded(self) -> NDArray[np.bool_]:
+        """Tell of each request whether every node of its DAG succeeded."""
+        whole: NDArray[np.bool_] = self.succeeded_nodes.sum(axis=1) == self.sent_nodes
+        return whole
 
     @property
     def succeeded_nodes(self) -> NDArray[np.bool_]:

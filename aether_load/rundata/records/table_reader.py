@@ -14,6 +14,7 @@ from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.iterations import Iterations
+from aether_load.rundata.records.node_columns import NodeColumns, RowTable
 from aether_load.rundata.records.record_format import ABSENT, REQUEST
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
@@ -28,7 +29,7 @@ _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
     "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
     "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
-    "node_cached": np.int8, "execution_key": np.uint64, "name": np.int16,
+    "node_cached": np.int8, "execution_key": np.uint64, "name": np.int16, "sent_nodes": np.int32,
 }  # fmt: skip
 
 _OF_NODES = ("node_times_ms", "node_states", "node_cached")
@@ -48,7 +49,11 @@ class SamplesRead(msgspec.Struct, frozen=True):
 
 
 def read_phases(
-    parts: Sequence[RecordPart], records: Sequence[PhaseRecord], datasets: Sequence[str], level_of: Sequence[int]
+    parts: Sequence[RecordPart],
+    records: Sequence[PhaseRecord],
+    datasets: Sequence[str],
+    node_ids: Sequence[str],
+    level_of: Sequence[int],
 ) -> SamplesRead:
     """Read a run's samples; `level_of` has each node's level, in the manifest's order (all 0 where unknown).
 
@@ -57,7 +62,7 @@ def read_phases(
     growing = [GrowingPhase(len(level_of), _rows_each(parts, len(records))) for _ in records]
     holds, iterations = Holds(), Iterations()
     places = {record.name: place for place, record in enumerate(records)}
-    columns_of = RecordColumns(datasets, level_of)
+    columns_of = RecordColumns(datasets, node_ids, level_of)
     slowest = SlowestRecords(records, len(datasets))
     reader = RecordSet(parts)
     rows = nameless = 0
@@ -116,6 +121,12 @@ class GrowingPhase:
 
     def __len__(self) -> int:
         return len(self._columns["due_ns"])
+
+    def widen(self, node_count: int) -> None:
+        """Make room for the nodes of a DAG that the run has taken on; requests so far have none of them."""
+        for name in _OF_NODES:
+            self._columns[name].widen(self._nodes, node_count)
+        self._nodes = node_count
 
     def thin(self) -> None:
         """Keep every second request."""
@@ -192,6 +203,11 @@ class _Column:
         self._values[: len(kept)] = kept
         self._length = len(kept)
 
+    def widen(self, width: int, wider: int) -> None:
+        values = np.full(self._length // width * wider, ABSENT, self._values.dtype)
+        values.reshape(-1, wider)[:, :width] = self.view().reshape(-1, width)
+        self._values, self._length = values, len(values)
+
     def finish(self) -> Column:
         self._values.resize(self._length, refcheck=False)
         self._values.flags.writeable = False
@@ -201,18 +217,24 @@ class _Column:
 class RecordColumns:
     """Turns batches of records into columns."""
 
-    def __init__(self, datasets: Sequence[str], level_of: Sequence[int]) -> None:
+    def __init__(self, datasets: Sequence[str], node_ids: Sequence[str], level_of: Sequence[int]) -> None:
+        """Take the run's datasets and nodes in the manifest's order, and each node's level."""
+        self.list_nodes(node_ids, level_of)
         self._datasets = {name: place for place, name in enumerate(datasets)}
-        self._level_of = tuple(level_of)
         self.errors: list[str] = []
         self.names: list[str] = []
         self._error_places: dict[str, int] = {}
         self._name_places: dict[str, int] = {}
 
+    def list_nodes(self, node_ids: Sequence[str], level_of: Sequence[int]) -> None:
+        """Take these nodes as the run's from now on."""
+        self._nodes = NodeColumns(node_ids)
+        self._level_of = tuple(level_of)
+
     def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Column]:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
         rows, nodes = batch.requests, batch.nodes
-        dense = _Dense(rows["nodes"], len(self._level_of))
+        dense = self._nodes.table(rows, tables)
         found = {
             "request_index": rows["request_index"],
             "worker": rows["worker"],
@@ -228,6 +250,7 @@ class RecordColumns:
             "node_times_ms": dense(nodes["time_ms"]),
             "node_states": dense(nodes["state"]),
             "node_cached": dense(nodes["cached"]),
+            "sent_nodes": self._nodes.sizes(rows, tables).astype(np.int32),
             "execution_key": _keys(rows["execution_id"]),
         }
         found["is_cycle"] = _cycles(rows, tables)
@@ -259,7 +282,7 @@ class RecordColumns:
         """Tell of each row whether levels were told, add up to more than the total, or are below one of their nodes."""
         rows = batch.requests
         depth = max(self._level_of, default=0) + 1
-        levels = _Dense(rows["levels"], depth)(batch.levels)
+        levels = RowTable(rows["levels"], depth)(batch.levels)
         told = levels[:, 0] != ABSENT
         over = told & (np.maximum(levels, 0).sum(axis=1, dtype=np.int64) > found["server_total_ms"])
         short = np.zeros(len(rows), np.bool_)
@@ -291,24 +314,3 @@ def _cycles(rows: NDArray[np.void], tables: Tables) -> NDArray[np.bool_]:
         return np.zeros(len(rows), np.bool_)
     cycles: NDArray[np.bool_] = (look_up(tells_cycle, rows["error"]) == 1) & (rows["outcome"] == Outcome.ABORTED)
     return cycles
-
-
-class _Dense:
-    """Puts values that stand one after the other into a table of `width` columns, `ABSENT` where a row has fewer."""
-
-    def __init__(self, lengths: NDArray[np.integer[Any]], width: int) -> None:
-        lengths = lengths.astype(np.int64)
-        self._shape = len(lengths), width
-        self._whole = bool((lengths == width).all())
-        if not self._whole:
-            row = np.repeat(np.arange(len(lengths)), lengths)
-            within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-            self._inner = within < width
-            self._place = (row * width + within)[self._inner]
-
-    def __call__(self, values: Column) -> Column:
-        if self._whole:
-            return values.reshape(self._shape)
-        table = np.full(self._shape[0] * self._shape[1], ABSENT, values.dtype)
-        table[self._place] = values[self._inner]
-        return table.reshape(self._shape)
