@@ -101,7 +101,8 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
     browser.wait_for("!!document.querySelector('input[name=userCount]')", "the start form")
     browser.wait_for("!!document.querySelector('select[name=scenario]')", "the custom parameters")
     top = "document.querySelector('{}').getBoundingClientRect().top"
-    browser.wait_for(f"{top.format('[name=scenario]')} < {top.format('input[name=userCount]')}", "the scenario first")
+    for later in ("input[name=userCount]", "[name=cache]"):
+        browser.wait_for(f"{top.format('[name=scenario]')} < {top.format(later)}", "the scenario first")
     names = "[...document.querySelectorAll('form [name]')].map(field => [field.name, field.tagName])"
     fields = dict(browser.evaluate(names))
     assert {name: fields[name] for name in ("scenario", "dataset", "dag", "cache")} == dict.fromkeys(

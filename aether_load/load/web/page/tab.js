@@ -27,6 +27,9 @@ function putScenarioFirst() {
   }
   const box = heading.closest(".MuiAccordion-root");
   if (box !== null && box.style.order !== "-1") box.style.order = "-1";
+  // Locust has them in the order of their names.
+  const scenario = document.querySelector("form [name=scenario]")?.closest(".MuiFormControl-root");
+  if (scenario && scenario.style.order !== "-1") scenario.style.order = "-1";
   if (!unfolded && heading.getAttribute("aria-expanded") === "false") heading.click();
   unfolded = true;
 }
