@@ -179,14 +179,17 @@ function showHistogram(figures) {
   at("histogram-note").textContent = `Part of each side's count by bucket, in ms, both cut off to whole ms. A request is of ${nodes} ${nodes === 1 ? "node" : "nodes"}; the server counts those that succeeded.`;
 }
 
+// One entry a code: the report has what is so in each phase.
 function showWarnings(warnings) {
-  at("warnings").replaceChildren(...warnings.map(({ code, message, advice }) => {
+  const codes = new Map();
+  for (const warning of warnings) codes.set(warning.code, [...(codes.get(warning.code) ?? []), warning]);
+  at("warnings").replaceChildren(...[...codes].map(([code, [{ message, advice }, ...more]]) => {
     const entry = document.createElement("p");
     const name = document.createElement("code");
     const what = document.createElement("em");
     name.textContent = code;
     what.textContent = advice;
-    entry.append(name, ` ${message} `, what);
+    entry.append(name, ` ${message} `, more.length ? `(and ${more.length} more) ` : "", what);
     return entry;
   }));
 }
