@@ -78,8 +78,12 @@ class Progress:
             f"{self._rate:.0f}/s",
             "" if p95 is None else f"p95 {p95:.3g} ms" if p95 < 10 else f"p95 {p95:.0f} ms",
             f"{gauges.failed - self._failed_before} failed",
-            "until stopped" if left is None else f"{left:.0f} s left",
-            f"{gauges.loose} {'in flight' if stage.load == 'open' else 'users'}",
+            f"{left:.0f} s left" if left is not None else "" if self._has_end else "until stopped",
+            f"{gauges.loose} in flight"
+            if stage.load == "open"
+            else "1 user"
+            if gauges.loose == 1
+            else f"{gauges.loose} users",
         ]
         return "  ".join(filter(None, words))
 
@@ -100,6 +104,10 @@ class Progress:
         if self._shown:
             self._write("\r\x1b[K")
             self._shown = False
+
+    @property
+    def _has_end(self) -> bool:
+        return self.stage.planned is not None or self.stage.duration_s is not None
 
     def _left_s(self, done: int, now_ns: int) -> float | None:
         stage, left = self.stage, []
