@@ -9,6 +9,7 @@ from job import FOLDER, read
 from processes import REPOSITORY
 from test_gate_workflow import EXECUTED as EXECUTED_BY_GATE
 from test_nightly_workflow import EXECUTED as EXECUTED_BY_NIGHTLY
+from test_release_workflow import EXECUTED as EXECUTED_BY_RELEASE
 
 WORKFLOWS = {path.name: read(path.name) for path in sorted(FOLDER.iterdir())}
 JOBS = {(file, name): job for file, workflow in WORKFLOWS.items() for name, job in workflow["jobs"].items()}
@@ -23,37 +24,46 @@ NOT_EXECUTED = {
     ): "is .ci/run, which these tests are a part of",
     ("ci.yml", "tests", "Tests, the main job and the tail"): "is .ci/run, which these tests are a part of",
     ("ci.yml", "gate", "Install"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "package", "Build, check, install and run"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "lowest", "Tests with the lowest releases of all dependencies"): "is .ci/run",
+    ("release.yml", "build", "Build, check, install and run"): "is .ci/run, which these tests are a part of",
     ("nightly.yml", "load", "Install the harness"): "would put another copy over the one that is tested",
     ("gate.yml", "gate", "Install the harness"): "would put another copy over the one that is tested",
 }
 
 
-def test_there_are_three():
+def test_there_are_four():
     """The names that docs/ci.md explains."""
-    assert list(WORKFLOWS) == ["ci.yml", "gate.yml", "nightly.yml"]
+    assert list(WORKFLOWS) == ["ci.yml", "gate.yml", "nightly.yml", "release.yml"]
 
 
 def test_every_script_is_executed_here_or_listed_with_a_reason():
     """A step that nothing has tried is found when it is written."""
     scripts = {(file, job, step["name"]) for file, job, step in STEPS if "run" in step}
-    executed = {
-        (file, job, step) for (file, job), steps in (EXECUTED_BY_GATE | EXECUTED_BY_NIGHTLY).items() for step in steps
-    }
+    every = EXECUTED_BY_GATE | EXECUTED_BY_NIGHTLY | EXECUTED_BY_RELEASE
+    executed = {(file, job, step) for (file, job), steps in every.items() for step in steps}
     assert executed & set(NOT_EXECUTED) == set()
     assert scripts == executed | set(NOT_EXECUTED)
 
 
 def test_the_default_token_can_do_nothing():
-    """Each job names what it needs; only the charts and the comment may write."""
+    """Each job names what it needs; only the charts, the comment and a release may write."""
     assert {file: workflow["permissions"] for file, workflow in WORKFLOWS.items()} == {file: {} for file in WORKFLOWS}
     assert {key: job["permissions"] for key, job in JOBS.items()} == {
         ("ci.yml", "lint"): {"contents": "read"},
         ("ci.yml", "tests"): {"contents": "read"},
+        ("ci.yml", "package"): {"contents": "read"},
+        ("ci.yml", "lowest"): {"contents": "read"},
         ("ci.yml", "gate"): {"contents": "read"},
         ("gate.yml", "gate"): {"contents": "read"},
         ("gate.yml", "comment"): {"pull-requests": "write"},
         ("nightly.yml", "load"): {"contents": "read"},
         ("nightly.yml", "charts"): {"contents": "write"},
+        ("release.yml", "build"): {"contents": "read"},
+        ("release.yml", "image"): {"contents": "read"},
+        ("release.yml", "publish"): {"id-token": "write"},
+        ("release.yml", "publish_image"): {"packages": "write"},
+        ("release.yml", "github_release"): {"contents": "write", "id-token": "write", "attestations": "write"},
     }
 
 
@@ -66,6 +76,19 @@ def test_a_job_that_may_write_runs_nothing_of_a_checkout():
         "actions/download-artifact",
         "benchmark-action/github-action-benchmark",
     }
+    assert not any(
+        "actions/checkout" in uses["release.yml", job] for job in ("publish", "publish_image", "github_release")
+    )
+
+
+def test_only_a_tag_publishes():
+    """A pull request and a push to a branch end before the jobs that may write."""
+    assert WORKFLOWS["release.yml"]["on"] == {"push": {"tags": ["v*"]}, "pull_request": None}
+    conditions = {name: job.get("if", "") for name, job in WORKFLOWS["release.yml"]["jobs"].items()}
+    assert {name for name, condition in conditions.items() if "github.ref_type == 'tag'" in condition} == {
+        "publish", "publish_image", "github_release",
+    }  # fmt: skip
+    assert not any("secrets." in path.read_text() for path in FOLDER.iterdir())
 
 
 def test_the_image_is_built_as_the_nights_runtime_is():
@@ -98,20 +121,20 @@ def test_every_action_is_pinned_to_one_commit():
     found = [ACTION.match(line) for line in lines]
     assert all(found), [line for line, match in zip(lines, found, strict=True) if not match]
     pins = {match.groups() for match in found}
-    assert len(pins) == len({action for action, _, _ in pins}) == 5
+    assert len(pins) == len({action for action, _, _ in pins}) == 8
 
 
 def test_no_checkout_leaves_its_token_behind():
     """Otherwise it lies in .git/config, where every later step can read it."""
     checkouts = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 9
+    assert len(checkouts) == 13
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
 def test_results_are_kept_whatever_happened():
     """Each upload runs after failures too, and a second attempt may replace the first's."""
     uploads = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/upload-artifact@")]
-    assert len(uploads) == 4
+    assert len(uploads) == 6
     assert all(step["if"] == "${{ always() }}" and step["with"]["overwrite"] is True for step in uploads)
 
 
@@ -129,8 +152,8 @@ def test_ci_runs_every_part_of_the_script():
     every = re.search(r"parts=\(([a-z_ ]+)\)$", script, re.MULTILINE)[1].split()
     runs = " ".join(step.get("run", "") for file, _, step in STEPS if file == "ci.yml")
     named = [re.findall(r"[a-z_]+", words) for words in re.findall(r"\.ci/run ((?:[a-z_]+ ?)+)", runs)]
-    assert sorted({part for parts in named for part in parts}) == sorted(every)
-    assert all(parts[0] == "install" for parts in named)
+    assert sorted({part for parts in named for part in parts}) == sorted([*every, "lowest"])
+    assert all(parts[0] == "install" or parts == ["lowest"] for parts in named)
 
 
 @pytest.mark.parametrize("part", ["lints", "install-all"])
@@ -138,6 +161,7 @@ def test_a_part_that_is_not_there_is_said(part):
     """Exit 2 and one sentence, before anything is installed."""
     ended = subprocess.run([REPOSITORY / ".ci" / "run", part], capture_output=True, text=True, check=False)
     sentence = (
-        f".ci/run: no part '{part}'; there are install, lint, audit, docs, workflows, tests, main_job and tail.\n"
+        f".ci/run: no part '{part}'; there are install, lint, audit, docs, workflows, tests, main_job, tail, "
+        "package and lowest.\n"
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
