@@ -14,7 +14,7 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.analysis.report import Report
 from aether_load.bounded import read_bounded
 from aether_load.compare.comparison import Comparison
-from aether_load.outputs.charts.chart import Chart, axis, bare, colours, file_stem, interval_tooltip
+from aether_load.outputs.charts.chart import PART_PLACES, Chart, axis, bare, colours, file_stem, interval_tooltip
 from aether_load.outputs.charts.drawing import drawn_in_child, in_light, static_svg
 from aether_load.rundata.folder import write_whole
 from aether_load.text import json_text, with_safe_texts, xml_text
@@ -104,8 +104,8 @@ def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart |
     if not values:
         return None
     values.sort(key=lambda value: (value["at"], value["where"]))
-    shown = [name for name in PART_NAMES.values() if any(value["part"] == name for value in values)]
-    places = [list(PART_NAMES.values()).index(name) for name in shown]
+    there = [part for part, name in PART_NAMES.items() if any(value["part"] == name for value in values)]
+    shown, places = [PART_NAMES[part] for part in there], [PART_PLACES[part] for part in there]
     spec = bare(values) | {
         "height": {"step": 24},
         "title": _title(comparison, "mean response latency, part by part"),

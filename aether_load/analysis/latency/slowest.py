@@ -75,9 +75,10 @@ def _own_shape(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -
 def _request(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> SlowRequest:
     phase = manifest.phases[record.phase]
     response, start_delay = (end - record.due_ns for end in (record.ended_ns, record.sent_ns))
-    hold = min(record.late_ns, response - start_delay)
     server_ms = record.server_total_ms
-    outside = max(0.0, (response - start_delay - hold) / 1e6 - server_ms)
+    beside = max(0.0, (response - start_delay) / 1e6 - server_ms)
+    hold = min(record.late_ns / 1e6, beside)
+    outside = beside - hold
     levels, reasons = _levels(manifest, phase, record, shape)
     scheduler = None if levels is None else max(0, server_ms - sum(levels))
     told = [node.cached for node in record.nodes if node.cached is not None]
@@ -101,7 +102,7 @@ def _request(manifest: Manifest, record: SlowRecord, shape: DagShape | None) -> 
         response_latency_ms=round(response / 1e6, 3),
         start_delay_ms=round(start_delay / 1e6, 3),
         outside_ms=round(outside, 3),
-        sender_hold_ms=round(hold / 1e6, 3),
+        sender_hold_ms=round(hold, 3),
         server_ms=server_ms,
         scheduler_ms=scheduler,
         levels_ms=levels,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from aether_load.analysis.latency.decomposition import PartName
 
 LOG_ABOVE = 20
 """A span of values that many times as wide as its least is drawn on a logarithmic scale."""
@@ -22,6 +25,12 @@ DARK: Mapping[str, str] = {
     "--c6": "#5cc8d4", "--c7": "#9aa1ab",
 }  # fmt: skip
 """Colours by the names that charts use; the page gives these names their values as CSS variables."""
+
+PART_PLACES: Mapping[PartName, int] = {
+    "start_delay": 7, "sender_hold": 1, "overhead": 0, "scheduler": 4, "barrier": 5, "node_path": 2,
+    "undivided_server": 6, "unanswered": 3,
+}  # fmt: skip
+"""The colour of each part of latency, by its place in the palette; the Aether tab has the same."""
 
 STATIC_WIDTH = 760
 _LONGEST_STEM = 100

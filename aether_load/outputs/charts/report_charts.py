@@ -10,6 +10,7 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.charts.chart import (
     LOG,
     LOG_ABOVE,
+    PART_PLACES,
     Chart,
     axis,
     bare,
@@ -58,8 +59,8 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
     ]
     if not values:
         return None
-    shown = [name for name in PART_NAMES.values() if any(value["part"] == name for value in values)]
-    places = [list(PART_NAMES.values()).index(name) for name in shown]
+    there = [part for part, name in PART_NAMES.items() if any(value["part"] == name for value in values)]
+    shown, places = [PART_NAMES[part] for part in there], [PART_PLACES[part] for part in there]
     return Chart(
         name="decomposition",
         section="decomposition",

@@ -13,6 +13,7 @@ from aether_load.outputs import formatting as cells
 from aether_load.outputs.probes import probe_header, probe_rows
 
 if TYPE_CHECKING:
+    from aether_load.analysis.phase.achieved_load import AchievedLoad
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.phase.searches import SearchReport
@@ -88,7 +89,11 @@ def _overview_cells(report: Report, phase: PhaseReport, row: Row) -> tuple[str, 
     is_open = phase.load == "open"
     return (
         phase.name,
-        "-" if load.asked is None else f"{load.asked:g} {load.unit}",
+        "-"
+        if load.asked is None
+        else "1 user"
+        if (load.asked, load.unit) == (1, "users")
+        else f"{load.asked:g} {load.unit}",
         "-" if load.reached is None or not is_open else f"{load.reached:.4g}",
         str(row.requests_total),
         cells.number(row.request_throughput_rps, 1),
@@ -100,6 +105,12 @@ def _overview_cells(report: Report, phase: PhaseReport, row: Row) -> tuple[str, 
         cells.share_with_interval(row.accuracy),
         phase.reconciliation.trust.replace("_", " ") if row is phase.all else "-",
     )
+
+
+def _load(load: AchievedLoad) -> str:
+    if load.asked is None:
+        return "-"
+    return "1 user" if (load.asked, load.unit) == (1, "users") else f"{load.asked:g} {load.unit}"
 
 
 def _percentiles(row: Row, *names: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from aether_load.outputs.charts.chart import PART_PLACES
 from aether_load.outputs.page.tables import filter_classes
 from aether_load.protocol import READABLE, Outcome
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 _SAME_MS = 0.01
 SHOWN = 10
 """Requests that are shown of a run, and of each dataset that is chosen."""
-_WAIT, _OUTSIDE, _SCHEDULER, _LEVEL, _ODD_LEVEL, _HOLD, _SERVER = "c7", "c0", "c4", "c2", "c6", "c1", "c5"
+_WAIT, _HOLD, _OUTSIDE, _SCHEDULER, _LEVEL, _SERVER = (
+    f"c{place}" for part, place in PART_PLACES.items() if part not in {"barrier", "unanswered"}
+)
 LEGEND = (
     ("client wait", _WAIT), ("outside the server (send, receive)", _OUTSIDE), ("scheduler", _SCHEDULER),
     ("levels and nodes", _LEVEL), ("sender held", _HOLD),
@@ -96,7 +99,7 @@ def _parts(request: SlowRequest) -> Iterator[Bar]:
     else:
         pieces.append(("scheduler", float(request.scheduler_ms or 0), _SCHEDULER))
         pieces += [
-            (f"level {level}", float(ms), _ODD_LEVEL if level % 2 else _LEVEL)
+            (f"level {level}", float(ms), f"{_LEVEL} odd" if level % 2 else _LEVEL)
             for level, ms in enumerate(request.levels_ms)
         ]
     pieces.append(("sender held", request.sender_hold_ms, _HOLD))
