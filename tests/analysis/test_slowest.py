@@ -25,7 +25,8 @@ def test_the_ten_slowest_of_a_window_slowest_first(tmp_path):
 
 def test_the_parts_of_a_request_add_up(tmp_path):
     """Client wait, outside, scheduler and levels are its response latency; nodes begin where their levels do."""
-    (request,) = slowest(tmp_path, [answered(100, 50, 47, nodes=[20, 30, 10], cached=1, due_ms=95)], nodes=FAN)
+    known = {"execution_id": bytes(range(16)), "cached": 1, "due_ms": 95}
+    (request,) = slowest(tmp_path, [answered(100, 50, 47, nodes=[20, 30, 10], **known)], nodes=FAN)
     assert (request.start_delay_ms, request.outside_ms, request.sender_hold_ms) == (5.0, 3.0, 0.0)
     assert (request.server_ms, request.scheduler_ms, request.levels_ms) == (47, 7, (30, 10))
     assert request.response_latency_ms == 55.0
@@ -33,6 +34,7 @@ def test_the_parts_of_a_request_add_up(tmp_path):
         ("a", 0, 15.0, 20, True), ("b", 0, 15.0, 30, True), ("join", 1, 45.0, 10, True),
     ]  # fmt: skip
     assert (request.cached_nodes_total, request.reasons) == (3, {})
+    assert (request.prompt, request.execution_id) == ("piqa/0", "00010203-0405-0607-0809-0a0b0c0d0e0f")
 
 
 def test_in_sequence_nodes_follow_each_other(tmp_path):
