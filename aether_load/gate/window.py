@@ -10,13 +10,13 @@ import numpy as np
 from aether_load.analysis.latency.correlate import littles_law_ratio
 from aether_load.analysis.phase.open_load import open_load
 from aether_load.analysis.phase.phase_report import PhaseInputs, phase_readings
-from aether_load.analysis.phase.rows import Terms, build_row
+from aether_load.analysis.phase.rows import Row, Terms, build_row
 from aether_load.analysis.phase.sender_usage import sender_over
 from aether_load.analysis.server.checks import check_phase
 from aether_load.analysis.server.client_counts import own_counts
 from aether_load.analysis.server.reconciliation import Trust, reconcile
 from aether_load.analysis.statistics.distribution import is_stalled, rounded
-from aether_load.analysis.statistics.window_rates import window_rates
+from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
 from aether_load.gate.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
@@ -61,39 +61,11 @@ def gate_window(
     )
     rates = window_rates(samples, record)
     row = build_row("all", samples, terms=terms, rates=rates)
-    names = [identity.name for identity in inputs.manifest.datasets]
     trust, trust_reason = _trust(inputs, record, samples)
     little, _ = littles_law_ratio(samples, record, rates)
     load = open_load(samples, record, rates)
     achieved = load.achieved_share if load is not None else None
-    values: dict[str, float | None] = {}
-    stalled: dict[str, Ends] = {}
-    for metric in metrics:
-        which = np.ones(len(samples), np.bool_)
-        if metric.dataset is not None:
-            which = samples.dataset == names.index(metric.dataset)
-        ends = gate_value(metric, samples, which, terms, rates)
-        values[metric.text] = None if ends is None or is_stalled(*ends) else rounded(ends[1])
-        if ends is not None and is_stalled(*ends):
-            stalled[metric.text] = round(ends[0], 6), round(ends[1], 6)
-    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
-    void = None
-    if samples.window_s is None:
-        void = "its window never opened"
-    elif row.error_rate is None or row.ok_total == 0:
-        void = "no request succeeded in it"
-    elif row.error_rate > scenario.max_error_rate:
-        void = f"its error rate is {row.error_rate:.4f}, above max_error_rate {scenario.max_error_rate:g}"
-    elif rates.reason is not None:
-        void = rates.reason
-    elif trust == "no_server_data":
-        void = f"no_server_data: {trust_reason}"
-    elif little is not None and little < SATURATED_BELOW:
-        void = f"requests account for {little:.1%} of the users' time (Little): the client had no time to send"
-    elif sender is not None and sender.cpu_share_mean > SATURATED_ABOVE:
-        void = f"the sending process used {sender.cpu_share_mean:.0%} of a core"
-    elif achieved is not None and achieved < ACHIEVED_BELOW:
-        void = f"{achieved:.1%} of the requests due were sent"
+    values, stalled = _figures(inputs, samples, metrics, terms, rates)
     return GateWindow(
         window_s=rounded(samples.window_s),
         requests_total=row.requests_total,
@@ -108,8 +80,53 @@ def gate_window(
         trust_reason=trust_reason,
         values=values,
         stalled=stalled,
-        void=void,
+        void=_why_unmeasured(samples, row, rates, scenario.max_error_rate)
+        or (f"no_server_data: {trust_reason}" if trust == "no_server_data" else None)
+        or _why_overloaded(inputs, samples, little, achieved),
     )
+
+
+def _figures(
+    inputs: PhaseInputs, samples: PhaseSamples, metrics: Sequence[GateMetric], terms: Terms, rates: WindowRates
+) -> tuple[dict[str, float | None], dict[str, Ends]]:
+    """Return each metric's figure, and both ends of those that the sender may have moved too far to be figures."""
+    names = [identity.name for identity in inputs.manifest.datasets]
+    values: dict[str, float | None] = {}
+    stalled: dict[str, Ends] = {}
+    for metric in metrics:
+        which = np.ones(len(samples), np.bool_)
+        if metric.dataset is not None:
+            which = samples.dataset == names.index(metric.dataset)
+        ends = gate_value(metric, samples, which, terms, rates)
+        values[metric.text] = None if ends is None or is_stalled(*ends) else rounded(ends[1])
+        if ends is not None and is_stalled(*ends):
+            stalled[metric.text] = round(ends[0], 6), round(ends[1], 6)
+    return values, stalled
+
+
+def _why_unmeasured(samples: PhaseSamples, row: Row, rates: WindowRates, max_error_rate: float) -> str | None:
+    """Return why the window's own requests give no figures, None where they do."""
+    if samples.window_s is None:
+        return "its window never opened"
+    if row.error_rate is None or row.ok_total == 0:
+        return "no request succeeded in it"
+    if row.error_rate > max_error_rate:
+        return f"its error rate is {row.error_rate:.4f}, above max_error_rate {max_error_rate:g}"
+    return rates.reason
+
+
+def _why_overloaded(
+    inputs: PhaseInputs, samples: PhaseSamples, little: float | None, achieved: float | None
+) -> str | None:
+    """Return why the sender did not send what it should have sent, None where it did."""
+    if little is not None and little < SATURATED_BELOW:
+        return f"requests account for {little:.1%} of the users' time (Little): the client had no time to send"
+    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
+    if sender is not None and sender.cpu_share_mean > SATURATED_ABOVE:
+        return f"the sending process used {sender.cpu_share_mean:.0%} of a core"
+    if achieved is not None and achieved < ACHIEVED_BELOW:
+        return f"{achieved:.1%} of the requests due were sent"
+    return None
 
 
 def _trust(inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples) -> tuple[Trust | None, str | None]:
