@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
-from typing import Any, cast
+from typing import Any
 
 import gevent
 from flask import Blueprint, Response, jsonify, request, send_file, send_from_directory
@@ -24,6 +24,7 @@ from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import StartForm, for_locust
 from aether_load.outputs.charts.chart import DARK, LIGHT
 from aether_load.redaction import sentence_of
+from aether_load.rundata.folder import RunFolder
 
 _View = Callable[..., Response]
 _BEGIN_LIMIT_S = 90.0
@@ -94,57 +95,11 @@ def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[],
 
     `about_headers` returns what the start form says of the command line's headers.
     """
-    app, prefix = web_ui.app, web_ui.environment.parsed_options.web_base_path or ""
+    prefix = web_ui.environment.parsed_options.web_base_path or ""
     routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
-
-    def route(path: str) -> Callable[[_View], _View]:
-        def add(view: _View) -> _View:
-            return routes.route(path)(cast("_View", web_ui.auth_required_if_enabled(view)))
-
-        return add
-
-    @route("/")
-    def page() -> Response:
-        return _served(send_from_directory(_PAGE, "index.html"))
-
-    @route("/static/colours.css")
-    def colours() -> Response:
-        return _served(Response(_COLOURS, mimetype="text/css"))
-
-    @route("/static/<name>")
-    def static(name: str) -> Response:
-        if name not in _STATIC:
-            return _served(Response("There is no such file.\n", HTTPStatus.NOT_FOUND))
-        return _served(send_from_directory(_PAGE, name))
-
-    @route("/live")
-    def live() -> Response:
-        return _served(Response(live_view.snapshot_json(), mimetype="application/json"))
-
-    @route("/history")
-    def history() -> Response:
-        return _served(Response(live_view.history_json(), mimetype="application/json"))
-
-    @route("/metrics")
-    def metrics() -> Response:
-        return _served(Response(live_view.metrics_text(), content_type=CONTENT_TYPE))
-
-    @route("/runs/<id_>/<name>")
-    def download(id_: str, name: str) -> Response:
-        folder = live_view.folders.get(id_)
-        found = find_download(folder, name) if folder is not None else None
-        if found is None:
-            # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.
-            return _served(Response("There is no such file of a run of this process.\n", HTTPStatus.NOT_FOUND))
-        shown = name == "report.html" and "download" not in request.args
-        answer = _served(
-            send_file(found.path, mimetype=found.type, as_attachment=not shown, download_name=found.name, max_age=0)
-        )
-        if shown:
-            answer.headers["Content-Security-Policy"] = _REPORT_POLICY
-        return answer
-
-    app.register_blueprint(routes)
+    for path, view in _views(live_view).items():
+        routes.add_url_rule(path, view.__name__, web_ui.auth_required_if_enabled(view))
+    web_ui.app.register_blueprint(routes)
 
     def put_script_in(answer: Response) -> Response:
         return _with_script(answer, about_headers() or "")
@@ -152,9 +107,61 @@ def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[],
     def say_who_sends(answer: Response) -> Response:
         return _with_users(answer, live_view.users_sending)
 
-    app.after_request(put_script_in)
-    app.after_request(say_who_sends)
+    web_ui.app.after_request(put_script_in)
+    web_ui.app.after_request(say_who_sends)
     web_ui.template_args.setdefault("extended_tabs", []).append({"title": "Aether", "key": "aether"})
+
+
+def _views(live_view: LiveView) -> dict[str, _View]:
+    """Return the function that answers each route, by the route's path below /aether."""
+
+    def page() -> Response:
+        return _served(send_from_directory(_PAGE, "index.html"))
+
+    def colours() -> Response:
+        return _served(Response(_COLOURS, mimetype="text/css"))
+
+    def static(name: str) -> Response:
+        if name not in _STATIC:
+            return _served(Response("There is no such file.\n", HTTPStatus.NOT_FOUND))
+        return _served(send_from_directory(_PAGE, name))
+
+    def live() -> Response:
+        return _served(Response(live_view.snapshot_json(), mimetype="application/json"))
+
+    def history() -> Response:
+        return _served(Response(live_view.history_json(), mimetype="application/json"))
+
+    def metrics() -> Response:
+        return _served(Response(live_view.metrics_text(), content_type=CONTENT_TYPE))
+
+    def download(id_: str, name: str) -> Response:
+        return _download(live_view.folders.get(id_), name)
+
+    return {
+        "/": page,
+        "/static/colours.css": colours,
+        "/static/<name>": static,
+        "/live": live,
+        "/history": history,
+        "/metrics": metrics,
+        "/runs/<id_>/<name>": download,
+    }
+
+
+def _download(folder: RunFolder | None, name: str) -> Response:
+    """Return a file of a run's folder; a report is shown unless the request asks for a download."""
+    found = find_download(folder, name) if folder is not None else None
+    if found is None:
+        # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.
+        return _served(Response("There is no such file of a run of this process.\n", HTTPStatus.NOT_FOUND))
+    shown = name == "report.html" and "download" not in request.args
+    answer = _served(
+        send_file(found.path, mimetype=found.type, as_attachment=not shown, download_name=found.name, max_age=0)
+    )
+    if shown:
+        answer.headers["Content-Security-Policy"] = _REPORT_POLICY
+    return answer
 
 
 def check_before_start(web_ui: Any, form: StartForm) -> None:
