@@ -10,9 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 
 from aether_load._version import __version__
-from aether_load.observer.live.totals import EDGES_S, Histogram
+from aether_load.observer.live.totals import EDGES_S, Histogram, Totals
 
 if TYPE_CHECKING:
+    from aether_load.observer.live.run import Gauges, LiveRun
     from aether_load.observer.live.state import LiveState
 
 
@@ -30,70 +31,83 @@ class Exposition:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric that there is something to say by: what was not measured is absent, not zero."""
-        totals, live, gauges = self._live_state.totals, self._live_state.live, self._live_state.gauges()
         info = GaugeMetricFamily("aether_load_build_info", "Constantly 1; which release this is.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
         yield GaugeMetricFamily(
             "aether_load_running", "Whether a run is under way (1) or not (0).", int(self._live_state.is_running)
         )
-        requests = CounterMetricFamily(
-            "aether_load_requests",
-            "Requests that ended, by dataset and outcome; those that were due and never sent are dropped.",
-            labels=["dataset", "outcome"],
-        )
-        for (dataset, outcome), count in sorted(totals.requests.items()):
-            requests.add_metric([dataset, outcome.label], count)
-        yield requests
-        yield _histogram(
-            "aether_load_request_latency_seconds",
-            "Service latency of requests that were sent, from the first byte out to the last byte in.",
-            totals.latency,
-        )
-        yield _histogram(
-            "aether_load_overhead_seconds",
-            "Service latency less the server's own total, of answers that could be read.",
-            totals.overhead,
-        )
-        yield CounterMetricFamily(
-            "aether_load_cached_nodes", "Nodes whose answer said that they came from the cache.", totals.cached_nodes
-        )
-        yield CounterMetricFamily(
-            "aether_load_uncached_nodes", "Nodes whose answer said that they did not.", totals.uncached_nodes
-        )
+        yield from _of_requests(self._live_state.totals)
+        yield from _of_now(self._live_state.gauges())
+        if self._live_state.live is not None:
+            yield from _of_run(self._live_state.live, is_running=self._live_state.is_running)
+
+
+def _of_requests(totals: Totals) -> Iterator[Metric]:
+    """Yield what has been counted of requests since the process began."""
+    requests = CounterMetricFamily(
+        "aether_load_requests",
+        "Requests that ended, by dataset and outcome; those that were due and never sent are dropped.",
+        labels=["dataset", "outcome"],
+    )
+    for (dataset, outcome), count in sorted(totals.requests.items()):
+        requests.add_metric([dataset, outcome.label], count)
+    yield requests
+    yield _histogram(
+        "aether_load_request_latency_seconds",
+        "Service latency of requests that were sent, from the first byte out to the last byte in.",
+        totals.latency,
+    )
+    yield _histogram(
+        "aether_load_overhead_seconds",
+        "Service latency less the server's own total, of answers that could be read.",
+        totals.overhead,
+    )
+    yield CounterMetricFamily(
+        "aether_load_cached_nodes", "Nodes whose answer said that they came from the cache.", totals.cached_nodes
+    )
+    yield CounterMetricFamily(
+        "aether_load_uncached_nodes", "Nodes whose answer said that they did not.", totals.uncached_nodes
+    )
+
+
+def _of_now(gauges: Gauges) -> Iterator[Metric]:
+    """Yield what the sender is doing at this moment."""
+    yield GaugeMetricFamily(
+        "aether_load_requests_in_flight", "Requests that were sent and not answered.", gauges.in_flight
+    )
+    yield GaugeMetricFamily(
+        "aether_load_requests_waiting", "Requests that are due and wait for a free user.", gauges.waiting_requests
+    )
+    yield GaugeMetricFamily(
+        "aether_load_users_thinking", "Users that pause before their next request.", gauges.thinking_users
+    )
+    yield CounterMetricFamily(
+        "aether_load_generator_cpu_seconds",
+        "CPU time of the sending process (the busiest of several), user and system; it can use one core.",
+        gauges.cpu_s,
+    )
+    if gauges.target_rps is not None:
         yield GaugeMetricFamily(
-            "aether_load_requests_in_flight", "Requests that were sent and not answered.", gauges.in_flight
+            "aether_load_target_requests_per_second", "The open load that is asked for.", gauges.target_rps
         )
+
+
+def _of_run(live: LiveRun, *, is_running: bool) -> Iterator[Metric]:
+    """Yield the figures of the run that is under way, or of the last one."""
+    if is_running and (latest := live.timeline.latest(1)):
         yield GaugeMetricFamily(
-            "aether_load_requests_waiting", "Requests that are due and wait for a free user.", gauges.waiting_requests
+            "aether_load_achieved_requests_per_second",
+            "Answers that came in in the last whole second.",
+            latest[0].requests / latest[0].seconds,
         )
+    if (difference := live.reconciliation.state.difference_nodes) is not None:
         yield GaugeMetricFamily(
-            "aether_load_users_thinking", "Users that pause before their next request.", gauges.thinking_users
+            "aether_load_reconciliation_difference_nodes",
+            "Nodes that the server counted in this phase beyond what was answered and what may be in flight "
+            "(below zero: fewer than were answered).",
+            difference,
         )
-        yield CounterMetricFamily(
-            "aether_load_generator_cpu_seconds",
-            "CPU time of the sending process (the busiest of several), user and system; it can use one core.",
-            gauges.cpu_s,
-        )
-        if gauges.target_rps is not None:
-            yield GaugeMetricFamily(
-                "aether_load_target_requests_per_second", "The open load that is asked for.", gauges.target_rps
-            )
-        if live is None:
-            return
-        if self._live_state.is_running and (latest := live.timeline.latest(1)):
-            yield GaugeMetricFamily(
-                "aether_load_achieved_requests_per_second",
-                "Answers that came in in the last whole second.",
-                latest[0].requests / latest[0].seconds,
-            )
-        if (difference := live.reconciliation.state.difference_nodes) is not None:
-            yield GaugeMetricFamily(
-                "aether_load_reconciliation_difference_nodes",
-                "Nodes that the server counted in this phase beyond what was answered and what may be in flight "
-                "(below zero: fewer than were answered).",
-                difference,
-            )
 
 
 def _histogram(name: str, words: str, histogram: Histogram) -> HistogramMetricFamily:
