@@ -3,7 +3,6 @@
 import math
 from itertools import pairwise
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -12,7 +11,7 @@ from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.observer.live.bins import BINS, bins_of, percentile_ms
 from aether_load.observer.live.figures import figures, point
 from aether_load.observer.live.run import Gauges, LiveRun
-from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline, beside
+from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.rundata.records.record_buffer import RecordBuffer
@@ -180,26 +179,6 @@ def test_a_second_without_answers_has_no_percentile():
     empty = point(TimeBucket(began_s=3, ended_s=4))
     assert (empty.p50_ms, empty.parts_ms, empty.server_mean_ms, empty.cpu_share, empty.cache_hit_share) == (None,) * 5
     assert empty.rate_rps == 0
-
-
-def test_two_senders_are_one_when_put_together():
-    """What two processes saw of a second, added, is what one would have seen that took both their requests."""
-    one, *two = live_run(), live_run(), live_run()
-    both = watched(one)
-    for place in range(40):
-        single = watched(two[place % 2])
-        for buffer in (both, single):
-            send(buffer, 10 + place * 20, 30 + place, nodes=(place, 10, 7), server_ms=20 + place)
-            written(buffer)
-    for run, cpu_s in ((one, 1.0), (two[0], 0.5), (two[1], 0.5)):
-        run.tick(0, gauges(cpu_s=0))
-        run.tick(SECOND - 1, gauges(cpu_s=cpu_s))
-        run.tick(3 * SECOND, gauges(cpu_s=cpu_s))
-    (whole, *_), (first, *_), (second, *_) = one.timeline, *(run.timeline for run in two)
-    added = beside(first, second)
-    assert (added.in_flight, whole.in_flight) == (4, 2)
-    added.in_flight = whole.in_flight
-    assert msgspec.to_builtins(point(added)) == msgspec.to_builtins(point(whole))
 
 
 def scrape(text, role="during", at_s=1.0):

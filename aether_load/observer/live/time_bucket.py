@@ -1,10 +1,9 @@
-"""A bucket of a run, a second or more, as sums that can be added to those of its neighbours and of other senders."""
+"""A bucket of a run's time, a second or more, as sums that can be added to those of the next bucket."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.observer.live.bins import BINS, Counts
 from aether_load.observer.live.counts import BUCKETS
-
-_Number = TypeVar("_Number", int, float)
 
 PARTS = tuple(name for name in PART_NAMES if name != "sender_hold")
 """The parts of response latency, in the order in which a request passes them.
@@ -36,7 +33,7 @@ def _no_buckets() -> Counts:
 
 
 class TimeBucket(msgspec.Struct, kw_only=True):
-    """What came in between two instants, in seconds since the run began; sums, so that any two can be added.
+    """What came in between two instants, in seconds since the run began; sums, so that two neighbours can be added.
 
     `latencies` are service latencies of requests that were sent, in bins; `parts_ms` the sums of the parts of their
     response latency. `server_*` is what the server counted between the readings that fell into this bucket.
@@ -67,16 +64,6 @@ class TimeBucket(msgspec.Struct, kw_only=True):
 def together(first: TimeBucket, second: TimeBucket) -> TimeBucket:
     """Return two buckets, one after the other, as one."""
     looked = [seen for seen in (first.in_flight, second.in_flight) if seen is not None]
-    target = first.target_rps if second.target_rps is None else second.target_rps
-    return _added(first, second, max(looked, default=None), target)
-
-
-def beside(first: TimeBucket, second: TimeBucket) -> TimeBucket:
-    """Return the same bucket of time as two senders saw it, as one."""
-    return _added(first, second, _sum(first.in_flight, second.in_flight), _sum(first.target_rps, second.target_rps))
-
-
-def _added(first: TimeBucket, second: TimeBucket, in_flight: int | None, target_rps: float | None) -> TimeBucket:
     return TimeBucket(
         began_s=min(first.began_s, second.began_s),
         ended_s=max(first.ended_s, second.ended_s),
@@ -88,20 +75,20 @@ def _added(first: TimeBucket, second: TimeBucket, in_flight: int | None, target_
         uncached_nodes=first.uncached_nodes + second.uncached_nodes,
         server_buckets=first.server_buckets + second.server_buckets,
         server_time_ms=first.server_time_ms + second.server_time_ms,
-        in_flight=in_flight,
+        in_flight=max(looked, default=None),
         cpu_s=_sum(first.cpu_s, second.cpu_s),
-        target_rps=target_rps,
+        target_rps=first.target_rps if second.target_rps is None else second.target_rps,
     )
 
 
-def _sum(first: _Number | None, second: _Number | None) -> _Number | None:
+def _sum(first: float | None, second: float | None) -> float | None:
     if first is None or second is None:
         return second if first is None else first
     return first + second
 
 
 class Timeline:
-    """Stretches in order, fine at the end and ever coarser before, so that a day takes no more room than an hour.
+    """Buckets in order, fine at the end and ever coarser before, so that a day takes no more room than an hour.
 
     When there are more than `most` of one length, the two oldest of them become one of twice that length: the cost
     is the same small one at each step, never much at once.
