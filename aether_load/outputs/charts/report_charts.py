@@ -154,24 +154,10 @@ def _curve_layers(
     bounds: list[dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the server's bars, what the sender may have added, the curves, their tooltips and their intervals."""
-    x, y, colour = shared["x"], shared["y"], shared["color"]
+    x, y = shared["x"], shared["y"]
     least = [{"field": "least", "title": "at least", "format": ".2f"}] if stalled else []
     return [
-        {
-            "data": {"values": bands},
-            "mark": {"type": "bar", "width": 11, "opacity": 0.45, "clip": True},
-            "encoding": {
-                "x": x,
-                "y": {**y, "field": "low", "stack": None},
-                "y2": {"field": "high"},
-                "color": colour,
-                "tooltip": [
-                    {"field": "kind", "title": "of"},
-                    {"field": "point", "title": "percentile"},
-                    {"field": "text", "title": "lies in, ms"},
-                ],
-            },
-        },
+        _server_bars(shared, bands),
         {
             "data": {"values": stalled},
             "mark": {"type": "area", "interpolate": "step-before", "opacity": 0.25, "clip": True},
@@ -207,6 +193,25 @@ def _curve_layers(
             },
         },
     ]
+
+
+def _server_bars(shared: dict[str, Any], bands: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a layer with a bar for each interval that one of the server's percentiles lies in."""
+    return {
+        "data": {"values": bands},
+        "mark": {"type": "bar", "width": 11, "opacity": 0.45, "clip": True},
+        "encoding": {
+            "x": shared["x"],
+            "y": {**shared["y"], "field": "low", "stack": None},
+            "y2": {"field": "high"},
+            "color": shared["color"],
+            "tooltip": [
+                {"field": "kind", "title": "of"},
+                {"field": "point", "title": "percentile"},
+                {"field": "text", "title": "lies in, ms"},
+            ],
+        },
+    }
 
 
 def _beyond(share: float, count: int) -> float:

@@ -16,6 +16,7 @@ MOST_POINTS = 3000
 """Steps of all phases together that a chart has at most."""
 _MOST_LABELS = 8
 _HELD = " The area below a line is what the sender itself may have added."
+_SECONDS = {"field": "s", "type": "quantitative", "axis": axis("seconds of the run"), "scale": {"nice": False}}
 
 
 def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
@@ -118,63 +119,12 @@ def _chart(
         return None
     words = [word for word, _ in columns.values()]
     colour = colours("what", words, [place for _, place in columns.values()])
-    x = {"field": "s", "type": "quantitative", "axis": axis("seconds of the run"), "scale": {"nice": False}}
-    y = {"field": "value", "type": "quantitative", "axis": axis(unit), "scale": {"zero": True}}
-    few = len(points) <= 80
-    layers: list[dict[str, Any]] = [
-        {
-            "data": {"values": list(marks)},
-            "mark": {"type": "rect", "color": "var(--c7)"},
-            "encoding": {
-                "x": {**x, "field": "from"},
-                "x2": {"field": "to"},
-                "opacity": {"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
-                "tooltip": [
-                    {"field": "phase", "title": "window of"},
-                    {"field": "from", "title": "from, s", "format": ".1f"},
-                    {"field": "to", "title": "to, s", "format": ".1f"},
-                ],
-            },
-        },
-        {
-            "data": {"values": list(stalled)},
-            "mark": {"type": "area", "opacity": 0.25},
-            "encoding": {
-                "x": x,
-                "y": {**y, "field": "low", "stack": None},
-                "y2": {"field": "high"},
-                "color": colour,
-                "detail": {"field": "phase"},
-            },
-        },
-        {
-            "data": {"values": values},
-            "mark": {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if few else False},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colour,
-                "detail": {"field": "phase"},
-                "tooltip": [
-                    {"field": "what"},
-                    {"field": "value", "title": unit, "format": ".2f"},
-                    {"field": "s", "title": "second", "format": ".1f"},
-                    {"field": "phase"},
-                ],
-            },
-        },
+    layers = [
+        _windows(marks),
+        _held(stalled, unit, colour),
+        _lines(values, unit, colour, with_points=len(points) <= 80),
+        *([_labels(marks)] if len(marks) <= _MOST_LABELS else []),
     ]
-    if 0 < len(marks) <= _MOST_LABELS:
-        layers.append(
-            {
-                "data": {"values": list(marks)},
-                "mark": {
-                    "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120,
-                    "color": "var(--faint)",
-                },
-                "encoding": {"x": {**x, "field": "from"}, "text": {"field": "phase"}},
-            }
-        )  # fmt: skip
     return Chart(
         name=name,
         section="time",
@@ -182,3 +132,71 @@ def _chart(
         caption=f"{caption} Shaded: the phases' windows.{_HELD if stalled else ''}",
         spec=layered([layer for layer in layers if layer["data"]["values"]], 220),
     )
+
+
+def _windows(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a layer that shades each phase's window, neighbours differently."""
+    return {
+        "data": {"values": list(marks)},
+        "mark": {"type": "rect", "color": "var(--c7)"},
+        "encoding": {
+            "x": {**_SECONDS, "field": "from"},
+            "x2": {"field": "to"},
+            "opacity": {"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
+            "tooltip": [
+                {"field": "phase", "title": "window of"},
+                {"field": "from", "title": "from, s", "format": ".1f"},
+                {"field": "to", "title": "to, s", "format": ".1f"},
+            ],
+        },
+    }
+
+
+def _held(stalled: Sequence[dict[str, Any]], unit: str, colour: dict[str, Any]) -> dict[str, Any]:
+    """Return a layer with an area for what the sender itself may have added."""
+    return {
+        "data": {"values": list(stalled)},
+        "mark": {"type": "area", "opacity": 0.25},
+        "encoding": {
+            "x": _SECONDS,
+            "y": {**_values(unit), "field": "low", "stack": None},
+            "y2": {"field": "high"},
+            "color": colour,
+            "detail": {"field": "phase"},
+        },
+    }
+
+
+def _values(unit: str) -> dict[str, Any]:
+    return {"field": "value", "type": "quantitative", "axis": axis(unit), "scale": {"zero": True}}
+
+
+def _lines(values: Sequence[dict[str, Any]], unit: str, colour: dict[str, Any], *, with_points: bool) -> dict[str, Any]:
+    """Return a layer with a line for each column and phase."""
+    return {
+        "data": {"values": list(values)},
+        "mark": {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if with_points else False},
+        "encoding": {
+            "x": _SECONDS,
+            "y": _values(unit),
+            "color": colour,
+            "detail": {"field": "phase"},
+            "tooltip": [
+                {"field": "what"},
+                {"field": "value", "title": unit, "format": ".2f"},
+                {"field": "s", "title": "second", "format": ".1f"},
+                {"field": "phase"},
+            ],
+        },
+    }
+
+
+def _labels(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a layer with each phase's name at the beginning of its window."""
+    return {
+        "data": {"values": list(marks)},
+        "mark": {
+            "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120, "color": "var(--faint)",
+        },
+        "encoding": {"x": {**_SECONDS, "field": "from"}, "text": {"field": "phase"}},
+    }  # fmt: skip
