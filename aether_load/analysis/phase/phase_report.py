@@ -151,6 +151,10 @@ def phase_report(
     rates = window_rates(samples, record, clock_error_s(manifest))
     load = open_load(samples, record, rates, worker_lost=bool(lost))
     correlation = correlate(samples, record, rates)
+    why_no_ratio = correlation.reasons.get("littles_law_ratio")
+    reached = achieved_load(
+        record, load, correlation.littles_law_ratio, why_no_ratio=why_no_ratio, why_no_rate=rates.reason
+    )
     decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
     nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
     all_, datasets = _rows(inputs, record, samples, rates, decomposition)
@@ -164,13 +168,7 @@ def phase_report(
         search=record.search,
         users=record.users,
         load=record.load,
-        achieved_load=achieved_load(
-            record,
-            load,
-            correlation.littles_law_ratio,
-            why_no_ratio=correlation.reasons.get("littles_law_ratio"),
-            why_no_rate=rates.reason,
-        ),
+        achieved_load=reached,
         sequential=sequential,
         cache=record.cache,
         unique_prompts=record.unique_prompts,

@@ -105,14 +105,7 @@ def phase_series(
         least_p50, least_p99 = steps.percentiles(samples, came_in, (0.50, 0.99), at_least=True)
     rates, means = steps.of_server(readings.readable)
     hits = (samples.node_cached[came_in] == 1).sum(axis=1)
-    sender_cpu, sender_memory = _busiest(
-        [
-            steps.of_process([(at.at_ns, at.cpu_s, at.resident_bytes) for at in own])
-            for worker, own in by_worker(sender).items()
-            if worker != MASTER
-        ],
-        steps.count,
-    )
+    sender_cpu, sender_memory = steps.of_busiest(sender)
     server_cpu, server_memory = steps.of_process(
         [(at.at_ns, at.cpu_s, at.resident_bytes) for at in server if at.cpu_s is not None and at.resident_bytes]
     )
@@ -144,15 +137,8 @@ def phase_series(
     )
 
 
-def _busiest(processes: Sequence[tuple[Floats, Floats]], steps: int) -> tuple[Floats, Floats]:
-    """Return of each step the largest CPU share and the largest memory that any of the processes had."""
-    largest: list[Floats] = []
-    for place in (0, 1):
-        columns = [process[place] for process in processes] or [(None,) * steps]
-        largest.append(
-            tuple(max((one for one in step if one is not None), default=None) for step in zip(*columns, strict=True))
-        )
-    return largest[0], largest[1]
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _end(samples: PhaseSamples, record: PhaseRecord, readings: Readings) -> int:
@@ -262,6 +248,19 @@ class _Steps:
             if late_ns - early_ns >= SHORTEST_NS and late_cpu >= early_cpu:
                 shares[step] = round((late_cpu - early_cpu) / ((late_ns - early_ns) / 1e9), 4)
         return tuple(shares), tuple(sizes)
+
+    def of_busiest(self, readings: Sequence[SenderReading]) -> tuple[Floats, Floats]:
+        """Return the largest CPU share and the largest memory that any of the sending processes had in each step."""
+        processes = [
+            self.of_process([(at.at_ns, at.cpu_s, at.resident_bytes) for at in own])
+            for worker, own in by_worker(readings).items()
+            if worker != MASTER
+        ]
+        largest: list[Floats] = []
+        for place in (0, 1):
+            columns = [process[place] for process in processes] or [(None,) * self.count]
+            largest.append(tuple(_largest(step) for step in zip(*columns, strict=True)))
+        return largest[0], largest[1]
 
     def _last_of_steps(
         self, readings: Sequence[tuple[int, Any]]
