@@ -13,6 +13,7 @@ from aether_load.analysis.statistics.distribution import Percentile, Share, wils
 from aether_load.analysis.statistics.multiple import difference_p, holm
 from aether_load.compare.comparable import letter, obstacles
 from aether_load.dag.program import ProgramIdentity
+from aether_load.scenario.metrics import METRICS, Metric
 
 Rank = Literal["better", "worse", "not told apart"]
 COMPARISON_SCHEMA_VERSION = "1.0"
@@ -87,7 +88,7 @@ def compare(reports: Sequence[Report], *, datasets: bool = False) -> Comparison:
     rows = []
     for key in dict.fromkeys(key for table in tables for key in table):
         mine = [table.get(key) for table in tables]
-        for figure, (unit, smaller, read) in _FIGURES.items():
+        for figure, (metric, read) in _FIGURES.items():
             runs = tuple(None if row is None else read(row) for row in mine)
             if all(run is None for run in runs):
                 continue
@@ -98,8 +99,8 @@ def compare(reports: Sequence[Report], *, datasets: bool = False) -> Comparison:
                     phase=key[0],
                     dataset=key[1],
                     figure=figure,
-                    unit=unit,
-                    smaller_is_better=smaller,
+                    unit=metric.unit,
+                    smaller_is_better=metric.better == "lower",
                     runs=runs,
                     ratio=tuple(_ratio(runs[0], run) for run in runs),
                     rank=(),
@@ -201,16 +202,16 @@ def _plain(name: str) -> Callable[[Row], Figure | None]:
     return read
 
 
-_FIGURES: dict[str, tuple[str, bool, Callable[[Row], Figure | None]]] = {
-    "response latency p50": ("ms", True, _latency("p50")),
-    "response latency p95": ("ms", True, _latency("p95")),
-    "response latency p99": ("ms", True, _latency("p99")),
-    "good answers": ("requests/s", False, _plain("ok_throughput_rps")),
-    "goodput": ("requests/s", False, _plain("goodput_rps")),
-    "within the SLO": ("share", False, lambda row: _share(row.goodput_share)),
-    "error rate": ("share", True, _errors),
-    "accuracy": ("share", False, lambda row: _share(row.accuracy)),
-    "tokens per right answer": ("tokens", True, _plain("tokens_per_correct_answer")),
+_FIGURES: dict[str, tuple[Metric, Callable[[Row], Figure | None]]] = {
+    "response latency p50": (METRICS["response_latency_ms"], _latency("p50")),
+    "response latency p95": (METRICS["response_latency_ms"], _latency("p95")),
+    "response latency p99": (METRICS["response_latency_ms"], _latency("p99")),
+    "good answers": (METRICS["ok_throughput_rps"], _plain("ok_throughput_rps")),
+    "goodput": (METRICS["goodput_rps"], _plain("goodput_rps")),
+    "within the SLO": (METRICS["goodput_share"], lambda row: _share(row.goodput_share)),
+    "error rate": (METRICS["error_rate"], _errors),
+    "accuracy": (METRICS["accuracy"], lambda row: _share(row.accuracy)),
+    "tokens per right answer": (METRICS["tokens_per_correct_answer"], _plain("tokens_per_correct_answer")),
 }
 _BY_SLO = {"goodput", "within the SLO"}
 

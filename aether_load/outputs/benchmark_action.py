@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from aether_load.rundata.folder import write_whole
+from aether_load.scenario.metrics import METRICS, Better, Metric
 from aether_load.text import json_text
 
 if TYPE_CHECKING:
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
     from aether_load.analysis.report import Report
     from aether_load.analysis.statistics.distribution import Distribution
 
-Direction = Literal["smaller", "bigger"]
-
-FILES: dict[Direction, str] = {
-    "smaller": "results_smaller_is_better.json",
-    "bigger": "results_bigger_is_better.json",
+FILES: dict[Better, str] = {
+    "lower": "results_smaller_is_better.json",
+    "higher": "results_bigger_is_better.json",
 }
 
 
@@ -35,8 +34,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     extra: str | None = None
 
 
-def benchmark_entries(report: Report, direction: Direction) -> list[Entry]:
-    """Return the figures of a run that should fall, or rise; only what was measured.
+def benchmark_entries(report: Report, better: Better) -> list[Entry]:
+    """Return the figures of a run that are better when they are lower, or higher; only what was measured.
 
     The action takes a null for 0, which is perfect where smaller is better, and so it gets none. A percentile that
     is only bounded from below is no measured number either.
@@ -46,56 +45,58 @@ def benchmark_entries(report: Report, direction: Direction) -> list[Entry]:
     found = []
     for phase in report.phases:
         for row in (phase.all, *phase.datasets):
-            figures = _smaller(phase, row) if direction == "smaller" else _bigger(row)
-            for what, unit, value, range_ in figures:
-                if value is not None:
+            for what, metric, value, range_ in _figures(phase, row):
+                if metric.better == better and value is not None:
                     name = f"{report.run.scenario}/{phase.name}/{row.dataset} ({kind}{report.target.generation.value})"
-                    found.append(Entry(f"{name}: {what}", unit, value, range_, extra))
+                    found.append(Entry(f"{name}: {what}", metric.unit, value, range_, extra))
     return found
 
 
 def write_benchmark_files(report: Report, results: Path) -> list[Path]:
     """Replace both files in the results folder by those of this run and return where they are."""
     paths = []
-    for direction, name in FILES.items():
+    for better, name in FILES.items():
         path = results / name
-        content = msgspec.json.format(msgspec.json.encode(benchmark_entries(report, direction)), indent=2).decode()
+        content = msgspec.json.format(msgspec.json.encode(benchmark_entries(report, better)), indent=2).decode()
         write_whole(path, json_text(content).encode() + b"\n")
         paths.append(path)
     return paths
 
 
-_Figure = tuple[str, str, float | None, str | None]
+_Figure = tuple[str, Metric, float | None, str | None]
+
+_CACHE_HIT_SHARE = Metric(name="cache_hit_share", of="row", form="number", better="higher")
+"""The share of two counts in a report, which has it under no name of its own."""
 
 
-def _smaller(phase: PhaseReport, row: Row) -> Iterator[_Figure]:
-    yield from _latencies("response latency", row.response_latency_ms)
+def _figures(phase: PhaseReport, row: Row) -> Iterator[_Figure]:
+    yield from _latencies("response latency", METRICS["response_latency_ms"], row.response_latency_ms)
     if row.service_latency_ms != row.response_latency_ms:
-        yield from _latencies("service latency", row.service_latency_ms)
-    yield "error rate", "share", row.error_rate, None
-    yield "tokens per correct answer", "tokens", row.tokens_per_correct_answer, None
-    yield "cost per correct answer", "USD", row.cost_per_correct_answer_usd, None
+        yield from _latencies("service latency", METRICS["service_latency_ms"], row.service_latency_ms)
+    yield "error rate", METRICS["error_rate"], row.error_rate, None
+    yield "tokens per correct answer", METRICS["tokens_per_correct_answer"], row.tokens_per_correct_answer, None
+    yield "cost per correct answer", METRICS["cost_per_correct_answer_usd"], row.cost_per_correct_answer_usd, None
     overhead = phase.correlation.overhead_ms
     if row is phase.all and overhead is not None:
-        yield "client overhead mean", "ms", overhead.mean, None
+        yield "client overhead mean", METRICS["correlation.overhead_ms"], overhead.mean, None
+    yield "throughput of good answers", METRICS["ok_throughput_rps"], row.ok_throughput_rps, None
+    yield "goodput", METRICS["goodput_rps"], row.goodput_rps, None
+    yield "tokens a second", METRICS["tokens_per_s"], row.tokens_per_s, None
+    for name, metric, share in (
+        ("within the SLO", METRICS["goodput_share"], row.goodput_share),
+        ("accuracy", METRICS["accuracy"], row.accuracy),
+    ):
+        if share is not None:
+            yield name, metric, share.value, f"[{share.low:g}, {share.high:g}]"
+    if row.cached_nodes_total is not None and row.uncached_nodes_total is not None:
+        nodes = row.cached_nodes_total + row.uncached_nodes_total
+        yield "cache hit rate", _CACHE_HIT_SHARE, round(row.cached_nodes_total / nodes, 6), None
 
 
-def _latencies(name: str, latency: Distribution | None) -> Iterator[_Figure]:
+def _latencies(name: str, metric: Metric, latency: Distribution | None) -> Iterator[_Figure]:
     if latency is None:
         return
     for key in ("p50", "p95", "p99"):
         point = getattr(latency, key)
         if point.reliability != "unreliable" and point.value is not None:
-            yield f"{name} {key}", "ms", point.value, f"[{point.low:g}, {point.high:g}]"
-
-
-def _bigger(row: Row) -> Iterator[_Figure]:
-    yield "throughput of good answers", "requests/s", row.ok_throughput_rps, None
-    yield "goodput", "requests/s", row.goodput_rps, None
-    yield "tokens a second", "tokens/s", row.tokens_per_s, None
-    for name, share in (("within the SLO", row.goodput_share), ("accuracy", row.accuracy)):
-        if share is not None:
-            yield name, "share", share.value, f"[{share.low:g}, {share.high:g}]"
-    if row.cached_nodes_total is not None and row.uncached_nodes_total is not None:
-        told = row.cached_nodes_total + row.uncached_nodes_total
-        yield "cache hit rate", "share", round(row.cached_nodes_total / told, 6), None
+            yield f"{name} {key}", metric, point.value, f"[{point.low:g}, {point.high:g}]"

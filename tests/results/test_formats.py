@@ -87,16 +87,16 @@ def test_the_files_for_github_action_benchmark(rich, tmp_path):
 def test_what_was_not_measured_is_in_no_benchmark_file(tmp_path):
     """No null, no percentile that is only bounded, no cost without a price: the action would take them for 0."""
     report = build_report(make_run(tmp_path, [answered(100 * place, 62) for place in range(10)]))
-    names = [entry.name for way in ("smaller", "bigger") for entry in benchmark_entries(report, way)]
+    names = [entry.name for way in ("lower", "higher") for entry in benchmark_entries(report, way)]
     short = {name.removeprefix("made/closed/all (v2): ") for name in names if "/all " in name}
     assert short == {
         "response latency p50", "error rate", "client overhead mean", "throughput of good answers", "tokens a second",
         "cache hit rate",
     }  # fmt: skip
     empty = build_report(make_run(tmp_path, [], run_id="20260304T050607Z-made-0002"))
-    assert benchmark_entries(empty, "smaller") == []
+    assert benchmark_entries(empty, "lower") == []
     simulated = make_run(tmp_path, SMALL, run_id="20260304T050607Z-made-0003", kind="simulated")
-    assert all("(simulated, v2)" in entry.name for entry in benchmark_entries(build_report(simulated), "bigger"))
+    assert all("(simulated, v2)" in entry.name for entry in benchmark_entries(build_report(simulated), "higher"))
 
 
 def test_the_page_without_its_script(small):

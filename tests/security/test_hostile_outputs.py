@@ -142,7 +142,7 @@ def test_json(report, other, gate, text):
     ):
         json.loads(document)
         assert_no_control(document)
-    assert benchmark_entries(with_hostile_texts(report, text), "smaller")
+    assert benchmark_entries(with_hostile_texts(report, text), "lower")
 
 
 @SETTINGS
