@@ -23,10 +23,11 @@ class GateComparison(msgspec.Struct, frozen=True, kw_only=True):
     """The candidate beside the base by one metric, over the pairs that have it on both sides.
 
     Medians are of the windows' figures, in the metric's unit; ratios are candidate over base, with the 95 % interval of
-    the median. For a metric that is better when lower, a ratio above 1 is a loss. `test` has the same ratios the
-    better way up. In `stalled_windows_total` windows the sender may have added to the figure. Then the test is made
-    with either end of each figure: it decides what both ends decide, its interval holds both, and its other numbers are
-    those of the end that speaks against the decision. What could not be had is None, and `reason` says why.
+    the median. For a metric that is better when lower, a ratio above 1 is a loss. In `test` the
+    ratios are turned so that above 1 is better. In `stalled_windows_total` windows the sender may have added to the
+    figure. The test is then made with both ends of each figure: it decides only what both ends decide, its interval
+    covers both, and its other numbers are those of the end that is against the decision. What could not be measured is
+    None, and `reason` says why.
     """
 
     metric: str
@@ -71,7 +72,7 @@ def compare_sides(metric: GateMetric, pairs: Sequence[GatePair], plan: GatePlan)
 
 
 def log_ratios(metric: GateMetric, pairs: Sequence[GatePair]) -> list[float]:
-    """Return the natural logarithms of candidate over base, the better way up, of the pairs that have both."""
+    """Return the natural logarithms of candidate over base, turned so that above 0 is better, of the complete pairs."""
     return _log_ratios(metric, [((base, base), (most, most)) for (_, base), (_, most) in _both_ends(metric, pairs)])
 
 

@@ -29,7 +29,7 @@ class LocalSenders:
     """Drives this process's own users, and keeps what their load tells in the run's manifest."""
 
     def __init__(self, run: Run, sender_context: SenderContext, runner: Runner, *, follow_user_count: bool) -> None:
-        """With `follow_user_count` as many are let loose as Locust has users: its web page decides then."""
+        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
         self._run = run
         self._sender_context = sender_context
         self._runner = runner
@@ -51,7 +51,7 @@ class LocalSenders:
             done=recorder.done,
             failed=recorder.failed,
             ready=user_pool.waiting,
-            loose=user_pool.loose,
+            active=user_pool.active,
             thinking=user_pool.thinking,
             waiting=len(user_pool.backlog),
             cpu_s=process_time(),
@@ -79,7 +79,7 @@ class LocalSenders:
             self._load.warm(stage)
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
-        """Take a stage from its way up to its window's end; return what ended it."""
+        """Take a stage from its ramp to its window's end; return what ended it."""
         self._record = record
         ended_by = self._load.drive(stage)
         record.window_ended_ns = self._sender_context.window.ended_ns

@@ -229,7 +229,7 @@ class PhaseDriver:
                 say.Gauges(
                     done=tally.done,
                     failed=tally.failed,
-                    loose=tally.loose,
+                    active=tally.active,
                     thinking=tally.thinking,
                     waiting=tally.waiting,
                     cpu_s=tally.cpu_s,

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand with those who send: requests done and failed so far, and users by what they do.
 
-    `ready` users stand before the user_pool, `loose` ones are in flight or think; `waiting` requests are due and not
+    `ready` users wait in the user pool, `active` ones are in flight or think; `waiting` requests are due and not
     sent. `cpu_s` is what the sending process has taken since it began, of several the busiest one.
     """
 
     done: int = 0
     failed: int = 0
     ready: int = 0
-    loose: int = 0
+    active: int = 0
     thinking: int = 0
     waiting: int = 0
     cpu_s: float = 0.0
@@ -32,7 +32,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_flight(self) -> int:
         """Return how many requests are on their way."""
-        return self.loose - self.thinking
+        return self.active - self.thinking
 
 
 class Senders(Protocol):
@@ -49,10 +49,10 @@ class Senders(Protocol):
         """Return how things stand."""
 
     def request_users(self, users: int) -> None:
-        """Have Locust spawn enough users for `users` of them to be let loose."""
+        """Have Locust spawn enough users for `users` of them to be active."""
 
     def muster(self, users: int) -> None:
-        """Ask for so many users to stand ready to be let loose, each with its connection open."""
+        """Ask for so many users to be ready for activation, each with its connection open."""
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
@@ -60,11 +60,11 @@ class Senders(Protocol):
     def prepare(self, stage: Stage) -> None:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight and off the record.
 
-        A cold cache that has a way up before its window is emptied at the end of that.
+        A cold cache that has a ramp before its window is emptied at the end of that.
         """
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
-        """Take a stage from its way up to its window's end; return what ended it."""
+        """Take a stage from its ramp to its window's end; return what ended it."""
 
     def end(self, record: PhaseRecord | None) -> None:
         """Send nothing further; what was due and is not sent is booked so. `drained` is set when all are back."""

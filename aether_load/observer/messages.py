@@ -102,7 +102,7 @@ class Gauges(Command, frozen=True, kw_only=True, tag=True):
 
     done: int
     failed: int
-    loose: int
+    active: int
     thinking: int
     waiting: int
     cpu_s: float

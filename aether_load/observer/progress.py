@@ -79,11 +79,11 @@ class Progress:
             "" if p95 is None else f"p95 {p95:.3g} ms" if p95 < 10 else f"p95 {p95:.0f} ms",
             f"{gauges.failed - self._failed_before} failed",
             f"{left:.0f} s left" if left is not None else "" if self._has_end else "until stopped",
-            f"{gauges.loose} in flight"
+            f"{gauges.active} in flight"
             if stage.load == "open"
             else "1 user"
-            if gauges.loose == 1
-            else f"{gauges.loose} users",
+            if gauges.active == 1
+            else f"{gauges.active} users",
         ]
         return "  ".join(filter(None, words))
 

@@ -42,10 +42,10 @@ class ClockPair(msgspec.Struct, frozen=True):
 class PhaseRecord(msgspec.Struct, kw_only=True):
     """When a phase began, when its window was open, and how it ended; None for what did not come to pass.
 
-    `users` is how many were let loose, None where Locust's page decided and could change it, or where the load
+    `users` is how many were active, None where Locust's page decided and could change it, or where the load
     changed meanwhile; in open load it is the most that could be in flight. `rate_rps` is the open load that was
     asked for, None in closed load and where it changed. The window is open from `window_began_ns`, when all are
-    loose, until no further request may start; the phase ends when the last answer is in.
+    active, until no further request may start; the phase ends when the last answer is in.
 
     `phase` is its name in the scenario, which several records share where it is repeated or has a shape. Those
     `joined_in` a shape follow each other without a rest: the server was read at rest only before the first and

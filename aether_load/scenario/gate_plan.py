@@ -161,7 +161,7 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
             duration=Seconds(plan.window_s),
             requests=None,
             passes=None,
-            # A way up would be another load than the window's, and is climbed sixty times.
+            # A ramp is another load than the window's, and a gate would repeat it sixty times.
             spawn_rate=None,
             ramp=None,
             rate=phase.rate or (phase.ramp.to if phase.ramp is not None and phase.kind == "rate" else None),

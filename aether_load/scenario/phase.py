@@ -22,7 +22,7 @@ _Load = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
 
 
 class Ramp(Strict, frozen=True, kw_only=True):
-    """A way up (or down) to a phase's load, before its window: from one load to another in a time."""
+    """A change from one load to another, over a time, before a phase's window opens."""
 
     # load at the start of the ramp
     from_: Annotated[float, msgspec.Meta(ge=0, le=MOST_RATE_RPS)] = msgspec.field(name="from")
@@ -61,7 +61,7 @@ class Phase(Strict, frozen=True, kw_only=True):
     Closed load is `users` that each send again when their last answer is in, after `think_time`; open load is
     `rate` requests a second, due whatever the server does, served by at most `max_concurrency` users. It ends by
     the first of `duration`, `requests` and `passes` (each prompt once a pass). The window opens when all users
-    are loose (`spawn_rate`), the `ramp` is climbed, and `warmup` is over.
+    are active (`spawn_rate`), and `ramp` and `warmup` are over.
 
     A `sweep` makes a phase of each load, at rest in between; `steps` go from one load to the next without a rest;
     both are of users unless `load_unit` says otherwise. A `spike` is three such steps, from the phase's own load and
@@ -83,7 +83,7 @@ class Phase(Strict, frozen=True, kw_only=True):
     requests: Annotated[int, msgspec.Meta(ge=1)] | None = None  # ends the window after so many requests
     passes: Annotated[int, msgspec.Meta(ge=1)] | None = None  # ends the window after each prompt was sent so often
     load_unit: Kind | None = None  # unit of sweep, steps, spike and ramp
-    ramp: Ramp | None = None  # way up or down to the load, before the window
+    ramp: Ramp | None = None  # change of the load before the window
     # a phase for each of these loads, at rest in between
     sweep: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
     # one load after the other without a rest
@@ -257,7 +257,7 @@ def _time_mistake(phase: Phase) -> str | None:
         if ramp.to is not None and load is not None and ramp.to != load:
             return f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
         if phase.spawn_rate is not None:
-            return "spawn_rate: the ramp says already how fast users are let loose."
+            return "spawn_rate: the ramp already says how fast users start; leave one of them away."
     return None
 
 

@@ -24,9 +24,9 @@ FIRST_RATE, MOST_RATE, MOST_CLOSED = 10.0, 20_000.0, 1024.0
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """One load from its way up to its window's end.
+    """One load from its ramp to its window's end.
 
-    `users` are let loose in closed load; in open load they are the most that can be in flight. `loads` is the load
+    `users` are active in closed load; in open load they are the most that can be in flight. `loads` is the load
     as its phase writes it. A `joined` stage takes over from the one before without a rest, so that what waits
     there waits on. `phase` is the phase's place in the scenario, `repeat` counts from 1 where phases are repeated.
     """
@@ -56,12 +56,12 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def most_users(self) -> int:
-        """Return how many users it needs at most: a way down begins with more than it ends with."""
+        """Return how many users it needs at most: a ramp down begins with more than it ends with."""
         return max(self.users, int(self.ramp_from or 0)) if self.load == "closed" else self.users
 
     @property
-    def has_way_up(self) -> bool:
-        """Tell whether there is load before its window opens; a trace begins at once."""
+    def has_ramp(self) -> bool:
+        """Tell whether a ramp, a spawn rate or a warm-up comes before its window; a trace begins at once."""
         if self.load == "open":
             return bool(self.ramp_over_s + self.warmup_s) and not self.trace
         return self.spawn_rate is not None or bool(self.ramp_over_s or self.warmup_s)

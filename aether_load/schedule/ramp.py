@@ -1,4 +1,4 @@
-"""How many users are loose when, on the way up (or down) to a closed load."""
+"""Compute how many users are active at each instant of a ramp up (or down) to a closed load."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def user_steps(stage: Stage) -> Iterator[tuple[int, float]]:
-    """Yield how many users are loose from which second of the way up on, evenly spread."""
+    """Yield how many users are active from which second of the ramp on, evenly spread."""
     if stage.spawn_rate is not None:
         for users in range(1, stage.users + 1):
             yield users, (users - 1) / stage.spawn_rate

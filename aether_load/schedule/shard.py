@@ -39,7 +39,7 @@ class Share(msgspec.Struct, frozen=True):
         return islice(iter(items), self.index, None, self.of)
 
     def steps(self, steps: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:
-        """Yield the steps of a way up (users, seconds) at which this part's number of users changes."""
+        """Yield the steps of a ramp (users, seconds) at which this part's number of users changes."""
         last = None
         for users, at_s in steps:
             mine = self.users(users)

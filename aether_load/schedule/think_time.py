@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float] | None:
     """Return what draws the think time before each of a share's requests, or None when nobody thinks.
 
-    The first pause of a user is a random part of one: users let loose together would go on together otherwise.
+    The first pause of a user is a random part of one: users activated together would stay in step otherwise.
     """
     mean = stage.think_time_s
     if not mean:

@@ -51,7 +51,7 @@ def test_open_load_that_was_not_reached(tmp_path):
     rates = report.phases[0].open_load
     assert (rates.target_rps, rates.due_rps, rates.achieved_rps, rates.achieved_share) == (100.0, 100.0, 90.0, 0.9)
     assert codes(report) == ["achieved_rate_low", "dropped", "few_samples"]
-    assert report.phases[0].correlation.reasons["littles_law_ratio"] == "open load lets no fixed number of users loose"
+    assert report.phases[0].correlation.reasons["littles_law_ratio"] == "open load has no fixed number of active users"
 
 
 def test_users_that_think_are_busy(tmp_path):

@@ -150,7 +150,7 @@ def test_where_there_is_no_rate(requests, window, record, reason):
     assert rps(requests, window, **record) == (None, reason)
     ratio, why = littles_law_ratio(samples_of(requests, window), record_of(**record))
     assert ratio is None
-    assert why in {reason, "the number of users varied", "open load lets no fixed number of users loose"}
+    assert why in {reason, "the number of users varied", "open load has no fixed number of active users"}
 
 
 def test_a_window_that_is_still_open_is_known_up_to_its_longest_request():

@@ -46,12 +46,12 @@ def test_arrivals_of_all_parts_are_those_of_one_process(kind, ramp, parts):
     assert sorted(at for part in parted for at in part) == whole
 
 
-def test_a_way_up_is_the_whole_ones_at_every_instant():
+def test_a_ramp_is_the_whole_ones_at_every_instant():
     stage = Stage(name="up", phase=0, load="closed", users=10, ramp_from=0, ramp_over_s=5.0)
     parted = [list(share.steps(user_steps(stage))) for share in shares(3)]
     for users, at_s in user_steps(stage):
-        loose = [[there for there, since in part if since <= at_s][-1] for part in parted]
-        assert sum(loose) == users
+        active = [[there for there, since in part if since <= at_s][-1] for part in parted]
+        assert sum(active) == users
 
 
 def test_an_endless_number_stays_endless_and_a_seed_is_each_ones_own():

@@ -32,7 +32,7 @@ def test_windows_follow_each_other_in_the_order_abba():
     assert {stage.name.split("#")[0]: stage.phase for stage in stages} == {"base": 0, "candidate": 1}
 
 
-def test_an_end_and_a_way_up_of_the_phase_give_way_to_the_window(tmp_path):
+def test_an_end_and_a_ramp_of_the_phase_give_way_to_the_window(tmp_path):
     """What is left of a phase is its load, its warm-up and its cache."""
     phase = '[[phases]]\nusers = 4\nspawn_rate = 1\npasses = 3\nwarmup = "1s"\ncache = "cold"\n'
     stage = plan_stages(gate_scenario(scenario(tmp_path, phase), PLAN))[0]

@@ -119,7 +119,7 @@ def test_each_dataset_has_its_parts_and_its_cache(tmp_path):
 
 
 def test_the_load_asked_and_reached(tmp_path):
-    """Users that were busy of those let loose; requests sent of those due; null where neither is known."""
+    """Users that were busy of those active; requests sent of those due; null where neither is known."""
     report = build_report(make_rich_run(tmp_path))
     closed, opened = report.phases[2].achieved_load, report.phases[-1].achieved_load
     assert (closed.unit, closed.asked) == ("users", 8.0)

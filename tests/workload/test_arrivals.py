@@ -78,7 +78,7 @@ def test_a_ramp_is_the_integral_of_its_rate(start, end, over):
 
 
 def test_poisson_climbs_a_ramp_as_constant_does():
-    """Half of the way up brings a quarter of its requests, within five standard deviations."""
+    """Half of the ramp brings a quarter of its requests, within five standard deviations."""
     due = within("poisson", 1000, 10, seed="7", ramp_from_rps=0.0, ramp_over_s=10.0)
     assert abs(len(due) - 5000) < 5 * math.sqrt(5000)
     assert abs(sum(offset < 5 * NS for offset in due) - 1250) < 5 * math.sqrt(1250)

@@ -129,7 +129,7 @@ SENTENCES = [
     ),
     (
         "users = 4\nspawn_rate = 1\nramp = {from = 1, over = 1}",
-        "phases.0.spawn_rate: the ramp says already how fast users are let loose.",
+        "phases.0.spawn_rate: the ramp already says how fast users start; leave one of them away.",
     ),
     ('duration = "soon"', 'phases.0.duration = \'soon\': expected a duration such as "90s", "1m30s" or "250ms".'),
     # Traces.

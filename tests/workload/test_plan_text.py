@@ -61,7 +61,7 @@ def test_a_line_a_stage_in_the_order_in_which_they_are_driven(tmp_path):
 
 
 def test_a_search_is_told_by_its_rules(tmp_path):
-    """Its loads follow from each other, so that only the way up is known."""
+    """Its loads follow from each other, so that only the ramp is known."""
     (tmp_path / "own.toml").write_text(
         '[[phases]]\nfind = "max_rate"\nrate = 20\nmax_load = 100\nslo = ["p(99)<500", "error_rate<0.01"]\n'
     )

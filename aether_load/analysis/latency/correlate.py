@@ -19,7 +19,7 @@ class Correlation(msgspec.Struct, frozen=True, kw_only=True):
     With C a request's service latency and T the server's total for it: `overhead_ms` is C - T (the true value is
     up to 1 ms less, T being cut off), `server_time_share` is sum T / sum C, `tail_server_share` the same over the
     requests with C at or above its p99, `server_variance_share` is Cov(C, T) / Var(C). `littles_law_ratio` is the
-    mean number of requests in flight, with the users that were thinking, over the number of users let loose.
+    mean number of requests in flight, with the users that were thinking, over the number of active users.
     `reasons` says of each None why.
     """
 
@@ -87,7 +87,7 @@ def littles_law_ratio(
     samples would make it a tautology.
     """
     if record.load == "open":
-        return None, "open load lets no fixed number of users loose"
+        return None, "open load has no fixed number of active users"
     if record.users is None:
         return None, "the number of users varied"
     rates = rates or window_rates(samples, record)

@@ -24,8 +24,8 @@ _SEED = 20240229
 class PairedTest(msgspec.Struct, frozen=True, kw_only=True):
     """What pairs of windows say of a candidate beside its base.
 
-    `goodness` ratios are the better way up: below 1 the candidate is worse, whichever way its metric runs. The
-    interval is that of the median's order statistics, at 95 %. `p_value` is the one-sided Wilcoxon signed-rank
+    `goodness` ratios are turned so that below 1 the candidate is worse, also for a metric that is better when lower.
+    The interval is that of the median's order statistics, at 95 %. `p_value` is the one-sided Wilcoxon signed-rank
     test's, of no loss. `smallest_loss_seen` is the loss, as a share, that these pairs' spread would have failed in 95
     of 100 times. All are None without the pairs that a decision takes.
     """

@@ -46,7 +46,7 @@ class FleetSenders:
         *,
         follow_user_count: bool,
     ) -> None:
-        """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
+        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
         self._run = run
         self._registry = registry
         self._runner = runner
@@ -73,7 +73,7 @@ class FleetSenders:
             done=sum(one.done for one in told),
             failed=sum(one.failed for one in told),
             ready=sum(part.told.ready for part in parts if part.member.gone is None),
-            loose=sum(part.told.loose for part in parts if part.member.gone is None),
+            active=sum(part.told.active for part in parts if part.member.gone is None),
             thinking=sum(part.told.thinking for part in parts if part.member.gone is None),
             waiting=sum(part.told.waiting for part in parts if part.member.gone is None),
             cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
@@ -130,7 +130,7 @@ class FleetSenders:
             self._run_workers.parts[member.number].begin_stage()
             at_ns = None if begin_ns is None else member.from_run(begin_ns)
             self._registry.send(member, say.Drive(number, stage, share, at_ns))
-        if stage.cache == "cold" and stage.has_way_up:
+        if stage.cache == "cold" and stage.has_ramp:
             if not self._wait_for("rested", or_done=True):
                 return self._stop()
             self._run.target.clear_cache()

@@ -76,7 +76,7 @@ class Warmed(_Said, frozen=True):
 
 
 class Rested(_Said, frozen=True):
-    """Nothing is in flight between the way up and a cold window."""
+    """Nothing is in flight between the ramp and a cold window."""
 
     number: int
 
@@ -123,7 +123,7 @@ class WorkerStats(_Said, frozen=True):
     done: int
     failed: int
     ready: int
-    loose: int
+    active: int
     thinking: int
     waiting: int
 

@@ -269,7 +269,7 @@ class WorkerRun:
                 recorder.done,
                 recorder.failed,
                 user_pool.waiting,
-                user_pool.loose,
+                user_pool.active,
                 user_pool.thinking,
                 len(user_pool.backlog),
             )

@@ -1,4 +1,4 @@
-"""Puts a stage's load on the runtime: its way up, its window, and what ends that."""
+"""Puts a stage's load on the runtime: its ramp, its window, and what ends that."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Load:
     """Drives stages over a sender_context's user_pool; `stopping` of the callbacks ends whatever is under way."""
 
     def __init__(self, sender_context: SenderContext, callbacks: LoadCallbacks, *, follow_user_count: bool) -> None:
-        """With `follow_user_count` all users there are are let loose: Locust's page decides how many."""
+        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
         self._sender_context = sender_context
         self._callbacks = callbacks
         self._user_pool = sender_context.user_pool
@@ -61,7 +61,7 @@ class Load:
         self._send_all_once(stage)
 
     def drive(self, stage: Stage, share: Share = WHOLE, began_ns: int | None = None) -> str:
-        """Take a share of a stage from its way up to its window's end; return what ended it.
+        """Take a share of a stage from its ramp to its window's end; return what ended it.
 
         The load begins now, or began at an instant that is just over. The sender_context's `window` tells when it was
         open.
@@ -92,7 +92,7 @@ class Load:
 
     def _drive_closed(self, stage: Stage, place: int) -> str:
         pause_s = pauses(stage, self._sender_context.scenario.seed, self._share)
-        if stage.has_way_up:
+        if stage.has_ramp:
             self._user_pool.open(self._closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
                 return self._early_end()
@@ -109,7 +109,7 @@ class Load:
         return "duration"
 
     def _climb(self, stage: Stage) -> bool:
-        """Let users loose one after the other; False when the run is to end meanwhile."""
+        """Activate users one after the other; return False when the run is to end before all are active."""
         began = (self._began_ns or monotonic_ns()) / 1e9
         if not self._follow:
             for users, at_s in self._share.steps(user_steps(stage)):
@@ -139,10 +139,10 @@ class Load:
         user_pool.open_for_due()
         self._allow(stage.users)
         began = self._began_ns or monotonic_ns()
-        way_up_s = stage.ramp_over_s + stage.warmup_s
-        if stage.has_way_up:
-            offsets = self._arrivals(stage, "way up", ramp=True)
-            ended = began + int(way_up_s * _NS_PER_S)
+        before_window_s = stage.ramp_over_s + stage.warmup_s
+        if stage.has_ramp:
+            offsets = self._arrivals(stage, "ramp", ramp=True)
+            ended = began + int(before_window_s * _NS_PER_S)
             pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
             if not (self._wait_for(pacer.ended) and self._cool(stage)):
                 return self._early_end()
@@ -255,7 +255,7 @@ class Load:
         return not self._is_over
 
     def _cool(self, stage: Stage) -> bool:
-        """Between a way up and a cold window: let what is in flight come in, and empty the cache."""
+        """Between a ramp and a cold window: let what is in flight come in, and empty the cache."""
         if stage.cache != "cold":
             return True
         self._book_unsent(self._user_pool.shut())

@@ -77,7 +77,7 @@ class SenderContexts:
         self.current: SenderContext | None = None
 
     @property
-    def has_station(self) -> bool:
+    def has_context(self) -> bool:
         """Tell whether there is a sender_context."""
         return self.current is not None
 

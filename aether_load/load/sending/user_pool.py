@@ -1,4 +1,4 @@
-"""The user_pool at which users wait for work: a phase lets loose as many as it wants, and its edges are exact."""
+"""Keep the users that wait for work, and activate as many of them as a phase asks for."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
 
 
 class UserPool:
-    """Users that wait, users that are let loose, and the work that is left for those.
+    """Waiting users, active users, and the work that is left for the active ones.
 
-    Who waited last is let loose first, so that a small load uses few, warm connections. Users are switched to
-    from the event loop itself, all that are let loose in one of its turns: none of a thousand begins late.
-    Everything here runs on one event loop and yields nowhere but in `enter` and `think_time_distribution`, so that no
-    count needs a lock.
+    The user that waited least is activated first, so that a small load uses few, warm connections. The event loop
+    itself switches to all users that are activated in one of its turns, so that none of a thousand begins late.
+    Everything here runs on one event loop and yields only in `enter` and `next_work`, so that no count needs a lock.
 
-    In closed load users take `work` as long as there is some. In open load they are handed what is due, and what
-    is due while none is free waits in `backlog`, the oldest first.
+    In closed load, users take `work` as long as there is some. In open load, `hand_over` gives them requests as they
+    become due; a request that is due while no user is free waits in `backlog`, the oldest first.
     """
 
     def __init__(self) -> None:
@@ -36,7 +35,7 @@ class UserPool:
         self._pause_s: Callable[[], float] | None = None
         self._no_more_thinking = Event()
         self.backlog: deque[Work] = deque()
-        self.loose = 0
+        self.active = 0
         self.thinking = 0
         self.exhausted = Event()
         self.drained = Event()
@@ -44,7 +43,7 @@ class UserPool:
 
     @property
     def waiting(self) -> int:
-        """Return how many users stand before the user_pool."""
+        """Return how many users wait for work."""
         return len(self._waiting)
 
     def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:
@@ -65,18 +64,18 @@ class UserPool:
     def _begin(self) -> None:
         self.exhausted.clear()
         self._no_more_thinking.clear()
-        self._let_loose()
+        self._activate()
 
     def hand_over(self, work: Work) -> None:
         """Give work that is due to the user who waited least, or keep it until one is free; on the event loop only."""
-        if self._waiting and self.loose < self._allowed and not self.backlog:
+        if self._waiting and self.active < self._allowed and not self.backlog:
             user, _ = self._waiting.popitem()
             self._go()
             user.switch(work)
         else:
             self.backlog.append(work)
             if self._waiting:
-                self._let_loose()
+                self._activate()
 
     def all_is_due(self) -> None:
         """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
@@ -85,9 +84,9 @@ class UserPool:
             self._exhaust()
 
     def allow(self, users: int) -> None:
-        """Let `users` be loose at a time; those beyond it wait from their next request on."""
+        """Set how many users may be active; any beyond that wait instead of sending their next request."""
         self._allowed = users
-        self._let_loose()
+        self._activate()
 
     def shut(self) -> list[Work]:
         """Give out no further work; return what was due and is not sent. `drained` is set when all users are back."""
@@ -99,8 +98,8 @@ class UserPool:
         return left
 
     def enter(self) -> Work | None:
-        """Wait until let loose; return the work that came with it, if any."""
-        if self._work is not None and self.loose < self._allowed and (self.backlog or not self._is_open_load):
+        """Wait until activated; return the work that came with it, if any."""
+        if self._work is not None and self.active < self._allowed and (self.backlog or not self._is_open_load):
             self._go()
             return None
         me = getcurrent()
@@ -111,7 +110,7 @@ class UserPool:
             if me in self._waiting:
                 del self._waiting[me]
             else:
-                # Let loose and killed before it ran: its place is free again.
+                # Activated and killed before it ran: its place is free again.
                 self._starting.pop(me, None)
                 self.leave()
             raise
@@ -119,10 +118,10 @@ class UserPool:
 
     def leave(self) -> None:
         """Come back: this user will send nothing more until it entered again."""
-        self.loose -= 1
-        self._let_loose()
+        self.active -= 1
+        self._activate()
         # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
-        if self.loose == 0:
+        if self.active == 0:
             self.drained.set()
 
     def next_work(self) -> Work | None:
@@ -133,7 +132,7 @@ class UserPool:
                 self._no_more_thinking.wait(self._pause_s())
             finally:
                 self.thinking -= 1
-        if self._work is None or self.loose > self._allowed:
+        if self._work is None or self.active > self._allowed:
             return None
         if self._is_open_load:
             if not self.backlog:
@@ -151,12 +150,12 @@ class UserPool:
         self.shut()
         self.exhausted.set()
 
-    def _let_loose(self) -> None:
+    def _activate(self) -> None:
         if self._work is None or (self._is_open_load and not self.backlog):
             return
         # Who is about to start takes some of what waits.
         wanted = len(self.backlog) - len(self._starting) if self._is_open_load else len(self._waiting)
-        room = min(self._allowed - self.loose, wanted)
+        room = min(self._allowed - self.active, wanted)
         if room <= 0 or not self._waiting:
             return
         if not self._starting:
@@ -167,12 +166,12 @@ class UserPool:
             self._go()
 
     def _start(self) -> None:
-        """Switch to each user that is let loose, from the event loop."""
+        """Switch to each activated user, from the event loop."""
         while self._starting:
             user = next(iter(self._starting))
             del self._starting[user]
             user.switch(None)
 
     def _go(self) -> None:
-        self.loose += 1
+        self.active += 1
         self.drained.clear()

@@ -35,13 +35,13 @@ class AetherUser(User):
 
     def on_stop(self) -> None:
         """Hang up."""
-        if self._sender_contexts.has_station:
+        if self._sender_contexts.has_context:
             for sending in self._sending:
                 sending.close()
 
     @task
     def work(self) -> None:
-        """Wait to be let loose; then send, until there is no more work for this user.
+        """Wait to be activated; then send, until there is no more work for this user.
 
         Only a user that waits may be killed at once when Locust stops: one that sends has an answer due.
         """

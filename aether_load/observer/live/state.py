@@ -106,7 +106,7 @@ class LiveState:
         self.thresholds: list[LiveThreshold] = []
         self._stage = StageNow(name=None)
         self._phases: list[PhaseMark] = []
-        self.users = UserGauges(done=0, failed=0, loose=0, thinking=0, waiting=0, cpu_s=0.0)
+        self.users = UserGauges(done=0, failed=0, active=0, thinking=0, waiting=0, cpu_s=0.0)
         self._runs: dict[str, EndedRun] = {}
         self._state: State = "ready"
         self._manifest: Manifest | None = None
@@ -218,7 +218,7 @@ class LiveState:
     def scraped(self, raw: RawScrape) -> None:
         """Take in a reading of /metrics."""
         if self._live is not None and self.is_running:
-            self._live.scraped(raw, 0 if raw.role == "after" else self.users.loose)
+            self._live.scraped(raw, 0 if raw.role == "after" else self.users.active)
 
     def snapshot_json(self) -> bytes:
         """Return the latest figures as JSON: the same bytes for all who ask within a tick."""
@@ -233,7 +233,7 @@ class LiveState:
         users, stage = self.users, self.stage
         in_window = stage.name is not None and stage.window_ended_ns is None
         return Gauges(
-            in_flight=users.loose - users.thinking,
+            in_flight=users.active - users.thinking,
             thinking_users=users.thinking,
             waiting_requests=users.waiting,
             cpu_s=users.cpu_s,
@@ -294,7 +294,7 @@ class LiveState:
             number=stage.number,
             of=stage.of,
             load=stage.load,
-            users=self.users.loose,
+            users=self.users.active,
             cache=stage.cache,
             sequential=stage.sequential,
             in_window=stage.window_began_ns is not None and stage.window_ended_ns is None,

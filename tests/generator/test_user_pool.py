@@ -1,4 +1,4 @@
-"""The user_pool: who is let loose and when, and counts that stay right whatever happens."""
+"""The user pool: which users are activated and when, and counts that stay right whatever happens."""
 
 from __future__ import annotations
 
@@ -85,23 +85,23 @@ def numbered(count):
     return iter([(n, n) for n in range(count)])
 
 
-def test_nobody_is_let_loose_before_there_is_work_and_leave():
+def test_nobody_is_activate_before_there_is_work_and_leave():
     """Users wait until there is both work and a number of users allowed."""
     users = Users(3)
     user_pool = users.user_pool
-    assert (user_pool.waiting, user_pool.loose, user_pool.drained.is_set()) == (3, 0, True)
+    assert (user_pool.waiting, user_pool.active, user_pool.drained.is_set()) == (3, 0, True)
     user_pool.allow(2)
-    assert (user_pool.waiting, user_pool.loose) == (3, 0)
+    assert (user_pool.waiting, user_pool.active) == (3, 0)
     user_pool.open(endless())
-    assert (user_pool.waiting, user_pool.loose, user_pool.drained.is_set()) == (1, 2, False)
+    assert (user_pool.waiting, user_pool.active, user_pool.drained.is_set()) == (1, 2, False)
     settle()
     assert sorted(users.holding) == [1, 2]
     user_pool.shut()
     user_pool.open(endless())
-    assert (user_pool.waiting, user_pool.loose) == (1, 2)
+    assert (user_pool.waiting, user_pool.active) == (1, 2)
 
 
-def test_who_waited_last_is_let_loose_first():
+def test_who_waited_last_is_activate_first():
     """A small load stays with few users, whose connections are warm."""
     users = Users(4)
     users.user_pool.open(endless())
@@ -128,9 +128,9 @@ def test_a_user_who_comes_late_goes_straight_through():
     users.user_pool.open(endless())
     users.user_pool.allow(1)
     users.add("late")
-    assert (list(users.holding), users.user_pool.waiting, users.user_pool.loose) == (["late"], 0, 1)
+    assert (list(users.holding), users.user_pool.waiting, users.user_pool.active) == (["late"], 0, 1)
     users.add("later")
-    assert (users.user_pool.waiting, users.user_pool.loose) == (1, 1)
+    assert (users.user_pool.waiting, users.user_pool.active) == (1, 1)
 
 
 def test_work_that_comes_to_its_end():
@@ -143,17 +143,17 @@ def test_work_that_comes_to_its_end():
     users.go_on(1)
     assert not user_pool.exhausted.is_set()
     users.go_on(1)
-    assert (user_pool.exhausted.is_set(), user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (
+    assert (user_pool.exhausted.is_set(), user_pool.drained.is_set(), user_pool.active, user_pool.waiting) == (
         True,
         False,
         1,
         1,
     )
     users.go_on(0)
-    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (True, 0, 2)
+    assert (user_pool.drained.is_set(), user_pool.active, user_pool.waiting) == (True, 0, 2)
     user_pool.open(numbered(1))
     assert not user_pool.exhausted.is_set()
-    assert user_pool.loose == 0
+    assert user_pool.active == 0
 
 
 def test_work_that_is_none_at_all():
@@ -163,7 +163,7 @@ def test_work_that_is_none_at_all():
     users.user_pool.allow(2)
     settle()
     assert (users.done, users.user_pool.exhausted.is_set(), users.user_pool.drained.is_set()) == ([], True, True)
-    assert (users.user_pool.loose, users.user_pool.waiting) == (0, 2)
+    assert (users.user_pool.active, users.user_pool.waiting) == (0, 2)
 
 
 def test_shut_waits_for_what_is_under_way():
@@ -174,35 +174,35 @@ def test_shut_waits_for_what_is_under_way():
     user_pool.allow(2)
     settle()
     user_pool.shut()
-    assert (user_pool.drained.is_set(), user_pool.exhausted.is_set(), user_pool.loose) == (False, False, 2)
+    assert (user_pool.drained.is_set(), user_pool.exhausted.is_set(), user_pool.active) == (False, False, 2)
     users.go_on(1)
-    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (False, 1, 2)
+    assert (user_pool.drained.is_set(), user_pool.active, user_pool.waiting) == (False, 1, 2)
     users.go_on(2)
-    assert (user_pool.drained.is_set(), user_pool.loose, user_pool.waiting) == (True, 0, 3)
+    assert (user_pool.drained.is_set(), user_pool.active, user_pool.waiting) == (True, 0, 3)
     assert len(users.done) == 2
 
 
-def test_a_valve_shut_before_those_let_loose_ran():
-    """A user that was let loose a moment before the shut sends nothing."""
+def test_a_valve_shut_before_those_activate_ran():
+    """A user that was activated a moment before the shut sends nothing."""
     users = Users(2)
     user_pool = users.user_pool
     user_pool.open(endless())
     user_pool.allow(2)
     user_pool.shut()
-    assert (user_pool.loose, user_pool.drained.is_set()) == (2, False)
+    assert (user_pool.active, user_pool.drained.is_set()) == (2, False)
     settle()
-    assert (users.done, user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 2, True)
+    assert (users.done, user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 2, True)
 
 
 def test_new_work_replaces_the_old_without_a_gap():
-    """From a warm-up to its window the users stay loose: they only get other work."""
+    """From a warm-up to its window the users stay active: they only get other work."""
     users = Users(2)
     users.user_pool.open(endless())
     users.user_pool.allow(2)
     settle()
     users.user_pool.open(iter([("new", 0), ("new", 1)]))
     users.go_on()
-    assert users.user_pool.loose == 2
+    assert users.user_pool.active == 2
     assert [work for _, work in users.done[2:]] == [("new", 0), ("new", 1)]
 
 
@@ -214,60 +214,60 @@ def test_fewer_are_allowed_while_all_are_loose():
     user_pool.allow(4)
     settle()
     user_pool.allow(2)
-    assert user_pool.loose == 4
+    assert user_pool.active == 4
     users.go_on()
-    assert (user_pool.loose, user_pool.waiting, len(users.holding)) == (2, 2, 2)
+    assert (user_pool.active, user_pool.waiting, len(users.holding)) == (2, 2, 2)
     for _ in range(3):
         users.go_on()
-    assert (user_pool.loose, user_pool.waiting) == (2, 2)
+    assert (user_pool.active, user_pool.waiting) == (2, 2)
     user_pool.allow(0)
     users.go_on()
-    assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (0, 4, True)
+    assert (user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == (0, 4, True)
 
 
 def test_more_are_allowed_while_some_are_loose():
-    """Raising the number lets the difference loose; raising it again before anybody came back changes nothing else."""
+    """Raising the number activates the difference; raising it again before a user came back changes nothing else."""
     users = Users(4)
     user_pool = users.user_pool
     user_pool.open(endless())
     user_pool.allow(1)
     settle()
     user_pool.allow(3)
-    assert (user_pool.loose, user_pool.waiting) == (3, 1)
+    assert (user_pool.active, user_pool.waiting) == (3, 1)
     settle()
     user_pool.allow(1)
     user_pool.allow(3)
     users.go_on()
-    assert (user_pool.loose, user_pool.waiting, len(users.holding)) == (3, 1, 3)
+    assert (user_pool.active, user_pool.waiting, len(users.holding)) == (3, 1, 3)
     user_pool.allow(100)
-    assert (user_pool.loose, user_pool.waiting) == (4, 0)
+    assert (user_pool.active, user_pool.waiting) == (4, 0)
 
 
 def test_a_user_killed_while_it_waits():
-    """It is no longer among those who wait, and is never let loose."""
+    """It is no longer among those who wait, and is never activated."""
     users = Users(3)
     user_pool = users.user_pool
     users.kill(2)
-    assert (user_pool.waiting, user_pool.loose) == (2, 0)
+    assert (user_pool.waiting, user_pool.active) == (2, 0)
     user_pool.open(endless())
     user_pool.allow(3)
     settle()
-    assert (sorted(users.holding), user_pool.loose) == ([0, 1], 2)
+    assert (sorted(users.holding), user_pool.active) == ([0, 1], 2)
 
 
-def test_a_user_killed_after_it_was_let_loose_and_before_it_ran():
+def test_a_user_killed_after_it_was_activate_and_before_it_ran():
     """Its place goes to the next one; with nobody left the user_pool is drained."""
     for present, left in ((2, [0]), (1, [])):
         users = Users(present)
         user_pool = users.user_pool
         user_pool.open(endless())
-        # The kill is under way and comes to the user before the news that it is loose.
+        # The kill is under way and comes to the user before the news that it is active.
         users.greenlets.pop(present - 1).kill(block=False)
         user_pool.allow(1)
-        assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (1, present - 1, False)
+        assert (user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == (1, present - 1, False)
         settle()
         assert ([name for name, _ in users.done], list(users.holding)) == (left, left)
-        assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (len(left), 0, not left)
+        assert (user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == (len(left), 0, not left)
 
 
 def test_a_user_killed_at_work():
@@ -277,11 +277,11 @@ def test_a_user_killed_at_work():
     users.user_pool.allow(1)
     settle()
     users.kill(1)
-    assert (list(users.holding), users.user_pool.loose) == ([0], 1)
+    assert (list(users.holding), users.user_pool.active) == ([0], 1)
 
 
 def test_all_users_killed_at_once():
-    """Whoever waits, works, or has just been let loose: afterwards nobody is counted."""
+    """Whoever waits, works, or has just been activated: afterwards nobody is counted."""
     users = Users(6)
     user_pool = users.user_pool
     user_pool.open(endless())
@@ -289,7 +289,7 @@ def test_all_users_killed_at_once():
     settle()
     user_pool.allow(4)
     gevent.killall(list(users.greenlets.values()))
-    assert (user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == (0, 0, True)
+    assert (user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == (0, 0, True)
 
 
 def test_drained_is_not_set_between_two_users():
@@ -314,7 +314,7 @@ def test_what_is_due_goes_to_whoever_waited_least():
     users.user_pool.open_for_due()
     users.user_pool.allow(3)
     settle()
-    assert (users.done, users.user_pool.loose, users.user_pool.waiting) == ([], 0, 3)
+    assert (users.done, users.user_pool.active, users.user_pool.waiting) == ([], 0, 3)
     hand_over(users.user_pool, "a", "b")
     assert users.done == [(2, "a"), (1, "b")]
     users.go_on(2)
@@ -405,10 +405,10 @@ def test_a_thought_that_outlasts_the_load_is_broken_off():
     user_pool.open(endless(), lambda: 3600.0)
     user_pool.allow(3)
     settle()
-    assert (users.done, user_pool.loose) == ([], 3)
+    assert (users.done, user_pool.active) == ([], 3)
     user_pool.shut()
     settle()
-    assert (users.done, user_pool.loose, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 3, True)
+    assert (users.done, user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 3, True)
 
 
 class ValveMachine(RuleBasedStateMachine):
@@ -465,10 +465,10 @@ class ValveMachine(RuleBasedStateMachine):
     def counts_are_right(self):
         user_pool = self.user_pool
         # Nobody waits in vain, and the counts have their bounds at every moment, also between two turns.
-        assert user_pool.loose >= len(self.users.holding) >= 0
-        assert user_pool.drained.is_set() == (user_pool.loose == 0)
+        assert user_pool.active >= len(self.users.holding) >= 0
+        assert user_pool.drained.is_set() == (user_pool.active == 0)
         if user_pool._work is not None:
-            assert user_pool.waiting == 0 or user_pool.loose >= user_pool._allowed
+            assert user_pool.waiting == 0 or user_pool.active >= user_pool._allowed
         requests = [request for _, (request, _) in self.users.done]
         assert requests == list(range(len(requests)))
 
@@ -476,10 +476,10 @@ class ValveMachine(RuleBasedStateMachine):
         settle()
         alive = [greenlet for greenlet in self.users.greenlets.values() if not greenlet.dead]
         assert len(alive) == len(self.users.greenlets)
-        assert self.user_pool.loose == len(self.users.holding)
-        assert self.user_pool.waiting + self.user_pool.loose == len(alive)
+        assert self.user_pool.active == len(self.users.holding)
+        assert self.user_pool.waiting + self.user_pool.active == len(alive)
         gevent.killall(alive)
-        assert (self.user_pool.loose, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
+        assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
 ValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
@@ -537,7 +537,7 @@ class OpenValveMachine(RuleBasedStateMachine):
         user_pool = self.user_pool
         # Nothing waits while somebody who may send does.
         if user_pool._work is not None and user_pool.backlog:
-            assert user_pool.waiting == 0 or user_pool.loose >= user_pool._allowed
+            assert user_pool.waiting == 0 or user_pool.active >= user_pool._allowed
 
     @precondition(lambda self: self.users.holding)
     @rule(data=st.data(), at_once=st.booleans())
@@ -560,16 +560,16 @@ class OpenValveMachine(RuleBasedStateMachine):
         assert sent == sorted(sent)
         assert sorted([*sent, *self.given_back, *user_pool.backlog]) == self.handed
         assert list(user_pool.backlog) == sorted(user_pool.backlog)
-        assert user_pool.loose >= len(self.users.holding) >= 0
-        assert user_pool.drained.is_set() == (user_pool.loose == 0)
+        assert user_pool.active >= len(self.users.holding) >= 0
+        assert user_pool.drained.is_set() == (user_pool.active == 0)
 
     def teardown(self):
         settle()
         alive = list(self.users.greenlets.values())
         assert not any(greenlet.dead for greenlet in alive)
-        assert self.user_pool.loose == len(self.users.holding)
+        assert self.user_pool.active == len(self.users.holding)
         gevent.killall(alive)
-        assert (self.user_pool.loose, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
+        assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
 OpenValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)

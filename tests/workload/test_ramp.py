@@ -1,4 +1,4 @@
-"""The way up to a load, and the pauses of those who think."""
+"""The ramp to a load, and the pauses of users that think."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def closed(**keys):
         ({"ramp_from": 4, "ramp_over_s": 1.0}, [(4, 0.0)]),
     ],
 )
-def test_who_is_loose_when(keys, steps):
+def test_how_many_are_active_when(keys, steps):
     """One user after the other, evenly; a ramp may lead down."""
     assert list(user_steps(closed(**keys))) == steps
 
@@ -46,7 +46,7 @@ def test_a_ramp_begins_and_ends_where_it_says(start, users, over):
 
 
 def test_who_thinks_constantly_begins_somewhere_in_a_thought():
-    """The first pause of each user is a part of one, so that users let loose together do not go on together."""
+    """The first pause of each user is a part of one, so that users activated together do not stay in step."""
     pause_s = pauses(closed(think_time_s=2.0), 42)
     first = [pause_s() for _ in range(4)]
     assert all(0 <= pause <= 2 for pause in first)
