@@ -27,6 +27,16 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--runs", type=int, default=2, help="how often each test runs whose result is one of chance")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Number the runs of a test that takes a `run_number`."""
+    if "run_number" in metafunc.fixturenames:
+        metafunc.parametrize("run_number", range(metafunc.config.getoption("--runs")))
+
+
 @pytest.fixture(autouse=True)
 def no_secret_known() -> Iterator[None]:
     """Begin and end each test in a process that knows no secret."""

@@ -1,4 +1,4 @@
-"""The search for a capacity against simulated runtimes whose capacity can be computed."""
+"""The search for a capacity against simulated runtimes whose capacity can be computed; `--runs 10` repeats each."""
 
 import random
 
@@ -57,25 +57,23 @@ def check(found, share, capacity, tolerance):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(10))
-def test_the_number_of_users_that_is_found_is_right(fork_locust, simulator, tmp_path, number):
+def test_the_number_of_users_that_is_found_is_right(fork_locust, simulator, tmp_path, run_number):
     """Within the tolerance of what is computed, or inconclusive; a stall in one of the probes does not matter."""
-    start = f"users = {random.Random(number).choice([6, 16, 24])}\nmax_load = 200"
+    start = f"users = {random.Random(run_number).choice([6, 16, 24])}\nmax_load = 200"
     slo = f'["p(50)<{LIMIT_S * 1000:g}", "error_rate<0.2"]'
     found, share = searched(
-        fork_locust, simulator, tmp_path, number, find="max_users", tolerance=0.1, start=start, slo=slo
+        fork_locust, simulator, tmp_path, run_number, find="max_users", tolerance=0.1, start=start, slo=slo
     )
     check(found, share, CAPACITY_USERS, 0.1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(10))
-def test_the_rate_that_is_found_is_right(fork_locust, simulator, tmp_path, number):
+def test_the_rate_that_is_found_is_right(fork_locust, simulator, tmp_path, run_number):
     """Also with random arrivals, and with a limit that an overloaded runtime breaks only after the probe."""
-    arrivals = ("constant", "poisson")[number % 2]
-    start = f'rate = {random.Random(number).choice([30, 60, 100])}\nmax_load = 2000\narrivals = "{arrivals}"'
+    arrivals = ("constant", "poisson")[run_number % 2]
+    start = f'rate = {random.Random(run_number).choice([30, 60, 100])}\nmax_load = 2000\narrivals = "{arrivals}"'
     found, share = searched(
-        fork_locust, simulator, tmp_path, number, find="max_rate", tolerance=0.2, start=start, slo='"p(95)<600"'
+        fork_locust, simulator, tmp_path, run_number, find="max_rate", tolerance=0.2, start=start, slo='"p(95)<600"'
     )
     check(found, share, CAPACITY_RPS, 0.2)
     if found["end"] == "found":

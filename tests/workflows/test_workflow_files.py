@@ -23,6 +23,9 @@ NOT_EXECUTED = {
         "Lint, types, import contracts, advisories, documentation and workflows",
     ): "is .ci/run, which these tests are a part of",
     ("ci.yml", "tests", "Tests, the main job and the tail"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "slow", "The slow tests"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "coverage", "Branch coverage of all tests"): "is .ci/run, which these tests are a part of",
+    ("ci.yml", "coverage", "Summary"): "shows what .ci/run wrote",
     ("ci.yml", "gate", "Install"): "is .ci/run, which these tests are a part of",
     ("ci.yml", "package", "Build, check, install and run"): "is .ci/run, which these tests are a part of",
     ("ci.yml", "lowest", "Tests with the lowest releases of all dependencies"): "is .ci/run",
@@ -54,6 +57,8 @@ def test_the_default_token_can_do_nothing():
         ("ci.yml", "tests"): {"contents": "read"},
         ("ci.yml", "package"): {"contents": "read"},
         ("ci.yml", "lowest"): {"contents": "read"},
+        ("ci.yml", "slow"): {"contents": "read"},
+        ("ci.yml", "coverage"): {"contents": "read"},
         ("ci.yml", "gate"): {"contents": "read"},
         ("gate.yml", "gate"): {"contents": "read"},
         ("gate.yml", "comment"): {"pull-requests": "write"},
@@ -160,8 +165,6 @@ def test_ci_runs_every_part_of_the_script():
 def test_a_part_that_is_not_there_is_said(part):
     """Exit 2 and one sentence, before anything is installed."""
     ended = subprocess.run([REPOSITORY / ".ci" / "run", part], capture_output=True, text=True, check=False)
-    sentence = (
-        f".ci/run: no part '{part}'; there are install, lint, audit, docs, workflows, tests, main_job, tail, "
-        "package and lowest.\n"
-    )
+    parts = "install, lint, audit, docs, workflows, tests, slow, coverage, main_job, tail, package and lowest"
+    sentence = f".ci/run: no part '{part}'; there are {parts}.\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
