@@ -1,4 +1,4 @@
-"""Where a run took place: versions, machine, and the state of the sources it was started from."""
+"""Describe where a run took place: versions, machine, and the state of the sources it was started from."""
 
 from __future__ import annotations
 

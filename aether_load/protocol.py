@@ -1,4 +1,4 @@
-"""The wire contract of the Aether runtime, both generations: what is sent, what is answered, what is counted."""
+"""Define the wire contract of the Aether runtime, both generations: requests, answers and metrics."""
 
 from __future__ import annotations
 

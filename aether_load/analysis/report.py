@@ -1,4 +1,4 @@
-"""A run's folder made into one typed value, from which every output is written."""
+"""Build the report of a run from its folder; every output is written from this one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison's pictures: a figure each, the runs beside each other, with their intervals."""
+"""Draw a comparison: one chart a figure, the runs next to each other, with their intervals."""
 
 from __future__ import annotations
 

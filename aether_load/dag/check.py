@@ -1,4 +1,4 @@
-"""What is wrong with a DAG as a graph, each mistake as a sentence about its nodes."""
+"""Check a DAG as a graph; each mistake is a sentence about its nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a plan and a generation to the DAG that every row is put into."""
+"""Build the DAG of a plan for a generation, into which each row is put."""
 
 from __future__ import annotations
 

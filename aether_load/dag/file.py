@@ -1,4 +1,4 @@
-"""The user's own DAG: a JSON file with `{{prompt}}` and `{{row.column}}` in it, checked before it is sent."""
+"""Read a DAG file with `{{prompt}}` and `{{row.column}}` in it, and check it before anything is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a JSON file strictly: what two parsers would read differently is a mistake."""
+"""Read a JSON file strictly: what two parsers would read differently is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a v2 runtime fills in: the placeholders of a node's prompt held against its template refs.
+"""Check the placeholders of a node's prompt against its template refs, as a v2 runtime fills them in.
 
 The runtime fills `{{context.…}}` and `{{node.X.output}}` in only where a ref says so, and sends the rest to the model
 as it stands. So a placeholder without a ref gets the only ref that it can mean, and one that means nothing is a

@@ -1,4 +1,4 @@
-"""The DAGs that ship: their nodes, their prompts, and who reads whom."""
+"""Define the DAGs that ship: their nodes, their prompts, and their dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON with places where a row's words go: written once, then filled in row by row without being read again."""
+"""Fill rows into JSON text that was encoded once."""
 
 from __future__ import annotations
 

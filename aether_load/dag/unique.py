@@ -1,4 +1,4 @@
-"""Prompts that no cache has seen: a harmless remark at their end, another one in every request."""
+"""Mark prompts so that no cache knows them: a harmless remark at the end, another one in every request."""
 
 from __future__ import annotations
 

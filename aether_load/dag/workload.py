@@ -1,4 +1,4 @@
-"""Prompts and DAG put together: what is sent, ready, in order."""
+"""Build every request body from prompts and a DAG, in the order of sending."""
 
 from __future__ import annotations
 

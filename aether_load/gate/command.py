@@ -1,4 +1,4 @@
-"""`aether-load gate`, from its options to its exit code."""
+"""Run `aether-load gate`, from its options to its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The candidate beside the base by one metric, as a ratio with its interval and in one sentence."""
+"""Compare candidate and base by one metric: a ratio with its interval, and one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate as JUnit XML, for CI servers: a test case for the gate, one for each metric."""
+"""Write a gate as JUnit XML: a test case for the gate, and one for each metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `aether-load gate` is asked for, read from its command line and checked before anything is started."""
+"""Read and check what `aether-load gate` is asked for, before anything is started."""
 
 from __future__ import annotations
 

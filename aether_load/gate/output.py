@@ -1,4 +1,4 @@
-"""A gate's report in each of its forms, and the files that it leaves in its folder."""
+"""Write a gate's report in each of its formats, and the files in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate's windows put together in pairs, and each side over all of its windows."""
+"""Pair a gate's windows, and sum up each side over all of its windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gate's folder made into one typed value: pairs, comparisons, and the verdict on the candidate."""
+"""Build the report of a gate from its folder: pairs, comparisons, and the verdict on the candidate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of gate.json, as published in docs/gate.schema.json.
+"""Write the JSON Schema of gate.json, as published in docs/gate.schema.json.
 
 Regenerate it with `python -m aether_load.gate.schema > docs/gate.schema.json`.
 """

@@ -1,4 +1,4 @@
-"""What a gate is worth on a machine: its false alarms between equal builds, and the loss that it can see."""
+"""Measure what a gate is worth on a machine: its false alarms, and the loss that it can detect."""
 
 from __future__ import annotations
 

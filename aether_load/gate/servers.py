@@ -1,4 +1,4 @@
-"""Servers that a gate starts by a command, waits for, and ends, whatever happens meanwhile."""
+"""Start a gate's servers by their commands, wait until they answer, and end them in every case."""
 
 from __future__ import annotations
 

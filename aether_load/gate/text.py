@@ -1,4 +1,4 @@
-"""A gate on the terminal and as Markdown: verdict, one table of comparisons, what each side did."""
+"""Write a gate for the terminal and as Markdown: verdict, comparisons, and figures of both sides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a gate's pairs and comparisons to the verdict that a script reads: the exit code and its reasons."""
+"""Derive a gate's verdict from its pairs and comparisons: the exit code and its reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What threatens the meaning of a gate's comparisons, each as a value with a sentence of advice."""
+"""Warn of what makes a gate's comparisons doubtful, each time with a sentence of advice."""
 
 from __future__ import annotations
 

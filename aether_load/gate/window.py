@@ -1,4 +1,4 @@
-"""One window of a gate: what was measured in it, and why it is not to be used, if so."""
+"""Compute the figures of one window of a gate, and say why a window cannot be used."""
 
 from __future__ import annotations
 

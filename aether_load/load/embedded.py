@@ -1,4 +1,4 @@
-"""The simulated runtime, started as a process of its own for a run without a target."""
+"""Start the simulated runtime as a process for a run without a target."""
 
 from __future__ import annotations
 

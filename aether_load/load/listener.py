@@ -1,4 +1,4 @@
-"""Joins the harness to Locust: its events in, run folder, verdict and exit code out."""
+"""Join the harness to Locust: its events in, run folder, verdict and exit code out."""
 
 from __future__ import annotations
 

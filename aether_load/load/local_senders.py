@@ -1,4 +1,4 @@
-"""The senders of a run in one process: this one."""
+"""Drive a run in this one process."""
 
 from __future__ import annotations
 

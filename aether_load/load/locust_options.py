@@ -1,4 +1,4 @@
-"""Locust's own options where ours differ: a safe default, and no value that Locust takes though it means nothing."""
+"""Change Locust's own options: safe defaults, and no value that Locust accepts and ignores."""
 
 from __future__ import annotations
 

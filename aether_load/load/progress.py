@@ -1,4 +1,4 @@
-"""One line on the terminal that says how far things are; nothing at all where nobody watches."""
+"""Draw one line of progress on the terminal, and nothing where standard error is no terminal."""
 
 from __future__ import annotations
 

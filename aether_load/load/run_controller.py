@@ -1,4 +1,4 @@
-"""Take one run from its first phase to its results, and end it when somebody says so."""
+"""Take one run from its first phase to its results, or end it early when asked to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this client costs on this machine: a short load on a null server of its own, by the path of the run itself."""
+"""Measure what this client costs on this machine, with a short load on its own null server."""
 
 from __future__ import annotations
 

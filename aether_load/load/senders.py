@@ -1,4 +1,4 @@
-"""Who sends, as a run's phases see it: the users of this process, or those of many."""
+"""Define how a run's phases drive senders: the users of this process, or those of many."""
 
 from __future__ import annotations
 

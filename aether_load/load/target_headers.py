@@ -1,4 +1,4 @@
-"""Headers for the runtimes that the command line names, and for no other."""
+"""Add headers to requests to the runtimes that the command line names, and to no other server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target's own process, where it runs on this machine: its CPU time and memory, to stand beside the sender's."""
+"""Read the CPU time and memory of the target's process, where it runs on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has answered, in a few sentences: its verdict and why, and what it was made to find out."""
+"""Answer in a few sentences what a run was made for: its verdict and why, and what it found."""
 
 from __future__ import annotations
 

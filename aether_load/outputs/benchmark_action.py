@@ -1,4 +1,4 @@
-"""A run's figures for github-action-benchmark: one file for what should fall, one for what should rise."""
+"""Write a run's figures for github-action-benchmark: one file where lower is better, one where higher is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rest of a report as text: each phase with its datasets, nodes, parts of latency and counts."""
+"""Write the rest of a report as text: each phase with datasets, nodes, parts of latency and counts."""
 
 from __future__ import annotations
 

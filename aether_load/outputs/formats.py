@@ -1,4 +1,4 @@
-"""The forms in which a report goes to standard output or to a file of its own: a name each, a function each."""
+"""Name the formats of a report, each with the function that writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures as they stand in the cells of a table: `-` for what was not measured, `>=` for what is only bounded."""
+"""Format figures for the cells of a table: `-` where nothing was measured, `>=` where only a bound is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as JUnit XML, for CI servers: a test case for the run, one a phase, one a search, one a threshold."""
+"""Write a report as JUnit XML: a test case for the run, one a phase, one a search, one a threshold."""
 
 from __future__ import annotations
 

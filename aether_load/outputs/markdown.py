@@ -1,4 +1,4 @@
-"""A report as Markdown, for a comment on a pull request and a CI server's summary."""
+"""Write a report as Markdown, for a comment on a pull request and a CI server's summary."""
 
 from __future__ import annotations
 

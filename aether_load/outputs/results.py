@@ -1,4 +1,4 @@
-"""A report written to the files that a run leaves behind."""
+"""Write a report to the files of a run and of its results folder."""
 
 from __future__ import annotations
 

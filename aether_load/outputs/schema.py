@@ -1,4 +1,4 @@
-"""The JSON Schema of the nightly JSON, as published in docs/nightly.schema.json.
+"""Write the JSON Schema of the nightly JSON, as published in docs/nightly.schema.json.
 
 Regenerate it with `python -m aether_load.outputs.schema > docs/nightly.schema.json`.
 """

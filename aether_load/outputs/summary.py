@@ -1,4 +1,4 @@
-"""The summary table: a row a phase and dataset, as CSV, for a run and for all runs."""
+"""Write the summary table, a row a phase and dataset, as CSV, for a run and for all runs."""
 
 from __future__ import annotations
 

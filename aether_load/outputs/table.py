@@ -1,4 +1,4 @@
-"""Tables of plain text: columns as wide as their widest cell."""
+"""Write tables of plain text whose columns are as wide as their widest cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary of a report on one screen: the answer, a row a phase, the warnings, the files."""
+"""Write the summary of a report on one screen: the answer, a row a phase, the warnings, the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's folder: where its files lie, and the manifest that says what the run was."""
+"""Define a run's manifest, which says what the run was."""
 
 from __future__ import annotations
 

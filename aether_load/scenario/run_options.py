@@ -1,4 +1,4 @@
-"""The options of a load, in groups: the same for Locust's command line and for `aether-load run`."""
+"""Define the options of a load, in groups, for Locust's command line and for `aether-load run`."""
 
 from __future__ import annotations
 

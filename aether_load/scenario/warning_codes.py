@@ -1,4 +1,4 @@
-"""The codes of validity warnings, which reports carry and scenarios may forbid."""
+"""List the codes of warnings, which reports carry and scenarios may turn into failures."""
 
 from __future__ import annotations
 

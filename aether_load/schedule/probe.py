@@ -1,4 +1,4 @@
-"""A probe of a capacity search: the load to try, what was measured under it, and the judgement on it."""
+"""Define a probe of a capacity search: the load, what was measured under it, and its judgement."""
 
 from __future__ import annotations
 

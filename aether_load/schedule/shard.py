@@ -1,4 +1,4 @@
-"""One sending process's part of a load that several carry together: of users, of requests, of arrivals."""
+"""Compute one sending process's shard of a load: of users, of requests, of arrivals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long the users of a closed load think before their requests."""
+"""Draw how long the users of a closed load think before their requests."""
 
 from __future__ import annotations
 

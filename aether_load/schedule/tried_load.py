@@ -1,4 +1,4 @@
-"""A load that a search has tried, and what its probes said of it together."""
+"""Combine the probes of one load that a search has tried."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many requests a stage's window is to send, where something says so."""
+"""Compute how many requests a stage's window sends, where something limits it."""
 
 from __future__ import annotations
 

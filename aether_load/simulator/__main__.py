@@ -1,4 +1,4 @@
-"""The command `python -m aether_load.simulator`."""
+"""Run the command `python -m aether_load.simulator`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's command line."""
+"""Read the simulator's command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time in the simulated runtime."""
+"""Keep the time of the simulated runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator's control endpoints: its record and its faults."""
+"""Serve the simulator's control endpoints: its record and its faults."""
 
 from __future__ import annotations
 

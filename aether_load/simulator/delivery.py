@@ -1,4 +1,4 @@
-"""Answers, as they are or as a fault changes them."""
+"""Deliver answers, as they are or as a fault changes them."""
 
 from __future__ import annotations
 

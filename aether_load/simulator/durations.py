@@ -1,4 +1,4 @@
-"""Durations: `50ms`, `1.5s`, `2m`, or a bare `0`."""
+"""Parse durations: `50ms`, `1.5s`, `2m`, or a bare `0`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of faults, as JSON objects with a `kind`."""
+"""Define the kinds of faults, as JSON objects with a `kind`."""
 
 from __future__ import annotations
 

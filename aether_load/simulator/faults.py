@@ -1,4 +1,4 @@
-"""The faults in force."""
+"""Hold the faults in force."""
 
 from __future__ import annotations
 

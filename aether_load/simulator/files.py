@@ -1,4 +1,4 @@
-"""Input files."""
+"""Read the simulator's input files."""
 
 from __future__ import annotations
 

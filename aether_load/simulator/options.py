@@ -1,4 +1,4 @@
-"""How a simulated runtime behaves."""
+"""Define how a simulated runtime behaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of what the simulator did, which tests compare a client's own counts with."""
+"""Record what the simulator did; tests compare a client's own counts with it."""
 
 from __future__ import annotations
 

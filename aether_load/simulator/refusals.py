@@ -1,4 +1,4 @@
-"""Request bodies that the runtime refuses, with status and sentence."""
+"""Refuse request bodies that the runtime refuses, with its status and sentence."""
 
 from __future__ import annotations
 

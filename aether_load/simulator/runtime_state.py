@@ -1,4 +1,4 @@
-"""The state of one simulated runtime."""
+"""Hold the state of one simulated runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator as a server, and as a process."""
+"""Run the simulator as a server, and as a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runtime's endpoints."""
+"""Serve the runtime's endpoints."""
 
 from __future__ import annotations
 

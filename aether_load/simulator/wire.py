@@ -1,4 +1,4 @@
-"""Request and answer bodies of both generations."""
+"""Define the request and answer bodies of both generations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client's latency held against the server's own times, request by request."""
+"""Compare the client's latency with the server's own times, request by request."""
 
 from __future__ import annotations
 

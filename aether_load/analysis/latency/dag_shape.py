@@ -1,4 +1,4 @@
-"""What a DAG's dependencies mean for its nodes' times: levels, and the longest way through."""
+"""Derive from a DAG's dependencies what its nodes' times mean: levels and the longest path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each node of the DAG by itself: its times, its states, the cache's part, and its part of the longest paths."""
+"""Report each node of the DAG: its times, its states, its cache hits, and its share of the longest paths."""
 
 from __future__ import annotations
 

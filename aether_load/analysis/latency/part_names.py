@@ -1,4 +1,4 @@
-"""What the parts of response latency are called where a person reads them."""
+"""Name the parts of response latency for readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time went, dataset by dataset: the means of the parts of response latency."""
+"""Compute the means of the parts of response latency, dataset by dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the slowest requests' time went, in one sentence."""
+"""Say in one sentence where the slowest requests' time went."""
 
 from __future__ import annotations
 

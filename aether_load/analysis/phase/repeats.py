@@ -1,4 +1,4 @@
-"""Phases that were repeated in turns, held against each other pair by pair: a comparison, and not a drift."""
+"""Compare phases that were repeated in turns, pair by pair, so that a drift of the machine is no difference."""
 
 from __future__ import annotations
 

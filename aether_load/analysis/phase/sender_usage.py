@@ -1,4 +1,4 @@
-"""What the sending processes themselves took: a client that is out of CPU measures itself."""
+"""Report the CPU and memory of the sending processes: a client that is out of CPU measures itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A phase second by second: requests, latency, the server's rate, in flight, cache, errors, and both processes."""
+"""Compute a phase's time series: requests, latency, the server's rate, cache hits, errors, CPU and memory."""
 
 from __future__ import annotations
 

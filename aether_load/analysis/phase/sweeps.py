@@ -1,4 +1,4 @@
-"""Several loads of one phase held against each other: latency and throughput by load, and where the knee is."""
+"""Compare the loads of a sweep: latency and throughput by load, and the knee between them."""
 
 from __future__ import annotations
 

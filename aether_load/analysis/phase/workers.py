@@ -1,4 +1,4 @@
-"""The sending processes of a run, each with its part of the requests and what became of it."""
+"""Report each sending process of a run: its share of the requests, and how it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures that must hold whatever the system does; one that does not marks the run."""
+"""Check relations between figures that hold whatever the system does; a broken one marks the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our own answers add up to, in the words of the server's counters."""
+"""Add up the client's own answers in the terms of the server's counters."""
 
 from __future__ import annotations
 

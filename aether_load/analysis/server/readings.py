@@ -1,4 +1,4 @@
-"""A phase's readings of /metrics taken together: what was counted, and what there is against believing it."""
+"""Combine a phase's readings of /metrics: what the server counted, and why the counts may be void."""
 
 from __future__ import annotations
 

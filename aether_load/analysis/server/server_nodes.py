@@ -1,4 +1,4 @@
-"""The server's own histogram of node times over a phase, beside the same nodes as the answers told of them."""
+"""Compare the server's histogram of node times over a phase with the node times in the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process took of its machine, from what was read of it each second: the sender's, the server's."""
+"""Compute the CPU share and memory of a process from its readings, the sender's or the server's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency distributions and shares with their uncertainty; exact, from all samples."""
+"""Summarize latencies and shares with their uncertainty, exactly, from all samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server's histogram of node times can say: intervals, because times are cut off and put in buckets."""
+"""Bound quantiles of the server's histogram of node times: times are cut to whole ms and put in buckets."""
 
 from __future__ import annotations
 

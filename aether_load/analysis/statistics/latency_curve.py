@@ -1,4 +1,4 @@
-"""A window's latencies as a curve of percentiles, bounded in size however many there were."""
+"""Describe a window's latencies as a curve of percentiles of bounded size."""
 
 from __future__ import annotations
 

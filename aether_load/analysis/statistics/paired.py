@@ -1,4 +1,4 @@
-"""The paired test of a gate: whether the candidate is worse than the base by more than noise and a margin."""
+"""Test whether a candidate is worse than its base by more than noise and a margin, pair by pair."""
 
 from __future__ import annotations
 

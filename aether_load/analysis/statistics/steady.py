@@ -1,4 +1,4 @@
-"""Whether a window was steady: MSER-5 on its throughput."""
+"""Find out whether a window was steady: MSER-5 on its throughput."""
 
 from __future__ import annotations
 

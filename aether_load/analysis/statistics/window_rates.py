@@ -1,4 +1,4 @@
-"""Rates over a phase's window, in which a request counts by the share of its time that lies inside."""
+"""Compute rates over a phase's window; a request counts by the share of its time that lies inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A condition held against a number of a report: it holds, it is broken, or what was measured does not decide it."""
+"""Decide whether a condition on a figure of a report holds, is broken, or cannot be decided."""
 
 from __future__ import annotations
 

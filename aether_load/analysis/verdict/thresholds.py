@@ -1,4 +1,4 @@
-"""A scenario's thresholds held against a run: each phase decided by itself, nothing averaged over them."""
+"""Decide a scenario's thresholds, each phase by itself; nothing is averaged over phases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a report to the verdict that a script reads: the exit code and its reasons."""
+"""Derive the verdict from a report: the exit code and its reasons."""
 
 from __future__ import annotations
 

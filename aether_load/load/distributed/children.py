@@ -1,4 +1,4 @@
-"""The workers of --processes, as Locust's end of a process asks for them."""
+"""Start and end the worker processes of --processes as Locust expects it."""
 
 from __future__ import annotations
 

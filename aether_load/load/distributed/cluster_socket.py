@@ -1,4 +1,4 @@
-"""Locust's sockets between master and workers: what is sent is signed, and what is malformed is dropped.
+"""Sign what Locust sends between master and workers, and drop what is malformed.
 
 Locust ends the greenlet that listens, and with it the run, at the first message that is no message of its own.
 """

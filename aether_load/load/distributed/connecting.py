@@ -1,4 +1,4 @@
-"""How master and workers find each other: sentences where Locust has a traceback, silence or exit codes of its own.
+"""Connect master and workers, with one sentence where Locust shows a traceback or nothing.
 
 Locust binds, and connects, before any of its events, so that there is nothing to listen to.
 """

@@ -1,4 +1,4 @@
-"""Locust's dispatcher, made patient: a worker that comes while a load is on gets its users when that is at rest."""
+"""Delay Locust's dispatch to a worker that joins during a load until that load is over."""
 
 from __future__ import annotations
 

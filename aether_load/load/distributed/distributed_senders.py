@@ -1,4 +1,4 @@
-"""The senders of a run in many processes, driven by this one, which sends nothing itself."""
+"""Drive the workers of a run from their master, which sends no requests itself."""
 
 from __future__ import annotations
 

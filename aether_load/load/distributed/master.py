@@ -1,4 +1,4 @@
-"""The master's part of a run: its workers taken on, its target found once, its folder kept."""
+"""Run the master's part: accept workers, find the target once, keep the run's folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workers of a run say to their master: samples for the run folder, answers, and how things stand."""
+"""Handle the messages of a run's workers: records for the folder, replies, and states."""
 
 from __future__ import annotations
 

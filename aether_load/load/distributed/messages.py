@@ -1,4 +1,4 @@
-"""What a master and its workers say to each other, inside Locust's own messages.
+"""Define the messages between a master and its workers, which travel inside Locust's own.
 
 Instants are monotonic ns of the worker that a message goes to or comes from: the master translates.
 """

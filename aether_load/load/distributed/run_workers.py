@@ -1,4 +1,4 @@
-"""Who carries a run: each worker's part in it, and which of them have a share of the stage that is under way."""
+"""Keep the workers of a run: each one's share, and who takes part in the current stage."""
 
 from __future__ import annotations
 

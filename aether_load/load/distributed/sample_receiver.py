@@ -1,4 +1,4 @@
-"""Write the records of a run's workers as they come: a file a worker."""
+"""Write the records of a run's workers as they come, one file a worker."""
 
 from __future__ import annotations
 

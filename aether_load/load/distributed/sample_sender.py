@@ -1,4 +1,4 @@
-"""A worker's samples on their way to the master: parcels that wait, in memory and beyond that on disk."""
+"""Queue a worker's records for the master, in memory and beyond that on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sign the messages between master and workers, so that only who knows the token is listened to."""
+"""Sign the messages between master and workers, so that only holders of the token are accepted."""
 
 from __future__ import annotations
 

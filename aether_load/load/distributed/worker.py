@@ -1,4 +1,4 @@
-"""One worker of a master: sends its share of each stage, and hands in what it measured."""
+"""Run one worker of a master: send its share of each stage, and hand in its records."""
 
 from __future__ import annotations
 

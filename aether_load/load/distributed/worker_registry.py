@@ -1,4 +1,4 @@
-"""A master's workers: who has been taken on, who was refused, who was lost, and what their clocks say."""
+"""Keep a master's workers: who was accepted, refused or lost, and how their clocks differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run as one of its workers sees it."""
+"""Carry out one run in a worker."""
 
 from __future__ import annotations
 

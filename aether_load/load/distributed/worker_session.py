@@ -1,4 +1,4 @@
-"""A worker's part in one run, as its master knows it."""
+"""Hold what a master knows of one worker in one run."""
 
 from __future__ import annotations
 

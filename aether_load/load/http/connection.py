@@ -1,4 +1,4 @@
-"""HTTP/1.1 over one keep-alive connection a user: request bytes go out, status and body come back.
+"""Exchange HTTP/1.1 requests over one keep-alive connection a user.
 
 TransportError
  ├── ConnectError     no connection could be made

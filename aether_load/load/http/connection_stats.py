@@ -1,4 +1,4 @@
-"""What the connections of one process share: how often they were opened, and the clock that ends what is overdue."""
+"""Count the connections of one process, and end the exchanges that are overdue."""
 
 from __future__ import annotations
 

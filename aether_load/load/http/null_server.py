@@ -1,4 +1,4 @@
-"""A server that does nothing but answer: what an exchange with it takes is the client's own cost.
+"""Serve fixed answers without any work: an exchange with it costs what the client itself costs.
 
 It runs as a child (`python -m aether_load.load.http.null_server`), which reads one answer from standard input, writes
 its port to standard output, and ends when standard input does.

@@ -1,4 +1,4 @@
-"""Puts a stage's load on the runtime: its ramp, its window, and what ends that."""
+"""Drive a stage's load: its ramp, its window, and what ends that."""
 
 from __future__ import annotations
 

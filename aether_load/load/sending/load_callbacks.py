@@ -1,4 +1,4 @@
-"""What a load needs of the process that it is driven in: one that keeps a run's folder, or a worker."""
+"""Define what a load calls in the process that drives it: the run's own, or a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open load: hands requests to the user_pool when they are due, on an absolute schedule."""
+"""Pace an open load: hand requests to the user pool when they are due, on an absolute schedule."""
 
 from __future__ import annotations
 

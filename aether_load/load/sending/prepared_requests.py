@@ -1,4 +1,4 @@
-"""Every request's bytes, made before the load: by prompt, in each variant that a stage asks for."""
+"""Hold every request's bytes, built before the load: by prompt, in each variant that a stage needs."""
 
 from __future__ import annotations
 

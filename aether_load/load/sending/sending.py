@@ -1,4 +1,4 @@
-"""One user's way from work to sample: send, receive, have it recorded."""
+"""Send a user's requests one at a time, and record the answers."""
 
 from __future__ import annotations
 

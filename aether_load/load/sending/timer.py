@@ -1,4 +1,4 @@
-"""A clock that calls back at an instant, to within some hundredths of a millisecond where the system can."""
+"""Call back at an instant, to within some hundredths of a millisecond where the system can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AetherUser: a Locust user that takes work, sends it on a connection of its own, and has it recorded."""
+"""Define AetherUser, the Locust user that takes work, sends it on its own connection, and records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of this process's runs that may be taken away: four to a run, each by its name and nothing else."""
+"""Find the files of this process's runs that a browser may download: four a run, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a Locust process shows of its runs: the Aether tab, the start form, the metrics' own port."""
+"""Set up what a Locust process shows of its runs: the Aether tab, the start form, the port for metrics."""
 
 from __future__ import annotations
 

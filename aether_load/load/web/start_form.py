@@ -1,4 +1,4 @@
-"""What Locust's start form asks of a run of ours, and what is said in the page of a wrong value."""
+"""Read our fields of Locust's start form, and check them before Locust starts."""
 
 from __future__ import annotations
 

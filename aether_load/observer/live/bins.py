@@ -1,4 +1,4 @@
-"""Latencies counted in bins that are 1 % wide, so that percentiles of any bucket can be had and put together."""
+"""Count latencies in bins that are 1 % wide, from which percentiles of any time bucket follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers add up to in the words of the server's counters, request by request, and what the server counted."""
+"""Count answers request by request in the terms of the server's counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page shows of a run, as values that are written as JSON: points of its charts, and its latest figures."""
+"""Define the page's figures of a run as values that are written as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of each request's response latency, as analysis.decomposition has them, for a batch of fresh rows."""
+"""Divide the response latency of fresh rows into parts, as analysis.latency.decomposition does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our answers against the server's counts while both go on: what is in flight is room, and no difference."""
+"""Compare our answers with the server's counts during a load; requests in flight may differ."""
 
 from __future__ import annotations
 

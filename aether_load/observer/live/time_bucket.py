@@ -1,4 +1,4 @@
-"""A bucket of a run's time, a second or more, as sums that can be added to those of the next bucket."""
+"""Hold a bucket of a run's time, a second or more, as sums that can be added to those of the next bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sending process has done since it began, over all its runs: counts that only rise."""
+"""Count what a sending process has done since it began, over all its runs."""
 
 from __future__ import annotations
 

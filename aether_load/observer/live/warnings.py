@@ -1,4 +1,4 @@
-"""What threatens the meaning of a run's figures, as far as it shows while the run goes on.
+"""Warn of what makes a run's figures doubtful, as far as it shows during the run.
 
 The report's own warnings, which take the place of these at the end, have the same codes and know more.
 """

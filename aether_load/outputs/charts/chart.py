@@ -1,4 +1,4 @@
-"""What all charts have in common: one value each, colours by name, and Vega-Lite's blocks they are built of."""
+"""Build what all charts have in common: colours, axes, tooltips, and blocks of Vega-Lite."""
 
 from __future__ import annotations
 

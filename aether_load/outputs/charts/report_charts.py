@@ -1,4 +1,4 @@
-"""A report's charts as Vega-Lite specifications: values, drawn by the page and by the static renderer alike."""
+"""Describe a report's charts in Vega-Lite, for the page and for static pictures alike."""
 
 from __future__ import annotations
 

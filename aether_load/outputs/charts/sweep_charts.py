@@ -1,4 +1,4 @@
-"""The charts of a sweep: latency and throughput against load, with the knee between them."""
+"""Describe the charts of a sweep: latency and throughput against load, with the knee."""
 
 from __future__ import annotations
 

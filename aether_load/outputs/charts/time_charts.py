@@ -1,4 +1,4 @@
-"""Latency and throughput over a run's time, with its phases marked."""
+"""Describe the charts of latency and throughput over a run's time, with its phases marked."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The request record: written by the sender in blocks of bytes, read by the analysis as tables."""
+"""Write the request records as the sender does, and read them as tables."""

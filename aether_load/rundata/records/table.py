@@ -1,4 +1,4 @@
-"""A run's samples as plain numpy columns, one phase at a time, small enough for ten millions of them."""
+"""Hold a run's samples as NumPy columns, one phase at a time, small enough for ten million of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Letters for prompts with lettered options: the right one in a chosen share, else a wrong one."""
+"""Answer prompts that have lettered options: the right letter in a chosen share, else a wrong one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer of today's generation, collected node by node."""
+"""Collect the answer of generation v2, node by node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exact-match cache of answers: the least recently used of 1,000 entries goes first."""
+"""Cache answers by exact match; the least recently used of 1,000 entries goes first."""
 
 from __future__ import annotations
 

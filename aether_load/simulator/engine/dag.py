@@ -1,4 +1,4 @@
-"""The shape of a DAG: its levels, its cycles."""
+"""Compute the shape of a DAG: its levels, its cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first generation: nodes one after the other in the order given, whatever their dependencies."""
+"""Execute DAGs as generation v1 does: one node after the other in the order given."""
 
 from __future__ import annotations
 

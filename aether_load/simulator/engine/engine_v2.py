@@ -1,4 +1,4 @@
-"""Today's generation: levels one after the other, a level's nodes in parallel or, when asked, one at a time."""
+"""Execute DAGs as generation v2 does: level after level, a level's nodes in parallel unless asked otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The prompt guard: phrases that make the runtime refuse a prompt."""
+"""Refuse prompts that have one of the guard's phrases."""
 
 from __future__ import annotations
 

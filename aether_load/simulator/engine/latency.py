@@ -1,4 +1,4 @@
-"""Times of the simulated provider: seeded distributions, and traces."""
+"""Draw the times of the simulated provider: seeded distributions, and traces."""
 
 from __future__ import annotations
 

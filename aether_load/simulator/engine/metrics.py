@@ -1,4 +1,4 @@
-"""The runtime's counters and their Prometheus text."""
+"""Count what the runtime counts, and write it as Prometheus text."""
 
 from __future__ import annotations
 

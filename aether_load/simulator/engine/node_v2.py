@@ -1,4 +1,4 @@
-"""One node of today's generation: render, guard, look up, complete."""
+"""Execute one node of generation v2: render, guard, look up, complete."""
 
 from __future__ import annotations
 

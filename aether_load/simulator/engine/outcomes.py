@@ -1,4 +1,4 @@
-"""How a node ends."""
+"""Define how a node ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated provider of completions: its time, its texts, its failures."""
+"""Simulate the provider of completions: its time, its texts, its failures."""
 
 from __future__ import annotations
 

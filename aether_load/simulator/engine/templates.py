@@ -1,4 +1,4 @@
-"""Prompt templates, filled in as the runtime does it, with its errors and its panics, in bounded memory and time."""
+"""Fill in prompt templates as the runtime does, with its errors and panics, in bounded memory and time."""
 
 from __future__ import annotations
 

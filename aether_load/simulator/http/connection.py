@@ -1,4 +1,4 @@
-"""One client's HTTP/1.1 connection."""
+"""Serve one client's HTTP/1.1 connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The listening socket."""
+"""Listen on the simulator's socket."""
 
 from __future__ import annotations
 

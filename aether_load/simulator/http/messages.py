@@ -1,4 +1,4 @@
-"""HTTP requests and answers, and the head of an answer as bytes."""
+"""Define HTTP requests and answers, and write the head of an answer."""
 
 from __future__ import annotations
 

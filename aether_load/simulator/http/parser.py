@@ -1,4 +1,4 @@
-"""Requests from the bytes of one connection."""
+"""Parse requests from the bytes of one connection."""
 
 from __future__ import annotations
 
