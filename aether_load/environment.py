@@ -26,7 +26,7 @@ def versions(more: Iterable[str] = ()) -> dict[str, str]:
 
 
 def machine() -> dict[str, str | int | float | None]:
-    """Return what the sending machine is; the host's name is left out, being nobody's business in a report."""
+    """Return what the sending machine is; the host's name is left out, because reports are shared."""
     return {
         "os": platform.platform(),
         "cpu": _cpu_name(),

@@ -72,9 +72,9 @@ def csv_cell(value: object) -> object:
 
 
 def markdown_text(text: object) -> str:
-    """Return a text that Markdown shows as it is: on one line, with no markup, no link, and nobody mentioned."""
+    """Return a text that Markdown shows as it is: on one line, with no markup, no link and no mention."""
     flat = " ".join(terminal_text(str(text)).split())
-    # An at sign that is cut off from the name behind it calls nobody.
+    # An at sign that is separated from the name after it mentions no user.
     return _MARKUP.sub(lambda found: f"&#{ord(found[0])};" + ("<!-- -->" if found[0] == "@" else ""), flat)
 
 

@@ -16,7 +16,7 @@ class TimeLimit:
     """Limits all that is read and written on the connections of the pools that it makes.
 
     A timeout of urllib3 is for one read: a head or a body that comes byte by byte lasts without end. At this limit the
-    sockets are shut down, so that whoever reads from one gets an error or an end.
+    sockets are shut down, so that a read from one ends or raises an error.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class TimeLimit:
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """Shut down every open connection if the block is not done after so many seconds."""
+        """Shut down every open connection if the block is not done after `seconds`."""
         timer = threading.Timer(seconds, self._shut_down)
         timer.daemon = True
         timer.start()

@@ -114,7 +114,7 @@ def refused_handshake(error: ssl.SSLError, settings: TlsSettings) -> str:
 
 
 def may_be_refused(settings: TlsSettings) -> str:
-    """Return the end of a sentence about a connection that the target closed without a word of TLS."""
+    """Return the end of a sentence about a connection that the target closed without any TLS message."""
     if settings.client_cert is None:
         return f"; where it wants a client certificate, {_GIVE_BOTH}"
     return "; it may be that the target refuses the certificate of --client-cert"

@@ -94,7 +94,7 @@ def build_report(folder: RunFolder) -> Report:
 def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     """Return what a run's folder says; raises ResultsError when not one sample of it can be read.
 
-    `asked` are thresholds that the run is held against in place of its scenario's.
+    `asked` are thresholds to judge instead of the scenario's.
     """
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario)

@@ -68,7 +68,7 @@ _FISH = "string split ' ' '{names}'; __fish_complete_suffix .toml"
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """Return every action of a parser and of the parsers of its commands."""
     found: list[argparse.Action] = []
-    for action in parser._actions:  # noqa: SLF001 -- argparse shows its options to nobody otherwise
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no public list of its options
         found.append(action)
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- and its commands neither
             for name, command in action.choices.items():

@@ -111,7 +111,7 @@ def locust_command(words: Sequence[str]) -> list[str]:
 
 def split_scenario(words: Sequence[str], parser: argparse.ArgumentParser) -> tuple[str | None, list[str]]:
     """Return the scenario among the words, if there is one, and all other words, which are Locust's."""
-    known = parser._option_string_actions  # noqa: SLF001 -- argparse tells nobody else which options take a value
+    known = parser._option_string_actions  # noqa: SLF001 -- argparse has no public list of its options
     scenario, options, is_value = None, [], False
     for word in words:
         if is_value or word.startswith("-"):

@@ -28,7 +28,7 @@ Difference = Literal["scenario", "target", "machine"]
 def obstacles(reports: Sequence[Report]) -> tuple[str, ...]:
     """Return why the runs may not be ranked, a sentence each; nothing where they may.
 
-    Each run is held against the first. Another name, another limit for the verdict or another URL makes no other
+    Each run is compared with the first. Another name, another limit for the verdict or another URL makes no other
     load; a run that did not come to its end, or whose figures are not to be trusted, is compared with nothing.
     """
     found = []
@@ -52,7 +52,7 @@ def letter(place: int) -> str:
 
 
 def void(report: Report) -> Iterator[str]:
-    """Yield why a run's figures are to be held against no other's."""
+    """Yield why a run's figures cannot be compared with another's."""
     if report.run.ended_as == "running":
         yield "was cut off by force"
     elif report.run.ended_as == "interrupted":

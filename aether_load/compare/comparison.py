@@ -40,7 +40,7 @@ class Figure(msgspec.Struct, frozen=True):
 class ComparedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of one phase and dataset in each run, in the runs' order.
 
-    `ratio` is each run's value over the first's. `rank` holds each run against the first: `better` or `worse` where
+    `ratio` is each run's value over the first's. `rank` compares each run with the first: `better` or `worse` where
     their 95 % intervals do not overlap and `p_adjusted` is below 0.05, None where the figure has no interval or the
     runs may not be ranked. `p_adjusted` is corrected for the number of ranks in the whole comparison (Holm).
     """
@@ -72,7 +72,7 @@ class ComparedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs held against the first of them; `obstacles` are why they are not ranked, if they are not."""
+    """Runs compared with the first of them; `obstacles` are why they are not ranked, if they are not."""
 
     schema_version: str
     comparable: bool
@@ -189,7 +189,7 @@ def _errors(row: Row) -> Figure | None:
     if row.error_rate is None:
         return None
     if row.outcomes["cancelled"]:
-        # Whether those were given up by ourselves or failed is the run's end's to say; the rate knows.
+        # Whether cancelled requests count as failures depends on how the run ended; the rate takes that into account.
         return Figure(row.error_rate, None, None)
     return _share(wilson(row.requests_total - row.outcomes["ok"] - row.outcomes["rejected"], row.requests_total))
 

@@ -160,7 +160,7 @@ def _of_request(
     refs = [ref for node in body.get("dag", {}).get("nodes", ()) for ref in node.get("template_refs") or ()]
     filled_in: set[str] = set()
     if "dag" in body:
-        # `{{X}}` needs no ref: a node that has no successor may be the last to finish, and is in nobody's prompt.
+        # `{{X}}` needs no ref: a node that has no successor may be the last to finish, and no prompt contains it.
         filled_in = {ref["raw"] for ref in refs} | {name for node in nodes for name in node.depends_on}
     read_paths = {tuple(ref.get("path") or ()) for ref in refs if ref["kind"] == "context"}
     context = (

@@ -65,7 +65,7 @@ def make_shape(plan: WorkloadPlan, *, passes_outputs: bool) -> Shape:
 
 
 def _single(writer: _Writer, _count: int) -> Shape:
-    """One node that asks the question.
+    """Return one node that asks the question.
 
     The text stands literally in the template, as in all shapes: passed through `context`, a long value with a
     multi-byte character at the wrong place makes the runtime panic.
@@ -75,7 +75,7 @@ def _single(writer: _Writer, _count: int) -> Shape:
 
 
 def _chain(writer: _Writer, count: int) -> Shape:
-    """`count` nodes, each reading the one before; the last answers."""
+    """Return `count` nodes, each reading the one before; the last answers."""
     for number in range(1, count):
         last = [(f"What step {number - 1} says", f"step_{number - 1}")] if number > 1 else []
         task = (
@@ -92,7 +92,7 @@ def _chain(writer: _Writer, count: int) -> Shape:
 
 
 def _fan_out(writer: _Writer, count: int) -> Shape:
-    """`count` nodes side by side, and one that reads them all and answers."""
+    """Return `count` parallel nodes, and one that reads them all and answers."""
     readers = range(1, count + 1)
     for number in readers:
         task = f"Reader {number} of {count}: say in one sentence what you lean to, and why."
@@ -103,7 +103,7 @@ def _fan_out(writer: _Writer, count: int) -> Shape:
 
 
 def _triage(writer: _Writer, _count: int) -> Shape:
-    """Three classifiers side by side, a node that routes by two of them, and one that replies.
+    """Return three parallel classifiers, a node that routes by two of them, and one that replies.
 
     Options, where a row has them, are its categories: then the category is a letter, and the answer to the row.
     """
@@ -134,7 +134,7 @@ def _triage(writer: _Writer, _count: int) -> Shape:
 
 
 def _extraction(writer: _Writer, _count: int) -> Shape:
-    """Four kinds of facts taken from a document side by side, put together, and held against the document.
+    """Return four nodes that extract facts in parallel, one that joins them, and one that checks them.
 
     Options, where a row has them, are topics: then the topic is a letter, and the answer to the row.
     """

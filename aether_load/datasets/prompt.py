@@ -24,7 +24,7 @@ class DatasetIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Which data was sent: enough to fetch the same rows again.
 
     `revision` is the hub's commit, or `sha256:` and the digest of the files that were read.
-    `rows_available` is None where somebody else chose the rows and did not say from how many.
+    `rows_available` is None where another program chose the rows and did not say from how many.
     """
 
     name: str

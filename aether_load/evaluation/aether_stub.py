@@ -38,7 +38,7 @@ class AetherStub(LM):
     ) -> None:
         """Find the runtime; `model_args` are those of `StubOptions`, sizes and device come as texts or numbers.
 
-        A batch size is a number of requests in flight. lm-eval has a device of its own when nobody said one, so the
+        A batch size is a number of requests in flight. lm-eval chooses a device when none was given, so the
         command line tells whether there is a wish that cannot be met.
         """
         super().__init__()

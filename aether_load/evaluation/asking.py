@@ -21,7 +21,7 @@ _DAG = SentDag.of([NodeShape(ANSWER_NODE)], ANSWER_NODE)
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What a document came to after its last attempt: the answer's text, None where there is none."""
+    """The result of a document's last attempt: the answer's text, None where there is none."""
 
     outcome: Outcome
     text: str | None
@@ -30,7 +30,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Asking:
-    """Asks each document of one call of lm-eval once, `in_flight` at a time, and again where that is safe."""
+    """Sends the documents of one call of lm-eval, `in_flight` at a time, and retries where that is safe."""
 
     def __init__(self, target: Target, run: EvaluationRun, *, in_flight: int, max_retries: int) -> None:
         self._target = target
@@ -38,7 +38,7 @@ class Asking:
         self._in_flight = in_flight
         self._max_retries = max_retries
         self._stop = threading.Event()
-        # Set when a document's attempts to connect are used up: those behind it do not wait for a dead target too.
+        # Set when a document's attempts to connect are used up, so that the next ones do not wait for a dead target.
         self._target_is_gone = threading.Event()
 
     def ask(self, bodies: Sequence[bytes], first_prompt: int, on_reply: Callable[[], None]) -> list[Reply]:
@@ -61,7 +61,7 @@ class Asking:
                         return
                     replies[number] = self._ask_one(first_prompt + number, bodies[number])
                     finished.put(number)
-            except BaseException as defect:  # noqa: BLE001 -- it is raised again where somebody sees it
+            except BaseException as defect:  # noqa: BLE001 -- it is raised again in the main thread
                 finished.put(defect)
 
         threads = [
@@ -72,9 +72,9 @@ class Asking:
             for thread in threads:
                 thread.start()
             for _ in bodies:
-                told = finished.get()
-                if isinstance(told, BaseException):
-                    raise told
+                done = finished.get()
+                if isinstance(done, BaseException):
+                    raise done
                 on_reply()
             for thread in threads:
                 thread.join()
@@ -84,7 +84,7 @@ class Asking:
         return [reply for reply in replies if reply is not None]
 
     def _end(self, threads: Sequence[threading.Thread]) -> None:
-        """Give what is in flight some time, or none when Ctrl-C is pressed again."""
+        """Wait for what is in flight for a limited time, or not at all when Ctrl-C is pressed again."""
         self._stop.set()
         due = monotonic_ns() + STOP_LIMIT_S * _NS
         try:
@@ -114,7 +114,7 @@ class Asking:
             attempt += 1
 
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
-        """Send once and record what became of it."""
+        """Send once and record the result."""
         sent = monotonic_ns()
         request = self._run.began(prompt, sent)
         exchange = self._target.execute(body)
@@ -135,6 +135,6 @@ def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) ->
     if outcome is not Outcome.OK or execution is None:
         return Reply(outcome, None, reason)
     output = next((result.output for result in execution.results if result.node_id == ANSWER_NODE), None)
-    # lm-eval writes what was said into its own results.
+    # lm-eval writes the answer into its own results.
     text = REDACTOR.redact(output) if isinstance(output, str) else None
     return Reply(outcome, text, mock=is_mock_output(output))

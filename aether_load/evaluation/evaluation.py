@@ -233,7 +233,7 @@ class Evaluation:
         return self._info is not None
 
     def fail(self, exit_code: int) -> None:
-        """Note that the command ends with an error, so that no verdict of its run stands beside it."""
+        """Note that the command ends with an error, so that the run shows no verdict as well."""
         self._failed_with = exit_code
 
     def end(self, wanted: Path | None) -> int:

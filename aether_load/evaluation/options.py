@@ -16,7 +16,7 @@ from aether_load.tls import TlsSettings
 
 _AUTO = "auto"
 _UNSAID_BATCH_SIZE = 1
-"""What lm-eval hands over when nobody said a batch size; a size from its command line comes as a text."""
+"""What lm-eval passes when no batch size was given; a size from its command line is a text."""
 
 
 class StubOptions(Strict, frozen=True, kw_only=True):

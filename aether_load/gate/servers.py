@@ -43,7 +43,7 @@ def split_cores() -> tuple[int | None, frozenset[int] | None]:
 def before_exec(cores: frozenset[int] | None) -> Callable[[], None]:
     """Return what a child does before its program: stay on `cores`, and end with this process on Linux.
 
-    A process that is killed by force can end nobody; the kernel then sends SIGTERM to its children.
+    A process that is killed by force cannot end its children; the kernel then sends them SIGTERM.
     """
     libc = None
     if sys.platform == "linux":

@@ -38,7 +38,7 @@ def decide_gate(
     """Return the verdict: failed, invalid, regression, interrupted, inconclusive, passed, the first that applies.
 
     A gate whose records are damaged is invalid before all else. Counts that are not to be trusted void every
-    comparison, so that they come before a regression: what was measured may have been somebody else's load.
+    comparison, so that they come before a regression: what was measured may have been another client's load.
     """
     damaged = [warning.message.rstrip(".") for warning in warnings if warning.code == WarningCode.DAMAGED]
     if damaged:

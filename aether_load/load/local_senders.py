@@ -86,7 +86,7 @@ class LocalSenders:
         return ended_by
 
     def end(self, record: PhaseRecord | None) -> None:
-        """Send nothing further; what was due and is not sent is booked so."""
+        """Stop sending; record what was due and not sent as dropped."""
         self._load.end()
         if record is not None:
             record.window_ended_ns = self._sender_context.window.ended_ns
@@ -131,7 +131,7 @@ class LocalSenders:
         self._run.target.clear_cache()
 
     def announce(self, _request: int, /) -> int:
-        """Say nothing: nobody else has to know."""
+        """Do nothing: no other process has to be told."""
         return sys.maxsize
 
     def note(self, sentence: str) -> None:

@@ -18,7 +18,7 @@ def mend_options(parser: argparse.ArgumentParser) -> None:
         parser.prog = "locust"
     for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to an option that is there
         if action.dest == "web_host":
-            # Locust's own default is every interface, and whoever reaches its page may start a load.
+            # Locust's own default is every interface, and everyone who reaches its page may start a load.
             action.default = LOCAL_HOST
             action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
         elif action.dest == "processes":

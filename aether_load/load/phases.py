@@ -44,7 +44,7 @@ class PhaseDriver:
 
     @property
     def is_endless(self) -> bool:
-        """Tell whether what is under way ends when somebody stops it, and not before."""
+        """Tell whether the current stage ends only when it is stopped by hand."""
         return self.current is not None and self.current[0].is_endless
 
     def run_phases(self) -> None:

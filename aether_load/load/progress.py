@@ -28,7 +28,7 @@ class ProgressLine:
             self._shown = True
 
     def clear(self) -> None:
-        """Leave the line empty for whoever writes next."""
+        """Clear the line for other output."""
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

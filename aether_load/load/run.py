@@ -51,7 +51,7 @@ class RecordSink(Protocol):
         """Hand everything there is to the operating system; raises OSError, with nothing lost, when it refuses."""
 
     def end(self) -> None:
-        """Take in nothing further."""
+        """Accept no further records."""
 
     def close(self) -> None:
         """Close the files; everything is written, or was rescued."""
@@ -83,7 +83,7 @@ class OwnRecords:
         self._writer.close()
 
     def end(self) -> None:
-        """Watch the event loop no longer, and record nothing further."""
+        """Stop watching the event loop, and accept no further records."""
         self._loop_watch.close()
         self._buffer.finish()
 

@@ -73,7 +73,7 @@ class RunController:
             self._finished.wait()
 
     def end_without_workers(self) -> None:
-        """End the load because nobody is left to carry it, and this process when the results are written."""
+        """End the load because no worker is left, and this process when the results are written."""
         if self._load_over.is_set():
             # They went when their work was done.
             self._finished.wait()

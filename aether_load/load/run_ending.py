@@ -1,4 +1,4 @@
-"""Say how a run ends, whoever ends it."""
+"""Keep why a run ends, whatever ends it."""
 
 from __future__ import annotations
 

@@ -67,16 +67,16 @@ class Senders(Protocol):
         """Take a stage from its ramp to its window's end; return what ended it."""
 
     def end(self, record: PhaseRecord | None) -> None:
-        """Send nothing further; what was due and is not sent is booked so. `drained` is set when all are back."""
+        """Stop sending; record what was due and not sent as dropped. `drained` is set when no user is active."""
 
     def cancel(self) -> None:
         """Give up what is in flight."""
 
     def hand_in(self) -> None:
-        """See to it that every sample that there is has been handed in."""
+        """Wait until every sample has been handed in."""
 
     def close(self) -> None:
-        """Take nothing further."""
+        """Accept no further records."""
 
 
 def most_of(stages: Sequence[Stage]) -> int:

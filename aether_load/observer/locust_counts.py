@@ -14,7 +14,7 @@ from aether_load.rundata.records.record_reader import RecordBatch, Tables
 
 
 class LocustCounts:
-    """Gathers batches until they are taken; a failure is no business of it, since Locust is told of each."""
+    """Sums up batches of successes until they are taken; Locust is told of each failure by itself."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[NDArray[np.void]]] = {}

@@ -100,7 +100,7 @@ class Progress:
         return min(1.0, max(shares)) if shares else None
 
     def clear(self) -> None:
-        """Leave the line empty for whoever writes next."""
+        """Clear the line for other output."""
         if self._shown:
             self._write("\r\x1b[K")
             self._shown = False

@@ -115,7 +115,7 @@ class Observer:
         return answer if isinstance(answer, list) else [answer]
 
     def _watch(self, step: Callable[[], list[say.Answer]]) -> None:
-        """Do a step that nobody asked for, and say what came of it."""
+        """Do a step that no command asked for, and report a failure to the sender."""
         try:
             for answer in step():
                 self._say(answer)

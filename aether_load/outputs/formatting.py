@@ -18,7 +18,7 @@ THRESHOLD_HEADER = ("threshold", "phase", "dataset", "number", "state")
 
 
 def number(value: float | None, digits: int) -> str:
-    """Return a number with so many digits behind the point."""
+    """Return a number with a given number of decimals."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 

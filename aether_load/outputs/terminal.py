@@ -287,7 +287,7 @@ def _trusted(phase: PhaseReport) -> str:
 
 
 def _wrapped(text: str, width: int, most: int) -> list[str]:
-    """Return a text in at most so many lines, the rest of it cut off."""
+    """Return a text in a limited number of lines, the rest cut off."""
     indent = len(text) - len(text.lstrip())
     lines = textwrap.wrap(text, width, subsequent_indent=" " * (indent + 2), break_on_hyphens=False)
     if len(lines) > most:
@@ -302,7 +302,7 @@ def _width_of(out: TextIO) -> int:
 
 
 def _write(lines: Sequence[str], out: TextIO, *, is_terminal: bool) -> None:
-    """Write the lines, the words of states in colour where somebody sees it."""
+    """Write the lines, with the words of states in colour on a terminal."""
     if not is_terminal or "NO_COLOR" in os.environ:
         out.writelines(f"{line}\n" for line in lines)
         return

@@ -72,7 +72,7 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
 
 
 def was_ended_early(ended_as: Ended, ended_by: str | None) -> bool:
-    """Tell whether a phase was ended by hand, so that what was cut off then was given up by ourselves.
+    """Tell whether a phase was ended by hand, so that requests that were cut off were cancelled by the sender itself.
 
     That is no interruption of a load that goes on until it is ended from Locust's page.
     """

@@ -18,7 +18,7 @@ class WorkerClock:
 
     @property
     def is_the_runs_own(self) -> bool:
-        """Tell whether there is nothing to translate."""
+        """Tell whether both clocks are the same."""
         return all(reading.offset_ns == 0 for reading in self._readings)
 
     def to_run(self, instants_ns: NDArray[np.int64]) -> NDArray[np.int64]:

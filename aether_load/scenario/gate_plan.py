@@ -93,7 +93,7 @@ class GatePlan(Strict, frozen=True, kw_only=True):
 
 
 class GateJob(Strict, frozen=True, kw_only=True):
-    """What a gate hands to the Locust that it starts, in a file that nobody else can read.
+    """What a gate hands to the Locust that it starts, in a file that only its user can read.
 
     `header` and `set` are options that may hold secrets: every user of the machine can read a command line.
     """

@@ -20,7 +20,7 @@ def parse_header(text: str) -> tuple[str, str]:
     """Return name and value of `Name: value` as it is written on the command line; raises UsageError."""
     name, colon, value = text.partition(":")
     if not colon:
-        # Without a colon nobody knows where a secret would begin, so nothing of it is quoted.
+        # Without a colon it is unknown where a secret begins, so nothing of it is quoted.
         raise UsageError("--header: expected 'Name: value', and there is no colon in it.")
     return name.strip(), value.strip()
 

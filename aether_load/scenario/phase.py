@@ -56,7 +56,7 @@ class TraceFile(Strict, frozen=True, kw_only=True):
 
 
 class Phase(Strict, frozen=True, kw_only=True):
-    """A stretch of a run with one load, or several such stretches written as one.
+    """A part of a run with one load, or several such parts written as one.
 
     Closed load is `users` that each send again when their last answer is in, after `think_time`; open load is
     `rate` requests a second, due whatever the server does, served by at most `max_concurrency` users. It ends by
@@ -88,7 +88,7 @@ class Phase(Strict, frozen=True, kw_only=True):
     sweep: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
     # one load after the other without a rest
     steps: Annotated[tuple[_Load, ...], msgspec.Meta(min_length=1)] | None = None
-    spike: Spike | None = None  # a sudden load between two stretches of the phase's own
+    spike: Spike | None = None  # a sudden load between two times at the phase's own load
     trace: TraceFile | None = None  # replay of a recorded file
     find: Literal["max_rate", "max_users"] | None = None  # search for the largest load under which the SLO holds
     slo: tuple[Threshold, ...] = ()  # conditions of the search, as thresholds
@@ -112,12 +112,12 @@ class Phase(Strict, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> str | None:
-        """Return which of the keys that make more of a phase than one load is there, if any."""
+        """Return the key that makes this phase more than one load, if any."""
         return next((key for key in _SHAPES if getattr(self, key) is not None), None)
 
     @property
     def is_plain_closed(self) -> bool:
-        """Tell whether this is what Locust's own users, spawn rate and run time can say."""
+        """Tell whether Locust's own users, spawn rate and run time can express this phase."""
         return self.kind == "users" and self.shape is None and self.ramp is None
 
 
@@ -134,7 +134,7 @@ def default_name(phase: Phase) -> str:
 
 
 def phase_mistake(phase: Phase) -> str | None:
-    """Return what contradicts itself in a phase, as "key: sentence", or None."""
+    """Return the first contradiction in a phase, as "key: sentence", or None."""
     return (
         _shape_mistake(phase)
         or _trace_mistake(phase)
@@ -191,7 +191,7 @@ def _trace_mistake(phase: Phase) -> str | None:
 
 
 def _whole_users_mistake(phase: Phase) -> str | None:
-    """Return which load of a closed phase is no number of users."""
+    """Return a mistake where a load of a closed phase is no number of users."""
     if phase.kind != "users":
         return None
     loads = [("sweep", load) for load in phase.sweep or ()] + [("steps", load) for load in phase.steps or ()]

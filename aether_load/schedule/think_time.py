@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float] | None:
-    """Return what draws the think time before each of a share's requests, or None when nobody thinks.
+    """Return what draws the think time before each of a share's requests, or None when there is no think time.
 
     The first pause of a user is a random part of one: users activated together would stay in step otherwise.
     """

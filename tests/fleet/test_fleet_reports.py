@@ -92,7 +92,7 @@ def test_what_a_lost_worker_may_have_sent_bounds_the_ledger(tmp_path, ran_unseen
     # The bound is said once, by the worker's own warning.
     assert "unread_answers" not in codes
     if ran_unseen and trust == "trusted":
-        taken = "requests whose samples a lost worker took with it"
+        taken = "requests whose samples were lost with a worker"
         assert phase.reconciliation.reason == f"5 nodes more than were answered, which {taken} may have run"
         off = [line for line in phase.reconciliation.lines if line.difference]
         assert {line.causes for line in off} == {(taken, "other clients of the runtime")}

@@ -29,7 +29,7 @@ class DagShape(msgspec.Struct, frozen=True):
 
 
 class Paths(msgspec.Struct, frozen=True):
-    """Of many requests, in ms: the sum of each level's longest node, the longest path, and who was on it.
+    """Of many requests, in ms: the sum of each level's longest node, the longest path, and which nodes were on it.
 
     `weight` has a row a request and a column a node: 1 on the longest path, 0 beside it; where several paths are
     equally long, each fork shares evenly, so that the weighted times of a row always add up to its path.
@@ -73,7 +73,7 @@ def levels_and_path(shape: DagShape, times_ms: NDArray[np.integer]) -> tuple[NDA
 
 
 def longest_paths(shape: DagShape, times_ms: NDArray[np.integer]) -> Paths:
-    """Return the levels, the longest path and who was on it, for node times with a row a request, all measured.
+    """Return the levels, the longest path and which nodes were on it, for whole node times with a row a request.
 
     The time of a node that is not of the request's DAG is `ABSENT`, which is below zero: no longest path has it.
     """

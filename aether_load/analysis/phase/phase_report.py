@@ -58,7 +58,7 @@ class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # name of the phase
     phase: str | None  # its name in the scenario
     repeat: int | None  # number of the repetition, from 1
-    joined_in: str | None  # shape whose stretches follow each other without a rest
+    joined_in: str | None  # shape whose loads follow each other without a rest
     search: str | None  # search that it was a probe of
     users: int | None  # users, or most requests in flight
     load: Literal["closed", "open"]  # closed or open

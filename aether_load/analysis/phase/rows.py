@@ -177,7 +177,7 @@ def _latencies(samples: PhaseSamples, sent: NDArray[np.bool_]) -> _Latencies:
 
 
 def _given_up(samples: PhaseSamples, *, interrupted: bool) -> NDArray[np.bool_]:
-    """Tell which requests were given up by ourselves when the run was interrupted, and had no chance."""
+    """Tell which requests the sender cancelled when the run was interrupted."""
     given_up: NDArray[np.bool_] = samples.outcome == (Outcome.CANCELLED if interrupted else ABSENT)
     return given_up
 
@@ -192,7 +192,7 @@ def _accuracy(
     """Return the share of right answers among those scored, how many gave no letter, and why either is None.
 
     An answer without a letter is wrong, not left out. The mock's fixed text is no answer, so one of it voids the
-    figure: what the rest scored would stand for a mixture that nobody asked about.
+    figure: the accuracy of the rest would be of another mixture of rows.
     """
     states = samples.answer_state[which]
     mock = int(np.count_nonzero(states == _MOCK))

@@ -75,7 +75,7 @@ COLUMNS = tuple(Series.__struct_fields__[Series.__struct_fields__.index("second"
 
 
 def resolution_for(seconds: float) -> int:
-    """Return the finest step in seconds that keeps a stretch within `MOST_POINTS` steps."""
+    """Return the finest step in seconds that divides a phase into at most `MOST_POINTS` steps."""
     return next((step for step in RESOLUTIONS_S if seconds <= step * MOST_POINTS), RESOLUTIONS_S[-1])
 
 

@@ -32,7 +32,7 @@ class SweepReport(msgspec.Struct, frozen=True, kw_only=True):
     `knee_load` is the load at which throughput of good answers over mean response latency is largest, Kleinrock's
     power (Power and deterministic rules of thumb for probabilistic problems in computer communications, ICC 1979):
     below it more load brings more throughput than waiting, above it more waiting than throughput. It is one of the
-    loads that were tried; None, with a reason, where the largest lies at an end, beyond which nobody has looked.
+    loads that were tried; None, with a reason, where the largest lies at an end, beyond which no load was tried.
     """
 
     name: str

@@ -13,7 +13,7 @@ _WHOLE_MS = 1e-3
 
 
 class Check(msgspec.Struct, frozen=True):
-    """How many figures were looked at, and how many of them contradict what must hold; `code` says what that is.
+    """How many figures were checked, and how many of them break the relation that `code` names.
 
     `levels_within_total`: a request's level times add up to no more than its total. `level_holds_its_nodes`: no
     level is shorter than one of its nodes. `client_holds_server`: no request took the server longer than the
@@ -28,7 +28,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def check_phase(samples: PhaseSamples, readings: Readings) -> tuple[Check, ...]:
-    """Return what was looked at in a phase."""
+    """Return the checks of a phase."""
     told = samples.server_total_ms != ABSENT
     took_ns = samples.ended_ns[told] - samples.sent_ns[told]
     below = int(np.count_nonzero(took_ns < samples.server_total_ms[told] * 1_000_000))
@@ -44,9 +44,9 @@ def check_phase(samples: PhaseSamples, readings: Readings) -> tuple[Check, ...]:
 
 
 def _readings_between(samples: PhaseSamples, readings: Readings) -> tuple[Check, Check]:
-    """Hold each reading under load between what was answered before it and what was sent before its end.
+    """Check that each reading under load lies between what was answered before it and what was sent before its end.
 
-    The last one, with nothing in flight, is the reconciliation's own.
+    The last reading, with nothing in flight, is checked by the reconciliation.
     """
     later = [reading for reading in readings.readable if reading.role == "during"]
     if readings.first is None or readings.restarted is not None or not later:

@@ -11,13 +11,13 @@ from aether_load.rundata.records.table import PhaseSamples
 
 
 class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """A phase's answers added up, over every request of it, window or not.
+    """The sums of a phase's answers, over all of its requests, in the window and outside it.
 
     `buckets` and `node_time_ms` are of nodes that succeeded, and so are `cached_nodes_total` and
     `uncached_nodes_total`, both None where no answer said whether a node came from the cache. `failed_nodes_total`
     counts as the runtime's error counter does: nodes that failed and DAGs with a cycle, no panics.
-    `unread_nodes_at_most` is how many nodes the requests may have run whose answer was not read, or whose samples went
-    with lost workers: those are `lost_requests_at_most`.
+    `unread_nodes_at_most` bounds the nodes of requests whose answer was not read, and of `lost_requests_at_most`
+    requests whose samples were lost with a worker.
     """
 
     succeeded_nodes_total: int
@@ -34,7 +34,7 @@ class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCounts:
-    """Return what a phase's answers add up to; requests whose samples were lost count as without an answer."""
+    """Return the sums of a phase's answers; requests whose samples were lost count as without an answer."""
     succeeded = samples.succeeded_nodes
     times = samples.node_times_ms[succeeded]
     cached = samples.node_cached[succeeded]
@@ -60,6 +60,6 @@ def own_counts(samples: PhaseSamples, lost_requests_at_most: int = 0) -> OwnCoun
 
 
 def bucket_of_counts(times_ms: NDArray[np.integer]) -> tuple[int, ...]:
-    """Return how many of whole-ms node times fall into each of the server's twelve buckets."""
+    """Return how many node times (whole ms) fall into each of the server's twelve buckets."""
     ordered = np.bincount(np.searchsorted(BUCKET_EDGES_MS, times_ms), minlength=len(BUCKET_EDGES_MS) + 1)
     return tuple(int(count) for count in ordered)

@@ -12,7 +12,7 @@ from aether_load.rundata.scrapes import RawScrape
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One reading that could be read; monotonic ns before and after."""
+    """One reading that could be parsed; monotonic ns before and after."""
 
     role: str
     began_ns: int
@@ -21,11 +21,11 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Readings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the readings of one phase come to.
+    """The readings of one phase, combined.
 
-    `counted` is what was counted between the first reading and the last, None where `void` says why there is
-    nothing, or `restarted` which number fell. `readable` has every reading that could be read, in order;
-    `unreadable_total` could not, the first of them for `first_error`.
+    `counted` is what was counted between the first reading and the last. It is None where `void` says why there is no
+    difference, or `restarted` names a counter that fell. `readable` has the readings that could be parsed, in order;
+    `unreadable_total` could not, the first of them because of `first_error`.
     """
 
     readable: tuple[Reading, ...] = ()
@@ -43,7 +43,7 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def take_together(scrapes: Sequence[RawScrape], *, void: str | None = None) -> Readings:
-    """Return what a phase's readings say; `void` is a reason known beforehand why their difference says nothing."""
+    """Combine a phase's readings; `void` is a reason, known beforehand, why their difference means nothing."""
     readable: list[Reading] = []
     errors: dict[str, str] = {}
     for raw in scrapes:
@@ -93,7 +93,7 @@ def _why_no_difference(scrapes: Sequence[RawScrape], errors: dict[str, str]) -> 
 
 
 def _restart(readable: Sequence[Reading]) -> str | None:
-    """Return the name of a number that fell from one reading to the next, if one did."""
+    """Return the name of a counter that fell from one reading to the next, if one did."""
     for early, late in pairwise(readable):
         if (name := fell(early.scrape, late.scrape)) is not None:
             return name

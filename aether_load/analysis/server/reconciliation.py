@@ -27,7 +27,7 @@ Trust = Literal["trusted", "contaminated", "restarted", "no_server_data"]
 
 REQUEST_LINES = ("requests_due_total", "requests_sent_total")
 _UNREAD = "requests whose answer was not read"
-_TAKEN = "requests whose samples a lost worker took with it"
+_TAKEN = "requests whose samples were lost with a worker"
 _OTHERS = "other clients of the runtime"
 _REPLICA = "another replica behind the same address"
 _RESTART = "a restart between two readings"
@@ -46,11 +46,11 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class ReconciliationLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was counted twice: by our samples, and `against` something that knows it otherwise.
+    """One count on both sides: of our samples, and of the source named by `against`.
 
     `difference` is theirs less ours; up to `explained_at_most` of it may come from requests whose answer was not
-    read (None: not bounded, for a sum whose count leaves room). `agrees` is None, with a reason, where there is
-    nothing to hold ours against. `causes` are the likely ones of a difference, the likeliest first.
+    read (None: not bounded, for a sum whose count leaves room). `agrees` is None, with a reason, where the other side
+    is missing. `causes` are the likely causes of a difference, the likeliest first.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ReconciliationLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
-    """Successful nodes that our answers told of against those that the server counted, over a whole phase.
+    """Successful nodes seen by the client versus nodes counted by the server, over a whole phase.
 
     `unexplained_*` is counted less answered: 0 on a clean run. Nodes of requests whose answer was never read are
     unknown to us; there were at most `unread_nodes_at_most`. None, with a reason, where the server said nothing.
@@ -92,7 +92,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 def reconcile(
     samples: PhaseSamples, own: OwnCounts, readings: Readings, *, behind: int = 0, was_cut_off: bool = False
 ) -> Reconciliation:
-    """Hold a phase's answers against the server's counts.
+    """Compare a phase's answers with the server's counts.
 
     `behind` readings were behind what had been answered. A run that `was_cut_off` by force lost its last samples.
     """
@@ -161,7 +161,7 @@ def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[Reconcil
 def server_lines(
     own: OwnCounts, counted: Scrape | None, reason: str = "", *, behind: int = 0
 ) -> tuple[ReconciliationLine, ...]:
-    """Return the lines that hold our answers against the server's counters and each of its buckets.
+    """Return the lines that compare our answers with the server's counters and each of its buckets.
 
     Where nothing was `counted`, `reason` says why, and each line has our side alone.
     """
@@ -182,7 +182,7 @@ def server_lines(
 
 
 def _entries(own: OwnCounts) -> Iterator[tuple[str, str, int | None, int | None]]:
-    """Yield of each line its name, what it is held against, our figure, and which bucket it is of, if of one."""
+    """Yield each line's name, the server's metric, our figure, and the bucket that it is of, if any."""
     histogram = EXECUTION_TIME_SECONDS
     yield "succeeded_nodes_total", f"{histogram}_count", own.succeeded_nodes_total, None
     yield "node_time_ms", f"{histogram}_sum", own.node_time_ms, None
@@ -212,7 +212,7 @@ def _theirs(counted: Scrape | None, against: str, bucket: int | None) -> int | N
 def _explained_at_most(name: str, own: OwnCounts, counted: Scrape | None) -> int | None:
     """Return how much more than ours requests without an answer may have caused; None where there is no bound.
 
-    Without a node too many there is no time and no token too many; with one there is no telling how much.
+    Without an extra node there is no extra time or token; with one, their amount has no bound.
     """
     if name in {"node_time_ms", "tokens_total"}:
         surplus = counted is not None and counted.node_count > own.succeeded_nodes_total
@@ -244,7 +244,7 @@ def _causes(own: OwnCounts, difference: int, at_most: int | None, behind: int) -
 
 
 def _unseen(own: OwnCounts) -> list[str]:
-    """Return what requests may have run that no answer tells of."""
+    """Return which requests may have run nodes that no answer lists."""
     found = ((own.unread_requests_total, _UNREAD), (own.lost_requests_at_most, _TAKEN))
     return [words for count, words in found if count]
 
@@ -252,7 +252,7 @@ def _unseen(own: OwnCounts) -> list[str]:
 def _judge(
     own: OwnCounts, counted: Scrape, lines: tuple[ReconciliationLine, ...], readings: Readings
 ) -> tuple[Trust, str | None]:
-    """Return how far the counts are to be trusted, and why if they do not agree to the last node."""
+    """Return the trust in the counts, and the reason where they differ."""
     off = [line for line in lines if line.difference]
     if not off:
         return "trusted", None

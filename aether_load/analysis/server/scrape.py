@@ -129,7 +129,7 @@ def _sum_ms(values: dict[Labels, str]) -> float:
 
 
 def _refuse_totals(name: str, series: Mapping[Labels, object]) -> None:
-    """Raise ScrapeError where a series without labels stands beside others: it may be their sum."""
+    """Raise ScrapeError where a metric has series with and without labels: one may be the sum of the others."""
     if len(series) > 1 and frozenset() in series:
         raise ScrapeError(f"{name} is there with labels and without, so that it is unclear what to add up")
 

@@ -16,7 +16,7 @@ SHORTEST_NS = 500_000_000
 class ServerProcess(msgspec.Struct, frozen=True, kw_only=True):
     """The target's processes over a window, where it runs on this machine; a CPU share of 1 is one core in full.
 
-    They are whoever listens at the target's address, by `names`: behind a proxy that is the proxy.
+    They are the processes that listen at the target's address, by `names`: behind a proxy, the proxy.
     """
 
     cpu_share_mean: float

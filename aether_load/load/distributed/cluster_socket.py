@@ -27,7 +27,7 @@ def locust_message(message: Message, client: str) -> Any:
 
 
 class Dropped:
-    """How many messages this process has dropped, and what is told of the first."""
+    """Counts the messages that this process has dropped, and describes the first."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -38,7 +38,7 @@ class Dropped:
         self.total += 1
         if self.total == 1 and self.on_first is not None:
             self.on_first()
-        # Where they never end whoever else has something to do would have no turn.
+        # An endless row of them would leave no time for other greenlets.
         gevent.sleep(0)
 
 

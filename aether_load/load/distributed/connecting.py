@@ -1,6 +1,6 @@
 """Connect master and workers, with one sentence where Locust shows a traceback or nothing.
 
-Locust binds, and connects, before any of its events, so that there is nothing to listen to.
+Locust binds and connects before it fires any event, so that its functions are replaced here.
 """
 
 from __future__ import annotations

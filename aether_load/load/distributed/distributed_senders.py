@@ -34,7 +34,7 @@ _SPAWNED_LIMIT_S = 5.0
 
 
 class FleetSenders:
-    """Gives each worker its share of every stage, and puts together what they tell of it."""
+    """Gives each worker its share of every stage, and sums up their reports."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class FleetSenders:
         return next((end for end in ends if end != ends[0]), ends[0])
 
     def end(self, record: PhaseRecord | None) -> None:
-        """Have nothing further sent; `drained` is set when no worker has anything in flight."""
+        """Stop all workers; `drained` is set when no worker has anything in flight."""
         self._run_workers.record = record or self._run_workers.record
         if not all(part.ended_by for part in self._run_workers.of_active()):
             self._stop()
@@ -155,7 +155,7 @@ class FleetSenders:
         self._run_workers.see_whether_drained()
 
     def cancel(self) -> None:
-        """Have what is in flight given up."""
+        """Cancel what is in flight."""
         self._registry.send_all(self._run_workers.active_there, say.CutOff())
         self.drained.wait(_CUT_OFF_LIMIT_S)
 
@@ -172,7 +172,7 @@ class FleetSenders:
         self._run.flush()
 
     def close(self) -> None:
-        """Have every worker hand in what is left, and take nothing further."""
+        """Have every worker hand in what is left, and accept no further records."""
         self._run_workers.is_closing = True
         self._registry.send_all(self._run_workers.there, say.Close(self._run.manifest.id))
         self._registry.wait_for(

@@ -39,9 +39,9 @@ class Master:
     """What a listener needs beyond a run in one process."""
 
     def __init__(self, environment: Any, refused: Callable[[str, ExitCode], None]) -> None:
-        """Take in who is told of workers that are refused.
+        """Take the function that is called with each refusal of a worker.
 
-        To be made before anything that takes time: a worker's first words are lost where nobody listens yet.
+        Create it before anything that takes time: a worker's first messages are lost when nothing listens yet.
         """
         options = environment.parsed_options
         self._runner = environment.runner
@@ -72,7 +72,7 @@ class Master:
         return users_alike(users, self._expected)
 
     def limit_wait(self) -> None:
-        """Have whoever is told of refusals told, too, when --expect-workers-max-wait is over before all have come."""
+        """Report it like a refusal when --expect-workers-max-wait is over before all workers have come."""
         if self._patience_s:
             gevent.spawn_later(self._patience_s, self._count_workers)
 
@@ -124,7 +124,7 @@ class Master:
         return run, senders
 
     def close(self) -> None:
-        """Watch over nobody any longer."""
+        """Stop watching the workers."""
         self._registry.close()
 
     def _on_refused(self, sentence: str, code: ExitCode) -> None:

@@ -208,7 +208,7 @@ class Begin(_Said, frozen=True):
 
 
 class Muster(_Said, frozen=True):
-    """Say when so many users stand ready."""
+    """Reply when so many users are ready."""
 
     number: int
     users: int
@@ -244,7 +244,7 @@ class Stop(_Said, frozen=True):
 
 
 class End(_Said, frozen=True):
-    """Send nothing further, and say when nothing is in flight."""
+    """Stop sending, and reply when nothing is in flight."""
 
     number: int
 

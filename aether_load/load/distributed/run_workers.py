@@ -111,7 +111,7 @@ class RunWorkers:
             self.record.window_ended_ns = max(ended, default=None)
 
     def see_whether_drained(self) -> None:
-        """Set `drained` when nobody has anything in flight."""
+        """Set `drained` when no worker has anything in flight."""
         if all(part.drained for part in self.of_active()):
             self.drained.set()
 

@@ -47,7 +47,7 @@ class SampleReceiver:
             found.write_out()
 
     def end(self) -> None:
-        """Take in nothing further: the workers have closed their parts."""
+        """Accept no further records: the workers have closed their parts."""
 
     def close(self) -> None:
         """Close the files."""

@@ -14,7 +14,7 @@ IN_MEMORY_BYTES = 32 << 20
 
 
 class Packed(msgspec.Struct, frozen=True):
-    """A parcel: the next bytes of the stream, with so many rows in them."""
+    """A parcel: the next bytes of the stream, and how many rows they hold."""
 
     number: int
     rows: int

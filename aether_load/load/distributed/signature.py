@@ -16,7 +16,7 @@ _NUMBER_BYTES = 8
 
 
 def random_token() -> bytes:
-    """Return a token that nobody else knows."""
+    """Return a new random token."""
     return secrets.token_bytes(_MAC_BYTES)
 
 

@@ -205,7 +205,7 @@ class Worker:
             self.send(say.Left())
 
     def _watch_for_ever(self) -> None:
-        """End when the master has: what nobody reads need not be measured."""
+        """End when the master has ended, because its run has no use for more records."""
         while not self._ending:
             gevent.sleep(_WATCH_INTERVAL_S)
             if self._forked_from is not None and os.getppid() != self._forked_from:

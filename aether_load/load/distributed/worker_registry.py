@@ -85,7 +85,7 @@ class WorkerRegistry:
     """
 
     def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None], *, own_children_only: bool) -> None:
-        """Take in who is told of a worker that cannot be used; with --processes only its own children can."""
+        """Take the function that is called with each refusal; with --processes only the own children are accepted."""
         self._own_children_only = own_children_only
         self._runner = runner
         self._scenario = ""
@@ -248,7 +248,7 @@ class WorkerRegistry:
     def _admit(self, client: str, joined: say.Join) -> None:
         why = None
         if self._own_children_only and joined.forked_from != os.getpid():
-            # Not this run's business: whoever it belongs to has another master, or none any more.
+            # It belongs to another master, or to one that has ended.
             self._send(
                 client,
                 say.Refused(
@@ -273,7 +273,7 @@ class WorkerRegistry:
             self._ping(member)
             self._send_handover(member)
 
-    # Who is lost
+    # Lost workers
 
     def _ping(self, member: WorkerSession) -> None:
         self.send(member, say.Ping(monotonic_ns()))

@@ -71,7 +71,7 @@ class WorkerRun:
     # What the master says
 
     def take(self, message: say.Message) -> None:
-        """Do what the master says; nothing of it is waited for here."""
+        """Carry out a message of the master's without waiting."""
         if isinstance(message, say.Received):
             if message.run == self._id and not self.is_closed_for_good:
                 self._sample_sender.confirmed(message.number)
@@ -118,7 +118,7 @@ class WorkerRun:
                 gevent.sleep(0.02)
 
     def forget(self) -> None:
-        """Stop at once: nobody is there to hand anything to, or the next run begins."""
+        """Stop at once: the master is gone, or the next run begins."""
         self.stopping.set()
         self.is_closed = self.is_closed_for_good = True
         self._flusher.kill()
@@ -151,7 +151,7 @@ class WorkerRun:
         window = self._sender_context.window
         self._speaker.send(say.Driven(message.number, ended_by, window.began_ns, window.ended_ns))
         if not self._told_what_next.wait(_NEXT_LIMIT_S):
-            # The master waits for another worker, maybe for a dead one: nobody asked for a load until then.
+            # The master waits for another worker, maybe for a dead one, and has asked for no load until then.
             self._load.rest()
 
     def _wait_until(self, begin_ns: int) -> None:
@@ -215,7 +215,7 @@ class WorkerRun:
         step = max(_LEAST_ANNOUNCED, int(rate * _ANNOUNCED_S / 2))
         self._announced_before, self._announced_ns = request, now_ns
         self._announced = request + 2 * step
-        # Not from here: whoever takes on work may run where nothing may be waited for.
+        # In another greenlet: the caller may run on the event loop, where nothing may wait.
         gevent.spawn(self._speaker.send, say.Announced(self._announced))
         return request + step
 

@@ -60,7 +60,7 @@ def _feed(parser: httptools.HttpResponseParser, data: bytes) -> None:
     try:
         parser.feed_data(data)
     except httptools.HttpParserUpgrade:
-        raise MalformedAnswer("the other side switched protocols, which nobody had asked for") from None
+        raise MalformedAnswer("the other side switched protocols without being asked to") from None
     except httptools.HttpParserError as error:
         raise MalformedAnswer(f"not HTTP: {error}") from None
 

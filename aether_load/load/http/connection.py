@@ -52,7 +52,7 @@ _common_head = re.compile(
 
 
 class TransportError(Exception):
-    """An exchange that brought no whole answer; the text says what happened."""
+    """An exchange without a whole answer; the text says what happened."""
 
 
 class ConnectError(TransportError):
@@ -100,7 +100,7 @@ class Connection:
         """Connect now, if not connected; raises ConnectError or TimedOut."""
         if self._socket is not None:
             return
-        # One limit for the look-up of the name, every address that it has, and the TLS handshake.
+        # One limit for the name's look-up, all of its addresses, and the TLS handshake.
         limit = gevent.Timeout(self._connect_timeout_s)
         try:
             with limit:
@@ -119,7 +119,7 @@ class Connection:
         self._socket = connected
         self._pool.opened += 1
         if not self._endpoint.tls:
-            self._plain = connected._sock  # noqa: SLF001 -- gevent's own send and recv each cost a failing call more
+            self._plain = connected._sock  # noqa: SLF001 -- gevent's own send and recv each make a failing call first
             self._readable = gevent.get_hub().loop.io(connected.fileno(), 1)
             look = _poll()
             look.register(connected.fileno(), select.POLLIN)
@@ -157,7 +157,7 @@ class Connection:
             answer = self._receive(self._send(request))
         except OSError as error:
             self.close()
-            # The kernel's own time-out has a number, and says that the other side is gone.
+            # A time-out of the kernel's has an errno, and means that the other side is gone.
             if isinstance(error, TimeoutError) and error.errno is None:
                 raise TimedOut(f"no answer within {self._answer_timeout_s:g} s") from None
             raise ConnectionLost(f"connection lost: {self._why(error)}") from None
@@ -195,16 +195,16 @@ class Connection:
         return connected
 
     def _unread(self) -> bytes | None:
-        """Return what an idle connection holds that nobody asked for: no bytes if it was closed, None if it is fine."""
+        """Return what came on an idle connection: no bytes where the other side closed it, None where nothing came."""
         assert self._socket is not None
         try:
             if self._plain is not None:
-                # A quarter of what a recv costs that fails for want of bytes, and good for descriptors of any number.
+                # poll costs a quarter of a recv that finds no bytes, and takes descriptors of any number.
                 if not self._look(0):
                     return None
                 plain: bytes = self._plain.recv(_PEEKED_BYTES)
                 return plain
-            # Bytes on the wire may be a session ticket: only a read can tell.
+            # Bytes on the wire may be a TLS session ticket: only a read can tell.
             decrypted: bytes = self._socket._sslobj.read(_PEEKED_BYTES)  # noqa: SLF001
         except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return None

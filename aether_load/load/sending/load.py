@@ -80,7 +80,7 @@ class Load:
         self._user_pool.allow(0)
 
     def end(self) -> None:
-        """Send nothing further; what was due and is not sent is booked so."""
+        """Stop sending; record what was due and not sent as dropped."""
         self._pacer.stop()
         self._take_back()
         left = self._user_pool.shut()
@@ -265,7 +265,7 @@ class Load:
         return True
 
     def _book_unsent(self, works: Sequence[Work]) -> None:
-        """Book what was due and never sent, with turns for the answers in flight where that is much."""
+        """Record what was due and never sent, and let answers in flight come in between where that is much."""
         for place, work in enumerate(works, 1):
             self._sender_context.recorder.dropped(work)
             if place % _BOOKED_AT_ONCE == 0:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class LoadCallbacks(Protocol):
-    """Who keeps what a load tells of itself, and says what ends it from outside."""
+    """What a load calls to report its progress, and to learn whether it is to end."""
 
     stopping: Event
 

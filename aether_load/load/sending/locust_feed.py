@@ -1,7 +1,7 @@
 """Keep Locust's own statistics in step, so that its table, CSV and page show the same requests.
 
 Successes are counted by the observer, who sends what came in in a second as one histogram a name: that costs the
-same whatever the rate. A failure is an event at once. Where somebody else listens to Locust's request event, every
+same whatever the rate. A failure is an event at once. Where another listener uses Locust's request event, every
 request is an event.
 """
 
@@ -72,7 +72,7 @@ def _entry(stats: Any, counts: LocustEntry) -> Any:
 
 
 def _only_locust_listens(environment: Any) -> bool:
-    """Tell whether nobody but Locust itself would miss an event, and its rounding is its own."""
+    """Tell whether only Locust itself listens to its request event, and rounds as it does by default."""
     handlers = environment.events.request._handlers  # noqa: SLF001 -- an event hook does not tell who listens
     modules = {getattr(handler, "__module__", "") or "" for handler in handlers}
     rounding = getattr(locust_stats, "bucket_response_time", None)

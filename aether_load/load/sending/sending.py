@@ -35,7 +35,7 @@ class Sending:
             self._connection.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.close()
 
     def send(self, work: Work) -> None:

@@ -73,5 +73,5 @@ class TargetClient:
             raise TargetError(f"The runtime's cache could not be cleared: POST {CACHE_CLEAR_PATH} answered {status}.")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         self._control.close()

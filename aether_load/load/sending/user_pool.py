@@ -54,7 +54,7 @@ class UserPool:
         self._begin()
 
     def open_for_due(self) -> None:
-        """Give out what `hand_over` brings, to as many users as `allow` says."""
+        """Give the work of `hand_over` to as many users as `allow` says."""
         self._is_open_load = True
         self._work = iter(())
         self._pause_s = None
@@ -67,7 +67,7 @@ class UserPool:
         self._activate()
 
     def hand_over(self, work: Work) -> None:
-        """Give work that is due to the user who waited least, or keep it until one is free; on the event loop only."""
+        """Give due work to the user that waited least, or queue it until one is free; on the event loop only."""
         if self._waiting and self.active < self._allowed and not self.backlog:
             user, _ = self._waiting.popitem()
             self._go()
@@ -78,7 +78,7 @@ class UserPool:
                 self._activate()
 
     def all_is_due(self) -> None:
-        """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
+        """Note that nothing more becomes due: `exhausted` is set when the backlog is empty."""
         self._all_is_due = True
         if not self.backlog:
             self._exhaust()
@@ -89,7 +89,7 @@ class UserPool:
         self._activate()
 
     def shut(self) -> list[Work]:
-        """Give out no further work; return what was due and is not sent. `drained` is set when all users are back."""
+        """Give out no further work; return what was due and not sent. `drained` is set when no user is active."""
         self._work = None
         self._allowed = 0
         self._no_more_thinking.set()
@@ -117,15 +117,15 @@ class UserPool:
         return work
 
     def leave(self) -> None:
-        """Come back: this user will send nothing more until it entered again."""
+        """Return to the pool: this user sends nothing more until it enters again."""
         self.active -= 1
         self._activate()
-        # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
+        # Last, because `drained` must not be set when the next user has taken the place at once.
         if self.active == 0:
             self.drained.set()
 
     def next_work(self) -> Work | None:
-        """Return the next work, after thinking if there is any of that, or None when this user is to come back."""
+        """Return the next work, after the think time if there is one, or None when this user is to leave."""
         if self._pause_s is not None and self._work is not None:
             self.thinking += 1
             try:
@@ -153,7 +153,7 @@ class UserPool:
     def _activate(self) -> None:
         if self._work is None or (self._is_open_load and not self.backlog):
             return
-        # Who is about to start takes some of what waits.
+        # Users that are about to start will take some of the backlog.
         wanted = len(self.backlog) - len(self._starting) if self._is_open_load else len(self._waiting)
         room = min(self._allowed - self.active, wanted)
         if room <= 0 or not self._waiting:

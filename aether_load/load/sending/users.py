@@ -34,7 +34,7 @@ class AetherUser(User):
             sending.open()
 
     def on_stop(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         if self._sender_contexts.has_context:
             for sending in self._sending:
                 sending.close()

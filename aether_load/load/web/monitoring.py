@@ -48,6 +48,6 @@ class Monitoring:
         return cls(live, server)
 
     def end(self) -> None:
-        """Serve nothing further."""
+        """Stop serving."""
         if self._server is not None:
             self._server.stop()

@@ -15,7 +15,7 @@ State = Literal["waiting", "agrees", "contaminated", "restarted", "no_server_dat
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One thing that is counted twice: by the answers that came in before a reading, and by the server."""
+    """One count on both sides: of the answers that came in before a reading, and of the server."""
 
     name: str
     ours: int
@@ -23,7 +23,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class ReconciliationState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the latest reading says of a phase so far.
+    """The result of the latest reading for a phase so far.
 
     `agrees`: the server counted no fewer than were answered before the reading, and no more nodes than may have run by
     its end. `difference_nodes` is how many nodes lie outside of that, None without a reading. `at_rest` is a reading
@@ -45,7 +45,7 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class LiveReconciliation:
-    """Keeps a phase's own counts, and those of the last seconds request by request, to set them beside a reading.
+    """Keeps a phase's own counts, and those of the last seconds request by request, to compare them with a reading.
 
     `nodes_per_request` is how many nodes a request has at most.
     """
@@ -61,11 +61,11 @@ class LiveReconciliation:
         self.state = ReconciliationState(state="waiting", reason="the server has not been read yet")
 
     def take(self, ended_ns: Counts, counts: Counts, unread: Counts) -> None:
-        """Take in answers: when each came in, what it adds up to, and whether (1) it was no readable answer."""
+        """Add answers: when each came in, its counts, and whether (1) it could not be read."""
         self._recent.append(_Batch(ended_ns, counts, unread, int(ended_ns.max())))
 
     def begin(self, scrape: Scrape | None, reason: str | None) -> None:
-        """Begin anew with a reading at rest: everything from now on is to be accounted for."""
+        """Start again from a reading with nothing in flight."""
         self._recent.clear()
         self._settled[:] = 0
         self._unread = 0
@@ -77,12 +77,12 @@ class LiveReconciliation:
             self.state = ReconciliationState(state="waiting", reason="the phase has just begun")
 
     def fail(self, reason: str) -> None:
-        """Take note of a reading that brought nothing; what was known before stands."""
+        """Note a reading that failed; the state before it stays."""
         if self._first is None or self.state.state == "waiting":
             self.state = ReconciliationState(state="no_server_data", reason=reason)
 
     def judge(self, scrape: Scrape, began_ns: int, ended_ns: int, in_flight: int) -> None:
-        """Set a reading beside the answers, of which all that came in before its end have been taken in.
+        """Compare a reading with the answers; all that came in before its end must have been added.
 
         `in_flight` is how many requests were at its end.
         """

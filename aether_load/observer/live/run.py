@@ -153,7 +153,7 @@ class LiveRun:
         self._count_server(scrape, raw)
 
     def _count_server(self, scrape: Scrape | None, raw: RawScrape) -> None:
-        """Book what the server counted since its last reading, on the second in which this one ended."""
+        """Count what the server did since its last reading in the second in which this reading ended."""
         last, self._last_scrape = self._last_scrape, scrape
         if scrape is None or last is None or raw.role == "before" or fell(last, scrape) is not None:
             return

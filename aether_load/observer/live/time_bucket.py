@@ -37,7 +37,7 @@ class TimeBucket(msgspec.Struct, kw_only=True):
 
     `latencies` are service latencies of requests that were sent, in bins; `parts_ms` the sums of the parts of their
     response latency. `server_*` is what the server counted between the readings that fell into this bucket.
-    `in_flight` is the most that was seen, None where nobody looked; so with `cpu_s` of this process, and with the
+    `in_flight` is the most that was seen, None where it was not read; so with `cpu_s` of this process, and with the
     rate that was asked for, which is None in closed load.
     """
 

@@ -46,7 +46,7 @@ def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
 
 
 def _points(series: Series, joined: int) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a phase, so many taken together; a last step of less than half its length is left out."""
+    """Yield the steps of a phase, joined in groups; a last group of less than half its length is left out."""
     count = len(series.second)
     joined = max(1, joined)
     for start in range(0, count, joined):

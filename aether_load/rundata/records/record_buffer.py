@@ -28,7 +28,7 @@ from aether_load.rundata.records.record_format import (
 )
 
 BLOCK_ROWS = 256
-"""A block is closed at so many requests, which keeps the writing of one well below half a millisecond."""
+"""Requests in a block at most, which keeps the writing of one well below half a millisecond."""
 _BLOCK_BYTES = BLOCK_ROWS * REQUEST.size
 _BLOCK_NODE_BYTES = 64 << 10
 _MOST_NAMES = 30_000

@@ -181,7 +181,7 @@ MOST_BLOCK_BYTES = 64 << 20
 
 
 def read_block_head(raw: memoryview) -> BlockHead | None:
-    """Return the header that some bytes are, or None when they are none, or of a block that nobody writes."""
+    """Return the header in some bytes, or None when they hold none, or one of a block that is never written."""
     if len(raw) != BLOCK_HEAD_BYTES:
         return None
     fields = raw[: _BLOCK_FIELDS.size]

@@ -51,7 +51,7 @@ class Recorder:
     def __init__(
         self, buffer: RecordBuffer, workload: Workload, listener: Listener | None = None, *, every: bool = False
     ) -> None:
-        """Take who is called for each request that failed, or with `every` for all requests that were sent."""
+        """Take the listener of requests that failed, or with `every` of all requests that were sent."""
         self._buffer = buffer
         self._listener = listener
         self._tells_all = every

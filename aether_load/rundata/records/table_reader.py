@@ -97,7 +97,7 @@ def _rows_each(parts: Sequence[RecordPart], phases: int) -> int:
 
 
 class GrowingPhase:
-    """One phase's columns while they grow; at first there is room for so many `rows`."""
+    """One phase's columns while they grow; they have room for `rows` at first."""
 
     def __init__(self, node_count: int, rows: int = 0) -> None:
         self._nodes = node_count
