@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 from locust import rpc
 
+from aether_load.load.distributed.dropped import DROPPED
 from aether_load.load.distributed.messages import LOCUST_TYPE, Message, encode
 from aether_load.load.distributed.signature import Signature
 
@@ -24,25 +24,6 @@ _FROM_STRANGERS = frozenset({"client_ready", "client_stopped", "locustfile", "qu
 def locust_message(message: Message, client: str) -> Any:
     """Return a message as Locust sends it, to or from the worker of that id."""
     return _LocustMessage(LOCUST_TYPE, encode(message), client)
-
-
-class Dropped:
-    """Counts the messages that this process has dropped, and describes the first."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.on_first: Any = None
-
-    def add(self) -> None:
-        """Count one."""
-        self.total += 1
-        if self.total == 1 and self.on_first is not None:
-            self.on_first()
-        # An endless row of them would leave no time for other greenlets.
-        gevent.sleep(0)
-
-
-DROPPED = Dropped()
 
 
 class _Signed:

@@ -6,7 +6,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.cluster_socket import DROPPED
+from aether_load.load.distributed.dropped import DROPPED
 from aether_load.load.distributed.message_handler import MessageHandler
 from aether_load.load.distributed.run_workers import RunWorkers
 from aether_load.load.run_ending import EndReason

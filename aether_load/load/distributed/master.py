@@ -10,6 +10,7 @@ import gevent
 
 from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.load.distributed.children import forgive_those_gone
+from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.dispatch import patient_dispatcher
 from aether_load.load.distributed.distributed_senders import FleetSenders
 from aether_load.load.distributed.sample_receiver import SampleReceiver
@@ -18,6 +19,7 @@ from aether_load.load.progress import ProgressLine
 from aether_load.schedule.shard import users_alike
 
 if TYPE_CHECKING:
+    from aether_load.load.distributed.messages import Message
     from aether_load.load.run import Run
     from aether_load.load.sending.locust_feed import LocustFeed
     from aether_load.load.session import Session
@@ -51,9 +53,14 @@ class Master:
         self._refused = refused
         self._last_refusal: tuple[str, ExitCode] | None = None
         self._handed_over: str | None = None
-        self._registry = WorkerRegistry(self._runner, self._on_refused, own_children_only=bool(options.processes))
+        self._registry = WorkerRegistry(
+            self._runner, self._send, self._on_refused, own_children_only=bool(options.processes)
+        )
         forgive_those_gone()
         environment.dispatcher_class = patient_dispatcher(self._registry.may_work)
+
+    def _send(self, client: str, message: Message) -> None:
+        self._runner.server.send_to_client(locust_message(message, client))
 
     def hand_over(self, session: Session, scenario: str) -> None:
         """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""

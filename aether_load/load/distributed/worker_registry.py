@@ -15,7 +15,7 @@ from gevent.event import Event
 from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.cluster_socket import DROPPED, locust_message
+from aether_load.load.distributed.dropped import DROPPED
 from aether_load.rundata.clock import ClockReading, Echo, read_clock
 
 if TYPE_CHECKING:
@@ -84,8 +84,19 @@ class WorkerRegistry:
     Locust has its own list of them; one is here only when it has said that it is of this release and of this scenario.
     """
 
-    def __init__(self, runner: Any, refused: Callable[[str, ExitCode], None], *, own_children_only: bool) -> None:
-        """Take the function that is called with each refusal; with --processes only the own children are accepted."""
+    def __init__(
+        self,
+        runner: Any,
+        send: Callable[[str, say.Message], None],
+        refused: Callable[[str, ExitCode], None],
+        *,
+        own_children_only: bool,
+    ) -> None:
+        """Take a function that sends a message to Locust's worker of an id, and one that is called with each refusal.
+
+        With --processes only the own children are accepted.
+        """
+        self._send = send
         self._own_children_only = own_children_only
         self._runner = runner
         self._scenario = ""
@@ -174,9 +185,6 @@ class WorkerRegistry:
     def close(self) -> None:
         """Watch no longer."""
         self._watcher.kill()
-
-    def _send(self, client: str, message: say.Message) -> None:
-        self._runner.server.send_to_client(locust_message(message, client))
 
     def _send_handover(self, member: WorkerSession) -> None:
         assert self._handover is not None

@@ -1,0 +1,209 @@
+"""What workers say of a run, over fakes of the run and the registry: replies, records, losses."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+import pytest
+
+from aether_load.load.distributed import messages as say
+from aether_load.load.distributed.message_handler import MessageHandler
+from aether_load.load.distributed.run_workers import RunWorkers
+from aether_load.load.distributed.sample_receiver import SampleReceiver
+from aether_load.load.distributed.worker_registry import WorkerSession
+from aether_load.observer.messages import Usage
+from aether_load.protocol import Generation
+from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.process_usage import SenderReading
+
+RUN = "the-run"
+AHEAD_NS = 1_000_000_000_000
+
+
+class FakeRun:
+    """A run whose manifest stays in memory, and that notes what its observer is sent."""
+
+    def __init__(self):
+        target = TargetRecord(url="http://here", kind="runtime", generation=Generation.V2, server=None)
+        self.manifest = Manifest(
+            id=RUN, scenario={}, command=[], seed=1, target=target, datasets=(), node_ids=("a",),
+            began=ClockPair(0, ""),
+        )  # fmt: skip
+        self.observer = self
+        self.sent = []
+        self.flushes = 0
+
+    def send(self, message):
+        self.sent.append(message)
+
+    def save_manifest(self):
+        """Write nothing."""
+
+    def flush(self):
+        self.flushes += 1
+
+
+class FakeRegistry:
+    """A registry that keeps what it is to send."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, member, message):
+        self.sent.append((member.number, message))
+
+
+class Fleet:
+    """Two workers of one run, the second with a clock that is ahead."""
+
+    def __init__(self, folder):
+        self.run = FakeRun()
+        self.registry = FakeRegistry()
+        self.folder = RunFolder(folder)
+        self.workers = RunWorkers(self.run)
+        self.receiver = SampleReceiver(self.folder)
+        self.handler = MessageHandler(self.run, self.registry, self.receiver, self.workers)
+        self.members = [self._member(0, 0), self._member(1, AHEAD_NS)]
+        for member in self.members:
+            self.workers.add(member)
+        self.workers.activate(None)
+
+    def _member(self, number, ahead_ns):
+        member = WorkerSession(f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number))
+        now = monotonic_ns()
+        member.echoed(say.Echoed(now, now + ahead_ns, 0.0))
+        return member
+
+    def begin_phase(self):
+        """Begin a stage in which both workers have a share."""
+        self.workers.record = PhaseRecord(
+            name="one", users=4, load="closed", sequential=False, cache="keep", unique_prompts=False,
+            began=ClockPair(0, ""),
+        )  # fmt: skip
+        self.workers.drained.clear()
+        for part in self.workers.of_active():
+            part.begin_stage()
+        return self.handler.ask()
+
+    def says(self, number, message):
+        self.handler.take(self.members[number], message)
+
+    def part(self, number):
+        return self.workers.parts[number]
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    made = Fleet(tmp_path)
+    yield made
+    made.receiver.close()
+
+
+def test_a_reply_counts_for_the_question_that_was_asked_last(fleet):
+    """One to an earlier question comes too late."""
+    first = fleet.begin_phase()
+    second = fleet.handler.ask()
+    for reply in (say.Mustered, say.Warmed, say.Rested, say.HandedIn):
+        fleet.says(0, reply(first))
+        fleet.says(1, reply(second))
+    states = [(part.mustered, part.warmed, part.rested, part.handed_in) for part in fleet.workers.parts.values()]
+    assert states == [(False,) * 4, (True,) * 4]
+
+
+def test_a_window_is_open_from_the_first_worker_to_the_last(fleet):
+    """By the run's clock, whatever the worker's own says."""
+    question = fleet.begin_phase()
+    fleet.says(1, say.WindowOpened(question, AHEAD_NS + 5_000_000_000))
+    fleet.says(0, say.WindowOpened(question, 6_000_000_000))
+    ahead = fleet.members[1].clock().offset_ns
+    assert fleet.workers.record.window_began_ns == AHEAD_NS + 5_000_000_000 - ahead
+    fleet.says(0, say.Driven(question, "duration", 6_000_000_000, 9_000_000_000))
+    fleet.says(0, say.Drained(question, None, None))
+    assert (fleet.part(0).ended_by, fleet.workers.drained.is_set()) == ("duration", False)
+    fleet.says(1, say.Drained(question, None, AHEAD_NS + 7_000_000_000))
+    assert fleet.workers.drained.is_set()
+    assert fleet.workers.record.window_ended_ns == 9_000_000_000
+
+
+def test_records_are_written_as_they_come_and_confirmed(fleet):
+    """A parcel of another run is left out, and one that comes twice is written once."""
+    fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
+    fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
+    fleet.says(0, say.Parcel("another", 1, 9, b"xyz"))
+    fleet.says(0, say.Parcel(RUN, 1, 2, b"de"))
+    assert fleet.folder.records_of(0).read_bytes().endswith(b"abcde")
+    assert (fleet.part(0).parcels, fleet.part(0).rows_received) == (2, 5)
+    assert fleet.registry.sent == [(0, say.Received(RUN, number)) for number in (0, 0, 1)]
+
+
+def test_records_that_the_disk_refuses_are_not_confirmed(fleet):
+    """They wait in memory, and the run is asked to flush, which meets the full disk."""
+    fleet.folder.path.rmdir()
+    fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
+    assert (fleet.run.flushes, fleet.registry.sent) == (1, [])
+    assert fleet.receiver.rows_total() == {"records-0.bin": 3}
+
+
+def test_figures_and_notes_go_where_they_belong(fleet):
+    """CPU to the observer by the run's clock, sentences to the manifest, announcements to the worker's part."""
+    fleet.says(1, say.ProcessUsage(AHEAD_NS + 7, 2.5, 99))
+    fleet.says(1, say.Noted("odd"))
+    fleet.says(1, say.Announced(200))
+    fleet.says(1, say.Announced(100))
+    stats = say.WorkerStats(1, 0, 2, 0, 0, 0)
+    fleet.says(1, stats)
+    at_ns = fleet.members[1].to_run(AHEAD_NS + 7)
+    assert fleet.run.sent == [Usage(reading=SenderReading(1, at_ns, 2.5, 99))]
+    assert fleet.run.manifest.notes == ["Worker 1: odd"]
+    assert (fleet.part(1).announced, fleet.part(1).told) == (200, stats)
+
+
+def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet):
+    """The phase had fewer users from then on; what it has yet to hand in, it hands in."""
+    fleet.begin_phase()
+    fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
+    fleet.says(0, say.Leaving())
+    (record, _) = fleet.run.manifest.workers
+    assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("left", "one", 0)
+    assert fleet.workers.record.users is None
+
+
+def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet):
+    """As many requests as it may have sent without a record here; the others are waited for no longer than that."""
+    question = fleet.begin_phase()
+    fleet.says(0, say.Announced(50))
+    fleet.says(0, say.Parcel(RUN, 0, 20, b"abc"))
+    fleet.says(1, say.Drained(question, None, None))
+    assert not fleet.workers.drained.is_set()
+    fleet.members[0].gone = "lost"
+    fleet.workers.lose(fleet.members[0])
+    (record, _) = fleet.run.manifest.workers
+    assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("lost", "one", 30)
+    assert fleet.workers.drained.is_set()
+    assert [member.number for member in fleet.workers.there] == [1]
+
+
+def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet):
+    """The run was over, and everything had come."""
+    fleet.workers.is_closing = True
+    closed = say.Closed(RUN, 3, 1, 0)
+    fleet.says(0, say.Closed("another", 9, 9, 9))
+    fleet.says(0, closed)
+    fleet.says(1, say.Leaving())
+    fleet.members[0].gone = "lost"
+    fleet.workers.lose(fleet.members[0])
+    assert fleet.part(0).closed == closed
+    assert [part.record().loss for part in fleet.workers.parts.values()] == [None, None]
+    assert fleet.part(0).record().requests_total == 3
+
+
+def test_a_handler_that_is_over_takes_nothing(fleet):
+    """Nor does one take the words of a worker that has no part in the run."""
+    fleet.handler.is_over = True
+    fleet.says(0, say.Noted("late"))
+    fleet.handler.is_over = False
+    fleet.handler.take(fleet._member(9, 0), say.Noted("unknown"))
+    fleet.workers.lose(fleet._member(9, 0))
+    assert fleet.run.manifest.notes == []
+    assert fleet.workers.add(fleet.members[0]) is False
