@@ -147,7 +147,7 @@ class RunController:
         except ObserverLost:
             run.ending.end(EndReason.OBSERVER_LOST)
         except BaseException:
-            run.ending.end(EndReason.INTERRUPTED)
+            run.ending.end(EndReason.FAILED)
             raise
         finally:
             self._line.clear()

@@ -19,6 +19,7 @@ class EndReason(Enum):
     DISK_FULL = "refused by the disk", "interrupted"
     WORKERS_GONE = "no worker was left", "interrupted"
     OBSERVER_LOST = "the observer was lost", "interrupted"
+    FAILED = "an error ended the run", "interrupted"
 
     @property
     def ended_by(self) -> str:

@@ -23,6 +23,7 @@ def test_a_run_that_nothing_ended_is_completed():
         (EndReason.DISK_FULL, "refused by the disk", "interrupted", False),
         (EndReason.WORKERS_GONE, "no worker was left", "interrupted", False),
         (EndReason.OBSERVER_LOST, "the observer was lost", "interrupted", False),
+        (EndReason.FAILED, "an error ended the run", "interrupted", False),
     ],
 )
 def test_each_reason_says_what_the_run_and_its_phase_are(reason, ended_by, ended_as, by_hand):
