@@ -125,7 +125,7 @@ class Judge(Command, frozen=True, kw_only=True, tag=True):
 
 
 class Ask(Command, frozen=True, kw_only=True, tag=True):
-    """Say what the page shows; answered by `Told`."""
+    """Say what the page shows; answered by `PageData`."""
 
     what: Literal["snapshot", "history", "metrics"]
 
@@ -198,7 +198,7 @@ class Broken(Answer, frozen=True, kw_only=True, tag=True):
     record: AbortRecord
 
 
-class Told(Answer, frozen=True, kw_only=True, tag=True):
+class PageData(Answer, frozen=True, kw_only=True, tag=True):
     """What was asked for, as JSON or as Prometheus's text."""
 
     body: bytes
@@ -261,7 +261,7 @@ AnyCommand = (
     Begin | Save | Turn | Scrape | Watch | StageNow | Gauges | ReadProcesses | Usage | Judge | Ask | Reset | Refuse
     | Flush | Finish | Abandon | Quit
 )  # fmt: skip
-AnyAnswer = Ready | Scraped | Judged | Broken | Told | Flushed | Refused | Counted | Finished | PageMade | Failed
+AnyAnswer = Ready | Scraped | Judged | Broken | PageData | Flushed | Refused | Counted | Finished | PageMade | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(AnyCommand).decode

@@ -214,7 +214,7 @@ class ObservedRun:
             "history": self.live.history_json,
             "metrics": self._exposition.text,
         }[command.what]
-        return say.Told(id=command.id, body=make())
+        return say.PageData(id=command.id, body=make())
 
     # The end
 

@@ -156,7 +156,7 @@ def test_figures_and_notes_go_where_they_belong(fleet):
     at_ns = fleet.members[1].to_run(AHEAD_NS + 7)
     assert fleet.run.sent == [Usage(reading=SenderReading(1, at_ns, 2.5, 99))]
     assert fleet.run.manifest.notes == ["Worker 1: odd"]
-    assert (fleet.part(1).announced, fleet.part(1).told) == (200, stats)
+    assert (fleet.part(1).announced, fleet.part(1).stats) == (200, stats)
 
 
 def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet):

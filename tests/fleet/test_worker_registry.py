@@ -173,10 +173,10 @@ def test_what_a_worker_says_of_its_run_goes_to_the_run(master):
     master.runner.says("b", stats)
     member = master.registry.member_of("a")
     assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
-    assert (member.told, member.cpu_s) == (stats, 1.5)
+    assert (member.stats, member.cpu_s) == (stats, 1.5)
     master.runner.says("a", say.Left())
     master.runner.says("a", say.WorkerStats(9, 9, 9, 9, 9, 9))
-    assert (member.told, member.gone, master.gone) == (stats, "left", [member])
+    assert (member.stats, member.gone, master.gone) == (stats, "left", [member])
     assert master.registry.is_gone
 
 

@@ -33,7 +33,7 @@ _CUT_OFF_LIMIT_S = 5.0
 _SPAWNED_LIMIT_S = 5.0
 
 
-class FleetSenders:
+class DistributedSenders:
     """Gives each worker its share of every stage, and sums up their reports."""
 
     def __init__(
@@ -66,16 +66,16 @@ class FleetSenders:
     # How things stand
 
     def tally(self) -> Tally:
-        """Return how things stand, as the workers told last."""
+        """Return the sums of what the workers reported last."""
         parts = self._run_workers.parts.values()
-        told = [part.told for part in parts]
+        connected = [part.stats for part in parts if part.member.gone is None]
         return Tally(
-            done=sum(one.done for one in told),
-            failed=sum(one.failed for one in told),
-            ready=sum(part.told.ready for part in parts if part.member.gone is None),
-            active=sum(part.told.active for part in parts if part.member.gone is None),
-            thinking=sum(part.told.thinking for part in parts if part.member.gone is None),
-            waiting=sum(part.told.waiting for part in parts if part.member.gone is None),
+            done=sum(part.stats.done for part in parts),
+            failed=sum(part.stats.failed for part in parts),
+            ready=sum(stats.ready for stats in connected),
+            active=sum(stats.active for stats in connected),
+            thinking=sum(stats.thinking for stats in connected),
+            waiting=sum(stats.waiting for stats in connected),
             cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
         )
 

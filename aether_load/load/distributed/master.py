@@ -12,7 +12,7 @@ from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.load.distributed.children import forgive_those_gone
 from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.dispatch import patient_dispatcher
-from aether_load.load.distributed.distributed_senders import FleetSenders
+from aether_load.load.distributed.distributed_senders import DistributedSenders
 from aether_load.load.distributed.sample_receiver import SampleReceiver
 from aether_load.load.distributed.worker_registry import WorkerRegistry
 from aether_load.load.progress import ProgressLine
@@ -115,12 +115,12 @@ class Master:
 
     def start_run(
         self, session: Session, feed: LocustFeed, *, live: bool, follow_user_count: bool
-    ) -> tuple[Run, FleetSenders]:
+    ) -> tuple[Run, DistributedSenders]:
         """Make a new run folder, and have the workers begin."""
         run, sample_receiver = session.start_fleet_run(
             feed, lambda folder, _manifest: SampleReceiver(folder), live=live
         )
-        senders = FleetSenders(
+        senders = DistributedSenders(
             run,
             self._registry,
             sample_receiver,

@@ -47,7 +47,7 @@ class MessageHandler:
         if isinstance(message, say.Parcel):
             self._take_parcel(member, part, message)
         elif isinstance(message, say.WorkerStats):
-            part.told = message
+            part.stats = message
         elif isinstance(message, say.ProcessUsage):
             at_ns = member.to_run(message.at_ns)
             reading = SenderReading(member.number, at_ns, message.cpu_s, message.resident_bytes)

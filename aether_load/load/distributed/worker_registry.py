@@ -41,7 +41,7 @@ class WorkerSession:
         self.gone: str | None = None
         self.heard_ns = monotonic_ns()
         self.excused_ns = 0
-        self.told = say.WorkerStats(0, 0, 0, 0, 0, 0)
+        self.stats = say.WorkerStats(0, 0, 0, 0, 0, 0)
         self.cpu_s = 0.0
         self.utc_ahead_s = 0.0
         self._echoes: deque[Echo] = deque(maxlen=_ECHOES_KEPT)
@@ -235,7 +235,7 @@ class WorkerRegistry:
             self._is_gone(member, "left")
         else:
             if isinstance(message, say.WorkerStats):
-                member.told = message
+                member.stats = message
             elif isinstance(message, say.ProcessUsage):
                 member.cpu_s = message.cpu_s
             if self.listener is not None:

@@ -18,7 +18,7 @@ class Part:
     def __init__(self, member: WorkerSession) -> None:
         self.member = member
         self.began = now()
-        self.told = say.WorkerStats(0, 0, 0, 0, 0, 0)
+        self.stats = say.WorkerStats(0, 0, 0, 0, 0, 0)
         self.announced = 0
         self.parcels = 0
         self.rows_received = 0

@@ -49,5 +49,5 @@ class LiveView:
         self._session.observer.send(say.Refuse(sentence=sentence))
 
     def _ask(self, command: say.Ask) -> bytes:
-        told: say.Told = self._session.observer.call(command, ASK_LIMIT_S)
-        return told.body
+        answer: say.PageData = self._session.observer.call(command, ASK_LIMIT_S)
+        return answer.body
