@@ -19,6 +19,9 @@ from processes import EVAL, LIMIT_S, SHARED_DATASETS, Finished, LocustProcess, S
 # Hundreds of processes are started, and each would compile our package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# As wide as this terminal: outputs are compared with files, and written the same everywhere.
+os.environ.pop("COLUMNS", None)
+
 # A shell ignores SIGINT in what it starts in the background, and every process of a test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
