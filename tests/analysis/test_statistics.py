@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
 
 from aether_load.analysis.statistics.distribution import (
     Distribution,
@@ -37,6 +36,8 @@ def test_p99_says_how_far_it_can_be_trusted(count, expected):
 @pytest.mark.parametrize("count", [5, 50, 500, 5000])
 def test_interval_ranks_are_the_tightest_of_the_definition(count, q):
     """l is the largest rank with P(Bin <= l-1) <= 0.025, u the smallest with P(Bin >= u) <= 0.025."""
+    from scipy.stats import binom
+
     found = percentile(ramp(count), q)
     lower = [rank for rank in range(1, count + 1) if binom.cdf(rank - 1, count, q) <= 0.025]
     upper = [rank for rank in range(1, count + 1) if binom.sf(rank - 1, count, q) <= 0.025]
@@ -77,6 +78,8 @@ def test_wilson_interval_of_known_shares():
 @pytest.mark.parametrize("share", [0.0005, 0.025, 0.975, 0.9995])
 def test_the_binomial_quantile_is_that_of_its_distribution(q, share):
     """The smallest k that reaches the share, as scipy's own says, from one sample to millions."""
+    from scipy.stats import binom
+
     counts = [*range(1, 40), 100, 367, 368, 999, 1000, 12_345, 1_000_000, 10_000_000]
     assert [binomial_quantile(share, count, q) for count in counts] == [int(binom.ppf(share, n, q)) for n in counts]
 
@@ -84,6 +87,8 @@ def test_the_binomial_quantile_is_that_of_its_distribution(q, share):
 @pytest.mark.parametrize(("hits", "count"), [(0, 3), (1, 100), (97, 100), (100, 100), (5, 10)])
 def test_the_exact_interval_of_a_share_is_that_of_the_beta_distribution(hits, count):
     """Clopper and Pearson's, with its ends at 0 and 1 where nothing or everything was hit."""
+    from scipy.stats import beta
+
     found = clopper_pearson(hits, count)
     low = beta.ppf(0.025, hits, count - hits + 1) if hits else 0.0
     high = beta.ppf(0.975, hits + 1, count - hits) if hits < count else 1.0

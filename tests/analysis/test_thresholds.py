@@ -3,7 +3,6 @@
 import json
 from xml.etree import ElementTree as ET
 
-import jsonschema
 import pytest
 
 from aether_load.analysis.report import build_report
@@ -16,8 +15,9 @@ from aether_load.rundata.manifest import AbortRecord, ProbeRecord, SearchRecord
 from aether_load.scenario.load import load_scenario
 from aether_load.schedule.search import Found
 from folders import answered, counted, failed, make_run, times_of
-from processes import REPOSITORY, call_command
+from processes import call_command
 from rich_run import SCENARIO, make_rich_run
+from schemas import assert_keeps_to
 
 PHASE = {"name": "closed", "users": 1, "duration": 1.0}
 OK = [answered(10 * place, 60 + place % 20) for place in range(100)]
@@ -190,9 +190,7 @@ def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path):
     assert report.thresholds[0].state == "broken"
     assert obstacles([report, report])[0] == "run A was ended early by a threshold"
     assert "ended the run" in formatted(report, "text")
-    jsonschema.validate(
-        json.loads(formatted(report, "json")), json.loads((REPOSITORY / "docs" / "nightly.schema.json").read_bytes())
-    )
+    assert_keeps_to("nightly.schema.json", formatted(report, "json"))
 
 
 def test_junit_has_a_case_for_each_threshold(tmp_path):

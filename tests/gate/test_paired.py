@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy.stats import wilcoxon
 
 from aether_load.analysis.statistics.paired import (
     PairedTest,
@@ -73,6 +72,8 @@ def test_equal_windows_are_no_loss():
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 def test_the_largest_allowed_rank_sum_is_that_of_scipy(count, alpha):
     """p is below alpha at the sum, and not one further."""
+    from scipy.stats import wilcoxon
+
     allowed = most_above(count, alpha)
 
     def p_at(total):
@@ -103,6 +104,8 @@ def test_p_is_counted_out_by_hand():
 @pytest.mark.parametrize("count", [1, 5, 20, 29, 50])
 def test_p_is_that_of_scipy_with_ties_and_without(count):
     """Exact without ties, the approximation with them; zeros are left out."""
+    from scipy.stats import wilcoxon
+
     rng = np.random.default_rng(count)
     smooth = rng.normal(-0.2, 1, count)
     assert wilcoxon_less(smooth) == pytest.approx(wilcoxon(smooth, alternative="less", method="exact").pvalue)

@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import jsonschema
 import msgspec
 import pyarrow as pa
 import pytest
@@ -17,6 +16,7 @@ from aether_load.outputs.summary import SUMMARY_COLUMNS
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.scrapes import RawScrape
 from processes import EVAL, REPOSITORY, LocustProcess, run_command
+from schemas import assert_keeps_to
 
 DATASETS = ["hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge"]
 
@@ -87,7 +87,7 @@ def test_the_nightly_json_keeps_to_its_published_schema(plain):
     _, finished = plain
     published = (REPOSITORY / "docs" / "nightly.schema.json").read_text()
     assert published == schema_text()
-    jsonschema.validate(json.loads(finished.nightly.read_bytes()), json.loads(published))
+    assert_keeps_to("nightly.schema.json", finished.nightly.read_bytes())
 
 
 def test_locusts_own_tables_show_the_same_requests(plain):
