@@ -187,7 +187,7 @@ def unexplained(run: Run, expected: int) -> Finding:
     return Finding("nodes unexplained", expected, run.line("succeeded_nodes_total")["difference"])
 
 
-def ledger_is_clean(run: Run) -> Finding:
+def reconciliation_agrees(run: Run) -> Finding:
     off = [line["name"] for line in run.phase["reconciliation"]["lines"] if not line["agrees"]]
     return Finding("reconciliation lines that differ", "none", ", ".join(off) or "none")
 
@@ -209,7 +209,7 @@ def healthy(setting: Setting) -> list[Finding]:
     record = setting.folder / "record.jsonl"
     with running_simulator("--record", str(record), "--latency", "constant:20ms") as runtime:
         run = ended(setting.start("--host", runtime.url, "--scenario", setting.scenario(), "-u", "16").finish(), record)
-    return [trust(run, "trusted"), unexplained(run, 0), ledger_is_clean(run), *of_record(run), true_overhead(run)]
+    return [trust(run, "trusted"), unexplained(run, 0), reconciliation_agrees(run), *of_record(run), true_overhead(run)]
 
 
 def slow_node(setting: Setting) -> list[Finding]:
@@ -224,7 +224,7 @@ def slow_node(setting: Setting) -> list[Finding]:
     return [
         trust(run, "trusted"),
         unexplained(run, 0),
-        ledger_is_clean(run),
+        reconciliation_agrees(run),
         *of_record(run),
         Finding("node with most of the tail's path", "summarize", max(share, key=lambda name: share[name])),
         Finding(
@@ -252,7 +252,7 @@ def slow_network(setting: Setting) -> list[Finding]:
     return [
         trust(run, "trusted"),
         unexplained(run, 0),
-        ledger_is_clean(run),
+        reconciliation_agrees(run),
         *of_record(run),
         Finding("requests whose overhead is below what the proxy held them back", 0, len(short)),
         Finding("the tail is overhead for nine tenths", "yes", "yes" if overhead > 0.9 else "no"),
@@ -272,7 +272,7 @@ def saturated_client(setting: Setting) -> list[Finding]:
     return [
         trust(run, "trusted"),
         unexplained(run, 0),
-        ledger_is_clean(run),
+        reconciliation_agrees(run),
         *of_record(run),
         Finding("more overhead and hold than node time", "yes", "yes" if most else "no"),
         Finding("the client is warned of (client_saturated, users_not_busy)", "yes", "yes" if told else "no"),
@@ -384,7 +384,7 @@ def clock_steps(setting: Setting) -> list[Finding]:
         Finding("hours of the wall clock that readings were taken in", 3, len(hours)),
         trust(run, "trusted"),
         unexplained(run, 0),
-        ledger_is_clean(run),
+        reconciliation_agrees(run),
         Finding("requests out of order with the record's clock", 0, len(out_of_order)),
         Finding("window, s", round(window_s, 3), round(run.phase["window_s"], 3)),
         Finding("seconds of the time series", math.ceil(window_s), len(run.phase["series"]["second"]), 1),

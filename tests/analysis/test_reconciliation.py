@@ -24,7 +24,7 @@ def differences(phase):
     return {line.name: line.difference for line in phase.reconciliation.lines if line.difference}
 
 
-def test_a_clean_ledger_agrees_in_every_line(tmp_path):
+def test_a_clean_reconciliation_agrees_in_every_line(tmp_path):
     """Requests, nodes, time, twelve buckets, tokens, failures and both sides of the cache: all agree."""
     report, phase = phase_of(tmp_path, CLEAN)
     lines = lines_of(phase)

@@ -76,7 +76,7 @@ def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path):
 @pytest.mark.parametrize(
     ("ran_unseen", "announced", "trust"), [(0, 30, "trusted"), (5, 40, "trusted"), (5, 34, "contaminated")]
 )
-def test_what_a_lost_worker_may_have_sent_bounds_the_ledger(tmp_path, ran_unseen, announced, trust):
+def test_what_a_lost_worker_may_have_sent_bounds_the_difference(tmp_path, ran_unseen, announced, trust):
     """The runtime counted what the client lost: within what had been announced it is explained, beyond it is not."""
     report = build_report(two_workers(tmp_path, ran_unseen=ran_unseen, announced=announced, how="lost"))
     (phase,) = report.phases

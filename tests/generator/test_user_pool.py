@@ -182,7 +182,7 @@ def test_shut_waits_for_what_is_under_way():
     assert len(users.done) == 2
 
 
-def test_a_valve_shut_before_those_activate_ran():
+def test_a_pool_shut_before_activated_users_ran():
     """A user that was activated a moment before the shut sends nothing."""
     users = Users(2)
     user_pool = users.user_pool
@@ -206,7 +206,7 @@ def test_new_work_replaces_the_old_without_a_gap():
     assert [work for _, work in users.done[2:]] == [("new", 0), ("new", 1)]
 
 
-def test_fewer_are_allowed_while_all_are_loose():
+def test_fewer_are_allowed_while_all_are_active():
     """Those beyond the number come back from their next request on, and only they."""
     users = Users(4)
     user_pool = users.user_pool
@@ -225,7 +225,7 @@ def test_fewer_are_allowed_while_all_are_loose():
     assert (user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == (0, 4, True)
 
 
-def test_more_are_allowed_while_some_are_loose():
+def test_more_are_allowed_while_some_are_active():
     """Raising the number activates the difference; raising it again before a user came back changes nothing else."""
     users = Users(4)
     user_pool = users.user_pool
@@ -411,7 +411,7 @@ def test_a_thought_that_outlasts_the_load_is_broken_off():
     assert (users.done, user_pool.active, user_pool.waiting, user_pool.drained.is_set()) == ([], 0, 3, True)
 
 
-class ValveMachine(RuleBasedStateMachine):
+class UserPoolMachine(RuleBasedStateMachine):
     """Random operations in any order, with and without a turn for the users between them."""
 
     def __init__(self):
@@ -482,11 +482,11 @@ class ValveMachine(RuleBasedStateMachine):
         assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
-ValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
-TestAnySequence = ValveMachine.TestCase
+UserPoolMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestAnySequence = UserPoolMachine.TestCase
 
 
-class OpenValveMachine(RuleBasedStateMachine):
+class OpenLoadMachine(RuleBasedStateMachine):
     """Open load: requests become due, users come, answer and are killed, in any order."""
 
     def __init__(self):
@@ -572,8 +572,8 @@ class OpenValveMachine(RuleBasedStateMachine):
         assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
-OpenValveMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
-TestAnySequenceOfOpenLoad = OpenValveMachine.TestCase
+OpenLoadMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestAnySequenceOfOpenLoad = OpenLoadMachine.TestCase
 
 
 @settings(max_examples=30, deadline=None)

@@ -59,7 +59,7 @@ def test_each_threat_is_said_once_it_shows(known, circumstances, said):
     assert codes(run(**known), **circumstances) == said
 
 
-def test_the_ledgers_verdict_is_a_warning_where_there_is_a_server_to_read():
+def test_the_reconciliations_verdict_is_a_warning_where_there_is_a_server_to_read():
     """Contaminated counts are said; a scenario that reads no server is not told that it has no data."""
     live = run()
     live.reconciliation.begin(None, "no answer")

@@ -1,4 +1,4 @@
-"""The correlation against the simulator's own record, in sickness and in health; docs/correlation.md has the table."""
+"""The correlation of sound and faulty runs against the simulator's own record, as in docs/correlation.md."""
 
 import re
 
@@ -11,7 +11,7 @@ SLOW = ("slow node", "saturated client", "slow network")
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_TIME])
 def test_where_the_time_went_is_what_the_record_says(case, tmp_path):
-    """Ledger, parts and tail of each case are right, within the error that stands beside them."""
+    """Reconciliation, parts and tail of each case are right, within the error that stands beside them."""
     findings = findings_of(case, tmp_path)
     assert [finding for finding in findings if not finding.agrees] == []
     assert len(findings) >= 8

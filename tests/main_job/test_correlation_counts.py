@@ -11,7 +11,7 @@ SLOW = ("clock steps", "restart in the middle", "dropped answers")
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_COUNTS])
 def test_trust_and_differences_are_what_the_record_says(case, tmp_path):
-    """Ledger, trust and exit code of each case are right, and so are the parts of the requests that stand."""
+    """Reconciliation, trust and exit code of each case are right, and so are the parts of the requests that stand."""
     if case == "clock steps" and shutil.which("cc") is None:
         pytest.skip("a wall clock is stepped by a library that needs a C compiler (cc)")
     findings = findings_of(case, tmp_path)

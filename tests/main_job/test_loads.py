@@ -61,7 +61,7 @@ def test_what_cannot_be_sent_is_unsent(fork_locust, simulator, tmp_path):
     assert all((sample["sent_ns"] is None) == (sample["outcome"] == "dropped") for sample in samples_of(finished))
 
 
-def test_phases_of_every_kind_each_with_a_row_and_a_ledger(fork_locust, simulator, tmp_path):
+def test_phases_of_every_kind_each_with_a_row_and_a_reconciliation(fork_locust, simulator, tmp_path):
     """Sweep, steps, spike, ramp, think time: each window its own, every node accounted for, no request twice."""
     runtime = simulator("--latency", "constant:5ms")
     text = """
