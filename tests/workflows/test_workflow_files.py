@@ -132,7 +132,7 @@ def test_every_action_is_pinned_to_one_commit():
 def test_no_checkout_leaves_its_token_behind():
     """Otherwise it lies in .git/config, where every later step can read it."""
     checkouts = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 13
+    assert len(checkouts) == 15
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
@@ -155,7 +155,7 @@ def test_ci_runs_every_part_of_the_script():
     """The parts that the workflow names are, together, what `.ci/run` does when none is named."""
     script = (REPOSITORY / ".ci" / "run").read_text()
     every = re.search(r"parts=\(([a-z_ ]+)\)$", script, re.MULTILINE)[1].split()
-    runs = " ".join(step.get("run", "") for file, _, step in STEPS if file == "ci.yml")
+    runs = "\n".join(step.get("run", "") for file, _, step in STEPS if file == "ci.yml")
     named = [re.findall(r"[a-z_]+", words) for words in re.findall(r"\.ci/run ((?:[a-z_]+ ?)+)", runs)]
     assert sorted({part for parts in named for part in parts}) == sorted([*every, "lowest"])
     assert all(parts[0] == "install" or parts == ["lowest"] for parts in named)
