@@ -5,19 +5,59 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import gevent.os
+import gevent.subprocess
 import locust.main
 from gevent import monkey
 
+from aether_load.load import observer_client
 from aether_load.load.sending import users  # noqa: F401 -- what every locustfile of ours imports
+
+_OBSERVERS = int(sys.argv[1])
+_poll = monkey.get_original("select", "select")
+
+
+class ForkedObserver:
+    """An observer that another process has forked, as much of a Popen as its client needs."""
+
+    def __init__(self, _command: list[str], *, stdin: int, env: dict[str, str], **_more: object) -> None:
+        control = socket.socket(fileno=os.dup(_OBSERVERS))
+        order = {"folder": str(Path.cwd()), "environment": env}
+        socket.send_fds(control, [json.dumps(order).encode()], [stdin, 2])
+        self.pid = int(control.recv(64))
+        control.close()
+        self._ended = os.pidfd_open(self.pid)
+
+    def poll(self) -> int | None:
+        """Return 0 when it has ended; how is not known to anyone but its parent."""
+        return 0 if _poll([self._ended], [], [], 0)[0] else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        with gevent.Timeout(timeout, gevent.subprocess.TimeoutExpired("observer", timeout)):
+            while self.poll() is None:
+                gevent.sleep(0.005)
+        return 0
+
+    def kill(self) -> None:
+        """End it by force."""
+        os.kill(self.pid, signal.SIGKILL)
 
 
 def serve() -> None:
     """Fork for each order and say its exit code; in a fork, become Locust."""
     waitpid = monkey.get_original("os", "waitpid")
+    if hasattr(os, "pidfd_open"):
+        observer_client.gsubprocess = SimpleNamespace(
+            Popen=ForkedObserver, TimeoutExpired=gevent.subprocess.TimeoutExpired
+        )
     while line := sys.stdin.readline():
         child = gevent.os.fork()
         if child == 0:

@@ -1,6 +1,7 @@
 """Locust run again and again in forks of one process that has imported it, as Locust's own --processes forks.
 
-Each is a process of its own, with a command line, an exit code and both outputs, and is spared a second of imports.
+Each is a process of its own, with a command line, an exit code and both outputs, and is spared a second of imports. So
+is its observer, which is forked from a process that has imported what observers import.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,17 +50,27 @@ class LocustForks:
 
 @contextmanager
 def running_forks() -> Iterator[LocustForks]:
-    process = subprocess.Popen(
-        [sys.executable, str(REPOSITORY / "tests" / "locust_fork_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=locust_environment(),
-        # A process group of their own, so that a fork that still runs is ended with them.
-        start_new_session=True,
-    )
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        process = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "tests" / "locust_fork_server.py"), str(ours.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=locust_environment(),
+            pass_fds=[ours.fileno()],
+            # A process group of their own, so that a fork that still runs is ended with them.
+            start_new_session=True,
+        )
+        observers = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "tests" / "observer_fork_server.py")],
+            stdin=theirs,
+            env=locust_environment(),
+        )
     try:
         yield LocustForks(process)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        # Its socket is closed with the last fork, and an observer ends when its sender is gone.
+        observers.wait()
