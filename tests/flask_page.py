@@ -26,7 +26,11 @@ def locust_web_ui() -> Any:
     environment.parsed_options = argparse.Namespace(web_base_path="")
     web_ui = WebUI(environment, "127.0.0.1", 0, delayed_start=True)
     live_view = SimpleNamespace(
-        folders={}, snapshot_json=lambda: b"{}", history_json=lambda: b"{}", metrics_text=lambda: b""
+        folders={},
+        users_sending=None,
+        snapshot_json=lambda: b"{}",
+        history_json=lambda: b"{}",
+        metrics_text=lambda: b"",
     )
     add_aether_tab(web_ui, live_view, lambda: None)
     return web_ui

@@ -90,7 +90,7 @@ class ObserverClient:
     def send(self, command: say.Command) -> None:
         """Send a command that is not answered; what cannot be sent any more is dropped."""
         if isinstance(command, say.Gauges):
-            self.users_sending = command.loose
+            self.users_sending = command.active
         if not self.lost.is_set():
             self._out.put(say.frame(command))
 

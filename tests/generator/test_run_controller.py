@@ -90,7 +90,7 @@ class Controlled:
             quit=lambda: self.calls.append("quit"),
             stop=lambda: self.calls.append("stop"),
         )
-        options = SimpleNamespace(headless=headless, output=output, no_page=True, verbose=False)
+        options = SimpleNamespace(headless=headless, output=output, no_page=True, charts=False, verbose=False)
         self.environment = SimpleNamespace(
             runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None
         )

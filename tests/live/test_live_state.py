@@ -33,7 +33,7 @@ def test_each_phase_is_marked_where_it_begins(tmp_path):
     _, state = followed(tmp_path)
     for told in (stage("users-1", 1, 0), stage("users-1", 1, 0), stage("users-2", 2, 5250)):
         state.at_stage(told)
-    state.users = Gauges(done=9, failed=0, loose=2, thinking=0, waiting=0, cpu_s=0.0)
+    state.users = Gauges(done=9, failed=0, active=2, thinking=0, waiting=0, cpu_s=0.0)
     state.tick()
     shown = json.loads(state.snapshot_json())
     assert shown["phases"] == [{"name": "users-1", "began_s": 0.0}, {"name": "users-2", "began_s": 5.25}]

@@ -21,7 +21,7 @@ class Terminal(io.StringIO):
 
 
 def gauges(done, failed=0):
-    return Gauges(done=done, failed=failed, loose=4, thinking=0, waiting=0, cpu_s=0.0)
+    return Gauges(done=done, failed=failed, active=4, thinking=0, waiting=0, cpu_s=0.0)
 
 
 def answers(latency_ms, count):

@@ -10,18 +10,12 @@ if TYPE_CHECKING:
     from aether_load.analysis.phase.sweeps import SweepReport
 
 
+_POINTS = ("p50", "p95", "p99")
+
+
 def load_latency(sweep: SweepReport) -> Chart | None:
     """Return latency against load, None where no point has any."""
-    points = ("p50", "p95", "p99")
-    values = [
-        {
-            "load": point.load, "phase": point.phase, "point": name, "ms": value.at_most, "value": value.at_most,
-            "low": value.low, "high": value.high, "least": value.at_least, "stalled": value.reason is not None,
-        }
-        for point in sweep.points
-        for name in points
-        if (value := getattr(point, f"response_latency_{name}_ms")) is not None
-    ]  # fmt: skip
+    values = _latencies(sweep)
     if not values:
         return None
     stalled = [value for value in values if value["stalled"]]
@@ -33,7 +27,7 @@ def load_latency(sweep: SweepReport) -> Chart | None:
         "axis": axis("response latency, ms"),
         "scale": LOG if wide else {"zero": True},
     }
-    colour = colours("point", list(points), [0, 1, 3])
+    colour = colours("point", list(_POINTS), [0, 1, 3])
     layers: list[dict[str, Any]] = [
         *_knee(sweep, x),
         {
@@ -74,6 +68,19 @@ def load_latency(sweep: SweepReport) -> Chart | None:
         + _knee_sentence(sweep),
         spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
     )
+
+
+def _latencies(sweep: SweepReport) -> list[dict[str, Any]]:
+    """Return a value for each percentile of each load that has one."""
+    return [
+        {
+            "load": point.load, "phase": point.phase, "point": name, "ms": value.at_most, "value": value.at_most,
+            "low": value.low, "high": value.high, "least": value.at_least, "stalled": value.reason is not None,
+        }
+        for point in sweep.points
+        for name in _POINTS
+        if (value := getattr(point, f"response_latency_{name}_ms")) is not None
+    ]  # fmt: skip
 
 
 def load_throughput(sweep: SweepReport) -> Chart | None:
