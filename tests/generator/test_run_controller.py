@@ -22,7 +22,7 @@ PHASE = PhaseRecord(
     name="one", users=1, load="closed", sequential=False, cache="keep", unique_prompts=False, began=ClockPair(0, "")
 )
 GATE = GatePlan(base="http://here", candidate="http://there")
-RESULTS = say.Finished(id=0, exit_code=4, summary="", files=())
+RESULTS = say.Finished(id=0, exit_code=4, summary="the summary\n", files=())
 
 
 class FakeRun:
@@ -90,7 +90,10 @@ class Controlled:
             quit=lambda: self.calls.append("quit"),
             stop=lambda: self.calls.append("stop"),
         )
-        options = SimpleNamespace(headless=headless, output=output, no_page=True, charts=False, verbose=False)
+        options = SimpleNamespace(
+            headless=headless, output=output, no_page=True, charts=False, verbose=False, locust_summary=False,
+            print_stats=False, json=False,
+        )  # fmt: skip
         self.environment = SimpleNamespace(
             runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None
         )
@@ -137,7 +140,8 @@ def test_a_report_for_standard_output_is_written_there(tmp_path, capsys):
     run = FakeRun(tmp_path)
     run.folder.report.write_text('{"whole": true}')
     Controlled(run, Driver(), output="-").to_the_end()
-    assert (capsys.readouterr().out, run.sent[0].output) == ('{"whole": true}', None)
+    said = capsys.readouterr()
+    assert (said.out, said.err, run.sent[0].output) == ('{"whole": true}', "the summary\n", None)
 
 
 @pytest.mark.parametrize(("phases", "hint"), [((), False), ((PHASE,), True)])
