@@ -35,8 +35,8 @@ def slow(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Show which lines the tests that run in one process do not reach."""
-    folders = ("analysis", "contract", "evaluation", "gate", "observer", "protocol", "results", "rundata", "workload")
-    folders = session.posargs or [f"tests/{name}" for name in folders]
+    names = ("analysis", "contract", "evaluation", "gate", "observer", "protocol", "results", "rundata", "workload")
+    folders = session.posargs or [f"tests/{name}" for name in names]
     session.run("pytest", "--cov", "aether_load", "--cov-report", "term:skip-covered", *folders, external=True)
 
 

@@ -180,10 +180,10 @@ def _write_records(path: Path, requests: int, nodes: int) -> NDArray[np.int64]:
         for row in range(0, count, BLOCK_ROWS):
             piece = slice(row, row + BLOCK_ROWS)
             sections = (rows[piece].tobytes(), parts[piece].tobytes(), levels[piece].tobytes())
-            file.write(Block(texts, *sections, b"", blocks, start + row).pieces())
+            file.write(Block(texts, *sections, b"", b"", blocks, start + row).pieces())
             texts = b""
             blocks += 1
-    file.write(Block(b"", b"", b"", b"", b"", blocks, requests).pieces())
+    file.write(Block(b"", b"", b"", b"", b"", b"", blocks, requests).pieces())
     file.close()
     return np.array([*counted, time_ms, requests * nodes])
 

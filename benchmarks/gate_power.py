@@ -106,7 +106,7 @@ def _slowed_median_ms(arguments: argparse.Namespace, base: str, server_core: int
         {"kind": "settings", **settings, "slowed_median_ms": round(median_ms, 3), "calibrated_ratio": ratio}
         | {"machine": machine()},
     )
-    return round(median_ms, 3)
+    return float(round(median_ms, 3))
 
 
 def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _gate(base: str, candidate: str, window_s: float, core: int) -> dict[str, An
             raise BenchmarkFailed(f"a gate left nothing, exit code {process.returncode}: {said.decode()[-2000:]}")
         report = msgspec.json.decode(output.read_bytes(), type=GateReport)
     comparison = report.comparisons[0]
-    found = {
+    found: dict[str, Any] = {
         "status": report.verdict.status,
         "exit_code": process.returncode,
         "ratio": comparison.ratio_median,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from setting import write_json
+from support.setting import write_json
 
 from aether_load.protocol import DagRequest, Generation, LlmNode, NodeShape, Outcome, encode_request
 from aether_load.response import SentDag, read_answer, sent_prompt

@@ -173,7 +173,7 @@ class _Blocks:
 
     def end(self) -> bytes:
         """Return the empty block that ends a file."""
-        return b"".join(Block(b"", b"", b"", b"", b"", self._number, self._number * BLOCK_ROWS).pieces())
+        return b"".join(Block(b"", b"", b"", b"", b"", b"", self._number, self._number * BLOCK_ROWS).pieces())
 
 
 def _record(buffer: RecordBuffer, index: int, phase: int, sent_ns: int) -> RequestRecord:
@@ -187,7 +187,7 @@ def _record(buffer: RecordBuffer, index: int, phase: int, sent_ns: int) -> Reque
 def _whole(block: Block | None) -> tuple[BlockHead, bytes]:
     assert block is not None
     raw = b"".join(block.pieces())
-    head = read_block_head(raw[:BLOCK_HEAD_BYTES])
+    head = read_block_head(memoryview(raw[:BLOCK_HEAD_BYTES]))
     assert head is not None
     return head, raw[BLOCK_HEAD_BYTES:]
 

@@ -30,7 +30,8 @@ class Records(NamedTuple):
     @property
     def sent(self) -> NDArray[np.void]:
         """Return the requests that were sent; others were due and dropped."""
-        return self.requests[self.requests["sent_ns"] != ABSENT]
+        sent: NDArray[np.void] = self.requests[self.requests["sent_ns"] != ABSENT]
+        return sent
 
     @property
     def outcomes(self) -> Counter[str]:

@@ -126,8 +126,8 @@ class Setting:
         elapsed_s = time.monotonic() - began
         if elapsed_s >= limit_s:
             raise BenchmarkFailed(f"not done after {limit_s:g} s: {' '.join(command)}")
-        texts = [path.read_text(encoding="utf-8", errors="replace").strip() for path in (out, errors)]
-        return Ended(process.returncode, *texts, usage.ru_utime + usage.ru_stime, elapsed_s, watch)
+        said, complained = (path.read_text(encoding="utf-8", errors="replace").strip() for path in (out, errors))
+        return Ended(process.returncode, said, complained, usage.ru_utime + usage.ru_stime, elapsed_s, watch)
 
     def measure(self, command: Sequence[str], limit_s: float) -> dict[str, Any]:
         """Run a sender that writes its figures to `cost_file`; return them with what was seen of it from outside."""
