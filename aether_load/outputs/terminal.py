@@ -184,6 +184,13 @@ def _below_the_table(report: Report, width: int) -> Iterator[str]:
         yield from _wrapped(f"  {phase.tail_sentence}", width, 2)
 
 
+def _points_of(phase: PhaseReport) -> tuple[tuple[str, str], ...]:
+    """Return the headers of response latency's percentiles, as in the table of phases, and the percentiles."""
+    if phase.load == "open":
+        return ("response p50", "p50"), ("p95", "p95"), ("p99", "p99")
+    return ("p50 ms", "p50"), ("p95 ms", "p95"), ("p99 ms", "p99")
+
+
 def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
     """Yield a table of a phase's datasets, where there are several."""
     rows = phase.datasets
@@ -193,7 +200,7 @@ def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
     columns = [
         Column("dataset", tuple(row.dataset for row in shown)),
         Column("requests", tuple(str(row.requests_total) for row in shown)),
-        *(Column(f"{name} ms", tuple(_point(row, name) for row in shown)) for name in ("p50", "p95", "p99")),
+        *(Column(name, tuple(_point(row, point) for row in shown)) for name, point in _points_of(phase)),
         Column("failed", tuple(map(_failed, shown))),
     ]
     if any(row.accuracy is not None for row in shown):

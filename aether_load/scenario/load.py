@@ -199,8 +199,8 @@ def with_command_line_load(
 ) -> Scenario:
     """Return the scenario with Locust's own -u, -r and -t in place of what its one phase says.
 
-    A run time replaces the phase's other ends, except the `kept_ends`, which the command line gives too. With several
-    phases, or a load that is more than a number of users, it is unclear what is meant, which is a UsageError.
+    A run time replaces the phase's other ends, except the `kept_ends`, which the command line gives too; an open load
+    has one, too. With several phases, or a load that changes, it is unclear what is meant, which is a UsageError.
     """
     options = (("-u", users), ("-r", spawn_rate), ("-t", run_time_s))
     given = ", ".join(option for option, value in options if value is not None)
@@ -212,10 +212,11 @@ def with_command_line_load(
             f"{given}: scenario {scenario.name} has {count} phases, so it is unclear which is meant; "
             "say it with --set, as in --set phases.0.users=16."
         )
-    if not scenario.phases[0].is_plain_closed:
+    only_time = users is None and spawn_rate is None
+    if not (scenario.phases[0].is_plain_closed or (only_time and scenario.phases[0].shape is None)):
         raise UsageError(
             f"{given}: scenario {scenario.name} is more than a number of users for a time; say with --set what is to "
-            "change, as in --set phases.0.duration=30s."
+            "change, as in --set phases.0.rate=50 or --set phases.0.duration=30s."
         )
     changes: dict[str, object] = {}
     if users is not None:

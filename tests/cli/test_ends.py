@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 
+from aether_load.errors import UsageError
 from aether_load.load.options import add_options, ends_by_itself, plan_of, planned_scenario
 
 SCENARIO = "name = 'mine'\n[[phases]]\nusers = 2\nduration = '5m'\npasses = 3\n"
@@ -79,3 +80,11 @@ def test_a_purpose_that_is_true_no_more_is_left_out(tmp_path, words):
 def test_a_purpose_of_ones_own_stands(tmp_path):
     """Whoever gives one knows what is sent."""
     assert purpose(tmp_path, "-u", "32", "--set", "purpose=Mine.") == "Mine."
+
+
+def test_a_run_time_is_the_window_of_an_open_load_too(tmp_path):
+    """`run open -t 6s` asks for nothing that is unclear; a number of users there is."""
+    (phase,) = planned_scenario(options_of(tmp_path, "--scenario", "open", "-t", "6")).phases
+    assert (phase.rate, phase.duration) == (100, 6)
+    with pytest.raises(UsageError, match=r"^-u, -t: scenario open is more than a number of users for a time;"):
+        planned_scenario(options_of(tmp_path, "--scenario", "open", "-t", "6", "-u", "8"))
