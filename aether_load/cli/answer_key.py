@@ -23,13 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Load the prompts and write their answers."""
-    from aether_load.dag.dag import asked_columns  # noqa: PLC0415 -- the datasets' libraries
-    from aether_load.datasets.answer_key import write_answer_key  # noqa: PLC0415
-    from aether_load.datasets.loading import load_prompts  # noqa: PLC0415
+    from aether_load.datasets.answer_key import write_answer_key  # noqa: PLC0415 -- the datasets' libraries
     from aether_load.outputs.output_path import is_standard_output  # noqa: PLC0415
+    from aether_load.schedule.scenario_prompts import load_scenario_prompts  # noqa: PLC0415
 
     scenario = scenario_from(parsed)
-    prompts, _ = load_prompts(scenario, asked_columns(scenario.workload))
+    loaded = load_scenario_prompts(scenario)
+    prompts = list({prompt.id: prompt for prompt in loaded.of_datasets}.values())
     if parsed.output is None or is_standard_output(parsed.output):
         write_answer_key(prompts, sys.stdout.buffer)
         return int(ExitCode.PASSED)

@@ -28,7 +28,8 @@ from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
 from aether_load.scenario.headers import filled_in, parse_header
 from aether_load.scenario.options import scenario_from
-from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.parts import parts_of
+from aether_load.scenario.scenario import Scenario
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
 
@@ -42,18 +43,18 @@ def run(parsed: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         # What is wrong with the load is said before any server is started.
-        gate_scenario(scenario, options.plan)
-        _check_programs(scenario.workload, options.plan)
+        _check_programs(gate_scenario(scenario, options.plan), options.plan)
         return _side_by_side(options)
     except NoRun as ended:
         return ended.code
 
 
-def _check_programs(workload: WorkloadPlan, plan: GatePlan) -> None:
+def _check_programs(scenario: Scenario, plan: GatePlan) -> None:
     """Raise UsageError for a program that cannot be sent."""
-    asked_columns(workload)
-    if plan.candidate_program is not None:
-        asked_columns(msgspec.structs.replace(workload, program=plan.candidate_program))
+    for part in parts_of(scenario):
+        asked_columns(part.plan)
+        if plan.candidate_program is not None:
+            asked_columns(msgspec.structs.replace(part.plan, program=plan.candidate_program))
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:

@@ -96,7 +96,7 @@ def _figures(
     for metric in metrics:
         which = np.ones(len(samples), np.bool_)
         if metric.dataset is not None:
-            which = samples.dataset == names.index(metric.dataset)
+            which = samples.labelled(metric.dataset, names)
         ends = gate_value(metric, samples, which, terms, rates)
         values[metric.text] = None if ends is None or is_stalled(*ends) else rounded(ends[1])
         if ends is not None and is_stalled(*ends):

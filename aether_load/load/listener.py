@@ -229,7 +229,7 @@ class Listener:
         logging.getLogger("aether_load").info(
             "scenario %s: %d prompts against the %s %s at %s",
             scenario.name,
-            len(self._session.prompts),
+            len(self._session.workload.prompts),
             what,
             target.generation.value,
             target.url,

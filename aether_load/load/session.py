@@ -14,8 +14,6 @@ import msgspec
 
 from aether_load.dag.dag import asked_columns
 from aether_load.dag.sent_dag import list_dags
-from aether_load.dag.workload import Workload, build_workload
-from aether_load.datasets.loading import load_prompts
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import TargetError, UsageError
 from aether_load.load.distributed.messages import Handover
@@ -37,11 +35,13 @@ from aether_load.rundata.process_usage import MASTER
 from aether_load.runtime_client import check_url, probe
 from aether_load.scenario.command_line import hidden_command
 from aether_load.scenario.load import to_plain
+from aether_load.scenario.parts import parts_of_phase
 from aether_load.scenario.stage import variants
-from aether_load.schedule.trace import read_traces
+from aether_load.schedule.scenario_prompts import load_scenario_prompts
 from aether_load.tls import TlsSettings
 
 if TYPE_CHECKING:
+    from aether_load.dag.workload import Workload
     from aether_load.load.progress import ProgressLine
     from aether_load.load.sending.locust_feed import LocustFeed
     from aether_load.rundata.process_usage import SelfCheck
@@ -149,23 +149,21 @@ class Session:
 
     def load_workload(self) -> None:
         """Load the prompts and write every request's bytes."""
-        sets = len(self.scenario.workload.datasets)
         self._line.show("loading the prompts")
-        asked = asked_columns(self.scenario.workload)
-        if (other := self._candidate_plan) is not None:
-            asked = asked_columns(other) | asked
-        prompts, identities = load_prompts(
+        self.prompts = load_scenario_prompts(
             self.scenario,
-            asked,
-            lambda done, rows: self._line.show(f"loading the prompts: {done} of {sets} datasets, {rows} prompts"),
+            self._asked_columns,
+            lambda done, rows, of: self._line.show(f"loading the prompts: {done} of {of} datasets, {rows} prompts"),
         )
-        found = read_traces(self.scenario.phases, prompts)
-        self.traces = found.traces
-        self._trace_prompts = len(found.prompts)
-        self.prompts = [*prompts, *found.prompts]
-        self.identities = (*identities, *found.identities)
         self._write_requests()
         self._line.clear()
+
+    def _asked_columns(self, plan: WorkloadPlan) -> dict[str, str]:
+        """Return what a DAG wants of each row; of a gate between two programs, what either wants."""
+        if self._candidate_program is None:
+            return asked_columns(plan)
+        other = msgspec.structs.replace(plan, program=self._candidate_program)
+        return asked_columns(other) | asked_columns(plan)
 
     def check_self(self) -> None:
         """Measure what this client costs here; that it could not be measured is no reason to send nothing."""
@@ -177,22 +175,18 @@ class Session:
         self._line.clear()
 
     def _write_requests(self) -> None:
-        self.workload = build_workload(
-            self.prompts, self.scenario.workload, self.target.generation, of_traces=self._trace_prompts
-        )
-        if (other := self._candidate_plan) is not None:
-            candidate = build_workload(self.prompts, other, self.target.generation)
+        self.workload = self.prompts.workload(self.target.generation)
+        if self._candidate_program is not None:
+            candidate = self.prompts.workload(self.target.generation, self._candidate_program)
             listed = list_dags([*self.workload.dags, *candidate.dags])
             own = len(self.workload.dags)
             self.workload = msgspec.structs.replace(self.workload, dags=listed[:own])
             self._candidate_workload = msgspec.structs.replace(candidate, dags=listed[own:])
 
     @property
-    def _candidate_plan(self) -> WorkloadPlan | None:
-        """Return what a gate between two programs sends as its candidate."""
-        if self._gate is None or self._gate.candidate_program is None:
-            return None
-        return msgspec.structs.replace(self.scenario.workload, program=self._gate.candidate_program)
+    def _candidate_program(self) -> str | None:
+        """Return the program that a gate between two programs sends as its candidate."""
+        return None if self._gate is None else self._gate.candidate_program
 
     @property
     def _workloads(self) -> list[Workload]:
@@ -219,7 +213,7 @@ class Session:
             headers=self.headers.as_given(self.target.url),
             url=self.target.url,
             workload=self.workload,
-            traces=self.traces,
+            traces=self.prompts.traces,
         )
         data = msgspec.msgpack.encode(handover)
         return hashlib.sha256(data).hexdigest()[:12], data
@@ -240,7 +234,7 @@ class Session:
             for target, workload in zip(self._targets, workloads, strict=True)
         ]
         of_sides = workloads if self._candidate_workload is not None else ()
-        context = SenderContext(self.scenario, self.workload, targets, self.traces, feed, of_sides=of_sides)
+        context = SenderContext(self.scenario, self.workload, targets, self.prompts.traces, feed, of_sides=of_sides)
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         try:
             records = OwnRecords(context.buffer, folder.records)
@@ -312,7 +306,7 @@ class Session:
             target=self.target,
             candidate=self._candidate,
             gate=self._gate,
-            datasets=self.identities,
+            datasets=self.prompts.identities,
             node_ids=(),
             answer_node=self.workload.answer_node,
             unscored=self.workload.unscored,
@@ -341,4 +335,5 @@ class Session:
 
 def _data_of(scenario: Scenario) -> tuple[object, ...]:
     """Return what of a scenario decides which requests there are."""
-    return scenario.workload, scenario.seed, tuple(phase.trace for phase in scenario.phases)
+    parts = tuple(parts_of_phase(scenario, number) for number in range(len(scenario.phases)))
+    return parts, scenario.seed, tuple(phase.trace for phase in scenario.phases)

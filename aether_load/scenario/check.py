@@ -12,6 +12,7 @@ from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.runtime_client import encoded_url
 from aether_load.scenario.metrics import ALIASES, METRICS, metric_of
+from aether_load.scenario.parts import PhasePart, datasets_of, owners_of_changes, parts_of_phase
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two, names_of, plan_stages
 from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
@@ -38,8 +39,9 @@ def check_scenario(scenario: Scenario, where: str) -> None:
         _check_target(scenario.target)
         _check_labels(scenario.labels)
         _check_workload(scenario)
-        _check_dag(scenario.workload)
+        _check_dag(PhasePart(plan=scenario.workload))
         _check_phases(scenario)
+        _check_parts(scenario)
         _check_thresholds(scenario)
     except UsageError as error:
         raise UsageError(f"Scenario {where}: {error}") from None
@@ -81,14 +83,10 @@ def _check_workload(scenario: Scenario) -> None:
     plan = scenario.workload
     paths = [plan.dataset_dir, plan.dag_file, plan.program, *(file.path for file in plan.files.values())]
     paths += [phase.trace.path for phase in scenario.phases if phase.trace is not None]
+    paths += [own.get("dag_file") for _, own in owners_of_changes(scenario)]
     if any("\0" in path for path in paths if path is not None):
         raise UsageError("a path in it holds a null character.")
-    for name in plan.datasets:
-        if name not in HUB_DATASETS and name not in plan.files:
-            known = did_you_mean(name, [*HUB_DATASETS, *plan.files])
-            raise UsageError(f"workload.datasets: no dataset {name!r}; {known}")
-    if len(set(plan.datasets)) != len(plan.datasets):
-        raise UsageError("workload.datasets names a dataset twice.")
+    _check_datasets(PhasePart(plan=plan))
     for name, file in plan.files.items():
         if _DATASET_NAME.fullmatch(name) is None:
             raise UsageError(
@@ -101,11 +99,39 @@ def _check_workload(scenario: Scenario) -> None:
             raise UsageError(f"workload.files.{name}.answer: an answer is one of the options, so say options too.")
         if file.answer is None and (key := _changed(file, ("answer_is",))):
             raise UsageError(f"workload.files.{name}.{key}: it says how answers are written, and no answer is named.")
-    _check_source(plan)
+    _check_source(plan, datasets_of(scenario))
 
 
-def _check_source(plan: WorkloadPlan) -> None:
-    if plan.source != "sample" and not set(plan.datasets) - set(plan.files):
+def _check_datasets(part: PhasePart) -> None:
+    plan = part.plan
+    for name in plan.datasets:
+        if name not in HUB_DATASETS and name not in plan.files:
+            known = did_you_mean(name, [*HUB_DATASETS, *plan.files])
+            raise UsageError(f"{part.where}.datasets: no dataset {name!r}; {known}")
+    if len(set(plan.datasets)) != len(plan.datasets):
+        raise UsageError(f"{part.where}.datasets names a dataset twice.")
+
+
+def _check_parts(scenario: Scenario) -> None:
+    """Check what phases and the parts of their mixes say of the workload themselves."""
+    taken = {*datasets_of(scenario), *names_of(scenario).phases}
+    for number in range(len(scenario.phases)):
+        for part in parts_of_phase(scenario, number):
+            if part.where == "workload":
+                continue
+            if part.name is not None and part.name in taken:
+                raise UsageError(
+                    f"{part.where}.name = {part.name!r}: that is a phase's or a dataset's name, and thresholds could "
+                    "mean either; choose another."
+                )
+            if part.plan.dag == "program" and part.plan.program is None:
+                raise UsageError(f'{part.where}.dag = "program": workload.program names it, and that is not there.')
+            _check_datasets(part)
+            _check_dag(part)
+
+
+def _check_source(plan: WorkloadPlan, datasets: Iterable[str]) -> None:
+    if plan.source != "sample" and not set(datasets) - set(plan.files):
         raise UsageError(
             f'workload.source = "{plan.source}": every dataset is a file of workload.files, so nothing would be read '
             "from there; leave it away."
@@ -194,27 +220,28 @@ def _scope_of(condition: Threshold, names: Names) -> Scope:
     return scope_of(condition.where, names)
 
 
-def _check_dag(plan: WorkloadPlan) -> None:
+def _check_dag(part: PhasePart) -> None:
     """Raise UsageError, with a sentence that begins at the key, for keys of the DAG that do not go together."""
+    plan, where = part.plan, part.where
     if plan.dag_nodes is not None and plan.dag not in {"chain", "fan_out"}:
         raise UsageError(
-            f'workload.dag_nodes = {plan.dag_nodes}: it is for "chain" and "fan_out"; the number of nodes of '
+            f'{where}.dag_nodes = {plan.dag_nodes}: it is for "chain" and "fan_out"; the number of nodes of '
             f'"{plan.dag}" is its own.'
         )
     if plan.answer_node is not None and plan.dag not in {"file", "program"}:
         raise UsageError(
-            f"workload.answer_node = {plan.answer_node!r}: it is for a DAG file or a program; the answering node of "
+            f"{where}.answer_node = {plan.answer_node!r}: it is for a DAG file or a program; the answering node of "
             f'"{plan.dag}" is its own.'
         )
     for dag, key, option in (("file", "dag_file", "--dag-file"), ("program", "program", "--program")):
         value = getattr(plan, key)
         if plan.dag != dag and value is not None:
-            raise UsageError(f'workload.{key} = {value!r}: it goes with workload.dag = "{dag}", not "{plan.dag}".')
+            raise UsageError(f'{where}.{key} = {value!r}: it goes with {where}.dag = "{dag}", not "{plan.dag}".')
         if plan.dag == dag and value is None:
-            raise UsageError(f'workload.dag = "{dag}": say which with workload.{key} = "path.json", or {option} PATH.')
+            raise UsageError(f'{where}.dag = "{dag}": say which with {where}.{key} = "path.json", or {option} PATH.')
     if plan.dag in {"file", "program"} and (model_key := _changed(plan, MODEL_KEYS)) is not None:
         raise UsageError(
-            f"workload.{model_key} = {getattr(plan, model_key)!r}: the nodes of a {plan.dag} have their own; leave it "
+            f"{where}.{model_key} = {getattr(plan, model_key)!r}: the nodes of a {plan.dag} have their own; leave it "
             "away."
         )
     if plan.dag != "program" and (plan.inputs or plan.bind != "literal"):

@@ -10,6 +10,7 @@ import msgspec
 from aether_load.errors import UsageError
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.metrics import METRICS, Better, aggregation_meant, check_aggregation, find_metric
+from aether_load.scenario.parts import changes_of, parts_of_phase
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import parse_measure
@@ -135,6 +136,14 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
     where = f"Scenario {scenario.name}, phase {phase.name}"
     if phase.shape is not None:
         raise UsageError(f"{where}: a gate sends one steady load, and this phase is a {phase.shape}; name another.")
+    number = scenario.phases.index(phase)
+    own = changes_of(phase).keys() & {"dag", "dag_file"}
+    if plan.candidate_program is not None and (own or phase.mix is not None):
+        what = "is a mix" if phase.mix is not None else "has a DAG of its own"
+        raise UsageError(
+            f"--candidate-program {plan.candidate_program}: phase {phase.name} {what}, so that it is unclear what the "
+            "program is compared with; name another phase."
+        )
     if plan.candidate_program is not None and scenario.workload.dag != "program":
         raise UsageError(
             f"--candidate-program {plan.candidate_program}: the scenario sends no program to compare it with; name one "
@@ -143,14 +152,18 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
     if scenario.target.server_metrics_url is not None and plan.candidate_program is None:
         raise UsageError(f"{where}: target.server_metrics_url is of one runtime, and a gate has two; leave it away.")
     metrics = [parse_gate_metric(text) for text in plan.metrics]
+    parts = parts_of_phase(scenario, number)
+    sent = list(
+        dict.fromkeys(label for part in parts for label in (part.name, *part.plan.datasets) if label is not None)
+    )
     for metric in metrics:
         if phase.kind == "rate" and METRICS[metric.metric].is_rate:
             raise UsageError(
                 f"{where}: in open load {metric.metric} is the rate that was asked for; compare a latency, as in "
                 "--metric 'response_latency_ms:p(95)', or take a phase of closed load."
             )
-        if metric.dataset is not None and metric.dataset not in scenario.workload.datasets:
-            known = did_you_mean(metric.dataset, scenario.workload.datasets)
+        if metric.dataset is not None and metric.dataset not in sent:
+            known = did_you_mean(metric.dataset, sent)
             raise UsageError(f"--metric {metric.text}: the scenario sends no dataset {metric.dataset!r}; {known}")
         if metric.metric == "goodput_rps" and scenario.goodput_slo is None:
             raise UsageError(f"--metric {metric.text}: the scenario states no goodput_slo, as in --set goodput_slo=…")

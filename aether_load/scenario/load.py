@@ -16,6 +16,7 @@ from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
 from aether_load.scenario.duration import Seconds, parse_duration
 from aether_load.scenario.headers import hidden
+from aether_load.scenario.parts import datasets_of
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
@@ -111,7 +112,8 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     ]
     scenario = msgspec.structs.replace(scenario, phases=tuple(named))
     check_scenario(scenario, str(path))
-    unused = [name for name in scenario.workload.files if name not in scenario.workload.datasets]
+    used = datasets_of(scenario)
+    unused = [name for name in scenario.workload.files if name not in used]
     if unused and "workload.datasets" not in (overrides or {}):
         raise UsageError(
             f"Scenario {path}: workload.files.{unused[0]}: workload.datasets does not name it, so its rows would not "
@@ -169,14 +171,7 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
         for name, dataset in plan.files.items()
     }
     directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
-    phases = tuple(
-        phase
-        if phase.trace is None
-        else msgspec.structs.replace(
-            phase, trace=msgspec.structs.replace(phase.trace, path=str((folder / phase.trace.path).resolve()))
-        )
-        for phase in scenario.phases
-    )
+    phases = tuple(_with_absolute_paths_of_phase(phase, folder) for phase in scenario.phases)
     dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
     of_tls = {
         key: str((folder / path).resolve())
@@ -187,6 +182,22 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
     program = None if plan.program is None else str((folder / plan.program).resolve())
     plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file, program=program)
     return msgspec.structs.replace(scenario, workload=plan, phases=phases, target=target)
+
+
+def _with_absolute_paths_of_phase(phase: Phase, folder: Path) -> Phase:
+    changes: dict[str, object] = {}
+    if phase.trace is not None:
+        changes["trace"] = msgspec.structs.replace(phase.trace, path=str((folder / phase.trace.path).resolve()))
+    if phase.dag_file is not None:
+        changes["dag_file"] = str((folder / phase.dag_file).resolve())
+    if phase.mix is not None:
+        changes["mix"] = tuple(
+            part
+            if part.dag_file is None
+            else msgspec.structs.replace(part, dag_file=str((folder / part.dag_file).resolve()))
+            for part in phase.mix
+        )
+    return msgspec.structs.replace(phase, **changes) if changes else phase
 
 
 def with_command_line_load(

@@ -14,6 +14,7 @@ from aether_load.errors import UsageError
 from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line import learn_secrets, toml_value
 from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
+from aether_load.scenario.parts import owners_of_changes
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names, quoted, with_conditions
@@ -101,7 +102,28 @@ def scenario_from(options: argparse.Namespace, more: Mapping[str, object] | None
     `more` has further keys to override, dotted, from options that a single command has.
     """
     learn_secrets(options)
-    return load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
+    scenario = load_scenario(find_scenario(options.scenario), _overrides(options) | dict(more or {}))
+    _refuse_what_phases_say(options, scenario)
+    return scenario
+
+
+def _refuse_what_phases_say(options: argparse.Namespace, scenario: Scenario) -> None:
+    """Raise UsageError for an option of the workload where a phase, or a part of its mix, says something else."""
+    for option, keys in (
+        ("dataset", ("datasets",)),
+        ("dag", ("dag", "dag_file")),
+        ("dag_file", ("dag", "dag_file")),
+        ("dag_nodes", ("dag", "dag_file", "dag_nodes")),
+        ("program", ("dag", "dag_file")),
+    ):
+        if getattr(options, option) is None:
+            continue
+        for place, own in owners_of_changes(scenario):
+            if (key := next((key for key in keys if key in own), None)) is not None:
+                raise UsageError(
+                    f"--{option.replace('_', '-')} {getattr(options, option)}: {place} of scenario {scenario.name} has "
+                    f"{key} of its own, so it is unclear what is meant; say it with --set, as in --set {place}.{key}=…"
+                )
 
 
 def names_scenario(arguments: Sequence[str]) -> bool:

@@ -10,6 +10,7 @@ from aether_load.scenario.duration import Seconds
 from aether_load.scenario.metrics import METRICS, aggregation_meant, check_aggregation, find_metric
 from aether_load.scenario.threshold import Threshold, quoted, undecidable
 from aether_load.scenario.validation import Strict, nearest
+from aether_load.scenario.workload_plan import DagName, MixPart
 
 Kind = Literal["users", "rate"]
 MOST_USERS = 100_000
@@ -66,6 +67,9 @@ class Phase(Strict, frozen=True, kw_only=True):
     A `sweep` makes a phase of each load, at rest in between; `steps` go from one load to the next without a rest;
     both are of users unless `load_unit` says otherwise. A `spike` is three such steps, from the phase's own load and
     back to it. `find` searches for the largest load under which every condition of `slo` holds.
+
+    `datasets`, the keys of the DAG and those of the model take the place of the workload's. With a `mix` each request
+    is of one of its parts, drawn by the seed.
     """
 
     # name in every output; `closed`, `open` or the shape unless said
@@ -100,6 +104,17 @@ class Phase(Strict, frozen=True, kw_only=True):
     cache: Literal["keep", "cold", "warm"] = "keep"  # empty (`cold`) or fill (`warm`) the cache before the window
     unique_prompts: bool = False  # mark each prompt, so that no cache knows it
     sequential: bool = False  # run a DAG's nodes one at a time
+    # datasets whose rows are sent, instead of the workload's
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    dag: DagName | None = None  # shape of each request's DAG, instead of the workload's
+    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None  # length of a chain, width of a fan_out
+    dag_file: str | None = None  # your own DAG as JSON
+    answer_node: str | None = None  # node of the file whose output is scored
+    model: str | None = None  # model of each LLM node
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None  # temperature of each LLM node
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None  # limit of output tokens of each node
+    # requests of several kinds, drawn by their weights
+    mix: Annotated[tuple[MixPart, ...], msgspec.Meta(min_length=1, max_length=100)] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -142,6 +157,7 @@ def phase_mistake(phase: Phase) -> str | None:
         or _whole_users_mistake(phase)
         or _time_mistake(phase)
         or _cache_mistake(phase)
+        or _mix_mistake(phase)
         or _find_mistake(phase)
     )
 
@@ -213,6 +229,19 @@ def _whole_users_mistake(phase: Phase) -> str | None:
 def _cache_mistake(phase: Phase) -> str | None:
     if phase.cache == "warm" and phase.unique_prompts:
         return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
+    return None
+
+
+def _mix_mistake(phase: Phase) -> str | None:
+    if phase.mix is None:
+        return None
+    if phase.trace is not None:
+        return "mix: a trace says itself what is sent, and in which order; leave one of them away."
+    if phase.passes is not None:
+        return "passes: the parts of a mix are drawn, so that no pass sends each prompt once; say requests or duration."
+    names = [part.name for part in phase.mix]
+    if len(set(names)) < len(names):
+        return f"mix: two parts have the name {next(name for name in names if names.count(name) > 1)!r}."
     return None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from aether_load.scenario.parts import datasets_of, part_names
 from aether_load.scenario.phase import Phase, default_name
 from aether_load.scenario.threshold import Names, unnumbered
 
@@ -159,7 +160,7 @@ def names_of(scenario: Scenario) -> Names:
         phases=frozenset({*(phase.name for phase in scenario.phases), *driven, *map(unnumbered, driven)}),
         searches=frozenset(phase.name for phase in scenario.phases if phase.find is not None),
         # The texts of a trace are a dataset of its phase's name, which stands for both.
-        datasets=frozenset({*scenario.workload.datasets, *scenario.request_names}),
+        datasets=frozenset({*datasets_of(scenario), *scenario.request_names, *part_names(scenario)}),
     )
 
 

@@ -29,6 +29,7 @@ _EXAMPLES = {
     "condition": 'condition = "p(95)<500"',
     "datasets": 'datasets = ["hellaswag", "piqa"]',
     "goodput_slo": 'goodput_slo = "response_latency_ms<500"',
+    "mix": 'mix = [{ name = "chat", weight = 7 }, { name = "eval", weight = 3, datasets = ["piqa"] }]',
     "ramp": 'ramp = { from = 1, over = "30s" }',
     "slo": 'slo = "p(95)<100" or slo = ["p(95)<100", "error_rate<0.01"]',
     "spike": 'spike = { to = 100, before = "15s", duration = "10s", after = "15s" }',

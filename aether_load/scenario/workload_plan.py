@@ -15,6 +15,9 @@ DagName = Literal["single", "chain", "fan_out", "triage", "extraction", "file", 
 MODEL_KEYS = ("model", "temperature", "max_tokens")
 """Keys of the plan that go into the nodes of a shape; the nodes of a file or a program have their own."""
 
+CHANGES = ("datasets", "dag", "dag_nodes", "dag_file", "answer_node", *MODEL_KEYS)
+"""Keys of the plan that a phase, or a part of its mix, may have itself."""
+
 
 class FileDataset(Strict, frozen=True, kw_only=True):
     """The user's own JSONL, CSV or Parquet file, and which of its columns hold what."""
@@ -55,3 +58,23 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     # price for the cost of a right answer
     price_usd_per_1000_tokens: Annotated[float, msgspec.Meta(ge=0)] | None = None
     files: dict[str, FileDataset] = msgspec.field(default_factory=dict)  # your own datasets by name
+
+
+class MixPart(Strict, frozen=True, kw_only=True):
+    """A part of a phase's mix: requests of a name of their own, as many of all as its weight is of all weights.
+
+    What it does not say is as in its phase, and else as in the workload.
+    """
+
+    # name of its requests in every output
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    weight: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] = 1.0  # its share is this by the sum of all weights
+    # datasets whose rows are sent, instead of the workload's
+    datasets: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    dag: DagName | None = None  # shape of each request's DAG, instead of the workload's
+    dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None  # length of a chain, width of a fan_out
+    dag_file: str | None = None  # your own DAG as JSON
+    answer_node: str | None = None  # node of the file whose output is scored
+    model: str | None = None  # model of each LLM node
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None  # temperature of each LLM node
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] | None = None  # limit of output tokens of each node

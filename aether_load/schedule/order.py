@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count, islice
+from typing import TYPE_CHECKING
 
 from aether_load.schedule.shard import WHOLE, Share
+
+if TYPE_CHECKING:
+    from aether_load.dag.workload import PromptRange
 
 Work = tuple[int, int, int | None, int]
 """A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""
@@ -16,3 +23,36 @@ def work_order(prompt_count: int, limit: int | None, share: Share = WHOLE) -> It
     while limit is None or index < limit:
         yield index % prompt_count
         index += share.of
+
+
+def prompt_order(
+    parts: Sequence[PromptRange], seed: int, limit: int | None = None, share: Share = WHOLE
+) -> Iterator[int]:
+    """Yield the places of a share's prompts: of `limit` requests in all, or without end.
+
+    The prompts of one part come in their order, pass after pass. With several parts each request is of one that the
+    seed draws by the weights; the shares draw alike, so that together they send just what one process would.
+    """
+    if len(parts) == 1:
+        (part,) = parts
+        order = work_order(part.count, limit, share)
+        return (part.first + place for place in order) if part.first else order
+    return share.items(islice(_drawn(parts, seed), limit))
+
+
+def _drawn(parts: Sequence[PromptRange], seed: int) -> Iterator[int]:
+    chance = random.Random(f"{seed} mix")
+    bounds = list(accumulate(part.weight for part in parts))
+    passes = [_passes(part) for part in parts]
+    last, total = len(parts) - 1, bounds[-1]
+    while True:
+        yield next(passes[min(bisect(bounds, chance.random() * total), last)])
+
+
+def _passes(part: PromptRange) -> Iterator[int]:
+    return (part.first + place % part.count for place in count())
+
+
+def prompts_of(parts: Sequence[PromptRange]) -> list[int]:
+    """Return the places of all prompts of some parts, each once."""
+    return list(dict.fromkeys(place for part in parts for place in range(part.first, part.first + part.count)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aether_load.scenario.parts import parts_of_phase
 from aether_load.scenario.stage import SearchPlan, Stage, plan_items
 from aether_load.schedule.search import Search
 
 if TYPE_CHECKING:
+    from aether_load.scenario.parts import PhasePart
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.threshold import ThresholdPlan
 
@@ -15,13 +18,28 @@ if TYPE_CHECKING:
 def plan_text(scenario: Scenario) -> str:
     """Return the plan, a line a stage; a search is told by its rules, because its stages follow from each other."""
     lines = [f"{scenario.name}: {scenario.purpose}".rstrip(": ")]
+    told: set[int] = set()
     for item in plan_items(scenario):
         if isinstance(item, SearchPlan):
             lines += _search_lines(item)
         else:
             lines += [f"  {_stage_line(stage)}" for stage in item]
+        number = item.phase if isinstance(item, SearchPlan) else item[0].phase
+        if number not in told:
+            lines += _sent_lines(parts_of_phase(scenario, number))
+            told.add(number)
     lines += [f"  threshold {_threshold(plan)}" for plan in scenario.thresholds]
     return "\n".join(lines) + "\n"
+
+
+def _sent_lines(parts: Sequence[PhasePart]) -> list[str]:
+    """Return what a phase sends where that is its own, a line a part."""
+    whole = sum(part.weight for part in parts)
+    return [
+        f"    {'sends' if part.name is None else f'{part.name}, {part.weight / whole:.3g} of all:'} {part.text}"
+        for part in parts
+        if part.where != "workload"
+    ]
 
 
 def _threshold(plan: ThresholdPlan) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -19,6 +19,10 @@ from aether_load.errors import UsageError
 from aether_load.scenario.duration import LONGEST_S
 from aether_load.scenario.phase import Phase, TraceFile
 from aether_load.scenario.validation import did_you_mean
+from aether_load.schedule.order import prompts_of
+
+if TYPE_CHECKING:
+    from aether_load.dag.workload import PromptRange
 
 TimeKind = Literal["a number", "a time with an offset", "a time without an offset"]
 
@@ -46,27 +50,36 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Traces(msgspec.Struct, frozen=True):
-    """The traces of a scenario by the number of their phase, the prompts in them, and the files these come from."""
+    """The traces of a scenario by the number of their phase, the prompts in them, and the files these come from.
+
+    `phases` has of each prompt the number of its phase.
+    """
 
     traces: dict[int, Trace]
     prompts: tuple[Prompt, ...]
     identities: tuple[DatasetIdentity, ...]
+    phases: tuple[int, ...] = ()
 
 
-def read_traces(phases: Sequence[Phase], prompts: Sequence[Prompt]) -> Traces:
+def read_traces(
+    phases: Sequence[Phase], prompts: Sequence[Prompt], of_phases: Sequence[tuple[PromptRange, ...]] = ()
+) -> Traces:
     """Read the trace of each phase that has one; `prompts` are the workload's, which traces may refer to.
 
+    `of_phases` says which of them each phase sends; without it each sends all.
     The texts of a trace become the prompts of a dataset that is named for the phase. Raises UsageError that names
     file, row and value.
     """
     traces: dict[int, Trace] = {}
     added: list[Prompt] = []
+    phases_of: list[int] = []
     identities: list[DatasetIdentity] = []
-    place_of = {prompt.id: place for place, prompt in enumerate(prompts)}
     for number, phase in enumerate(phases):
         if phase.trace is None:
             continue
         content, table = _read(phase.trace.path)
+        own = prompts_of(of_phases[number]) if of_phases else range(len(prompts))
+        place_of = {prompts[place].id: place for place in own}
         texts, refers = _prompts(table, phase, place_of, len(prompts) + len(added))
         if texts and any(prompt.dataset == phase.name for prompt in prompts):
             raise UsageError(
@@ -77,7 +90,8 @@ def read_traces(phases: Sequence[Phase], prompts: Sequence[Prompt]) -> Traces:
         if texts:
             identities.append(_identity(phase, content, len(table.rows), len(texts)))
         added += texts
-    return Traces(traces, tuple(added), tuple(identities))
+        phases_of += [number] * len(texts)
+    return Traces(traces, tuple(added), tuple(identities), tuple(phases_of))
 
 
 def _read(path: str) -> tuple[bytes, Table]:

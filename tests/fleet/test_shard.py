@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aether_load.dag.workload import PromptRange
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.order import work_order
@@ -70,7 +71,7 @@ def test_an_endless_number_stays_endless_and_a_seed_is_each_ones_own():
     ],
 )
 def test_the_smallest_limit_holds(keys, limit):
-    assert work_limit(Stage(name="s", phase=0, load="closed", users=1, **keys), 10, {}) == limit
+    assert work_limit(Stage(name="s", phase=0, load="closed", users=1, **keys), [PromptRange(0, 10)], {}) == limit
 
 
 @pytest.mark.parametrize(("users", "workers", "needed"), [(2, 4, 4), (8, 3, 9), (8, 2, 8), (0, 3, 0), (5, 0, 5)])

@@ -14,9 +14,6 @@ from msgspec import inspect
 from aether_load.analysis.report import build_report
 from aether_load.cli.main import COMMANDS, _module
 from aether_load.cli.parser import Parser
-from aether_load.dag.dag import asked_columns
-from aether_load.dag.workload import build_workload
-from aether_load.datasets.rows import choose
 from aether_load.errors import UsageError
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.options import add_options, planned_scenario
@@ -28,9 +25,10 @@ from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import load_scenario, to_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import SearchPlan, plan_items, variants
+from aether_load.schedule.order import prompt_order
 from aether_load.schedule.plan_text import plan_text
+from aether_load.schedule.scenario_prompts import load_scenario_prompts
 from aether_load.schedule.search import Search
-from aether_load.schedule.trace import read_traces
 from aether_programs import write_program
 from folders import answered, failed, make_run
 
@@ -81,13 +79,8 @@ def plan(scenario, **_):
 
 def requests(scenario, **_):
     """The bytes of every request in sending order, and when those of a trace are due."""
-    prompts, identities = choose(
-        scenario.workload, scenario.seed, asked_columns(scenario.workload), lambda _sets, _rows: None
-    )
-    found = read_traces(scenario.phases, prompts)
-    workload = build_workload(
-        [*prompts, *found.prompts], scenario.workload, Generation.V2, of_traces=len(found.prompts)
-    )
+    found = load_scenario_prompts(scenario)
+    workload = found.workload(Generation.V2)
     endpoint = Endpoint.of("http://h", filled_in(scenario.target.headers), tls=scenario.target.tls)
     book = PreparedRequests(endpoint, workload.bodies, variants(scenario), "mark", workload.prompt_nodes)
     sent = []
@@ -95,7 +88,9 @@ def requests(scenario, **_):
         book.use(stage)
         sent += [book.bytes_of(place, place) for place in range(len(workload.bodies))]
     golds = [(prompt.options, prompt.gold) for prompt in workload.prompts]
-    return sent, golds, workload.answer_node, found.traces, [identity.revision for identity in identities]
+    order = [list(prompt_order(parts, scenario.seed, 100)) for parts in workload.phases]
+    names = workload.name_of_prompt, [dag.answer_node for dag in workload.dags]
+    return sent, golds, names, order, found.traces, [identity.revision for identity in found.identities]
 
 
 def target(scenario, monkeypatch, **_):
@@ -122,6 +117,7 @@ SEARCH = "[[phases]]\nname = 'cap'\nfind = 'max_rate'\nslo = 'p(95)<100'\n"
 TRACE = "[workload]\ndatasets = ['piqa', 'winogrande']\n[[phases]]\n"
 FILE = "[workload]\ndatasets = ['own']\n[workload.files.own]\n"
 OPTIONS = "options = ['yes', 'no']\n"
+MIX = "[[phases]]\nduration = 1\n"
 SHAPE = "[workload]\ndatasets = ['piqa']\nlimit = 1\n"
 PROGRAM = "inputs = {{ complaint = '{{{{prompt}}}}', style = 'terse' }}\n"
 KEYS = {
@@ -235,6 +231,26 @@ KEYS = {
     "phases.cache": (plan, PASS + "cache = {}\n", "'keep'", "'cold'"),
     "phases.unique_prompts": (requests, SHAPE + PASS + "unique_prompts = {}\n", "false", "true"),
     "phases.sequential": (requests, SHAPE + PASS + "sequential = {}\n", "false", "true"),
+    **{
+        f"phases.{place}{key}": (requests, SHAPE + before + with_more.format(f"{more}{key} = {{}}"), *values)
+        for place, before, with_more in (
+            ("", PASS, "{}\n"),
+            ("mix.", MIX, "mix = [{{{{ name = 'a', {} }}}}]\n"),
+        )
+        for key, more, values in (
+            ("datasets", "", ("['piqa']", "['winogrande']")),
+            ("dag", "", ("'single'", "'triage'")),
+            ("dag_nodes", "dag = 'chain'" + (", " if place else "\n"), ("2", "3")),
+            ("dag_file", "", ("'one.json'", "'two.json'")),
+            ("answer_node", "dag_file = 'one.json'" + (", " if place else "\n"), ("'a'", "'z'")),
+            ("model", "", ("'a'", "'b'")),
+            ("temperature", "", ("0.0", "0.5")),
+            ("max_tokens", "", ("1", "2")),
+        )
+    },
+    "phases.mix.name": (requests, SHAPE + MIX + "mix = [{{ name = {} }}]\n", "'a'", "'b'"),
+    "phases.mix.weight": (requests, SHAPE + MIX + "mix = [{{ name = 'a', weight = {} }}, {{ name = 'b' }}]\n",
+                          "1.0", "9.0"),
 }  # fmt: skip
 
 
@@ -328,15 +344,14 @@ def test_a_column_of_a_trace_that_is_not_there_is_refused(key, folder):
 def test_a_v1_request_has_no_place_for_a_models_parameters(folder):
     """A run of a v1 runtime notes the keys that are not sent."""
     scenario = scenario_of(folder, SHAPE + "temperature = 0.5\nmax_tokens = 99\n" + PASS)
-    prompts, _ = choose(scenario.workload, 1, {}, lambda _sets, _rows: None)
-    assert build_workload(prompts, scenario.workload, Generation.V1).notes == (
+    assert load_scenario_prompts(scenario).workload(Generation.V1).notes == (
         (
             "workload.temperature = 0.5 and workload.max_tokens = 99: not sent, because a request to a v1 runtime has "
             "no place for it."
         ),
     )
     plain = scenario_of(folder, SHAPE + PASS)
-    assert build_workload(prompts, plain.workload, Generation.V1).notes == ()
+    assert load_scenario_prompts(plain).workload(Generation.V1).notes == ()
 
 
 OWN = "[workload]\ndatasets = ['piqa']\nlimit = 1\ndag = 'chain'\n[[phases]]\npasses = 1\n"

@@ -60,6 +60,7 @@ def test_texts_become_prompts_of_the_phase(tmp_path):
                 revision="sha256:" + hashlib.sha256(content).hexdigest(), rows_available=2, rows_used=2,
             ),
         ),
+        (1, 1),
     )  # fmt: skip
 
 

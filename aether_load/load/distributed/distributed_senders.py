@@ -123,7 +123,7 @@ class DistributedSenders:
         self._run_workers.record = record
         number = self._message_handler.ask()
         self.drained.clear()
-        limit, _ = work_limit(stage, self._run.workload.prompt_count, self._traces)
+        limit, _ = work_limit(stage, self._run.workload.of_phase(stage.phase), self._traces)
         self.planned_requests = limit
         begin_ns = None if stage.joined else monotonic_ns() + LEAD_NS
         for member, share in self._run_workers.shared():

@@ -125,7 +125,7 @@ class Master:
             self._registry,
             sample_receiver,
             self._runner,
-            session.traces,
+            session.prompts.traces,
             follow_user_count=follow_user_count,
         )
         return run, senders

@@ -12,7 +12,7 @@ from gevent.event import Event
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.sender_context import SenderContext, Window
 from aether_load.schedule.arrivals import arrival_offsets
-from aether_load.schedule.order import Work, work_order
+from aether_load.schedule.order import Work, prompt_order, prompts_of
 from aether_load.schedule.ramp import user_steps
 from aether_load.schedule.shard import WHOLE, Share
 from aether_load.schedule.think_time import pauses
@@ -216,20 +216,19 @@ class Load:
         self._callbacks.window_edge()
 
     def _limit(self, stage: Stage) -> int | None:
-        limit, self._limited_by = work_limit(stage, self._prompt_count, self._sender_context.traces)
+        limit, self._limited_by = work_limit(
+            stage, self._sender_context.workload.of_phase(stage.phase), self._sender_context.traces
+        )
         self.planned_requests = self._share.count(limit)
         return limit
-
-    @property
-    def _prompt_count(self) -> int:
-        return self._sender_context.workload.prompt_count
 
     def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
         """Return the places of the share's prompts from the first one on, pass after pass."""
         trace = self._sender_context.traces.get(stage.phase)
         if trace is not None and trace.prompts is not None:
             return self._share.items(trace.prompts[:limit])
-        return work_order(self._prompt_count, limit, self._share)
+        parts = self._sender_context.workload.of_phase(stage.phase)
+        return prompt_order(parts, self._sender_context.scenario.seed, limit, self._share)
 
     @property
     def _is_over(self) -> bool:
@@ -278,8 +277,8 @@ class Load:
         """
         recorder, user_pool = self._sender_context.recorder, self._user_pool
         trace = self._sender_context.traces.get(stage.phase)
-        prompts = range(self._prompt_count)
-        every = list(prompts) if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
+        prompts = prompts_of(self._sender_context.workload.of_phase(stage.phase))
+        every = prompts if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
         mine = list(self._share.items(every))
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True

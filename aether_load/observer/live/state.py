@@ -16,6 +16,7 @@ from aether_load.observer.live.warnings import Circumstances, LiveWarning, live_
 from aether_load.observer.messages import Gauges as UserGauges
 from aether_load.observer.messages import StageNow
 from aether_load.observer.threshold_watch import LiveThreshold
+from aether_load.scenario.parts import parts_of
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
@@ -160,7 +161,7 @@ class LiveState:
         self._facts = RunFacts(
             id=manifest.id,
             scenario=scenario.name,
-            dag=scenario.workload.dag,
+            dag=", ".join(dict.fromkeys(part.plan.dag for part in parts_of(scenario))),
             datasets=tuple(datasets),
             target=manifest.target.url,
             simulated=manifest.target.kind == "simulated",

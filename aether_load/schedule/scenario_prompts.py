@@ -1,0 +1,136 @@
+"""Load the prompts of all that a scenario sends, and write their requests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from aether_load.dag.dag import asked_columns
+from aether_load.dag.workload import PartPrompts, PromptRange, Workload, build_parts
+from aether_load.datasets.loading import load_prompts
+from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.errors import UsageError
+from aether_load.scenario.parts import PhasePart, parts_of, parts_of_phase
+from aether_load.schedule.trace import Trace, read_traces
+
+if TYPE_CHECKING:
+    from aether_load.protocol import Generation
+    from aether_load.scenario.scenario import Scenario
+    from aether_load.scenario.workload_plan import WorkloadPlan
+
+Asked = Callable[["WorkloadPlan"], dict[str, str]]
+"""Returns the columns that a plan's DAG wants of each row, each with the place that asks for it."""
+Progress = Callable[[int, int, int], None]
+"""Gets the numbers of datasets and rows so far, and of the datasets in all."""
+
+
+class ScenarioPrompts(msgspec.Struct, frozen=True):
+    """The prompts of a scenario, part by part, and behind them those of its traces.
+
+    `parts` has each part with its prompts, in order; the last `of_traces` prompts are of traces, which are sent in the
+    DAG of their phase. `phases` says which prompts each phase sends.
+    """
+
+    parts: tuple[PartPrompts, ...]
+    phases: tuple[tuple[PromptRange, ...], ...]
+    identities: tuple[DatasetIdentity, ...]
+    traces: dict[int, Trace]
+    of_traces: int = 0
+
+    @property
+    def of_datasets(self) -> list[Prompt]:
+        """Return the prompts that are rows of datasets, part by part."""
+        prompts = [prompt for each in self.parts for prompt in each.prompts]
+        return prompts[: len(prompts) - self.of_traces]
+
+    def workload(self, generation: Generation, program: str | None = None) -> Workload:
+        """Write every request; `program` takes the place of the one that is sent. Raises UsageError."""
+        parts = self.parts if program is None else [_with_program(each, program) for each in self.parts]
+        return build_parts(parts, generation, of_traces=self.of_traces, phases=self.phases)
+
+
+def load_scenario_prompts(
+    scenario: Scenario, asked: Asked = asked_columns, progress: Progress | None = None
+) -> ScenarioPrompts:
+    """Return the prompts of all that a scenario sends; raises UsageError as `load_prompts` and `read_traces` do."""
+    parts = parts_of(scenario)
+    groups, identities = _load_parts(scenario, parts, asked, progress)
+    firsts = [sum(map(len, groups[:place])) for place in range(len(groups))]
+
+    def range_of(part: PhasePart) -> PromptRange:
+        place = next(place for place, known in enumerate(parts) if known.sends_as(part))
+        return PromptRange(firsts[place], len(groups[place]), part.weight)
+
+    phases = tuple(
+        tuple(range_of(part) for part in parts_of_phase(scenario, number)) for number in range(len(scenario.phases))
+    )
+    prompts = [prompt for group in groups for prompt in group]
+    found = read_traces(scenario.phases, prompts, phases)
+    of_traces = [
+        PartPrompts(
+            parts_of_phase(scenario, number)[0],
+            tuple(prompt for prompt, phase in zip(found.prompts, found.phases, strict=True) if phase == number),
+        )
+        for number in dict.fromkeys(found.phases)
+    ]
+    of_parts = [PartPrompts(part, tuple(group)) for part, group in zip(parts, groups, strict=True)]
+    return ScenarioPrompts(
+        parts=(*of_parts, *of_traces),
+        phases=phases,
+        identities=(*identities, *found.identities),
+        traces=found.traces,
+        of_traces=len(found.prompts),
+    )
+
+
+def _load_parts(
+    scenario: Scenario,
+    parts: Sequence[PhasePart],
+    asked: Asked,
+    progress: Progress | None,
+) -> tuple[list[list[Prompt]], tuple[DatasetIdentity, ...]]:
+    """Return the prompts of each part, and the datasets that they are of; the same rows are read once."""
+    loaded: dict[tuple[object, ...], list[Prompt]] = {}
+    identities: dict[str, DatasetIdentity] = {}
+    groups = []
+    sets = sum(len(part.plan.datasets) for part in parts)
+    for part in parts:
+        columns = _asked(part, asked)
+        key = part.plan.datasets, tuple(columns)
+        if key not in loaded:
+            loaded[key], found = load_prompts(
+                msgspec.structs.replace(scenario, workload=part.plan),
+                columns,
+                _beside(progress, loaded, identities, sets),
+            )
+            for identity in found:
+                identities.setdefault(identity.name, identity)
+        groups.append(loaded[key])
+    return groups, tuple(identities.values())
+
+
+def _beside(
+    progress: Progress | None,
+    loaded: Mapping[tuple[object, ...], Sequence[Prompt]],
+    identities: Sized,
+    sets: int,
+) -> Callable[[int, int], None] | None:
+    """Return who is told of datasets and rows beside those that are loaded."""
+    if progress is None:
+        return None
+    tell, sets_before, rows_before = progress, len(identities), sum(map(len, loaded.values()))
+    return lambda done, rows: tell(sets_before + done, rows_before + rows, sets)
+
+
+def _asked(part: PhasePart, asked: Asked) -> dict[str, str]:
+    try:
+        return asked(part.plan)
+    except UsageError as error:
+        raise error if part.where == "workload" else UsageError(f"{part.where}: {error}") from None
+
+
+def _with_program(each: PartPrompts, program: str) -> PartPrompts:
+    plan = msgspec.structs.replace(each.part.plan, program=program)
+    return PartPrompts(msgspec.structs.replace(each.part, plan=plan), each.prompts)
