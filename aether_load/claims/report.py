@@ -102,7 +102,10 @@ class ClaimsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_claims_report(file: ClaimsFile, runs: Sequence[RunFigures], scenarios: Sequence[str]) -> ClaimsReport:
-    """Return the report on a file's claims; it is interrupted where one of the scenarios did not run to its end."""
+    """Return the report on the claims that some scenarios decide, and on those that nothing does.
+
+    It is interrupted where one of the scenarios did not run to its end.
+    """
     figures = Figures(runs)
     reports = [run.report for run in runs]
     simulated = any(report.target.kind == "simulated" for report in reports)
@@ -114,7 +117,11 @@ def build_claims_report(file: ClaimsFile, runs: Sequence[RunFigures], scenarios:
         simulated=simulated,
         targets=tuple({report.target.url: report.target for report in reports}.values()),
         labels=reports[0].run.labels if reports else {},
-        claims=tuple(_claim_report(claim, figures, simulated=simulated) for claim in file.claims),
+        claims=tuple(
+            _claim_report(claim, figures, simulated=simulated)
+            for claim in file.claims
+            if claim.of is None or claim.of.partition("/")[0] in scenarios
+        ),
         configurations=tuple(_configurations(runs, figures)),
         repetitions=tuple(_repetitions(runs, figures)),
         runs=tuple(map(_measured_run, runs)),
