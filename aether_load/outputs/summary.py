@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +29,7 @@ _PERCENTILE_COLUMNS = ("_ms", "_low_ms", "_high_ms", "_reliability")
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
     """Return the summary's rows, safe for a spreadsheet: one a phase for all its requests, and one a dataset."""
-    rows = [_summary_row(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
+    rows = [summary_values(report, phase, row) for phase in report.phases for row in (phase.all, *phase.datasets)]
     return [{name: csv_cell(value) for name, value in row.items()} for row in rows]
 
 
@@ -42,7 +42,8 @@ def series_name(report: Report, phase: PhaseReport, row: Row) -> str:
     return f"{report.run.scenario}/{phase.name}/{row.dataset}/{kind}"
 
 
-def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, object]:
+def summary_values(report: Report, phase: PhaseReport, row: Row) -> dict[str, object]:
+    """Return one row of the summary as it is, before texts are made safe for a spreadsheet."""
     server = phase.server
     values: dict[str, object] = {
         "time": report.run.began_utc,
@@ -58,6 +59,7 @@ def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, obje
         "program": report.program.flow_name if report.program else None,
         "program_hash": report.program.hash if report.program else None,
         "compiler_version": report.program.compiler_version if report.program else None,
+        "machine": machine_name(report.environment["machine"]),
         "users": phase.users,
         "load_unit": phase.achieved_load.unit,
         "target_load": phase.achieved_load.asked,
@@ -91,6 +93,14 @@ def _summary_row(report: Report, phase: PhaseReport, row: Row) -> dict[str, obje
     for name in _LATENCIES:
         values.update(_latency_columns(name, getattr(row, name)))
     return values
+
+
+def machine_name(machine: Mapping[str, Any]) -> str | None:
+    """Return what machine it was, so that equal names are equal machines; None where it is not known."""
+    cpu, cores, memory = (machine.get(key) for key in ("cpu", "cores", "memory_bytes"))
+    if not cpu or not cores or not memory:
+        return None
+    return f"{cpu}, {cores} cores, {memory / 2**30:.0f} GiB"
 
 
 def _latency_columns(name: str, latency: Distribution | None) -> dict[str, object]:
@@ -140,6 +150,7 @@ COLUMNS: Mapping[str, str] = {
     "program": "name of the Aether program, if one was sent",
     "program_hash": "hash of the compiled program",
     "compiler_version": "version of the compiler that built it",
+    "machine": "CPU, cores and memory of the sending machine; empty: not known",
     "users": "users of a closed load, most requests in flight of an open load",
     "load_unit": "unit of the next two: `users` or `requests/s`",
     "target_load": "load that was asked for",

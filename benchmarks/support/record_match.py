@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import RecordSet, record_parts
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Matched:
 def match(run: RunFolder, record: Path) -> Matched:
     """Join samples and entries by execution id, and count what does not fit."""
     parts = record_parts(run, run.read_manifest())
-    table, faults = read_table(parts), faults_of(RecordSet(parts))
+    table, faults = read_samples(parts).table, faults_of(RecordSet(parts))
     entries = [json.loads(line) for line in record.open(encoding="utf-8")]
     # The harness learns the generation from the refusal of an empty body, which runs nothing.
     probes = [entry for entry in entries if entry["execution_id"] is None and entry["status"] == 422]

@@ -288,10 +288,10 @@ def write_series_csv(names: Sequence[str], phases: Sequence[Series], out: TextIO
         columns = [getattr(series, column) for column in COLUMNS]
         for row in zip(*columns, strict=True):
             second = row[0]
-            writer.writerow([csv_cell(name), round(series.began_s + second, 3), int(_in_window(series, second)), *row])
+            writer.writerow([csv_cell(name), round(series.began_s + second, 3), int(in_window(series, second)), *row])
 
 
-def _in_window(series: Series, second: float) -> bool:
+def in_window(series: Series, second: float) -> bool:
     """Tell whether all of a step that the phase lasted lies in the window."""
     if series.window_began_s is None or series.window_ended_s is None:
         return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.node_columns import nodes_of
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
@@ -64,22 +66,35 @@ def write_samples(parts: Sequence[RecordPart], path: Path) -> None:
     options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     try:
         with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
-            for batch in _batches(parts):
-                stream.write_batch(batch)
+            vocabularies = _Vocabularies()
+            for batch, tables in RecordSet(parts):
+                stream.write_batch(vocabularies.batch(batch, tables))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def read_table(parts: Sequence[RecordPart]) -> pa.Table:
-    """Return all records as one table."""
-    return pa.Table.from_batches(_batches(parts), SCHEMA).unify_dictionaries()
+class SamplesTable(msgspec.Struct, frozen=True):
+    """All requests as one table, and the holds of their senders.
+
+    `torn` names the files whose end is cut off; `damage` says what was refused or is missing.
+    """
+
+    table: pa.Table
+    holds: Holds
+    torn: tuple[str, ...]
+    damage: tuple[str, ...]
 
 
-def _batches(parts: Sequence[RecordPart]) -> Iterator[pa.RecordBatch]:
-    vocabularies = _Vocabularies()
-    for batch, tables in RecordSet(parts):
-        yield vocabularies.batch(batch, tables)
+def read_samples(parts: Sequence[RecordPart]) -> SamplesTable:
+    """Return all records that are whole; raises UsageError for another version of the format."""
+    records, vocabularies, holds = RecordSet(parts), _Vocabularies(), Holds()
+    batches = []
+    for batch, tables in records:
+        holds.add(batch.holds)
+        batches.append(vocabularies.batch(batch, tables))
+    table = pa.Table.from_batches(batches, SCHEMA).unify_dictionaries()
+    return SamplesTable(table, holds, tuple(records.torn), tuple(records.damage))
 
 
 class _Vocabularies:

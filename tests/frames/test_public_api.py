@@ -1,0 +1,37 @@
+"""`aether_load` itself: the names that are public, and what importing it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import aether_load
+
+PUBLIC = {
+    "AetherLoadError",
+    "ExitCode",
+    "ResultsError",
+    "Run",
+    "RunDataWarning",
+    "TargetError",
+    "UsageError",
+    "__version__",
+    "open_results",
+    "open_run",
+}
+
+
+def test_the_public_names_are_exactly_these():
+    """Each is there, and dir() shows no other."""
+    assert set(aether_load.__all__) == set(dir(aether_load)) == PUBLIC
+    assert all(getattr(aether_load, name) is not None for name in PUBLIC)
+    with pytest.raises(AttributeError, match="has no attribute 'open_runs'"):
+        aether_load.open_runs  # noqa: B018
+
+
+def test_importing_it_imports_nothing_heavy():
+    """A process that sends may import it: no pandas, NumPy, pyarrow, SciPy, Locust or gevent."""
+    heavy = {"pandas", "numpy", "pyarrow", "scipy", "locust", "gevent"}
+    program = f"import sys, aether_load; print(sorted({heavy} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"
