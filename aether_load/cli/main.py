@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "write a locustfile, a scenario and a CI workflow to start from",
     "report": "make a run's results again from its folder",
     "compare": "show runs side by side",
+    "trend": "follow every figure over all stored runs, and find where it changed",
     "gate": "hold a candidate build against its base",
     "claims": "measure what the Aether project publishes",
     "scenarios": "list the scenarios that ship, or show one as resolved",

@@ -74,6 +74,22 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
     )
 
 
+def charts_page(template: str, charts: Sequence[Chart], **values: Any) -> str:
+    """Return a page of charts from another template, with the same looks and the same promise."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            charts=charts,
+            script=vega(),
+            specifications=in_script({chart.name: chart.spec for chart in charts}),
+            light=LIGHT,
+            dark=DARK,
+            **values,
+        )
+    )
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(

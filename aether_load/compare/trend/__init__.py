@@ -1,0 +1,1 @@
+"""Follow every figure over all stored runs, and find where it changed."""

@@ -1,0 +1,175 @@
+"""Draw a history: its points with their intervals, the level between changes, and the changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from aether_load.compare.trend.history import TrendRun
+from aether_load.compare.trend.metrics import JUDGED
+from aether_load.compare.trend.trend import Searched, Trend, size_text
+from aether_load.outputs.charts.chart import Chart, axis, colours, layered
+
+MOST_CHARTS = 40
+"""Charts of a page: of histories that changed first, then of the metrics that are judged."""
+_HEIGHT = 220
+_COLOURS = 8
+_X = {"field": "time", "type": "temporal", "axis": axis(None)}
+
+
+def trend_charts(trend: Trend) -> list[Chart]:
+    """Return a chart a series and metric, with every machine in it; at most `MOST_CHARTS`, the changed ones first."""
+    groups = [
+        list(own)
+        for _, own in groupby(
+            sorted(trend.histories, key=lambda one: (one.history.series, one.history.metric)),
+            key=lambda one: (one.history.series, one.history.metric),
+        )
+    ]
+    groups.sort(key=_rank)
+    machines = list(dict.fromkeys(run.machine for run in trend.runs))
+    return [_chart(f"trend-{place}", group, trend.runs, machines) for place, group in enumerate(groups[:MOST_CHARTS])]
+
+
+def _rank(group: Sequence[Searched]) -> tuple[int, bool, bool]:
+    newest = max((change.first_after for one in group for change in one.changes), default=-1)
+    first = group[0].history
+    return -newest, first.metric not in JUDGED, first.dataset != "all"
+
+
+def _chart(name: str, group: Sequence[Searched], runs: Sequence[TrendRun], machines: Sequence[str]) -> Chart:
+    first = group[0].history
+    shown = [one.history.machine for one in group]
+    colour = colours("machine", shown, [machines.index(name) % _COLOURS for name in shown])
+    if len(machines) == 1:
+        colour["legend"] = None
+    points = [point for one in group for point in _points(one, runs)]
+    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "axis": axis(_unit(first.metric))}
+    layers: list[dict[str, Any]] = [
+        {
+            "data": {"values": [point for point in points if point["low"] is not None and point["high"] is not None]},
+            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.45},
+            "encoding": {"x": _X, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+        },
+        {
+            "data": {"values": [level for one in group for level in _levels(one, runs)]},
+            "mark": {"type": "rule", "strokeWidth": 2},
+            "encoding": {"x": _X, "x2": {"field": "until"}, "y": y, "color": colour},
+        },
+        *_marks([mark for one in group for mark in _changes(one, runs)]),
+        {
+            "data": {"values": points},
+            "mark": {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": False},
+            "encoding": {
+                "x": _X, "y": y, "color": colour,
+                "fill": {"condition": {"test": "datum.used", "field": "machine", "type": "nominal",
+                                       "scale": colour["scale"], "legend": None}, "value": "var(--paper)"},
+                "href": {"field": "report"},
+                "tooltip": _tooltip(),
+            },
+        },
+    ]  # fmt: skip
+    return Chart(
+        name=name,
+        section=first.series,
+        title=first.metric,
+        caption=_caption(group),
+        spec=layered([layer for layer in layers if layer["data"]["values"]], _HEIGHT),
+    )
+
+
+def _unit(metric: str) -> str:
+    for ending, unit in {
+        "_ms": "ms",
+        "_rps": "requests/s",
+        "_per_s": "tokens/s",
+        "_usd": "USD",
+        "_total": "count",
+    }.items():
+        if metric.endswith(ending):
+            return unit
+    return "tokens" if metric.startswith("tokens_per") else "share" if "load" not in metric else "load"
+
+
+def _caption(group: Sequence[Searched]) -> str:
+    why = [f"not searched on {one.history.machine}: {one.reason}" for one in group if one.reason]
+    return ". ".join(["; ".join(why), "" if all(all(one.history.used) for one in group) else
+                      "Hollow points are not searched"]).strip(". ")  # fmt: skip
+
+
+def _points(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]:
+    history = one.history
+    columns = (history.runs, history.values, history.low, history.high, history.used)
+    for place, value, low, high, used in zip(*columns, strict=True):
+        run = runs[place]
+        yield {
+            "time": run.time_utc, "value": value, "low": low, "high": high, "used": used, "machine": run.machine,
+            "run": run.id, "commit": run.commit or "none", "report": run.report, "labels": run.labels or "",
+        }  # fmt: skip
+
+
+def _levels(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]:
+    """Yield the level of each stretch between changes; of a history that was not searched there is none."""
+    used = [place for place, is_used in zip(one.history.runs, one.history.used, strict=True) if is_used]
+    if one.reason is not None:
+        return
+    levels = [change.level_before for change in one.changes[:1]] + [change.level_after for change in one.changes]
+    values = [value for value, is_used in zip(one.history.values, one.history.used, strict=True) if is_used]
+    if not one.changes:
+        levels = [float(np.exp(np.log(values).mean()) if min(values) > 0 else np.mean(values))]
+    starts = [used[0], *(change.first_after for change in one.changes)]
+    ends = [*(change.last_before for change in one.changes), used[-1]]
+    for start, end, level in zip(starts, ends, levels, strict=True):
+        yield {
+            "time": runs[start].time_utc, "until": runs[end].time_utc, "value": level, "machine": one.history.machine,
+        }  # fmt: skip
+
+
+def _changes(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]:
+    for change in one.changes:
+        yield {
+            "time": runs[change.first_after].time_utc, "size": size_text(change).split(" [")[0], "kind": change.kind,
+            "detail": size_text(change), "before": runs[change.last_before].commit or "none",
+            "after": runs[change.first_after].commit or "none",
+        }  # fmt: skip
+
+
+def _marks(changes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    colour = {
+        "field": "kind", "type": "nominal", "legend": None,
+        "scale": {"domain": ["loss", "gain", "change"], "range": ["var(--c3)", "var(--c2)", "var(--faint)"]},
+    }  # fmt: skip
+    tooltip = [
+        {"field": name, "title": title}
+        for name, title in {
+            "detail": "size with 95 % interval", "kind": "kind", "before": "last commit before",
+            "after": "first commit after",
+        }.items()
+    ]  # fmt: skip
+    data = {"values": changes}
+    yield {
+        "data": data,
+        "mark": {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5},
+        "encoding": {"x": _X, "stroke": colour, "tooltip": tooltip},
+    }
+    yield {
+        "data": data,
+        "mark": {"type": "text", "align": "left", "dx": 4, "dy": 8, "y": 0, "fontWeight": "bold"},
+        "encoding": {"x": _X, "text": {"field": "size"}, "fill": colour, "tooltip": tooltip},
+    }
+
+
+def _tooltip() -> list[dict[str, Any]]:
+    return [
+        {"field": "value", "title": "value", "format": ".4~g"},
+        {"field": "low", "title": "at least", "format": ".4~g"},
+        {"field": "high", "title": "at most", "format": ".4~g"},
+        {"field": "time", "type": "temporal", "title": "run of", "format": "%Y-%m-%d %H:%M"},
+        {"field": "commit", "title": "commit"},
+        {"field": "run", "title": "run"},
+        {"field": "machine", "title": "machine"},
+        {"field": "labels", "title": "labels"},
+    ]

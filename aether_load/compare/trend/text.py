@@ -1,0 +1,122 @@
+"""Write a trend: its change points, newest first, and what was not searched."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
+
+import msgspec
+
+from aether_load.compare.trend.change_points import FEWEST_RUNS
+from aether_load.compare.trend.history import TrendRun
+from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, commit_text, size_text
+from aether_load.outputs.markdown import table
+from aether_load.outputs.table import Column, fitted, write_table
+from aether_load.text import json_text, markdown_text, terminal_text, with_safe_texts
+
+_WIDEST = 120
+MOST_LINES = 40
+"""Change points that a terminal shows; trend.md and trend.json have all."""
+HEADER = ("series", "metric", "size with 95 % interval", "kind", "last before", "first after", "runs since")
+_LEFT_OUT = {"runs since": 1, "last before": 2}
+"""Columns that a narrow terminal does not show, the first one first."""
+NONE_FOUND = "No figure changed."
+
+
+def change_rows(trend: Trend) -> list[tuple[str, ...]]:
+    """Return the change points as cells under `HEADER`, the newest first."""
+    found = [(one, change) for one in trend.histories for change in one.changes]
+    found.sort(key=lambda pair: (-pair[1].first_after, pair[0].history.series))
+    return [_row(trend, one, change) for one, change in found]
+
+
+def _row(trend: Trend, one: Searched, change: ChangePoint) -> tuple[str, ...]:
+    return (
+        one.history.series,
+        one.history.metric,
+        size_text(change),
+        change.kind,
+        _where(trend.runs[change.last_before]),
+        _where(trend.runs[change.first_after]),
+        str(change.runs_since),
+    )
+
+
+def _where(run: TrendRun) -> str:
+    return f"{run.time_utc[:10]} {commit_text(run)}"
+
+
+def facts(trend: Trend) -> Iterator[str]:
+    """Yield what was searched, on which machines, and what was left out, a sentence each."""
+    runs = trend.runs
+    yield (
+        f"{len(runs)} runs from {runs[0].time_utc[:10]} to {runs[-1].time_utc[:10]}; {trend.searched_total} of "
+        f"{len(trend.histories)} histories have the {FEWEST_RUNS} runs that a search needs."
+    )
+    machines: dict[str, int] = {}
+    for run in runs:
+        machines[run.machine] = machines.get(run.machine, 0) + 1
+    if len(machines) > 1:
+        said = "; ".join(f"{name} ({count} runs)" for name, count in machines.items())
+        yield f"{len(machines)} machines, whose histories are not mixed: {said}."
+    if left := sum(not run.trusted for run in runs):
+        yield f"{left} runs were invalid, undecided or cut off: shown, and not searched."
+
+
+def verdict(trend: Trend) -> list[str]:
+    """Return the regressions, or the sentence that there is none."""
+    terms = trend.terms
+    what = f"a loss beyond {100 * terms.margin:g} % within the last {terms.last_runs} runs"
+    if not trend.searched_total:
+        return [f"Too few runs: no history has {FEWEST_RUNS} runs on one machine that can be searched."]
+    if not trend.regressions:
+        return [f"No regression: no newest change point is {what}."]
+    return [f"Regression: {one.sentence}." for one in trend.regressions]
+
+
+def write_text(trend: Trend, out: TextIO) -> None:
+    """Write it for a terminal."""
+    trend = with_safe_texts(trend, terminal_text)
+    out.writelines(f"{textwrap.fill(fact, _WIDEST)}\n" for fact in facts(trend))
+    rows = change_rows(trend)
+    out.write("\n")
+    if rows:
+        cells = zip(*rows[:MOST_LINES], strict=True)
+        columns = [Column(name, tuple(own), _LEFT_OUT.get(name, 0)) for name, own in zip(HEADER, cells, strict=True)]
+        write_table(fitted(columns, _WIDEST), out)
+        if len(rows) > MOST_LINES:
+            out.write(f"  and {len(rows) - MOST_LINES} older ones, in trend.md\n")
+    else:
+        out.write(f"{NONE_FOUND}\n")
+    out.write("\n")
+    out.writelines(f"{textwrap.fill(line, _WIDEST, subsequent_indent='  ')}\n" for line in verdict(trend))
+
+
+def write_markdown(trend: Trend, out: TextIO) -> None:
+    """Write the same as Markdown."""
+    out.write("### aether-load: trend\n\n")
+    out.write("".join(f"{markdown_text(line)}\n\n" for line in verdict(trend)))
+    out.write("".join(f"- {markdown_text(fact)}\n" for fact in facts(trend)) + "\n")
+    rows = [tuple(map(markdown_text, row)) for row in change_rows(trend)]
+    out.write(table(HEADER, rows) if rows else f"{NONE_FOUND}\n")
+
+
+def write_json(trend: Trend, out: TextIO) -> None:
+    """Write the trend's value."""
+    out.write(json_text(msgspec.json.format(msgspec.json.encode(trend), indent=1).decode()) + "\n")
+
+
+WRITERS: Mapping[str, Callable[[Trend, TextIO], None]] = {
+    "text": write_text,
+    "markdown": write_markdown,
+    "json": write_json,
+}
+
+
+def formatted(trend: Trend, name: str) -> str:
+    """Return a trend in the form of that name."""
+    out = io.StringIO()
+    WRITERS[name](trend, out)
+    return out.getvalue()

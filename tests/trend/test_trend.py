@@ -1,0 +1,162 @@
+"""`aether-load trend`: histories out of stored runs, what is judged, and what is written."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aether_load.compare.trend.metrics import METRICS, better
+from aether_load.compare.trend.trend import Terms, build_trend
+from aether_load.outputs.summary import SUMMARY_COLUMNS
+from processes import call_command
+from trend_results import MACHINE, commit, night, write_nights
+
+NOISE = 1 + 0.05 * np.random.default_rng(5).standard_normal(60)
+SETTINGS = {
+    "time", "commit", "branch", "run_id", "labels", "scenario", "phase", "dataset", "target_kind", "generation",
+    "program", "program_hash", "compiler_version", "machine", "users", "load_unit", "target_load", "window_s",
+    "phase_trust", "run_exit_code",
+}  # fmt: skip
+
+
+def nights(step=40, size=1.25, count=46, **more):
+    """Rows of many nights, a step of `size` before the night `step`."""
+    return [night(place, float(80 * NOISE[place] * (size if place >= step else 1)), **more) for place in range(count)]
+
+
+def trend(folder, *options):
+    return call_command("trend", str(folder), *options, cwd=folder)
+
+
+def test_a_change_lies_between_two_commits(tmp_path):
+    """With its size, its interval, and the runs since."""
+    found = build_trend(write_nights(tmp_path, nights()), METRICS)
+    (searched,) = found.histories
+    (change,) = searched.changes
+    runs = found.runs
+    assert (runs[change.last_before].commit, runs[change.first_after].commit) == (commit(39), commit(40))
+    assert (change.kind, change.runs_since) == ("loss", 6)
+    assert change.ratio_low < 1.25 < change.ratio_high
+    assert change.ratio_low < change.ratio < change.ratio_high
+    (regression,) = found.regressions
+    assert regression.sentence.startswith(
+        f"response_latency_p95_ms of nightly/closed/all/runtime-v2 changed by {100 * (change.ratio - 1):+.1f} % ["
+    )
+    assert regression.sentence.endswith("between 0039aaaa (2026-04-12) and 0040aaaa (2026-04-13)")
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code"),
+    [
+        (nights(), (), 0),
+        (nights(), ("--fail-on-regression",), 4),
+        (nights(), ("--fail-on-regression", "--last-runs", "5"), 0),
+        (nights(), ("--fail-on-regression", "--margin", "0.5"), 0),
+        (nights(), ("--fail-on-regression", "--metric", "response_latency_p95_ms"), 4),
+        (nights(size=0.8), ("--fail-on-regression",), 0),
+        (nights(size=1.0), ("--fail-on-regression",), 0),
+        (nights(count=9), ("--fail-on-regression",), 5),
+        (nights(count=9), (), 5),
+        (nights(run_exit_code=5), (), 5),
+        (nights(response_latency_p95_reliability="unreliable"), (), 5),
+    ],
+    ids=[
+        "shown", "a loss", "too long ago", "within the margin", "the metric named", "a gain", "no change", "too few",
+        "too few, not to fail", "runs that are not trusted", "percentiles that are only bounded",
+    ],
+)  # fmt: skip
+def test_the_exit_code_says_what_was_found(tmp_path, rows, options, code):
+    assert trend(write_nights(tmp_path, rows), *options).returncode == code
+
+
+def test_only_the_newest_change_is_judged(tmp_path):
+    """A loss that was mended is no regression, though both lie within the last runs."""
+    rows = nights(step=30, count=44)
+    rows[37:] = nights(size=1.0, count=44)[37:]
+    found = build_trend(write_nights(tmp_path, rows), METRICS, Terms(last_runs=20))
+    assert [change.kind for change in found.histories[0].changes] == ["loss", "gain"]
+    assert found.regressions == ()
+
+
+def test_machines_are_marked_and_not_mixed(tmp_path):
+    """A faster machine for a fortnight is a history of its own, not a change; it is named."""
+    rows = nights(size=1.0, count=46)
+    for place in range(20, 34):
+        rows[place] = night(place, float(40 * NOISE[place]), machine="M2, 12 cores, 64 GiB")
+    found = build_trend(write_nights(tmp_path, rows), METRICS)
+    assert {one.history.machine: (len(one.history.runs), one.changes, one.reason) for one in found.histories} == {
+        MACHINE: (32, (), None),
+        "M2, 12 cores, 64 GiB": (14, (), None),
+    }
+    said = trend(tmp_path).stdout
+    assert f"2 machines, whose histories are not mixed: {MACHINE} (32 runs); M2, 12 cores, 64 GiB (14 runs)." in said
+
+
+def test_runs_that_are_not_to_be_trusted_are_shown_and_not_searched(tmp_path):
+    """Six nights cut off at a quarter more are no change."""
+    rows = nights()
+    for row in rows[40:]:
+        row["run_exit_code"] = 130
+    found = build_trend(write_nights(tmp_path, rows), METRICS)
+    (searched,) = found.histories
+    assert len(searched.history.values) == 46
+    assert sum(searched.history.used) == 40
+    assert searched.changes == ()
+    assert "6 runs were invalid, undecided or cut off: shown, and not searched." in trend(tmp_path).stdout
+
+
+def test_series_are_told_apart(tmp_path):
+    """By scenario, phase, dataset and kind of target; each has its own histories."""
+    other = {"branch": "nightly/closed/piqa/runtime-v2", "dataset": "piqa"}
+    rows = [row for pair in zip(nights(size=1.0), nights(**other), strict=True) for row in pair]
+    found = build_trend(write_nights(tmp_path, rows), METRICS)
+    assert {one.history.series: len(one.changes) for one in found.histories} == {
+        "nightly/closed/all/runtime-v2": 0,
+        "nightly/closed/piqa/runtime-v2": 1,
+    }
+
+
+def test_it_is_written_as_text_markdown_and_json(tmp_path):
+    """The same change points everywhere; the files lie in the folder."""
+    write_nights(tmp_path, nights())
+    text = trend(tmp_path).stdout
+    markdown = trend(tmp_path, "--format", "markdown").stdout
+    plain = trend(tmp_path, "--format", "json").stdout
+    assert (tmp_path / "trend.md").read_text() == markdown
+    assert (tmp_path / "trend.json").read_text() == plain
+    (history,) = json.loads(plain)["histories"]
+    (change,) = history["changes"]
+    size = f"{100 * (change['ratio'] - 1):+.1f} %"
+    assert text.count(size) == markdown.count(size) == 2
+    assert "46 runs from 2026-03-04 to 2026-04-18; 1 of 1 histories have the 10 runs that a search needs." in text
+    assert max(map(len, text.splitlines()[:-1])) <= 120
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--metric", "p95"), "--metric p95: summary.csv has no such metric; there are achieved_load"),
+        (("--margin", "-1"), "--margin -1.0: a margin is a share of 0 or more, like 0.05."),
+        (("--margin", "nan"), "--margin nan: a margin is a share of 0 or more, like 0.05."),
+        (("--last-runs", "0"), "--last-runs 0: at least 1 run is looked at."),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(tmp_path, options, sentence):
+    ended = trend(write_nights(tmp_path, nights(count=3)), *options)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert sentence in ended.stderr
+
+
+def test_a_folder_without_runs_is_one_sentence(tmp_path):
+    ended = trend(tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "holds no runs" in ended.stderr
+
+
+def test_every_column_of_the_summary_is_a_metric_or_known_to_be_none():
+    """A new column is followed, unless it is one of what the run was, or a bound of another."""
+    bounds = {
+        name for name in SUMMARY_COLUMNS if name.endswith(("_reliability", "_low_ms", "_high_ms", "_low", "_high"))
+    }
+    assert set(SUMMARY_COLUMNS) - set(METRICS) == SETTINGS | (bounds - {"phase_server_node_mean_low_ms"})
+    assert {better(name) for name in METRICS} == {"higher", "lower", "neither"}
