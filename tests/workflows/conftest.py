@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from pages_repository import PagesRepository
 from runtime_repository import RuntimeRepository
 from stand_ins import GitHub
 
 
 def github_in(folder: Path) -> GitHub:
-    return GitHub(folder, RuntimeRepository(folder / "aether-lang"))
+    return GitHub(folder, RuntimeRepository(folder / "aether-lang"), PagesRepository(folder / "pages.git"))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from job import Action, Machine
+from pages_repository import PagesRepository
 from processes import REPOSITORY
 from runtime_repository import RuntimeRepository
 
@@ -61,6 +62,7 @@ class GitHub:
 
     folder: Path
     runtime: RuntimeRepository
+    pages: PagesRepository
     charts: list[tuple[str, str, set[str]]] = field(default_factory=list)
 
     def machine(self, job: str, *left_out: str) -> Machine:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from job import read, run_job
+from job import Machine, read, run_job
 from processes import running_simulator
 from runtime_repository import DIES, HEALTHY_STRANGER, NEVER_LISTENS
 
@@ -43,7 +43,9 @@ EXECUTED = {
         "Measure the published claims",
         "Summary",
         "Stop the runtime",
+        "Trend",
     },
+    ("nightly.yml", "charts"): {"Publish the trend"},
 }
 
 
@@ -57,6 +59,7 @@ def night(github, port, **given):
     options = "--no-page --no-self-check"
     given = {
         "RUNTIME_PORT": str(port),
+        "PAGES": github.pages.path.as_uri(),
         "SCENARIO": str(scenario),
         "LOAD_OPTIONS": options,
         "CLAIMS_OPTIONS": f"--claims {claims} --no-page",
@@ -67,11 +70,13 @@ def night(github, port, **given):
 
 def charts(github, load):
     needs = {"load": {"result": load.conclusion, "outputs": load.outputs}}
-    return run_job(NIGHTLY, "charts", github.machine("charts"), {**SCHEDULED, "needs": needs}, {})
+    given = {"PAGES": github.pages.path.as_uri()}
+    return run_job(NIGHTLY, "charts", github.machine("charts"), {**SCHEDULED, "needs": needs}, given)
 
 
 @pytest.fixture(scope="module")
 def passed(github_of_the_module, free_port_of_the_module):
+    github_of_the_module.pages.begin()
     return night(github_of_the_module, free_port_of_the_module)
 
 
@@ -105,20 +110,55 @@ def test_the_summary_is_the_report(passed, github_of_the_module):
     artifact = github_of_the_module.artifact("nightly")
     (run,) = (artifact / "runs").iterdir()
     report, claims = (run / "report.md").read_text(), (artifact / "claims.md").read_text()
-    assert rest.strip() == (report + claims).strip()
+    trend = (artifact / "trend" / "trend.md").read_text()
+    assert rest.strip() == (report + claims + trend).strip()
     assert "| Requests that succeed | 100 % | 100.0%" in claims
 
 
-def test_the_charts_get_one_direction_each(passed, github_of_the_module):
+@pytest.fixture(scope="module")
+def charted(github_of_the_module, passed):
+    return charts(github_of_the_module, passed)
+
+
+def test_the_charts_get_one_direction_each(charted, github_of_the_module):
     """Two steps, a file and a name each; what should fall is not in what should rise."""
-    ended = charts(github_of_the_module, passed)
-    assert ended.conclusion == "success"
+    assert charted.conclusion == "success", charted["Publish the trend"].text
     (smaller, bigger) = github_of_the_module.charts
     assert smaller[:2] == ("customSmallerIsBetter", "Aether, smaller is better")
     assert bigger[:2] == ("customBiggerIsBetter", "Aether, bigger is better")
     assert "error rate" in smaller[2]
     assert "throughput of good answers" in bigger[2]
     assert smaller[2] & bigger[2] == set()
+
+
+def test_the_trend_is_published_night_by_night(charted, github_of_the_module, tmp_path):
+    """The first night begins it; the next one reads the branch and adds its own row and report."""
+    assert charted.conclusion == "success", charted["Publish the trend"].text
+    pages = github_of_the_module.pages
+    (run,) = (github_of_the_module.artifact("nightly") / "runs").iterdir()
+    published = {f"nightly/trend/{name}" for name in ("summary.csv", "trend.html", "trend.md", "trend.json")}
+    assert pages.names() == published
+    assert pages.read("nightly/trend/summary.csv").count(run.name) == 2
+    step = next(step for step in NIGHTLY["jobs"]["load"]["steps"] if step.get("name") == "Trend")
+    again = second_night(tmp_path, step["run"], pages, run)
+    lines = (again / "results" / "trend" / "summary.csv").read_text().splitlines()
+    assert [line.split(",")[3] for line in lines] == ["run_id", run.name, run.name, "tonight", "tonight"]
+    assert (again / "results" / "trend" / "runs" / "tonight" / "report.html").is_file()
+
+
+def second_night(folder, script, pages, run):
+    """Run the step `Trend` on the results of another night, which has a page."""
+    results = folder / "results"
+    (results / "runs" / "tonight").mkdir(parents=True)
+    (results / "runs" / "tonight" / "report.html").write_text("<p>tonight</p>")
+    (results / "summary.csv").write_text((run / "summary.csv").read_text().replace(run.name, "tonight"))
+    job = {
+        "steps": [{"name": "Trend", "run": script}],
+        "env": {"TOKEN": "", "PAGES": pages.path.as_uri(), "PAGES_KEPT": "1"},
+    }
+    ended = run_job({"jobs": {"trend": job}}, "trend", Machine(folder, folder / "temp", {}), SCHEDULED, {})
+    assert ended.conclusion == "success", ended["Trend"].text
+    return folder
 
 
 def test_the_runtime_is_ended(passed, free_port_of_the_module):
