@@ -21,6 +21,11 @@ from aether_load.text import json_text, with_safe_texts, xml_text
 
 FOLDER = "comparison_charts"
 MOST_ROWS = 60
+MOST_COLOURS = 8
+"""Runs that have a colour each; of more, each has a row."""
+MOST_LINES = 240
+"""Rows of a chart with a row a run."""
+_FIRST, _UNRANKED = "the first", "not ranked"
 _MOST_BYTES = 1 << 30
 _LIST = "comparison.json"
 
@@ -34,22 +39,20 @@ def comparison_charts(comparison: Comparison, reports: Sequence[Report]) -> list
 
 
 def _figure(comparison: Comparison, figure: str) -> Chart:
-    rows = [row for row in comparison.rows if row.figure == figure][:MOST_ROWS]
     letters = [run.letter for run in comparison.runs]
+    few = len(letters) <= MOST_COLOURS
+    all_rows = [row for row in comparison.rows if row.figure == figure]
+    rows = all_rows[: MOST_ROWS if few else max(1, MOST_LINES // len(letters))]
     values = [
         {"where": f"{row.phase}, {row.dataset}", "run": letters[place], "value": run.value, "low": run.low,
-         "high": run.high}
+         "high": run.high, "rank": _FIRST if not place else row.rank[place] or _UNRANKED,
+         "row": f"{row.phase}, {row.dataset}  {letters[place]}"}
         for row in rows
         for place, run in enumerate(row.runs)
         if run is not None
     ]  # fmt: skip
     unit = rows[0].unit
-    y = {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)}
-    shared = {
-        "y": y,
-        "yOffset": {"field": "run", "sort": None},
-        "color": colours("run", letters, _places(len(letters))),
-    }
+    shared = _rows_of(letters) if few else _rows_of_many()
     x = {"field": "value", "type": "quantitative", "scale": {"zero": unit != "ms"}, "axis": axis(unit)}
     bounded = [value for value in values if value["low"] is not None and value["high"] is not None]
     layers: list[dict[str, Any]] = [
@@ -71,25 +74,48 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
                 "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
             }
         )
-    spec = bare(values) | {"height": {"step": 14}, "layer": layers, "title": _title(comparison, figure)}
+    spec = bare(values) | {
+        "height": {"step": 14},
+        "layer": layers,
+        "title": _title(comparison, figure, len(all_rows) - len(rows)),
+    }
     return Chart(name=file_stem(figure.replace(" ", "-")), section="compare", title=figure, caption="", spec=spec)
 
 
-def _title(comparison: Comparison, figure: str) -> dict[str, Any]:
+def _rows_of(letters: Sequence[str]) -> dict[str, Any]:
+    """Return a row a phase and dataset, with a colour a run."""
+    return {
+        "y": {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)},
+        "yOffset": {"field": "run", "sort": None},
+        "color": colours("run", letters, range(len(letters))),
+    }
+
+
+def _rows_of_many() -> dict[str, Any]:
+    """Return a row a phase, dataset and run, each with its letter: so many colours are not told apart.
+
+    The colour says how a run ranks beside the first.
+    """
+    ranks = [_FIRST, "better", "worse", "not told apart", _UNRANKED]
+    return {
+        "y": {"field": "row", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=260)},
+        "color": colours("rank", ranks, [0, 2, 3, 7, 5]),
+    }
+
+
+def _title(comparison: Comparison, figure: str, left_out: int = 0) -> dict[str, Any]:
     runs = [f"{run.letter}: {run.id} ({run.target_kind})" for run in comparison.runs]
     note = (
         ["points with their 95 % interval; a triangle is there or higher"]
         if comparison.comparable
         else ["NOT COMPARABLE: see the table for why"]
     )
+    if left_out:
+        note.append(f"{left_out} more phases and datasets are in {_LIST}")
     return {
         "text": figure, "subtitle": [*runs, *note], "anchor": "start", "color": "var(--ink)",
         "subtitleColor": "var(--faint)",
     }  # fmt: skip
-
-
-def _places(count: int) -> list[int]:
-    return [(0, 1, 2, 3, 4, 5, 6, 7)[place % 8] for place in range(count)]
 
 
 def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart | None:

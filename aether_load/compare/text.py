@@ -15,6 +15,8 @@ from aether_load.outputs.table import write_table
 from aether_load.text import json_text, markdown_text, shorten, terminal_text, with_safe_texts
 
 WIDEST = 120
+MOST_COLUMNS = 8
+"""Runs beside each other in a table; more stand below each other."""
 _LONGEST_NAME = 11
 _DIGITS = {"ms": 1, "requests/s": 1, "share": 3, "tokens": 1}
 _SHORT = {
@@ -30,7 +32,7 @@ _DETAILS: tuple[Detail, ...] = ("interval and ratio", "ratio", "value")
 
 
 def write_text(comparison: Comparison, out: TextIO) -> None:
-    """Write which runs they are, whether they may be ranked, and a table a phase, at most 120 characters wide."""
+    """Write which runs they are, whether they may be ranked, and the tables, at most 120 characters wide."""
     comparison = with_safe_texts(comparison, terminal_text)
     out.writelines(shorten(f"{run.letter}  {'  '.join(_facts(run))}", WIDEST) + "\n" for run in comparison.runs)
     out.write("\n")
@@ -42,9 +44,9 @@ def write_text(comparison: Comparison, out: TextIO) -> None:
         )
         out.write("\n")
     detail = next((one for one in _DETAILS if _width(comparison, one) <= WIDEST), _DETAILS[-1])
-    for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
-        out.write(f"{shorten(f'phase {phase}', WIDEST)}\n")
-        write_table(_table(comparison, list(rows), detail), out)
+    for heading, cells in _tables(comparison, detail):
+        out.write(f"{shorten(f'phase {heading}', WIDEST)}\n")
+        write_table(cells, out)
         out.write("\n")
     if comparison.comparable:
         out.writelines(f"{textwrap.fill(text, WIDEST)}\n" for text in (_legend(comparison), CAVEAT))
@@ -58,11 +60,11 @@ def write_markdown(comparison: Comparison, out: TextIO) -> None:
     if not comparison.comparable:
         out.write("**Not comparable**, and so not ranked:\n\n")
         out.write("".join(f"- {markdown_text(why)}\n" for why in comparison.obstacles) + "\n")
-    for phase, rows in groupby(comparison.rows, key=lambda row: row.phase):
-        out.write(f"#### {markdown_text(phase)}\n\n")
-        header, *cells = _table(comparison, list(rows), "interval and ratio")
-        names = len(header) - len(comparison.runs)
-        cells = [(*map(markdown_text, row[:names]), *(cell.strip() for cell in row[names:])) for row in cells]
+    for heading, (header, *rows) in _tables(comparison, "interval and ratio"):
+        out.write(f"#### {markdown_text(heading)}\n\n")
+        # Names are texts from outside; figures are our own, and their marks are no markup.
+        names = 2 if header[1] == "dataset" else 1
+        cells = [(*map(markdown_text, row[:names]), *(cell.strip() for cell in row[names:])) for row in rows]
         out.write(table(tuple(map(markdown_text, header)), cells) + "\n")
     if comparison.comparable:
         out.write(f"{markdown_text(_legend(comparison))} {CAVEAT}\n")
@@ -98,8 +100,29 @@ def _legend(comparison: Comparison) -> str:
 
 def _width(comparison: Comparison, detail: Detail) -> int:
     """Return how wide the widest table would be."""
-    rows = _table(comparison, comparison.rows, detail)
-    return sum(2 + max(map(len, column)) for column in zip(*rows, strict=True))
+    tables = [cells for _, cells in _tables(comparison, detail)]
+    return max((sum(2 + max(map(len, column)) for column in zip(*rows, strict=True)) for rows in tables), default=0)
+
+
+def _tables(comparison: Comparison, detail: Detail) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Yield each table with what it is of: a phase, a column a run; of many runs a phase and dataset, a row a run."""
+    many = len(comparison.runs) > MOST_COLUMNS
+    for phase, of_phase in groupby(comparison.rows, key=lambda row: row.phase):
+        rows = list(of_phase)
+        if not many:
+            yield phase, _table(comparison, rows, detail)
+            continue
+        datasets = list(dict.fromkeys(row.dataset for row in rows))
+        for dataset in datasets:
+            heading = phase if datasets == ["all"] else f"{phase}, {dataset}"
+            yield heading, _turned(comparison, [row for row in rows if row.dataset == dataset], detail)
+
+
+def _turned(comparison: Comparison, rows: Sequence[ComparedRow], detail: Detail) -> list[tuple[str, ...]]:
+    """Return header and rows of a table with a row a run and a column a figure."""
+    columns = [[_SHORT.get(row.figure, row.figure), *_cells(row, detail, ranked=comparison.comparable)] for row in rows]
+    names = ["run", *(f"{run.letter} {run.name}"[:_LONGEST_NAME] for run in comparison.runs)]
+    return list(zip(names, *columns, strict=True))
 
 
 def _table(comparison: Comparison, rows: Sequence[ComparedRow], detail: Detail) -> list[tuple[str, ...]]:

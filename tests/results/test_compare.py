@@ -11,6 +11,7 @@ import pytest
 from aether_load.errors import ExitCode
 from aether_load.analysis.statistics.distribution import distribution
 from aether_load.analysis.statistics.multiple import holm
+from aether_load.compare.charts import comparison_charts
 from aether_load.compare.comparison import Figure, _p, _rank, compare
 from aether_load.compare.text import write_text
 from aether_load.compare.comparable import letter
@@ -145,6 +146,38 @@ def test_eight_runs_fit_the_screen(first, labels):
     names = [f"{chr(65 + place)} {f'1.{place + 1}' if labels else f'03-0{place + 1}'}" for place in range(8)]
     assert re.split(r"\s{2,}", header.strip()) == ["figure", *names]
     assert len([line for line in lines if line.startswith("  p50 ms ")]) == 6
+
+
+@pytest.mark.parametrize("count", [9, 20])
+def test_more_than_eight_runs_stand_below_each_other(first, count):
+    """A row a run and a column a figure, in at most 120 characters; in the charts each run has a row with its letter."""
+    comparison = compare(nights(first, count))
+    out = io.StringIO()
+    write_text(comparison, out)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 120
+    place = lines.index("phase load-2")
+    assert re.split(r"\s{2,}", lines[place + 1].strip()) == [
+        "run", "p50 ms", "p95 ms", "p99 ms", "good answers/s", "goodput/s", "within SLO", "error rate", "accuracy",
+        "tokens/right",
+    ]  # fmt: skip
+    names = [re.split(r"\s{2,}", line.strip())[0] for line in lines[place + 2 : place + 2 + count]]
+    assert names == [f"{letter(number)} 03-{number + 1:02d}" for number in range(count)]
+    chart = comparison_charts(comparison, [first] * count)[0]
+    rows = [value["row"] for value in chart.spec["data"]["values"]]
+    assert rows[:count] == [f"load-2, all  {letter(number)}" for number in range(count)]
+    assert len(set(rows)) == len(rows) == 6 * count
+
+
+def nights(first, count):
+    """The same run on several days."""
+    runs = [
+        msgspec.structs.replace(
+            first.run, id=f"202603{day:02d}T050607Z-evening-0001", began_utc=f"2026-03-{day:02d}T05:06:07.000000Z"
+        )
+        for day in range(1, count + 1)
+    ]
+    return [msgspec.structs.replace(first, run=run) for run in runs]
 
 
 def test_what_speaks_against_a_rank_fits_the_screen_too(first, tmp_path):
