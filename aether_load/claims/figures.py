@@ -11,7 +11,7 @@ from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.report import Report, build_report
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.scenario.warning_codes import WarningCode
 
 ENDS_IN_ORDER = frozenset(["duration", "requests", "passes", "trace"])
@@ -35,7 +35,7 @@ class PhaseFigures(msgspec.Struct, frozen=True):
 
 def read_figures(folder: RunFolder) -> RunFigures:
     """Return what a run's folder says; raises AetherLoadError where it cannot be read."""
-    table = read_table(record_parts(folder, folder.read_manifest())).select(["phase", "prompt_id"])
+    table = read_samples(record_parts(folder, folder.read_manifest())).table.select(["phase", "prompt_id"])
     counts = table.to_pandas().groupby("phase", observed=True)["prompt_id"].nunique()
     return RunFigures(build_report(folder), {str(phase): int(count) for phase, count in counts.items()})
 

@@ -81,6 +81,7 @@ def charts_page(template: str, charts: Sequence[Chart], **values: Any) -> str:
         .get_template(template)
         .render(
             charts=charts,
+            datasets=(),
             script=vega(),
             specifications=in_script({chart.name: chart.spec for chart in charts}),
             light=LIGHT,
