@@ -49,6 +49,15 @@ _LOCUST_FLAGS = frozenset(
     ]
 )
 """Options of Locust that take no value, beside those that the command's own help lists."""
+_ELSEWHERE = {
+    "--vus": "users are -u N, as in -u 16",
+    "--duration": "the length of the window is -t TIME, as in -t 1m",
+    "--rate": "a rate is a key of a scenario: aether-load run open --set phases.0.rate=50",
+    "--iterations": "requests in all are a key of a scenario: --set phases.0.requests=1000",
+    "--stage": "stages are keys of a scenario, such as steps or ramp: see the page on loads",
+    "--out": "the report goes to a file with --output PATH",
+}
+"""What other tools call an option, and how it is given here."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +104,9 @@ def locust_command(words: Sequence[str]) -> list[str]:
     add_arguments(parser)
     scenario, options = split_scenario(words, parser)
     given = {_name(word) for word in options if word.startswith("-")}
+    for name, words_here in _ELSEWHERE.items():
+        if name in given:
+            raise UsageError(f"run: there is no {name}; {words_here}.")
     # Without -P the folder that the command was started in would come before the installed packages.
     command = [sys.executable, "-P", "-m", "locust"]
     if not given & {"-f", "--locustfile"}:

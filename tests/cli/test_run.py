@@ -115,3 +115,10 @@ def test_a_run_starts_from_an_empty_folder(tmp_path):
     assert (report["phases"][0]["ended_by"], report["verdict"]["status"]) == ("duration", "threshold_failed")
     # No log and no tables of Locust beside our summary.
     assert finished.stderr == ""
+
+
+@pytest.mark.parametrize("word", ["--vus", "--duration", "--rate", "--iterations", "--stage", "--out"])
+def test_another_tools_option_is_answered_by_ours(word):
+    """Whoever comes from k6 is told what it is called here."""
+    with pytest.raises(UsageError, match=rf"^run: there is no {word}; .+\.$"):
+        locust_command([word, "10"])
