@@ -121,8 +121,8 @@ def _refuse_what_phases_say(options: argparse.Namespace, scenario: Scenario) -> 
         for place, own in owners_of_changes(scenario):
             if (key := next((key for key in keys if key in own), None)) is not None:
                 raise UsageError(
-                    f"--{option.replace('_', '-')} {getattr(options, option)}: {place} of scenario {scenario.name} has "
-                    f"{key} of its own, so it is unclear what is meant; say it with --set, as in --set {place}.{key}=…"
+                    f"--{option.replace('_', '-')} {getattr(options, option)}: {place} of scenario {scenario.name} "
+                    f"says {key} itself, so it is unclear what is meant; use --set, as in --set {place}.{key}=…"
                 )
 
 

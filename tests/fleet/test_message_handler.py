@@ -6,13 +6,14 @@ from time import monotonic_ns
 
 import pytest
 
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.message_handler import MessageHandler
 from aether_load.load.distributed.run_workers import RunWorkers
 from aether_load.load.distributed.sample_receiver import SampleReceiver
 from aether_load.load.distributed.worker_registry import WorkerSession
 from aether_load.observer.messages import Usage
-from aether_load.protocol import Generation
+from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SenderReading
@@ -39,6 +40,9 @@ class FakeRun:
 
     def save_manifest(self):
         """Write nothing."""
+
+    def list_dag(self, dag):
+        self.manifest.list_dag(dag)
 
     def flush(self):
         self.flushes += 1
@@ -207,3 +211,14 @@ def test_a_handler_that_is_over_takes_nothing(fleet):
     fleet.workers.lose(fleet._member(9, 0))
     assert fleet.run.manifest.notes == []
     assert fleet.workers.add(fleet.members[0]) is False
+
+
+def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet):
+    """Once, whichever workers send it, so that a reader finds its nodes."""
+    dag = WorkloadDag(nodes=(NodeShape("a"), NodeShape("b", ("a",))), answer_node="b", part="own")
+    for member in fleet.members:
+        fleet.handler.take(member, say.decode(say.encode(say.NewDag(dag))))
+    assert fleet.run.manifest.node_ids == ("a", "b")
+    assert [(listed.part, listed.node_ids, listed.answer_node) for listed in fleet.run.manifest.dags] == [
+        ("own", ("a", "b"), "b")
+    ]  # fmt: skip

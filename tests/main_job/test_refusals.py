@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from aether_load.scenario.load import load_scenario
 from processes import REPOSITORY, assert_refused, call_command
 
 SHIPPED = sorted(path.stem for path in (REPOSITORY / "scenarios").glob("*.toml"))
@@ -154,6 +155,7 @@ def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
     [
         (("report", "nowhere"), "nowhere is not a run's folder"),
         (("scenarios", "nothing"), f"no scenario of that name ships; there are {', '.join(SHIPPED)}"),
+        (("scenarios", "--toml"), "--toml: say which scenario, as in: aether-load scenarios show eval --toml"),
         (("simulate", "--generation", "v3"), "v3"),
         (("nonsense",), "nonsense"),
         ((), "COMMAND"),
@@ -172,3 +174,5 @@ def test_the_scenarios_that_ship_are_listed_and_shown(tmp_path):
     assert [line.split()[0] for line in listed] == SHIPPED
     assert all(len(line.split()) > 5 for line in listed)
     assert '"max_error_rate": 0.01' in call_command("scenarios", "eval", cwd=tmp_path).stdout
+    (tmp_path / "again.toml").write_text(call_command("scenarios", "show", "eval", "--toml", cwd=tmp_path).stdout)
+    assert load_scenario(tmp_path / "again.toml") == load_scenario(REPOSITORY / "scenarios" / "eval.toml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import Counter
 from itertools import islice
@@ -14,6 +15,7 @@ from aether_load.errors import UsageError
 from aether_load.protocol import Generation
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, load_scenario, shipped_scenarios, to_plain
+from aether_load.scenario.options import add_scenario_options, scenario_from
 from aether_load.scenario.parts import parts_of, parts_of_phase
 from aether_load.scenario.threshold import parse_threshold
 from aether_load.scenario.toml_text import toml_text
@@ -230,6 +232,32 @@ def test_a_part_can_be_named_in_a_threshold(scenario):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--dag", "single"), "--dag single: phases.0.mix.1 of scenario day says dag itself, so it is unclear"),
+        (("--dataset", "piqa"), "--dataset piqa: phases.0.mix.1 of scenario day says datasets itself"),
+        (("--dag-nodes", "3", "--dag", "chain"), "--dag chain: phases.0.mix.1 of scenario day says dag itself"),
+        (("--limit", "1"), None),
+        (("--set", "phases.0.mix.1.dag=fan_out"), None),
+    ],
+)  # fmt: skip
+def test_an_option_of_the_workload_is_refused_where_a_part_says_otherwise(tmp_path, words, sentence):
+    """In a sentence that names the part; others are of all parts."""
+    (tmp_path / "own.toml").write_text(MIX)
+    parser = argparse.ArgumentParser()
+    add_scenario_options(parser, "eval")
+    options = parser.parse_args(["--scenario", str(tmp_path / "own.toml"), *words])
+    if sentence is None:
+        plans = [part.plan for part in parts_of(scenario_from(options))]
+        assert {plan.limit for plan in plans} == {1 if "--limit" in words else 2}
+        assert plans[1].dag == ("chain" if "--limit" in words else "fan_out")
+        return
+    with pytest.raises(UsageError) as refusal:
+        scenario_from(options)
+    assert str(refusal.value).startswith(sentence)
+
+
 def test_the_plan_says_what_each_phase_sends(scenario):
     text = plan_text(scenario(MIX + OWN.partition('[[phases]]\nname = "first"\npasses = 1\n')[2]))
     assert text == (
@@ -276,3 +304,54 @@ def test_a_gate_sends_the_mix_to_both_sides(scenario):
     workload = load_scenario_prompts(sides).workload(Generation.V2)
     assert workload.phases[0] == workload.phases[1]
     assert len(workload.prompts) == 8
+
+
+def test_a_gate_of_two_programs_compares_no_mix(scenario):
+    """It would be unclear what the program is compared with."""
+    refusals = []
+    for text in (MIX, "[[phases]]\nname = 'own'\nduration = 1\ndag = 'chain'\n"):
+        with pytest.raises(UsageError) as refusal:
+            gate_of(scenario(text), candidate_program="new.json")
+        refusals.append(str(refusal.value))
+    assert refusals == [
+        f"--candidate-program new.json: phase {name} {what}, so that it is unclear what the program is compared with; "
+        "name another phase."
+        for name, what in (("steady", "is a mix"), ("own", "has a DAG of its own"))
+    ]
+
+
+def test_a_gate_can_compare_a_part_of_a_mix(scenario):
+    """As it can a dataset; a name that nobody sends is refused with the nearest."""
+    assert gate_of(scenario(MIX), metrics=("quiz:response_latency_ms:p(95)",)).phases[0].mix is not None
+    with pytest.raises(UsageError, match="the scenario sends no dataset 'quizz'; did you mean 'quiz'"):
+        gate_of(scenario(MIX), metrics=("quizz:response_latency_ms:p(95)",))
+
+
+def test_a_trace_is_sent_in_the_dag_of_its_phase(scenario, tmp_path):
+    """Its texts, and rows of the phase's own datasets."""
+    (tmp_path / "texts.csv").write_text("timestamp,prompt\n0,Hello?\n1,There?\n")
+    (tmp_path / "rows.csv").write_text("timestamp,dataset,row\n0,arc_easy,0\n")
+    text = """
+[workload]
+datasets = ["piqa"]
+limit = 1
+[[phases]]
+name = "plain"
+passes = 1
+[[phases]]
+name = "texts"
+trace = { path = "texts.csv" }
+dag = "chain"
+[[phases]]
+name = "rows"
+trace = { path = "rows.csv" }
+datasets = ["arc_easy"]
+"""
+    loaded = scenario(text.replace("limit = 1\n", ""))
+    found = load_scenario_prompts(loaded)
+    workload = found.workload(Generation.V2)
+    texts, rows = found.traces[1].prompts, found.traces[2].prompts
+    assert [workload.prompts[place].text for place in texts] == ["Hello?", "There?"]
+    assert {len(workload.dag_of(place).nodes) for place in texts} == {3}
+    assert [workload.prompts[place].id for place in rows] == ["arc_easy/0"]
+    assert workload.prompt_count == len(workload.prompts) - 2
