@@ -28,8 +28,10 @@ def trend(tmp_path_factory):
 
 
 def values(chart, kind):
-    """The data of the chart's layer with that mark."""
-    return next(layer["data"]["values"] for layer in chart.spec["layer"] if layer["mark"]["type"] == kind)
+    """The data of the chart's layers with that mark."""
+    return [
+        value for layer in chart.spec["layer"] if layer["mark"]["type"] == kind for value in layer["data"]["values"]
+    ]
 
 
 def test_a_point_is_a_run_with_commit_date_and_report(trend):

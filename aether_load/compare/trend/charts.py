@@ -17,6 +17,7 @@ MOST_CHARTS = 40
 """Charts of a page: of histories that changed first, then of the metrics that are judged."""
 _HEIGHT = 220
 _COLOURS = 8
+_KINDS = {"loss": "var(--c3)", "gain": "var(--c2)", "change": "var(--faint)"}
 _X = {"field": "time", "type": "temporal", "axis": axis(None)}
 
 
@@ -60,18 +61,15 @@ def _chart(name: str, group: Sequence[Searched], runs: Sequence[TrendRun], machi
             "encoding": {"x": _X, "x2": {"field": "until"}, "y": y, "color": colour},
         },
         *_marks([mark for one in group for mark in _changes(one, runs)]),
-        {
-            "data": {"values": points},
-            "mark": {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": False},
-            "encoding": {
-                "x": _X, "y": y, "color": colour,
-                "fill": {"condition": {"test": "datum.used", "field": "machine", "type": "nominal",
-                                       "scale": colour["scale"], "legend": None}, "value": "var(--paper)"},
-                "href": {"field": "report"},
-                "tooltip": _tooltip(),
-            },
-        },
-    ]  # fmt: skip
+        *(
+            {
+                "data": {"values": [point for point in points if point["used"] is used]},
+                "mark": {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": used, "opacity": 0.8},
+                "encoding": {"x": _X, "y": y, "color": colour, "href": {"field": "report"}, "tooltip": _tooltip()},
+            }
+            for used in (True, False)
+        ),
+    ]
     return Chart(
         name=name,
         section=first.series,
@@ -124,7 +122,8 @@ def _levels(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]
     ends = [*(change.last_before for change in one.changes), used[-1]]
     for start, end, level in zip(starts, ends, levels, strict=True):
         yield {
-            "time": runs[start].time_utc, "until": runs[end].time_utc, "value": level, "machine": one.history.machine,
+            "time": runs[start].time_utc, "until": runs[end].time_utc, "value": float(f"{level:.9g}"),
+            "machine": one.history.machine,
         }  # fmt: skip
 
 
@@ -138,10 +137,7 @@ def _changes(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]
 
 
 def _marks(changes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    colour = {
-        "field": "kind", "type": "nominal", "legend": None,
-        "scale": {"domain": ["loss", "gain", "change"], "range": ["var(--c3)", "var(--c2)", "var(--faint)"]},
-    }  # fmt: skip
+    """Yield a line and a text for the changes of each kind; one scale for all kinds would mix with the machines'."""
     tooltip = [
         {"field": name, "title": title}
         for name, title in {
@@ -149,17 +145,18 @@ def _marks(changes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "after": "first commit after",
         }.items()
     ]  # fmt: skip
-    data = {"values": changes}
-    yield {
-        "data": data,
-        "mark": {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5},
-        "encoding": {"x": _X, "stroke": colour, "tooltip": tooltip},
-    }
-    yield {
-        "data": data,
-        "mark": {"type": "text", "align": "left", "dx": 4, "dy": 8, "y": 0, "fontWeight": "bold"},
-        "encoding": {"x": _X, "text": {"field": "size"}, "fill": colour, "tooltip": tooltip},
-    }
+    for kind, colour in _KINDS.items():
+        data = {"values": [change for change in changes if change["kind"] == kind]}
+        yield {
+            "data": data,
+            "mark": {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5, "color": colour},
+            "encoding": {"x": _X, "tooltip": tooltip},
+        }
+        yield {
+            "data": data,
+            "mark": {"type": "text", "align": "left", "dx": 4, "dy": 8, "y": 0, "fontWeight": "bold", "color": colour},
+            "encoding": {"x": _X, "text": {"field": "size"}, "tooltip": tooltip},
+        }
 
 
 def _tooltip() -> list[dict[str, Any]]:
