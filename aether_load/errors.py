@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
@@ -49,3 +52,27 @@ class ResultsError(AetherLoadError):
     """Results could not be written, though the run's own folder is safe."""
 
     exit_code = ExitCode.INVALID
+
+
+TRACEBACK_VARIABLE = "AETHER_LOAD_TRACEBACK"
+"""Set it, and what is no fault of a user's, a machine's or a server's is printed with its traceback too."""
+_OWN = Path(__file__).parent
+
+
+def explain(error: BaseException, code: ExitCode = ExitCode.INVALID) -> tuple[str, ExitCode]:
+    """Return any error as a sentence with its exit code; what the system refuses has `code`, a defect is INVALID."""
+    if isinstance(error, AetherLoadError):
+        return str(error), error.exit_code
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+        return f"the system refused it ({error.strerror or type(error).__name__}{where}).", code
+    if isinstance(error, MemoryError):
+        return "there is not enough memory.", code
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _OWN in Path(frame.filename).parents]
+    place = f", at {Path(own[-1].filename).relative_to(_OWN)}:{own[-1].lineno}" if own else ""
+    said = " ".join(str(error).split())[:200]
+    what = f"{type(error).__name__}{said and f': {said}'}{place}"
+    sentence = f"a defect of aether-load ended it ({what}); please report it ({TRACEBACK_VARIABLE}=1 shows more)."
+    return sentence, ExitCode.INVALID

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from types import ModuleType
 
 from aether_load._version import __version__
 from aether_load.cli.parser import Parser
-from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.errors import ExitCode, explain
 from aether_load.redaction import sentence_of
+from aether_load.streams import mend_streams, refusal_of_output
 
 COMMANDS = {
     "run": "run a load and judge it",
@@ -31,22 +31,27 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        mend_streams()
     try:
-        if words[:1] == ["lm-eval"] or (words[:1] == ["run"] and not {"-h", "--help"} & set(words)):
-            # What follows is for lm-eval or Locust, which check it.
-            return int(_module(words[0]).run(words[1:]))
-        parsed = build_parser(words[:1]).parse_args(words)
-        return int(parsed.run(parsed))
-    except AetherLoadError as error:
-        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
-        return int(error.exit_code)
+        return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         return int(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.PASSED)
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it is one sentence
+        sentence, code = explain(error)
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        return int(code)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command; what standard output did not take is no pass."""
+    if words[:1] == ["lm-eval"] or (words[:1] == ["run"] and not {"-h", "--help"} & set(words)):
+        # What follows is for lm-eval or Locust, which check it.
+        return int(_module(words[0]).run(words[1:]))
+    parsed = build_parser(words[:1]).parse_args(words)
+    code = int(parsed.run(parsed))
+    sys.stdout.flush()
+    return code if refusal_of_output() is None else code or int(ExitCode.INVALID)
 
 
 def build_parser(with_options_of: list[str]) -> Parser:
