@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from aether_load.errors import UsageError
 from aether_load.log_records import redact_log_records
 from aether_load.redaction import HIDDEN, REDACTOR, hidden_url
 from aether_load.scenario.headers import hidden
@@ -18,6 +19,8 @@ _PLAIN_TARGET_KEYS = (
     "verify_tls", "connect_timeout", "request_timeout", "server_metrics", "ca_file", "client_cert", "client_key",
 )  # fmt: skip
 _UNRECOGNIZED = "unrecognized arguments:"
+MOST_DEPTH = 50
+"""Levels that keys and values of a scenario may have; what walks through them calls itself once a level."""
 
 
 def learn_secrets(options: argparse.Namespace) -> None:
@@ -67,11 +70,19 @@ def hidden_mistake(message: str) -> str:
 
 
 def toml_value(text: str) -> object:
-    """Read a value as TOML would, and as a plain text when it is no TOML value."""
+    """Read a value as TOML would, and as a plain text when it is no TOML value; raises UsageError for a deep one."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except RecursionError:
+        is_deep = True
+    else:
+        is_deep = _is_deep(value, MOST_DEPTH)
+    if is_deep:
+        # The value itself may be a secret.
+        raise UsageError(f"--set: a value has more than {MOST_DEPTH} levels; no scenario has such a value.")
+    return value
 
 
 def _hidden_header(text: str) -> str:
@@ -94,6 +105,11 @@ _HIDE = {"--header": _hidden_header, "--set": _hidden_assignment, **dict.fromkey
 def _may_be_secret(key: str) -> bool:
     first, *rest = key.strip().split(".")
     return first.strip() == "target" and (not rest or rest[0].strip() not in _PLAIN_TARGET_KEYS)
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deep(child, levels - 1) for child in children)
 
 
 def _texts_in(value: Any) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,18 +15,24 @@ from aether_load.bounded import read_bounded
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
-from aether_load.scenario.duration import Seconds, parse_duration
+from aether_load.scenario.command_line import MOST_DEPTH
+from aether_load.scenario.duration import LONGEST_S, Seconds, parse_duration
 from aether_load.scenario.headers import hidden
 from aether_load.scenario.parts import datasets_of
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
 from aether_load.scenario.validation import describe_mistake
-from aether_load.text import decode_text
+from aether_load.text import decode_text, shorten
 
 _MOST_BYTES = 16 << 20
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
 """Where what ships beside the package lies: inside it when it was installed from a wheel, else in its repository."""
+
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+SENDER = "aether_load.load.process"
+"""The module that sends: Locust, as `python -m` runs it."""
 
 PHASE_ENDS = ("duration", "requests", "passes")
 """Keys of a phase that end it; the first to be reached does."""
@@ -93,6 +100,13 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     Raises UsageError that names file, key and value.
     """
     try:
+        return _load(path, overrides or {})
+    except RecursionError:
+        raise UsageError(f"Scenario {path}, or what --set adds to it, is nested too deeply.") from None
+
+
+def _load(path: Path, overrides: Mapping[str, object]) -> Scenario:
+    try:
         raw = tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
     except OSError as error:
         raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
@@ -100,8 +114,8 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
         raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
     except ValueError as error:
         raise UsageError(f"Scenario {path}, {error}.") from None
-    raw.setdefault("name", path.stem)
-    for key, value in (overrides or {}).items():
+    raw.setdefault("name", _NO_NAME.sub("-", path.stem).strip("-_")[:64] or "scenario")
+    for key, value in overrides.items():
         _override(raw, key, value)
     _expand_conditions(raw)
     if isinstance(workload := raw.get("workload"), dict) and workload.get("program") is not None:
@@ -114,7 +128,7 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
     check_scenario(scenario, str(path))
     used = datasets_of(scenario)
     unused = [name for name in scenario.workload.files if name not in used]
-    if unused and "workload.datasets" not in (overrides or {}):
+    if unused and "workload.datasets" not in overrides:
         raise UsageError(
             f"Scenario {path}: workload.files.{unused[0]}: workload.datasets does not name it, so its rows would not "
             "be sent."
@@ -143,6 +157,8 @@ def _convert(raw: dict[str, Any], where: str) -> Scenario:
 
 def _override(raw: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
+    if len(parents) > MOST_DEPTH:
+        raise UsageError(f"--set {shorten(key, 40)}: a key of {len(parents) + 1} parts; no scenario has such a key.")
     node: Any = raw
     try:
         for part in parents:
@@ -241,6 +257,8 @@ def with_command_line_load(
     if run_time_s is not None:
         if run_time_s <= 0:
             raise UsageError(f"-t {run_time_s:g}: the run time must be above zero.")
+        if run_time_s > LONGEST_S:
+            raise UsageError(f"-t {run_time_s:g}: a run time of no more than a year is possible.")
         changes.update({end: None for end in PHASE_ENDS if end not in kept_ends}, duration=Seconds(run_time_s))
     phase = msgspec.structs.replace(scenario.phases[0], **changes)
     return msgspec.structs.replace(scenario, phases=(phase,))
