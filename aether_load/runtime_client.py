@@ -24,6 +24,7 @@ SIMULATOR_HEADER = "x-aether-load-simulator"
 """Every answer of the simulator has this header. Its name is ours, because many proxies replace `Server`."""
 
 _BODY_LIMIT = 64 * 1024
+_NO_TEXT = re.compile("[\udc80-\udcff]")
 _MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
 
 
@@ -42,14 +43,16 @@ def encoded_url(text: str) -> urllib3.util.Url:
     In the path, `.` and `..` are resolved, and every character that a URL may not hold is percent-encoded. A host name
     that is not ASCII is written in IDNA. Encoding twice changes nothing.
     """
-    text = text.strip()
+    # A word of a command line may hold bytes that are no text; in a path they are encoded as they are.
+    text = _NO_TEXT.sub(lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", text.strip())
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in text):
         raise ValueError("it holds a control character")
     try:
         url = urllib3.util.parse_url(text)
     except urllib3.exceptions.LocationParseError:
         raise ValueError("that is no URL") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+    is_name = url.host and not url.host.startswith("[")
+    if url.scheme not in {"http", "https"} or not url.host or url.port == 0 or (is_name and "%" in url.host):
         raise ValueError("that is no URL of HTTP")
     return url
 

@@ -93,6 +93,20 @@ def shorten(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def encodable_text(text: str) -> str:
+    """Return a text with an escape for each byte that is none: a file's name or a command line may hold any byte."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def with_encodable_texts(value: T) -> T:
+    """Return a msgspec struct whose texts can be written down, as `encodable_text` does it."""
+    try:
+        msgspec.msgpack.encode(value)
+    except UnicodeEncodeError:
+        return msgspec.convert(_mapped(msgspec.to_builtins(value), encodable_text), type(value))
+    return value
+
+
 def with_safe_texts(value: T, safe: Callable[[str], str]) -> T:
     """Return a msgspec struct in which every text, keys of mappings too, went through a function of this module.
 

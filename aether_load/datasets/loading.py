@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ def load_prompts(
     with tempfile.TemporaryDirectory(prefix="aether-load-") as folder:
         prompts_file = Path(folder) / "prompts.jsonl"
         job = Job(plan=plan, seed=scenario.seed, prompts_file=str(prompts_file), asked=dict(asked))
-        identities = _run_child(msgspec.json.encode(job, enc_hook=float), progress)
+        identities = _run_child(json.dumps(msgspec.to_builtins(job, enc_hook=float)).encode(), progress)
         prompts = msgspec.json.Decoder(Prompt).decode_lines(prompts_file.read_bytes())
     return prompts, identities
 

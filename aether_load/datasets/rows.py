@@ -9,6 +9,7 @@ this: `choose` reads them in whichever process calls it.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import FORMATS, Table, read_table
 from aether_load.errors import ExitCode, UsageError
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
+from aether_load.text import with_encodable_texts
 
 LEAST_MEMORY_BYTES = 2 << 30
 MOST_PROMPT_BYTES = 1 << 30
@@ -54,7 +56,8 @@ class Note(msgspec.Struct, frozen=True):
 
 def main() -> int:
     """Load what standard input asks for; write a mistake of the user's as a note, not as a traceback."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job, dec_hook=lambda kind, value: kind(value))
+    # Not msgspec's own decoder: a path may hold bytes that are no text.
+    job = msgspec.convert(json.load(sys.stdin.buffer), Job, dec_hook=lambda kind, value: kind(value))
     _quieten()
     memory = _limit_memory()
     try:
@@ -108,7 +111,7 @@ def _quieten() -> None:
 
 
 def _say(note: Note) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(note) + b"\n")
+    sys.stdout.buffer.write(msgspec.json.encode(with_encodable_texts(note)) + b"\n")
     sys.stdout.buffer.flush()
 
 

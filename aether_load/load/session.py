@@ -38,6 +38,7 @@ from aether_load.scenario.load import to_plain
 from aether_load.scenario.parts import parts_of_phase
 from aether_load.scenario.stage import variants
 from aether_load.schedule.scenario_prompts import load_scenario_prompts
+from aether_load.text import with_encodable_texts
 from aether_load.tls import TlsSettings
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class Session:
         number: int = 0,
     ) -> Run:
         begin = Begin(
-            folder=str(folder.path),
+            folder=os.fsencode(folder.path),
             sender_pid=os.getpid(),
             sender_number=number,
             targets=tuple(target.metrics_target() for target in targets),
@@ -323,7 +324,8 @@ class Session:
         for workload in self._workloads:
             for place, dag in enumerate(workload.dags):
                 manifest.list_dag(dag, workload.prompts_in(place))
-        return folder, manifest
+        # Paths stand in it, and whatever the command line holds.
+        return folder, with_encodable_texts(manifest)
 
     def end(self) -> None:
         """End the processes that were started."""

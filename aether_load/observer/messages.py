@@ -14,6 +14,7 @@ import msgspec
 from aether_load.rundata.manifest import AbortRecord
 from aether_load.rundata.process_usage import SenderReading
 from aether_load.schedule.probe import Judgement
+from aether_load.text import with_encodable_texts
 from aether_load.tls import TlsSettings
 
 LENGTH = struct.Struct("<I")
@@ -38,13 +39,14 @@ class MetricsTarget(msgspec.Struct, frozen=True):
 
 
 class Begin(Command, frozen=True, kw_only=True, tag=True):
-    """Observe a run from now on; its run.json has been written. `targets` is empty where nothing is scraped.
+    """Observe a run from now on; its run.json has been written.
 
+    `folder` is a path, which may hold any bytes. `targets` is empty where nothing is scraped.
     `sender_number` is the sender's among the workers, `MASTER` of one that sends nothing itself.
     With `locust` the observer sends counts for Locust's statistics, with `live` it keeps figures for the page.
     """
 
-    folder: str
+    folder: bytes
     sender_pid: int
     sender_number: int
     targets: tuple[MetricsTarget, ...]
@@ -148,12 +150,12 @@ class Finish(Command, frozen=True, kw_only=True, tag=True):
     """Write the results of the run, whose run.json is final but for the counts of lines; answered by `Finished`.
 
     Without `report` the folder is closed and nothing is computed. With `charts` the page's charts are drawn as files
-    too. `verbose` and `width` are of the summary.
+    too. `output` is a path; `verbose` and `width` are of the summary.
     """
 
     content: bytes
     report: bool
-    output: str | None
+    output: bytes | None
     page: bool
     charts: bool = False
     verbose: bool = False
@@ -270,7 +272,11 @@ decode_answer = msgspec.msgpack.Decoder(AnyAnswer).decode
 
 def frame(message: Command | Answer) -> bytes:
     """Return a message as bytes, its length first."""
-    content = _encoder.encode(message)
+    try:
+        content = _encoder.encode(message)
+    except UnicodeEncodeError:
+        # Sentences name files.
+        content = _encoder.encode(with_encodable_texts(message))
     return LENGTH.pack(len(content)) + content
 
 
