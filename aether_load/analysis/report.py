@@ -19,7 +19,7 @@ from aether_load.analysis.phase.phase_report import (
 )
 from aether_load.analysis.phase.repeats import RepeatComparison, compare_repeats
 from aether_load.analysis.phase.searches import SearchReport, search_report
-from aether_load.analysis.phase.series import Series
+from aether_load.analysis.phase.series import MOST_SECONDS, Series, resolution_for
 from aether_load.analysis.phase.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.phase.workers import WorkerReport, worker_reports
 from aether_load.analysis.server.repeated_answers import repeated_answers
@@ -182,6 +182,8 @@ def _wholes(records: Sequence[PhaseRecord], samples: Sequence[PhaseSamples]) -> 
 
 
 def _by_second(phase: PhaseReport, record: PhaseRecord, samples: PhaseSamples, inputs: PhaseInputs) -> Series:
-    if phase.series.resolution_s == 1:
+    seconds = len(phase.series.second) * phase.series.resolution_s
+    resolution_s = resolution_for(seconds, MOST_SECONDS)
+    if phase.series.resolution_s == resolution_s:
         return phase.series
-    return series_of(inputs, record, samples, phase_readings(inputs, record), 1)
+    return series_of(inputs, record, samples, phase_readings(inputs, record), resolution_s)

@@ -23,6 +23,14 @@ Ended = Literal["running", "completed", "interrupted", "aborted"]
 """How a run ended; one is `aborted` when a threshold that was broken ended it early."""
 
 
+STALLED, FAILED, FOLDER_GONE = FAULTS = "nothing happened", "a fault of its own", "its folder was gone"
+"""What a phase says that it was ended by, where nobody wanted that and no limit asks for it."""
+
+
+Instant = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
+"""Nanoseconds of a monotonic clock, of a machine that has not run for longer than 146 years."""
+
+
 class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured; `kind` is `simulated` for our own simulator, by whomever it was started."""
 
@@ -35,7 +43,7 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
 class ClockPair(msgspec.Struct, frozen=True):
     """One instant on both clocks: monotonic ns of this machine, and UTC."""
 
-    monotonic_ns: int
+    monotonic_ns: Instant
     utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{5,20}Z$")]
 
 
@@ -65,8 +73,8 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     joined_in: str | None = None
     search: str | None = None
     began: ClockPair
-    window_began_ns: int | None = None
-    window_ended_ns: int | None = None
+    window_began_ns: Instant | None = None
+    window_ended_ns: Instant | None = None
     ended: ClockPair | None = None
     ended_by: str | None = None
 

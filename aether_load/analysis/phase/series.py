@@ -24,6 +24,8 @@ from aether_load.text import csv_cell
 
 MOST_POINTS = 300
 """Points a phase that the JSON has at most; the run's folder has every second."""
+MOST_SECONDS = 100_000
+"""Points a phase that the folder has at most: each second of a day."""
 RESOLUTIONS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 _EDGE_NS = 1_000_000_000
 
@@ -74,9 +76,9 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
 COLUMNS = tuple(Series.__struct_fields__[Series.__struct_fields__.index("second") :])
 
 
-def resolution_for(seconds: float) -> int:
-    """Return the finest step in seconds that divides a phase into at most `MOST_POINTS` steps."""
-    return next((step for step in RESOLUTIONS_S if seconds <= step * MOST_POINTS), RESOLUTIONS_S[-1])
+def resolution_for(seconds: float, most_points: int = MOST_POINTS) -> int:
+    """Return the finest step in seconds that divides a phase into at most `most_points` steps."""
+    return next((step for step in RESOLUTIONS_S if seconds <= step * most_points), RESOLUTIONS_S[-1])
 
 
 def phase_series(

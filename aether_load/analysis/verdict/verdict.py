@@ -9,6 +9,7 @@ import msgspec
 
 from aether_load.analysis.server.reconciliation import REQUEST_LINES
 from aether_load.errors import ExitCode
+from aether_load.rundata.manifest import FAULTS
 from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ def _all_against(
 def _invalid(
     ended_as: Ended, phases: Sequence[PhaseReport], scenario: Scenario, warnings: Sequence[Warning_]
 ) -> Iterator[Against]:
+    for phase in phases:
+        if phase.ended_by in FAULTS:
+            yield Against("invalid", f"phase {phase.name}: it was ended early ({phase.ended_by})")
     if ended_as == "running":
         yield Against("invalid", "the run was cut off by force; this is what was written by then")
     elif scenario.target.server_metrics:
