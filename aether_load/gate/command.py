@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import msgspec
 
 from aether_load.dag.dag import asked_columns
 from aether_load.errors import ExitCode, UsageError
 from aether_load.gate.driver import NoRun, drive_gate
+from aether_load.gate.folder import gate_folder
 from aether_load.gate.options import GateOptions, read_options
 from aether_load.gate.output import write_gate
 from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.servers import copy_log, split_cores, started
+from aether_load.gate.signals import interrupt_on_signals
 from aether_load.gate.text import write_gate_text
 from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.redaction import sentence_of
@@ -40,7 +40,7 @@ def run(parsed: argparse.Namespace) -> int:
     scenario = scenario_from(parsed)
     # So that their values are known, and hidden in what the servers say.
     filled_in(scenario.target.headers | dict(parse_header(text) for text in parsed.header or ()))
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     try:
         # What is wrong with the load is said before any server is started.
         _check_programs(gate_scenario(scenario, options.plan), options.plan)
@@ -57,20 +57,16 @@ def _check_programs(scenario: Scenario, plan: GatePlan) -> None:
             asked_columns(msgspec.structs.replace(part.plan, program=plan.candidate_program))
 
 
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _side_by_side(options: GateOptions) -> int:
     """Start what is to be started, drive the gates, and say what came of them."""
     with ExitStack() as stack:
-        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aether-load-gate-")))
-        plan, cores = stack.enter_context(_both_sides(options, logs))
+        own = stack.enter_context(gate_folder())
+        plan, cores = stack.enter_context(_both_sides(options, own))
         reports: list[GateReport] = []
         for number in range(options.gates):
-            folder, code = drive_gate(options.job(plan), options.words, options.results, cores)
+            folder, code = drive_gate(options.job(plan), options.words, options.results, cores, own)
             for side in SIDES:
-                if (log := logs / f"{side}.log").is_file():
+                if (log := own / f"{side}.log").is_file():
                     copy_log(log, folder.path / log.name)
             if code in _OWN_FAULTS:
                 return code

@@ -16,6 +16,7 @@ from pathlib import Path
 import urllib3
 
 from aether_load.errors import TargetError, UsageError
+from aether_load.gate.signals import undisturbed
 from aether_load.protocol import HEALTH_PATH
 from aether_load.redaction import REDACTOR, foreign_text
 
@@ -87,7 +88,8 @@ def started(side: str, command: str, core: int | None, limit_s: float, log: Path
         _wait_until_healthy(side, process, url, limit_s, log)
         yield url
     finally:
-        _end(process)
+        with undisturbed():
+            _end(process)
 
 
 def _words(side: str, command: str, port: int, core: int | None) -> list[str]:
