@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from aether_load.cli.parser import Parser
 from aether_load.errors import UsageError
-from aether_load.scenario.load import shipped_file, shipped_scenarios
+from aether_load.scenario.load import SENDER, shipped_file, shipped_scenarios
 from aether_load.scenario.run_options import add_run_options
 
 DESCRIPTION = (
@@ -95,6 +96,8 @@ def run(words: Sequence[str]) -> int:
     command = locust_command(words)
     sys.stdout.flush()
     sys.stderr.flush()
+    # A signal that comes while Python starts anew waits until the program listens, which lets it through.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     os.execv(command[0], command)  # noqa: S606 -- one process: its signals and exit code are the run's
 
 
@@ -108,7 +111,7 @@ def locust_command(words: Sequence[str]) -> list[str]:
         if name in given:
             raise UsageError(f"run: there is no {name}; {words_here}.")
     # Without -P the folder that the command was started in would come before the installed packages.
-    command = [sys.executable, "-P", "-m", "locust"]
+    command = [sys.executable, "-P", "-m", SENDER]
     if not given & {"-f", "--locustfile"}:
         command += ["-f", str(shipped_file("locustfiles", "eval.py"))]
     if "--web" not in given and not given & {"--worker", "--autostart", "--headful", "--headless"}:

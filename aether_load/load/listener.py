@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import events
 
-from aether_load.errors import AetherLoadError, ExitCode, UsageError
+from aether_load.errors import ExitCode, UsageError, explain
 from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
 from aether_load.load.local_senders import LocalSenders
+from aether_load.load.locust_options import check_tasks, check_web_port, silence_remarks
 from aether_load.load.options import (
     DEFAULT_STOP_TIMEOUT_S,
     add_options,
@@ -24,9 +24,13 @@ from aether_load.load.options import (
     plan_of,
     planned_scenario,
     read_gate_job,
+    refuse_endless,
     without_end,
 )
 from aether_load.load.phases import PhaseDriver
+from aether_load.load.process.descriptors import check_descriptors
+from aether_load.load.process.guard import guarded, run_or_end
+from aether_load.load.process.signals import end_early_on_signals, on_signal, take_hangup_as_termination
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
@@ -38,9 +42,11 @@ from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.gate_plan import SIDES
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.options import scenario_from
-from aether_load.scenario.stage import most_users, plan_stages
+from aether_load.scenario.stage import most_users
+from aether_load.streams import mend_streams
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -49,9 +55,13 @@ if TYPE_CHECKING:
     from aether_load.load.senders import Senders
     from aether_load.scenario.scenario import Scenario
 
+_END_LIMIT_S = 60.0
+
 
 def install(scenario: str = "eval") -> None:
     """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
+    mend_streams()
+    end_early_on_signals()
     explain_connecting(own_scenario_hash)
 
     def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
@@ -60,32 +70,13 @@ def install(scenario: str = "eval") -> None:
 
     def on_init(environment: Any, **_kwargs: Any) -> None:
         if environment.parsed_options.worker:
-            _guard(lambda: prepare_worker(environment))
+            run_or_end(lambda: prepare_worker(environment))
         else:
-            _guard(Listener(environment).prepare)
+            run_or_end(Listener(environment).prepare)
 
     hooks: Any = events
     hooks.init_command_line_parser.add_listener(on_parser)
     hooks.init.add_listener(on_init)
-
-
-def _guard(prepare: Callable[[], None]) -> None:
-    """Run the preparations; what the user can mend ends the process with its sentence and its exit code.
-
-    Ctrl-C comes while the preparations wait. Python's own handler raises in whatever code runs just then, and an
-    exception in a callback of another library, such as one that runs at a fork, is printed and lost.
-    """
-    interrupt = gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt)
-    try:
-        prepare()
-        interrupt.cancel()
-    except AetherLoadError as error:
-        ProgressLine().clear()
-        sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
-        sys.exit(int(error.exit_code))
-    except KeyboardInterrupt:
-        sys.stderr.write("aether-load: interrupted before the load began.\n")
-        sys.exit(int(ExitCode.INTERRUPTED))
 
 
 class Listener:
@@ -98,6 +89,7 @@ class Listener:
         self._line = ProgressLine()
         self._controller: RunController | None = None
         self._is_starting = False
+        self._signals = self._quits = 0
         self._shown: Monitoring | None = None
         self._master: Master | None = None
 
@@ -133,10 +125,14 @@ class Listener:
             self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))
         if self._headless:
-            _refuse_endless(scenario)
+            refuse_endless(scenario)
         elif not ends_by_itself(options):
             # Whoever explores from the page ends the load there.
             scenario = without_end(scenario)
+        check_tasks(environment)
+        check_web_port(options)
+        if self._master is None:
+            check_descriptors(most_users(scenario), 1 if options.gate is None else len(SIDES))
         RunFolder.check_room(Path(options.results_dir))
         check_summary(Path(options.results_dir) / "summary.csv")
         if options.output is not None:
@@ -162,10 +158,12 @@ class Listener:
         self._fill_in(scenario)
         keep_entries(environment.stats)
         environment.events.test_start.add_listener(self._on_test_start)
-        environment.events.test_stopping.add_listener(self._on_test_stopping)
-        environment.events.quitting.add_listener(self._on_quitting)
-        environment.events.quit.add_listener(self._on_quit)
-        gevent.signal_handler(signal.SIGINT, self._on_interrupt, self._main)
+        environment.events.test_stopping.add_listener(guarded(self._on_test_stopping, self._on_failure))
+        environment.events.quitting.add_listener(guarded(self._on_quitting, self._on_failure))
+        environment.events.quit.add_listener(guarded(self._on_quit, self._on_failure))
+        on_signal(signal.SIGINT, self._on_interrupt)
+        on_signal(signal.SIGTERM, self._on_terminate)
+        take_hangup_as_termination()
         if self._master is not None and self._headless:
             self._master.limit_wait()
         self._announce()
@@ -189,18 +187,38 @@ class Listener:
         assert self._master is not None
         self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
 
-    def _on_interrupt(self, main: gevent.Greenlet) -> None:
-        """Hand Ctrl-C to Locust's main greenlet, which waits for the run.
+    def _on_interrupt(self) -> None:
+        """Hand the first Ctrl-C to Locust's main greenlet, which waits for the run; later ones wait for no answers.
 
         Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
         """
-        if self._headless and self._controller is not None and self._controller.is_finished:
+        self._signals += 1
+        if self._signals > 1:
+            self._hurry()
+        elif self._headless and self._controller is not None and self._controller.is_finished:
             return  # The results are written and the process is about to end by itself.
-        if self._headless and self._controller is None and self._master is not None:
-            sys.stderr.write("aether-load: interrupted before the load began.\n")
-            self._leave_before_load(ExitCode.INTERRUPTED)
-            return
-        gevent.kill(main, KeyboardInterrupt)
+        elif not self._leaves_before_load():
+            gevent.kill(self._main, KeyboardInterrupt)
+
+    def _on_terminate(self) -> None:
+        """End where Locust, whose own handler is called too, does not listen yet; a second one waits for no answers."""
+        self._signals += 1
+        if self._signals > 1:
+            self._hurry()
+        else:
+            self._leaves_before_load()
+
+    def _leaves_before_load(self) -> bool:
+        """End, and return True, where a master without a page waits for its workers."""
+        if not self._headless or self._controller is not None or self._master is None:
+            return False
+        sys.stderr.write("aether-load: interrupted before the load began.\n")
+        self._leave_before_load(ExitCode.INTERRUPTED)
+        return True
+
+    def _hurry(self) -> None:
+        if self._controller is not None:
+            self._controller.hurry()
 
     def _fill_in(self, scenario: Scenario) -> None:
         """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
@@ -211,14 +229,7 @@ class Listener:
         options.run_time = None
         options.only_summary = not options.print_stats
         environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
-        # Spawned users stand before the user_pool, so that spawning them all at once asks nothing of the target.
-        _silence("locust.runners", "spawn rate is very high")
-        _silence("locust.main", "No run time limit set")
-        _silence("locust.runners", "The last worker quit")
-        _silence("locust.runners", "The last worker went missing")
-        # Its own reports of users are late where it counts; what stands before the user_pool is told to us.
-        _silence("locust.runners", "Spawning is complete and report waittime is expired")
-        _silence("locust.runners", "You can't start a distributed test before")
+        silence_remarks()
         if options.gate is not None or not (options.locust_summary or options.print_stats):
             # Its percentiles are rounded and its rates are of another time: beside our summary they only disagree.
             logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
@@ -259,13 +270,11 @@ class Listener:
                 senders = LocalSenders(run, sender_context, runner, follow_user_count=follow)
             if (plan := environment.parsed_options.gate) is not None:
                 # Who started this process analyses the run, also one that ends by force.
-                Path(f"{plan}.run").write_text(str(run.folder.path), encoding="utf-8")
-        except AetherLoadError as error:
-            self._give_up(str(error), error.exit_code)
-            if self._master is not None:
-                # Locust would go on to give its users to workers, of whom there may be none.
-                raise gevent.GreenletExit from None
-            return
+                Path(f"{plan}.run").write_bytes(os.fsencode(run.folder.path))
+        except Exception as error:  # noqa: BLE001 -- Locust would log it, and its users would wait without end
+            self._give_up(*explain(error, ExitCode.USAGE))
+            # Locust would go on to spawn its users, or to give them to workers, of whom there may be none.
+            raise gevent.GreenletExit from None
         driver = PhaseDriver(run, senders, follow_user_count=follow)
         self._controller = RunController(environment, run, driver, self._line)
         if self._shown is not None:
@@ -303,6 +312,14 @@ class Listener:
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
+    def _on_failure(self, sentence: str, code: ExitCode) -> None:
+        """Say what went wrong in a handler, and end the run if there is one."""
+        self._line.clear()
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._environment.process_exit_code = int(code)
+        if self._controller is not None:
+            self._controller.fail(sentence)
+
     def _on_test_stopping(self, **_kwargs: Any) -> None:
         controller = self._controller
         if controller is None or controller.is_finished:
@@ -316,6 +333,10 @@ class Listener:
             controller.end_from_page()
 
     def _on_quitting(self, **_kwargs: Any) -> None:
+        self._quits += 1
+        if self._quits > 1:
+            # Locust ends once for each signal and once for the run; the first of them goes on to the process's end.
+            gevent.sleep(_END_LIMIT_S)
         if self._controller is not None and not self._controller.is_finished:
             self._controller.end()
         elif self._controller is None and self._headless and self._environment.process_exit_code is None:
@@ -334,17 +355,3 @@ class Listener:
             self._shown.end()
         if self._controller is not None:
             self._controller.write_summary()
-
-
-def _silence(logger: str, words: str) -> None:
-    """Keep one of Locust's remarks off the log that is not true of a run whose end the phases decide."""
-    logging.getLogger(logger).addFilter(lambda record: words not in record.getMessage())
-
-
-def _refuse_endless(scenario: Scenario) -> None:
-    for stage in plan_stages(scenario):
-        if stage.is_endless:
-            raise UsageError(
-                f"Phase {stage.name!r} would never end: give phases.{stage.phase} a duration, requests or passes, or "
-                "say how long with -t."
-            )

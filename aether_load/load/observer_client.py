@@ -5,17 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import gevent
 import msgspec
+import psutil
 from gevent import socket
 from gevent import subprocess as gsubprocess
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
 
 from aether_load.environment import child_environment
-from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.errors import AetherLoadError, ExitCode, explain
 from aether_load.observer import messages as say
 
 START_LIMIT_S = 30.0
@@ -25,6 +28,9 @@ FLUSH_LIMIT_S = 60.0
 JUDGE_LIMIT_S = 120.0
 ASK_LIMIT_S = 10.0
 PAGE_LIMIT_S = 150.0
+STILL_LIMIT_S = 120.0
+_STANDS_STILL = f"it has done nothing for {STILL_LIMIT_S:g} s"
+_LOOK_INTERVAL_S = 2.0
 _RECEIVE_BYTES = 1 << 16
 _END_LIMIT_S = 5.0
 
@@ -95,7 +101,10 @@ class ObserverClient:
             self._out.put(say.frame(command))
 
     def call(self, command: say.Command, limit_s: float | None) -> Any:
-        """Send a command and return its answer; raises ObserverLost, and CommandFailed for what went wrong."""
+        """Send a command and return its answer; raises ObserverLost, and CommandFailed for what went wrong.
+
+        What may take any time (None) is waited for as long as the observer works on it.
+        """
         if self.lost.is_set():
             raise ObserverLost(f"The observer is gone: {self.why}.")
         self._last_id += 1
@@ -103,9 +112,10 @@ class ObserverClient:
         result = self._waiting[number] = AsyncResult()
         self.send(msgspec.structs.replace(command, id=number))
         try:
-            answer = result.get(timeout=limit_s)
+            answer = result.get(timeout=limit_s) if limit_s is not None else self._get_while_it_works(result)
         except gevent.Timeout:
-            self._lose(f"it did not answer within {limit_s:g} s")
+            what = f"it did not answer within {limit_s:g} s" if limit_s is not None else _STANDS_STILL
+            self._lose(what)
             raise ObserverLost(f"The observer is gone: {self.why}.") from None
         finally:
             self._waiting.pop(number, None)
@@ -114,6 +124,23 @@ class ObserverClient:
         if isinstance(answer, say.Refused):
             raise CommandFailed(f"the disk refused it ({answer.reason})", ExitCode.INVALID)
         return answer
+
+    def _get_while_it_works(self, result: AsyncResult) -> Any:
+        """Return an answer; raises gevent.Timeout when the process has done nothing for a time."""
+        taken, left_s = -1.0, STILL_LIMIT_S
+        while True:
+            began = monotonic()
+            try:
+                return result.get(timeout=_LOOK_INTERVAL_S)
+            except gevent.Timeout:
+                with suppress(psutil.Error):
+                    times = psutil.Process(self.pid).cpu_times()
+                    if (now := sum(times[:4])) != taken:
+                        taken, left_s = now, STILL_LIMIT_S
+                # A machine that slept, or a sender that was stopped, has waited for less than it seems.
+                left_s -= min(monotonic() - began, 2 * _LOOK_INTERVAL_S)
+                if left_s <= 0:
+                    raise
 
     def close(self) -> None:
         """Have it end when the last page is made."""
@@ -145,6 +172,9 @@ class ObserverClient:
         except (OSError, msgspec.MsgspecError, ValueError) as error:
             self._lose(f"it cannot be understood ({error})")
             return
+        except Exception as error:  # noqa: BLE001 -- nobody would hear the observer any longer
+            self._lose(explain(error)[0].rstrip("."))
+            return
         self._lose("its process ended")
 
     def _take(self, answer: Any) -> None:
@@ -162,6 +192,8 @@ class ObserverClient:
             self.page_made.set()
         elif isinstance(answer, say.Refused) and self.on_refused is not None:
             self.on_refused(answer.reason)
+        elif isinstance(answer, say.Failed):
+            self._lose(answer.sentence.rstrip("."))
 
     def _lose(self, why: str) -> None:
         if self.lost.is_set() or self._is_closing:

@@ -22,6 +22,7 @@ from aether_load.scenario.load import (
 from aether_load.scenario.options import assigned_ends, labels_from, scenario_from, with_asked_thresholds
 from aether_load.scenario.run_options import add_run_options
 from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.stage import plan_stages
 from aether_load.schedule.plan_text import plan_text
 
 DEFAULT_STOP_TIMEOUT_S = 10.0
@@ -109,3 +110,13 @@ def without_end(scenario: Scenario) -> Scenario:
         return scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None, requests=None, passes=None)
     return msgspec.structs.replace(scenario, purpose="", phases=(endless,))
+
+
+def refuse_endless(scenario: Scenario) -> None:
+    """Raise UsageError for a phase that only a page could end."""
+    for stage in plan_stages(scenario):
+        if stage.is_endless:
+            raise UsageError(
+                f"Phase {stage.name!r} would never end: give phases.{stage.phase} a duration, requests or passes, or "
+                "say how long with -t."
+            )

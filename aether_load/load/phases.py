@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from aether_load.load.observer_client import JUDGE_LIMIT_S, CommandFailed
+from aether_load.load.process.guard import guarded
 from aether_load.load.run import Run, now
 from aether_load.load.senders import Senders, most_of
 from aether_load.observer import messages as say
@@ -47,9 +48,14 @@ class PhaseDriver:
         """Tell whether the current stage ends only when it is stopped by hand."""
         return self.current is not None and self.current[0].is_endless
 
+    @property
+    def may_take_any_time(self) -> bool:
+        """Tell whether only somebody at a page says when something has to happen."""
+        return self._follow
+
     def run_phases(self) -> None:
         """Run every phase to its end, or until the run is ended."""
-        gauges = gevent.spawn(self._send_gauges_for_ever)
+        gauges = gevent.spawn(guarded(self._send_gauges_for_ever, lambda sentence, _: self._run.fail(sentence)))
         try:
             for item in plan_items(self._run.scenario):
                 if self._ending.is_set():

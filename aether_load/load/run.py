@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 
 import gevent
@@ -21,6 +22,7 @@ from aether_load.load.observer_client import (
     ObserverClient,
     ObserverLost,
 )
+from aether_load.load.process.guard import guarded
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
 from aether_load.rundata.folder import RunFolder
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from aether_load.scenario.stage import Stage
 
 WRITE_INTERVAL_S = 0.25
+_LOOK_INTERVAL_S = 1.0
 _BALLAST_BYTES = 4 << 20
 
 
@@ -121,12 +124,16 @@ class Run:
         self.target = self._targets[0]
         self._records = records
         self._refusal: str | None = None
+        self.rescued: list[str] = []
         self._lay_ballast()
         folder.write_manifest(manifest)
         observer.on_refused = self._on_refused
         observer.wait_until_ready()
         observer.send(begin)
-        self._greenlets = [gevent.spawn(self._write_for_ever), gevent.spawn(self._watch_observer)]
+        self._greenlets = [
+            gevent.spawn(guarded(self._write_for_ever, lambda sentence, _: self.fail(sentence))),
+            gevent.spawn(self._watch_observer),
+        ]
 
     # The server, by the observer
 
@@ -198,18 +205,28 @@ class Run:
     def _on_refused(self, reason: str) -> None:
         self._drop_ballast()
         self._refusal = self._refusal or reason
-        self.ending.end(EndReason.DISK_FULL)
+        self.ending.end(EndReason.FOLDER_GONE if self.folder.is_gone else EndReason.DISK_FULL)
 
     def _write_for_ever(self) -> None:
+        looked_at = monotonic()
         while True:
             gevent.sleep(WRITE_INTERVAL_S)
             self.flush()
+            if monotonic() >= looked_at + _LOOK_INTERVAL_S:
+                looked_at = monotonic()
+                if self.folder.is_gone:
+                    self.ending.end(EndReason.FOLDER_GONE, 0)
 
     def _watch_observer(self) -> None:
         self.observer.lost.wait()
         self.ending.end(EndReason.OBSERVER_LOST)
 
     # The end
+
+    def fail(self, sentence: str, reason: EndReason = EndReason.FAILED) -> None:
+        """End the run in order, without waiting for answers, because something went wrong that nobody asked for."""
+        self.manifest.notes.append(f"The run was ended early: {sentence}")
+        self.ending.end(reason, 0)
 
     def close(self) -> None:
         """Write what is left, and say in the manifest how the run ended; run.json is written with the results."""
@@ -237,8 +254,8 @@ class Run:
             self.folder.write_manifest(self.manifest)
         except OSError as error:
             raise ResultsError(
-                f"{self.folder.manifest} could not be written at the end ({error.strerror}); the records lie in "
-                f"{self.folder.path}. Make room, then: aether-load report {self.folder.path}"
+                f"{self.folder.manifest} could not be written at the end ({error.strerror}). "
+                f"{self.folder.what_is_left()}"
             ) from None
 
     def _lay_ballast(self) -> None:
@@ -246,19 +263,21 @@ class Run:
         try:
             self.folder.ballast.write_bytes(bytes(_BALLAST_BYTES))
         except OSError:
-            self.folder.ballast.unlink(missing_ok=True)
+            self._drop_ballast()
 
     def _drop_ballast(self) -> None:
-        self.folder.ballast.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.ballast.unlink(missing_ok=True)
 
     def _rescue(self, error: OSError) -> None:
         """Put what the run's own disk refuses where there may be room, and say so in the manifest."""
         path = Path(tempfile.gettempdir()) / f"{self.folder.path.name}-records-tail.bin"
         try:
             for lies_in, belongs_to in self._records.rescue(path):
-                self.manifest.notes.append(
+                self.rescued.append(
                     f"The disk refused the last records ({error.strerror}); they lie in {lies_in}: append that file "
                     f"to {belongs_to}."
                 )
         except OSError:
-            self.manifest.notes.append(f"The disk refused the last records ({error.strerror}); they are lost.")
+            self.rescued.append(f"The disk refused the last records ({error.strerror}); they are lost.")
+        self.manifest.notes += self.rescued

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,10 @@ import gevent
 import msgspec
 from gevent.event import Event
 
-from aether_load.errors import AetherLoadError, ExitCode, TargetError
-from aether_load.load.observer_client import ObserverLost
+from aether_load.errors import AetherLoadError, ExitCode, ResultsError, TargetError, explain
+from aether_load.load.observer_client import PAGE_LIMIT_S, ObserverLost
+from aether_load.load.process.guard import guarded
+from aether_load.load.process.watchdog import Waiting, Watchdog, waiting_for
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
 from aether_load.observer import messages as say
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from aether_load.load.run import Run
 
 
+_END_LIMIT_S = 60.0
+
+
 class RunController:
     """Drives a run and has its results written; nothing that goes wrong here vanishes."""
 
@@ -34,6 +38,7 @@ class RunController:
         self._run = run
         self._driver = driver
         self._line = line
+        self._taking: gevent.Greenlet | None = None
         self._load_over = Event()
         self._finished = Event()
         self.results: say.Finished | None = None
@@ -52,7 +57,7 @@ class RunController:
 
     def begin(self) -> None:
         """Begin, in a greenlet of its own."""
-        gevent.spawn(self._take)
+        self._taking = gevent.spawn(self._take)
 
     # Who ends the run
 
@@ -65,12 +70,17 @@ class RunController:
                 f"aether-load: ending the run; answers in flight have {limit_s:g} s (Ctrl-C again: none).\n"
             )
             self._run.ending.end(EndReason.INTERRUPTED, limit_s)
-        try:
-            self._finished.wait()
-        except KeyboardInterrupt:
-            # A second Ctrl-C does not wait for answers.
+        self._finished.wait()
+
+    def fail(self, sentence: str) -> None:
+        """End the load in order because something of ours went wrong; the results say so."""
+        if not self._load_over.is_set():
+            self._run.fail(sentence)
+
+    def hurry(self) -> None:
+        """Wait for no answers any longer: the run was interrupted again."""
+        if not self._load_over.is_set():
             self._run.ending.end(EndReason.INTERRUPTED, 0)
-            self._finished.wait()
 
     def end_without_workers(self) -> None:
         """End the load because no worker is left, and this process when the results are written."""
@@ -121,20 +131,20 @@ class RunController:
             self._finish_alone(error)
         except AetherLoadError as error:
             measured = run.manifest.phases and isinstance(error, TargetError)
-            rest = f" What was measured before: aether-load report {run.folder.path}" if measured else ""
-            sentence = f"{error}{rest}"
+            more = [run.folder.what_is_left()] if measured else []
+            sentence = " ".join([str(error), *run.rescued, *more])
             self._say(sentence, error.exit_code)
-        except Exception:  # noqa: BLE001 -- Locust would log it and exit 0
-            traceback.print_exc()
-            sentence = f"a defect of its own ended the run; what was measured lies in {run.folder.path}."
-            self._say(sentence, ExitCode.INVALID)
+        except Exception as error:  # noqa: BLE001 -- Locust would log it and exit 0
+            why, code = explain(error)
+            sentence = " ".join([why, *run.rescued, run.folder.what_is_left()])
+            self._say(sentence, code)
         finally:
             if sentence is not None:
                 run.observer.send(say.Abandon(sentence=sentence))
             self._load_over.set()
             self._finished.set()
         # The results are on the screen by then; the page goes on being drawn when the next run begins.
-        gevent.wait([run.observer.page_made, run.observer.lost], count=1)
+        gevent.wait([run.observer.page_made, run.observer.lost], timeout=PAGE_LIMIT_S, count=1)
         if not run.ending.by_hand:
             runner = environment.runner
             gevent.spawn(runner.quit if environment.parsed_options.headless else runner.stop)
@@ -142,6 +152,8 @@ class RunController:
     def _load(self) -> None:
         """Drive the phases, and close the run however they end."""
         run = self._run
+        watchdog = Watchdog(self._state, self._on_stalled)
+        watching = gevent.spawn(guarded(watchdog.watch_for_ever, lambda sentence, _: self.fail(sentence)))
         try:
             self._driver.run_phases()
         except ObserverLost:
@@ -150,18 +162,40 @@ class RunController:
             run.ending.end(EndReason.FAILED)
             raise
         finally:
+            watching.kill()
             self._line.clear()
             try:
                 run.close()
             finally:
                 self._load_over.set()
 
+    def _state(self) -> tuple[object, Waiting | None]:
+        """Return what changes whenever something happens in the run, and what it waits for."""
+        run, tally, current = self._run, self._driver.senders.tally(), self._driver.current
+        of_tally = tally.done, tally.failed, tally.ready, tally.loose, tally.thinking
+        of_phases = len(run.manifest.phases), current and (current[1].window_began_ns, current[1].window_ended_ns)
+        any_time = self._driver.may_take_any_time
+        waiting = waiting_for(tally, current and current[0], run.scenario.target, any_time=any_time)
+        return (of_tally, of_phases, run.ending.is_set()), waiting
+
+    def _on_stalled(self, sentence: str) -> None:
+        """End a run in which nothing happens: in order, then by force, then this process."""
+        self._line.clear()
+        sys.stderr.write(f"aether-load: {sentence_of(sentence)} The run ends.\n")
+        self._run.fail(sentence, EndReason.STALLED)
+        gevent.spawn(self._driver.senders.cancel)
+        gevent.sleep(_END_LIMIT_S)
+        gevent.kill(self._taking, ResultsError(f"The run did not end by itself: {sentence}"), block=False)
+        gevent.sleep(_END_LIMIT_S)
+        sys.stderr.write(f"aether-load: the run cannot be ended in order. {self._run.folder.what_is_left()}\n")
+        os._exit(int(ExitCode.INVALID))
+
     def _finish(self) -> None:
         """Have the results written; raises AetherLoadError."""
         run, options = self._run, self._environment.parsed_options
         is_gate = run.manifest.gate is not None
         to_stdout = is_standard_output(options.output)
-        output = None if options.output is None or to_stdout else str(Path(options.output).absolute())
+        output = None if options.output is None or to_stdout else os.fsencode(Path(options.output).absolute())
         finish = say.Finish(
             content=msgspec.json.encode(run.manifest),
             report=not is_gate,
@@ -197,11 +231,12 @@ class RunController:
 
     def _finish_alone(self, lost: ObserverLost) -> None:
         """Write run.json without the observer, and say how the report can be had."""
-        self._run.write_manifest_alone()
-        self._say(
-            f"{lost} The run was ended; what was measured: aether-load report {self._run.folder.path}",
-            ExitCode.INVALID,
-        )
+        try:
+            self._run.write_manifest_alone()
+            left = f"The run was ended. {self._run.folder.what_is_left()}"
+        except AetherLoadError as error:
+            left = str(error)
+        self._say(" ".join([str(lost), *self._run.rescued, left]), ExitCode.INVALID)
 
     def _say(self, sentence: str, code: ExitCode) -> None:
         self._line.clear()

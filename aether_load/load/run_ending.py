@@ -6,6 +6,7 @@ from enum import Enum
 
 from gevent.event import Event
 
+from aether_load.rundata import manifest
 from aether_load.rundata.manifest import Ended
 
 
@@ -19,7 +20,9 @@ class EndReason(Enum):
     DISK_FULL = "refused by the disk", "interrupted"
     WORKERS_GONE = "no worker was left", "interrupted"
     OBSERVER_LOST = "the observer was lost", "interrupted"
-    FAILED = "an error ended the run", "interrupted"
+    FOLDER_GONE = manifest.FOLDER_GONE, "interrupted"
+    STALLED = manifest.STALLED, "interrupted"
+    FAILED = manifest.FAILED, "interrupted"
 
     @property
     def ended_by(self) -> str:

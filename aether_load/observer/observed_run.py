@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -46,7 +47,7 @@ class ObservedRun:
         redact_log_records()
         for value in begin.secrets:
             REDACTOR.learn(value)
-        self._folder = RunFolder(Path(begin.folder))
+        self._folder = RunFolder(Path(os.fsdecode(begin.folder)))
         self._manifest = self._folder.read_manifest()
         self._scenario = from_plain(self._manifest.scenario)
         self._follower = Follower(self._folder)
@@ -220,23 +221,23 @@ class ObservedRun:
 
     def finish(self, command: say.Finish) -> say.Answer:
         """Close the folder and write the results; raises AetherLoadError and OSError."""
-        self._manifest = msgspec.json.decode(command.content, type=Manifest)
-        self._close()
-        if not command.report:
-            self.live.end(None, None)
-            return say.Finished(id=command.id, exit_code=0, summary="", files=())
         from aether_load.observer.results import summary_text, write_all  # noqa: PLC0415 -- at the end only
 
+        self._manifest = msgspec.json.decode(command.content, type=Manifest)
         try:
-            report, files = write_all(self._folder, Path(command.output) if command.output is not None else None)
+            self._close()
+            if not command.report:
+                self.live.end(None, None)
+                return say.Finished(id=command.id, exit_code=0, summary="", files=())
+            output = None if command.output is None else Path(os.fsdecode(command.output))
+            report, files = write_all(self._folder, output)
             if command.page:
                 # Made after the answer to this, so that the results are on the screen first.
                 self._page = PageWork(self._folder, report, charts=command.charts)
                 files.append(self._folder.page)
         except OSError as error:
             raise ResultsError(
-                f"The results could not be written ({error.strerror}). Make room, then: "
-                f"aether-load report {self._folder.path}"
+                f"The results could not be written ({error.strerror}). {self._folder.what_is_left()}"
             ) from None
         except AetherLoadError as error:
             self.live.end(None, str(error))

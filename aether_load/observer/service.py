@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import select
 import socket
-import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
-from aether_load.errors import AetherLoadError, ExitCode
+from aether_load.errors import AetherLoadError, explain
 from aether_load.observer import messages as say
 from aether_load.observer.observed_run import ObservedRun
 from aether_load.observer.scraper import Scraper
@@ -107,9 +105,7 @@ class Observer:
         except OSError as error:
             return [say.Refused(id=command.id, reason=error.strerror or str(error))]
         except Exception as error:  # noqa: BLE001 -- the sender says it, and the run ends in order
-            traceback.print_exc(file=sys.stderr)
-            sentence = f"a defect of the observer: {type(error).__name__}: {error}"
-            return [say.Failed(id=command.id, sentence=sentence, exit_code=int(ExitCode.INVALID), defect=True)]
+            return [_failed(error, command.id)]
         if answer is None:
             return ()
         return answer if isinstance(answer, list) else [answer]
@@ -121,6 +117,9 @@ class Observer:
                 self._say(answer)
         except OSError as error:
             self._say(say.Refused(reason=error.strerror or str(error)))
+        except Exception as error:  # noqa: BLE001 -- what goes wrong once goes wrong each second
+            self._say(_failed(error))
+            self._over = True
 
     def _say(self, answer: say.Answer) -> bool:
         """Send an answer; False when the sender is gone."""
@@ -142,3 +141,8 @@ class Observer:
             self._watch(lambda raw=raw: self._run.scraped(raw))  # type: ignore[misc]
             if answer_to:
                 self._say(say.Scraped(id=answer_to, error=raw.error))
+
+
+def _failed(error: Exception, answer_to: int = 0) -> say.Failed:
+    sentence, code = explain(error)
+    return say.Failed(id=answer_to, sentence=sentence, exit_code=int(code), defect=True)

@@ -57,8 +57,7 @@ def write_results(
         append_summary(everything, report)
     except OSError as error:
         raise ResultsError(
-            f"The results could not be written ({error.strerror}: {error.filename}); the samples are safe. When that "
-            f"is mended: aether-load report {folder.path}"
+            f"The results could not be written ({error.strerror}: {error.filename}). {folder.what_is_left()}"
         ) from None
     more = [] if output is None or is_standard_output(output) else [output]
     return [folder.path, nightly, everything, *charted, *more]

@@ -46,6 +46,17 @@ class RunFolder:
         return self.path / f"records-{worker}.bin"
 
     @property
+    def is_gone(self) -> bool:
+        """Tell whether somebody has deleted or moved the folder since it was made."""
+        return not self.manifest.exists()
+
+    def what_is_left(self) -> str:
+        """Return a sentence that says what there is of a run whose results could not be written, after a look."""
+        if self.is_gone:
+            return f"The run's folder {self.path} is gone, and what was measured with it."
+        return f"What was measured is there; when that is mended: aether-load report {self.path}"
+
+    @property
     def results(self) -> Path:
         """Return the folder that the run's `runs/` stands in."""
         return self.path.parent.parent

@@ -23,7 +23,7 @@ Ended = Literal["running", "completed", "interrupted", "aborted"]
 """How a run ended; one is `aborted` when a threshold that was broken ended it early."""
 
 
-STALLED, FAILED, FOLDER_GONE = FAULTS = "nothing happened", "a fault of its own", "its folder was gone"
+STALLED, FAILED, FOLDER_GONE = FAULTS = "nothing happened", "an error ended the run", "its folder was gone"
 """What a phase says that it was ended by, where nobody wanted that and no limit asks for it."""
 
 

@@ -14,7 +14,7 @@ from aether_load.errors import UsageError
 from aether_load.scenario.load import shipped_file
 from processes import LIMIT_S, call_command
 
-START = [sys.executable, "-P", "-m", "locust"]
+START = [sys.executable, "-P", "-m", "aether_load.load.process"]
 SHIPPED = ["-f", str(shipped_file("locustfiles", "eval.py"))]
 LOCUSTS_OPTIONS = """
 import json

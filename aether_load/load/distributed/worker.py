@@ -22,6 +22,8 @@ from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.connecting import FORKED_FROM, is_own_child
 from aether_load.load.distributed.worker_run import WorkerRun
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.process.guard import guarded
+from aether_load.load.process.signals import take_hangup_as_termination
 from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
@@ -67,7 +69,7 @@ class Worker:
         self._environment.parsed_options.json = False
         self._environment.parsed_options.json_file = None
         self._environment.aether = self._sender_contexts
-        self._runner.register_message(say.LOCUST_TYPE, self._on_message)
+        self._runner.register_message(say.LOCUST_TYPE, guarded(self._on_message, self._end))
         self._environment.events.test_stop.add_listener(self._on_test_stop)
         self._environment.events.quitting.add_listener(self._on_quitting)
         gevent.signal_handler(signal.SIGINT, self._on_interrupt)
@@ -75,9 +77,9 @@ class Worker:
             # One master and many workers on one terminal: what Locust says of its controller is said once.
             for name in ("locust.main", "locust.runners"):
                 logging.getLogger(name).setLevel(logging.WARNING)
-        gevent.spawn(self._watch_for_ever)
-        gevent.spawn(self._read_for_ever)
-        gevent.spawn(self._ask_to_join)
+        take_hangup_as_termination()
+        for work in (self._watch_for_ever, self._read_for_ever, self._ask_to_join):
+            gevent.spawn(guarded(work, self._end))
 
     def _ask_to_join(self) -> None:
         """Ask until there is an answer: a master that is still being made ready hears nothing yet."""
@@ -135,7 +137,7 @@ class Worker:
         if len(self._chunks) == chunk.of:
             data = b"".join(self._chunks[index] for index in range(chunk.of))
             self._chunks.clear()
-            gevent.spawn(self._set_up, chunk.handover, data)
+            gevent.spawn(guarded(self._set_up, self._end), chunk.handover, data)
 
     def _set_up(self, identity: str, data: bytes) -> None:
         """Make ready what was handed over; a target that is out of reach from here is said at once."""

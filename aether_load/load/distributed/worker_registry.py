@@ -16,6 +16,7 @@ from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.dropped import DROPPED
+from aether_load.load.process.guard import guarded
 from aether_load.rundata.clock import ClockReading, Echo, read_clock
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class WorkerRegistry:
         self.on_gone: Callable[[WorkerSession], None] | None = None
         self.on_ready: Callable[[WorkerSession], None] | None = None
         self._waiting_to_join: list[tuple[str, say.Join]] = []
-        runner.register_message(say.LOCUST_TYPE, self._on_message)
-        self._watcher = gevent.spawn(self._watch_for_ever)
+        runner.register_message(say.LOCUST_TYPE, guarded(self._on_message, refused))
+        self._watcher = gevent.spawn(guarded(self._watch_for_ever, refused))
 
     @property
     def ready(self) -> list[WorkerSession]:

@@ -14,6 +14,7 @@ from gevent.lock import RLock
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import SampleSender
 from aether_load.load.loop_watch import LoopWatch
+from aether_load.load.process.guard import guarded
 from aether_load.load.sending.load import Load
 
 if TYPE_CHECKING:
@@ -98,9 +99,7 @@ class WorkerRun:
 
     def _do(self, work: Callable[..., None], *arguments: object) -> gevent.Greenlet:
         """Have something done beside; a defect in it ends this worker, or the master would wait for it."""
-        greenlet = gevent.spawn(work, *arguments)
-        greenlet.link_exception(lambda _: self._speaker.give_up("a defect of its own ended this worker's part."))
-        return greenlet
+        return gevent.spawn(guarded(work, lambda sentence, _: self._speaker.give_up(sentence)), *arguments)
 
     def leave(self, stop_timeout_s: float) -> None:
         """End in order, by this side's own wish: answers in flight have a time, and all samples are handed in."""

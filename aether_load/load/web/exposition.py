@@ -9,8 +9,9 @@ from typing import Any
 
 from gevent import pywsgi
 
-from aether_load.errors import UsageError
+from aether_load.errors import AetherLoadError, UsageError
 from aether_load.load.web.guard import Guard, Request
+from aether_load.redaction import sentence_of
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PATHS = ("/metrics", "/aether/metrics")
@@ -29,8 +30,13 @@ def serve(text: Callable[[], bytes], host: str, port: int, guard: Guard) -> pyws
         if environ["PATH_INFO"] not in _PATHS or environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("404 Not Found", [("Content-Type", "text/plain")])
             return [b"There is only /metrics here.\n"]
+        try:
+            body = text()
+        except AetherLoadError as error:
+            start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
+            return [f"{sentence_of(error)}\n".encode()]
         start_response("200 OK", [("Content-Type", CONTENT_TYPE)])
-        return [text()]
+        return [body]
 
     server = pywsgi.WSGIServer((host, port), answer, log=None, error_log=logging.getLogger("aether_load"))
     try:

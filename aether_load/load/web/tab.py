@@ -127,13 +127,13 @@ def _views(live_view: LiveView) -> dict[str, _View]:
         return _served(send_from_directory(_PAGE, name))
 
     def live() -> Response:
-        return _served(Response(live_view.snapshot_json(), mimetype="application/json"))
+        return _served(_told(live_view.snapshot_json, "application/json"))
 
     def history() -> Response:
-        return _served(Response(live_view.history_json(), mimetype="application/json"))
+        return _served(_told(live_view.history_json, "application/json"))
 
     def metrics() -> Response:
-        return _served(Response(live_view.metrics_text(), content_type=CONTENT_TYPE))
+        return _served(_told(live_view.metrics_text, CONTENT_TYPE))
 
     def download(id_: str, name: str) -> Response:
         return _download(live_view.folders.get(id_), name)
@@ -194,6 +194,14 @@ def _wait_until_begun(runner: Any, form: StartForm) -> None:
         if monotonic() > deadline:
             return
         gevent.sleep(0.01)
+
+
+def _told(tell: Callable[[], bytes], content_type: str) -> Response:
+    """Return what the observer tells, or 503 with a sentence where it is gone."""
+    try:
+        return Response(tell(), content_type=content_type)
+    except AetherLoadError as error:
+        return Response(f"{sentence_of(error)}\n", HTTPStatus.SERVICE_UNAVAILABLE, content_type="text/plain")
 
 
 def _served(answer: Response) -> Response:
