@@ -135,3 +135,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     return a_free_port()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases of the fault campaign held."""
+    count = {
+        outcome: sum(1 for report in terminalreporter.getreports(outcome) if "tests/faults/" in report.nodeid)
+        for outcome in ("passed", "failed")
+    }
+    if sum(count.values()):
+        terminalreporter.write_line(f"faults: {count['passed']} of {sum(count.values())} cases held")

@@ -40,8 +40,11 @@ def on_the_wire(body: bytes) -> bytes:
 
 
 @contextmanager
-def misbehaving_runtime(spoilt: Mapping[int, Spoil]) -> Iterator[str]:
-    """Run it and yield its URL; `spoilt` says what becomes of the answers to some of the requests, counted from 1."""
+def misbehaving_runtime(spoilt: Mapping[int, Spoil], probed: bytes | None = None) -> Iterator[str]:
+    """Run it and yield its URL; `spoilt` says what becomes of the answers to some of the requests, counted from 1.
+
+    `probed` is what a probe with an empty object is answered, in place of a runtime's refusal.
+    """
     lock = threading.Lock()
     state = {"count": 0, "last": b""}
 
@@ -58,6 +61,8 @@ def misbehaving_runtime(spoilt: Mapping[int, Spoil]) -> Iterator[str]:
         def reply(self, path: bytes, body: bytes) -> bytes:
             if path == b"/health":
                 return on_the_wire(b"OK")
+            if body == b"{}" and probed is not None:
+                return probed
             if body == b"{}":
                 refusal = b"missing field `dag`"
                 return b"HTTP/1.1 422 No\r\nContent-Length: %d\r\n\r\n%b" % (len(refusal), refusal)

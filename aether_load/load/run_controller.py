@@ -18,6 +18,7 @@ from aether_load.load.process.guard import guarded
 from aether_load.load.process.watchdog import Waiting, Watchdog, waiting_for
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
+from aether_load.load.sending.users import AetherUser
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
@@ -174,7 +175,9 @@ class RunController:
         run, tally, current = self._run, self._driver.senders.tally(), self._driver.current
         of_tally = tally.done, tally.failed, tally.ready, tally.loose, tally.thinking
         of_phases = len(run.manifest.phases), current and (current[1].window_began_ns, current[1].window_ended_ns)
-        any_time = self._driver.may_take_any_time
+        # What users of somebody's own class do may take any time.
+        own = any(user.tasks != AetherUser.tasks for user in self._environment.user_classes)
+        any_time = own or self._driver.may_take_any_time
         waiting = waiting_for(tally, current and current[0], run.scenario.target, any_time=any_time)
         return (of_tally, of_phases, run.ending.is_set()), waiting
 
