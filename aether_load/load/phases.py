@@ -45,8 +45,8 @@ class PhaseDriver:
 
     @property
     def is_endless(self) -> bool:
-        """Tell whether the current stage ends only when it is stopped by hand."""
-        return self.current is not None and self.current[0].is_endless
+        """Tell whether what is under way is measured, and ends when somebody stops it and not before."""
+        return self.current is not None and self.current[0].is_endless and self.current[1].window_began_ns is not None
 
     @property
     def may_take_any_time(self) -> bool:

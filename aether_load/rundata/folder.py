@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,9 @@ from aether_load.rundata.manifest import SCHEMA_VERSION, Manifest
 
 MOST_MANIFEST_BYTES = 64 << 20
 MOST_PHASES = 30_000
+_CLOCK_SLACK_NS = 60 * 10**9
+_LONGEST_PHASE_NS = 3 * 366 * 86_400 * 10**9
+"""A ramp, a warm-up and a window of a year each."""
 
 
 class RunFolder:
@@ -116,6 +120,8 @@ class RunFolder:
             raise ResultsError(
                 f"{self.manifest} is not what this release writes: {foreign_text(str(error))}."
             ) from None
+        if (mistake := _instants_mistake(manifest)) is not None:
+            raise ResultsError(f"{self.manifest} is not what this release writes: {mistake}.")
         if len(manifest.phases) > MOST_PHASES:
             raise UsageError(f"{self.manifest} has {len(manifest.phases)} phases; at most {MOST_PHASES} are read.")
         return manifest
@@ -150,6 +156,21 @@ def _check_version(path: Path, content: bytes) -> None:
             f"{path} has schema version {version}; this aether-load reads {SCHEMA_VERSION}. Use the release that wrote "
             "it, or a newer one."
         )
+
+
+def _instants_mistake(manifest: Manifest) -> str | None:
+    """Return which phase has instants that no phase can have: what is made of them takes time and memory."""
+    for place, phase in enumerate(manifest.phases):
+        began = phase.began.monotonic_ns
+        ended = None if phase.ended is None else phase.ended.monotonic_ns
+        instants = [began, phase.window_began_ns, phase.window_ended_ns, ended]
+        known = [instant for instant in instants if instant is not None]
+        # Those of a worker's clock are moved to the run's, to within a second.
+        if any(later < earlier - _CLOCK_SLACK_NS for earlier, later in pairwise(known)):
+            return f"phases.{place}: its window does not lie between its beginning and its end"
+        if max(known) - began > _LONGEST_PHASE_NS:
+            return f"phases.{place}: it lasts for more than three years"
+    return None
 
 
 def _is_as_written(content: bytes) -> bool:
