@@ -49,7 +49,8 @@ class EmbeddedRuntime:
     def end(self) -> None:
         """End the process and wait for it."""
         if self._process.poll() is None:
-            self._process.terminate()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
             try:
                 self._process.wait(_END_LIMIT_S)
             except subprocess.TimeoutExpired:
