@@ -97,7 +97,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     `asked` are thresholds to judge instead of the scenario's.
     """
     manifest = folder.read_manifest()
-    scenario = from_plain(manifest.scenario)
+    scenario = from_plain(manifest.scenario, f"in {folder.manifest}")
     shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
     data = read_run(folder, manifest, level_of)

@@ -64,7 +64,7 @@ def run(parsed: argparse.Namespace) -> int:
     manifest = folder.read_manifest()
     if manifest.gate is not None:
         return _report_gate(folder, parsed)
-    analysis = analyse(folder, asked_of_run(manifest, parsed.threshold or ()))
+    analysis = analyse(folder, asked_of_run(manifest, parsed.threshold or (), f"in {folder.manifest}"))
     report = analysis.report
     refusal = None
     try:

@@ -181,7 +181,7 @@ def main() -> int:
 def _written_before(folder: Path) -> list[str]:
     try:
         plain = msgspec.json.decode(read_bounded(folder / _LIST, _MOST_BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return []
     names = plain.get("charts", []) if isinstance(plain, dict) else []
     return [

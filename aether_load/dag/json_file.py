@@ -34,7 +34,7 @@ def read_json(path: Path) -> Any:
         raise DagMistake(
             f"it is not JSON: {error.msg[:1].lower()}{error.msg[1:]} (line {error.lineno}, column {error.colno})."
         ) from None
-    except OverflowError:
+    except (OverflowError, ValueError):
         raise DagMistake("a number in it is longer than 64 bits.") from None
     return body
 

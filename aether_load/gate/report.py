@@ -48,7 +48,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
     plan = manifest.gate
     if plan is None or manifest.candidate is None:
         raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
-    scenario = from_plain(manifest.scenario)
+    scenario = from_plain(manifest.scenario, f"in {folder.manifest}")
     data = read_run(folder, manifest, (0,) * len(manifest.node_ids))
     inputs = PhaseInputs(
         manifest=manifest,

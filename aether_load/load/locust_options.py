@@ -77,12 +77,11 @@ def _refuse_contradictions(parser: argparse.ArgumentParser) -> None:
 
     def parse_args(*arguments: Any, **named: Any) -> Any:
         options: Any = parse(*arguments, **named)
-        if options.master and options.worker:
+        given = {name for name, value in vars(options).items() if value}
+        if {"master", "worker"} <= given:
             parser.error("--master and --worker contradict each other: leave one away.")
-        if options.master and options.processes:
+        if {"master", "processes"} <= given:
             parser.error("--master and --processes contradict each other: --processes starts a master of its own.")
-        if options.autoquit != -1 and not options.autostart:
-            parser.error("--autoquit is of use with --autostart only.")
         return options
 
     parser.parse_args = parse_args  # type: ignore[method-assign]

@@ -16,7 +16,7 @@ def judge_phase(folder: RunFolder, name: str) -> Judgement:
     """Return the judgement on the probe of this name, from the samples and readings in the run's folder."""
     manifest = folder.read_manifest()
     record = next(record for record in manifest.phases if record.name == name)
-    scenario = from_plain(manifest.scenario)
+    scenario = from_plain(manifest.scenario, f"in {folder.manifest}")
     data = read_run(folder, manifest, (0,) * len(manifest.node_ids), [record])
     samples = data.phases[0]
     window = samples.window_began_ns, samples.window_ended_ns

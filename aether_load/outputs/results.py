@@ -86,7 +86,7 @@ def _run_id_in(path: Path) -> str | None:
     """Return the id of the run that a nightly file is of, or None when there is none or it is no such file."""
     try:
         plain = msgspec.json.decode(read_bounded(path, _MOST_REPORT_BYTES))
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
     run = plain.get("run") if isinstance(plain, dict) else None
     return run.get("id") if isinstance(run, dict) else None

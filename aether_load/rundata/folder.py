@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,7 @@ from aether_load.rundata.manifest import SCHEMA_VERSION, Manifest
 
 MOST_MANIFEST_BYTES = 64 << 20
 MOST_PHASES = 30_000
-_CLOCK_SLACK_NS = 60 * 10**9
+_CLOCK_SLACK_NS = 10**9
 _LONGEST_PHASE_NS = 3 * 366 * 86_400 * 10**9
 """A ramp, a warm-up and a window of a year each."""
 
@@ -116,7 +115,7 @@ class RunFolder:
             )
         try:
             manifest = msgspec.json.decode(content, type=Manifest)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ResultsError(
                 f"{self.manifest} is not what this release writes: {foreign_text(str(error))}."
             ) from None
@@ -149,7 +148,7 @@ def _check_version(path: Path, content: bytes) -> None:
     """Raise UsageError where run.json names another version of its schema than this release reads."""
     try:
         version = msgspec.json.decode(content, type=_Versioned).schema_version
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return
     if version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
         raise UsageError(
@@ -163,12 +162,12 @@ def _instants_mistake(manifest: Manifest) -> str | None:
     for place, phase in enumerate(manifest.phases):
         began = phase.began.monotonic_ns
         ended = None if phase.ended is None else phase.ended.monotonic_ns
-        instants = [began, phase.window_began_ns, phase.window_ended_ns, ended]
-        known = [instant for instant in instants if instant is not None]
+        window = [instant for instant in (phase.window_began_ns, phase.window_ended_ns) if instant is not None]
         # Those of a worker's clock are moved to the run's, to within a second.
-        if any(later < earlier - _CLOCK_SLACK_NS for earlier, later in pairwise(known)):
+        edges = [began - _CLOCK_SLACK_NS, *window, *([] if ended is None else [ended + _CLOCK_SLACK_NS])]
+        if sorted(edges) != edges or (ended is not None and ended < began):
             return f"phases.{place}: its window does not lie between its beginning and its end"
-        if max(known) - began > _LONGEST_PHASE_NS:
+        if edges[-1] - began > _LONGEST_PHASE_NS:
             return f"phases.{place}: it lasts for more than three years"
     return None
 

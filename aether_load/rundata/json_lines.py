@@ -94,5 +94,5 @@ def _decode(line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise ValueError("its checksum is wrong")
     try:
         return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"it is not what this release writes ({error})") from None

@@ -10,6 +10,7 @@ import msgspec
 from aether_load.bounded import read_own
 from aether_load.errors import UsageError
 from aether_load.rundata.folder import MOST_MANIFEST_BYTES, RunFolder
+from aether_load.text import shorten
 
 LATEST = "latest"
 RESULTS = Path("results")
@@ -38,16 +39,21 @@ def find_runs(names: Iterable[str | Path]) -> list[RunFolder]:
     """Return the runs that are meant, in order; a folder of runs stands for all of them, oldest first."""
     found: list[RunFolder] = []
     for name in names:
-        path = Path(name)
-        if path.name == LATEST and not path.exists():
-            found.append(find_run(path))
-        elif not path.exists() and (RESULTS / "runs" / path / "run.json").is_file():
-            found.append(RunFolder.open(RESULTS / "runs" / path))
-        elif not (path / "run.json").is_file() and (runs := runs_in(path)):
-            found += runs
-        else:
-            found.append(RunFolder.open(path))
+        try:
+            found += _runs_of(Path(name))
+        except OSError as error:
+            raise UsageError(f"{shorten(str(name), 80)} is not a run's folder: {error.strerror}.") from None
     return found
+
+
+def _runs_of(path: Path) -> list[RunFolder]:
+    if path.name == LATEST and not path.exists():
+        return [find_run(path)]
+    if not path.exists() and (RESULTS / "runs" / path / "run.json").is_file():
+        return [RunFolder.open(RESULTS / "runs" / path)]
+    if not (path / "run.json").is_file() and (runs := runs_in(path)):
+        return runs
+    return [RunFolder.open(path)]
 
 
 def runs_in(folder: Path) -> list[RunFolder]:
@@ -62,7 +68,7 @@ def _runs_directly_in(folder: Path) -> Iterator[tuple[str, Path]]:
     for manifest in folder.glob("*/run.json"):
         try:
             began = msgspec.json.decode(read_own(manifest, MOST_MANIFEST_BYTES), type=_Began).began.utc
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             began = ""  # Whoever opens it says what is wrong with it.
         yield began, manifest.parent
 

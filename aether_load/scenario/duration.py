@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
@@ -17,7 +18,8 @@ class Seconds(float):
 def parse_duration(value: object) -> Seconds:
     """Return `value` in seconds; raises ValueError with the reason when it is none, or not above or at zero."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        seconds = float(value)
+        # No number is too large to be compared, and some whole numbers are to be a float.
+        seconds = float(value) if abs(value) <= LONGEST_S else math.inf
     elif isinstance(value, str) and value.lstrip().startswith("-"):
         raise ValueError("expected a duration of zero or more")
     elif isinstance(value, str):

@@ -23,7 +23,7 @@ from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USE
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
 from aether_load.scenario.validation import describe_mistake
-from aether_load.text import decode_text, shorten
+from aether_load.text import decode_text, encodable_text, shorten
 
 _MOST_BYTES = 16 << 20
 _SHIPPED = Path(__file__).parents[1] / "_shipped", Path(__file__).parents[2]
@@ -153,6 +153,8 @@ def _convert(raw: dict[str, Any], where: str) -> Scenario:
         # TOML has no null to write: a key is left away.
         message = str(error).replace(" | null", "")
         raise UsageError(f"Scenario {where}: {describe_mistake(message, raw, Scenario)}") from None
+    except UnicodeEncodeError as error:
+        raise UsageError(f"Scenario {where}: {encodable_text(error.object)!r} holds bytes that are no text.") from None
 
 
 def _override(raw: dict[str, Any], key: str, value: object) -> None:
@@ -305,12 +307,12 @@ def scenario_hash(scenario: Scenario) -> str:
     return hashlib.sha256(msgspec.json.encode(to_plain(scenario), order="deterministic")).hexdigest()[:12]
 
 
-def from_plain(plain: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that `to_plain` wrote; raises UsageError for what this release cannot read.
+def from_plain(plain: Mapping[str, Any], where: str = "of the run") -> Scenario:
+    """Return the scenario that `to_plain` wrote; raises UsageError, which says `where`, for what cannot be read.
 
     A seed and a source that were not ours to choose are null there.
     """
     said = {key: value for key, value in plain.items() if key != "seed" or value is not None}
-    plan = plain.get("workload", {})
-    said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
-    return _convert(said, "of the run")
+    if isinstance(plan := plain.get("workload"), dict):
+        said["workload"] = {key: value for key, value in plan.items() if key != "source" or value is not None}
+    return _convert(said, where)

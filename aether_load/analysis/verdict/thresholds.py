@@ -103,9 +103,12 @@ def names_in(manifest: Manifest, scenario: Scenario) -> Names:
     )
 
 
-def asked_of_run(manifest: Manifest, conditions: Sequence[str]) -> tuple[ThresholdPlan, ...]:
-    """Return a run's thresholds and those that are asked of it now; raises UsageError for one that it cannot answer."""
-    scenario = from_plain(manifest.scenario)
+def asked_of_run(manifest: Manifest, conditions: Sequence[str], where: str = "of the run") -> tuple[ThresholdPlan, ...]:
+    """Return a run's thresholds and those that are asked of it now; raises UsageError for one that it cannot answer.
+
+    `where` says in a sentence which scenario it is.
+    """
+    scenario = from_plain(manifest.scenario, where)
     return with_asked_thresholds(scenario, conditions, names_in(manifest, scenario)).thresholds
 
 

@@ -65,7 +65,8 @@ def write_samples(parts: Sequence[RecordPart], path: Path) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     options = pa.ipc.IpcWriteOptions(emit_dictionary_deltas=True)
     try:
-        with pa.OSFile(str(unfinished), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
+        # Not pyarrow's own file, whose name has to be UTF-8.
+        with unfinished.open("wb") as sink, pa.ipc.new_stream(sink, SCHEMA, options=options) as stream:
             vocabularies = _Vocabularies()
             for batch, tables in RecordSet(parts):
                 stream.write_batch(vocabularies.batch(batch, tables))
