@@ -49,8 +49,7 @@ class EmbeddedRuntime:
     def end(self) -> None:
         """End the process and wait for it."""
         if self._process.poll() is None:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._process.terminate()
             try:
                 self._process.wait(_END_LIMIT_S)
             except subprocess.TimeoutExpired:

@@ -22,7 +22,6 @@ from aether_load.load.sending.users import AetherUser
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
-from aether_load.streams import refusal_of_output
 
 if TYPE_CHECKING:
     from aether_load.load.phases import PhaseDriver
@@ -215,8 +214,6 @@ class RunController:
         if to_stdout and not is_gate:
             sys.stdout.write(run.folder.report.read_text(encoding="utf-8"))
             sys.stdout.flush()
-        if to_stdout and refusal_of_output() is not None:
-            raise ResultsError(f"The report did not go to standard output whole. {run.folder.what_is_left()}")
         self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
         if not (options.locust_summary or options.print_stats):
             self.write_summary()

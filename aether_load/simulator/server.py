@@ -83,11 +83,7 @@ async def serve(options: Options) -> None:
     loop = asyncio.get_running_loop()
     server = Server(options)
     for number in (signal.SIGTERM, signal.SIGINT):
-        if options.exit_with_parent:
-            # A service manager ends all processes of a run at once, and answers are due until the parent has ended.
-            signal.signal(number, signal.SIG_IGN)
-        else:
-            loop.add_signal_handler(number, server.end)
+        loop.add_signal_handler(number, server.end)
     url = server.start()
     if options.exit_with_parent:
         threading.Thread(target=_watch_parent, args=(loop, server), daemon=True).start()

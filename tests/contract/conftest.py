@@ -43,7 +43,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
             url = process.stdout.readline().decode().rsplit(" ", 1)[1].strip()
             yield Runtime(url, request.param, simulated=True)
         finally:
-            process.stdin.close()
+            process.terminate()
         assert process.stderr.read() == b""
 
 
