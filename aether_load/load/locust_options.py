@@ -46,9 +46,9 @@ def check_tasks(environment: Any) -> None:
     """Raise UsageError where --tags or --exclude-tags leave a class of users nothing to do: it would fail for ever."""
     environment._filter_tasks_by_tags()  # noqa: SLF001 -- Locust does it once, as late as the load begins
     options = environment.parsed_options
-    for user in environment.user_classes:
+    given = "--tags" if options.tags else "--exclude-tags" if options.exclude_tags else None
+    for user in environment.user_classes if given is not None else ():
         if not user.tasks:
-            given = "--tags" if getattr(options, "tags", None) else "--exclude-tags"
             raise UsageError(
                 f"{given}: users of the class {user.__name__} have no task with these tags; leave it away."
             )

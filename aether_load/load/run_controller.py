@@ -22,6 +22,7 @@ from aether_load.load.sending.users import AetherUser
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
+from aether_load.streams import refusal_of_output
 
 if TYPE_CHECKING:
     from aether_load.load.phases import PhaseDriver
@@ -214,6 +215,8 @@ class RunController:
         if to_stdout and not is_gate:
             sys.stdout.write(run.folder.report.read_text(encoding="utf-8"))
             sys.stdout.flush()
+        if to_stdout and refusal_of_output() is not None:
+            raise ResultsError(f"The report did not go to standard output whole. {run.folder.what_is_left()}")
         self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
         if not (options.locust_summary or options.print_stats):
             self.write_summary()
@@ -225,12 +228,8 @@ class RunController:
         self._is_said = True
         options = self._environment.parsed_options
         out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
-        try:
-            out.write(self.results.summary)
-            out.flush()
-        except BrokenPipeError:
-            # Whoever read our output has seen enough; nothing more can be said there, not even at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        out.write(self.results.summary)
+        out.flush()
 
     def _finish_alone(self, lost: ObserverLost) -> None:
         """Write run.json without the observer, and say how the report can be had."""
