@@ -18,7 +18,6 @@ from aether_load.load.process.guard import guarded
 from aether_load.load.process.watchdog import Waiting, Watchdog, waiting_for
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
-from aether_load.load.sending.users import AetherUser
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _END_LIMIT_S = 60.0
+_OWN_USERS = "aether_load.load.sending.users"
 
 
 class RunController:
@@ -174,10 +174,10 @@ class RunController:
     def _state(self) -> tuple[object, Waiting | None]:
         """Return what changes whenever something happens in the run, and what it waits for."""
         run, tally, current = self._run, self._driver.senders.tally(), self._driver.current
-        of_tally = tally.done, tally.failed, tally.ready, tally.loose, tally.thinking
+        of_tally = tally.done, tally.failed, tally.ready, tally.active, tally.thinking
         of_phases = len(run.manifest.phases), current and (current[1].window_began_ns, current[1].window_ended_ns)
-        # What users of somebody's own class do may take any time.
-        own = any(user.tasks != AetherUser.tasks for user in self._environment.user_classes)
+        # What users of somebody's own class do may take any time. Ours has one task.
+        own = any(len(user.tasks) != 1 or user.__module__ != _OWN_USERS for user in self._environment.user_classes)
         any_time = own or self._driver.may_take_any_time
         waiting = waiting_for(tally, current and current[0], run.scenario.target, any_time=any_time)
         return (of_tally, of_phases, run.ending.is_set()), waiting

@@ -57,7 +57,7 @@ class RunFolder:
         """Return a sentence that says what there is of a run whose results could not be written, after a look."""
         if self.is_gone:
             return f"The run's folder {self.path} is gone, and what was measured with it."
-        return f"What was measured is there; when that is mended: aether-load report {self.path}"
+        return f"What was measured is there: aether-load report {self.path}"
 
     @property
     def results(self) -> Path:
