@@ -28,10 +28,10 @@ def test_every_extra_is_named():
 
 def test_what_is_an_extra_is_in_all_and_in_test():
     """So that nothing goes untested."""
-    of_users = set(PROJECT["optional-dependencies"]) - {"all", "test", "dev", "docs", "lm-eval"}
+    of_users = set(PROJECT["optional-dependencies"]) - {"all", "test", "dev", "docs", "examples", "lm-eval"}
     (everything,) = PROJECT["optional-dependencies"]["all"]
     assert set(re.findall(r"[\w-]+", everything)) - {"aether-load"} == of_users
-    assert "aether-load[all]" in PROJECT["optional-dependencies"]["test"]
+    assert "aether-load[all,examples]" in PROJECT["optional-dependencies"]["test"]
 
 
 def test_every_dependency_has_a_lowest_release_and_none_a_highest():
