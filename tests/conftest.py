@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ os.environ.pop("COLUMNS", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+_WAITS = {"gate": 4, "start_locust": 3, "run_locust": 3, "locust": 1, "fork_locust": 1}
+"""The fixtures that start processes, and about how many seconds a test with one takes."""
+
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
@@ -38,6 +42,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Number the runs of a test that takes a `run_number`."""
     if "run_number" in metafunc.fixturenames:
         metafunc.parametrize("run_number", range(metafunc.config.getoption("--runs")))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that wait for processes the longest, so that the others fill the time at the end."""
+    waits: Counter[Path] = Counter()
+    for item in items:
+        waits[item.path] += sum(_WAITS.get(name, 0) for name in vars(item).get("fixturenames", ()))
+    items.sort(key=lambda item: -waits[item.path])
 
 
 @pytest.fixture(autouse=True)

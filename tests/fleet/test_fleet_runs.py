@@ -153,7 +153,7 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
     assert process.left_behind() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, simulator, worker_port, number):
     """The only worker ends while Locust spawns users: the master ends, too, and says what is the matter."""
     runtime = simulator("--latency", "constant:30ms")
@@ -208,6 +208,7 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
     assert phase["all"]["ok_total"] == phase["all"]["requests_total"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port, tmp_path):
     """The rows lie beside the master alone, which reads them once and hands them on."""
     runtime = simulator("--latency", "constant:30ms")
@@ -235,6 +236,7 @@ def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, s
     assert [phase["reconciliation"]["unexplained_nodes_total"] for phase in report_of(finished)["phases"]] == [0, 0]
 
 
+@pytest.mark.slow
 def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, worker_port):
     """Two of three end in order in the middle of an open load, by either signal: that is said, and no run passes."""
     runtime = simulator("--latency", "constant:20ms")
@@ -265,6 +267,7 @@ def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, 
     assert {"open_load.due_rps", "open_load.achieved_share"} <= set(phase["reasons"])
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(start_locust, simulator, worker_port):
     """And who comes with it does no harm to the run that has the port: it takes its own children only."""
     runtime = simulator("--latency", "constant:20ms")
@@ -282,6 +285,7 @@ def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(start_loc
     assert len(report_of(finished)["workers"]) == 2
 
 
+@pytest.mark.slow
 def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulator, worker_port):
     """A worker in a time namespace of its own, whose monotonic clock is 5,000 s ahead: no figure shows it."""
     namespace = ("unshare", "--time", "--monotonic", "5000")
@@ -314,7 +318,7 @@ def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulat
     ("options", "words"),
     [
         (("--scenario", "nightly"), ["another scenario", "leave --scenario"]),
-        (None, ["aether-load 0.0.1", "install the same release"]),
+        pytest.param(None, ["aether-load 0.0.1", "install the same release"], marks=pytest.mark.slow),
     ],
 )
 def test_a_worker_of_another_kind_is_refused(start_locust, simulator, worker_port, options, words, tmp_path):

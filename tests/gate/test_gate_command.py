@@ -111,6 +111,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
     assert manifest["target"]["url"] != manifest["candidate"]["url"]
 
 
+@pytest.mark.slow
 def test_two_programs_are_compared_on_one_runtime(gate, tmp_path):
     """The new version has one more node in a row: a regression, with both programs named and their nodes listed."""
     value = compiled()
@@ -159,6 +160,7 @@ def test_a_candidate_that_fails_is_exit_1(gate, simulator):
     assert len(done.report["pairs"]) == 1
 
 
+@pytest.mark.slow
 def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
     """A candidate that serves others meanwhile is not compared."""
     base, candidate = simulator("--latency", "constant:5ms"), simulator("--latency", "constant:5ms")
@@ -231,6 +233,7 @@ def test_a_server_that_does_not_come_up_is_exit_3(gate, command, sentence):
     assert done.alive() == []
 
 
+@pytest.mark.slow
 def test_targets_that_are_no_two_builds_are_refused(gate, simulator, free_port):
     """One that is not there is exit code 3, one of the other generation 2, in one sentence each."""
     base = simulator()

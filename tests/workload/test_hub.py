@@ -172,6 +172,7 @@ def test_a_repository_that_is_not_there_is_named(hub: Hub, record_property):
     assert seconds < LIMIT_S
 
 
+@pytest.mark.slow
 def test_a_hub_that_fails_at_the_data_is_given_up_at_once(hub: Hub, monkeypatch, record_property):
     """A hub that tells the revision and then hangs or fails, at whichever step, ends in the sentence.
 
@@ -204,6 +205,7 @@ def test_a_hub_that_fails_at_the_data_is_given_up_at_once(hub: Hub, monkeypatch,
     assert max(seconds for _, seconds in refusals.values()) < 2 * LIMIT_S
 
 
+@pytest.mark.slow
 def test_an_older_revision_in_the_cache_is_not_taken_for_the_hubs(hub: Hub, monkeypatch):
     """When the hub has a new revision and does not give it out, the cached one is no answer.
 
