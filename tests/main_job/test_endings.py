@@ -209,4 +209,4 @@ def test_a_progress_line_is_shown_on_a_terminal(tmp_path):
     text = shown.decode()
     assert process.returncode == 0, text
     assert re.search(r"\r\x1b\[Kloading the prompts: \d of 5 datasets, \d+ prompts", text), text
-    assert re.search(r"\r\x1b\[Kclosed: +\d+ of 150 requests +\d+/s +0 failed +4 users +\d+ s left", text), text
+    assert re.search(r"closed: +\d+ of 150 +\d+/s +p95 \d+ ms +0 failed +\d+ s left +4 users", text), text
