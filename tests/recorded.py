@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from processes import Finished
 
 
@@ -27,4 +27,4 @@ def samples_table(run_folder: Path) -> pa.Table:
 def records_table(run_folder: Path) -> pa.Table:
     """The same table of the record files of a run, whether it has ended or not."""
     folder = RunFolder(run_folder)
-    return read_table(record_parts(folder, folder.read_manifest())).sort_by("request_index")
+    return read_samples(record_parts(folder, folder.read_manifest())).table.sort_by("request_index")

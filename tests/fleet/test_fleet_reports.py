@@ -14,7 +14,7 @@ from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 from aether_load.rundata.process_usage import SenderReading
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.rundata.worker_clock import WorkerClock
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 
@@ -67,7 +67,7 @@ def test_parts_are_one_run_by_one_clock(tmp_path):
 
 def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path):
     folder = two_workers(tmp_path)
-    table = read_table(record_parts(folder, folder.read_manifest()))
+    table = read_samples(record_parts(folder, folder.read_manifest())).table
     assert table["worker"].to_pylist() == [0] * 40 + [1] * 30
     starts = sorted(table["sent_ns"].to_pylist())
     assert starts == sorted(BEGAN_NS + int(each["at"] * MS) for each in [*FIRST, *SECOND])

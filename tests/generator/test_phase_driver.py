@@ -221,15 +221,21 @@ def test_the_pages_users_are_not_asked_for():
 
 
 def test_only_a_phase_without_an_end_is_endless():
-    """The stage under way decides; before the first there is none."""
+    """The stage under way decides, once its window is open; before the first there is none."""
     seen = []
+
+    def open_window():
+        seen.append(driver.is_endless)
+        run.manifest.phases[-1].window_began_ns = 1
+        seen.append(driver.is_endless)
+        return "stopped"
+
     events = []
     run = FakeRun(scenario_of({"name": "on", "users": 1}), events)
-    senders = FakeSenders(events, [lambda: seen.append(driver.is_endless) or "stopped"])
-    driver = PhaseDriver(run, senders, follow_user_count=False)
+    driver = PhaseDriver(run, FakeSenders(events, [open_window]), follow_user_count=False)
     assert driver.is_endless is False
     driver.run_phases()
-    assert seen == [True]
+    assert seen == [False, True]
 
 
 SEARCH = {

@@ -12,7 +12,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import FILE_PREFIX, NODE, RequestRecord, file_header
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.rundata.records.table_reader import read_phases
 from folders import clock
 
@@ -230,7 +230,7 @@ class TestTextsThatWentWithADamagedBlock:
         )
 
     def test_the_table_says_that_they_are_lost(self, without_the_first):
-        table = read_table(without_the_first)
+        table = read_samples(without_the_first).table
         assert set(table["phase"].to_pylist()) == {"(lost to damage)"}
         assert set(table["prompt_id"].to_pylist()) == {"(lost to damage)"}
         assert table["dataset"].to_pylist() == [None] * 6

@@ -18,7 +18,7 @@ from aether_load.rundata.records.record_format import ABSENT, ERROR, LEVEL, NODE
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
-from aether_load.rundata.records.samples_arrow import SCHEMA, read_table, write_samples
+from aether_load.rundata.records.samples_arrow import SCHEMA, read_samples, write_samples
 
 EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 INSTANTS = st.integers(ABSENT, 2**63 - 1)
@@ -67,7 +67,7 @@ def write(path, buffer):
 
 def table_of(path, buffer):
     write(path, buffer)
-    return read_table([RecordPart(path, expected=buffer.rows_total)])
+    return read_samples([RecordPart(path, expected=buffer.rows_total)]).table
 
 
 def test_a_record_is_a_row_of_typed_columns(tmp_path):
@@ -132,7 +132,7 @@ def test_blocks_are_small(tmp_path):
     assert len(buffer) == 1
     writer.finish()
     assert (len(buffer), buffer.rows_total) == (0, BLOCK_ROWS * 2 + 1)
-    table = read_table([RecordPart(tmp_path / "records.bin")])
+    table = read_samples([RecordPart(tmp_path / "records.bin")]).table
     assert table["request_index"].to_pylist() == list(range(BLOCK_ROWS * 2 + 1))
     assert table["node_times_ms"].to_pylist() == [[60] if index % 2 else None for index in range(BLOCK_ROWS * 2 + 1)]
 
@@ -315,7 +315,7 @@ class TestSamplesArrow:
                 add(buffer, worker=worker, error=buffer.errors.place(word))
             parts.append(RecordPart(tmp_path / f"records-{worker}.bin"))
             write(parts[-1].path, buffer)
-        table = read_table(parts)
+        table = read_samples(parts).table
         assert list(zip(table["worker"].to_pylist(), table["error"].to_pylist(), strict=True)) == [
             (0, "one"), (0, "two"), (1, "two"), (1, "three")
         ]  # fmt: skip

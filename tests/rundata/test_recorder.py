@@ -14,7 +14,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder, RequestFailed
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 
 WORK = (4, 0, None, 0)
 RESULT = {"node_id": "answer", "output": "B", "execution_time_ms": 50, "token_cost": 7}
@@ -42,7 +42,7 @@ def recorded(tmp_path):
         writer = RecordWriter(buffer, tmp_path / "records.bin")
         writer.finish()
         writer.close()
-        (found,) = read_table([RecordPart(tmp_path / "records.bin")]).to_pylist()
+        (found,) = read_samples([RecordPart(tmp_path / "records.bin")]).table.to_pylist()
         return found
 
     return row

@@ -23,7 +23,7 @@ from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.rundata.records.table_reader import read_phases
 from aether_load.scenario.load import from_plain
 from folders import BEGAN_NS, clock, make_run, write_buffer
@@ -138,7 +138,7 @@ def test_each_request_has_the_nodes_of_its_own_dag(recording, tmp_path):
     assert samples.correct.tolist() == [1, 1, -1, -1, -1, -1]
     counts = own_counts(samples, lost_requests_at_most=2)
     assert (counts.succeeded_nodes_total, counts.failed_nodes_total, counts.unread_nodes_at_most) == (7, 1, 3 + 2 * 3)
-    rows = read_table([RecordPart(tmp_path / "records.bin")]).to_pylist()
+    rows = read_samples([RecordPart(tmp_path / "records.bin")]).table.to_pylist()
     assert [(row["node_ids"], row["node_times_ms"], row["request_name"]) for row in rows] == [
         (["left", "right", "eval/answer"], [10, 20, 30], "eval"),
         (["first", "chat/answer"], [1, 2], "chat"),

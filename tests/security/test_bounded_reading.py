@@ -38,7 +38,7 @@ from aether_load.rundata.records.record_format import (
 )
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
-from aether_load.rundata.records.samples_arrow import read_table
+from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.scenario.check import MOST_STAGES
 from aether_load.scenario.load import load_scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
@@ -251,7 +251,7 @@ def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
     tracemalloc.start()
     phases = [PhaseRecord(name="one", users=1, began=clock(0))]
     read = table_reader.read_phases([RecordPart(path)], phases, ["piqa"], ["answer"], (0,))
-    table = read_table([RecordPart(path)])
+    table = read_samples([RecordPart(path)]).table
     assert tracemalloc.get_traced_memory()[1] < 50 << 20
     tracemalloc.stop()
     assert (read.rows, len(table)) == (rows, rows)
