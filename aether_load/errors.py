@@ -18,7 +18,7 @@ class ExitCode(IntEnum):
     FAILED = 1  # nothing succeeded, or failures other than `rejected` are more than `max_error_rate`
     USAGE = 2  # an option, a scenario or a file is wrong; nothing was sent
     TARGET = 3  # the target is unreachable, unhealthy or no Aether runtime; or workers or master did not come
-    THRESHOLD = 4  # a threshold is broken, the gate found a regression, or no load held in a search
+    THRESHOLD = 4  # a threshold is broken, the gate or the trend found a regression, or no load held in a search
     # not decided (threshold, gate, search), or invalid: counts that do not reconcile, no server data, a forbidden
     # warning, a lost worker, a run cut off by force
     INVALID = 5
