@@ -55,7 +55,9 @@ def node_reports(
     shares: PathShares | None,
     why_not: Mapping[str, str],
 ) -> tuple[NodeReport, ...]:
-    """Return each node's report, in the manifest's order; `why_not` has the decomposition's reasons.
+    """Return the report of each node of the DAGs that were sent, in the manifest's order.
+
+    `why_not` has the decomposition's reasons.
 
     `shapes` are the manifest's nodes, as far as it has any.
     """
@@ -63,6 +65,8 @@ def node_reports(
     window = samples.in_window
     reports = []
     for place, id_ in enumerate(ids):
+        if samples.lacks_node(place):
+            continue
         states = samples.node_states[window, place]
         succeeded = states == NodeState.SUCCEEDED
         cached = samples.node_cached[window, place][succeeded]

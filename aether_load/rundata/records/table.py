@@ -111,6 +111,11 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
         """Tell of each request whether its answer was read in full."""
         return np.isin(self.outcome, READABLE)
 
+    def lacks_node(self, place: int) -> bool:
+        """Tell whether a node is of another DAG than those of these requests, as far as their answers tell."""
+        is_of_several = bool((self.sent_nodes < self.node_states.shape[1]).any())
+        return is_of_several and not (self.node_states[:, place] != ABSENT).any()
+
     @property
     def all_succeeded(self) -> NDArray[np.bool_]:
         """Tell of each request whether every node of its DAG succeeded."""
