@@ -73,7 +73,7 @@ _LISTS = ("node_times_ms", "node_states", "node_cached", "level_times_ms")
 def samples_frame(read: SamplesTable, manifest: Manifest) -> pd.DataFrame:
     """Return a row a request, in the order in which each sender recorded them."""
     clock = RunClock(manifest.began)
-    columns = read.table.drop_columns([*_LISTS, "execution_id"])
+    columns = read.table.drop_columns([*_LISTS, "node_ids", "execution_id"])
     frame: pd.DataFrame = columns.to_pandas(types_mapper=_TYPES.get).rename(columns=_NAMES)
     instants = {name: frame[f"{name}_ns"].to_numpy(np.int64, na_value=ABSENT) for name in ("due", "sent", "ended")}
     for name, at_ns in instants.items():
@@ -91,15 +91,16 @@ def nodes_frame(read: SamplesTable, manifest: Manifest, level_of: Sequence[int])
     table = read.table.combine_chunks()
     times, states, cached, levels = (_list_of(table, name) for name in _LISTS)
     row, place = _places(times)
+    place = _columns(_list_of(table, "node_ids"), row, place, manifest.node_ids)
     request = table.select(["phase", "worker", "request_index", "prompt_id", "dataset", "outcome"])
     frame: pd.DataFrame = request.take(pa.array(row)).to_pandas(types_mapper=_TYPES.get)
     due_ns = table["intended_start_ns"].to_numpy()[row]
     frame["in_window"] = _in_window(frame["phase"], due_ns, manifest)
-    frame["node"] = categories(np.where(place < len(manifest.node_ids), place, -1), manifest.node_ids)
+    frame["node"] = categories(place, manifest.node_ids)
     frame["state"] = states.flatten().to_pandas()
     frame["cached"] = cached.flatten().to_pandas(types_mapper=_TYPES.get)
     frame["time_ms"] = times.flatten().to_pandas(types_mapper=_TYPES.get)
-    known = np.full(max(len(level_of), int(place.max(initial=-1)) + 1), ABSENT, np.int64)
+    known = np.full(len(manifest.node_ids) + 1, ABSENT, np.int64)
     known[: len(level_of)] = level_of
     level = known[place]
     frame["level"] = pd.array(level, pd.Int64Dtype())
@@ -144,6 +145,20 @@ def _places(lists: pa.ListArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     lengths = _lengths(lists)
     row = np.repeat(np.arange(len(lengths)), lengths)
     return row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _columns(
+    ids: pa.ListArray, row: NDArray[np.int64], place: NDArray[np.int64], node_ids: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return of each node its place among the run's, -1 for none; rows that name no nodes have the run's first."""
+    found = np.where(place < len(node_ids), place, -1)
+    named = ids.is_valid().to_numpy(zero_copy_only=False)[row]
+    if named.any():
+        values = ids.flatten()
+        known = {node_id: column for column, node_id in enumerate(node_ids)}
+        columns = np.array([known.get(node_id, -1) for node_id in values.dictionary.to_pylist()], np.int64)
+        found[named] = columns[values.indices.to_numpy()]
+    return found
 
 
 def _level_times(levels: pa.ListArray, row: NDArray[np.int64], level: NDArray[np.int64]) -> ExtensionArray:

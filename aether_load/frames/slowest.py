@@ -52,9 +52,9 @@ def slowest_frame(
     """
     sent = samples[samples["in_window"] & samples["sent_ns"].notna()]
     worst = sent.nlargest(count, "response_latency_us", keep="first").reset_index(drop=True)
-    times_ms = _times(worst, nodes, manifest)
+    times_ms, sent_nodes = _times(worst, nodes, manifest)
     sequential = {record.name for record in manifest.phases if record.sequential}
-    parts = _parts(worst, times_ms, shape, worst["phase"].isin(sequential).to_numpy(np.bool_))
+    parts = _parts(worst, times_ms, sent_nodes, shape, worst["phase"].isin(sequential).to_numpy(np.bool_))
     for name in _PARTS:
         worst[f"{name}_ms"] = parts[name]
     worst["response_latency_ms"] = _ms(worst, "due_ns", "ended_ns")
@@ -68,19 +68,28 @@ def slowest_frame(
     return worst[[*SLOWEST_COLUMNS]]
 
 
-def _times(worst: pd.DataFrame, nodes: pd.DataFrame, manifest: Manifest) -> NDArray[np.int64]:
-    """Return the nodes' times, a row a request and a column a node; -1 where a node did not succeed."""
+def _times(worst: pd.DataFrame, nodes: pd.DataFrame, manifest: Manifest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the nodes' times, a row a request and a column a node, and how many nodes each request has.
+
+    The time is -1 where a node did not succeed, or is not of the request's DAG.
+    """
     row = pd.Series(np.arange(len(worst)), index=pd.MultiIndex.from_frame(worst[_KEYS]))
+    of_all = row.reindex(pd.MultiIndex.from_frame(nodes[_KEYS])).to_numpy(np.float64)
+    sent_nodes = np.bincount(of_all[~np.isnan(of_all)].astype(np.int64), minlength=len(worst))
     own = nodes[(nodes["state"] == "succeeded") & nodes["time_ms"].notna() & (nodes["node"].cat.codes >= 0)]
     place = row.reindex(pd.MultiIndex.from_frame(own[_KEYS])).to_numpy(np.float64)
     own, place = own[~np.isnan(place)], place[~np.isnan(place)]
     times = np.full((len(worst), len(manifest.node_ids)), -1, np.int64)
     times[place.astype(np.int64), own["node"].cat.codes.to_numpy()] = own["time_ms"].to_numpy(np.int64)
-    return times
+    return times, sent_nodes
 
 
 def _parts(
-    worst: pd.DataFrame, times_ms: NDArray[np.int64], shape: DagShape | None, sequential: NDArray[np.bool_]
+    worst: pd.DataFrame,
+    times_ms: NDArray[np.int64],
+    sent_nodes: NDArray[np.int64],
+    shape: DagShape | None,
+    sequential: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float64]]:
     """Return each part of response latency in ms, 0 where a request does not have it."""
     parts: dict[str, NDArray[np.float64]] = {name: np.zeros(len(worst)) for name in _PARTS}
@@ -92,14 +101,15 @@ def _parts(
     parts["sender_hold"] = hold
     parts["overhead"] = np.where(readable, client - hold, 0.0)
     parts["unanswered"] = np.where(readable, 0.0, client - hold)
-    divided = (worst["outcome"] == Outcome.OK.label).to_numpy(np.bool_) & (times_ms >= 0).all(axis=1)
+    divided = (worst["outcome"] == Outcome.OK.label).to_numpy(np.bool_)
+    divided = divided & (sent_nodes > 0) & ((times_ms >= 0).sum(axis=1) == sent_nodes)
     if shape is None or len(shape.ids) != times_ms.shape[1]:
         divided[:] = False
     parts["undivided_server"] = np.where(readable & ~divided, total, 0.0)
     if shape is not None and divided.any():
         paths = longest_paths(shape, times_ms[divided])
         one_by_one = sequential[divided]
-        within = np.where(one_by_one, times_ms[divided].sum(axis=1), paths.levels_ms)
+        within = np.where(one_by_one, np.maximum(times_ms[divided], 0).sum(axis=1), paths.levels_ms)
         path = np.where(one_by_one, within, paths.path_ms)
         parts["scheduler"][divided] = total[divided] - within
         parts["barrier"][divided] = within - path

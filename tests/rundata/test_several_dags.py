@@ -12,6 +12,8 @@ from aether_load.analysis.server.client_counts import own_counts
 from aether_load.dag.sent_dag import MOST_DAGS, WorkloadDag, columns_of, list_dags
 from aether_load.dag.workload import Workload
 from aether_load.datasets.prompt import Prompt
+from aether_load.frames.samples import nodes_frame, samples_frame
+from aether_load.frames.slowest import slowest_frame
 from aether_load.observer.live.parts import parts_by_request
 from aether_load.observer.live.time_bucket import PARTS
 from aether_load.observer.threshold_watch import ThresholdWatch
@@ -52,7 +54,7 @@ MIX = workload_of(
     WorkloadDag(nodes=FAN_OUT, answer_node="answer", part="eval"),
     WorkloadDag(nodes=ALONE, answer_node=None, unscored="no answer", part="ping"),
 )
-PHASE = PhaseRecord(name="closed", users=1, began=clock(0), window_began_ns=-1, window_ended_ns=10**15)
+PHASE = PhaseRecord(name="closed", users=1, began=clock(0), window_began_ns=-1, window_ended_ns=10**18)
 COLUMNS = ("first", "chat/answer", "left", "right", "eval/answer", "only")
 
 
@@ -76,7 +78,7 @@ class Recording:
             "errors": [],
             **more,
         }
-        began = self.requests * 1000 * MS
+        began = BEGAN_NS + self.requests * 1000 * MS
         work = (self.requests, prompt, None, self.phase)
         self.requests += 1
         return self.recorder.answered(work, began, began + 900 * MS, 200, msgspec.json.encode(body), dag=dag)
@@ -236,6 +238,26 @@ def test_a_slow_request_has_the_levels_of_its_own_dag(recording):
     }
 
 
+def test_frames_name_the_nodes_of_each_request(recording, tmp_path):
+    """And divide each slow request by its own DAG."""
+    made = recording()
+    made.answer(1, {"left": 10, "right": 20, "answer": 30}, total=55)
+    made.answer(0, {"first": 1, "answer": 2}, total=4)
+    write_buffer(made.path, made.buffer)
+    manifest = make_run(tmp_path / "run", [], nodes=columns_of(MIX.dags), window_ms=(0, 1999)).read_manifest()
+    read = read_samples([RecordPart(made.path)])
+    shape = dag_shape(manifest.nodes)
+    nodes = nodes_frame(read, manifest, shape.level_of)
+    assert nodes[["node", "level", "time_ms"]].to_numpy().tolist() == [
+        ["left", 0, 10], ["right", 0, 20], ["eval/answer", 1, 30], ["first", 0, 1], ["chat/answer", 1, 2]
+    ]  # fmt: skip
+    slow = slowest_frame(samples_frame(read, manifest), nodes, manifest, shape, 2)
+    columns = ["request_index", "slowest_node", "scheduler_ms", "barrier_ms", "node_path_ms", "undivided_server_ms"]
+    assert sorted(slow[columns].to_numpy().tolist()) == [
+        [0, "eval/answer", 5, 0, 50, 0], [1, "chat/answer", 1, 0, 3, 0]
+    ]  # fmt: skip
+
+
 def test_a_dag_can_join_while_the_run_goes_on(recording):
     """Whoever keeps the manifest hears of it once, before its first request; others keep their columns."""
     heard = []
@@ -286,7 +308,7 @@ def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording, tmp_path):
         [],
         nodes=CHAIN,
         ended_as="running",
-        window_ms=(-BEGAN_NS / MS, None),
+        window_ms=(0, None),
         scenario={
             "name": "made",
             "thresholds": [{"condition": "decomposition_mean_ms.node_path<5", "abort_on_fail": True}],
