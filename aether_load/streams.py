@@ -64,7 +64,7 @@ def mend_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             # Else the next file or socket would get its number, and what is printed by a child.
-            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     # Before the other: it says what is wrong with that.
     sys.stderr = _mended(sys.stderr, _ERR, "<stderr>")
     sys.stdout = _mended(sys.stdout, _OUT, "<stdout>")

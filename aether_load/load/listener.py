@@ -31,7 +31,12 @@ from aether_load.load.options import (
 from aether_load.load.phases import PhaseDriver
 from aether_load.load.process.descriptors import check_descriptors
 from aether_load.load.process.guard import guarded, run_or_end
-from aether_load.load.process.signals import end_early_on_signals, on_signal, take_hangup_as_termination
+from aether_load.load.process.signals import (
+    end_early_on_signals,
+    hold_signals,
+    on_signal,
+    take_hangup_as_termination,
+)
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
@@ -356,3 +361,4 @@ class Listener:
             self._shown.end()
         if self._controller is not None:
             self._controller.write_summary()
+        hold_signals()

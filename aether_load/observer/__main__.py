@@ -8,10 +8,12 @@ import socket
 import sys
 
 from aether_load.observer.service import Observer
+from aether_load.streams import mend_streams
 
 
 def main() -> int:
     """Observe until the sender says that this is all, or is gone."""
+    mend_streams()
     # The sender decides when this process ends: a Ctrl-C at the terminal is for the load.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

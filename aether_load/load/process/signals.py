@@ -35,6 +35,11 @@ def end_early_on_signals() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
+def hold_signals() -> None:
+    """Let no signal change the exit code any more: the run has ended, and the process is about to."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
 @contextmanager
 def raising_in(greenlet: Any) -> Iterator[None]:
     """Raise KeyboardInterrupt in a greenlet, at a point where it waits, on each of the signals."""
