@@ -38,8 +38,22 @@ def mend_options(parser: argparse.ArgumentParser) -> None:
             action.help = f"Host to bind the web page to (default: {LOCAL_HOST}; '*' for every interface)"
         elif action.dest == "processes":
             action.type = whole_number("of processes, or -1 for one a core", lambda value: value == -1 or value > 0)
+        elif action.dest == "run_time" and action.type is not None:
+            action.type = _refusing_overflow(action.type)
         elif action.dest in {"master_port", "master_bind_port", "web_port"}:
             action.type = port
+
+
+def _refusing_overflow(parse: Any) -> Any:
+    """Return Locust's reader of a time, which fails for a number that no time has."""
+
+    def read(text: str) -> Any:
+        try:
+            return parse(text)
+        except OverflowError:
+            raise argparse.ArgumentTypeError("a run time of no more than a year is possible.") from None
+
+    return read
 
 
 def check_tasks(environment: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
@@ -66,8 +67,9 @@ def find_scenario(name_or_path: str) -> Path:
     """Return the file of a scenario given by path, or by its name among those that ship."""
     path = Path(name_or_path)
     if path.suffix == ".toml":
-        if not path.is_file():
-            raise UsageError(f"--scenario {name_or_path}: there is no such file.")
+        # Unlike the method of Path, it raises nothing for a name that is too long.
+        if not os.path.isfile(path):  # noqa: PTH113
+            raise UsageError(f"--scenario {shorten(name_or_path, 300)}: there is no such file.")
         return path
     shipped = shipped_scenarios()
     if name_or_path not in shipped:

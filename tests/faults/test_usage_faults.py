@@ -90,7 +90,7 @@ RUNS = [
     (("--label", BYTES), "--label"),
     (("--output", "/dev/null/x"), "/dev/null/x"),
     (("--output", "."), "that is a folder"),
-    (("--output", "/proc/x"), "/proc"),
+    (("--output", "x" * 300), "cannot be written"),
     (("--results-dir", "/dev/null"), "cannot be made"),
     (("--results-dir", "/proc"), "/proc"),
     (("--results-dir", "x" * 300), "cannot be made"),
