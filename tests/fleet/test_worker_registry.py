@@ -13,7 +13,7 @@ from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed import worker_registry
-from aether_load.load.distributed.dropped import DROPPED
+from aether_load.load.distributed.signature import DROPPED
 from aether_load.load.distributed.worker_registry import CHUNK_BYTES, WorkerRegistry
 
 SCENARIO = "abc"

@@ -9,9 +9,8 @@ from typing import Any
 
 from locust import rpc
 
-from aether_load.load.distributed.dropped import DROPPED
 from aether_load.load.distributed.messages import LOCUST_TYPE, Message, encode
-from aether_load.load.distributed.signature import Signature
+from aether_load.load.distributed.signature import DROPPED, Signature
 
 _LocustMessage: Any = rpc.Message
 _sockets: Any = rpc.rpc

@@ -22,8 +22,7 @@ from locust.exception import RPCError
 
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
 from aether_load.load.distributed.cluster_socket import drop_what_locust_cannot_handle, use_guarded_sockets
-from aether_load.load.distributed.dropped import DROPPED
-from aether_load.load.distributed.signature import TOKEN_VARIABLE, random_token, token_of
+from aether_load.load.distributed.signature import DROPPED, TOKEN_VARIABLE, random_token, token_of
 from aether_load.log_records import redact_log_records
 from aether_load.redaction import REDACTOR, sentence_of
 

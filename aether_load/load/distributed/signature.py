@@ -1,11 +1,14 @@
-"""Sign the messages between master and workers, so that only holders of the token are accepted."""
+"""Sign the messages between master and workers, and count those that are dropped because no worker signed them."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 from time import time_ns
+
+import gevent
 
 from aether_load.errors import UsageError
 
@@ -77,3 +80,22 @@ class Signature:
         mac = hmac.new(self._token, head, hashlib.sha256)
         mac.update(data)
         return mac.digest()
+
+
+class Dropped:
+    """Counts the messages that this process has dropped; `on_first` is called with the first."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.on_first: Callable[[], None] | None = None
+
+    def add(self) -> None:
+        """Count one."""
+        self.total += 1
+        if self.total == 1 and self.on_first is not None:
+            self.on_first()
+        # An endless row of them would leave no time for other greenlets.
+        gevent.sleep(0)
+
+
+DROPPED = Dropped()

@@ -15,7 +15,7 @@ from gevent.event import Event
 from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.dropped import DROPPED
+from aether_load.load.distributed.signature import DROPPED
 from aether_load.load.process.guard import guarded
 from aether_load.rundata.clock import ClockReading, Echo, read_clock
 
