@@ -13,8 +13,6 @@ from aether_load.claims.measurement import Measured
 Finding = Literal["supported", "not_supported", "not_decided"]
 
 SIMULATED = "SIMULATED runtime: the figure says nothing about Aether"
-_SAME_TIME = 1.1
-"""A request's LLM time that differs by less counts as the time of the published condition."""
 
 
 class ClaimVerdict(msgspec.Struct, frozen=True):
@@ -27,9 +25,7 @@ class ClaimVerdict(msgspec.Struct, frozen=True):
 def decide_claim(claim: Claim, measured: Measured, *, simulated: bool) -> ClaimVerdict:
     """Return the verdict on a claim.
 
-    It is decided when the whole interval lies on one side of the published number. A latency under LLM calls that took
-    less time than the published ones may refute a claim and not support it; under longer ones it is the other way
-    round.
+    It is decided when the whole interval lies on one side of the published number.
     """
     if simulated:
         return ClaimVerdict("not_decided", SIMULATED)
@@ -67,12 +63,24 @@ def _limits(claim: Claim) -> tuple[float, float]:
 
 
 def _under_condition(claim: Claim, measured: Measured, verdict: ClaimVerdict) -> ClaimVerdict:
-    """Take a verdict back that the difference of the conditions alone may have caused."""
-    if claim.llm_ms is None or measured.llm_ms is None:
+    """Take a verdict on a latency back that a provider of another speed alone may have caused.
+
+    Latency is something beside the LLM calls and a part of their time. So it falls with that time at most in the same
+    ratio, and rises at most in the same ratio.
+    """
+    if claim.llm_ms is None or measured.llm_ms is None or claim.at_most is None:
         return verdict
     took = f"a request's LLM calls took {measured.llm_ms:.0f} ms here and {claim.llm_ms:g} ms in the source"
-    if measured.llm_ms > claim.llm_ms * _SAME_TIME and verdict.finding == "not_supported":
-        return ClaimVerdict("not_decided", f"{took}, which may be all of the difference")
-    if measured.llm_ms * _SAME_TIME < claim.llm_ms and verdict.finding == "supported":
-        return ClaimVerdict("not_decided", f"{took}, which may be why it holds")
+    ratio = claim.llm_ms / measured.llm_ms
+    scaled = _by_interval(
+        claim, msgspec.structs.replace(measured, low=_times(measured.low, ratio), high=_times(measured.high, ratio))
+    )
+    favours_claim = ratio > 1
+    is_doubtful = verdict.finding == ("supported" if favours_claim else "not_supported")
+    if is_doubtful and scaled.finding != verdict.finding:
+        return ClaimVerdict("not_decided", f"{took}, which may be why")
     return ClaimVerdict(verdict.finding, f"{verdict.reason}; {took}")
+
+
+def _times(value: float | None, ratio: float) -> float | None:
+    return None if value is None else value * ratio
