@@ -17,9 +17,8 @@ MOST_BASE_MB = 480
 """What the base install may take on disk, with the environment that it lies in."""
 REPOSITORY = Path(__file__).parents[1]
 IN_WHEEL = (
-    "aether_load/py.typed", "aether_load/_scm_version.py", "aether_load/_shipped/scenarios/eval.toml",
-    "aether_load/_shipped/locustfiles/eval.py", "aether_load/outputs/templates/report.html",
-    "_aether_load_startup.py", "aether_load_startup.pth", "aether_load_startup.start",
+    "aether_load/_scm_version.py", "aether_load/_shipped/scenarios/eval.toml",
+    "aether_load/_shipped/locustfiles/eval.py", "_aether_load_startup.py", "aether_load_startup.pth", "aether_load_startup.start",
 )  # fmt: skip
 IN_SDIST = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "tests/conftest.py", ".ci/run")
 
@@ -39,7 +38,9 @@ def missing() -> list[str]:
         names = set(wheel.namelist())
     with tarfile.open(one("*.tar.gz")) as sdist:
         of_sdist = {name.partition("/")[2] for name in sdist.getnames()}
-    return [*(name for name in IN_WHEEL if name not in names), *(name for name in IN_SDIST if name not in of_sdist)]
+    of_package = (path for path in (REPOSITORY / "aether_load").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    wanted = [*IN_WHEEL, *(path.relative_to(REPOSITORY).as_posix() for path in of_package)]
+    return [*(name for name in wanted if name not in names), *(name for name in IN_SDIST if name not in of_sdist)]
 
 
 def one(pattern: str) -> Path:
