@@ -18,7 +18,8 @@ MOST_BASE_MB = 480
 REPOSITORY = Path(__file__).parents[1]
 IN_WHEEL = (
     "aether_load/_scm_version.py", "aether_load/_shipped/scenarios/eval.toml",
-    "aether_load/_shipped/locustfiles/eval.py", "_aether_load_startup.py", "aether_load_startup.pth", "aether_load_startup.start",
+    "aether_load/_shipped/locustfiles/eval.py", "_aether_load_startup.py", "aether_load_startup.pth",
+    "aether_load_startup.start",
 )  # fmt: skip
 IN_SDIST = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "tests/conftest.py", ".ci/run")
 
