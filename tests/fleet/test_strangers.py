@@ -98,6 +98,7 @@ def test_a_master_of_processes_listens_on_this_machine_and_to_its_children_alone
     assert f"{len(frames)} messages at the master's port were dropped: they were not its workers'." in notes
 
 
+@pytest.mark.slow
 def test_without_a_token_what_is_no_message_ends_nothing(start_locust, simulator, free_port, strangers):
     """An open master takes who speaks as a worker does; what nobody says is dropped."""
     runtime = simulator("--latency", "constant:20ms")

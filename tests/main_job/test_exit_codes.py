@@ -117,7 +117,7 @@ def test_5_a_threshold_that_nothing_decides(fork_locust, sound):
     assert "INCONCLUSIVE (exit code 5)" in finished.out
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_130_an_interrupt_ends_the_run_in_order(start_locust, number):
     """In-flight requests are answered, the last reading taken, results written and judged; no process left."""
     process = start_locust(*LONG, *HOLDS)

@@ -93,6 +93,7 @@ def open_tab(browser):
     browser.wait_for(in_tab("$.getElementById('latency')?.dataset.points > 2"), "charts in the tab")
 
 
+@pytest.mark.slow
 def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
     """Refused, mended, started, watched, reset, stopped, started again, downloaded; the console stays silent."""
     browser.keep_downloads(tmp_path)

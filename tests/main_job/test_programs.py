@@ -87,6 +87,7 @@ def test_the_answering_node_of_a_program_is_scored(fork_locust, simulator, tmp_p
     assert (finished.code, accuracy["hits"], accuracy["count"]) == (0, 4, 4), finished.err
 
 
+@pytest.mark.slow
 def test_two_versions_of_a_program_are_compared(fork_locust, simulator, tmp_path):
     """Runs of two versions may be ranked, and are told apart by their hashes; another flow is another load."""
     runtime = simulator("--latency", "constant:1ms")
