@@ -1,9 +1,9 @@
 """Measure what a request costs the sender in CPU time: our users beside other HTTP clients, in turn, medians.
 
 Every sender is a process of its own on the last core and posts the same body on keep-alive connections to a null
-server on the first core: nginx where it is installed, else the simulated runtime at latency 0. Clients that are not
-installed are left out. The observer is a process of its own, and has a column of its own. 127.0.0.1 only; the default
-run takes about five minutes.
+server on the first core: nginx where it is installed, else the simulated runtime at latency 0. `execute()` is a task of
+a user class that sends each prompt. Clients that are not installed are left out. The observer is a process of its own,
+and has a column of its own. 127.0.0.1 only; the default run takes about five minutes.
 
     python benchmarks/sending_path.py [--only NAME,NAME] [--rounds 5] [--seconds 4] [--users 32] [--json FILE]
 """
@@ -36,9 +36,11 @@ from support.setting import (
     write_one_row,
 )
 
-OURS, HEY, FAST = "aether-load", "hey", "FastHttpUser"
+OURS, EXECUTE, HEY, FAST = "aether-load", "execute()", "hey", "FastHttpUser"
 BARS = {HEY: 0.8, FAST: 1 / 9}
 """Our CPU time a request is at most this share of the other's, in the same round."""
+EXECUTE_BAR = 1.5
+"""The most CPU time of a request by `execute`, to that of the built-in path in the same round."""
 BAR_MB, BAR_USERS = 80, 32
 """The most memory of our sender, with so many users."""
 _SHORT = 0.4
@@ -68,6 +70,13 @@ def _ours(setting: Setting) -> Figures:
     return setting.measure(setting.ours(phase), setting.seconds + SLACK_S)
 
 
+def _execute(setting: Setting) -> Figures:
+    """Run users whose own task sends each prompt by `execute`."""
+    phase = f'users = {setting.users}\nduration = "{setting.seconds:g}s"'
+    command = setting.ours(phase, locustfile=HERE / "locustfiles" / "cost_of_execute.py")
+    return setting.measure(command, setting.seconds + SLACK_S)
+
+
 def _stock(locustfile: str) -> Callable[[Setting], Figures]:
     return lambda setting: setting.measure(setting.stock(locustfile), setting.seconds + SLACK_S)
 
@@ -82,6 +91,7 @@ def _loop(program: str, share: float = 1.0) -> Callable[[Setting], Figures]:
 
 SENDERS = (
     Sender(OURS, _ours),
+    Sender(EXECUTE, _execute),
     Sender("HttpUser", _stock("cost_of_http_user.py")),
     Sender(FAST, _stock("cost_of_fast_http.py")),
     Sender("aiohttp", _loop("aiohttp_loop.py"), modules=("aiohttp", "orjson")),
@@ -156,7 +166,7 @@ def _medians(figures: list[Figures], rounds: dict[str, list[Figures]]) -> dict[s
     ):  # fmt: skip
         known = [figure[key] for figure in figures if figure[key] is not None]
         found[key] = median(known) if known else None
-    for yardstick in BARS:
+    for yardstick in (*BARS, OURS):
         # Within a round, because a shared machine's speed changes from one minute to the next.
         beside = [figure["cpu_us_per_request"] for figure in rounds.get(yardstick, [])]
         ratios = [mine / other for mine, other in zip(costs, beside, strict=False)]
@@ -198,6 +208,9 @@ def _print(
     )
     if OURS in medians:
         _print_bars(medians[OURS], about["users"])
+    if EXECUTE in medians:
+        ratio = medians[EXECUTE][f"ratio_to_{OURS}"]
+        _print_bar(f"CPU time a request by {EXECUTE}, to the built-in path's", ratio, EXECUTE_BAR)
 
 
 def _print_bars(ours: dict[str, float | None], users: int) -> None:

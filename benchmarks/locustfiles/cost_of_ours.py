@@ -1,36 +1,11 @@
 """Run our users on a scenario of one phase; write the sender's CPU time over the phase's window."""
 
-from typing import Any
+from support.window_cost import measure_window
 
-import gevent
-from locust import events
-from support.measured_interval import MeasuredInterval, write
+from aether_load import AetherUser
 
-from aether_load.load import listener
-from aether_load.load.sending.users import AetherUser
-
-__all__ = ["AetherUser"]
-
-_STEP_S = 0.05
-
-listener.install(scenario="eval")
+measure_window()
 
 
-def _measure(environment: Any) -> None:
-    context = environment.aether.sender_context
-    while context.window.began_ns is None:
-        gevent.sleep(0.01)
-    recorder = context.recorder
-    interval = MeasuredInterval(recorder.done, recorder.failed)
-    figures = interval.figures(recorder.done, recorder.failed)
-    # The last figures inside the window count: what comes after it is results, not sending.
-    while context.window.ended_ns is None:
-        figures = interval.figures(recorder.done, recorder.failed)
-        gevent.sleep(_STEP_S)
-    write(figures)
-
-
-@events.init.add_listener
-def _on_init(environment: Any, **_kwargs: Any) -> None:
-    # Later than the harness's own listener of test_start, which makes the run.
-    environment.events.test_start.add_listener(lambda **_arguments: gevent.spawn(_measure, environment))
+class PromptUser(AetherUser):
+    """Send the scenario's prompts."""

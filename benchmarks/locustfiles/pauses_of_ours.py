@@ -5,10 +5,8 @@ import os
 
 import gevent
 
+from aether_load import AetherUser
 from aether_load.load import listener, run
-from aether_load.load.sending.users import AetherUser
-
-__all__ = ["AetherUser"]
 
 without = os.environ.get("COST_WITHOUT", "")
 if without == "freeze":
@@ -20,3 +18,7 @@ elif without == "collector":
     gevent.spawn(gc.disable)
 
 listener.install(scenario="eval")
+
+
+class PromptUser(AetherUser):
+    """Send the scenario's prompts."""
