@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from aether_load.frames.notes import RunDataWarning
     from aether_load.frames.results import open_results
     from aether_load.frames.run import Run, open_run
+    from aether_load.load.users.aether_user import AetherUser
+    from aether_load.load.users.execution import Execution
 
 __all__ = [
     "AetherLoadError",
+    "AetherUser",
+    "Execution",
     "ExitCode",
     "ResultsError",
     "Run",
@@ -31,6 +35,8 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AetherUser": "aether_load.load.users.aether_user",
+    "Execution": "aether_load.load.users.execution",
     "Run": "aether_load.frames.run",
     "RunDataWarning": "aether_load.frames.notes",
     "open_results": "aether_load.frames.results",
@@ -42,6 +48,9 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "AetherUser":
+        # A locustfile that imports it becomes a run of this package.
+        import_module("aether_load.load.listener").install()
     return getattr(import_module(_LAZY[name]), name)
 
 

@@ -3,9 +3,8 @@
 locust -f locustfiles/eval.py --headless
 """
 
-from aether_load.load import listener
-from aether_load.load.sending.users import AetherUser
+from aether_load import AetherUser
 
-__all__ = ["AetherUser"]
 
-listener.install(scenario="eval")
+class EvalUser(AetherUser):
+    """Send the scenario's prompts: a class without tasks of its own does that."""

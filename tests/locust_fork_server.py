@@ -18,7 +18,7 @@ import locust.main
 from gevent import monkey
 
 from aether_load.load import observer_client
-from aether_load.load.sending import users  # noqa: F401 -- what every locustfile of ours imports
+from aether_load.load.users import aether_user  # noqa: F401 -- what every locustfile of ours imports
 
 _OBSERVERS = int(sys.argv[1])
 _poll = monkey.get_original("select", "select")

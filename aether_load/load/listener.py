@@ -22,10 +22,12 @@ from aether_load.load.options import (
     DEFAULT_STOP_TIMEOUT_S,
     add_options,
     ends_by_itself,
+    is_plain,
     plan_of,
     planned_scenario,
     read_gate_job,
     refuse_endless,
+    shaped,
     without_end,
 )
 from aether_load.load.phases import PhaseDriver
@@ -41,6 +43,7 @@ from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
+from aether_load.load.users.user_classes import check_user_classes, our_users, user_class_records
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.outputs.output_path import check_output
@@ -64,14 +67,28 @@ if TYPE_CHECKING:
 _END_LIMIT_S = 60.0
 
 
-def install(scenario: str = "eval") -> None:
-    """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none."""
+class _Installed:
+    """What this process's locustfile has asked for, once it has."""
+
+    scenario: str | None = None
+
+
+def install(scenario: str | None = None) -> None:
+    """Make a locustfile an aether-load run; `scenario` is what runs when the command line names none (`eval`).
+
+    To import `aether_load.AetherUser` does this, too; a later call changes the scenario.
+    """
+    if _Installed.scenario is not None:
+        _Installed.scenario = scenario or _Installed.scenario
+        return
+    _Installed.scenario = scenario or "eval"
     mend_streams()
     end_early_on_signals()
     explain_connecting(own_scenario_hash)
 
     def on_parser(parser: ArgumentParser, **_kwargs: Any) -> None:
-        add_options(parser, scenario)
+        assert _Installed.scenario is not None
+        add_options(parser, _Installed.scenario)
         show_in_form(parser)
 
     def on_init(environment: Any, **_kwargs: Any) -> None:
@@ -104,11 +121,11 @@ class Listener:
         return bool(self._environment.parsed_options.headless)
 
     @property
-    def _page_decides(self) -> bool:
-        """Tell whether Locust's page says how many users send: of one plain closed load, and of nothing else."""
-        scenario = self._session.scenario
-        plain = len(scenario.phases) == scenario.repeat == 1 and scenario.phases[0].is_plain_closed
-        return plain and not self._headless
+    def _follows_user_count(self) -> bool:
+        """Tell whether Locust says how many users send, by its page or a load shape: of one plain closed load only."""
+        if self._environment.shape_class is not None:
+            return True
+        return is_plain(self._session.scenario) and not self._headless
 
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
@@ -130,7 +147,10 @@ class Listener:
         if options.dry_run:
             self._show_plan(scenario)
             sys.exit(int(ExitCode.PASSED))
-        if self._headless:
+        check_user_classes(environment)
+        if environment.shape_class is not None:
+            scenario = shaped(scenario)
+        elif self._headless:
             refuse_endless(scenario)
         elif not ends_by_itself(options):
             # Whoever explores from the page ends the load there.
@@ -263,7 +283,7 @@ class Listener:
         try:
             if environment.host:
                 self._session.follow_host(environment.host)
-            feed, follow, runner = LocustFeed(environment), self._page_decides, environment.runner
+            feed, follow, runner = LocustFeed(environment), self._follows_user_count, environment.runner
             live = self._shown is not None
             run: Run
             senders: Senders
@@ -281,8 +301,11 @@ class Listener:
             self._give_up(*explain(error, ExitCode.USAGE))
             # Locust would go on to spawn its users, or to give them to workers, of whom there may be none.
             raise gevent.GreenletExit from None
-        driver = PhaseDriver(run, senders, follow_user_count=follow)
-        self._controller = RunController(environment, run, driver, self._line)
+        run.manifest.user_classes = user_class_records(environment)
+        driver = PhaseDriver(
+            run, senders, follow_user_count=follow, measured_users=lambda users: our_users(runner, users)
+        )
+        self._controller = RunController(environment, run, driver, self._line, feed)
         if self._shown is not None:
             self._shown.live.follow(run.folder)
         self._controller.begin()
@@ -326,11 +349,13 @@ class Listener:
         if self._controller is not None:
             self._controller.fail(sentence)
 
-    def _on_test_stopping(self, **_kwargs: Any) -> None:
+    def _on_test_stopping(self, environment: Any, **_kwargs: Any) -> None:
         controller = self._controller
         if controller is None or controller.is_finished:
             return
-        if self._headless and self._master is not None:
+        if environment.shape_class is not None and gevent.getcurrent() is environment.runner.shape_greenlet:
+            controller.end_as_planned()
+        elif self._headless and self._master is not None:
             # Without a page Locust stops a load for this alone.
             controller.end_without_workers()
         elif self._headless:

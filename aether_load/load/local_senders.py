@@ -11,6 +11,7 @@ import msgspec
 from aether_load.load.run import now
 from aether_load.load.senders import Tally
 from aether_load.load.sending.load import Load
+from aether_load.load.users.user_classes import our_users
 
 if TYPE_CHECKING:
     from gevent.event import Event
@@ -68,7 +69,7 @@ class LocalSenders:
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
-        return self._sender_context.user_pool.waiting >= self._mustered
+        return self._sender_context.user_pool.waiting >= our_users(self._runner, self._mustered)
 
     def prepare(self, stage: Stage) -> None:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""

@@ -104,9 +104,25 @@ def read_gate_job(path: str) -> GateJob:
     return msgspec.json.decode(Path(path).read_bytes(), type=GateJob)
 
 
+def is_plain(scenario: Scenario) -> bool:
+    """Tell whether a scenario is one closed phase of a fixed number of users."""
+    return len(scenario.phases) == scenario.repeat == 1 and scenario.phases[0].is_plain_closed
+
+
+def shaped(scenario: Scenario) -> Scenario:
+    """Return a scenario whose number of users and whose end a LoadTestShape decides; raises UsageError."""
+    if not is_plain(scenario):
+        raise UsageError(
+            f"Scenario {scenario.name} has loads of its own, and the locustfile has a LoadTestShape, which decides how "
+            "many users there are. Give a scenario of one closed phase without steps, such as eval, or take the shape "
+            "out of the locustfile."
+        )
+    return without_end(scenario)
+
+
 def without_end(scenario: Scenario) -> Scenario:
     """Return a scenario of one plain phase as one that goes on until it is stopped; any other needs its ends."""
-    if len(scenario.phases) > 1 or scenario.repeat > 1 or not scenario.phases[0].is_plain_closed:
+    if not is_plain(scenario):
         return scenario
     endless = msgspec.structs.replace(scenario.phases[0], duration=None, requests=None, passes=None)
     return msgspec.structs.replace(scenario, purpose="", phases=(endless,))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,21 @@ _DRAIN_SLACK_S = 2.0
 class PhaseDriver:
     """Takes a run through its phases, one after the other, until they are over or the run is ended."""
 
-    def __init__(self, run: Run, senders: Senders, *, follow_user_count: bool) -> None:
-        """With `follow_user_count` every user that Locust has is activated: its web page decides how many."""
+    def __init__(
+        self,
+        run: Run,
+        senders: Senders,
+        *,
+        follow_user_count: bool,
+        measured_users: Callable[[int], int] = lambda users: users,
+    ) -> None:
+        """Activate every user that Locust has with `follow_user_count`: its web page or load shape decides how many.
+
+        `measured_users` says how many of so many users are ours; others may run beside them.
+        """
         self._run = run
         self._follow = follow_user_count
+        self._measured_users = measured_users
         self._ending = run.ending
         self.senders = senders
         self.current: tuple[Stage, PhaseRecord] | None = None
@@ -184,7 +195,7 @@ class PhaseDriver:
     def _new_record(self, stage: Stage, shape: str | None) -> PhaseRecord:
         record = PhaseRecord(
             name=stage.name,
-            users=None if self._follow else stage.users,
+            users=None if self._follow else self._measured_users(stage.users),
             load=stage.load,
             rate_rps=stage.rate_rps,
             think_time_mean_s=stage.think_time_s,
@@ -195,6 +206,7 @@ class PhaseDriver:
             repeat=stage.repeat,
             joined_in=shape,
             search=stage.shape if self._run.scenario.phases[stage.phase].find is not None else None,
+            own_tasks=any(each.own_tasks for each in self._run.manifest.user_classes),
             began=now(),
         )
         self._run.manifest.phases.append(record)

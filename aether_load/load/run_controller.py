@@ -18,6 +18,7 @@ from aether_load.load.process.guard import guarded
 from aether_load.load.process.watchdog import Waiting, Watchdog, waiting_for
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
+from aether_load.load.users.user_classes import note_on_others
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.redaction import sentence_of
@@ -26,21 +27,22 @@ from aether_load.streams import refusal_of_output
 if TYPE_CHECKING:
     from aether_load.load.phases import PhaseDriver
     from aether_load.load.run import Run
+    from aether_load.load.sending.locust_feed import LocustFeed
 
 
 _END_LIMIT_S = 60.0
-_OWN_USERS = "aether_load.load.sending.users"
 
 
 class RunController:
     """Drives a run and has its results written; nothing that goes wrong here vanishes."""
 
-    def __init__(self, environment: Any, run: Run, driver: PhaseDriver, line: ProgressLine) -> None:
+    def __init__(self, environment: Any, run: Run, driver: PhaseDriver, line: ProgressLine, feed: LocustFeed) -> None:
         self._environment = environment
         self._run = run
         self._driver = driver
         self._line = line
         self._taking: gevent.Greenlet | None = None
+        self._feed = feed
         self._load_over = Event()
         self._finished = Event()
         self.results: say.Finished | None = None
@@ -106,6 +108,11 @@ class RunController:
         self._run.ending.end(reason, self._environment.stop_timeout)
         self._load_over.wait()
 
+    def end_as_planned(self) -> None:
+        """End the load because Locust's load shape is over, and wait for the results."""
+        self._run.ending.end(EndReason.STOPPED, self._environment.stop_timeout)
+        self._finished.wait()
+
     def _abort(self, broken: say.Broken) -> None:
         """End the run in order because a threshold is broken, and say so at once."""
         if self._run.ending.is_set():
@@ -166,6 +173,8 @@ class RunController:
         finally:
             watching.kill()
             self._line.clear()
+            if (note := note_on_others(self._environment, self._feed.names)) is not None:
+                run.manifest.notes.append(note)
             try:
                 run.close()
             finally:
@@ -176,8 +185,8 @@ class RunController:
         run, tally, current = self._run, self._driver.senders.tally(), self._driver.current
         of_tally = tally.done, tally.failed, tally.ready, tally.active, tally.thinking
         of_phases = len(run.manifest.phases), current and (current[1].window_began_ns, current[1].window_ended_ns)
-        # What users of somebody's own class do may take any time. Ours has one task.
-        own = any(len(user.tasks) != 1 or user.__module__ != _OWN_USERS for user in self._environment.user_classes)
+        # What the tasks of somebody's own class do may take any time.
+        own = any(each.own_tasks for each in run.manifest.user_classes)
         any_time = own or self._driver.may_take_any_time
         waiting = waiting_for(tally, current and current[0], run.scenario.target, any_time=any_time)
         return (of_tally, of_phases, run.ending.is_set()), waiting

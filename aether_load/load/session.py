@@ -213,6 +213,7 @@ class Session:
             scenario=to_plain(self.scenario),
             headers=self.headers.as_given(self.target.url),
             url=self.target.url,
+            generation=self.target.generation,
             workload=self.workload,
             traces=self.prompts.traces,
         )
@@ -290,7 +291,7 @@ class Session:
         target = self.scenario.target
         endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
         book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_nodes)
-        return TargetClient(endpoint, target, book)
+        return TargetClient(endpoint, target, book, self.target.generation)
 
     def _tls_to(self, url: str) -> TlsSettings:
         tls = self.scenario.target.tls

@@ -12,10 +12,12 @@ import msgspec
 from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
+    ITERATIONS_HEADER,
     LEAST_SHARE,
     THRESHOLD_HEADER,
     WORKER_HEADER,
     bounded,
+    iteration_cells,
     number,
     share,
     share_with_interval,
@@ -134,6 +136,14 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.writelines(
         _filled(f"  {error.requests_total} {error.outcome}: {terminal_text(error.text)}") for error in phase.errors
     )
+    if phase.iterations:
+        out.write("\n")
+        write_table([ITERATIONS_HEADER, *map(iteration_cells, phase.iterations)], out)
+        out.writelines(
+            _filled(f"  {error.iterations_total} x {task.task}: {terminal_text(error.text)}")
+            for task in phase.iterations
+            for error in task.errors
+        )
     if "accuracy" in phase.all.reasons:
         out.write(f"  accuracy: none; {phase.all.reasons['accuracy']}\n")
     if phase.decomposition.requests_total:
@@ -154,7 +164,7 @@ def _load(phase: PhaseReport) -> str:
         asked = "a changing rate" if target is None else f"{target:g} requests/s"
         return f"open load, {asked}, {phase.open_load.achieved_rps:.1f} sent"
     unknown = (
-        "users as the page said" if "page" in phase.reasons.get("users", "") else "a worker's users gone meanwhile"
+        "users as Locust decided" if "page" in phase.reasons.get("users", "") else "a worker's users gone meanwhile"
     )
     users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
     return f"{phase.load} load, {users}"

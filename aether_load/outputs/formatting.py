@@ -6,8 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
+from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
+    from aether_load.analysis.phase.iterations import Iterations
     from aether_load.analysis.phase.workers import WorkerReport
     from aether_load.analysis.verdict.thresholds import ThresholdReport
 
@@ -88,3 +90,30 @@ def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...
         if (seen := asked.ended_the_run) is not None:
             rows.append((asked.condition, seen.phase, seen.dataset or "all", seen.shown, "ended the run"))
     return rows
+
+
+ITERATIONS_HEADER = (
+    "task",
+    "iterations",
+    "failed",
+    "p50, ms",
+    "p95, ms",
+    "requests each",
+    "in requests, ms",
+    "own time, ms",
+)
+
+
+def iteration_cells(task: Iterations) -> tuple[str, ...]:
+    """Return a task's row of `HEADER`; interrupted iterations are among those counted and in no other figure."""
+    p50, p95 = points(task.duration_ms, "p50", "p95")
+    return (
+        terminal_text(task.task),
+        str(task.iterations_total),
+        str(task.failed_total),
+        p50,
+        p95,
+        number(task.requests_mean, 1),
+        number(task.request_time_ms, 1),
+        number(task.own_time_ms, 1),
+    )

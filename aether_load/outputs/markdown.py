@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TextIO
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
+    ITERATIONS_HEADER,
     THRESHOLD_HEADER,
     WORKER_HEADER,
+    iteration_cells,
     number,
     points,
     share,
@@ -115,6 +117,9 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
     out.write(f"#### {markdown_text(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
     out.write(table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
+    if phase.iterations:
+        rows = [tuple(map(markdown_text, iteration_cells(task))) for task in phase.iterations]
+        out.write(table(ITERATIONS_HEADER, rows) + "\n")
     failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
     if failures:
         out.write("failed: " + ", ".join(f"{count} {markdown_text(name)}" for name, count in failures.items()) + "\n\n")

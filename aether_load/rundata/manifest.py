@@ -57,7 +57,8 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
 
     `phase` is its name in the scenario, which several records share where it is repeated or has a shape. Those
     `joined_in` a shape follow each other without a rest: the server was read at rest only before the first and
-    after the last of them. `search` is the search that the phase was a probe of.
+    after the last of them. `search` is the search that the phase was a probe of. With `own_tasks` users ran tasks of
+    their own, which take time beside their requests.
     """
 
     name: str
@@ -72,6 +73,7 @@ class PhaseRecord(msgspec.Struct, kw_only=True):
     repeat: int | None = None
     joined_in: str | None = None
     search: str | None = None
+    own_tasks: bool = False
     began: ClockPair
     window_began_ns: Instant | None = None
     window_ended_ns: Instant | None = None
@@ -177,6 +179,16 @@ class DagRecord(msgspec.Struct, frozen=True, kw_only=True):
     prompts_total: int = 0
 
 
+class UserClassRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A user class of the locustfile: `is_measured` where it is an AetherUser, `own_tasks` where that has tasks."""
+
+    name: str
+    weight: float
+    fixed_count: int
+    is_measured: bool
+    own_tasks: bool
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     """run.json: everything about a run that is not a sample or a reading.
 
@@ -212,6 +224,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     phases: list[PhaseRecord] = []
     searches: list[SearchRecord] = []
     aborted: AbortRecord | None = None
+    user_classes: list[UserClassRecord] = []
     workers: list[WorkerRecord] = []
     versions: dict[str, str] = {}
     machine: dict[str, str | int | float | None] = {}

@@ -97,10 +97,10 @@ class Controlled:
             print_stats=False, json=False,
         )  # fmt: skip
         self.environment = SimpleNamespace(
-            runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None
+            runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None, user_classes=[]
         )
         self.run, self.driver = run, driver
-        self.controller = RunController(self.environment, run, driver, Line())
+        self.controller = RunController(self.environment, run, driver, Line(), SimpleNamespace(names=set()))
 
     def to_the_end(self):
         with gevent.Timeout(20):

@@ -4,10 +4,8 @@ from time import perf_counter_ns
 
 from locust import events
 
+from aether_load import AetherUser
 from aether_load.load.listener import install
-from aether_load.load.sending.users import AetherUser
-
-__all__ = ["AetherUser"]
 
 install()
 
@@ -17,3 +15,7 @@ def work(**_request):
     until = perf_counter_ns() + 5_000_000
     while perf_counter_ns() < until:
         pass
+
+
+class PromptUser(AetherUser):
+    """Send the scenario's prompts."""

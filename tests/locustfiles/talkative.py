@@ -6,10 +6,8 @@ import sys
 
 from locust import events
 
+from aether_load import AetherUser
 from aether_load.load.listener import install
-from aether_load.load.sending.users import AetherUser
-
-__all__ = ["AetherUser"]
 
 install()
 
@@ -26,3 +24,7 @@ def say(**_start):
 @events.test_start.add_listener
 def fail(**_start):
     raise RuntimeError(f"not with {sys.argv[1:]}")
+
+
+class PromptUser(AetherUser):
+    """Send the scenario's prompts."""

@@ -4,10 +4,8 @@ from flask import redirect, request
 from flask_login import UserMixin, login_user
 from locust import events
 
+from aether_load import AetherUser
 from aether_load.load import listener
-from aether_load.load.sending.users import AetherUser
-
-__all__ = ["AetherUser"]
 
 listener.install()
 
@@ -28,3 +26,7 @@ def ask_for_a_login(environment, **_kwargs):
     def let_in():
         login_user(Visitor(request.form["username"]))
         return redirect("/")
+
+
+class PromptUser(AetherUser):
+    """Send the scenario's prompts."""

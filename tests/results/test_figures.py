@@ -126,7 +126,7 @@ def test_the_load_asked_and_reached(tmp_path):
     assert 7.5 < closed.reached <= 8.0
     assert opened == AchievedLoad(unit="requests/s", asked=40.0, reached=39.0, reasons={})
     (phase,) = build_report(make_run(tmp_path, [answered(0, 61)], users=None)).phases
-    why = "Locust's page decided how many users there were, or their number changed"
+    why = "Locust's page or load shape decided how many users there were, or their number changed"
     assert phase.achieved_load.asked is None
     assert phase.achieved_load.reasons == {"asked": why, "reached": "the number of users varied"}
 

@@ -81,7 +81,7 @@ class Recording:
         began = BEGAN_NS + self.requests * 1000 * MS
         work = (self.requests, prompt, None, self.phase)
         self.requests += 1
-        return self.recorder.answered(work, began, began + 900 * MS, 200, msgspec.json.encode(body), dag=dag)
+        return self.recorder.answered(work, began, began + 900 * MS, 200, msgspec.json.encode(body), dag=dag)[0]
 
     def read(self, node_ids):
         """What a reader of the run finds, whose manifest lists these nodes."""

@@ -24,7 +24,7 @@ from aether_load.protocol import Generation, Outcome
 from aether_load.scenario.headers import filled_in
 from aether_load.scenario.load import load_scenario, to_plain
 from aether_load.scenario.scenario import Scenario
-from aether_load.scenario.stage import SearchPlan, plan_items, variants
+from aether_load.scenario.stage import SearchPlan, names_of, plan_items, variants
 from aether_load.schedule.order import prompt_order
 from aether_load.schedule.plan_text import plan_text
 from aether_load.schedule.scenario_prompts import load_scenario_prompts
@@ -77,6 +77,11 @@ def plan(scenario, **_):
     return plan_text(scenario), driven
 
 
+def scopes(scenario, **_):
+    """The names that thresholds may be about."""
+    return names_of(scenario)
+
+
 def requests(scenario, **_):
     """The bytes of every request in sending order, and when those of a trace are due."""
     found = load_scenario_prompts(scenario)
@@ -124,6 +129,7 @@ KEYS = {
     "name": (report, "name = {}\n" + PASS, "'a'", "'b'"),
     "purpose": (plan, "purpose = {}\n" + PASS, "'a'", "'b'"),
     "labels": (report, "labels = {}\n" + PASS, "{}", "{ build = '1' }"),
+    "request_names": (scopes, "request_names = {}\n" + PASS, "['ask']", "['tell']"),
     "seed": (requests, "seed = {}\n" + SHAPE + PASS, "1", "2"),
     "max_error_rate": (report, "max_error_rate = {}\n" + PASS, "0.01", "0.02"),
     "fail_on_warning": (report, "fail_on_warning = {}\n" + PASS, "[]", "['few_samples']"),

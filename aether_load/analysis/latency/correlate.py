@@ -88,6 +88,8 @@ def littles_law_ratio(
     """
     if record.load == "open":
         return None, "open load has no fixed number of active users"
+    if record.own_tasks:
+        return None, "users ran tasks of their own, which take time beside their requests"
     if record.users is None:
         return None, "the number of users varied"
     rates = rates or window_rates(samples, record)

@@ -44,7 +44,7 @@ def achieved_load(
         reached = load.achieved_rps if load else None
         return AchievedLoad(unit="requests/s", asked=record.rate_rps, reached=reached, reasons=reasons)
     if record.users is None:
-        reasons["asked"] = "Locust's page decided how many users there were, or their number changed"
+        reasons["asked"] = "Locust's page or load shape decided how many users there were, or their number changed"
     if littles_law_ratio is None or record.users is None:
         reasons["reached"] = why_no_ratio or reasons["asked"]
         asked = None if record.users is None else float(record.users)

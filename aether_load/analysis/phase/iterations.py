@@ -14,6 +14,7 @@ from aether_load.rundata.records.record_format import ABSENT, ITERATION_STATES
 
 _COMPLETED, _FAILED, _INTERRUPTED = range(len(ITERATION_STATES))
 _MOST_ERRORS = 10
+_OF_ENDED = ("error_rate", "duration_ms", "requests_mean", "request_time_ms", "own_time_ms")
 
 
 class IterationError(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ def _report(task: str, rows: NDArray[np.void], iterations: PhaseIterations) -> I
     took_ms = (ended["ended_ns"] - ended["began_ns"]) / 1e6
     request_ms = ended["request_ns"] / 1e6
     errors = Counter(iterations.texts[place] for place in rows["error"] if place != ABSENT)
-    why = {} if len(ended) else {"*": "no iteration that began in the window came to its end"}
+    why = {} if len(ended) else dict.fromkeys(_OF_ENDED, "no iteration that began in the window came to its end")
     return Iterations(
         task=task,
         iterations_total=len(rows),

@@ -249,9 +249,12 @@ def _rows(
     sequential = record.sequential or manifest.target.generation is Generation.V1
     rows = []
     datasets = [identity.name for identity in manifest.datasets]
-    # Names first; a dataset of which named requests alone were sent stays, with all of them.
-    for label in dict.fromkeys([*(samples.names[place] for place in np.unique(samples.name) if place >= 0), *datasets]):
+    names = [samples.names[place] for place in np.unique(samples.name) if place >= 0]
+    # Names first; behind them the datasets that their requests are of.
+    for label in dict.fromkeys([*names, *datasets]):
         which = samples.labelled(label, datasets)
+        if names and not which.any():
+            continue
         parts_ms = part_means_of(samples, which, inputs.shape, sequential=sequential)
         rows.append(build_row(label, samples, which, terms, parts_ms, rates))
     return build_row(ALL, samples, None, terms, part_means(decomposition), rates), tuple(rows)
@@ -284,7 +287,7 @@ def _reasons(report: PhaseReport, rates: WindowRates, lost: Sequence[WorkerRecor
 def _why_no_users(lost: Sequence[WorkerRecord]) -> str:
     if lost:
         return f"worker {lost[0].worker} was there for a part of the phase only, and its users with it"
-    return "Locust's page decided how many there were, and could change it"
+    return "Locust's page or load shape decided how many there were, and could change it"
 
 
 def _steadiness(samples: PhaseSamples) -> Steadiness | None:

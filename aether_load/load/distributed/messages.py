@@ -11,12 +11,13 @@ import msgspec
 
 from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.workload import Workload
+from aether_load.protocol import Generation
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import Share
 from aether_load.schedule.trace import Trace
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 3
+PROTOCOL = 4
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
@@ -279,6 +280,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     scenario: dict[str, Any]
     headers: dict[str, str]
     url: str
+    generation: Generation
     workload: Workload
     traces: dict[int, Trace]
 

@@ -170,7 +170,7 @@ class Worker:
         sender_context = SenderContext(
             scenario,
             handover.workload,
-            [TargetClient(endpoint, scenario.target, book)],
+            [TargetClient(endpoint, scenario.target, book, handover.generation)],
             handover.traces,
             LocustFeed(self._environment),
             self._number,

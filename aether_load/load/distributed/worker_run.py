@@ -16,6 +16,7 @@ from aether_load.load.distributed.sample_sender import SampleSender
 from aether_load.load.loop_watch import LoopWatch
 from aether_load.load.process.guard import guarded
 from aether_load.load.sending.load import Load
+from aether_load.load.users.user_classes import our_users
 
 if TYPE_CHECKING:
     from aether_load.load.sending.sender_context import SenderContext
@@ -128,7 +129,8 @@ class WorkerRun:
     # A stage
 
     def _muster(self, message: say.Muster) -> None:
-        while self._sender_context.user_pool.waiting < message.users and not self.stopping.is_set():
+        pool = self._sender_context.user_pool
+        while pool.waiting < our_users(self._runner, message.users) and not self.stopping.is_set():
             gevent.sleep(_MUSTER_STEP_S)
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()

@@ -11,6 +11,7 @@ from gevent.event import Event
 
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.sender_context import SenderContext, Window
+from aether_load.load.sending.stage_work import StageWork
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.order import Work, prompt_order, prompts_of
 from aether_load.schedule.ramp import user_steps
@@ -31,7 +32,7 @@ class Load:
     """Drives stages over a sender_context's user_pool; `stopping` of the callbacks ends whatever is under way."""
 
     def __init__(self, sender_context: SenderContext, callbacks: LoadCallbacks, *, follow_user_count: bool) -> None:
-        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
+        """Activate every user that Locust has spawned, with `follow_user_count`: its page or load shape decides."""
         self._sender_context = sender_context
         self._callbacks = callbacks
         self._user_pool = sender_context.user_pool
@@ -125,17 +126,42 @@ class Load:
         self._user_pool.allow(_EVERYBODY if self._follow else self._share.users(users))
 
     def _closed_work(self, stage: Stage, place: int, limit: int | None) -> Iterator[Work]:
-        for prompt in self._prompts(stage, limit):
-            request = self._next_request
-            self._next_request += 1
-            if request >= self._announce_at:
-                self._announce_at = self._callbacks.announce(request)
-            yield request, prompt, None, place
+        work = self._stage_work(stage, place, limit)
+        return self._taken_from(work)
+
+    def _taken_from(self, work: StageWork) -> Iterator[Work]:
+        for prompt in work.prompts:
+            request = work.next_request()
+            if request is None:
+                return
+            yield request, prompt, None, work.place
+
+    def _stage_work(self, stage: Stage, place: int, limit: int | None) -> StageWork:
+        """Have users take requests and prompts of a stage from now on."""
+        is_window = limit is not None or not stage.has_ramp
+        self._sender_context.work = StageWork(
+            place,
+            self._prompts(stage, limit),
+            self._number,
+            requests=self._share.count(stage.requests) if is_window else None,
+            passes=stage.passes if is_window else None,
+        )
+        return self._sender_context.work
+
+    def _number(self) -> int:
+        """Return the index of the next request in the run."""
+        request = self._next_request
+        self._next_request += 1
+        if request >= self._announce_at:
+            self._announce_at = self._callbacks.announce(request)
+        return request
 
     # Open load
 
     def _drive_open(self, stage: Stage, place: int) -> str:
         user_pool, pacer = self._user_pool, self._pacer
+        # Each arrival brings the prompt of its first request; further ones of its task begin over.
+        self._sender_context.work = StageWork(place, self._prompts(stage, None), self._number)
         user_pool.open_for_due()
         self._allow(stage.users)
         began = self._began_ns or monotonic_ns()
@@ -193,11 +219,7 @@ class Load:
     def _open_work(self, offsets: Iterator[int], prompts: Iterator[int], began_ns: int, place: int) -> Iterator[Work]:
         # The shorter one ends it; a prompt is drawn first, so that no due time is lost to a limit.
         for prompt, offset in zip(prompts, offsets, strict=False):
-            request = self._next_request
-            self._next_request += 1
-            if request >= self._announce_at:
-                self._announce_at = self._callbacks.announce(request)
-            yield request, prompt, began_ns + offset, place
+            yield self._number(), prompt, began_ns + offset, place
 
     def _take_back(self) -> None:
         """Give the index of a request that never became due to the next one."""
@@ -219,7 +241,7 @@ class Load:
         limit, self._limited_by = work_limit(
             stage, self._sender_context.workload.of_phase(stage.phase), self._sender_context.traces
         )
-        self.planned_requests = self._share.count(limit)
+        self.planned_requests = None if self._user_pool.has_tasks else self._share.count(limit)
         return limit
 
     def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
@@ -282,10 +304,12 @@ class Load:
         mine = list(self._share.items(every))
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True
+        user_pool.is_warming = True
         user_pool.open((-1, prompt, None, 0) for prompt in mine)
         self._allow(stage.users)
         self._wait_for(user_pool.exhausted)
         user_pool.shut()
+        user_pool.is_warming = False
         if not self._wait_for(user_pool.drained):
             return
         recorder.off_the_record = False

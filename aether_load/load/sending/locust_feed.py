@@ -23,10 +23,13 @@ class LocustFeed:
 
     def __init__(self, environment: Any) -> None:
         self._environment = environment
+        self.names: set[str] = set()
+        """Names of the requests that Locust was told of."""
         self.every_request = not _only_locust_listens(environment)
 
     def fire(self, name: str, sent_ns: int, ended_ns: int, length: int, failure: Exception | None) -> None:
         """Tell the listeners of one request."""
+        self.names.add(name)
         self._environment.events.request.fire(
             request_type=_METHOD,
             name=name,
@@ -41,6 +44,7 @@ class LocustFeed:
         """Add what the observer counted; users have their turn between two names."""
         stats = self._environment.stats
         for counts in counted.entries:
+            self.names.add(counts.name)
             entry = _entry(stats, counts)
             stats.entries[counts.name, _METHOD].extend(entry)
             gevent.sleep(0)

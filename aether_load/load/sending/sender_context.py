@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from locust.exception import StopUser
@@ -16,6 +16,7 @@ from aether_load.rundata.records.recorder import Recorder
 if TYPE_CHECKING:
     from aether_load.dag.workload import Workload
     from aether_load.load.sending.locust_feed import LocustFeed
+    from aether_load.load.sending.stage_work import StageWork
     from aether_load.load.sending.target_client import TargetClient
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.stage import Stage
@@ -54,6 +55,9 @@ class SenderContext:
         self.traces = traces
         self.feed = feed
         self.window = Window()
+        self.work: StageWork | None = None
+        self.user_requests: Any = None
+        """What its users' own code sends, made by the first of them."""
         self.user_pool = UserPool()
         self.pool = ConnectionStats()
         self.buffer = RecordBuffer(

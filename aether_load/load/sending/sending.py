@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from time import monotonic_ns
+from typing import NamedTuple
 
 import gevent
 from gevent import GreenletExit
+from msgspec import Raw
 
 from aether_load.load.http.connection import Connection, NotHttp, TimedOut, TransportError
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.protocol import Outcome
+from aether_load.response import Execution
 from aether_load.rundata.records.recorder import Recorder
 from aether_load.schedule.order import Work
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
+
+
+class Answer(NamedTuple):
+    """What became of a request: sent and ended in monotonic ns, the reason unless it is `ok`, and what was read."""
+
+    outcome: Outcome
+    reason: str | None
+    execution: Execution | None
+    sent_ns: int
+    ended_ns: int
 
 
 class Sending:
@@ -39,30 +52,45 @@ class Sending:
         self._connection.close()
 
     def send(self, work: Work) -> None:
-        """Send one request and record it."""
-        request, prompt, due, _ = work
-        data = self._book.bytes_of(request, prompt)
+        """Send one request of the stage and record it."""
+        request, prompt, _, _ = work
+        self.execute(work, self._book.bytes_of(request, prompt), self._book.prompt_of(prompt))
+
+    def execute(
+        self, work: Work, data: bytes, prompt: Raw | None, *, name: str | None = None, dag: int | None = None
+    ) -> Answer:
+        """Send a request and record it.
+
+        `prompt` is what the answer repeats, `name` the request's own name, and `dag` the place of its DAG where that
+        is not its prompt's.
+        """
+        due = work[2]
         sent = monotonic_ns()
         try:
             status, body = self._connection.exchange(data)
         except TransportError as error:
             ended = monotonic_ns()
-            self._recorder.unanswered(work, sent, ended, _outcome_of(error), str(error))
+            answer = Answer(_outcome_of(error), str(error), None, sent, ended)
+            self._recorder.unanswered(work, sent, ended, answer.outcome, str(error), name=name, dag=dag)
             self._lost_in_a_row += 1
             if due is None:
                 # A dead target must not be asked ten thousand times a second; in open load the rate sees to that.
                 gevent.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2 ** (self._lost_in_a_row - 1)))
+            return answer
         except GreenletExit:
-            reason = "given up when the run was ended, after the stop time-out"
-            self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CANCELLED, reason)
+            why = "given up when the run was ended, after the stop time-out"
+            self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CANCELLED, why, name=name, dag=dag)
             raise
         else:
             ended = monotonic_ns()
             self._lost_in_a_row = 0
-            outcome = self._recorder.answered(work, sent, ended, status, body, data, self._book.prompt_of(prompt))
+            outcome, reason, execution = self._recorder.answered(
+                work, sent, ended, status, body, data, prompt, name=name, dag=dag
+            )
             if outcome is Outcome.INVALID_RESPONSE:
                 # What comes next on this connection may be the answer to another request.
                 self._connection.close()
+            return Answer(outcome, reason, execution, sent, ended)
 
 
 def _outcome_of(error: TransportError) -> Outcome:

@@ -9,7 +9,7 @@ from aether_load.load.http.connection import Connection, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.observer.messages import MetricsTarget
-from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH
+from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH, Generation
 from aether_load.runtime_client import encoded_url
 
 if TYPE_CHECKING:
@@ -22,9 +22,12 @@ CONTROL_TIMEOUT_S = 5.0
 class TargetClient:
     """A runtime as one run sees it; a plain run has one of these, a gate two."""
 
-    def __init__(self, endpoint: Endpoint, target: Target, book: PreparedRequests) -> None:
+    def __init__(
+        self, endpoint: Endpoint, target: Target, book: PreparedRequests, generation: Generation = Generation.V2
+    ) -> None:
         self.book = book
-        self._endpoint = endpoint
+        self.generation = generation
+        self.endpoint = endpoint
         self._target = target
         self._control = Connection(
             endpoint, ConnectionStats(), connect_timeout_s=CONTROL_TIMEOUT_S, answer_timeout_s=CONTROL_TIMEOUT_S
@@ -34,7 +37,7 @@ class TargetClient:
     def new_connection(self, pool: ConnectionStats) -> Connection:
         """Return a connection of a user's own to this runtime."""
         return Connection(
-            self._endpoint,
+            self.endpoint,
             pool,
             connect_timeout_s=self._target.connect_timeout,
             answer_timeout_s=self._target.request_timeout,
@@ -46,7 +49,7 @@ class TargetClient:
 
         The target's headers and the client's certificate go to the target's own origin and to no other.
         """
-        endpoint, target = self._endpoint, self._target
+        endpoint, target = self.endpoint, self._target
         own = f"{'https' if endpoint.tls else 'http'}://{endpoint.authority}"
         url, headers, tls = f"{own}{endpoint.base_path}{METRICS_PATH}", dict(endpoint.headers), endpoint.tls_settings
         if target.server_metrics_url is not None:

@@ -1,32 +1,38 @@
-"""Keep the users that wait for work, and activate as many of them as a phase asks for."""
+"""Hold the users that wait for work: a phase activates as many as it wants, and its edges are exact."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gevent import get_hub, getcurrent
 from gevent.event import Event
+
+from aether_load.load.sending.places import Places
+from aether_load.load.sending.waiting_users import WaitingUsers
 
 if TYPE_CHECKING:
     from aether_load.schedule.order import Work
 
 
 class UserPool:
-    """Waiting users, active users, and the work that is left for the active ones.
+    """Users that wait, users that are active, and the work that is left for those.
 
-    The user that waited least is activated first, so that a small load uses few, warm connections. The event loop
-    itself switches to all users that are activated in one of its turns, so that none of a thousand begins late.
-    Everything here runs on one event loop and yields only in `enter` and `next_work`, so that no count needs a lock.
+    Who waited last is activated first, so that a small load uses few, warm connections. Users are switched to
+    from the event loop itself, all that are activated in one of its turns: none of a thousand begins late.
+    Everything here runs on one event loop and yields nowhere but in `enter` and `next_work`, so that no count needs a
+    lock.
 
-    In closed load, users take `work` as long as there is some. In open load, `hand_over` gives them requests as they
-    become due; a request that is due while no user is free waits in `backlog`, the oldest first.
+    In closed load users take `work` as long as there is some. In open load they are handed what is due, and what
+    is due while none is free waits in `backlog`, the oldest first. A user with tasks of its own keeps its place from
+    one request to the next (`places`); it loses it when the phase ends while it is not sending.
     """
 
     def __init__(self) -> None:
-        # In order of arrival; dicts, so that a thousand users killed while they wait are each found at once.
-        self._waiting: dict[Any, None] = {}
+        # By their class, in order of arrival; dicts, so that a thousand users killed while they wait are each found at
+        # once.
+        self._waiting = WaitingUsers()
         self._starting: dict[Any, None] = {}
         self._allowed = 0
         self._work: Iterator[Work] | None = None
@@ -36,15 +42,31 @@ class UserPool:
         self._no_more_thinking = Event()
         self.backlog: deque[Work] = deque()
         self.active = 0
-        self.thinking = 0
+        self._thinking = 0
+        self.places = Places(self._give_up_places)
+        self._is_running_out = False
+        self.has_tasks = False
+        """Whether any user has tasks of its own, which are to come to their end."""
+        self.is_warming = False
+        """Whether the work is sent by any user, to warm the runtime's cache."""
         self.exhausted = Event()
         self.drained = Event()
         self.drained.set()
 
     @property
     def waiting(self) -> int:
-        """Return how many users wait for work."""
-        return len(self._waiting)
+        """Return how many users stand ready: those that wait here, and those that rest between two of their tasks."""
+        return len(self._waiting) + len(self.places.resting)
+
+    @property
+    def thinking(self) -> int:
+        """Return how many active users are not sending."""
+        return self._thinking + self.places.held
+
+    @property
+    def is_open_load(self) -> bool:
+        """Tell whether work is handed to users when it is due."""
+        return self._is_open_load
 
     def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:
         """Give out `work` to as many users as `allow` says; each thinks for `pause_s()` before a request."""
@@ -54,7 +76,7 @@ class UserPool:
         self._begin()
 
     def open_for_due(self) -> None:
-        """Give the work of `hand_over` to as many users as `allow` says."""
+        """Give out what `hand_over` brings, to as many users as `allow` says."""
         self._is_open_load = True
         self._work = iter(())
         self._pause_s = None
@@ -62,54 +84,64 @@ class UserPool:
         self._begin()
 
     def _begin(self) -> None:
+        self._is_running_out = False
+        self._waiting.add_retired()
         self.exhausted.clear()
         self._no_more_thinking.clear()
         self._activate()
 
     def hand_over(self, work: Work) -> None:
-        """Give due work to the user that waited least, or queue it until one is free; on the event loop only."""
-        if self._waiting and self.active < self._allowed and not self.backlog:
-            user, _ = self._waiting.popitem()
+        """Give work that is due to the user who waited least, or keep it until one is free; on the event loop only."""
+        if self._waiting.unretired and self.active < self._allowed and not self.backlog:
+            user = self._waiting.pop()
             self._go()
             user.switch(work)
         else:
             self.backlog.append(work)
-            if self._waiting:
+            if self._waiting.unretired:
                 self._activate()
 
     def all_is_due(self) -> None:
-        """Note that nothing more becomes due: `exhausted` is set when the backlog is empty."""
+        """Take note that nothing more becomes due: `exhausted` is set when what waits is taken."""
         self._all_is_due = True
         if not self.backlog:
-            self._exhaust()
+            self._all_taken()
 
     def allow(self, users: int) -> None:
-        """Set how many users may be active; any beyond that wait instead of sending their next request."""
+        """Let `users` be active at a time; those beyond it wait from their next request or task on."""
         self._allowed = users
+        self.places.revoke_between(self.active - users)
         self._activate()
 
     def shut(self) -> list[Work]:
-        """Give out no further work; return what was due and not sent. `drained` is set when no user is active."""
+        """Give out no further work; return what was due and is not sent. `drained` is set when all users are back."""
         self._work = None
         self._allowed = 0
+        self.places.revoke_all()
         self._no_more_thinking.set()
         left = list(self.backlog)
         self.backlog.clear()
         return left
 
-    def enter(self) -> Work | None:
-        """Wait until activated; return the work that came with it, if any."""
-        if self._work is not None and self.active < self._allowed and (self.backlog or not self._is_open_load):
+    def enter(self, kind: str = "", weight: float = 1.0) -> Work | None:
+        """Wait until activated; return the work that came with it, if any.
+
+        Of users of several kinds, as many of each are active as the weights say.
+        """
+        me = getcurrent()
+        if (
+            self._work is not None
+            and self.active < self._allowed
+            and (self.backlog or not self._is_open_load)
+            and self._waiting.may_go_at_once(me, kind, weight)
+        ):
             self._go()
             return None
-        me = getcurrent()
-        self._waiting[me] = None
+        self._waiting.add(me, kind, weight)
         try:
             work: Work | None = get_hub().switch()
         except BaseException:
-            if me in self._waiting:
-                del self._waiting[me]
-            else:
+            if not self._waiting.discard(me):
                 # Activated and killed before it ran: its place is free again.
                 self._starting.pop(me, None)
                 self.leave()
@@ -117,21 +149,100 @@ class UserPool:
         return work
 
     def leave(self) -> None:
-        """Return to the pool: this user sends nothing more until it enters again."""
-        self.active -= 1
+        """Come back: this user will send nothing more until it entered again."""
+        self._waiting.came_back(getcurrent())
+        self._leave(1)
+
+    def _give_up_places(self, users: Sequence[Any]) -> None:
+        """Take the places of users that are not sending."""
+        for user in users:
+            self._waiting.came_back(user)
+        self._leave(len(users))
+
+    def _leave(self, users: int) -> None:
+        self.active -= users
         self._activate()
-        # Last, because `drained` must not be set when the next user has taken the place at once.
+        # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
         if self.active == 0:
             self.drained.set()
+            if self._is_running_out:
+                self._exhaust()
+
+    # Users with tasks of their own
+
+    def take_place(self) -> bool:
+        """Keep the place that `enter` gave; False when the phase has ended meanwhile."""
+        if self._work is None:
+            self.leave()
+            return False
+        self.places.enter(getcurrent())
+        return True
+
+    def begin_task(self) -> bool:
+        """Take up a place that was kept since the last task; False when there is none, or it is wanted back."""
+        me = getcurrent()
+        if not self.places.take_up(me):
+            return False
+        if self._is_open_load or self.active > self._allowed:
+            self.places.give_up(me)
+            return False
+        return True
+
+    def may_begin_task(self) -> bool:
+        """Tell whether a place was kept since the last task."""
+        return self.places.is_between(getcurrent())
+
+    def end_task(self) -> None:
+        """Keep the place until the next task, unless it is wanted back; in open load each task is handed out."""
+        me = getcurrent()
+        if self.places.put_down(me) and (self._is_open_load or self.active > self._allowed):
+            self.places.give_up(me, rests=True)
+
+    def begin_request(self) -> bool:
+        """Send from now on; False when the phase has ended, and nothing may be sent."""
+        return self.places.begin_request(getcurrent())
+
+    def end_request(self) -> None:
+        """Send no longer; the place is kept, unless the phase has ended meanwhile."""
+        if self._work is None:
+            self.places.rest(getcurrent())
+            self.leave()
+        else:
+            self.places.end_request(getcurrent())
+
+    def retire(self) -> None:
+        """Leave, and come back in the next stage; the stage is over when no user is left."""
+        me = getcurrent()
+        self._waiting.retire(me)
+        self.places.give_up(me)
+        if self._work is None or self.active or self._waiting.unretired:
+            return
+        if all(map(self._waiting.is_retired, self.places.resting)):
+            self._exhaust()
+
+    def forget(self, user: Any) -> None:
+        """Take back what a user holds that has ended."""
+        self.places.forget(user)
+
+    def run_out(self) -> None:
+        """Begin no further task; `exhausted` is set when those under way have ended."""
+        if self._work is None:
+            return
+        self._is_running_out = True
+        self.allow(0)
+        if self.active == 0:
+            self._exhaust()
+
+    # Users that take work
 
     def next_work(self) -> Work | None:
-        """Return the next work, after the think time if there is one, or None when this user is to leave."""
+        """Return the next work, after thinking if there is any of that, or None when this user is to come back."""
         if self._pause_s is not None and self._work is not None:
-            self.thinking += 1
+            self._thinking += 1
             try:
                 self._no_more_thinking.wait(self._pause_s())
             finally:
-                self.thinking -= 1
+                self._thinking -= 1
         if self._work is None or self.active > self._allowed:
             return None
         if self._is_open_load:
@@ -139,12 +250,18 @@ class UserPool:
                 return None
             work: Work | None = self.backlog.popleft()
             if self._all_is_due and not self.backlog:
-                self._exhaust()
+                self._all_taken()
             return work
         work = next(self._work, None)
         if work is None:
-            self._exhaust()
+            self._all_taken()
         return work
+
+    def _all_taken(self) -> None:
+        if self.has_tasks and not self.is_warming:
+            self.run_out()
+        else:
+            self._exhaust()
 
     def _exhaust(self) -> None:
         self.shut()
@@ -153,20 +270,19 @@ class UserPool:
     def _activate(self) -> None:
         if self._work is None or (self._is_open_load and not self.backlog):
             return
-        # Users that are about to start will take some of the backlog.
-        wanted = len(self.backlog) - len(self._starting) if self._is_open_load else len(self._waiting)
+        # Who is about to start takes some of what waits.
+        wanted = len(self.backlog) - len(self._starting) if self._is_open_load else self._waiting.unretired
         room = min(self._allowed - self.active, wanted)
-        if room <= 0 or not self._waiting:
+        if room <= 0 or not self._waiting.unretired:
             return
         if not self._starting:
             get_hub().loop.run_callback(self._start)
-        for _ in range(min(room, len(self._waiting))):
-            user, _ = self._waiting.popitem()
-            self._starting[user] = None
+        for _ in range(min(room, self._waiting.unretired)):
+            self._starting[self._waiting.pop()] = None
             self._go()
 
     def _start(self) -> None:
-        """Switch to each activated user, from the event loop."""
+        """Switch to each user that is activated, from the event loop."""
         while self._starting:
             user = next(iter(self._starting))
             del self._starting[user]

@@ -79,7 +79,7 @@ class RecordBuffer:
         """Take the id and the dataset of each prompt, and the number of the worker that sends."""
         self.worker = worker
         self._prompt_ids = prompt_ids
-        self._datasets = datasets
+        self._datasets: Sequence[str | None] = datasets
         self._introduced = bytearray(len(prompt_ids))
         self._rows_before = 0
         self._blocks_before = 0
@@ -104,7 +104,7 @@ class RecordBuffer:
         """Return how many requests wait."""
         return len(self._requests) // REQUEST.size + sum(block.rows for block in self._sealed)
 
-    def add_prompts(self, prompt_ids: Sequence[str], datasets: Sequence[str]) -> None:
+    def add_prompts(self, prompt_ids: Sequence[str], datasets: Sequence[str | None]) -> None:
         """Take further prompts, which follow those that are known."""
         self._prompt_ids = [*self._prompt_ids, *prompt_ids]
         self._datasets = [*self._datasets, *datasets]

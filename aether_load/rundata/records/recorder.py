@@ -9,6 +9,7 @@ from msgspec import Raw
 from aether_load.dag.sent_dag import MOST_DAGS, WorkloadDag, list_dags
 from aether_load.dag.workload import Workload
 from aether_load.datasets.answer import LETTERS, parse_letter
+from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import NodeState, Outcome
 from aether_load.response import Execution, SentDag, is_mock_output, read_answer, state_of_missing
 from aether_load.rundata.records.record_buffer import RecordBuffer
@@ -55,7 +56,7 @@ class Recorder:
         self._buffer = buffer
         self._listener = listener
         self._tells_all = every
-        self._prompts = workload.prompts
+        self._prompts = list(workload.prompts)
         self._known: list[WorkloadDag] = []
         self._dags: list[_Dag] = []
         self.on_new_dag: Callable[[WorkloadDag], None] | None = None
@@ -70,6 +71,12 @@ class Recorder:
         self._dag_of_prompt = [places[place] for place in workload.dag_of_prompt]
         self._only_dag = None if self._dag_of_prompt else self._dags[places[0]]
         self._names = workload.name_of_prompt
+
+    def add_prompt(self, prompt: Prompt) -> int:
+        """Take a prompt that is none of the workload's, and return its place; it may be of no dataset."""
+        self._prompts.append(prompt)
+        self._buffer.add_prompts([prompt.id], [prompt.dataset or None])
+        return len(self._prompts) - 1
 
     def add_dag(self, dag: WorkloadDag) -> int:
         """Return the place of a DAG that requests are sent in from now on; raises ValueError for one too many.
@@ -115,12 +122,12 @@ class Recorder:
         *,
         name: str | None = None,
         dag: int | None = None,
-    ) -> Outcome:
-        """Record a request that brought a whole HTTP answer, and return its outcome; see `read_answer`."""
+    ) -> tuple[Outcome, str | None, Execution | None]:
+        """Record a request that brought a whole HTTP answer, and return what was read; see `read_answer`."""
         sent = self._only_dag if dag is None and self._only_dag is not None else self._dag_of(work[1], dag)
-        outcome, reason, execution = read_answer(status, body, sent.sent, request, prompt)
+        read = outcome, reason, execution = read_answer(status, body, sent.sent, request, prompt)
         self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), name=name, dag=dag)
-        return outcome
+        return read
 
     def unanswered(
         self,
@@ -136,7 +143,7 @@ class Recorder:
         """Record a request that brought no whole answer."""
         self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0, name=name, dag=dag)
 
-    def dropped(self, work: Work) -> None:
+    def dropped(self, work: Work, reason: str = "no user was free before the load ended") -> None:
         """Record a request that was due and never sent; Locust, which counts what was sent, does not see it."""
         request, prompt, due, phase = work
         buffer = self._buffer
@@ -147,7 +154,7 @@ class Recorder:
                 prompt=prompt,
                 phase=phase,
                 worker=buffer.worker,
-                error=buffer.errors.place("no user was free before the load ended"),
+                error=buffer.errors.place(reason),
                 name=buffer.names.place(self._names[prompt]) if self._names else ABSENT,
                 dag=self._dag_of(prompt, None).place,
                 outcome=Outcome.DROPPED,
