@@ -99,10 +99,12 @@ PROBES = [
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(PROBES)))
 def test_whatever_answers_a_probe_is_a_sentence(fork_locust, place):
-    """What is no runtime is exit code 3, deep and undecodable answers too."""
+    """What is no runtime is exit code 3, deep and undecodable answers too; a 422 may be of a proxy before a v1 one."""
     answer = PROBES[place]
     with misbehaving_runtime({}, probed=answer) as url:
         finished = fork_locust("--host", url, *RUN)
-    assert finished.code == 3, finished.err
+    may_be_v1 = place in {1, 2, 3}
+    assert finished.code == (1 if may_be_v1 else 3), finished.err
     assert "Traceback" not in finished.err
-    assert len([line for line in finished.err.splitlines() if line.startswith("aether-load: ")]) == 1
+    said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
+    assert len(said) == (0 if may_be_v1 else 1), finished.err
