@@ -279,5 +279,8 @@ class Run:
                     f"to {belongs_to}."
                 )
         except OSError:
+            # A part of them would be taken for all.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             self.rescued.append(f"The disk refused the last records ({error.strerror}); they are lost.")
         self.manifest.notes += self.rescued
