@@ -146,6 +146,7 @@ KEYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(KEYS))
 def test_any_value_of_any_key_is_taken_or_refused(key):
     """Each key that a scenario that ships has, with each scrap."""
