@@ -10,7 +10,7 @@ import msgspec
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, SearchRecord, TargetRecord
+from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, ProbeRecord, SearchRecord, TargetRecord
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.schedule.search import Found
 from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer, write_lines
@@ -102,8 +102,12 @@ def make_claims_run(
     kind: str = "runtime",
     ended_as: str = "completed",
     found: Found | None = None,
+    probes: Sequence[tuple[float, bool | None]] = (),
 ) -> RunFolder:
-    """Write the run of a scenario, given with every default, whose phases were driven so."""
+    """Write the run of a scenario, given with every default, whose phases were driven so.
+
+    `found` is the result of its search, `probes` are loads and whether each held.
+    """
     name = str(scenario["name"])
     run = RunFolder(folder / "runs" / f"20260304T050607Z-{name}-0001")
     run.path.mkdir(parents=True)
@@ -124,7 +128,15 @@ def make_claims_run(
         began_ns += APART_MS * MS
     write_buffer(run.records, buffer)
     write_lines(run.scrapes, scrapes)
-    searches = [] if found is None else [SearchRecord(name="capacity", kind="rate", slo=("p(95)<500",), found=found)]
+    records_of_probes = [
+        ProbeRecord(
+            phase=f"capacity-{place}", purpose="double", load=load, duration_s=3, holds=holds, against=(),
+            limited_by={True: "held", False: "server", None: None}[holds],
+        )
+        for place, (load, holds) in enumerate(probes)
+    ]  # fmt: skip
+    search = SearchRecord(name="capacity", kind="rate", slo=("p(95)<500",), probes=records_of_probes, found=found)
+    searches = [] if found is None else [search]
     run.write_manifest(
         Manifest(
             id=run.path.name, scenario=scenario, command=["locust"], seed=1,

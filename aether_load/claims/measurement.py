@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -11,6 +12,7 @@ from aether_load.analysis.statistics.distribution import Percentile, rounded, wi
 from aether_load.analysis.statistics.median import FEWEST_VALUES, Median, median_of
 from aether_load.claims.claim import Claim, Quantity
 from aether_load.claims.figures import Figures, PhaseFigures
+from aether_load.rundata.manifest import ProbeRecord
 
 UNITS: Mapping[Quantity, str] = {
     "latency_p50_ms": "ms", "latency_p95_ms": "ms", "latency_p99_ms": "ms", "latency_reduction": "share",
@@ -18,12 +20,15 @@ UNITS: Mapping[Quantity, str] = {
     "success_rate": "share",
 }  # fmt: skip
 
+_PROBES_THAT_AGREE = 3
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured of a claim; `reason` says why there is no value, or why it has no interval.
 
     `value` with `low` and `high` is a median over repetitions with its 95 % interval, a share with its Wilson interval,
-    or the largest load that held, between which and the smallest that did not the capacity lies. Without `high` there
+    or the largest load that held, between which and the smallest that did not the capacity lies; of a search that was
+    not brought to its end the bounds are loads on which three probes agree. Without `high` there
     is no upper bound, without both no interval. `possible` is the most that the DAG's dependencies or the repetitions
     among the requests allow, and `of_possible` the measured part of it. `llm_ms` is the time that all nodes of a
     request took. `mock` tells whether the mock provider answered.
@@ -153,8 +158,26 @@ def _capacity(claim: Claim, figures: Figures) -> Measured:
     if search.end == "client_limited":
         return Measured(value=held, low=held, reason="the client is the limit")
     if not search.confirmed and search.end != "nothing_held":
-        return Measured(value=held, reason=search.sentence)
+        low, high = _bounds_of_several(search.probes)
+        return Measured(value=held, low=low, high=high, reason=search.sentence)
     return Measured(value=held or 0.0, low=held or 0.0, high=broken)
+
+
+def _bounds_of_several(probes: Sequence[ProbeRecord]) -> tuple[float | None, float | None]:
+    """Return between which loads a capacity lies, each side by several probes that no other one contradicts.
+
+    A load that holds speaks for every smaller one, and one that the server does not hold against every larger one.
+    """
+    held = [probe.load for probe in probes if probe.holds]
+    broken = [probe.load for probe in probes if probe.holds is False and probe.limited_by == "server"]
+    most, least = max(held, default=0.0), min(broken, default=math.inf)
+    sure = sorted((load for load in held if load < least), reverse=True)
+    too_much = sorted(load for load in broken if load > most)
+    agree = _PROBES_THAT_AGREE
+    high = too_much[agree - 1] if len(too_much) >= agree else None
+    # Where nothing held for certain, the capacity may be anything from zero on.
+    low = sure[agree - 1] if len(sure) >= agree else None if high is None else 0.0
+    return low, high
 
 
 def _success_rate(claim: Claim, figures: Figures) -> Measured:

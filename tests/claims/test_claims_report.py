@@ -231,6 +231,23 @@ def test_a_search_decides_when_both_ends_are_confirmed(made, changes, verdict, r
     assert (found.measured.low, found.measured.high) == bounds
 
 
+@pytest.mark.parametrize(
+    ("probes", "bounds", "verdict"),
+    [
+        ([(100, True), (600, True), (700, True), (800, True), (900, False)], (600, None), "supported"),
+        ([(100, True), (400, True), (600, True)], (100, None), "not_decided"),
+        ([(50, True), (100, False), (120, False), (150, False)], (0.0, 150), "not_supported"),
+        ([(600, True), (700, True), (800, True), (90, False)], (None, None), "not_decided"),
+        ([(100, None), (200, None)], (None, None), "not_decided"),
+    ],
+)
+def test_a_search_without_an_end_is_bounded_by_three_probes(made, probes, bounds, verdict):
+    """Three loads that held, or that the server did not hold, on one side; none that contradicts them."""
+    found = msgspec.structs.replace(FOUND, end="out_of_time")
+    row = made.run("loads", HITS, found=found, probes=probes).found()["rate"]
+    assert (row.measured.low, row.measured.high, row.verdict) == (*bounds, verdict)
+
+
 def test_the_cells_of_the_paper_are_mean_and_deviation_over_repetitions(complete):
     """And the speed-up against the first configuration, with what the dependencies allow."""
     report = complete.report()
