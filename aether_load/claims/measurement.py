@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 
 import msgspec
 
@@ -220,9 +221,11 @@ def _of(measured: Measured, found: PhaseFigures) -> Measured:
 
 
 def llm_ms(found: PhaseFigures) -> float | None:
-    """Return the mean time that all nodes of a request took, one after the other."""
-    times = [node.node_time_ms.mean for node in found.phases[0].nodes if node.node_time_ms is not None]
-    return rounded(sum(times)) if times else None
+    """Return the mean time that all nodes of a request took together, the mean of all repetitions."""
+    times = [
+        sum(node.node_time_ms.mean for node in phase.nodes if node.node_time_ms is not None) for phase in found.phases
+    ]
+    return rounded(fmean(times)) if any(times) else None
 
 
 def _point(phase: PhaseReport, name: str) -> Percentile:
