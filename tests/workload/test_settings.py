@@ -441,4 +441,4 @@ def test_every_option_of_a_command_is_read(command):
     parser = Parser()
     _module(command).add_arguments(parser)
     options = {action.dest for action in parser._actions} - {"help"}
-    assert options - read_in("cli", "gate", "simulator", "scenario") == set()
+    assert options - read_in("cli", "claims", "gate", "simulator", "scenario") == set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from aether_load.errors import AetherLoadError, ExitCode
-from aether_load.load.distributed.children import forgive_those_gone
 from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.dispatch import patient_dispatcher
 from aether_load.load.distributed.distributed_senders import DistributedSenders
@@ -137,3 +138,23 @@ class Master:
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         self._last_refusal = sentence, code
         self._refused(sentence, code)
+
+
+def forgive_those_gone() -> None:
+    """Have Locust find nothing wrong with a worker whose end gevent has seen, and forgotten, long ago.
+
+    It asks for each child's exit code at the very end, and for three seconds takes the answer that there is no such
+    child for an error to be printed. To be called after it has registered to do so.
+    """
+
+    @atexit.register
+    def _() -> None:
+        wait = os.waitpid
+
+        def waitpid(pid: int, options: int) -> tuple[int, int]:
+            try:
+                return wait(pid, options)
+            except ChildProcessError:
+                return pid, 0
+
+        os.waitpid = waitpid
