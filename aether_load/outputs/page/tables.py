@@ -208,6 +208,12 @@ def variance_note(phase: PhaseReport) -> str:
     return "A negative share of the variance: that part is smaller where latency is larger." if below else ""
 
 
+def tasks(phase: PhaseReport) -> PageTable | None:
+    """Return the tasks of own user classes, None where there are none."""
+    rows = [TableRow(cells.iteration_cells(task)) for task in phase.iterations]
+    return _table(cells.ITERATIONS_HEADER, rows) if rows else None
+
+
 def nodes(phase: PhaseReport) -> PageTable | None:
     """Return the nodes of a DAG, None where it has one alone."""
     if len(phase.nodes) < 2:
