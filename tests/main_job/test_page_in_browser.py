@@ -184,6 +184,9 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(locust, browser, tmp_path, width, dark):
     """All charts are drawn, nothing runs over the edge, and its colours are those of the page around it."""
     browser.show(width, dark=dark)
+    if locust.live()["state"] == "ready":
+        locust.start()
+        locust.wait_for_points(3)
     browser.visit(f"{locust.url}/?tab=aether")
     browser.wait_for(in_tab("$.getElementById('latency')?.dataset.points > 0"), "charts in the tab")
     browser.wait_for(in_tab(f"$.documentElement.dataset.theme == '{'dark' if dark else 'light'}'"), "the colours")

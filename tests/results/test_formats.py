@@ -63,9 +63,8 @@ def test_the_nightly_json(small):
 
 
 @pytest.mark.parametrize("name", ["text", "csv", "markdown", "junit"])
-def test_the_other_forms_of_a_report(rich, name, monkeypatch):
+def test_the_other_forms_of_a_report(rich, name):
     """A run with a sweep, an open load, failures and two datasets, whole in each form."""
-    monkeypatch.setenv("COLUMNS", "80")
     assert_golden({"text": "report.txt", "csv": "summary.csv", "markdown": "report.md", "junit": "junit.xml"}[name],
                   formatted(rich, name))  # fmt: skip
 
