@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import events
+from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from aether_load.errors import ExitCode, UsageError, explain
 from aether_load.load.distributed.connecting import explain_connecting
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
 
 _END_LIMIT_S = 60.0
+_CSV_SLACK_S = 0.1
 
 
 class _Installed:
@@ -386,4 +388,7 @@ class Listener:
             self._shown.end()
         if self._controller is not None:
             self._controller.write_summary()
+        if self._environment.parsed_options.csv_prefix and self._controller is not None:
+            # Locust writes its CSV once a second, and not when it ends.
+            gevent.sleep(CSV_STATS_INTERVAL_SEC + _CSV_SLACK_S)
         hold_signals()
