@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pages import LocustPage, a_free_port, assert_shown_as_reported
-from processes import UNSEEN, LocustProcess, running_simulator
+from processes import UNSEEN, LocustProcess, running_simulator, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,9 @@ def locust(tmp_path_factory):
         options = ("--processes", "2", *ports, "--host", v2.url, "--limit", "20", *UNSEEN)
         process = LocustProcess(tmp_path_factory.mktemp("page"), options, {})
         try:
-            yield process, LocustPage(int(web)), v2, v1
+            page = LocustPage(int(web))
+            wait_for(lambda: len(page.json("/stats/requests")["workers"]) == 2, "both workers")
+            yield process, page, v2, v1
         finally:
             process.process.kill()
             process.process.communicate()
