@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
+from aether_load.analysis.latency.dag_shape import shape_of
 from aether_load.analysis.latency.slowest import SlowRequest, slow_requests
 from aether_load.analysis.phase.phase_report import (
     PhaseInputs,
@@ -98,7 +98,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     """
     manifest = folder.read_manifest()
     scenario = from_plain(manifest.scenario, f"in {folder.manifest}")
-    shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+    shape = shape_of(manifest.node_ids, manifest.nodes)
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
     data = read_run(folder, manifest, level_of)
     inputs = PhaseInputs(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from aether_load.analysis.latency.dag_shape import DagShape, dag_shape, nodes_alone
+from aether_load.analysis.latency.dag_shape import DagShape, shape_of
 from aether_load.analysis.report import Analysis, Report, analyse
 from aether_load.errors import UsageError
 from aether_load.frames.instants import RunClock
@@ -113,7 +113,7 @@ class Run:
 
     @cached_property
     def _shape(self) -> DagShape | None:
-        return dag_shape(self.manifest.nodes or nodes_alone(self.manifest.node_ids))
+        return shape_of(self.manifest.node_ids, self.manifest.nodes)
 
     @property
     def _level_of(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from aether_load.analysis.latency.dag_shape import dag_shape, nodes_alone
+from aether_load.analysis.latency.dag_shape import shape_of
 from aether_load.analysis.latency.row_parts import part_means_of
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
@@ -150,7 +150,7 @@ def _columns_of(manifest: Manifest) -> RecordColumns:
 
 
 def _levels_of(manifest: Manifest) -> tuple[int, ...]:
-    shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+    shape = shape_of(manifest.node_ids, manifest.nodes)
     return shape.level_of if shape else (0,) * len(manifest.node_ids)
 
 
@@ -187,7 +187,7 @@ def _judge(
     )
     parts = None
     if condition.metric.startswith("decomposition_mean_ms."):
-        shape = dag_shape(manifest.nodes or nodes_alone(manifest.node_ids))
+        shape = shape_of(manifest.node_ids, manifest.nodes)
         sequential = record.sequential or manifest.target.generation is Generation.V1
         parts = part_means_of(samples, which, shape, sequential=sequential)
     rates = window_rates(samples, record, clock_error_s(manifest))

@@ -126,6 +126,13 @@ def _share(
         weight[:, place] += np.where(is_last, what / many, 0.0)
 
 
+def shape_of(node_ids: Sequence[str], nodes: Sequence[NodeShape]) -> DagShape | None:
+    """Return the shape of a run's nodes; what is said of other nodes than those that its samples list is not used."""
+    if [node.id for node in nodes] != list(node_ids):
+        return dag_shape(nodes_alone(node_ids))
+    return dag_shape(nodes)
+
+
 def nodes_alone(ids: Sequence[str]) -> tuple[NodeShape, ...]:
     """Return the shape that can be told where only ids were written down: that of a single node, or none."""
     return (NodeShape(ids[0]),) if len(ids) == 1 else ()

@@ -38,6 +38,9 @@ def end_early_on_signals() -> None:
 def hold_signals() -> None:
     """Let no signal change the exit code any more: the run has ended, and the process is about to."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    for number in ENDING:
+        # Other threads do not block them.
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
