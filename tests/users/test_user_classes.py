@@ -204,9 +204,10 @@ def test_every_kind_of_phase_is_driven(run_users, tmp_path):
         assert {row["state"] for row in report["thresholds"]} == {"holds"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["conversation", "mixed_users", "load_shape"])
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two"])
+@pytest.mark.parametrize(
+    "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
+)
 def test_the_examples_run(start_locust, name, processes):
     """As their own first lines say, against the simulated runtime."""
     times = () if name == "load_shape" else ("-u", "9", "-t", "3s")
