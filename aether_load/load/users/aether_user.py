@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import traceback
 from collections.abc import Callable, Mapping
 from time import monotonic_ns
@@ -25,10 +24,10 @@ from aether_load.datasets.prompt import Prompt
 from aether_load.load.sending.sending import Sending
 from aether_load.load.users.execution import NOT_SENT, Execution, execution_of
 from aether_load.load.users.iterated_tasks import iterated
-from aether_load.load.users.own_requests import ModelSettings
-from aether_load.load.users.user_requests import UserRequests
+from aether_load.load.users.own_requests import PLAIN, ModelSettings
+from aether_load.load.users.user_requests import Request, UserRequests
 from aether_load.redaction import foreign_text
-from aether_load.rundata.records.record_format import ABSENT, ITERATION_STATES, IterationRecord
+from aether_load.rundata.records.record_format import ITERATION_STATES, IterationRecord
 
 if TYPE_CHECKING:
     from locust.env import Environment
@@ -41,7 +40,6 @@ _COMPLETED, _FAILED, _INTERRUPTED = range(len(ITERATION_STATES))
 _FIXED_WEIGHT = 1e9
 _FAILURE_PAUSE_S = 0.05
 _LONGEST_ERROR = 300
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
 
 
 class PhaseOver(RescheduleTaskImmediately):
@@ -114,17 +112,10 @@ class AetherUser(User):
 
         In open load the first one of a task is that of the arrival. Ends the task when the phase's passes are over.
         """
-        with _Admission(self) as current:
-            self._drew = True
-            context = self._attached()
-            if current.arrival is not None and current.requests == 0:
-                return context.workload.prompts[current.arrival[1]]
-            assert context.work is not None
-            place = context.work.next_prompt()
-            if place is None:
-                context.user_pool.run_out()
-                raise PhaseOver
-            return context.workload.prompts[place]
+        if self._pass is None:
+            with _Admission(self) as current:
+                return self._next_prompt(current)
+        return self._next_prompt(self._pass)
 
     def execute(
         self,
@@ -144,29 +135,43 @@ class AetherUser(User):
         dataset stands. Settings that are None are the scenario's. A request that fails is no exception: see
         `Execution.ok`. Raises ValueError for what cannot be sent.
         """
-        if _NAME.fullmatch(name) is None:
-            raise ValueError(
-                f"execute: name = {foreign_text(name, 80)!r}: expected 1 to 64 letters, digits, spaces, '.', '_' or "
-                "'-', beginning with a letter or digit."
-            )
-        settings = ModelSettings(context, model, temperature, max_tokens, sequential)
-        ours = self._attached()
+        pool = self._attached().user_pool
+        plain = context is None and model is None and temperature is None and max_tokens is None and not sequential
+        settings = PLAIN if plain else ModelSettings(context, model, temperature, max_tokens, sequential)
         request = self._requests.request(what, name, settings)
-        if self._is_ending and (self._pass is not None or not ours.user_pool.may_begin_task()):
-            return NOT_SENT
-        with _Admission(self) as current:
-            work = self._begin_request(current, request.place)
-            began_ns = monotonic_ns()
-            try:
-                data = ours.sides[0].book.bytes_of(work[0], request.place) if request.data is None else request.data
-                answer = self._sendings[0].execute(work, data, request.prompt, name=name, dag=request.dag)
-            except BaseException:
-                ours.user_pool.leave()
-                raise
-            finally:
-                current.requests += 1
-                current.request_ns += monotonic_ns() - began_ns
-            ours.user_pool.end_request()
+        if self._pass is None:
+            if self._is_ending and not pool.may_begin_task():
+                return NOT_SENT
+            with _Admission(self) as current:
+                return self._send(current, request, name)
+        return NOT_SENT if self._is_ending else self._send(self._pass, request, name)
+
+    def _next_prompt(self, current: _Pass) -> Prompt:
+        self._drew = True
+        context = self._attached()
+        if current.arrival is not None and current.requests == 0:
+            return context.workload.prompts[current.arrival[1]]
+        assert context.work is not None
+        place = context.work.next_prompt()
+        if place is None:
+            context.user_pool.run_out()
+            raise PhaseOver
+        return context.workload.prompts[place]
+
+    def _send(self, current: _Pass, request: Request, name: str) -> Execution:
+        context = self._attached()
+        work = self._begin_request(current, request.place)
+        data = request.data
+        if data is None:
+            data = context.sides[0].book.bytes_of(work[0], request.place)
+        current.requests += 1
+        try:
+            answer = self._sendings[0].execute(work, data, request.prompt, name=name, dag=request.dag)
+        except BaseException:
+            context.user_pool.leave()
+            raise
+        current.request_ns += answer.ended_ns - answer.sent_ns
+        context.user_pool.end_request()
         return execution_of(answer, request.answer_node)
 
     # Passes of tasks
@@ -228,10 +233,8 @@ class AetherUser(User):
             text = None if error is None else foreign_text(f"{type(error).__name__}: {error}", _LONGEST_ERROR)
             buffer.add_iteration(
                 IterationRecord(
-                    worker=buffer.worker, phase=current.stage.place, name=buffer.names.place(name),
-                    error=ABSENT if text is None else buffer.errors.place(text), state=state,
-                    began_ns=current.began_ns, ended_ns=monotonic_ns(), requests=current.requests,
-                    request_ns=current.request_ns,
+                    buffer.worker, current.stage.place, buffer.names.place(name), buffer.errors.place(text), state,
+                    current.began_ns, monotonic_ns(), current.requests, current.request_ns,
                 )
             )  # fmt: skip
         self._passes_in_stage += 1

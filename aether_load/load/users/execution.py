@@ -46,6 +46,19 @@ def execution_of(answer: Answer, answer_node: str | None) -> Execution:
     told = answer.execution
     if told is None:
         return Execution(outcome=answer.outcome.label, latency_ms=latency_ms, error=answer.reason)
+    if len(told.results) == 1:
+        (only,) = told.results
+        return Execution(
+            outcome=answer.outcome.label,
+            output=only.output if answer_node in {None, only.node_id} else None,
+            outputs={only.node_id: only.output},
+            node_times_ms={only.node_id: only.execution_time_ms},
+            latency_ms=latency_ms,
+            server_total_ms=told.total_execution_time_ms,
+            tokens_total=told.total_token_cost,
+            cache_hits_total=None if only.cache_hit is None else int(only.cache_hit),
+            error=answer.reason,
+        )
     outputs = {result.node_id: result.output for result in told.results}
     last = told.results[-1].node_id if told.results else None
     cached = [result.cache_hit for result in told.results if result.cache_hit is not None]

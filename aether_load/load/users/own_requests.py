@@ -34,7 +34,7 @@ class ModelSettings(NamedTuple):
     @property
     def are_plain(self) -> bool:
         """Tell whether nothing differs from the scenario."""
-        return self == _PLAIN
+        return self is PLAIN or self == PLAIN
 
     @property
     def of_nodes(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class ModelSettings(NamedTuple):
         return {key: value for key, value in keys.items() if value is not None}
 
 
-_PLAIN = ModelSettings()
+PLAIN = ModelSettings()
 
 
 class OwnRequest(NamedTuple):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
 from aether_load.load.users.own_requests import ModelSettings, OwnRequests
+from aether_load.redaction import foreign_text
 
 if TYPE_CHECKING:
     from msgspec import Raw
 
     from aether_load.dag.sent_dag import WorkloadDag
     from aether_load.load.sending.sender_context import SenderContext
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
 
 
 class Request(NamedTuple):
@@ -39,11 +44,14 @@ class UserRequests:
         self._own = OwnRequests(side.endpoint, side.generation, context.scenario.workload)
         self._places = {prompt.id: place for place, prompt in enumerate(context.workload.prompts)}
         self._of_names: dict[str, int] = {}
+        self._names: set[str] = set()
         self._dags: dict[WorkloadDag, int] = {}
         self.failures_told: set[tuple[str, type[Exception], str]] = set()
 
     def request(self, what: Prompt | str | Mapping[str, Any], name: str, settings: ModelSettings) -> Request:
         """Return the request for a prompt, a text or a DAG; raises ValueError for what cannot be sent."""
+        if name not in self._names:
+            self._names.add(_checked(name))
         if isinstance(what, Prompt):
             place = self._places.get(what.id)
             if place is not None:
@@ -75,3 +83,13 @@ class UserRequests:
         if name not in self._of_names:
             self._of_names[name] = self._context.recorder.add_prompt(Prompt(id=name, dataset="", text=""))
         return self._of_names[name]
+
+
+def _checked(name: str) -> str:
+    """Return a request's name; raises ValueError for one that cannot stand in outputs and thresholds."""
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"execute: name = {foreign_text(str(name), 80)!r}: expected 1 to 64 letters, digits, spaces, '.', '_' or "
+            "'-', beginning with a letter or digit."
+        )
+    return name
