@@ -197,7 +197,11 @@ def answering_node(where: str, nodes: Sequence[NodeShape], plan: WorkloadPlan) -
 
 
 def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
-    """Return the columns that the plan's DAG wants of each row, each with the place that asks for it."""
+    """Return the columns that the plan or its DAG wants of each row, each with the place that asks for it."""
+    return dict.fromkeys(plan.columns, "workload.columns") | _asked_by_dag(plan)
+
+
+def _asked_by_dag(plan: WorkloadPlan) -> dict[str, str]:
     if plan.dag == "program":
         bound = bind_program(plan)
         answering_node(f"Program {plan.program}", bound.nodes, plan)

@@ -9,7 +9,7 @@ class Prompt(msgspec.Struct, frozen=True):
     """One row as text, options and the index of the right one (None where the row does not say).
 
     `id` is the dataset's name and the row's number in its split: stable for one revision of the data. `columns` are
-    the texts of the columns that the DAG asks for, None where it asks for none.
+    the texts of the columns that the scenario or the DAG asks for, None where neither asks for any.
     """
 
     id: str

@@ -44,6 +44,7 @@ class WorkloadPlan(Strict, frozen=True, kw_only=True):
     source: Literal["sample", "hub", "folder"] = "sample"  # bundled rows, the hub, or a folder laid out like it
     dataset_dir: str | None = None  # the folder, with `source = "folder"`
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None  # rows of each dataset, chosen by the seed
+    columns: tuple[str, ...] = ()  # columns of the rows that own user classes read from their prompts
     dag: DagName = "single"  # shape of each request's DAG
     dag_nodes: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None  # length of a chain, width of a fan_out
     dag_file: str | None = None  # your own DAG as JSON, with `dag = "file"`

@@ -75,6 +75,18 @@ def test_prompts_texts_and_dags_are_samples_of_one_run(run_users):
     assert (phase["users"], phase["ended_by"], phase["correlation"]["littles_law_ratio"]) == (3, "passes", None)
 
 
+def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users):
+    """Those of the row that the prompt is of."""
+    classes = (
+        "class Reader(AetherUser):\n    @task\n    def ask(self):\n        prompt = self.next_prompt()\n"
+        "        assert prompt.columns['goal'] in prompt.text\n"
+        "        self.execute(prompt.columns['goal'], name='goal')\n"
+    )
+    piqa = ("-u", "1", "--dataset", "piqa", "--limit", "3")
+    finished, report, _ = run_users(classes, *piqa, "--set", 'workload.columns=["goal"]')
+    assert (finished.code, rows_of(report["phases"][0])) == (0, {"goal": 3}), finished.err
+
+
 def test_own_time_is_no_part_of_a_request(run_users):
     """What a task's code takes outside its requests stands with the task, and not in a latency."""
     classes = (

@@ -92,7 +92,7 @@ def requests(scenario, **_):
     for stage in variants(scenario):
         book.use(stage)
         sent += [book.bytes_of(place, place) for place in range(len(workload.bodies))]
-    golds = [(prompt.options, prompt.gold) for prompt in workload.prompts]
+    golds = [(prompt.options, prompt.gold, prompt.columns) for prompt in workload.prompts]
     order = [list(prompt_order(parts, scenario.seed, 100)) for parts in workload.phases]
     names = workload.name_of_prompt, [dag.answer_node for dag in workload.dags]
     return sent, golds, names, order, found.traces, [identity.revision for identity in found.identities]
@@ -145,6 +145,7 @@ KEYS = {
                         "source = 'folder'\ndataset_dir = 'left'"),
     "workload.dataset_dir": (requests, "[workload]\ndatasets = ['piqa']\nsource = 'folder'\ndataset_dir = {}\n" + PASS,
                              "'left'", "'right'"),
+    "workload.columns": (requests, SHAPE + "columns = {}\n" + PASS, "['goal']", "['sol1']"),
     "workload.limit": (requests, "[workload]\ndatasets = ['piqa']\nlimit = {}\n" + PASS, "1", "2"),
     "workload.dag": (requests, SHAPE + "dag = {}\n" + PASS, "'single'", "'triage'"),
     "workload.dag_nodes": (requests, SHAPE + "dag = 'chain'\ndag_nodes = {}\n" + PASS, "2", "3"),
