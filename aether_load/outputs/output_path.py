@@ -24,9 +24,9 @@ def check_output(path: Path, option: str = "--output") -> None:
     """Make the folder of an output file; raise UsageError, before any load, when the file could not be written."""
     if is_standard_output(path):
         return
-    if path.is_dir():
-        raise UsageError(f"{option} {path}: that is a folder; give the name of a file.")
     try:
+        if path.is_dir():
+            raise UsageError(f"{option} {path}: that is a folder; give the name of a file.")
         if _is_written_in_place(path):
             if not os.access(path, os.W_OK):
                 raise UsageError(f"{option} {path}: it cannot be written to.")

@@ -93,7 +93,7 @@ RUNS = [
     (("--output", "x" * 300), "cannot be written"),
     (("--results-dir", "/dev/null"), "cannot be made"),
     (("--results-dir", "/proc"), "/proc"),
-    (("--results-dir", "x" * 300), "File name too long"),
+    (("--results-dir", "x" * 300), "cannot be made"),
     (("--prometheus-port", "0"), "prometheus-port"),
     (("--prometheus-port", "70000"), "prometheus-port"),
     (("--web-port", "-1"), "web-port"),
