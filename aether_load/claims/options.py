@@ -12,9 +12,9 @@ from aether_load.claims.claim import PUBLISHED, ClaimsFile, PlannedRun, read_cla
 from aether_load.errors import UsageError
 from aether_load.outputs.output_path import check_output
 from aether_load.rundata.folder import RunFolder
-from aether_load.scenario.command_line import learn_secrets, toml_value
+from aether_load.scenario.command_line.scenario_options import labels_from
+from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
-from aether_load.scenario.options import labels_from
 
 FORMS = ("json", "markdown", "latex")
 _PASSED_ON = ("host", "ca_file", "client_cert", "client_key", "server_metrics_url")

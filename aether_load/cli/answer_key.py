@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from aether_load.errors import ExitCode, UsageError
-from aether_load.scenario.options import add_scenario_options, scenario_from
+from aether_load.scenario.command_line.scenario_options import add_scenario_options, scenario_from
 
 DESCRIPTION = (
     "Write the right answers of a scenario's prompts as JSON lines, for aether-load simulate --answer-key FILE "

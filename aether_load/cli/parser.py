@@ -6,7 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from aether_load.errors import UsageError
-from aether_load.scenario.command_line import hidden_mistake
+from aether_load.scenario.command_line.secrets import hidden_mistake
 
 
 class Formatter(argparse.HelpFormatter):

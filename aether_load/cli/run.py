@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aether_load.cli.parser import Parser
 from aether_load.errors import UsageError
+from aether_load.scenario.command_line.run_options import add_run_options
 from aether_load.scenario.load import SENDER, shipped_file, shipped_scenarios
-from aether_load.scenario.run_options import add_run_options
 
 DESCRIPTION = (
     "Run a load and judge it. Locust sends it: each of Locust's own options may be given too, and `locust --help` "

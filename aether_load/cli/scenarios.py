@@ -7,8 +7,8 @@ import argparse
 import msgspec
 
 from aether_load.errors import ExitCode, UsageError
+from aether_load.scenario.command_line.scenario_options import add_scenario_options, scenario_from
 from aether_load.scenario.load import load_scenario, shipped_scenarios, to_plain
-from aether_load.scenario.options import add_scenario_options, scenario_from
 from aether_load.scenario.toml_text import toml_text
 from aether_load.text import json_text, terminal_text
 

@@ -26,7 +26,7 @@ from aether_load.protocol import DagRequest, Generation, LlmNode, Outcome, encod
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Ended
 from aether_load.runtime_client import probe
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
 
 Document = Mapping[str, Any]
 

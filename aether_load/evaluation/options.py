@@ -9,8 +9,8 @@ import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.redaction import HIDDEN, REDACTOR
+from aether_load.scenario.command_line.headers import hidden, parse_header
 from aether_load.scenario.duration import Seconds, parse_duration
-from aether_load.scenario.headers import hidden, parse_header
 from aether_load.scenario.validation import Strict, describe_mistake
 from aether_load.tls import TlsSettings
 

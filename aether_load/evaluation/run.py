@@ -30,7 +30,7 @@ from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder
 from aether_load.rundata.scrapes import RawScrape
-from aether_load.scenario.command_line import hidden_command
+from aether_load.scenario.command_line.secrets import hidden_command
 from aether_load.schedule.order import Work
 
 FLUSH_INTERVAL_S = 0.5

@@ -24,10 +24,10 @@ from aether_load.gate.text import write_gate_text
 from aether_load.outputs.output_path import is_standard_output, write_output
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
-from aether_load.scenario.command_line import hidden_command
+from aether_load.scenario.command_line.headers import filled_in, parse_header
+from aether_load.scenario.command_line.scenario_options import scenario_from
+from aether_load.scenario.command_line.secrets import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
-from aether_load.scenario.headers import filled_in, parse_header
-from aether_load.scenario.options import scenario_from
 from aether_load.scenario.parts import parts_of
 from aether_load.scenario.scenario import Scenario
 

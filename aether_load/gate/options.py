@@ -13,9 +13,9 @@ from aether_load.errors import UsageError
 from aether_load.outputs.output_path import check_one_standard_output, check_output
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
+from aether_load.scenario.command_line.scenario_options import add_scenario_options
 from aether_load.scenario.duration import parse_duration
 from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GateJob, GatePlan, gate_plan_mistake
-from aether_load.scenario.options import add_scenario_options
 
 MOST_GATES = 1000
 

@@ -12,11 +12,11 @@ from aether_load.analysis.server.repeated_answers import repeated_answers
 from aether_load.analysis.verdict.warnings import Warning_, run_warnings
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.errors import UsageError
-from aether_load.gate.comparison import GateComparison, compare_sides
-from aether_load.gate.pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs
-from aether_load.gate.verdict import GateVerdict, decide_gate
-from aether_load.gate.warnings import for_gate, gate_warnings
-from aether_load.gate.window import gate_window
+from aether_load.gate.analysis.comparison import GateComparison, compare_sides
+from aether_load.gate.analysis.pairs import GatePair, SideReport, gate_pairs, side_report, used_pairs
+from aether_load.gate.analysis.verdict import GateVerdict, decide_gate
+from aether_load.gate.analysis.warnings import for_gate, gate_warnings
+from aether_load.gate.analysis.window import gate_window
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.run_data import read_run
 from aether_load.scenario.gate_plan import SIDES, GatePlan, parse_gate_metric

@@ -12,8 +12,8 @@ import numpy as np
 from aether_load.analysis.statistics.distribution import Share, clopper_pearson, rounded
 from aether_load.analysis.statistics.paired import share_failing_by_chance
 from aether_load.errors import ExitCode
-from aether_load.gate.comparison import log_ratios
-from aether_load.gate.pairs import used_pairs
+from aether_load.gate.analysis.comparison import log_ratios
+from aether_load.gate.analysis.pairs import used_pairs
 from aether_load.gate.report import GateReport
 from aether_load.scenario.gate_plan import parse_gate_metric
 from aether_load.text import terminal_text, with_safe_texts

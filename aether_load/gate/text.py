@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from aether_load.gate.comparison import GateComparison
-from aether_load.gate.pairs import SideReport
+from aether_load.gate.analysis.comparison import GateComparison
+from aether_load.gate.analysis.pairs import SideReport
 from aether_load.gate.report import GateReport
 from aether_load.outputs.details import write_warnings
 from aether_load.outputs.formatting import number, points, share

@@ -52,9 +52,9 @@ from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.command_line.scenario_options import scenario_from
 from aether_load.scenario.gate_plan import SIDES
 from aether_load.scenario.load import scenario_hash
-from aether_load.scenario.options import scenario_from
 from aether_load.scenario.stage import most_users
 from aether_load.streams import mend_streams
 

@@ -9,8 +9,8 @@ import socket
 from typing import Any, NoReturn
 
 from aether_load.errors import UsageError
-from aether_load.scenario.command_line import hidden_mistake
-from aether_load.scenario.run_options import port, whole_number
+from aether_load.scenario.command_line.option_values import port, whole_number
+from aether_load.scenario.command_line.secrets import hidden_mistake
 
 LOCAL_HOST = "127.0.0.1"
 _UNTRUE = (

@@ -9,9 +9,16 @@ import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.load.locust_options import mend_options
-from aether_load.scenario.command_line import learn_secrets
+from aether_load.scenario.command_line.headers import parse_header
+from aether_load.scenario.command_line.run_options import add_run_options
+from aether_load.scenario.command_line.scenario_options import (
+    assigned_ends,
+    labels_from,
+    scenario_from,
+    with_asked_thresholds,
+)
+from aether_load.scenario.command_line.secrets import learn_secrets
 from aether_load.scenario.gate_plan import GateJob, gate_scenario
-from aether_load.scenario.headers import parse_header
 from aether_load.scenario.load import (
     find_scenario,
     load_scenario,
@@ -19,8 +26,6 @@ from aether_load.scenario.load import (
     with_command_line_load,
     with_every_phase,
 )
-from aether_load.scenario.options import assigned_ends, labels_from, scenario_from, with_asked_thresholds
-from aether_load.scenario.run_options import add_run_options
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import plan_stages
 from aether_load.schedule.plan_text import plan_text

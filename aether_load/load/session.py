@@ -33,7 +33,7 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, TargetRecord, WorkerRecord
 from aether_load.rundata.process_usage import MASTER
 from aether_load.runtime_client import check_url, probe
-from aether_load.scenario.command_line import hidden_command
+from aether_load.scenario.command_line.secrets import hidden_command
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.parts import parts_of_phase
 from aether_load.scenario.stage import variants

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 

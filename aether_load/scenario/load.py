@@ -16,9 +16,9 @@ from aether_load.bounded import read_bounded
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
-from aether_load.scenario.command_line import MOST_DEPTH
+from aether_load.scenario.command_line.headers import hidden
+from aether_load.scenario.command_line.secrets import MOST_DEPTH
 from aether_load.scenario.duration import LONGEST_S, Seconds, parse_duration
-from aether_load.scenario.headers import hidden
 from aether_load.scenario.parts import datasets_of
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario

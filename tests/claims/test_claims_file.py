@@ -6,8 +6,8 @@ import pytest
 
 from aether_load.claims.claim import PUBLISHED, read_claims
 from aether_load.errors import UsageError
+from aether_load.scenario.command_line.scenario_options import toml_value
 from aether_load.scenario.load import load_scenario, shipped_scenarios
-from aether_load.scenario.options import toml_value
 from processes import REPOSITORY
 
 GOOD = """\

@@ -12,13 +12,13 @@ import pytest
 
 from aether_load.analysis.verdict.warnings import run_warnings, warn
 from aether_load.errors import UsageError
+from aether_load.gate.analysis.warnings import for_gate, gate_warnings
 from aether_load.gate.options import add_arguments
 from aether_load.gate.output import gate_formatted, write_gate
 from aether_load.gate.report import build_gate_report
 from aether_load.gate.schema import schema_text
 from aether_load.gate.self_test import self_test, write_self_test
 from aether_load.gate.text import write_gate_text
-from aether_load.gate.warnings import for_gate, gate_warnings
 from aether_load.protocol import NodeState, Outcome
 from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, failed, make_run

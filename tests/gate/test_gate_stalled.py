@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from aether_load.analysis.statistics import paired
 from aether_load.analysis.statistics.paired import paired_test
-from aether_load.gate.comparison import compare_sides
-from aether_load.gate.pairs import GatePair
+from aether_load.gate.analysis.comparison import compare_sides
+from aether_load.gate.analysis.pairs import GatePair
+from aether_load.gate.analysis.window import GateWindow
 from aether_load.gate.report import build_gate_report
 from aether_load.gate.text import write_gate_markdown, write_gate_text
-from aether_load.gate.window import GateWindow
 from aether_load.scenario.gate_plan import GatePlan, parse_gate_metric
 from folders import answered
 from gate_folders import make_gate

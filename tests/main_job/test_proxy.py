@@ -10,7 +10,7 @@ import pytest
 import urllib3
 
 from aether_load.errors import UsageError
-from aether_load.scenario.headers import filled_in, hidden
+from aether_load.scenario.command_line.headers import filled_in, hidden
 
 TOKEN = "s3cr3t-7e1f"
 

@@ -7,8 +7,8 @@ import pytest
 from aether_load.errors import UsageError
 from aether_load.load.options import add_options, planned_scenario
 from aether_load.redaction import REDACTOR
-from aether_load.scenario.command_line import hidden_command, hidden_mistake
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
+from aether_load.scenario.command_line.secrets import hidden_command, hidden_mistake
 from aether_load.scenario.load import to_plain
 from processes import call_command
 

@@ -7,7 +7,7 @@ import pytest
 
 from aether_load.log_records import redact_log_records
 from aether_load.redaction import REDACTOR
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
 
 SECRET = "tok3n-of-16-letters"
 SHORT = "p4-x!9z"

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from aether_load.load.web.guard import Guard, Request
-from aether_load.scenario.run_options import host_name
+from aether_load.scenario.command_line.option_values import host_name
 from flask_page import locust_web_ui
 
 ELSEWHERE = "http://evil.example"

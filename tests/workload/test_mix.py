@@ -13,9 +13,9 @@ import pytest
 from aether_load.dag.workload import PromptRange
 from aether_load.errors import UsageError
 from aether_load.protocol import Generation
+from aether_load.scenario.command_line.scenario_options import add_scenario_options, scenario_from
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, load_scenario, shipped_scenarios, to_plain
-from aether_load.scenario.options import add_scenario_options, scenario_from
 from aether_load.scenario.parts import parts_of, parts_of_phase
 from aether_load.scenario.threshold import parse_threshold
 from aether_load.scenario.toml_text import toml_text

@@ -21,7 +21,7 @@ from aether_load.load.sending import target_client
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.outputs.formats import formatted
 from aether_load.protocol import Generation, Outcome
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.load import load_scenario, to_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import SearchPlan, names_of, plan_items, variants

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from aether_load.analysis.statistics.distribution import wilson
 from aether_load.errors import UsageError
+from aether_load.scenario.command_line.scenario_options import with_asked_thresholds
 from aether_load.scenario.load import from_plain, load_scenario, to_plain
 from aether_load.scenario.metrics import AGGREGATIONS, aggregation_meant
-from aether_load.scenario.options import with_asked_thresholds
 from aether_load.scenario.threshold import (
     Measure,
     RequestLimit,

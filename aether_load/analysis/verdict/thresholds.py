@@ -15,8 +15,8 @@ from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.rundata.manifest import AbortRecord, Manifest, was_ended_early
 from aether_load.rundata.records.table import PhaseSamples
 from aether_load.scenario.check import check_threshold
+from aether_load.scenario.command_line.scenario_options import with_asked_thresholds
 from aether_load.scenario.load import from_plain
-from aether_load.scenario.options import with_asked_thresholds
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import (

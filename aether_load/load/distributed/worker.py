@@ -30,9 +30,9 @@ from aether_load.load.sending.sender_context import SenderContext, SenderContext
 from aether_load.load.sending.target_client import TargetClient
 from aether_load.redaction import sentence_of
 from aether_load.runtime_client import probe
-from aether_load.scenario.headers import filled_in
+from aether_load.scenario.command_line.headers import filled_in
+from aether_load.scenario.command_line.scenario_options import names_scenario, scenario_from
 from aether_load.scenario.load import from_plain, scenario_hash
-from aether_load.scenario.options import names_scenario, scenario_from
 from aether_load.scenario.stage import variants
 
 MASTER_SILENCE_S = 10.0

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from aether_load.scenario.run_options import HOST, bracketed
+from aether_load.scenario.command_line.option_values import HOST, bracketed
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _EVERY_INTERFACE = ("", "*")

@@ -13,8 +13,8 @@ from aether_load.errors import UsageError
 from aether_load.load.options import ends_by_itself, planned_scenario, without_end
 from aether_load.load.session import Session
 from aether_load.runtime_client import check_url
+from aether_load.scenario.command_line.run_options import CACHE_STATES
 from aether_load.scenario.load import shipped_scenarios
-from aether_load.scenario.run_options import CACHE_STATES
 from aether_load.scenario.scenario import Scenario
 
 AS_IN_SCENARIO = "as in the scenario"

@@ -12,7 +12,7 @@ from typing import Any
 from aether_load.errors import UsageError
 from aether_load.log_records import redact_log_records
 from aether_load.redaction import HIDDEN, REDACTOR, hidden_url
-from aether_load.scenario.headers import hidden
+from aether_load.scenario.command_line.headers import hidden
 
 _URL_OPTIONS = ("--host", "-H", "--base", "--candidate", "--server-metrics-url")
 _PLAIN_TARGET_KEYS = (

@@ -9,8 +9,8 @@ import msgspec
 
 from aether_load.analysis.verdict.warnings import Warning_
 from aether_load.errors import ExitCode
-from aether_load.gate.comparison import GateComparison
-from aether_load.gate.pairs import GatePair, SideReport, why_not_used
+from aether_load.gate.analysis.comparison import GateComparison
+from aether_load.gate.analysis.pairs import GatePair, SideReport, why_not_used
 from aether_load.rundata.manifest import Ended
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.warning_codes import WarningCode

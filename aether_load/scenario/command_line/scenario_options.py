@@ -12,7 +12,7 @@ import msgspec
 
 from aether_load.errors import UsageError
 from aether_load.scenario.check import check_threshold, label_mistake
-from aether_load.scenario.command_line import learn_secrets, toml_value
+from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
 from aether_load.scenario.parts import owners_of_changes
 from aether_load.scenario.scenario import Scenario

@@ -10,9 +10,9 @@ import msgspec
 
 from aether_load.analysis.statistics.distribution import rounded
 from aether_load.analysis.statistics.paired import PairedTest, paired_test
-from aether_load.gate.pairs import GatePair
-from aether_load.gate.value import Ends
-from aether_load.gate.window import GateWindow
+from aether_load.gate.analysis.pairs import GatePair
+from aether_load.gate.analysis.value import Ends
+from aether_load.gate.analysis.window import GateWindow
 from aether_load.scenario.gate_plan import FEWEST_PAIRS, GateMetric, GatePlan
 
 _LEAST_MS = 0.001

@@ -12,7 +12,7 @@ import numpy as np
 
 from aether_load.analysis.statistics.distribution import Distribution, distribution, rounded
 from aether_load.dag.program import ProgramIdentity
-from aether_load.gate.window import GateWindow
+from aether_load.gate.analysis.window import GateWindow
 from aether_load.rundata.manifest import Manifest, TargetRecord
 from aether_load.rundata.records.table import PhaseSamples, response_ms
 from aether_load.scenario.gate_plan import SIDES

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from aether_load.analysis.verdict.warnings import Warning_, warn
-from aether_load.gate.pairs import GatePair, SideReport, why_not_used
+from aether_load.gate.analysis.pairs import GatePair, SideReport, why_not_used
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.warning_codes import WarningCode as Code
 

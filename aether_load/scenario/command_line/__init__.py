@@ -1,0 +1,1 @@
+"""Define and read the options that choose and change a scenario, and hide the secrets among them."""
