@@ -93,7 +93,9 @@ def _answer(report: Report, width: int) -> Iterator[str]:
     verdict = report.verdict
     reason = why(report)
     yield from _wrapped(f"{verdict_name(report)} (exit code {verdict.exit_code}): {reason}", width, _MOST_REASON_LINES)
-    if len(verdict.reasons) > 1:
+    if len(verdict.reasons) == 2:
+        yield from _wrapped(f"  {verdict.reasons[1]}", width, _MOST_REASON_LINES)
+    elif len(verdict.reasons) > 2:
         yield f"  and {len(verdict.reasons) - 1} more reasons"
     said = [search.sentence for search in report.searches if search.sentence in reason]
     new = [found for found in findings(report) if found != reason and not any(sentence in found for sentence in said)]

@@ -159,7 +159,7 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
             {},
             Verdict("failed", 1, ("phase closed: none of 1 requests succeeded",)),
         ),
-        ([], {}, Verdict("failed", 1, ("phase closed: none of 0 requests succeeded",))),
+        ([], {}, Verdict("failed", 1, ("phase closed: no request was sent",))),
         (
             [*CLEAN, failed(1, 1, Outcome.HTTP_ERROR)],
             {},

@@ -122,10 +122,15 @@ def test_a_failing_task_is_a_failed_iteration(run_users):
 
 
 def test_users_that_send_nothing_do_not_pass(run_users):
-    """Neither where every task fails, nor where none sends."""
+    """The screen says first why no task sent anything."""
     classes = "class Bad(AetherUser):\n    @task\n    def broken(self):\n        self.execute(3, name='three')\n"
     finished, report, _ = run_users(classes, "-u", "1", "-t", "1s")
     assert (finished.code, report["phases"][0]["all"]["requests_total"]) == (1, 0)
+    failed, sent = report["verdict"]["reasons"]
+    assert "iterations of Bad.broken failed, above max_error_rate 0.01: ValueError: execute: expected" in failed
+    assert sent == "phase closed: no request was sent"
+    screen = " ".join(finished.out.split())
+    assert "of Bad.broken failed" in screen.partition(sent)[0]
     assert "ValueError: execute: expected a prompt, a text or a DAG, got int." in json.dumps(report["phases"])
 
 

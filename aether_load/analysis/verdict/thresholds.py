@@ -35,6 +35,7 @@ _WORDS = {
     "undecided": "undecided: {}, and the limit lies in that interval",
 }
 
+_SAMPLED_WORDS = "; more requests make it narrower"
 _STALLED_WORDS = " (sender_stalled: it is as wide as what the sender itself may have added)"
 
 
@@ -204,7 +205,12 @@ def _judge_search(condition: Threshold, search: SearchReport) -> Finding:
 
 
 def _finding(phase: str | None, dataset: str, decided: Decided) -> ThresholdFinding:
-    sentence = _WORDS[decided.state].format(decided.shown) + _STALLED_WORDS * (decided.reason == STALLED)
+    sentence = _WORDS[decided.state].format(decided.shown)
+    if decided.reason == STALLED:
+        sentence += _STALLED_WORDS
+    elif decided.state == "undecided" and decided.value is not None:
+        # An interval around a value is one of sampling; without a value it is a bucket's, however many are counted.
+        sentence += _SAMPLED_WORDS
     if not decided.shown:
         sentence = f"undecided: nothing to decide on: {decided.reason}"
     known = {name: getattr(decided, name) for name in Decided.__struct_fields__}

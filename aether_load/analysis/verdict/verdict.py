@@ -89,22 +89,9 @@ def _all_against(
 ) -> Iterator[Against]:
     interrupted = ended_as == "interrupted"
     for phase in phases:
-        row = phase.all
-        if row.ok_total == 0 and phase.search is None and not (interrupted and row.error_rate is None):
-            yield Against("failed", f"phase {phase.name}: none of {row.requests_total} requests succeeded")
-        elif phase.search is None and row.error_rate is not None and row.error_rate > scenario.max_error_rate:
-            yield Against(
-                "failed",
-                f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate "
-                f"{scenario.max_error_rate:g}",
-            )
-        for task in phase.iterations:
-            if task.error_rate is not None and task.error_rate > scenario.max_error_rate:
-                yield Against(
-                    "failed",
-                    f"phase {phase.name}: {task.failed_total} of {task.completed_total + task.failed_total} iterations "
-                    f"of {task.task} failed, above max_error_rate {scenario.max_error_rate:g}: {task.errors[0].text}",
-                )
+        failures = [*_failed_requests(phase, scenario, interrupted=interrupted), *_failed_iterations(phase, scenario)]
+        # Where no request was sent, the tasks say why.
+        yield from failures if phase.all.requests_total else reversed(failures)
     if not phases and not interrupted:
         yield Against("failed", "no phase began, so nothing succeeded")
     yield from _invalid(ended_as, phases, scenario, warnings)
@@ -119,6 +106,30 @@ def _all_against(
         yield from (Against("inconclusive", reason) for reason in threshold.undecided)
     if interrupted:
         yield Against("interrupted", "the run was interrupted; the results are of a part")
+
+
+def _failed_requests(phase: PhaseReport, scenario: Scenario, *, interrupted: bool) -> Iterator[Against]:
+    row = phase.all
+    if phase.search is not None:
+        return
+    if row.ok_total == 0 and not (interrupted and row.error_rate is None):
+        sent = f"none of {row.requests_total} requests succeeded" if row.requests_total else "no request was sent"
+        yield Against("failed", f"phase {phase.name}: {sent}")
+    elif row.error_rate is not None and row.error_rate > scenario.max_error_rate:
+        yield Against(
+            "failed",
+            f"phase {phase.name}: error rate {row.error_rate:.4f} is above max_error_rate {scenario.max_error_rate:g}",
+        )
+
+
+def _failed_iterations(phase: PhaseReport, scenario: Scenario) -> Iterator[Against]:
+    for task in phase.iterations:
+        if task.error_rate is not None and task.error_rate > scenario.max_error_rate:
+            yield Against(
+                "failed",
+                f"phase {phase.name}: {task.failed_total} of {task.completed_total + task.failed_total} iterations "
+                f"of {task.task} failed, above max_error_rate {scenario.max_error_rate:g}: {task.errors[0].text}",
+            )
 
 
 def _invalid(
