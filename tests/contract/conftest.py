@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract_runtime import Runtime
+from contract.contract_runtime import Runtime
 
 URL = os.environ.get("AETHER_URL")
 

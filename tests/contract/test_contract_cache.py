@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract_runtime import fresh
+from contract.contract_runtime import fresh
 
 
 def hits(answer):

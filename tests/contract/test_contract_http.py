@@ -9,7 +9,7 @@ import socket
 import msgspec
 import pytest
 
-from contract_runtime import JSON_TYPE
+from contract.contract_runtime import JSON_TYPE
 
 LIMIT = 2 * 1024 * 1024
 

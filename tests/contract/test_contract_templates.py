@@ -6,7 +6,7 @@ import http.client
 
 import pytest
 
-from contract_runtime import fresh
+from contract.contract_runtime import fresh
 
 
 def context_ref(*path, **fields):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from contract_runtime import fresh
+from contract.contract_runtime import fresh
 
 
 def test_the_answer_has_exactly_its_fields(v1):

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from contract_runtime import fresh
+from contract.contract_runtime import fresh
 
 ALWAYS = {
     "execution_id",

@@ -23,7 +23,7 @@ from aether_load.load.http.connection import ConnectError, Connection, Connectio
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.tls import tls_context
-from peer import CLOSE, RESET, Peer
+from generator.peer import CLOSE, RESET, Peer
 
 COMMON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"answer": "A"}'
 CHUNKED = (

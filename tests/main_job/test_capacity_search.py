@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from test_loads import report_of, scenario_file
+from main_job.test_loads import report_of, scenario_file
 
 SCENARIO = """
 [[phases]]

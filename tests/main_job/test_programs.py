@@ -14,8 +14,8 @@ from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import Generation
 from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_programs import LINES, SOURCE, compiled, install_compiler, path_with, write_program
+from main_job.test_dags import assert_every_node_agrees
 from processes import call_command
-from test_dags import assert_every_node_agrees
 
 ARGUMENTS = ("--scenario", "smoke", "--dataset", "arc_easy", "--limit", "4", "--set", "phases.0.passes=1")
 BINDINGS = ("--bind", "complaint={{prompt}}", "--bind", "style=terse")

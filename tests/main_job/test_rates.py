@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from test_truth import record_of
+from main_job.test_truth import record_of
 
 WITHIN = 0.03
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from simulated import Simulator, SimulatorProcess
+from simulator.simulated import Simulator, SimulatorProcess
 
 
 @pytest.fixture

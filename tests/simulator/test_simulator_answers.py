@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aether_load.simulator.engine.answer_key import AnswerKey, KeyRow
-from simulated import llm
+from simulator.simulated import llm
 
 PROMPT = "Question: {question}\nA. {a}\nB. {b}\nC) {c}\nAnswer:"
 

@@ -10,7 +10,7 @@ import pytest
 
 from aether_load import __version__
 from aether_load.simulator.__main__ import main
-from simulated import COMMAND, Client, SimulatorProcess, is_alive, llm, raw_request, wait_for
+from simulator.simulated import COMMAND, Client, SimulatorProcess, is_alive, llm, raw_request, wait_for
 
 
 @pytest.fixture

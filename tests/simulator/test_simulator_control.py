@@ -10,7 +10,7 @@ from aether_load.simulator import control
 from aether_load.simulator.http.messages import Request
 from aether_load.simulator.options import Options
 from aether_load.simulator.runtime_state import RuntimeState
-from simulated import JSON_TYPE, Simulator
+from simulator.simulated import JSON_TYPE, Simulator
 
 PATHS = ("/_sim", "/_sim/record", "/_sim/faults")
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from aether_load.simulator.fault_kinds import Close, Late, NodeFailure, Panic, Stall, parse_fault, read_faults
-from simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
+from simulator.simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
 
 DAG = {"dag": {"nodes": [llm()]}}
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError)

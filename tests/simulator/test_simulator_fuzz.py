@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fed import Target
+from simulator.fed import Target
 
 EXAMPLES = [100, pytest.param(1000, marks=pytest.mark.slow)]
 

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from fed import Target
-from simulated import SimulatorProcess, raw_request, wait_for
+from simulator.fed import Target
+from simulator.simulated import SimulatorProcess, raw_request, wait_for
 
 HEALTH = b"GET /health HTTP/1.1\r\nhost: x\r\n"
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
+from simulator.simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
 
 DAG = {"dag": {"nodes": [llm()]}}
 

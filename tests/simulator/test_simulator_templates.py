@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aether_load.simulator.engine.outcomes import NodeFailedError
 from aether_load.simulator.engine.templates import RENDER_LIMIT, Renderer
 from aether_load.simulator.wire import NodeV2, RenderPolicy, TemplateRef
-from simulated import llm
+from simulator.simulated import llm
 
 MIB = 1024 * 1024
 

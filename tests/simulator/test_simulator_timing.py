@@ -17,7 +17,7 @@ from aether_load.simulator.engine.provider import Provider, choose_timings
 from aether_load.simulator.options import Options
 from aether_load.simulator.runtime_state import RuntimeState
 from aether_load.simulator.wire import Dag, NodeV2, RequestV2
-from simulated import llm, raw_request, wait_for
+from simulator.simulated import llm, raw_request, wait_for
 
 RUN_V1 = {"nodes": [{"id": "a", "node_type": "llm_fn", "prompt": "x", "dependencies": []}]}
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pages_repository import PagesRepository
-from runtime_repository import RuntimeRepository
-from stand_ins import GitHub
+from workflows.pages_repository import PagesRepository
+from workflows.runtime_repository import RuntimeRepository
+from workflows.stand_ins import GitHub
 
 
 def github_in(folder: Path) -> GitHub:

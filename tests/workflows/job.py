@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from expression import Functions, fill_in, holds
 from processes import REPOSITORY
+from workflows.expression import Functions, fill_in, holds
 
 FOLDER = REPOSITORY / ".github" / "workflows"
 FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")

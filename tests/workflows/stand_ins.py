@@ -7,10 +7,10 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from job import Action, Machine
-from pages_repository import PagesRepository
 from processes import REPOSITORY
-from runtime_repository import RuntimeRepository
+from workflows.job import Action, Machine
+from workflows.pages_repository import PagesRepository
+from workflows.runtime_repository import RuntimeRepository
 
 CARGO = """\
 #!/usr/bin/env bash

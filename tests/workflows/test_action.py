@@ -6,8 +6,8 @@ import re
 import pytest
 import yaml
 
-from job import Machine, run_job
 from processes import REPOSITORY
+from workflows.job import Machine, run_job
 
 ACTION = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
 PINNED = re.compile(r"^\s*(?:- )?uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")

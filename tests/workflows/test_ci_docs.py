@@ -9,8 +9,8 @@ import sys
 import pytest
 import yaml
 
-from job import FOLDER, read
 from processes import REPOSITORY, run_command
+from workflows.job import FOLDER, read
 
 PAGE = (REPOSITORY / "docs" / "ci.md").read_text(encoding="utf-8")
 GATE = read("gate.yml")

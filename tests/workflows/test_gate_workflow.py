@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from expression import fill_in
-from job import read, run_job
+from workflows.expression import fill_in
+from workflows.job import read, run_job
 
 GATE, CI = read("gate.yml"), read("ci.yml")
 HARNESS = "aether/aether-load"

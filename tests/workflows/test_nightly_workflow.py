@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from job import Machine, read, run_job
 from processes import running_simulator
-from runtime_repository import DIES, HEALTHY_STRANGER, NEVER_LISTENS
+from workflows.job import Machine, read, run_job
+from workflows.runtime_repository import DIES, HEALTHY_STRANGER, NEVER_LISTENS
 
 NIGHTLY = read("nightly.yml")
 SCHEDULED = {"github": {"repository": "aether/aether-load", "token": "", "event_name": "schedule"}}

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from job import Machine, read, run_job
 from processes import REPOSITORY
+from workflows.job import Machine, read, run_job
 
 RELEASE = read("release.yml")
 EXECUTED = {

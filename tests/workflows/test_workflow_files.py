@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from job import FOLDER, read
 from processes import REPOSITORY
-from test_gate_workflow import EXECUTED as EXECUTED_BY_GATE
-from test_nightly_workflow import EXECUTED as EXECUTED_BY_NIGHTLY
-from test_release_workflow import EXECUTED as EXECUTED_BY_RELEASE
+from workflows.job import FOLDER, read
+from workflows.test_gate_workflow import EXECUTED as EXECUTED_BY_GATE
+from workflows.test_nightly_workflow import EXECUTED as EXECUTED_BY_NIGHTLY
+from workflows.test_release_workflow import EXECUTED as EXECUTED_BY_RELEASE
 
 WORKFLOWS = {path.name: read(path.name) for path in sorted(FOLDER.iterdir())}
 JOBS = {(file, name): job for file, workflow in WORKFLOWS.items() for name, job in workflow["jobs"].items()}

@@ -17,7 +17,7 @@ from aether_load.scenario.load import load_scenario
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
-from hub import parquet
+from workload.hub import parquet
 
 PIQA = [
     {"goal": "open a jar", "sol1": "twist", "sol2": "shout", "label": 0},

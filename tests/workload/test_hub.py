@@ -23,7 +23,7 @@ from aether_load.errors import ExitCode, UsageError
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import WorkloadPlan
-from hub import HANG, Hub, parquet, running_hub, sample_repos, sample_rows
+from workload.hub import HANG, Hub, parquet, running_hub, sample_repos, sample_rows
 
 WAYS_OUT = (
     "Two ways out: --dataset-dir DIR with a copy that is laid out like the hub, or --dataset-source sample for the "
