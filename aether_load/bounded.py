@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 MEGABYTE = 1 << 20
 
@@ -27,10 +28,16 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def read_own(path: Path, most_bytes: int) -> bytes:
-    """Return what a regular file of a run's folder holds; raises OSError for a link, which may lead out of it."""
+def open_own(path: Path) -> BinaryIO:
+    """Open a regular file of a run's folder to read; raises OSError for a link, which may lead out of it."""
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return path.open("rb")
+
+
+def read_own(path: Path, most_bytes: int) -> bytes:
+    """Return what a regular file of a run's folder holds; raises OSError as `open_own` and `read_bounded` do."""
+    open_own(path).close()
     return read_bounded(path, most_bytes)
 
 

@@ -9,11 +9,13 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from aether_load.bounded import read_own
+from aether_load.bounded import open_own
 
 T = TypeVar("T")
 
-_MOST_BYTES = 4 << 30
+_MOST_LINE_BYTES = 16 << 20
+_MOST_LINES = 3_000_000
+_MOST_DAMAGED = 100
 _MARK = b',"crc32":"'
 _TAIL_BYTES = len(_MARK) + 8 + len(b'"}')
 
@@ -59,28 +61,46 @@ class Lines(msgspec.Struct, Generic[T], frozen=True):
 def read_lines(path: Path, kind: type[T], expected: int | None = None) -> Lines[T]:
     """Return what a file holds; a missing file is empty.
 
-    `expected` is how many lines it had when its run ended, None where that did not end in order.
+    `expected` is how many lines it had when its run ended, None where that did not end in order. Reading stops at a
+    line of more than 16 MB, after 100 damaged lines, and after three million lines.
     """
     values: list[T] = []
-    damage = []
+    damage: list[str] = []
+    tail = b""
+    decoder = msgspec.json.Decoder(kind)
     try:
-        content = read_own(path, _MOST_BYTES)
+        with open_own(path) as file:
+            for number, line in enumerate(iter(lambda: file.readline(_MOST_LINE_BYTES), b""), 1):
+                if (more := _why_no_more(number, len(damage), expected)) is not None:
+                    return Lines(values, damage=(*damage, f"{path.name} has {more}"))
+                if not line.endswith(b"\n"):
+                    tail = line
+                    break
+                try:
+                    values.append(_decode(line[:-1], decoder))
+                except ValueError as error:
+                    damage.append(f"{path.name} has a damaged line {number}: {error}")
     except FileNotFoundError:
-        content = b""
+        pass
     except OSError as error:
         return Lines([], damage=(f"{path.name} cannot be read: {error.strerror}",))
-    *lines, tail = content.split(b"\n")
-    decoder = msgspec.json.Decoder(kind)
-    for number, line in enumerate(lines, 1):
-        try:
-            values.append(_decode(line, decoder))
-        except ValueError as error:
-            damage.append(f"{path.name} has a damaged line {number}: {error}")
-    if tail and _is_whole(tail[:-1]):
-        damage.append(f"{path.name} has a damaged line {len(lines) + 1}: its end is not as it was written")
-    elif expected is not None and len(lines) != expected:
-        damage.append(f"{path.name} has {len(lines)} lines, and had {expected} when the run ended")
+    lines_total = len(values) + len(damage)
+    if len(tail) == _MOST_LINE_BYTES:
+        damage.append(f"{path.name} has a damaged line {lines_total + 1}: it is longer than any that a run writes")
+    elif tail and _is_whole(tail[:-1]):
+        damage.append(f"{path.name} has a damaged line {lines_total + 1}: its end is not as it was written")
+    elif expected is not None and lines_total != expected:
+        damage.append(f"{path.name} has {lines_total} lines, and had {expected} when the run ended")
     return Lines(values, bool(tail) and not damage, tuple(damage))
+
+
+def _why_no_more(number: int, damaged_total: int, expected: int | None) -> str | None:
+    """Return why line `number` is not read, or None."""
+    if damaged_total == _MOST_DAMAGED:
+        return f"more lines, which are not read after {damaged_total} damaged ones"
+    if expected is not None and number > expected + 1:
+        return f"more than the {expected} lines that it had when the run ended"
+    return f"more than {_MOST_LINES} lines, which are not read" if number > _MOST_LINES else None
 
 
 def _is_whole(line: bytes) -> bool:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from aether_load.rundata.folder import encode_manifest
+from aether_load.rundata.json_lines import encode_line
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from folders import BEGAN_NS, MS, answered, counted, make_run
 from processes import call_command
@@ -396,3 +399,64 @@ def test_the_folder_of_the_path_may_have_any_bytes(tmp_path):
     done = call_command("report", str(run.path), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert run.page.exists()
+
+
+MEGABYTE = 1 << 20
+
+
+def many_lines(run, size, line):
+    run.server.write_bytes(line * (size // len(line)))
+
+
+def sparse(path, size):
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+def much_json(run, size, key, item):
+    """Fill a key of run.json with items until it has that size, with the checksum that belongs to it."""
+    plain = json.loads(run.manifest.read_bytes())
+    plain[key] = [item] * (size // (len(json.dumps(item)) + 12))
+    del plain["checksum"]
+    run.manifest.write_bytes(encode_manifest(plain))
+
+
+def valid_line():
+    return encode_line(ServerReading(BEGAN_NS, 0.05, 7_000_000, 1, ("a",)))
+
+
+HUGE = [
+    ("empty-lines", lambda run: many_lines(run, 300 * MEGABYTE, b"\n")),
+    ("short-lines", lambda run: many_lines(run, 300 * MEGABYTE, b"{}\n")),
+    ("valid-lines", lambda run: many_lines(run, 150 * MEGABYTE, valid_line())),
+    (
+        "valid-lines-of-a-crash",
+        lambda run: (changed(run, ("lines_total",), None), many_lines(run, 150 * MEGABYTE, valid_line())),
+    ),
+    ("one-line", lambda run: sparse(run.scrapes, 3000 * MEGABYTE)),
+    ("records", lambda run: sparse(run.records, 30_000 * MEGABYTE)),
+    ("manifest", lambda run: sparse(run.manifest, 3000 * MEGABYTE)),
+    ("much-unknown", lambda run: much_json(run, 20 * MEGABYTE, "zzz", {"a": [1]})),
+    ("many-phases", lambda run: much_json(run, 20 * MEGABYTE, "phases", {})),
+    ("many-arguments", lambda run: much_json(run, 20 * MEGABYTE, "command", "x")),
+    ("many-scenario-words", lambda run: much_json(run, 20 * MEGABYTE, "scenario", [[]])),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("enlarge", [pytest.param(case[1], id=case[0]) for case in HUGE])
+def test_a_huge_file_fills_no_memory(run, tmp_path, enlarge):
+    """A process of its own, whose largest memory and CPU time the system tells."""
+    enlarge(run)
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aether_load", "report", str(run.path), "--no-page"], stdout=said, stderr=said
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        text = said.read()
+    assert process.returncode in {0, 2, 5}, text
+    assert "Traceback" not in text
+    assert usage.ru_maxrss < 2_000_000, f"{usage.ru_maxrss} kB"
+    assert usage.ru_utime + usage.ru_stime < LIMIT_S
