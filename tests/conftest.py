@@ -5,23 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from aether_load.redaction import REDACTOR
-from locust_forks import LocustForks, running_forks
+from locust_forks import LocustFork, LocustForks, running_forks
 from pages import a_free_port
-from processes import EVAL, LIMIT_S, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
+from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
 
 # Hundreds of processes are started, and each would compile our package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # As wide as this terminal: outputs are compared with files, and written the same everywhere.
 os.environ.pop("COLUMNS", None)
+
+# Where this is installed, jsonschema builds a grammar of IRIs with it for three seconds; no schema of ours has one.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # A shell ignores SIGINT in what it starts in the background, and every process of a test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -122,11 +127,26 @@ def locust_forks() -> Iterator[LocustForks]:
 
 
 @pytest.fixture
-def fork_locust(locust_forks: LocustForks, tmp_path: Path) -> Callable[..., Finished]:
-    """Run the main job's locustfile as `run_locust` does, in a fork: for what a run does, not how it starts."""
+def start_fork(locust_forks: LocustForks, tmp_path: Path) -> Iterator[Callable[..., LocustFork]]:
+    """Start the main job's locustfile as `start_locust` does, in a fork: for what a run does, not how it starts."""
+    started: list[LocustFork] = []
 
-    def run(*options: str, page: bool = False, limit_s: float = LIMIT_S, **environment: str) -> Finished:
-        return locust_forks.run(tmp_path, *options, page=page, limit_s=limit_s, **environment)
+    def start(*options: str, folder: Path = tmp_path, **more: Any) -> LocustFork:
+        started.append(locust_forks.start(folder, *options, **more))
+        return started[-1]
+
+    yield start
+    for fork in started:
+        fork.process.kill()
+        fork.process.wait()
+
+
+@pytest.fixture
+def fork_locust(start_fork: Callable[..., LocustFork]) -> Callable[..., Finished]:
+    """Run the main job's locustfile headless in a fork, to its end."""
+
+    def run(*options: str, **more: Any) -> Finished:
+        return start_fork("--headless", *options, **more).finish()
 
     return run
 

@@ -52,25 +52,30 @@ class ForkedObserver:
 
 
 def serve() -> None:
-    """Fork for each order and say its exit code; in a fork, become Locust."""
+    """Fork for each order and say the fork's id, or say how one has ended; in a fork, become Locust."""
     waitpid = monkey.get_original("os", "waitpid")
     if hasattr(os, "pidfd_open"):
         observer_client.gsubprocess = SimpleNamespace(
             Popen=ForkedObserver, TimeoutExpired=gevent.subprocess.TimeoutExpired
         )
     while line := sys.stdin.readline():
+        order = json.loads(line)
+        if "ended" in order:
+            ended, status = waitpid(order["ended"], os.WNOHANG)
+            print(json.dumps(os.waitstatus_to_exitcode(status) if ended else None), flush=True)
+            continue
         child = gevent.os.fork()
         if child == 0:
-            order = json.loads(line)
             become(order)
             sys.argv = ["locust", *order["arguments"]]
             locust.main.main()
             return
-        print(os.waitstatus_to_exitcode(waitpid(child, 0)[1]), flush=True)
+        print(child, flush=True)
 
 
 def become(order: dict[str, Any]) -> None:
     """Take the folder, environment and outputs that were ordered; one that hangs is ended by the alarm."""
+    os.setsid()
     signal.alarm(order["limit_s"])
     os.chdir(order["folder"])
     os.environ.update(order["environment"])

@@ -12,11 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import EVAL, LIMIT_S, REPOSITORY, Finished, locust_environment, locust_options
+from processes import EVAL, LIMIT_S, REPOSITORY, LocustProcess, locust_environment, locust_options
 
 
 class LocustForks:
@@ -24,28 +25,88 @@ class LocustForks:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._starts = 0
 
-    def run(
-        self, folder: Path, *options: str, page: bool = False, limit_s: float = LIMIT_S, **environment: str
-    ) -> Finished:
-        """Run the main job's locustfile headless in `folder`, to its end.
-
-        A variable that modules read as they are imported comes too late here.
-        """
-        out, err = folder / "fork.out", folder / "fork.err"
+    def start(
+        self,
+        folder: Path,
+        *options: str,
+        page: bool = False,
+        locustfile: Path = EVAL,
+        limit_s: float = LIMIT_S,
+        **environment: str,
+    ) -> LocustFork:
+        """Start Locust in `folder`; a variable that modules read as they are imported comes too late here."""
+        self._starts += 1
+        outputs = (folder / f"fork{self._starts}.out", folder / f"fork{self._starts}.err")
         order = {
             "folder": str(folder),
-            "arguments": ["-f", str(EVAL), "--headless", *locust_options(options, page=page)],
+            "arguments": ["-f", str(locustfile), *locust_options(options, page=page)],
             "environment": environment,
-            "outputs": [str(out), str(err)],
+            "outputs": [str(output) for output in outputs],
             "limit_s": limit_s,
         }
+        return LocustFork(folder, Fork(self, int(self.ask(order)), outputs))
+
+    def ask(self, order: dict[str, object]) -> str:
+        """Return the answer to an order."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(order), file=self._process.stdin, flush=True)
-        code = self._process.stdout.readline()
-        assert code, "the process that forks has ended"
-        return Finished(int(code), out.read_text(), err.read_text(), folder / "results")
+        answer = self._process.stdout.readline()
+        assert answer, "the process that forks has ended"
+        return answer
+
+
+class Fork:
+    """One fork, as much of a Popen as tests need."""
+
+    def __init__(self, forks: LocustForks, pid: int, outputs: tuple[Path, Path]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._forks = forks
+        self._outputs = outputs
+
+    def poll(self) -> int | None:
+        """Return its exit code once it has ended."""
+        if self.returncode is None:
+            self.returncode = json.loads(self._forks.ask({"ended": self.pid}))
+        return self.returncode
+
+    def wait(self, timeout: float = LIMIT_S) -> int:
+        """Wait for its end."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("locust", timeout)
+            time.sleep(0.01)  # between two looks at it, never in place of one
+        return code
+
+    def communicate(self, timeout: float = LIMIT_S) -> tuple[bytes, bytes]:
+        """Wait for its end and return what it wrote."""
+        self.wait(timeout)
+        out, err = self._outputs
+        return out.read_bytes(), err.read_bytes()
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it by force."""
+        self.send_signal(signal.SIGKILL)
+
+
+class LocustFork(LocustProcess):
+    """A run of Locust in a fork. Which processes it has started cannot be told by their environment."""
+
+    def __init__(self, folder: Path, process: Fork) -> None:
+        self.folder = folder
+        self.process = process
+
+    def left_behind(self) -> list[str]:
+        raise NotImplementedError("take start_locust for a test of the processes that a run leaves")
 
 
 @contextmanager
@@ -59,8 +120,6 @@ def running_forks() -> Iterator[LocustForks]:
             text=True,
             env=locust_environment(),
             pass_fds=[ours.fileno()],
-            # A process group of their own, so that a fork that still runs is ended with them.
-            start_new_session=True,
         )
         observers = subprocess.Popen(
             [sys.executable, str(REPOSITORY / "tests" / "observer_fork_server.py")],
@@ -70,7 +129,7 @@ def running_forks() -> Iterator[LocustForks]:
     try:
         yield LocustForks(process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.communicate()
         # Its socket is closed with the last fork, and an observer ends when its sender is gone.
         observers.wait()

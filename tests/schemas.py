@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
+
+import jsonschema
 
 from processes import REPOSITORY
 
 
 def assert_keeps_to(schema: str, text: str | bytes) -> None:
     """Fail unless a JSON text keeps to the schema of that name in docs/."""
-    # Where this is installed, jsonschema builds a grammar of IRIs with it for two seconds; no schema of ours has one.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    import jsonschema
-
     jsonschema.validate(json.loads(text), json.loads((REPOSITORY / "docs" / schema).read_bytes()))

@@ -17,8 +17,8 @@ from processes import assert_refused, wait_for
         (("--master-host", "master..example", "--processes", "2"), "The master's host 'master..example' has no"),
     ],
 )
-def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(start_locust, free_port, options, words):
-    finished = start_locust("--worker", "--master-port", str(free_port), *options).finish()
+def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(start_fork, free_port, options, words):
+    finished = start_fork("--worker", "--master-port", str(free_port), *options).finish()
     assert (finished.code, words in finished.err) == (2, True), finished.err
     assert "Traceback" not in finished.err
 
@@ -77,8 +77,8 @@ def test_children_join_no_master_but_their_own(start_locust, simulator, free_por
     assert "reported as ready" not in said.read_text()
 
 
-def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_locust, simulator, free_port, tmp_path):
-    finished = start_locust(
+def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_fork, simulator, free_port, tmp_path):
+    finished = start_fork(
         "--headless", "--master", "--master-bind-port", str(free_port), "--host", simulator().url,
         "--expect-workers", "2", "--expect-workers-max-wait", "1",
     ).finish()  # fmt: skip

@@ -321,12 +321,12 @@ def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulat
         pytest.param(None, ["aether-load 0.0.1", "install the same release"], marks=pytest.mark.slow),
     ],
 )
-def test_a_worker_of_another_kind_is_refused(start_locust, simulator, worker_port, options, words, tmp_path):
+def test_a_worker_of_another_kind_is_refused(start_fork, simulator, worker_port, options, words, tmp_path):
     """Both sides say why, in one sentence, and neither passes."""
     runtime = simulator()
-    master = start_locust("--headless", "--master", *worker_port[0], "--host", runtime.url)
+    master = start_fork("--headless", "--master", *worker_port[0], "--host", runtime.url)
     locustfile = REPOSITORY / "tests" / "locustfiles" / "older_release.py" if options is None else EVAL
-    worker = start_locust(*worker_port[1], *(options or ()), locustfile=locustfile)
+    worker = start_fork(*worker_port[1], *(options or ()), locustfile=locustfile)
     for finished in (worker.finish(), master.finish()):
         said = sentences(finished)
         assert finished.code == 2, finished.err
@@ -336,14 +336,14 @@ def test_a_worker_of_another_kind_is_refused(start_locust, simulator, worker_por
     assert not any((tmp_path / "results").glob("runs/*"))
 
 
-def test_a_secret_is_each_workers_own(start_locust, simulator, worker_port):
+def test_a_secret_is_each_workers_own(start_fork, simulator, worker_port):
     """A worker whose environment lacks what a header is made of says so; the master's own value does not go there."""
     runtime = simulator()
     key = {"AETHER_TEST_KEY": "open sesame"}
-    master = start_locust(
+    master = start_fork(
         "--headless", "--master", *worker_port[0], "--host", runtime.url, "--header", "X-Key: ${AETHER_TEST_KEY}", **key
     )  # fmt: skip
-    worker = start_locust(*worker_port[1])
+    worker = start_fork(*worker_port[1])
     for finished in (worker.finish(), master.finish()):
         said = sentences(finished)
         assert finished.code == 2, finished.err
@@ -352,10 +352,10 @@ def test_a_secret_is_each_workers_own(start_locust, simulator, worker_port):
         assert "open sesame" not in finished.err
 
 
-def test_a_master_that_stalls_is_in_no_latency(start_locust, simulator, worker_port):
+def test_a_master_that_stalls_is_in_no_latency(start_fork, simulator, worker_port):
     """Stopped for longer than it bears with others: the workers go on as before, and every sample comes in later."""
     runtime = simulator("--latency", "constant:5ms")
-    process = start_locust(
+    process = start_fork(
         "--headless", "--host", runtime.url, *TWO, *worker_port[0],
         "--set", "phases=[{rate=200.0,arrivals='constant',duration='8s'}]",
     )  # fmt: skip

@@ -99,11 +99,11 @@ def test_a_master_of_processes_listens_on_this_machine_and_to_its_children_alone
 
 
 @pytest.mark.slow
-def test_without_a_token_what_is_no_message_ends_nothing(start_locust, simulator, free_port, strangers):
+def test_without_a_token_what_is_no_message_ends_nothing(start_fork, simulator, free_port, strangers):
     """An open master takes who speaks as a worker does; what nobody says is dropped."""
     runtime = simulator("--latency", "constant:20ms")
-    master = start_locust("--headless", "--master", "--host", runtime.url, *ports(free_port), "-t", "2s", *UNSEEN)
-    start_locust("--worker", "--master-port", str(free_port))
+    master = start_fork("--headless", "--master", "--host", runtime.url, *ports(free_port), "-t", "2s", *UNSEEN)
+    start_fork("--worker", "--master-port", str(free_port))
     wait_for(lambda: master.samples_written() > 2_000, "the load")
     for frame in frames_of(os.getpid()):
         if b"client_ready" not in frame and say.LOCUST_TYPE.encode() not in frame:
@@ -114,16 +114,16 @@ def test_without_a_token_what_is_no_message_ends_nothing(start_locust, simulator
     assert "were dropped: they were not its workers'." in (finished.run_folder / "run.json").read_text()
 
 
-def test_a_token_lets_in_who_knows_it(start_locust, simulator, free_port):
+def test_a_token_lets_in_who_knows_it(start_fork, simulator, free_port):
     """The worker without it, and the one with another, wait; the one with it carries the load."""
     runtime = simulator("--latency", "constant:20ms")
     environment = {"AETHER_LOAD_CLUSTER_TOKEN": TOKEN}
-    master = start_locust(
+    master = start_fork(
         "--headless", "--master", "--host", runtime.url, *ports(free_port), "-t", "2s", *UNSEEN, **environment
     )
     for other in ({}, {"AETHER_LOAD_CLUSTER_TOKEN": TOKEN + "!"}):
-        start_locust("--worker", "--master-port", str(free_port), **other)
-    start_locust("--worker", "--master-port", str(free_port), **environment)
+        start_fork("--worker", "--master-port", str(free_port), **other)
+    start_fork("--worker", "--master-port", str(free_port), **environment)
     finished = master.finish()
     assert finished.code == 0, finished.err
     report = json.loads((finished.run_folder / "report.json").read_bytes())
@@ -133,8 +133,8 @@ def test_a_token_lets_in_who_knows_it(start_locust, simulator, free_port):
 
 
 @pytest.mark.parametrize("options", [("--headless", "--master"), ("--worker",)])
-def test_a_token_that_can_be_guessed_is_refused(start_locust, simulator, free_port, options):
-    finished = start_locust(
+def test_a_token_that_can_be_guessed_is_refused(start_fork, simulator, free_port, options):
+    finished = start_fork(
         *options, "--host", simulator().url, *ports(free_port), AETHER_LOAD_CLUSTER_TOKEN="secret"
     ).finish()
     assert (finished.code, "AETHER_LOAD_CLUSTER_TOKEN has 6 characters" in finished.err) == (2, True), finished.err

@@ -320,9 +320,9 @@ class TestMetrics:
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_the_login_covers_our_routes(start_locust, free_port):
+def test_the_login_covers_our_routes(start_fork, free_port):
     """With --web-login nothing of ours is shown or started before one has logged in, and all of it after."""
-    process = start_locust("-f", str(WITH_LOGIN), "--web-login", "--web-port", str(free_port), "--limit", "2")
+    process = start_fork("-f", str(WITH_LOGIN), "--web-login", "--web-port", str(free_port), "--limit", "2")
     page = LocustPage(free_port)
     paths = ("/aether/", "/aether/live", "/aether/history", "/aether/metrics", "/aether/static/live.js",
              "/aether/static/colours.css", "/aether/runs/x/report.html")  # fmt: skip
@@ -342,9 +342,9 @@ def test_the_login_covers_our_routes(start_locust, free_port):
     assert "Traceback" not in process.finish().err
 
 
-def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_locust, free_port):
+def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_fork, free_port):
     """--prometheus-port serves them on 127.0.0.1, open load with the rate that is asked for, and nothing else."""
-    process = start_locust(
+    process = start_fork(
         "--headless", "--limit", "4", "--prometheus-port", str(free_port), "--scenario", "open",
         "--set", "phases.0.duration=3s", "--set", "phases.0.warmup=0s",
     )  # fmt: skip
@@ -366,10 +366,10 @@ def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_locust, free_po
     assert finished.code == 0, finished.err
 
 
-def test_a_port_that_is_taken_is_a_sentence(run_locust, free_port):
+def test_a_port_that_is_taken_is_a_sentence(fork_locust, free_port):
     """Exit code 2 and what to change, before any load."""
     with socket.create_server(("127.0.0.1", free_port)):
-        finished = run_locust("--limit", "1", "--prometheus-port", str(free_port))
+        finished = fork_locust("--limit", "1", "--prometheus-port", str(free_port))
     assert finished.code == 2
     assert finished.err.endswith(
         f"aether-load: --prometheus-port {free_port}: it cannot be had on 127.0.0.1: Address already in use.\n"

@@ -45,10 +45,10 @@ def test_a_second_interrupt_does_not_wait_for_answers(start_locust, simulator):
     assert phase["all"]["outcomes"]["cancelled"] == 8
 
 
-def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_locust, simulator):
+def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_fork, simulator):
     """Answers that do not come within --stop-timeout are given up, and stand in the samples as cut off."""
     runtime = simulator("--latency", "constant:30s")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "1")
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "1")
     wait_for(lambda: '"window_began_ns"' in process.manifest_text(), "the phase to begin")
     wait_for(lambda: runtime.record()["in_flight"] == 8, "requests in flight")
     process.send(signal.SIGINT)
@@ -84,9 +84,9 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
 
 
-def test_damaged_records_leave_the_earlier_report_alone(run_locust, tmp_path):
+def test_damaged_records_leave_the_earlier_report_alone(fork_locust, tmp_path):
     """A run whose records cannot be read any more is exit 5 with the file's name, and nothing is written over."""
-    finished = run_locust("--limit", "4")
+    finished = fork_locust("--limit", "4")
     records = finished.run_folder / "records.bin"
     records.write_bytes(records.read_bytes()[:1000])
     before = finished.nightly.read_bytes()
@@ -96,10 +96,10 @@ def test_damaged_records_leave_the_earlier_report_alone(run_locust, tmp_path):
     assert finished.nightly.read_bytes() == before
 
 
-def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator):
+def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_fork, simulator):
     """Requests to a dead runtime are connection errors, few a second and not a storm; the samples before stay."""
     runtime = simulator("--latency", "constant:20ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
     process.wait_for_samples()
     runtime.process.kill()
     finished = process.finish()
@@ -111,10 +111,10 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_locust, simulator
     assert "Traceback" not in finished.err
 
 
-def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator):
+def test_a_restart_in_the_middle_voids_the_servers_side(start_fork, simulator):
     """Counters that fall are noticed by the readings in between, whatever the ends say."""
     runtime = simulator("--latency", "constant:20ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
     wait_for(lambda: process.readings() >= 3, "readings of /metrics to fall below")
     runtime.order({"kind": "restart"})
     finished = process.finish()
@@ -124,9 +124,9 @@ def test_a_restart_in_the_middle_voids_the_servers_side(start_locust, simulator)
     assert finished.code in {1, 5}
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_locust):
+def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_fork):
     """When the disk refuses, the run ends early with its results, and every booked request is in its samples."""
-    process = start_locust("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=small_disk)
+    process = start_fork("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=small_disk)
     finished = process.finish()
     report = json.loads(finished.nightly.read_bytes())
     table = records_table(finished.run_folder)

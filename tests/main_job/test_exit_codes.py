@@ -69,28 +69,28 @@ def test_1_before_4_too_many_failures_weigh_more_than_a_threshold(fork_locust, f
     assert begins(finished) == ["phase closed", "threshold p(50)<0.001", "threshold piqa"]
 
 
-def test_2_a_number_that_no_report_has_is_refused(run_locust):
+def test_2_a_number_that_no_report_has_is_refused(fork_locust):
     """Before the target is looked for, with the nearest name: 2 comes before 3."""
-    finished = run_locust("--host", "http://127.0.0.1:9", "--threshold", "closed:littles_law_ratio>0.9")
+    finished = fork_locust("--host", "http://127.0.0.1:9", "--threshold", "closed:littles_law_ratio>0.9")
     assert_refused(finished, ExitCode.USAGE, "no metric 'littles_law_ratio'", "'correlation.littles_law_ratio'")
 
 
-def test_3_a_target_that_is_not_there(run_locust):
+def test_3_a_target_that_is_not_there(fork_locust):
     """Nothing listens: one sentence, exit 3."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    assert_refused(run_locust("--host", url), ExitCode.TARGET, url, "connection refused", "--host")
+    assert_refused(fork_locust("--host", url), ExitCode.TARGET, url, "connection refused", "--host")
 
 
 BROKEN_TOO = pytest.param((*BROKEN, *UNDECIDED), ExitCode.THRESHOLD, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("options", "code"), [((), ExitCode.INVALID), BROKEN_TOO])
-def test_5_a_contaminated_run_and_4_before_it(start_locust, simulator, options, code):
+def test_5_a_contaminated_run_and_4_before_it(start_fork, simulator, options, code):
     """Nodes that we did not send make the figures void, a sentence says how many; a broken threshold weighs more."""
     runtime = simulator("--latency", "constant:20ms")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "20", "-t", "2s", *UNSEEN, *options)
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-t", "2s", *UNSEEN, *options)
     process.wait_for_samples()
     body = json.dumps({"dag": {"nodes": [{"id": "x", "node_type": "llm_fn", "prompt": "foreign"}]}, "context": {}})
     command = ["curl", "-sf", "-H", "Content-Type: application/json", "-d", body, f"{runtime.url}/execute"]
@@ -135,9 +135,9 @@ def test_130_an_interrupt_ends_the_run_in_order(start_locust, number):
     assert "Traceback" not in finished.err
 
 
-def test_4_before_130_what_is_there_of_an_interrupted_run_is_judged(start_locust):
+def test_4_before_130_what_is_there_of_an_interrupted_run_is_judged(start_fork):
     """A threshold that it broke by then stays broken."""
-    process = start_locust(*LONG, *BROKEN)
+    process = start_fork(*LONG, *BROKEN)
     process.wait_for_samples()
     process.send(signal.SIGINT)
     finished = process.finish()

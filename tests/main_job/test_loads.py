@@ -24,12 +24,12 @@ def phases_of(finished):
     return {phase["name"]: phase for phase in report_of(finished)["phases"]}
 
 
-def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_locust, simulator, tmp_path):
+def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_fork, simulator, tmp_path):
     """Everything due is sent, those due in the stall wait for it, and a closed user would have shown one of them."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:5ms", "--record", str(record))
     text = '[[phases]]\nname = "open"\nrate = 100\narrivals = "constant"\nduration = "3s"\nmax_concurrency = 20\n'
-    process = start_locust("--headless", "--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
+    process = start_fork("--headless", "--host", runtime.url, "--scenario", scenario_file(tmp_path, text))
     wait_for(lambda: record.exists() and len(record.read_bytes().splitlines()) > 50, "the load")
     runtime.order({"kind": "stall", "for": "600ms"})
     finished = process.finish()
@@ -190,9 +190,9 @@ def test_a_plan_is_printed_and_nothing_sent(fork_locust, simulator, tmp_path):
     assert [line for line in record.open() if json.loads(line)["status"] == 200] == []
 
 
-def test_the_self_check_is_written_down(run_locust):
+def test_the_self_check_is_written_down(fork_locust):
     """What this client costs stands in the report; left out, it is null with the reason."""
-    with_check = run_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1", "--verbose")
+    with_check = fork_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1", "--verbose")
     check = report_of(with_check)["self_check"]
     assert with_check.code == 0, with_check.err
     assert 0 < check["latency_p50_ms"] <= check["latency_p99_ms"]
@@ -201,9 +201,9 @@ def test_the_self_check_is_written_down(run_locust):
 
 
 @pytest.mark.parametrize("kind", [pytest.param("spike", marks=pytest.mark.slow), "capacity"])
-def test_an_interrupted_shape_keeps_what_was_measured(start_locust, tmp_path, kind):
+def test_an_interrupted_shape_keeps_what_was_measured(start_fork, tmp_path, kind):
     """Ctrl-C ends it in order: exit code 130, every request accounted for."""
-    process = start_locust("--headless", "--scenario", kind, "--set", "phases.0.rate=50")
+    process = start_fork("--headless", "--scenario", kind, "--set", "phases.0.rate=50")
     wait_for(lambda: process.samples_written() > 4_000 or process.process.poll() is not None, "samples on disk")
     process.send(signal.SIGINT)
     finished = process.finish()

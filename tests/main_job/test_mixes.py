@@ -113,10 +113,10 @@ def test_each_request_of_a_mix_is_of_its_own_dag_and_all_are_one_reconciliation(
     ]  # fmt: skip
 
 
-def test_many_processes_send_the_same_mix(run_locust, simulator, tmp_path, free_port):
+def test_many_processes_send_the_same_mix(fork_locust, simulator, tmp_path, free_port):
     """Under the same indices as one process would: a worker's own index and the worker's number give that."""
     scenario = written(tmp_path, MIX.partition('[[phases]]\nname = "night"')[0])
-    finished = run_locust(
+    finished = fork_locust(
         "--scenario", scenario, "--host", simulator().url, "--processes", "2",
         "--master-port", str(free_port), "--master-bind-port", str(free_port),
     )  # fmt: skip

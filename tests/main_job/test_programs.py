@@ -107,16 +107,16 @@ def test_two_versions_of_a_program_are_compared(fork_locust, simulator, tmp_path
     assert "flow of the program: tired in A and awake in B" in done.stdout
 
 
-def test_a_source_is_compiled_by_the_compiler_on_the_path(run_locust, simulator, tmp_path):
+def test_a_source_is_compiled_by_the_compiler_on_the_path(fork_locust, simulator, tmp_path):
     """What aetherc writes is sent; where it refuses, its message is exit code 2."""
     install_compiler(tmp_path / "bin")
     (tmp_path / "tired.aether").write_text(SOURCE, encoding="utf-8")
     arguments = ("--host", simulator("--latency", "constant:1ms").url, *ARGUMENTS, *BINDINGS)
     path = path_with(tmp_path / "bin")
-    finished = run_locust(*arguments, "--program", str(tmp_path / "tired.aether"), PATH=path)
+    finished = fork_locust(*arguments, "--program", str(tmp_path / "tired.aether"), PATH=path)
     assert finished.code == 0, finished.err
     assert json.loads(finished.nightly.read_bytes())["program"]["flow_name"] == "tired"
     (tmp_path / "tired.aether").write_text("fn nobody()", encoding="utf-8")
-    refused = run_locust(*arguments, "--program", str(tmp_path / "tired.aether"), PATH=path)
+    refused = fork_locust(*arguments, "--program", str(tmp_path / "tired.aether"), PATH=path)
     assert refused.code == 2
     assert "aetherc does not compile it (exit code 1): error[E0001]: expected a flow" in refused.err

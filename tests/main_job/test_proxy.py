@@ -79,9 +79,9 @@ def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust, proxy):
     assert TOKEN.encode() not in written + finished.out.encode() + finished.err.encode()
 
 
-def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(run_locust, proxy):
+def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(fork_locust, proxy):
     """A --header whose value came in as it is stands in the manifest's command without it."""
-    finished = run_locust("--host", proxy, "--limit", "1", "--insecure", "--header", f"Authorization: Bearer {TOKEN}")
+    finished = fork_locust("--host", proxy, "--limit", "1", "--insecure", "--header", f"Authorization: Bearer {TOKEN}")
     assert finished.code == 0, finished.err
     written = b"".join(path.read_bytes() for path in finished.results.rglob("*") if path.is_file())
     assert TOKEN.encode() not in written + finished.out.encode() + finished.err.encode()

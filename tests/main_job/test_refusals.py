@@ -79,11 +79,11 @@ def test_a_phase_without_an_end_is_refused_when_headless(fork_locust, tmp_path):
     assert_refused(fork_locust("--scenario", "endless.toml"), 2, "never end", "-t")
 
 
-def test_a_summary_with_other_columns_is_refused_before_any_load(run_locust, tmp_path):
+def test_a_summary_with_other_columns_is_refused_before_any_load(fork_locust, tmp_path):
     """A file that our rows do not fit is not broken, and not found out only after the load."""
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "summary.csv").write_text("a,b\n1,2\n")
-    assert_refused(run_locust(), 2, "summary.csv", "move it away")
+    assert_refused(fork_locust(), 2, "summary.csv", "move it away")
     assert (tmp_path / "results" / "summary.csv").read_text() == "a,b\n1,2\n"
 
 
@@ -127,11 +127,11 @@ def web_server():
         server.server_close()
 
 
-def test_a_target_that_never_answers_is_exit_3_within_seconds(run_locust):
+def test_a_target_that_never_answers_is_exit_3_within_seconds(fork_locust):
     """A black hole does not hold the harness: it gives up by itself."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert_refused(run_locust("--host", url), 3, url, "no answer within 1.5 s")
+        assert_refused(fork_locust("--host", url), 3, url, "no answer within 1.5 s")
 
 
 def test_an_unhealthy_target_is_exit_3(fork_locust, web_server):

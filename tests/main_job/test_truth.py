@@ -83,11 +83,11 @@ def added_ns(sample, entry):
 
 
 @pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
-def test_every_request_is_a_sample_and_every_sample_a_request(run_locust, simulator, tmp_path, generation):
+def test_every_request_is_a_sample_and_every_sample_a_request(fork_locust, simulator, tmp_path, generation):
     """Of concurrent users nothing is lost, doubled or mixed up: ids, times, tokens, states and instants agree."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--generation", generation, "--record", str(record), "--latency", "uniform:1ms,60ms")
-    finished = run_locust("--host", runtime.url, "-u", str(USERS))
+    finished = fork_locust("--host", runtime.url, "-u", str(USERS))
     samples, entries = samples_of(finished), record_of(record)
     pairs = joined(samples, entries)
     assert finished.code == 0, finished.err
@@ -97,11 +97,11 @@ def test_every_request_is_a_sample_and_every_sample_a_request(run_locust, simula
     assert out_of_order(pairs) == []
 
 
-def test_our_latency_holds_the_servers_time_and_more(run_locust, simulator, tmp_path):
+def test_our_latency_holds_the_servers_time_and_more(fork_locust, simulator, tmp_path):
     """Each request takes longer here than there, by either of the server's clocks; the columns are the instants'."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record))
-    finished = run_locust("--host", runtime.url, "--limit", "20", "-u", "16")
+    finished = fork_locust("--host", runtime.url, "--limit", "20", "-u", "16")
     pairs = joined(samples_of(finished), record_of(record))
     assert len(pairs) == 100, finished.err
     assert [pair for pair in pairs if added_ns(*pair) <= 0] == []
@@ -243,7 +243,7 @@ def test_outcomes_agree_where_faults_strike_many_users_at_random(fork_locust, si
     assert out_of_order(pairs) == []
 
 
-def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_locust, simulator, tmp_path):
+def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_fork, simulator, tmp_path):
     """A runtime that stands still for a second costs each closed user that second once, and no sample hides it.
 
     Exactly the requests in flight span the stall, one a user; none is sent into it and none ends in it, because
@@ -251,9 +251,7 @@ def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_locu
     """
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record))
-    process = start_locust(
-        "--headless", "--host", runtime.url, "--limit", "20", "-u", str(USERS), "-t", "600s", *UNSEEN
-    )
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-u", str(USERS), "-t", "600s", *UNSEEN)
     process.wait_for_samples()
     faults = f"{runtime.url}/_sim/faults"
 

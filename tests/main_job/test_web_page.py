@@ -22,13 +22,13 @@ def open_page(url):
     return http
 
 
-def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator, free_port):
+def test_each_start_in_the_web_page_is_a_run_of_its_own(start_fork, simulator, free_port):
     """Start, stop, start, stop: two run folders, both closed in order and reconciled; the page lives on.
 
     A load without an end has the end that the page gives it; one that is stopped before its own was interrupted.
     """
     runtime = simulator("--latency", "constant:20ms")
-    process = start_locust(
+    process = start_fork(
         "--web-host", "127.0.0.1", "--web-port", str(free_port), "--host", runtime.url, "--limit", "20", *UNSEEN,
     )  # fmt: skip
     url = f"http://127.0.0.1:{free_port}"
@@ -71,9 +71,9 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_locust, simulator,
 
 
 @pytest.mark.slow
-def test_a_run_time_ends_the_pages_load_by_itself(start_locust, free_port):
+def test_a_run_time_ends_the_pages_load_by_itself(start_fork, free_port):
     """With -t the load stops by itself, its results are written, and the page still answers."""
-    process = start_locust("--web-host", "127.0.0.1", "--web-port", str(free_port), "--limit", "2", "-t", "1s")
+    process = start_fork("--web-host", "127.0.0.1", "--web-port", str(free_port), "--limit", "2", "-t", "1s")
     url = f"http://127.0.0.1:{free_port}"
     http = open_page(url)
     http.request("POST", f"{url}/swarm", fields={"user_count": "3", "spawn_rate": "3"})

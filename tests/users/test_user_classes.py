@@ -14,14 +14,14 @@ FAST = ("--set", "workload.limit=4")
 
 
 @pytest.fixture
-def run_users(start_locust, simulator, tmp_path):
+def run_users(start_fork, simulator, tmp_path):
     """Run a locustfile of some classes against a simulator; return what became of it, report and simulator."""
 
     def run(classes, *options, latency="constant:5ms"):
         runtime = simulator("--latency", latency)
         path = tmp_path / "mine.py"
         path.write_text(HEAD + classes)
-        process = start_locust("--headless", "--host", runtime.url, *options, locustfile=path)
+        process = start_fork("--headless", "--host", runtime.url, *options, locustfile=path)
         finished = process.finish()
         report = json.loads(finished.nightly.read_bytes()) if finished.results.is_dir() else None
         return finished, report, runtime
