@@ -113,7 +113,7 @@ class Listener:
         self._main = gevent.getcurrent()
         self._line = ProgressLine()
         self._controller: RunController | None = None
-        self._is_starting = False
+        self._is_starting = self._is_leaving = False
         self._signals = self._quits = 0
         self._shown: Monitoring | None = None
         self._master: Master | None = None
@@ -331,7 +331,10 @@ class Listener:
             self._leave_before_load(code)
 
     def _leave_before_load(self, code: ExitCode) -> None:
-        """End while Locust still waits for workers, where it listens to nothing else."""
+        """End while Locust still waits for workers, where it listens to nothing else; once, however many refuse."""
+        if self._is_leaving:
+            return
+        self._is_leaving = True
         self._environment.runner.send_message("quit")
         gevent.kill(self._main, SystemExit(int(code)))
 

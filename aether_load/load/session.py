@@ -207,8 +207,11 @@ class Session:
                         "key away or give a v2 runtime."
                     )
 
-    def handover(self) -> tuple[str, bytes]:
-        """Return all that a worker needs to send this session's requests, as bytes, and what tells it from others."""
+    def handover(self, workers: int) -> tuple[str, bytes]:
+        """Return all that a worker needs to send this session's requests, as bytes, and what tells it from others.
+
+        `workers` is how many are expected.
+        """
         handover = Handover(
             scenario=to_plain(self.scenario),
             headers=self.headers.as_given(self.target.url),
@@ -216,6 +219,7 @@ class Session:
             generation=self.target.generation,
             workload=self.workload,
             traces=self.prompts.traces,
+            workers=workers,
         )
         data = msgspec.msgpack.encode(handover)
         return hashlib.sha256(data).hexdigest()[:12], data

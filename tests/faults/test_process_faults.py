@@ -211,6 +211,19 @@ def test_too_few_descriptors_are_said_before_the_load(tmp_path, url, limit, user
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("users", "code"), [(600, 2), (300, 0)])
+def test_too_few_descriptors_of_a_worker_are_said_before_the_load(tmp_path, url, users, code):
+    """Each worker needs those of its share only."""
+    options = ("--processes", "2", "--host", url, "-u", str(users), "--limit", "4")
+    done = run(tmp_path, "--headless", *options, shell='ulimit -n 256; "$@"')
+    assert done.returncode == code, done.stderr
+    said = "300 users need 364 open files, and this process may have 256"
+    assert (said in done.stderr) is (code == 2)
+    assert "Traceback" not in done.stderr
+    assert len(list((tmp_path / "results").glob("runs/*"))) == (code == 0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [3, 8, 16, 24, 40, 63])
 def test_hardly_any_descriptors_are_no_hang(tmp_path, url, limit):
     done = run(tmp_path, *SHORT, "--host", url, shell=f'ulimit -n {limit}; "$@"')

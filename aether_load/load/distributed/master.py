@@ -65,7 +65,7 @@ class Master:
 
     def hand_over(self, session: Session, scenario: str) -> None:
         """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""
-        identity, data = session.handover()
+        identity, data = session.handover(self._expected)
         if identity != self._handed_over:
             self._registry.hand_over(scenario, identity, data)
             self._handed_over = identity

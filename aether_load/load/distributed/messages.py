@@ -17,7 +17,7 @@ from aether_load.schedule.shard import Share
 from aether_load.schedule.trace import Trace
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 4
+PROTOCOL = 5
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
@@ -275,7 +275,10 @@ Message = (
 
 
 class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker needs to send; headers as the scenario has them, with the names of their secrets only."""
+    """All that a worker needs to send; headers as the scenario has them, with the names of their secrets only.
+
+    `workers` is how many the master expects.
+    """
 
     scenario: dict[str, Any]
     headers: dict[str, str]
@@ -283,6 +286,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     generation: Generation
     workload: Workload
     traces: dict[int, Trace]
+    workers: int
 
 
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 import sys
+from math import ceil
 from time import monotonic_ns, process_time, time
 from typing import Any
 
@@ -22,6 +23,7 @@ from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.connecting import FORKED_FROM, is_own_child
 from aether_load.load.distributed.worker_run import WorkerRun
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.process.descriptors import check_descriptors
 from aether_load.load.process.guard import guarded
 from aether_load.load.process.signals import take_hangup_as_termination
 from aether_load.load.sending.locust_feed import LocustFeed
@@ -33,7 +35,7 @@ from aether_load.runtime_client import probe
 from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.command_line.scenario_options import names_scenario, scenario_from
 from aether_load.scenario.load import from_plain, scenario_hash
-from aether_load.scenario.stage import variants
+from aether_load.scenario.stage import most_users, variants
 
 MASTER_SILENCE_S = 10.0
 PROBE_LIMIT_S = 3.5
@@ -142,11 +144,12 @@ class Worker:
     def _set_up(self, identity: str, data: bytes) -> None:
         """Make ready what was handed over; a target that is out of reach from here is said at once."""
         handover = msgspec.msgpack.decode(data, type=say.Handover)
-        tls = from_plain(handover.scenario).target.tls
+        scenario = from_plain(handover.scenario)
         late = TargetError(f"What answers at {handover.url} takes over {PROBE_LIMIT_S:g} s to say that it is well.")
         try:
+            check_descriptors(ceil(most_users(scenario) / handover.workers))
             with gevent.Timeout(PROBE_LIMIT_S, late):
-                probe(handover.url, filled_in(handover.headers), tls=tls, option="the master's --host")
+                probe(handover.url, filled_in(handover.headers), tls=scenario.target.tls, option="the master's --host")
         except AetherLoadError as error:
             self.send(say.Unable(str(error), int(error.exit_code)))
             self._end(str(error), error.exit_code)
