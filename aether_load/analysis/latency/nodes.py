@@ -71,7 +71,7 @@ def node_reports(
         succeeded = states == NodeState.SUCCEEDED
         cached = samples.node_cached[window, place][succeeded]
         told = int(np.count_nonzero(cached >= 0))
-        times = distribution(samples.node_times_ms[window, place][succeeded].astype(np.float64))
+        times = distribution(samples.node_times_ms[window, place][succeeded])
         cached_share = wilson(int(np.count_nonzero(cached == 1)), told)
         reasons = {}
         if times is None:

@@ -88,4 +88,4 @@ def _tokens_per_s(
     told = which & samples.readable & (rates.shares > 0)
     if _tokens(samples, told) is None:
         return None, "no answer that could be read lies in the window" if not told.any() else _UNTOLD
-    return rates.per_second(np.where(told, samples.token_cost, 0)), None
+    return rates.per_second(samples.token_cost, told), None

@@ -60,7 +60,8 @@ def repeated_answers(names: Sequence[str], phases: Sequence[PhaseSamples]) -> tu
 
 def _are_distinct(keys: NDArray[np.uint64]) -> bool:
     """Tell whether no two rows with an id have the same."""
-    ordered = np.sort(keys[keys != 0])
+    ordered = keys[keys != 0]
+    ordered.sort()
     return not bool((ordered[1:] == ordered[:-1]).any())
 
 

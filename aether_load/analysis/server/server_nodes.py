@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from aether_load.analysis.server.scrape import Scrape
 from aether_load.analysis.statistics.distribution import QUANTILES, Distribution, distribution
@@ -43,6 +42,6 @@ def server_nodes(samples: PhaseSamples, counted: Scrape | None, elapsed_s: float
         nodes_total=counted.node_count,
         node_time_mean_ms=mean,
         node_concurrency=round(total / 1000 / elapsed_s, 6) if elapsed_s else None,
-        answered_node_time_ms=distribution(samples.node_times_ms[samples.succeeded_nodes].astype(np.float64)),
+        answered_node_time_ms=distribution(samples.node_times_ms[samples.succeeded_nodes]),
         **quantiles,  # type: ignore[arg-type]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ _STALLED_SHARE, _STALLED_MS = 0.02, 0.2
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _ENOUGH_BEYOND = 10
 _BISECTIONS = 50
+_PIECE = 131_072
 
 
 class Percentile(msgspec.Struct, frozen=True):
@@ -63,23 +64,42 @@ class Share(msgspec.Struct, frozen=True):
     count: int
 
 
-def distribution(values: NDArray[np.float64], at_least: NDArray[np.float64] | None = None) -> Distribution | None:
+def distribution(values: NDArray[Any], at_least: NDArray[np.float64] | None = None) -> Distribution | None:
     """Return the distribution of `values`, or None when there are none.
 
     `at_least` has the least that each may have been; it bounds the percentiles. The other figures are of `values`.
     """
     if len(values) == 0:
         return None
-    ordered = np.sort(values)
-    least = None if at_least is None else np.sort(at_least)
+    ordered = ascending(values)
+    least = None if at_least is None else ascending(at_least)
     return Distribution(
         count=len(ordered),
         min=_tidy(ordered[0]),
         mean=_tidy(ordered.mean()),
-        stddev=_tidy(ordered.std(ddof=1)) if len(ordered) > 1 else None,
+        stddev=_tidy(_deviation(ordered)) if len(ordered) > 1 else None,
         max=_tidy(ordered[-1]),
         **{name: percentile(ordered, q, at_least=least) for name, q in QUANTILES.items()},
     )
+
+
+def ascending(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in ascending order.
+
+    Floats from 0 on are in the order of their bits, and integers sort in less than half the time.
+    """
+    if values.dtype == np.float64 and len(values) and values.min() >= 0:
+        return np.sort(values.view(np.int64)).view(np.float64)
+    return np.sort(values)
+
+
+def _deviation(values: NDArray[Any]) -> float:
+    """Return the standard deviation of a sample, piece by piece, because the squares of all would take their memory."""
+    mean, squares = float(values.mean()), 0.0
+    for start in range(0, len(values), _PIECE):
+        centred = values[start : start + _PIECE] - mean
+        squares += float((centred * centred).sum())
+    return math.sqrt(squares / (len(values) - 1))
 
 
 def is_stalled(at_least: float, at_most: float) -> bool:

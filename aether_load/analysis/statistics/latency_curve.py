@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.analysis.statistics.distribution import rounded
+from aether_load.analysis.statistics.distribution import ascending, rounded
 from aether_load.rundata.records.table import Latencies, PhaseSamples, response_latencies, service_latencies
 
 SHARES = tuple(
@@ -68,4 +68,4 @@ def _ends(latencies: Latencies, ranks: NDArray[np.int64]) -> tuple[tuple[float, 
 
 
 def _points(values: NDArray[np.float64], ranks: NDArray[np.int64]) -> tuple[float, ...]:
-    return tuple(float(rounded(value) or 0.0) for value in np.sort(values)[ranks])
+    return tuple(float(rounded(value) or 0.0) for value in ascending(values)[ranks])

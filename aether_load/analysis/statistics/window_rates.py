@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import Manifest, PhaseRecord
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples, pieces
 
 CLOCK_ERROR_S = 0.001
 """How late an event loop may notice that a window has opened or shut."""
@@ -32,11 +32,18 @@ class WindowRates(msgspec.Struct, frozen=True):
     seconds: float | None
     reason: str | None
 
-    def per_second(self, amounts: NDArray[Any]) -> float | None:
-        """Return the sum of `amounts`, one a request, a second of the window; None where `reason` says why."""
+    def per_second(self, amounts: NDArray[Any], which: NDArray[np.bool_] | None = None) -> float | None:
+        """Return the sum of `amounts`, one a request, a second of the window; None where `reason` says why.
+
+        With `which` only those requests count.
+        """
         if self.reason is not None or self.seconds is None:
             return None
-        return float(amounts @ self.shares) / self.seconds
+        total = 0.0
+        for rows in pieces(len(self.shares)):
+            own = amounts[rows] if which is None else np.where(which[rows], amounts[rows], 0)
+            total += float(own @ self.shares[rows])
+        return total / self.seconds
 
 
 def window_rates(
@@ -52,21 +59,29 @@ def window_rates(
         return WindowRates(np.zeros(len(samples)), None, "there was no window")
     sent, answered = samples.sent_ns, samples.ended_ns
     counted = samples.was_sent & (samples.outcome != Outcome.CANCELLED)
-    took = np.maximum(answered - sent, 1)
     if record is not None and record.window_ended_ns is None and counted.any():
         # The window is still open, or was cut off: what was in flight then has no sample. Of what was sent longer ago
         # than the longest request takes, all is known.
-        ended -= int(took[counted].max())
+        ended -= int(_took(sent[counted], answered[counted]).max())
     seconds = (ended - began) / 1e9
     if seconds < LEAST_CLOCK_ERRORS * error_s:
         length, error = f"{max(seconds, 0.0) * 1000:.1f} ms", f"{error_s * 1000:.2g} ms"
         reason = f"the window of {length} is shorter than {LEAST_CLOCK_ERRORS} times the error of its clock ({error})"
         return WindowRates(np.zeros(len(samples)), None, reason)
-    # A request that takes no time at all lies at one instant, inside or outside.
-    inside = np.minimum(sent + took, ended) - np.maximum(sent, began)
-    shares = np.where(counted, np.clip(inside / took, 0.0, 1.0), 0.0)
+    shares = np.empty(len(samples))
+    for rows in pieces(len(samples)):
+        begins = sent[rows]
+        took = _took(begins, answered[rows])
+        # A request that takes no time at all lies at one instant, inside or outside.
+        inside = np.minimum(begins + took, ended) - np.maximum(begins, began)
+        shares[rows] = np.where(counted[rows], np.clip(inside / took, 0.0, 1.0), 0.0)
     users = record.users if record is not None and record.load == "closed" else None
     return WindowRates(shares, seconds, _why_below_a_wave(float(shares.sum()), users))
+
+
+def _took(sent_ns: NDArray[np.int64], answered_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    took: NDArray[np.int64] = np.maximum(answered_ns - sent_ns, 1)
+    return took
 
 
 def clock_error_s(manifest: Manifest) -> float:
