@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.latency.dag_shape import shape_of
-from aether_load.analysis.latency.row_parts import part_means_of
+from aether_load.analysis.latency.decomposition import decompose
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.statistics.window_rates import clock_error_s, window_rates
@@ -189,7 +189,7 @@ def _judge(
     if condition.metric.startswith("decomposition_mean_ms."):
         shape = shape_of(manifest.node_ids, manifest.nodes)
         sequential = record.sequential or manifest.target.generation is Generation.V1
-        parts = part_means_of(samples, which, shape, sequential=sequential)
+        (parts,) = decompose(samples, shape, sequential=sequential, groups=[which]).of_groups
     rates = window_rates(samples, record, clock_error_s(manifest))
     row = build_row(scope.dataset or ALL, samples, which if scope.dataset else None, terms, parts, rates)
     if weight > 1:

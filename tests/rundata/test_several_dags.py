@@ -162,7 +162,8 @@ def test_paths_levels_and_nodes_are_those_of_each_dag_alone(recording, tmp_path,
         made.answer(prompt, dict(zip(ids, times, strict=False)), total=20)
     samples = made.samples()
     shape = dag_shape(columns_of(MIX.dags))
-    whole, shares = decompose(samples, shape, sequential=sequential)
+    divisions = decompose(samples, shape, sequential=sequential)
+    whole, shares = divisions.whole, divisions.shares
     nodes = node_reports(samples, COLUMNS, columns_of(MIX.dags), shape, shares, {})
     assert whole.divided_requests_total == 300
     total = dict.fromkeys(("scheduler", "barrier", "node_path", "overhead"), 0.0)
@@ -174,7 +175,8 @@ def test_paths_levels_and_nodes_are_those_of_each_dag_alone(recording, tmp_path,
                 alone.answer(0, dict(zip(ids, times, strict=False)), total=20)
         part = alone.samples()
         its_shape = dag_shape(dag.nodes)
-        division, its_shares = decompose(part, its_shape, sequential=sequential)
+        of_part = decompose(part, its_shape, sequential=sequential)
+        division, its_shares = of_part.whole, of_part.shares
         for name in total:
             if (found := getattr(division, name)) is not None:
                 total[name] += found.mean_contribution_ms * len(part)

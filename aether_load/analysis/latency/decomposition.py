@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, get_args
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.dag_shape import DagShape, longest_paths
-from aether_load.analysis.statistics.distribution import Distribution, Percentile, distribution, percentile, rounded
+from aether_load.analysis.statistics.distribution import (
+    Distribution,
+    Percentile,
+    ascending,
+    distribution,
+    percentile,
+    rounded,
+)
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.records.table import PhaseSamples, pieces
 
 TAIL_SAMPLES = 10
-_CHUNK_ROWS = 262_144
 
 PartName = Literal[
     "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
 ]
 _PARTS: tuple[PartName, ...] = get_args(PartName)
+_OF_DIVIDED = {"scheduler", "barrier", "node_path"}
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +101,34 @@ class Divided(msgspec.Struct, frozen=True):
     shares: PathShares
 
 
+PartMeans = dict[PartName, float]
+"""Each part's mean contribution in ms; they add up to the mean response latency."""
+
+
+class Divisions(msgspec.Struct, frozen=True):
+    """A decomposition, each node's share of the longest paths, and the means of each group (None: it is empty)."""
+
+    whole: Decomposition
+    shares: PathShares | None
+    of_groups: tuple[PartMeans | None, ...]
+
+
 def decompose(
-    samples: PhaseSamples, shape: DagShape | None, *, sequential: bool
-) -> tuple[Decomposition, PathShares | None]:
-    """Return where the time of a window's requests went, and each node's share of the longest paths."""
+    samples: PhaseSamples,
+    shape: DagShape | None,
+    *,
+    sequential: bool,
+    groups: Sequence[NDArray[np.bool_]] = (),
+) -> Divisions:
+    """Return where the time of a window's requests went, and of each of some `groups` of them."""
     window = samples.in_window & samples.was_sent
     count = int(np.count_nonzero(window))
     if count == 0:
-        return _nothing("no request was sent in the window"), None
+        return Divisions(_nothing("no request was sent in the window"), None, (None,) * len(groups))
     response = _between(samples.due_ns, samples.ended_ns, window)
-    ordered = np.sort(response)
-    late = samples.late_ns[window]
-    p99 = percentile(ordered, 0.99, at_least=np.sort(response - late / 1e6) if late.any() else None)
+    ordered = ascending(response)
+    late_ms = samples.late_ns[window] / 1e6 if samples.late_ns.any() else None
+    p99 = percentile(ordered, 0.99, at_least=None if late_ms is None else ascending(response - late_ms))
     # The percentile is rounded for its readers; the tail begins at the sample itself.
     tail = response >= ordered[max(1, int(np.ceil(0.99 * count))) - 1]
     del ordered
@@ -114,10 +137,10 @@ def decompose(
     if in_tail < TAIL_SAMPLES:
         reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
     mean = rounded(response.mean())
-    measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail)
-    del response
+    measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail, [group[window] for group in groups])
     divided = _divide(samples, window, measure.tail, shape, sequential=sequential)
-    speedup, bound = _speedups(divided, samples.server_total_ms[window])
+    total_ms = samples.server_total_ms[window]
+    speedup, bound = _speedups(divided, total_ms)
     if divided is None:
         why = _why_undivided(samples, window, shape)
         reasons |= dict.fromkeys(("scheduler", "barrier", "node_path"), why)
@@ -127,9 +150,9 @@ def decompose(
         if value is None:
             reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
     parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
-    parts |= _client_parts(samples, window, measure)
-    parts |= _server_parts(samples, window, measure, shape, divided, sequential=sequential)
-    return Decomposition(
+    parts |= _client_parts(samples, window, measure, total_ms, late_ms)
+    parts |= _server_parts(samples, window, measure, total_ms, shape, divided, sequential=sequential)
+    whole = Decomposition(
         requests_total=count,
         divided_requests_total=int(np.count_nonzero(divided.which)) if divided else 0,
         response_latency_mean_ms=mean,
@@ -139,23 +162,31 @@ def decompose(
         parallel_speedup_bound=bound,
         reasons=reasons,
         **parts,
-    ), divided.shares if divided else None
+    )
+    return Divisions(whole, divided.shares if divided else None, measure.of_groups())
 
 
-def _client_parts(samples: PhaseSamples, window: NDArray[np.bool_], measure: _Measure) -> dict[PartName, Part]:
+def _client_parts(
+    samples: PhaseSamples,
+    window: NDArray[np.bool_],
+    measure: _Measure,
+    total_ms: NDArray[np.int64],
+    late_ms: NDArray[np.float64] | None,
+) -> dict[PartName, Part]:
     """Return the parts outside the server; one column at a time, since of ten million requests each takes 80 MB."""
     readable = samples.readable[window]
     parts: dict[PartName, Part] = {}
-    parts["start_delay"] = measure(_between(samples.due_ns, samples.sent_ns, window), None, 0)
+    parts["start_delay"] = measure("start_delay", _between(samples.due_ns, samples.sent_ns, window), None, 0)
     client = _between(samples.sent_ns, samples.ended_ns, window)
-    client[readable] -= samples.server_total_ms[window][readable]
-    hold = np.minimum(samples.late_ns[window] / 1e6, np.maximum(client, 0.0))
-    parts["sender_hold"] = measure(hold, hold > 0, 0)
-    client -= hold
-    del hold
-    parts["unanswered"] = measure(np.where(readable, 0.0, client), ~readable, 0)
-    client[~readable] = 0.0
-    parts["overhead"] = measure(client, readable, 1)
+    np.subtract(client, total_ms, out=client, where=readable)
+    if late_ms is None:
+        parts["sender_hold"] = measure("sender_hold", client[:0], np.zeros(len(client), np.bool_), 0)
+    else:
+        hold = np.minimum(late_ms, np.maximum(client, 0.0))
+        parts["sender_hold"] = measure("sender_hold", hold[hold > 0], hold > 0, 0)
+        client -= hold
+    parts["unanswered"] = measure("unanswered", client[~readable], ~readable, 0)
+    parts["overhead"] = measure("overhead", _of(client, readable), readable, 1)
     return parts
 
 
@@ -163,13 +194,13 @@ def _server_parts(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
     measure: _Measure,
+    total_ms: NDArray[np.int64],
     shape: DagShape | None,
     divided: Divided | None,
     *,
     sequential: bool,
 ) -> dict[PartName, Part]:
     """Return the parts of the server's own time, which stays whole where not all of its nodes' times are known."""
-    total = samples.server_total_ms[window]
     parts: dict[PartName, Part] = {}
     left = samples.readable[window]
     if divided is not None:
@@ -178,12 +209,12 @@ def _server_parts(
         floors = int(samples.sent_nodes[window][which].max()) if sequential else shape.levels
         within = divided.nodes_ms if sequential else divided.levels_ms
         path = within if sequential else divided.path_ms
-        parts["scheduler"] = measure(_spread(total[which] - within, which), which, floors)
-        parts["node_path"] = measure(_spread(path, which), which, floors)
+        parts["scheduler"] = measure("scheduler", _of(total_ms, which) - within, which, floors)
+        parts["node_path"] = measure("node_path", path, which, floors)
         if not sequential:
-            parts["barrier"] = measure(_spread(within - path, which), which, floors)
+            parts["barrier"] = measure("barrier", within - path, which, floors)
         left &= ~which
-    parts["undivided_server"] = measure(np.where(left, total, 0.0), left, 1)
+    parts["undivided_server"] = measure("undivided_server", total_ms[left], left, 1)
     return parts
 
 
@@ -192,7 +223,12 @@ def _speedups(divided: Divided | None, total_ms: NDArray[np.int64]) -> tuple[flo
     if divided is None:
         return None, None
     nodes_ms = divided.nodes_ms.sum()
-    return _ratio(nodes_ms, total_ms[divided.which].sum()), _ratio(nodes_ms, divided.path_ms.sum())
+    return _ratio(nodes_ms, total_ms.sum(where=divided.which)), _ratio(nodes_ms, divided.path_ms.sum())
+
+
+def part_means(decomposition: Decomposition) -> PartMeans | None:
+    """Return each part's mean contribution, None without a request."""
+    return {name: part.mean_contribution_ms for name, part in parts_of(decomposition)} or None
 
 
 def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
@@ -204,28 +240,48 @@ def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
 
 
 class _Measure:
-    """Makes parts of arrays that hold a part's time of each request, 0 where a request does not have it."""
+    """Makes parts of the times of the requests `which` have a part (None: all), and their means in each group."""
 
-    def __init__(self, response: NDArray[np.float64], tail: NDArray[np.bool_] | None) -> None:
-        self._sum = float(response.sum())
+    def __init__(
+        self, response: NDArray[np.float64], tail: NDArray[np.bool_] | None, groups: Sequence[NDArray[np.bool_]] = ()
+    ) -> None:
+        self._groups = [(group, int(np.count_nonzero(group))) for group in groups]
+        self._means: list[PartMeans] = [{} for _ in groups]
+        self._response, self._mean, self._sum = response, float(response.mean()), float(response.sum())
         self.tail = tail
         self._tail_sum = float(response[tail].sum()) if tail is not None else 0.0
-        self._centred = response - response.mean()
-        self._squares = float(self._centred @ self._centred)
+        self._squares = sum(float(np.square(response[rows] - self._mean).sum()) for rows in pieces(len(response)))
         self._count = len(response)
 
-    def __call__(self, times: NDArray[np.float64], which: NDArray[np.bool_] | None, resolution_ms: int) -> Part:
+    def _product(self, times: NDArray[Any], response: NDArray[np.float64]) -> float:
+        """Return the sum of times by how much each response latency is above the mean."""
+        return sum(float(times[rows] @ (response[rows] - self._mean)) for rows in pieces(len(times)))
+
+    def __call__(
+        self, name: PartName, times: NDArray[Any], which: NDArray[np.bool_] | None, resolution_ms: int
+    ) -> Part:
         total = float(times.sum())
+        for (group, count), means in zip(self._groups, self._means, strict=True):
+            mine = _of(group, which)
+            # Of a group of which no request was divided, the parts of divided ones are left out, as in a phase.
+            if count and (name not in _OF_DIVIDED or mine.any()):
+                means[name] = round(float(times[mine].sum()) / count, 6)
         # What all requests share to the last ns has no variance to explain, only rounding errors.
         varies = self._squares > 1e-9 * self._count
         return Part(
             mean_contribution_ms=round(total / self._count, 6),
             mean_share=_ratio(total, self._sum),
-            tail_share=_ratio(times[self.tail].sum(), self._tail_sum) if self.tail is not None else None,
-            variance_share=round(float(times @ self._centred) / self._squares, 6) if varies else None,
+            tail_share=_ratio(times[_of(self.tail, which)].sum(), self._tail_sum) if self.tail is not None else None,
+            variance_share=round(self._product(times, _of(self._response, which)) / self._squares, 6)
+            if varies
+            else None,
             resolution_ms=resolution_ms,
-            time_ms=distribution(times if which is None or which.all() else times[which]),
+            time_ms=distribution(times),
         )
+
+    def of_groups(self) -> tuple[PartMeans | None, ...]:
+        """Return the part means of each group, in the order in which a request passes the parts."""
+        return tuple({name: means[name] for name in _PARTS if name in means} or None for means in self._means)
 
 
 def _divide(
@@ -241,13 +297,15 @@ def _divide(
     count = int(np.count_nonzero(which))
     if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
         return None
-    rows = np.flatnonzero(window)[which]
-    in_tail = tail[which] if tail is not None else np.zeros(count, np.bool_)
+    mine = window.copy()
+    mine[window] = which
+    in_tail = _of(tail, which) if tail is not None else np.zeros(count, np.bool_)
     levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
     time_all, time_tail, often, present = (np.zeros(len(shape.ids)) for _ in range(4))
-    for start in range(0, count, _CHUNK_ROWS):
-        part = slice(start, start + _CHUNK_ROWS)
-        times = samples.node_times_ms[rows[part]]
+    end = 0
+    for rows in pieces(len(samples)):
+        times = samples.node_times_ms[rows][mine[rows]]
+        part = slice(end, end := end + len(times))
         paths = longest_paths(shape, times)
         is_there = times != ABSENT
         weight = is_there.astype(np.float64) if sequential else paths.weight
@@ -282,16 +340,18 @@ def _why_undivided(samples: PhaseSamples, window: NDArray[np.bool_], shape: DagS
 
 def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the time between two instants of some requests, in ms."""
-    took = late_ns[which]
-    took -= early_ns[which]
-    return took / 1e6
+    took = np.empty(int(np.count_nonzero(which)))
+    end = 0
+    for rows in pieces(len(which)):
+        mine = which[rows]
+        ns = late_ns[rows][mine] - early_ns[rows][mine]
+        np.divide(ns, 1e6, out=took[end : (end := end + len(ns))])
+    return took
 
 
-def _spread(values: NDArray[np.integer], which: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return values of some requests in a column of all, 0 for the others."""
-    column = np.zeros(len(which))
-    column[which] = values
-    return column
+def _of(values: NDArray[Any], which: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Return the values of some requests, without a copy where that is all of them."""
+    return values if which is None or which.all() else values[which]
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from aether_load.analysis.latency.correlate import Correlation, correlate
 from aether_load.analysis.latency.dag_shape import DagShape
-from aether_load.analysis.latency.decomposition import Decomposition, decompose
+from aether_load.analysis.latency.decomposition import Decomposition, PartMeans, decompose, part_means
 from aether_load.analysis.latency.nodes import NodeReport, node_reports
-from aether_load.analysis.latency.row_parts import part_means, part_means_of
 from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
 from aether_load.analysis.phase.errors import ErrorReport, most_frequent
@@ -155,9 +155,14 @@ def phase_report(
     reached = achieved_load(
         record, load, correlation.littles_law_ratio, why_no_ratio=why_no_ratio, why_no_rate=rates.reason
     )
-    decomposition, shares = decompose(samples, inputs.shape, sequential=sequential)
-    nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
-    all_, datasets = _rows(inputs, record, samples, rates, decomposition)
+    groups = _groups(manifest, samples)
+    divisions = decompose(samples, inputs.shape, sequential=sequential, groups=[*groups.values()])
+    decomposition = divisions.whole
+    nodes = node_reports(
+        samples, manifest.node_ids, manifest.nodes, inputs.shape, divisions.shares, decomposition.reasons
+    )
+    parts_ms = (part_means(decomposition), *divisions.of_groups)
+    all_, *rows = _rows(inputs, record, samples, rates, [(ALL, None), *groups.items()], parts_ms)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
     report = PhaseReport(
@@ -179,7 +184,7 @@ def phase_report(
         latency_curve=latency_curve(samples),
         errors=most_frequent(samples.errors),
         all=all_,
-        datasets=datasets,
+        datasets=tuple(rows),
         iterations=iteration_reports(samples.iterations, samples.window_began_ns, samples.window_ended_ns),
         cached_nodes_total=server.own.cached_nodes_total,
         uncached_nodes_total=server.own.uncached_nodes_total,
@@ -236,9 +241,10 @@ def _rows(
     record: PhaseRecord,
     samples: PhaseSamples,
     rates: WindowRates,
-    decomposition: Decomposition,
-) -> tuple[Row, tuple[Row, ...]]:
-    """Return the row of all of a phase's requests, and one of each dataset's."""
+    groups: Sequence[tuple[str, NDArray[np.bool_] | None]],
+    parts_ms: Sequence[PartMeans | None],
+) -> list[Row]:
+    """Return the row of each group of a phase's requests."""
     manifest = inputs.manifest
     terms = Terms(
         interrupted=was_ended_early(manifest.ended_as, record.ended_by),
@@ -246,18 +252,18 @@ def _rows(
         goodput_slo=inputs.scenario.goodput_slo,
         price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
     )
-    sequential = record.sequential or manifest.target.generation is Generation.V1
-    rows = []
+    return [
+        build_row(label, samples, which, terms, means, rates)
+        for (label, which), means in zip(groups, parts_ms, strict=True)
+    ]
+
+
+def _groups(manifest: Manifest, samples: PhaseSamples) -> dict[str, NDArray[np.bool_]]:
+    """Return which requests are of each name, and behind them of each dataset that requests are of."""
     datasets = [identity.name for identity in manifest.datasets]
     names = [samples.names[place] for place in np.unique(samples.name) if place >= 0]
-    # Names first; behind them the datasets that their requests are of.
-    for label in dict.fromkeys([*names, *datasets]):
-        which = samples.labelled(label, datasets)
-        if names and not which.any():
-            continue
-        parts_ms = part_means_of(samples, which, inputs.shape, sequential=sequential)
-        rows.append(build_row(label, samples, which, terms, parts_ms, rates))
-    return build_row(ALL, samples, None, terms, part_means(decomposition), rates), tuple(rows)
+    groups = {label: samples.labelled(label, datasets) for label in dict.fromkeys([*names, *datasets])}
+    return {label: which for label, which in groups.items() if not names or which.any()}
 
 
 def _reasons(report: PhaseReport, rates: WindowRates, lost: Sequence[WorkerRecord]) -> dict[str, str]:
