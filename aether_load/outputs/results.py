@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load.analysis.phase.series import Series, write_series_csv
+from aether_load.analysis.phase.series import Series
 from aether_load.analysis.report import Report, analyse
 from aether_load.bounded import read_bounded
 from aether_load.errors import ResultsError
@@ -17,6 +17,7 @@ from aether_load.outputs.benchmark_action import write_benchmark_files
 from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
 from aether_load.outputs.output_path import is_standard_output, write_output
+from aether_load.outputs.series_csv import write_series_csv
 from aether_load.outputs.summary import append_summary, write_summary_csv
 from aether_load.rundata.folder import RunFolder, write_whole
 from aether_load.text import json_text

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aether_load.analysis.phase.series import COLUMNS, MOST_POINTS, _Steps, resolution_for, write_series_csv
+from aether_load.analysis.phase.series import COLUMNS, MOST_POINTS, _Requests, _Steps, resolution_for
 from aether_load.analysis.report import analyse, build_report
 from aether_load.outputs.results import write_results
+from aether_load.outputs.series_csv import write_series_csv
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from folders import BEGAN_NS, MS, answered, counted, dropped, failed, make_run
+from made_samples import made_samples
 
 REQUESTS = [
     answered(100, 200, 60, cached=1),
@@ -113,7 +115,7 @@ def test_in_flight_is_the_time_in_flight_over_the_steps_length(spans, step_s):
     sent = np.array([began for began, _ in spans], np.int64) * MS
     ended = np.array([min(8000, began + took) for began, took in spans], np.int64) * MS
     count = 8 // step_s
-    found = _Steps(0, step_s, count, 8.0).in_flight(sent, ended)
+    found = _Requests(_Steps(0, step_s, count, 8.0), made_samples(sent, ended, (None, None))).in_flight()
     for step, mean in enumerate(found):
         low, high = step * step_s * 1000 * MS, (step + 1) * step_s * 1000 * MS
         overlaps = [max(0, min(late, high) - max(early, low)) for early, late in zip(sent, ended, strict=True)]

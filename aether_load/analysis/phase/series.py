@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,7 +18,6 @@ from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
 from aether_load.rundata.records.table import PhaseSamples
-from aether_load.text import csv_cell
 
 MOST_POINTS = 300
 """Points a phase that the JSON has at most; the run's folder has every second."""
@@ -28,6 +25,9 @@ MOST_SECONDS = 100_000
 """Points a phase that the folder has at most: each second of a day."""
 RESOLUTIONS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 _EDGE_NS = 1_000_000_000
+_LATENCY_BITS = 46
+_ZERO = 1 << _LATENCY_BITS - 1
+"""Latencies are from -9.7 to 9.7 hours in ns, which leaves 17 bits for `MOST_SECONDS` steps."""
 
 Floats = tuple[float | None, ...]
 Counts = tuple[int, ...]
@@ -97,16 +97,10 @@ def phase_series(
     length_s = max((ended_ns - began_ns) / 1e9, 0.0)
     resolution_s = resolution_s or resolution_for(length_s)
     steps = _Steps(began_ns, resolution_s, max(1, math.ceil(length_s / resolution_s)), length_s)
-    sent, outcome = samples.was_sent, samples.outcome
-    came_in = sent & (outcome != Outcome.CANCELLED)
-    failed = came_in & (outcome != Outcome.OK) & (outcome != Outcome.REJECTED)
-    dropped = outcome == Outcome.DROPPED
-    p50, p99 = steps.percentiles(samples, came_in, (0.50, 0.99))
-    least_p50, least_p99 = p50, p99
-    if samples.late_ns.any():
-        least_p50, least_p99 = steps.percentiles(samples, came_in, (0.50, 0.99), at_least=True)
+    requests = _Requests(steps, samples)
+    p50, p99 = requests.percentiles(0.50, 0.99)
+    least_p50, least_p99 = requests.percentiles(0.50, 0.99, at_least=True) if samples.late_ns.any() else (p50, p99)
     rates, means = steps.of_server(readings.readable)
-    hits = (samples.node_cached[came_in] == 1).sum(axis=1)
     sender_cpu, sender_memory = steps.of_busiest(sender)
     server_cpu, server_memory = steps.of_process(
         [(at.at_ns, at.cpu_s, at.resident_bytes) for at in server if at.cpu_s is not None and at.resident_bytes]
@@ -118,18 +112,18 @@ def phase_series(
         window_ended_s=_since(samples.window_ended_ns, began_ns),
         second=tuple(float(step * resolution_s) for step in range(steps.count)),
         covered_s=steps.covered_s,
-        requests_sent_total=steps.count_of(samples.sent_ns[sent]),
-        answers_total=steps.count_of(samples.ended_ns[came_in]),
-        errors_total=steps.count_of(samples.ended_ns[failed]),
-        rejected_total=steps.count_of(samples.ended_ns[came_in & (outcome == Outcome.REJECTED)]),
-        dropped_total=steps.count_of(samples.due_ns[dropped]),
+        requests_sent_total=_counts(requests.sent),
+        answers_total=_counts(requests.answers),
+        errors_total=_counts(requests.errors),
+        rejected_total=_counts(requests.rejected),
+        dropped_total=_counts(requests.dropped),
         response_latency_p50_ms=p50,
         response_latency_p99_ms=p99,
         response_latency_p50_at_least_ms=least_p50,
         response_latency_p99_at_least_ms=least_p99,
-        in_flight_mean=steps.in_flight(samples.sent_ns[sent], samples.ended_ns[sent]),
-        in_flight_by_littles_law=steps.per_second(samples.ended_ns[came_in], _seconds(samples, came_in)),
-        cached_nodes_total=tuple(int(count) for count in steps.sum_of(samples.ended_ns[came_in], hits)),
+        in_flight_mean=requests.in_flight(),
+        in_flight_by_littles_law=steps.per_second(requests.seconds),
+        cached_nodes_total=_counts(requests.hits),
         server_nodes_per_s=rates,
         server_node_mean_ms=means,
         sender_cpu_share=sender_cpu,
@@ -154,16 +148,16 @@ def _since(instant_ns: int | None, began_ns: int) -> float | None:
     return None if instant_ns is None else round((instant_ns - began_ns) / 1e9, 3)
 
 
-def _seconds(samples: PhaseSamples, which: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return (samples.ended_ns[which] - samples.sent_ns[which]) / 1e9
+def _counts(sums: NDArray[Any]) -> Counts:
+    return tuple(int(count) for count in sums)
 
 
 class _Steps:
     """Steps of one length from an instant on; what lies before counts to the first, what lies after to the last."""
 
     def __init__(self, began_ns: int, resolution_s: int, count: int, length_s: float) -> None:
-        self._began_ns = began_ns
-        self._step_ns = resolution_s * _EDGE_NS
+        self.began_ns = began_ns
+        self.step_ns = resolution_s * _EDGE_NS
         self.count = count
         last_s = max(length_s - (count - 1) * resolution_s, 0.0)
         self.covered_s: tuple[float, ...] = (*(float(resolution_s),) * (count - 1), round(last_s, 3))
@@ -171,59 +165,13 @@ class _Steps:
 
     def place(self, at_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the step of each instant."""
-        return np.clip((at_ns - self._began_ns) // self._step_ns, 0, self.count - 1)
+        return np.clip((at_ns - self.began_ns) // self.step_ns, 0, self.count - 1)
 
-    def sum_of(self, at_ns: NDArray[np.int64], values: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Return the sum of values by step, or how many there are."""
-        return np.bincount(self.place(at_ns), values, minlength=self.count)
-
-    def count_of(self, at_ns: NDArray[np.int64]) -> Counts:
-        """Return how many instants each step has."""
-        return tuple(int(count) for count in self.sum_of(at_ns))
-
-    def per_second(self, at_ns: NDArray[np.int64], values: NDArray[np.float64]) -> Floats:
-        """Return the sum of values by step, over the step's length."""
-        sums = self.sum_of(at_ns, values)
+    def per_second(self, sums: NDArray[np.float64]) -> Floats:
+        """Return sums by step over the step's length."""
         return tuple(
             round(float(total) / length, 6) if length > 0 else None
             for total, length in zip(sums, self._lengths, strict=True)
-        )
-
-    def percentiles(
-        self, samples: PhaseSamples, which: NDArray[np.bool_], quantiles: Sequence[float], *, at_least: bool = False
-    ) -> list[Floats]:
-        """Return quantiles by nearest rank of response latency in ms of the answers that came in in each step.
-
-        With `at_least` they are of the least latencies that there may have been.
-        """
-        place = self.place(samples.ended_ns[which])
-        took = (samples.ended_ns[which] - samples.due_ns[which]) / 1e6
-        if at_least:
-            took -= samples.late_ns[which] / 1e6
-        if np.any(place[1:] < place[:-1]):
-            order = np.argsort(place, kind="stable")
-            place, took = place[order], took[order]
-        edges = np.searchsorted(place, np.arange(self.count + 1))
-        found: list[list[float | None]] = [[] for _ in quantiles]
-        for start, end in pairwise(edges):
-            own = np.sort(took[start:end])
-            for column, q in zip(found, quantiles, strict=True):
-                column.append(round(float(own[max(1, math.ceil(q * len(own))) - 1]), 6) if len(own) else None)
-        return [tuple(column) for column in found]
-
-    def in_flight(self, sent_ns: NDArray[np.int64], ended_ns: NDArray[np.int64]) -> Floats:
-        """Return the mean number of requests in flight in each step, from the time that each was in flight in it."""
-        began, ended = self.place(sent_ns), self.place(ended_ns)
-        edge = self._began_ns + (np.arange(self.count) + 1) * self._step_ns
-        # In its step a request is in flight until the step's end; in later ones for all of it, until it has ended.
-        inside = np.bincount(began, edge[began] - sent_ns, self.count) - np.bincount(
-            ended, edge[ended] - ended_ns, self.count
-        )
-        open_before = np.cumsum(np.bincount(began, minlength=self.count) - np.bincount(ended, minlength=self.count))
-        inside[1:] += open_before[:-1] * self._step_ns
-        return tuple(
-            round(max(0.0, float(total)) / 1e9 / length, 6) if length > 0 else None
-            for total, length in zip(inside, self._lengths, strict=True)
         )
 
     def of_server(self, readings: Sequence[Reading]) -> tuple[Floats, Floats]:
@@ -272,7 +220,7 @@ class _Steps:
         first = None
         for at_ns, value in readings:
             first = first or (at_ns, value)
-            step = (at_ns - self._began_ns) // self._step_ns
+            step = (at_ns - self.began_ns) // self.step_ns
             if step < self.count:
                 last[max(-1, step)] = at_ns, value
         previous = last.pop(-1, None) or first
@@ -282,19 +230,77 @@ class _Steps:
             previous = reading
 
 
-def write_series_csv(names: Sequence[str], phases: Sequence[Series], out: TextIO) -> None:
-    """Write the steps of all phases, a row a step; what was not measured is an empty field."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["phase", "run_second", "in_window", *COLUMNS])
-    for name, series in zip(names, phases, strict=True):
-        columns = [getattr(series, column) for column in COLUMNS]
-        for row in zip(*columns, strict=True):
-            second = row[0]
-            writer.writerow([csv_cell(name), round(series.began_s + second, 3), int(in_window(series, second)), *row])
-
-
 def in_window(series: Series, second: float) -> bool:
     """Tell whether all of a step that the phase lasted lies in the window."""
     if series.window_began_s is None or series.window_ended_s is None:
         return False
     return series.window_began_s <= second and second + series.resolution_s <= series.window_ended_s + 1e-9
+
+
+class _Requests:
+    """What the requests of a phase come to in each step.
+
+    Each answer is one number, its step above and its latency below, so that one sort puts the latencies of each step in
+    order.
+    """
+
+    def __init__(self, steps: _Steps, samples: PhaseSamples) -> None:
+        self._steps = steps
+        self._samples = samples
+        self.sent, self.answers, self.errors, self.rejected, self.dropped = np.zeros((5, steps.count), np.int64)
+        self.hits, self.seconds, self._inside = np.zeros((3, steps.count))
+        self._open = np.zeros(steps.count, np.int64)
+        for piece in samples.pieces():
+            self._add(piece)
+
+    def _add(self, piece: PhaseSamples) -> None:
+        count, outcome, sent = self._steps.count, piece.outcome, piece.was_sent
+        came_in = sent & (outcome != Outcome.CANCELLED)
+        rejected = came_in & (outcome == Outcome.REJECTED)
+        failed = came_in & (outcome != Outcome.OK) & ~rejected
+        dropped = outcome == Outcome.DROPPED
+        began, ended = self._steps.place(piece.sent_ns), self._steps.place(piece.ended_ns)
+        self.sent += np.bincount(began[sent], minlength=count)
+        self.answers += np.bincount(ended[came_in], minlength=count)
+        self.errors += np.bincount(ended[failed], minlength=count)
+        self.rejected += np.bincount(ended[rejected], minlength=count)
+        self.dropped += np.bincount(self._steps.place(piece.due_ns[dropped]), minlength=count)
+        self.hits += np.bincount(ended[came_in], (piece.node_cached[came_in] == 1).sum(axis=1), count)
+        self.seconds += np.bincount(ended[came_in], (piece.ended_ns - piece.sent_ns)[came_in] / 1e9, count)
+        # In its step a request is in flight until the step's end; in later ones for all of it, until it has ended.
+        for sign, steps, at_ns in ((1, began[sent], piece.sent_ns[sent]), (-1, ended[sent], piece.ended_ns[sent])):
+            left_ns = self._steps.began_ns + (steps + 1) * self._steps.step_ns - at_ns
+            self._inside += sign * np.bincount(steps, left_ns, count)
+            self._open += sign * np.bincount(steps, minlength=count)
+
+    def in_flight(self) -> Floats:
+        """Return the mean number of requests in flight in each step, from the time that each was in flight in it."""
+        inside = self._inside.copy()
+        inside[1:] += np.cumsum(self._open)[:-1] * self._steps.step_ns
+        return self._steps.per_second(np.maximum(inside, 0.0) / 1e9)
+
+    def percentiles(self, *quantiles: float, at_least: bool = False) -> list[Floats]:
+        """Return quantiles by nearest rank of response latency in ms of the answers that came in in each step.
+
+        With `at_least` they are of the least latencies that there may have been.
+        """
+        keys = np.empty(int(self.answers.sum()), np.int64)
+        end = 0
+        for piece in self._samples.pieces():
+            came_in = piece.was_sent & (piece.outcome != Outcome.CANCELLED)
+            took = piece.ended_ns - piece.due_ns
+            if at_least:
+                took -= piece.late_ns
+            own = (self._steps.place(piece.ended_ns) << _LATENCY_BITS) + np.clip(took + _ZERO, 0, 2 * _ZERO - 1)
+            own = own[came_in]
+            keys[end : (end := end + len(own))] = own
+        keys.sort()
+        ends = np.cumsum(self.answers)
+        found: list[Floats] = []
+        for q in quantiles:
+            ranks = np.maximum(1, np.ceil(q * self.answers)).astype(np.int64)
+            places = np.where(self.answers > 0, ends - self.answers + ranks - 1, 0)
+            took = (keys[places] & (2 * _ZERO - 1)) - _ZERO if len(keys) else places
+            ms = (took / 1e6).tolist()
+            found.append(tuple(round(own, 6) if count else None for own, count in zip(ms, self.answers, strict=True)))
+        return found
