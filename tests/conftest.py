@@ -18,6 +18,7 @@ from aether_load.redaction import REDACTOR
 from locust_forks import LocustFork, LocustForks, running_forks
 from pages import a_free_port
 from processes import EVAL, SHARED_DATASETS, Finished, LocustProcess, Simulator, running_simulator
+from property_tests import ALL, QUICK
 
 # Hundreds of processes are started, and each would compile our package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -35,8 +36,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _WAITS = {"gate": 4, "start_locust": 3, "run_locust": 3, "locust": 1, "fork_locust": 1}
 """The fixtures that start processes, and about how many seconds a test with one takes."""
 
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=QUICK)
+settings.register_profile("thorough", deadline=None, max_examples=ALL)
+settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

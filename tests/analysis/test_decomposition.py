@@ -11,6 +11,7 @@ from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.report import build_report
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from folders import answered, dropped, failed, make_run
+from property_tests import examples
 
 FAN_OUT = (NodeShape("left"), NodeShape("right"), NodeShape("join", ("left", "right")))
 BYPASS = (NodeShape("slow"), NodeShape("quick"), NodeShape("after", ("quick",)))
@@ -192,7 +193,7 @@ def made(drawn):
 
 
 @given(requests_of_three)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_parts_add_up(drawn):
     """Whatever the requests: contributions add up to the mean response latency, shares to 1, no part is negative."""
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from aether_load.gate.report import build_gate_report
 from aether_load.rundata.records.table_reader import _keys
 from folders import answered, make_run
 from gate_folders import make_gate
+from property_tests import examples
 
 
 def id_of(number):
@@ -92,7 +93,7 @@ def test_rows_are_named_with_worker_and_phase():
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5)), max_size=20)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(ROWS, ROWS)
 def test_every_repeated_answer_is_counted(early, late):
     """As many as there are rows beyond the first of each id."""
@@ -102,7 +103,7 @@ def test_every_repeated_answer_is_counted(early, late):
 
 
 @given(st.lists(st.binary(min_size=16, max_size=16), max_size=20, unique=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_ids_that_differ_have_keys_that_differ(ids):
     """In whichever of their bytes; no id has no key."""
     keys = _keys(np.array([*ids, bytes(16)], "V16"))

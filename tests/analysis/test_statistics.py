@@ -33,7 +33,7 @@ def test_p99_says_how_far_it_can_be_trusted(count, expected):
 
 
 @pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
-@pytest.mark.parametrize("count", [5, 50, 500, 5000])
+@pytest.mark.parametrize("count", [5, 50, 500, pytest.param(5000, marks=pytest.mark.slow)])
 def test_interval_ranks_are_the_tightest_of_the_definition(count, q):
     """l is the largest rank with P(Bin <= l-1) <= 0.025, u the smallest with P(Bin >= u) <= 0.025."""
     from scipy.stats import binom

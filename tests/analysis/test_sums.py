@@ -17,6 +17,7 @@ from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, NodeState
 from aether_load.response import LONGEST_MS, MOST_TOKENS
 from aether_load.rundata.manifest import ClockPair, PhaseRecord
 from made_samples import made_samples
+from property_tests import examples
 
 MS = 1_000_000
 RECORD = PhaseRecord(name="p", users=1, began=ClockPair(0, ""), window_began_ns=0, window_ended_ns=1)
@@ -30,7 +31,7 @@ COPIES = 2000
 """As many rows of the same, so that sums of 32 bits overflow, and those of 64 bits of ns come near it."""
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=5))
 def test_no_sum_overflows(rows):
     """Of ten thousands of answers that each state a day and two thousand million tokens."""
@@ -57,7 +58,7 @@ def test_no_sum_overflows(rows):
     assert abs(sum(part.mean_contribution_ms for part in parts) - mean) < 1e-4 * max(mean, LONGEST_MS)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=20))
 def test_no_live_sum_overflows(rows):
     """The counts of each request, as the live reconciliation adds them up."""

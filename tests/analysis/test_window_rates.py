@@ -17,6 +17,7 @@ from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import ClockPair, PhaseRecord, WorkerRecord
 from aether_load.rundata.records.record_format import ABSENT
 from made_samples import made_samples
+from property_tests import examples
 
 MS = 1_000_000
 
@@ -48,7 +49,7 @@ REQUESTS = st.lists(
 EDGES = st.lists(st.integers(0, 2500 * MS), min_size=3, max_size=3, unique=True).map(sorted)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(REQUESTS, EDGES)
 def test_a_request_counts_by_the_exact_part_of_its_time(requests, edges):
     """As fractions of whole numbers of ns have it, and windows side by side hold what the whole one holds."""
@@ -94,7 +95,7 @@ def closed_load(users, requests, latency_ns, seed=0, spread=0.0):
         heappush(free, (at + took, user))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.integers(1, 20), st.integers(1, 64), st.integers(100, 900), st.integers(0, 9))
 def test_waves_have_their_rate(waves, users, latency_ms, seed):
     """From one wave to twenty, by one user to 64, the rate is that of Little's law within three percent."""

@@ -134,6 +134,7 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
     assert process.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_port):
     """Nobody is left to send: the run ends with what came in, and so does the process, with no word from a terminal."""
     runtime = simulator("--latency", "constant:30ms")
@@ -153,7 +154,8 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
     assert process.left_behind() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, simulator, worker_port, number):
     """The only worker ends while Locust spawns users: the master ends, too, and says what is the matter."""
     runtime = simulator("--latency", "constant:30ms")
@@ -174,6 +176,7 @@ def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, s
     assert re.search(r"workers .*have gone|workers .* are gone|was lost|left before the run's end", text), text
 
 
+@pytest.mark.slow
 def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
     """kill -9 of the master: its workers end by themselves, and the folder reports what had come in."""
     runtime = simulator("--latency", "constant:10ms")
@@ -352,6 +355,7 @@ def test_a_secret_is_each_workers_own(start_fork, simulator, worker_port):
         assert "open sesame" not in finished.err
 
 
+@pytest.mark.slow
 def test_a_master_that_stalls_is_in_no_latency(start_fork, simulator, worker_port):
     """Stopped for longer than it bears with others: the workers go on as before, and every sample comes in later."""
     runtime = simulator("--latency", "constant:5ms")

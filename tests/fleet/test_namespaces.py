@@ -55,6 +55,7 @@ def script(folder):
     )
 
 
+@pytest.mark.slow
 def test_a_fleet_of_four_networks_is_one_run(tmp_path):
     """Nothing is on a loopback: the master is found by its address, and so is the runtime, by all of them."""
     isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]

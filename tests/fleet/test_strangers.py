@@ -114,6 +114,7 @@ def test_without_a_token_what_is_no_message_ends_nothing(start_fork, simulator, 
     assert "were dropped: they were not its workers'." in (finished.run_folder / "run.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_token_lets_in_who_knows_it(start_fork, simulator, free_port):
     """The worker without it, and the one with another, wait; the one with it carries the load."""
     runtime = simulator("--latency", "constant:20ms")

@@ -203,6 +203,7 @@ def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, nu
     wait_for(lambda: not done.alive(), "the end of what the gate started")
 
 
+@pytest.mark.slow
 def test_a_gate_that_is_killed_takes_its_servers_with_it(gate):
     """After kill -9 the load and both servers end by themselves, and what was measured can be read."""
     done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)

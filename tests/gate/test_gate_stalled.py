@@ -17,6 +17,7 @@ from aether_load.gate.text import write_gate_markdown, write_gate_text
 from aether_load.scenario.gate_plan import GatePlan, parse_gate_metric
 from folders import answered
 from gate_folders import make_gate
+from property_tests import examples
 
 HOLDS = [(200, 225, 226), (700, 725, 726)]
 P97, P50 = "response_latency_ms:p(97)", "response_latency_ms:p(50)"
@@ -100,7 +101,7 @@ ENDS = st.tuples(st.floats(8, 14), st.sampled_from([0.0, 0.0, 0.5, 2.0, 6.0])).m
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(st.tuples(ENDS, ENDS), min_size=20, max_size=24),
     st.floats(0.8, 1.5),

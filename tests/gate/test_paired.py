@@ -16,6 +16,7 @@ from aether_load.analysis.statistics.paired import (
     smallest_loss,
     wilcoxon_less,
 )
+from property_tests import examples
 
 RULE = {"margin": 0.05, "confidence": 0.99}
 
@@ -116,7 +117,7 @@ def test_p_is_that_of_scipy_with_ties_and_without(count):
     )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(st.lists(st.integers(-300_000, 300_000), min_size=20, max_size=40, unique_by=abs))
 def test_a_loss_makes_no_finding_milder(millionths):
     """What is a regression stays one when every pair loses a little more.

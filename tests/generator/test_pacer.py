@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.timer import LoopAlarm, TimerDescriptorAlarm, new_alarm
 from aether_load.load.sending.user_pool import UserPool
+from property_tests import examples
 
 MS = 1_000_000
 
@@ -222,7 +223,7 @@ def test_who_is_not_free_finds_it_waiting(paced):
     assert load.numbers == list(range(200))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.floats(0, 12), max_size=60).map(sorted), st.none() | st.floats(0, 12), st.integers(1, 5))
 def test_any_schedule_is_kept(offsets_ms, end_ms, users):
     """Each is handed over once, in order, not early, if it is due before the end; the first that is not comes back."""

@@ -24,6 +24,7 @@ from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.tls import tls_context
 from generator.peer import CLOSE, RESET, Peer
+from property_tests import examples
 
 COMMON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"answer": "A"}'
 CHUNKED = (
@@ -186,7 +187,7 @@ def answers(draw):
     return interim + head + wire_body, (status, body, kept) if legal else None, framing == "close"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), answers())
 def test_both_ways_agree_however_an_answer_is_cut(data, answer):
     """The short way and the C parser give the same, which is right, whatever the packets."""
@@ -202,7 +203,7 @@ def test_both_ways_agree_however_an_answer_is_cut(data, answer):
     assert first == (expected if expected is not None else NotHttp)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(answers(), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 2), st.binary(max_size=3)), max_size=3))
 @example((b"HTTP/1.1 200 OK\r\nContent-Length: \x0b1\r\n\r\nx", None, False), [])
 @example((b"HTTP/1.1 2000 OK\r\nContent-Length: 1\r\n\r\nx", None, False), [])
@@ -228,7 +229,7 @@ def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(answer, dam
     assert read_answer(wire, bytes, 1 << 20) == (int(head[1]), wire[head.end() :], True)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     answers() | st.binary(max_size=60).map(lambda noise: (noise, None, False)),
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5), st.binary(max_size=5)), max_size=4),

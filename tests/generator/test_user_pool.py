@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from aether_load.load.sending.user_pool import UserPool
+from property_tests import examples
 
 
 @pytest.fixture(autouse=True)
@@ -482,7 +483,7 @@ class UserPoolMachine(RuleBasedStateMachine):
         assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
-UserPoolMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+UserPoolMachine.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=30, deadline=None)
 TestAnySequence = UserPoolMachine.TestCase
 
 
@@ -572,11 +573,11 @@ class OpenLoadMachine(RuleBasedStateMachine):
         assert (self.user_pool.active, self.user_pool.waiting, self.user_pool.drained.is_set()) == (0, 0, True)
 
 
-OpenLoadMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+OpenLoadMachine.TestCase.settings = settings(max_examples=examples(80), stateful_step_count=30, deadline=None)
 TestAnySequenceOfOpenLoad = OpenLoadMachine.TestCase
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(st.integers(1, 8), st.integers(0, 10), st.integers(0, 40))
 def test_a_whole_phase(present, allowed, amount):
     """However many users, leave and work there are: all the work is done, by no more users than allowed."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pytest
 
 from aether_load.rundata.folder import RunFolder
 from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
@@ -140,6 +141,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_fork):
     assert finished.code == 130
 
 
+@pytest.mark.slow
 def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
     """Where even the ballast makes no room, the last samples go to the temporary folder and the report says so."""
     elsewhere = tmp_path / "tmp"

@@ -4,6 +4,8 @@ import json
 import uuid
 from collections import Counter
 
+import pytest
+
 from aether_load.protocol import Generation
 from aether_load.scenario.load import load_scenario
 from aether_load.schedule.order import prompt_order
@@ -113,6 +115,7 @@ def test_each_request_of_a_mix_is_of_its_own_dag_and_all_are_one_reconciliation(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_many_processes_send_the_same_mix(fork_locust, simulator, tmp_path, free_port):
     """Under the same indices as one process would: a worker's own index and the worker's number give that."""
     scenario = written(tmp_path, MIX.partition('[[phases]]\nname = "night"')[0])

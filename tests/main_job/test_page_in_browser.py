@@ -203,6 +203,7 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(locust, browser, tmp_pat
         (tmp_path / "tab.png").replace(f"{PICTURES}/aether-tab-{width}-{'dark' if dark else 'light'}.png")
 
 
+@pytest.mark.slow
 def test_behind_a_login_it_works_as_it_does_without(tmp_path, free_port, browser):
     """Locust's login, its page and the tab, all of which the guard looks at."""
     options = ("--web-login", "--web-port", str(free_port), "--limit", "4")

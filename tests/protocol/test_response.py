@@ -11,6 +11,7 @@ from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.redaction import foreign_text
 from aether_load.response import LONGEST_MS, MOST_TOKENS, SentDag, is_mock_output, read_answer, sent_prompt
 from aether_load.response import state_of_missing as state_of
+from property_tests import examples
 
 PROMPT = 'Wie heißt "das"?\n\tA. \x01\x7f ☃'
 ONE = SentDag.of([NodeShape("a")])
@@ -148,7 +149,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=3))
 def test_every_number_that_is_returned_is_in_its_range(total, tokens, took, cost, levels):
     """An answer is valid exactly when each of its numbers is possible."""
@@ -175,7 +176,7 @@ FIELDS = st.sampled_from([*json.loads(answer()), "aborted", "node_status", "leve
 OF_RESULT = st.sampled_from([*result(), "cache_hit", "rendered_prompt"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(FIELDS, JSON, max_size=3), st.dictionaries(OF_RESULT, JSON, max_size=3), st.binary(max_size=3))
 def test_nothing_that_is_answered_raises(fields, of_result, tail):
     """Whatever stands in an answer, it has an outcome, and a reason unless it is a success."""

@@ -27,6 +27,7 @@ from folders import answered, make_run
 from gate_folders import make_gate, one_user
 from hostile import with_hostile_texts
 from processes import run_command
+from property_tests import examples
 from rich_run import make_rich_run
 
 FORGED = "FORGED"
@@ -37,7 +38,9 @@ PIECES = (
     "&", "'", '"', "]]>", "-->", "{{7*7}}", "%s",
 )  # fmt: skip
 HOSTILE = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=6).map("".join)
-SETTINGS = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+SETTINGS = settings(
+    max_examples=examples(10), suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 ALL_AT_ONCE = (
     "\x1b[2J\n"
     + FORGED

@@ -225,10 +225,10 @@ def test_every_kind_of_phase_is_driven(run_users, tmp_path):
 @pytest.mark.parametrize(
     "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
 )
-def test_the_examples_run(start_locust, name, processes):
+def test_the_examples_run(start_fork, name, processes):
     """As their own first lines say, against the simulated runtime."""
     times = () if name == "load_shape" else ("-u", "9", "-t", "3s")
-    process = start_locust("--headless", *times, *processes, locustfile=REPOSITORY / "examples" / f"{name}.py")
+    process = start_fork("--headless", *times, *processes, locustfile=REPOSITORY / "examples" / f"{name}.py")
     finished = process.finish()
     report = json.loads(finished.nightly.read_bytes())
     (phase,) = report["phases"]

@@ -105,6 +105,7 @@ def test_a_run_is_summed_up_commented_on_and_kept(caller):
     assert log[3] == "api --silent --method POST repos/ann/runtime/issues/7/comments --field body=@body.md"
 
 
+@pytest.mark.slow
 def test_a_broken_threshold_fails_the_job_and_replaces_the_comment(caller):
     """Exit code 4, with the summary, the comment and the results all the same."""
     (caller.folder / "comments").write_text("12\n")
@@ -116,6 +117,7 @@ def test_a_broken_threshold_fails_the_job_and_replaces_the_comment(caller):
     assert set(caller.kept) == {"aether-load"}
 
 
+@pytest.mark.slow
 def test_the_first_run_of_a_trend_begins_it(caller):
     (caller.folder / "earlier-run").write_text("")
     ended = caller.use(options=QUICK, trend="figures")
@@ -124,6 +126,7 @@ def test_the_first_run_of_a_trend_begins_it(caller):
     assert ended["Comment"].outcome == "skipped"
 
 
+@pytest.mark.slow
 def test_a_gate_is_told_of_its_two_builds(caller):
     """One that cannot be reached is exit code 3; no report is made of nothing."""
     base, candidate = "http://127.0.0.1:9", "http://127.0.0.1:11"

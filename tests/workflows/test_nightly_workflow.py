@@ -227,6 +227,7 @@ def test_a_runtime_that_cannot_be_built_fails_the_night(github, free_port):
     failed_at(night(github, free_port), "Build the runtime")
 
 
+@pytest.mark.slow
 def test_the_verdict_of_the_night_is_the_runs_exit_code(github, free_port):
     """Healthy, but no Aether runtime: exit code 3; the charts' files are not there and not touched."""
     github.runtime.commit(HEALTHY_STRANGER)

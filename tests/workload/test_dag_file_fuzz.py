@@ -16,8 +16,9 @@ from aether_load.protocol import Generation
 from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_programs import compiled
 from processes import running_simulator
+from property_tests import examples
 
-PATIENT = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+PATIENT = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 NAMES = ["a", "b", "c"]
 GOOD = {
     Generation.V2: {

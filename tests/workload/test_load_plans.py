@@ -22,6 +22,7 @@ from aether_load.scenario.stage import plan_items, plan_stages
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.plan_text import plan_text
 from aether_load.schedule.trace import read_traces
+from property_tests import examples
 
 DOC = (Path(__file__).parents[2] / "docs" / "loads.md").read_text()
 
@@ -134,7 +135,7 @@ def test_poisson_arrivals_are_poisson_and_the_same_for_the_same_seed():
     assert gaps_ms.std() == pytest.approx(1.0, rel=0.02)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sampled_from(["constant", "poisson"]), st.floats(0, 300), st.floats(1, 300), st.floats(0.5, 5))
 def test_a_ramp_brings_what_its_rates_add_up_to(kind, start, end, over_s):
     """On the way there are as many as the area under the rate; times never go back."""

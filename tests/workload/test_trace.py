@@ -16,6 +16,7 @@ from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.errors import UsageError
 from aether_load.scenario.phase import Phase, TraceFile
 from aether_load.schedule.trace import Trace, Traces, read_traces
+from property_tests import examples
 
 PROMPTS = [Prompt(f"piqa/{row}", "piqa", f"Goal {row}?") for row in range(5)]
 MS = 1_000_000
@@ -92,7 +93,7 @@ def test_times_of_every_kind(tmp_path, times, keys, offsets_ms):
     assert read(path, **keys).traces[1].offsets_ns == tuple(offset * MS for offset in offsets_ms)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 4)), min_size=1, max_size=30))
 def test_any_order_of_lines_is_put_in_order(tmp_path_factory, lines):
     """Times rise from zero, each line is there once, and lines of one time keep their order."""
