@@ -13,26 +13,17 @@ import gevent
 from locust import events
 from locust.stats import CSV_STATS_INTERVAL_SEC
 
-from aether_load.errors import ExitCode, UsageError, explain
+from aether_load.errors import ExitCode, explain
 from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
 from aether_load.load.local_senders import LocalSenders
-from aether_load.load.locust_options import check_tasks, check_web_port, silence_remarks
 from aether_load.load.options import (
-    DEFAULT_STOP_TIMEOUT_S,
     add_options,
-    ends_by_itself,
     is_plain,
-    plan_of,
-    planned_scenario,
-    read_gate_job,
-    refuse_endless,
-    shaped,
-    without_end,
 )
 from aether_load.load.phases import PhaseDriver
-from aether_load.load.process.descriptors import check_descriptors
+from aether_load.load.preparation import checked_scenario, fill_in_options, prepare_session
 from aether_load.load.process.guard import guarded, run_or_end
 from aether_load.load.process.signals import (
     end_early_on_signals,
@@ -44,16 +35,11 @@ from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
 from aether_load.load.session import Session
-from aether_load.load.users.user_classes import check_user_classes, our_users, user_class_records
+from aether_load.load.users.user_classes import our_users, user_class_records
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
-from aether_load.outputs.output_path import check_output
-from aether_load.outputs.summary import check_summary
-from aether_load.protocol import Generation
 from aether_load.redaction import sentence_of
-from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.command_line.scenario_options import scenario_from
-from aether_load.scenario.gate_plan import SIDES
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.stage import most_users
 from aether_load.streams import mend_streams
@@ -63,7 +49,6 @@ if TYPE_CHECKING:
 
     from aether_load.load.run import Run
     from aether_load.load.senders import Senders
-    from aether_load.scenario.scenario import Scenario
 
 _END_LIMIT_S = 60.0
 _CSV_SLACK_S = 0.1
@@ -143,38 +128,10 @@ class Listener:
         environment, options = self._environment, self._environment.parsed_options
         if options.master:
             self._master = Master(environment, self._on_refused)
-        scenario = planned_scenario(options)
-        if options.gate is not None and self._master is not None:
-            raise UsageError("A gate sends from one process: leave --processes and --master away.")
-        if options.dry_run:
-            self._show_plan(scenario)
-            sys.exit(int(ExitCode.PASSED))
-        check_user_classes(environment)
-        if environment.shape_class is not None:
-            scenario = shaped(scenario)
-        elif self._headless:
-            refuse_endless(scenario)
-        elif not ends_by_itself(options):
-            # Whoever explores from the page ends the load there.
-            scenario = without_end(scenario)
-        check_tasks(environment)
-        check_web_port(options)
-        if self._master is None:
-            check_descriptors(most_users(scenario), 1 if options.gate is None else len(SIDES))
-        RunFolder.check_room(Path(options.results_dir))
-        check_summary(Path(options.results_dir) / "summary.csv")
-        if options.output is not None:
-            check_output(Path(options.output))
+        scenario = checked_scenario(environment, self._line, is_master=self._master is not None)
         self._session = Session(scenario, Path(options.results_dir), self._line)
         try:
-            # It starts while other things are prepared.
-            _ = self._session.observer
-            self._session.find_target(environment.host, options.simulate)
-            if options.gate is not None:
-                self._session.find_candidate(read_gate_job(options.gate).plan)
-            self._session.load_workload()
-            if not options.no_self_check:
-                self._session.check_self()
+            prepare_session(self._session, environment)
             self._shown = Monitoring.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
             if self._master is not None:
                 self._hand_over()
@@ -183,33 +140,25 @@ class Listener:
             raise
         environment.aether = self._session.sender_contexts
         environment.host = options.host = self._session.target.url
-        self._fill_in(scenario)
+        most = most_users(scenario)
+        users = self._master.users_for(most) if self._master is not None and self._headless else most
+        fill_in_options(environment, users, most)
         keep_entries(environment.stats)
-        environment.events.test_start.add_listener(self._on_test_start)
-        environment.events.test_stopping.add_listener(guarded(self._on_test_stopping, self._on_failure))
-        environment.events.quitting.add_listener(guarded(self._on_quitting, self._on_failure))
-        environment.events.quit.add_listener(guarded(self._on_quit, self._on_failure))
-        on_signal(signal.SIGINT, self._on_interrupt)
-        on_signal(signal.SIGTERM, self._on_terminate)
-        take_hangup_as_termination()
+        self._listen()
         if self._master is not None and self._headless:
             self._master.limit_wait()
         self._announce()
 
-    def _show_plan(self, scenario: Scenario) -> None:
-        """Print what would be sent, and check the target that it would be sent to."""
-        host, options = self._environment.host, self._environment.parsed_options
-        sys.stdout.write(plan_of(scenario, options))
-        if host is None:
-            generation = options.simulate or Generation.V2.value
-            sys.stdout.write(f"  target: a simulated runtime {generation}, started for the run\n")
-            return
-        session = Session(scenario, Path(options.results_dir), self._line)
-        session.find_target(host, options.simulate)
-        self._line.clear()
-        target = session.target
-        kind = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
-        sys.stdout.write(f"  target: {kind} {target.generation.value} at {target.url} answers\n")
+    def _listen(self) -> None:
+        """Take part in Locust's events and in the process's signals."""
+        heard = self._environment.events
+        heard.test_start.add_listener(self._on_test_start)
+        heard.test_stopping.add_listener(guarded(self._on_test_stopping, self._on_failure))
+        heard.quitting.add_listener(guarded(self._on_quitting, self._on_failure))
+        heard.quit.add_listener(guarded(self._on_quit, self._on_failure))
+        on_signal(signal.SIGINT, self._on_interrupt)
+        on_signal(signal.SIGTERM, self._on_terminate)
+        take_hangup_as_termination()
 
     def _hand_over(self) -> None:
         assert self._master is not None
@@ -247,20 +196,6 @@ class Listener:
     def _hurry(self) -> None:
         if self._controller is not None:
             self._controller.hurry()
-
-    def _fill_in(self, scenario: Scenario) -> None:
-        """Tell Locust how many users to spawn; when and how long they send is the phases' business."""
-        environment, options = self._environment, self._environment.parsed_options
-        most = most_users(scenario)
-        options.num_users = self._master.users_for(most) if self._master is not None and self._headless else most
-        options.spawn_rate = options.num_users if self._headless else min(most, 100)
-        options.run_time = None
-        options.only_summary = not options.print_stats
-        environment.stop_timeout = environment.stop_timeout or DEFAULT_STOP_TIMEOUT_S
-        silence_remarks()
-        if options.gate is not None or not (options.locust_summary or options.print_stats):
-            # Its percentiles are rounded and its rates are of another time: beside our summary they only disagree.
-            logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
 
     def _announce(self) -> None:
         target, scenario = self._session.target, self._session.scenario

@@ -14,7 +14,6 @@ import gevent
 import msgspec
 
 from aether_load.errors import ResultsError
-from aether_load.load.loop_watch import LoopWatch
 from aether_load.load.observer_client import (
     FLUSH_LIMIT_S,
     SCRAPE_LIMIT_S,
@@ -23,6 +22,7 @@ from aether_load.load.observer_client import (
     ObserverLost,
 )
 from aether_load.load.process.guard import guarded
+from aether_load.load.process.loop_watch import LoopWatch
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
 from aether_load.rundata.folder import RunFolder

@@ -7,7 +7,7 @@ import time
 import gevent
 import pytest
 
-from aether_load.load.loop_watch import LoopWatch
+from aether_load.load.process.loop_watch import LoopWatch
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import HOLD
 

@@ -13,8 +13,8 @@ from gevent.lock import RLock
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.sample_sender import SampleSender
-from aether_load.load.loop_watch import LoopWatch
 from aether_load.load.process.guard import guarded
+from aether_load.load.process.loop_watch import LoopWatch
 from aether_load.load.sending.load import Load
 from aether_load.load.users.user_classes import our_users
 
