@@ -38,7 +38,7 @@ from support.setting import (
     write_one_row,
 )
 
-from aether_load.load.loop_watch import HEARTBEAT_NS
+from aether_load.load.process.loop_watch import HEARTBEAT_NS
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.holds import Holds
 
