@@ -58,14 +58,15 @@ class ProcessWatch:
                 if (waited := waited_ns(pid)) is not None:
                     self.waited.append((time.monotonic_ns(), waited))
                 self.resident_max_bytes = max(self.resident_max_bytes, process.memory_info().rss)
-                observer = observer or _observer_of(process)
+                observer = observer or observer_of(process)
                 if observer is not None:
                     self.observer.append(_read(observer))
         except psutil.Error:
             return
 
 
-def _observer_of(process: psutil.Process) -> psutil.Process | None:
+def observer_of(process: psutil.Process) -> psutil.Process | None:
+    """Return the observer that a sender has started, or None."""
     for child in process.children():
         if "aether_load.observer" in child.cmdline():
             return child
