@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -58,6 +59,7 @@ def serve() -> None:
         observer_client.gsubprocess = SimpleNamespace(
             Popen=ForkedObserver, TimeoutExpired=gevent.subprocess.TimeoutExpired
         )
+    gc.freeze()  # what is imported is not looked through again in each fork
     while line := sys.stdin.readline():
         order = json.loads(line)
         if "ended" in order:

@@ -85,6 +85,10 @@ class Fork:
     def communicate(self, timeout: float = LIMIT_S) -> tuple[bytes, bytes]:
         """Wait for its end and return what it wrote."""
         self.wait(timeout)
+        return self.written()
+
+    def written(self) -> tuple[bytes, bytes]:
+        """Return what it has written so far to its two outputs."""
         out, err = self._outputs
         return out.read_bytes(), err.read_bytes()
 
@@ -103,7 +107,11 @@ class LocustFork(LocustProcess):
 
     def __init__(self, folder: Path, process: Fork) -> None:
         self.folder = folder
-        self.process = process
+        self.process: Fork = process  # type: ignore[assignment] -- as much of a Popen as is used
+
+    def said(self) -> str:
+        """Return what it has written to standard error so far."""
+        return self.process.written()[1].decode()
 
     def left_behind(self) -> list[str]:
         raise NotImplementedError("take start_locust for a test of the processes that a run leaves")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ def serve() -> None:
     """Fork for each order on the socket that is standard input, and say the observer's process id."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     control = socket.socket(fileno=os.dup(0))
+    gc.freeze()  # what is imported is not looked through again in each fork
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, _MOST_BYTES, 2)
         if not order:

@@ -102,6 +102,7 @@ def test_whatever_becomes_of_a_commands_output_there_is_no_traceback(tmp_path, w
 STRANGE = os.fsdecode(b"caf\xe9 \xff\xf0\x9f\x92\xa5\n'\"$")
 
 
+@pytest.mark.slow
 def test_paths_may_have_any_bytes(tmp_path, url):
     """Results, output, scenario and the folder that the run is started in."""
     folder = tmp_path / STRANGE

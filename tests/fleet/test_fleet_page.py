@@ -49,6 +49,7 @@ def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(locust):
     assert after["runs"][0]["trust"] == ["trusted"]
 
 
+@pytest.mark.slow
 def test_another_start_another_host_another_scenario(locust):
     """What the form changes is handed to the workers anew; a reset empties what is shown and goes on."""
     process, page, v2, v1 = locust

@@ -377,6 +377,7 @@ def test_a_master_that_stalls_is_in_no_latency(start_fork, simulator, worker_por
     assert min(phase["series"]["answers_total"][1:8]) > 150
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):
     """Ctrl-C at a terminal reaches master and workers alike: nothing in flight is lost."""
     runtime = simulator("--latency", "constant:50ms")

@@ -67,6 +67,7 @@ def ports(free_port):
     return ("--master-bind-port", str(free_port), "--master-port", str(free_port))
 
 
+@pytest.mark.slow
 def test_a_master_of_processes_listens_on_this_machine_and_to_its_children_alone(
     start_locust, simulator, free_port, strangers
 ):

@@ -155,6 +155,7 @@ def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
     assert done.report["plan"]["self_test"] is True
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_is_exit_1(gate, simulator):
     """The gate of a candidate that answers nothing well ends after its first window."""
     base, candidate = simulator("--latency", "constant:5ms"), simulator("--fail-rate", "1")

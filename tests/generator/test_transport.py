@@ -86,7 +86,9 @@ def test_the_common_answer():
         assert peer.client._socket is not None
 
 
-@pytest.mark.parametrize("wire", [COMMON, CHUNKED, INTERIM + COMMON, INTERIM + CHUNKED])
+@pytest.mark.parametrize(
+    "wire", [COMMON, CHUNKED, *(pytest.param(INTERIM + wire, marks=pytest.mark.slow) for wire in (COMMON, CHUNKED))]
+)
 def test_an_answer_cut_at_every_place(wire):
     """The same bytes cut in two packets at any place are the same answer."""
     for place in range(1, len(wire)):

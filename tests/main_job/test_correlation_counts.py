@@ -6,7 +6,7 @@ import pytest
 
 from correlation_cases import OF_COUNTS, findings_of
 
-SLOW = ("clock steps", "restart in the middle", "dropped answers")
+SLOW = ("clock steps", "restart in the middle", "dropped answers", "foreign traffic")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_COUNTS])

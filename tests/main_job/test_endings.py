@@ -32,13 +32,13 @@ def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
     assert "interrupted before the load began" in finished.err
 
 
-def test_a_second_interrupt_does_not_wait_for_answers(start_locust, simulator):
+def test_a_second_interrupt_does_not_wait_for_answers(start_fork, simulator):
     """Whoever presses Ctrl-C twice has the results at once, without the answers that were still due."""
     runtime = simulator("--latency", "constant:30s")
-    process = start_locust("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "300")
+    process = start_fork("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "300")
     wait_for(lambda: runtime.record()["in_flight"] == 8, "requests in flight")
     process.send(signal.SIGINT)
-    wait_for(lambda: b"ending the run" in process.process.stderr.readline(), "the first interrupt to be taken")
+    wait_for(lambda: "ending the run" in process.said(), "the first interrupt to be taken")
     process.send(signal.SIGINT)
     finished = process.finish()
     (phase,) = json.loads(finished.nightly.read_bytes())["phases"]

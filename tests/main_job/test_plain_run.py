@@ -173,11 +173,11 @@ def test_report_makes_the_same_bytes_again(plain):
     assert report_json(build_report(RunFolder.open(finished.run_folder))) == finished.nightly.read_bytes()
 
 
-def test_another_runs_files_are_never_overwritten(plain, tmp_path):
+def test_another_runs_files_are_never_overwritten(plain, fork_locust):
     """A second run of the same day gets a second nightly file and a second row; the first stay as they are."""
     process, finished = plain
     first = finished.nightly.read_bytes()
-    second = LocustProcess(process.folder, ("--headless", "--limit", "2"), {}).finish()
+    second = fork_locust("--limit", "2", folder=process.folder)
     files = sorted(path.name for path in finished.results.glob("nightly_*.json"))
     stem = Path(files[0]).stem
     assert (second.code, files) == (0, [f"{stem}.json", f"{stem}_2.json"])

@@ -144,6 +144,7 @@ def test_a_target_that_is_no_runtime_is_exit_3(fork_locust, web_server):
     assert_refused(fork_locust("--host", web_server(200)), 3, "not an Aether runtime", "404")
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_is_one_sentence_that_names_the_ways_out(run_locust):
     """The hub is asked once; it never falls back to the sample in silence."""
     finished = run_locust("--dataset-source", "hub", HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
