@@ -24,6 +24,7 @@ SIMULATOR_HEADER = "x-aether-load-simulator"
 """Every answer of the simulator has this header. Its name is ours, because many proxies replace `Server`."""
 
 _BODY_LIMIT = 64 * 1024
+_NOT_IN_A_HOST = re.compile(r"""[\s"%<>\\^`{|}]""")
 _NO_TEXT = re.compile("[\udc80-\udcff]")
 _MISSING_FIELD = re.compile(r"missing field [`'\"]?(dag|nodes)\b")
 
@@ -51,8 +52,9 @@ def encoded_url(text: str) -> urllib3.util.Url:
         url = urllib3.util.parse_url(text)
     except urllib3.exceptions.LocationParseError:
         raise ValueError("that is no URL") from None
-    is_name = url.host and not url.host.startswith("[")
-    if url.scheme not in {"http", "https"} or not url.host or url.port == 0 or (is_name and "%" in url.host):
+    if url.scheme not in {"http", "https"} or not url.host or url.port == 0:
+        raise ValueError("that is no URL of HTTP")
+    if not url.host.startswith("[") and _NOT_IN_A_HOST.search(url.host):
         raise ValueError("that is no URL of HTTP")
     return url
 

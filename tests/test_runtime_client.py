@@ -96,9 +96,9 @@ def dripping():
 
 @pytest.fixture
 def short_limits(monkeypatch):
-    """Let a probe give up after half a second."""
-    monkeypatch.setattr(runtime_client, "_LIMIT_S", 0.5)
-    monkeypatch.setattr(runtime_client, "PROBE_TIMEOUT_S", 0.5)
+    """Let a probe give up soon, and not so soon that a busy machine answers too late."""
+    monkeypatch.setattr(runtime_client, "_LIMIT_S", 1.5)
+    monkeypatch.setattr(runtime_client, "PROBE_TIMEOUT_S", 1.5)
 
 
 @pytest.mark.usefixtures("short_limits")
@@ -107,7 +107,7 @@ def test_a_head_without_end_ends_the_probe(serve):
     began = time.monotonic()
     with pytest.raises(TargetError, match="No runtime can be reached"):
         probe(serve(dripping(), b""))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.usefixtures("short_limits")
@@ -117,4 +117,4 @@ def test_a_body_without_end_ends_the_probe(serve, wait_s):
     began = time.monotonic()
     url = serve(endless(wait_s), reply(422, MISSING))
     assert probe(url).generation is Generation.V2
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
