@@ -19,7 +19,7 @@ from property_tests import examples
 @pytest.fixture(autouse=True)
 def limit():
     """Fail a test that hangs."""
-    with gevent.Timeout(25):
+    with gevent.Timeout(300):
         yield
 
 
