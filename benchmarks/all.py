@@ -116,13 +116,26 @@ def _accuracy(found: Found) -> Iterator[Figure]:
     yield Figure("all loads", "ours", "wrong", len(found["wrong"]), "")
 
 
+def _startup(found: Found) -> Iterator[Figure]:
+    for key, what in (("first_request_s", "to the first request"), ("results_s", "from the last answer to results")):
+        yield Figure("main job", "ours", what, median(turn[key] for turn in found["rounds"]), "s")
+
+
+def _web_page(found: Found) -> Iterator[Figure]:
+    for name, what in (("page_against_headless", "page"), ("tabs_against_none", "ten tabs")):
+        ratio = median(having["cpu_us"] / without["cpu_us"] for without, having in found[name])
+        yield Figure(what, "ours", "CPU a request, of that without", 100 * ratio, "%")
+
+
 BENCHMARKS = (
+    Benchmark("startup", ("--rounds", "3"), _startup),
     Benchmark("tail", ("--quick",), _tail),
     Benchmark("sending_path", ("--rounds", "1", "--seconds", "2"), _sending_path),
     Benchmark("open_load", ("--rounds", "1", "--seconds", "4"), _open_load),
     Benchmark("loop_holds", ("--seconds", "8"), _loop_holds),
     Benchmark("accuracy", ("--seconds", "4"), _accuracy),
     Benchmark("distributed", ("--rounds", "1", "--seconds", "3"), _distributed),
+    Benchmark("web_page", ("--rounds", "2", "--seconds", "3"), _web_page),
     Benchmark("many_users", ("--users", "1000", "--seconds", "4"), _many_users),
     Benchmark("memory", ("--requests", "200000"), _memory),
     Benchmark("reading_answers", ("--rounds", "50", "--cold", "4"), _reading_answers),

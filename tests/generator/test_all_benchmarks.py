@@ -24,7 +24,7 @@ def every():
 
 def test_every_benchmark_that_writes_figures_is_in_it(every):
     """Those that take hours, or measure what others do too, are named here."""
-    own = {"all", "cpu_hog", "gate_power", "pauses", "startup", "web_page"}
+    own = {"all", "cpu_hog", "gate_power", "pauses", "soak"}
     assert {benchmark.name for benchmark in every.BENCHMARKS} == {path.stem for path in FOLDER.glob("*.py")} - own
 
 
