@@ -24,7 +24,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import REQUEST, RequestRecord
 from aether_load.rundata.records.recorder import Recorder
 
-_STRETCH_S = 0.3
+_CHECK_S = 0.3
 _USERS = 32
 _LIMIT_S = 5.0
 
@@ -91,15 +91,15 @@ def _load(workload: Workload, url: str, users: int) -> tuple[list[int], float, f
     buffer = RecordBuffer([prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts])
     buffer.phases.place("self-check")
     recorder = Recorder(buffer, workload)
-    book = PreparedRequests(endpoint, workload.bodies, (), "", workload.prompt_nodes)
+    prepared = PreparedRequests(endpoint, workload.bodies, (), "", workload.prompt_nodes)
     senders = [
-        Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), book, recorder)
+        Sending(Connection(endpoint, pool, connect_timeout_s=1.0, answer_timeout_s=1.0), prepared, recorder)
         for _ in range(users)
     ]
     for sender in senders:
         sender.open()
     began, cpu_began = monotonic_ns(), process_time()
-    end = began + int(_STRETCH_S * 1e9)
+    end = began + int(_CHECK_S * 1e9)
     try:
         gevent.joinall([gevent.spawn(_send_until, sender, end) for sender in senders], raise_error=True)
     finally:

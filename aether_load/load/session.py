@@ -294,8 +294,10 @@ class Session:
         """Return the client of one target, which is sent the bodies of `workload`."""
         target = self.scenario.target
         endpoint = Endpoint.of(url, self.headers.sent_to(url), tls=self._tls_to(url))
-        book = PreparedRequests(endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_nodes)
-        return TargetClient(endpoint, target, book, self.target.generation)
+        prepared = PreparedRequests(
+            endpoint, workload.bodies, variants(self.scenario), mark_seed, workload.prompt_nodes
+        )
+        return TargetClient(endpoint, target, prepared, self.target.generation)
 
     def _tls_to(self, url: str) -> TlsSettings:
         tls = self.scenario.target.tls

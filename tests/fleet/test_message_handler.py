@@ -54,8 +54,8 @@ class FakeRegistry:
     def __init__(self):
         self.sent = []
 
-    def send(self, member, message):
-        self.sent.append((member.number, message))
+    def send(self, session, message):
+        self.sent.append((session.number, message))
 
 
 class Fleet:
@@ -68,16 +68,16 @@ class Fleet:
         self.workers = RunWorkers(self.run)
         self.receiver = SampleReceiver(self.folder)
         self.handler = MessageHandler(self.run, self.registry, self.receiver, self.workers)
-        self.members = [self._member(0, 0), self._member(1, AHEAD_NS)]
-        for member in self.members:
-            self.workers.add(member)
+        self.sessions = [self._member(0, 0), self._member(1, AHEAD_NS)]
+        for session in self.sessions:
+            self.workers.add(session)
         self.workers.activate(None)
 
     def _member(self, number, ahead_ns):
-        member = WorkerSession(f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number))
+        session = WorkerSession(f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number))
         now = monotonic_ns()
-        member.echoed(say.Echoed(now, now + ahead_ns, 0.0))
-        return member
+        session.echoed(say.Echoed(now, now + ahead_ns, 0.0))
+        return session
 
     def begin_phase(self):
         """Begin a stage in which both workers have a share."""
@@ -91,7 +91,7 @@ class Fleet:
         return self.handler.ask()
 
     def says(self, number, message):
-        self.handler.take(self.members[number], message)
+        self.handler.take(self.sessions[number], message)
 
     def part(self, number):
         return self.workers.parts[number]
@@ -120,7 +120,7 @@ def test_a_window_is_open_from_the_first_worker_to_the_last(fleet):
     question = fleet.begin_phase()
     fleet.says(1, say.WindowOpened(question, AHEAD_NS + 5_000_000_000))
     fleet.says(0, say.WindowOpened(question, 6_000_000_000))
-    ahead = fleet.members[1].clock().offset_ns
+    ahead = fleet.sessions[1].clock().offset_ns
     assert fleet.workers.record.window_began_ns == AHEAD_NS + 5_000_000_000 - ahead
     fleet.says(0, say.Driven(question, "duration", 6_000_000_000, 9_000_000_000))
     fleet.says(0, say.Drained(question, None, None))
@@ -157,7 +157,7 @@ def test_figures_and_notes_go_where_they_belong(fleet):
     fleet.says(1, say.Announced(100))
     stats = say.WorkerStats(1, 0, 2, 0, 0, 0)
     fleet.says(1, stats)
-    at_ns = fleet.members[1].to_run(AHEAD_NS + 7)
+    at_ns = fleet.sessions[1].to_run(AHEAD_NS + 7)
     assert fleet.run.sent == [Usage(reading=SenderReading(1, at_ns, 2.5, 99))]
     assert fleet.run.manifest.notes == ["Worker 1: odd"]
     assert (fleet.part(1).announced, fleet.part(1).stats) == (200, stats)
@@ -180,12 +180,12 @@ def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet):
     fleet.says(0, say.Parcel(RUN, 0, 20, b"abc"))
     fleet.says(1, say.Drained(question, None, None))
     assert not fleet.workers.drained.is_set()
-    fleet.members[0].gone = "lost"
-    fleet.workers.lose(fleet.members[0])
+    fleet.sessions[0].gone = "lost"
+    fleet.workers.lose(fleet.sessions[0])
     (record, _) = fleet.run.manifest.workers
     assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("lost", "one", 30)
     assert fleet.workers.drained.is_set()
-    assert [member.number for member in fleet.workers.there] == [1]
+    assert [session.number for session in fleet.workers.there] == [1]
 
 
 def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet):
@@ -195,8 +195,8 @@ def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet):
     fleet.says(0, say.Closed("another", 9, 9, 9))
     fleet.says(0, closed)
     fleet.says(1, say.Leaving())
-    fleet.members[0].gone = "lost"
-    fleet.workers.lose(fleet.members[0])
+    fleet.sessions[0].gone = "lost"
+    fleet.workers.lose(fleet.sessions[0])
     assert fleet.part(0).closed == closed
     assert [part.record().loss for part in fleet.workers.parts.values()] == [None, None]
     assert fleet.part(0).record().requests_total == 3
@@ -210,14 +210,14 @@ def test_a_handler_that_is_over_takes_nothing(fleet):
     fleet.handler.take(fleet._member(9, 0), say.Noted("unknown"))
     fleet.workers.lose(fleet._member(9, 0))
     assert fleet.run.manifest.notes == []
-    assert fleet.workers.add(fleet.members[0]) is False
+    assert fleet.workers.add(fleet.sessions[0]) is False
 
 
 def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet):
     """Once, whichever workers send it, so that a reader finds its nodes."""
     dag = WorkloadDag(nodes=(NodeShape("a"), NodeShape("b", ("a",))), answer_node="b", part="own")
-    for member in fleet.members:
-        fleet.handler.take(member, say.decode(say.encode(say.NewDag(dag))))
+    for session in fleet.sessions:
+        fleet.handler.take(session, say.decode(say.encode(say.NewDag(dag))))
     assert fleet.run.manifest.node_ids == ("a", "b")
     assert [(listed.part, listed.node_ids, listed.answer_node) for listed in fleet.run.manifest.dags] == [
         ("own", ("a", "b"), "b")

@@ -55,7 +55,7 @@ class Master:
         )
         self.registry.on_gone = self.gone.append
         self.registry.on_ready = self.ready.append
-        self.registry.listener = lambda member, message: self.heard.append((member.number, message))
+        self.registry.listener = lambda session, message: self.heard.append((session.number, message))
 
     def joins(self, client, **more):
         joined = {"protocol": say.PROTOCOL, "version": __version__, "scenario": None, "host": "there", "pid": 7} | more
@@ -64,7 +64,7 @@ class Master:
 
     def has_everything(self, client, *, ahead_ns=0):
         """Answer pings until the clock is known, and say that the handover has come."""
-        while not self.registry.member_of(client).has_clock:
+        while not self.registry.session_of(client).has_clock:
             *_, ping = self.runner.sent_to(client, say.Ping)
             self.runner.says(client, say.Echoed(ping.sent_ns, monotonic_ns() + ahead_ns, time() + ahead_ns / 1e9))
         self.runner.says(client, say.Ready("run-1"))
@@ -89,8 +89,8 @@ def test_a_worker_that_comes_before_the_handover_waits_for_it(master):
     ]  # fmt: skip
     assert (master.registry.ready, master.registry.may_work("a")) == ([], False)
     master.has_everything("a")
-    assert [member.client for member in master.registry.ready] == ["a"]
-    assert [member.number for member in master.ready] == [0]
+    assert [session.client for session in master.registry.ready] == ["a"]
+    assert [session.number for session in master.ready] == [0]
     assert (master.registry.may_work("a"), master.registry.has_strangers) == (True, False)
 
 
@@ -102,7 +102,7 @@ def test_a_new_handover_makes_workers_ready_anew(master):
     master.registry.hand_over(SCENARIO, "run-2", b"2")
     assert (master.registry.ready, len(master.registry.expected)) == ([], 1)
     master.runner.says("a", say.Ready("run-2"))
-    assert [member.client for member in master.registry.ready] == ["a"]
+    assert [session.client for session in master.registry.ready] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_master_of_processes_takes_its_own_children_only():
     master.joins("mine", forked_from=os.getpid())
     master.joins("other", forked_from=os.getpid() + 1)
     master.joins("none")
-    assert [member.client for member in master.registry.expected] == ["mine"]
+    assert [session.client for session in master.registry.expected] == ["mine"]
     assert len(master.runner.sent_to("other", say.Refused)) == len(master.runner.sent_to("none", say.Refused)) == 1
     assert master.refusals == []
     master.registry.close()
@@ -148,7 +148,7 @@ def test_a_worker_that_cannot_work_is_reported_and_gone(master):
     master.joins("a")
     master.runner.says("a", say.Unable("no such file", 3))
     assert master.refusals == [("worker 0 (process 7 on there) cannot work: no such file", ExitCode.TARGET)]
-    assert master.registry.member_of("a") is None
+    assert master.registry.session_of("a") is None
 
 
 def test_bytes_that_are_no_message_are_refused_or_dropped(master):
@@ -171,12 +171,12 @@ def test_what_a_worker_says_of_its_run_goes_to_the_run(master):
     master.runner.says("a", stats)
     master.runner.says("a", say.ProcessUsage(0, 1.5, 100))
     master.runner.says("b", stats)
-    member = master.registry.member_of("a")
+    session = master.registry.session_of("a")
     assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
-    assert (member.stats, member.cpu_s) == (stats, 1.5)
+    assert (session.stats, session.cpu_s) == (stats, 1.5)
     master.runner.says("a", say.Left())
     master.runner.says("a", say.WorkerStats(9, 9, 9, 9, 9, 9))
-    assert (member.stats, member.gone, master.gone) == (stats, "left", [member])
+    assert (session.stats, session.gone, master.gone) == (stats, "left", [session])
     assert master.registry.is_gone
 
 
@@ -188,7 +188,7 @@ def test_a_clock_of_its_own_is_translated(master):
     master.has_everything("a", ahead_ns=ahead_ns)
     master.joins("b")
     master.has_everything("b")
-    far, near = master.registry.member_of("a"), master.registry.member_of("b")
+    far, near = master.registry.session_of("a"), master.registry.session_of("b")
     assert abs(far.to_run(ahead_ns)) < 1_000_000_000
     assert far.from_run(far.to_run(5)) == 5
     assert far.utc_ahead_s == pytest.approx(3600, abs=1)
@@ -207,7 +207,7 @@ def test_a_worker_that_is_silent_too_long_is_lost(quick_watch):
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
     master.joins("b")
-    silent, heard = master.registry.member_of("a"), master.registry.member_of("b")
+    silent, heard = master.registry.session_of("a"), master.registry.session_of("b")
     silent.heard_ns -= 3_600_000_000_000
     assert master.registry.wait_for(lambda: bool(master.gone), 20)
     assert (master.gone, silent.gone, heard.gone) == ([silent], "lost", None)

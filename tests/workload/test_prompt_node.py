@@ -71,11 +71,11 @@ def test_each_prepared_request_tells_its_prompt(dag):
     )
     stages = variants(Scenario(name="s", workload=WorkloadPlan(dag=dag), phases=phases))
     endpoint = Endpoint.of("http://127.0.0.1:1")
-    book = PreparedRequests(endpoint, workload.bodies, stages, "seed", workload.prompt_nodes)
+    prepared = PreparedRequests(endpoint, workload.bodies, stages, "seed", workload.prompt_nodes)
     sent = [json.loads(body)["dag"]["nodes"][0]["prompt_template"] for body in workload.bodies]
     for stage in stages:
-        book.use(stage)
-        told = [book.prompt_of(place) for place in range(len(ROWS))]
+        prepared.use(stage)
+        told = [prepared.prompt_of(place) for place in range(len(ROWS))]
         if stage.unique_prompts:
             assert told == [None, None]
         else:

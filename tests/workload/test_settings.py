@@ -87,11 +87,11 @@ def requests(scenario, **_):
     found = load_scenario_prompts(scenario)
     workload = found.workload(Generation.V2)
     endpoint = Endpoint.of("http://h", filled_in(scenario.target.headers), tls=scenario.target.tls)
-    book = PreparedRequests(endpoint, workload.bodies, variants(scenario), "mark", workload.prompt_nodes)
+    prepared = PreparedRequests(endpoint, workload.bodies, variants(scenario), "mark", workload.prompt_nodes)
     sent = []
     for stage in variants(scenario):
-        book.use(stage)
-        sent += [book.bytes_of(place, place) for place in range(len(workload.bodies))]
+        prepared.use(stage)
+        sent += [prepared.bytes_of(place, place) for place in range(len(workload.bodies))]
     golds = [(prompt.options, prompt.gold, prompt.columns) for prompt in workload.prompts]
     order = [list(prompt_order(parts, scenario.seed, 100)) for parts in workload.phases]
     names = workload.name_of_prompt, [dag.answer_node for dag in workload.dags]

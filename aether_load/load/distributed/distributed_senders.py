@@ -60,15 +60,15 @@ class DistributedSenders:
         registry.listener = self._message_handler.take
         registry.on_gone = self._run_workers.lose
         registry.on_ready = self._begin
-        for member in registry.ready:
-            self._begin(member)
+        for session in registry.ready:
+            self._begin(session)
 
     # How things stand
 
     def tally(self) -> Tally:
         """Return the sums of what the workers reported last."""
         parts = self._run_workers.parts.values()
-        connected = [part.stats for part in parts if part.member.gone is None]
+        connected = [part.stats for part in parts if part.session.gone is None]
         return Tally(
             done=sum(part.stats.done for part in parts),
             failed=sum(part.stats.failed for part in parts),
@@ -76,16 +76,16 @@ class DistributedSenders:
             active=sum(stats.active for stats in connected),
             thinking=sum(stats.thinking for stats in connected),
             waiting=sum(stats.waiting for stats in connected),
-            cpu_s=max((part.member.cpu_s for part in parts), default=0.0),
+            cpu_s=max((part.session.cpu_s for part in parts), default=0.0),
         )
 
     # Users
 
     def request_users(self, users: int) -> None:
         """Have Locust spawn as many users on every worker as its share of `users` is at most."""
-        members = self._run_workers.there
-        needed = users_alike(users, len(members))
-        spread_anew = self._spread_over(members)
+        sessions = self._run_workers.there
+        needed = users_alike(users, len(sessions))
+        spread_anew = self._spread_over(sessions)
         if self._runner.target_user_count == needed and not spread_anew:
             return
         self._registry.wait_for(lambda: bool(self._runner.spawning_completed), _SPAWNED_LIMIT_S)
@@ -96,13 +96,13 @@ class DistributedSenders:
         number = self._message_handler.ask()
         # With fewer users than workers some have nothing to do; a worker without users would keep its requests.
         self._run_workers.activate(None if self._follow else max(1, users))
-        for member, share in self._run_workers.shared():
-            self._run_workers.parts[member.number].mustered = False
-            self._registry.send(member, say.Muster(number, 1 if self._follow else share.users(users)))
+        for session, share in self._run_workers.shared():
+            self._run_workers.parts[session.number].mustered = False
+            self._registry.send(session, say.Muster(number, 1 if self._follow else share.users(users)))
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
-        mustered = [self._run_workers.parts[member.number].mustered for member in self._run_workers.active_there]
+        mustered = [self._run_workers.parts[session.number].mustered for session in self._run_workers.active_there]
         return bool(mustered) and (any(mustered) if self._follow else all(mustered))
 
     # A stage
@@ -114,8 +114,8 @@ class DistributedSenders:
             self._run.target.clear_cache()
         elif stage.cache == "warm":
             number = self._message_handler.ask()
-            for member, share in self._run_workers.shared():
-                self._registry.send(member, say.Warm(number, stage, share))
+            for session, share in self._run_workers.shared():
+                self._registry.send(session, say.Warm(number, stage, share))
             self._wait_for("warmed")
 
     def drive(self, stage: Stage, record: PhaseRecord) -> str:
@@ -126,10 +126,10 @@ class DistributedSenders:
         limit, _ = work_limit(stage, self._run.workload.of_phase(stage.phase), self._traces)
         self.planned_requests = limit
         begin_ns = None if stage.joined else monotonic_ns() + LEAD_NS
-        for member, share in self._run_workers.shared():
-            self._run_workers.parts[member.number].begin_stage()
-            at_ns = None if begin_ns is None else member.from_run(begin_ns)
-            self._registry.send(member, say.Drive(number, stage, share, at_ns))
+        for session, share in self._run_workers.shared():
+            self._run_workers.parts[session.number].begin_stage()
+            at_ns = None if begin_ns is None else session.from_run(begin_ns)
+            self._registry.send(session, say.Drive(number, stage, share, at_ns))
         if stage.cache == "cold" and stage.has_ramp:
             if not self._wait_for("rested", or_done=True):
                 return self._stop()
@@ -164,7 +164,7 @@ class DistributedSenders:
         if not self._registry.wait_for(
             lambda: all(part.handed_in for part in self._run_workers.of_active()), _HAND_IN_LIMIT_S
         ):
-            late = ", ".join(str(part.member.number) for part in self._run_workers.of_active() if not part.handed_in)
+            late = ", ".join(str(part.session.number) for part in self._run_workers.of_active() if not part.handed_in)
             self._run.manifest.notes.append(f"Worker {late} had not handed in all after {_HAND_IN_LIMIT_S:g} s.")
         for part in self._run_workers.parts.values():
             part.read_clock()
@@ -176,7 +176,7 @@ class DistributedSenders:
         self._run_workers.is_closing = True
         self._registry.send_all(self._run_workers.there, say.Close(self._run.manifest.id))
         self._registry.wait_for(
-            lambda: all(part.closed or part.member.gone for part in self._run_workers.parts.values()), _CLOSE_LIMIT_S
+            lambda: all(part.closed or part.session.gone for part in self._run_workers.parts.values()), _CLOSE_LIMIT_S
         )
         self._message_handler.is_over = True
         if DROPPED.total:
@@ -188,20 +188,20 @@ class DistributedSenders:
 
     # Workers
 
-    def _begin(self, member: WorkerSession) -> None:
+    def _begin(self, session: WorkerSession) -> None:
         """Have a worker take part from the next phase on."""
-        if self._run_workers.add(member):
-            self._registry.send(member, say.Begin(self._run.manifest.id, self._follow))
+        if self._run_workers.add(session):
+            self._registry.send(session, say.Begin(self._run.manifest.id, self._follow))
             self._run_workers.write_down()
 
-    def _spread_over(self, members: list[WorkerSession]) -> bool:
+    def _spread_over(self, sessions: list[WorkerSession]) -> bool:
         """Have Locust spread its users over these workers; tell whether it did not before."""
         clients = self._runner.clients
         # Locust's runner has no public way to its dispatcher, whose class is ours.
         dispatcher: Any = self._runner._users_dispatcher  # noqa: SLF001
         if dispatcher is None:
             return True
-        return bool(dispatcher.spread_over([clients[each.client] for each in members if each.client in clients]))
+        return bool(dispatcher.spread_over([clients[each.client] for each in sessions if each.client in clients]))
 
     # Waiting
 

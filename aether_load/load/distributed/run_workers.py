@@ -33,16 +33,16 @@ class RunWorkers:
     @property
     def there(self) -> list[WorkerSession]:
         """Return the workers that are there."""
-        return [part.member for part in self.parts.values() if part.member.gone is None]
+        return [part.session for part in self.parts.values() if part.session.gone is None]
 
     @property
     def active_there(self) -> list[WorkerSession]:
         """Return those of them that have a share."""
-        return [member for member in self._active if member.gone is None]
+        return [session for session in self._active if session.gone is None]
 
     def of_active(self) -> list[Part]:
         """Return their parts."""
-        return [self.parts[member.number] for member in self.active_there]
+        return [self.parts[session.number] for session in self.active_there]
 
     def shared(self) -> list[tuple[WorkerSession, Share]]:
         """Return them with their shares."""
@@ -53,36 +53,36 @@ class RunWorkers:
         """Give a share to `most` of those that are there, or to all: from the next stage on."""
         self._active = self.there[:most]
 
-    def add(self, member: WorkerSession) -> bool:
+    def add(self, session: WorkerSession) -> bool:
         """Give a worker its part; False where it has one."""
-        if member.number in self.parts:
+        if session.number in self.parts:
             return False
-        self.parts[member.number] = Part(member)
+        self.parts[session.number] = Part(session)
         return True
 
-    def take_leave(self, member: WorkerSession) -> None:
+    def take_leave(self, session: WorkerSession) -> None:
         """Take note that a worker is about to end in order; what it has yet to hand in, it hands in."""
         if not self.is_closing:
             # After its last phase it owes nothing.
-            self._book_loss(member, "left")
+            self._book_loss(session, "left")
 
-    def lose(self, member: WorkerSession) -> None:
+    def lose(self, session: WorkerSession) -> None:
         """Take note that a worker is gone, and of what it took with it."""
-        part = self.parts.get(member.number)
+        part = self.parts.get(session.number)
         if part is None:
             return
-        if member.gone == "lost" and not (part.closed and self.is_closing):
+        if session.gone == "lost" and not (part.closed and self.is_closing):
             # One that was told to close, and has, owes nothing any more.
-            self._book_loss(member, "lost")
+            self._book_loss(session, "lost")
         self.see_whether_drained()
 
-    def _book_loss(self, member: WorkerSession, how: Literal["lost", "left"]) -> None:
-        part, record = self.parts[member.number], self.record
-        phase = record if record is not None and record.ended is None and member in self._active else None
+    def _book_loss(self, session: WorkerSession, how: Literal["lost", "left"]) -> None:
+        part, record = self.parts[session.number], self.record
+        phase = record if record is not None and record.ended is None and session in self._active else None
         if phase is not None:
             phase.users = None
         part.loss = LossRecord(
-            at=_instant_of(member.heard_ns),
+            at=_instant_of(session.heard_ns),
             # One that dies while it leaves was missed from then on.
             phase=phase.name if phase else part.loss.phase if part.loss else None,
             how=how,

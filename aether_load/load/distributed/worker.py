@@ -167,13 +167,13 @@ class Worker:
         endpoint = Endpoint.of(handover.url, filled_in(handover.headers), scenario.target.tls)
         # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
         mark_seed = f"{message.run} {self._number}"
-        book = PreparedRequests(
+        prepared = PreparedRequests(
             endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_nodes
         )
         sender_context = SenderContext(
             scenario,
             handover.workload,
-            [TargetClient(endpoint, scenario.target, book, handover.generation)],
+            [TargetClient(endpoint, scenario.target, prepared, handover.generation)],
             handover.traces,
             LocustFeed(self._environment),
             self._number,

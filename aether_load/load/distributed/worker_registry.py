@@ -102,7 +102,7 @@ class WorkerRegistry:
         self._runner = runner
         self._scenario = ""
         self._tell_refused = refused
-        self._members: dict[str, WorkerSession] = {}
+        self._sessions: dict[str, WorkerSession] = {}
         self._numbers = 0
         self._handover: tuple[str, bytes] | None = None
         self.changed = Event()
@@ -118,33 +118,33 @@ class WorkerRegistry:
         """Return those that can work, in the order in which they came."""
         current = self._handover[0] if self._handover else None
         return [
-            member
-            for member in self._members.values()
-            if member.gone is None and member.has_clock and member.handover == current is not None
+            session
+            for session in self._sessions.values()
+            if session.gone is None and session.has_clock and session.handover == current is not None
         ]
 
     @property
     def expected(self) -> list[WorkerSession]:
         """Return those that can work, and those that will be able to when they have what they need."""
-        return [member for member in self._members.values() if member.gone is None]
+        return [session for session in self._sessions.values() if session.gone is None]
 
     @property
     def has_strangers(self) -> bool:
         """Tell whether Locust has workers that have not said yet who they are, or that are told to end."""
-        return any(client not in self._members for client in list(self._runner.clients))
+        return any(client not in self._sessions for client in list(self._runner.clients))
 
     @property
     def is_gone(self) -> bool:
         """Tell whether workers were taken on, and none of them is left."""
-        return bool(self._members) and not self.expected
+        return bool(self._sessions) and not self.expected
 
     def may_work(self, client: str) -> bool:
         """Tell whether Locust's worker of that id can work."""
-        return any(member.client == client for member in self.ready)
+        return any(session.client == client for session in self.ready)
 
-    def member_of(self, client: str) -> WorkerSession | None:
+    def session_of(self, client: str) -> WorkerSession | None:
         """Return the worker of Locust's id, if it has been taken on."""
-        return self._members.get(client)
+        return self._sessions.get(client)
 
     def hand_over(self, scenario: str, handover: str, data: bytes) -> None:
         """Give all workers, and those that come later, what they need for the next run.
@@ -153,20 +153,20 @@ class WorkerRegistry:
         """
         self._scenario = scenario
         self._handover = handover, data
-        for member in self.expected:
-            self._send_handover(member)
+        for session in self.expected:
+            self._send_handover(session)
         waiting, self._waiting_to_join = self._waiting_to_join, []
         for client, joined in waiting:
             self._admit(client, joined)
 
-    def send(self, member: WorkerSession, message: say.Message) -> None:
+    def send(self, session: WorkerSession, message: say.Message) -> None:
         """Send a worker a message; what cannot be sent to one that is gone is lost."""
-        self._send(member.client, message)
+        self._send(session.client, message)
 
-    def send_all(self, members: Iterable[WorkerSession], message: say.Message) -> None:
+    def send_all(self, sessions: Iterable[WorkerSession], message: say.Message) -> None:
         """Send the same message to several workers."""
-        for member in members:
-            self.send(member, message)
+        for session in sessions:
+            self.send(session, message)
 
     def wait_for(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Wait until something is so; False when it is not within the limit."""
@@ -179,20 +179,20 @@ class WorkerRegistry:
             self.changed.clear()
         return True
 
-    def dismiss(self, member: WorkerSession, sentence: str) -> None:
+    def dismiss(self, session: WorkerSession, sentence: str) -> None:
         """Have a worker that was taken on end, for a reason that is told on its side."""
-        self._send(member.client, say.Refused(sentence, int(ExitCode.INVALID)))
+        self._send(session.client, say.Refused(sentence, int(ExitCode.INVALID)))
 
     def close(self) -> None:
         """Watch no longer."""
         self._watcher.kill()
 
-    def _send_handover(self, member: WorkerSession) -> None:
+    def _send_handover(self, session: WorkerSession) -> None:
         assert self._handover is not None
         identity, data = self._handover
         pieces = [data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES)]
         for index, piece in enumerate(pieces):
-            self.send(member, say.Chunk(identity, member.number, index, len(pieces), piece))
+            self.send(session, say.Chunk(identity, session.number, index, len(pieces), piece))
 
     # What workers say
 
@@ -211,43 +211,43 @@ class WorkerRegistry:
         if isinstance(message, say.Join):
             self._asked_to_join(client, message)
             return
-        member = self._members.get(client)
-        if member is None or member.gone is not None:
+        session = self._sessions.get(client)
+        if session is None or session.gone is not None:
             return
-        member.heard_ns, member.excused_ns = monotonic_ns(), 0
-        self._take(member, message)
+        session.heard_ns, session.excused_ns = monotonic_ns(), 0
+        self._take(session, message)
         self.changed.set()
 
-    def _take(self, member: WorkerSession, message: say.Message) -> None:
+    def _take(self, session: WorkerSession, message: say.Message) -> None:
         if isinstance(message, say.Echoed):
-            knew_clock = member.has_clock
-            member.echoed(message)
-            if not member.has_clock:
-                self._ping(member)
+            knew_clock = session.has_clock
+            session.echoed(message)
+            if not session.has_clock:
+                self._ping(session)
             elif not knew_clock:
-                self._is_ready(member)
+                self._is_ready(session)
         elif isinstance(message, say.Ready):
-            member.handover = message.handover
-            self._is_ready(member)
+            session.handover = message.handover
+            self._is_ready(session)
         elif isinstance(message, say.Unable):
-            self._members.pop(member.client)
-            self._tell_refused(f"{member.name} cannot work: {message.sentence}", ExitCode(message.exit_code))
+            self._sessions.pop(session.client)
+            self._tell_refused(f"{session.name} cannot work: {message.sentence}", ExitCode(message.exit_code))
         elif isinstance(message, say.Left):
-            self._is_gone(member, "left")
+            self._is_gone(session, "left")
         else:
             if isinstance(message, say.WorkerStats):
-                member.stats = message
+                session.stats = message
             elif isinstance(message, say.ProcessUsage):
-                member.cpu_s = message.cpu_s
+                session.cpu_s = message.cpu_s
             if self.listener is not None:
-                self.listener(member, message)
+                self.listener(session, message)
 
-    def _is_ready(self, member: WorkerSession) -> None:
-        if self.on_ready is not None and member in self.ready:
-            self.on_ready(member)
+    def _is_ready(self, session: WorkerSession) -> None:
+        if self.on_ready is not None and session in self.ready:
+            self.on_ready(session)
 
     def _asked_to_join(self, client: str, joined: say.Join) -> None:
-        if client in self._members or any(client == waiting for waiting, _ in self._waiting_to_join):
+        if client in self._sessions or any(client == waiting for waiting, _ in self._waiting_to_join):
             return
         if self._handover is None:
             self._waiting_to_join.append((client, joined))
@@ -277,15 +277,15 @@ class WorkerRegistry:
             self._send(client, say.Refused(sentence, int(ExitCode.USAGE)))
             self._tell_refused(sentence, ExitCode.USAGE)
         else:
-            member = self._members[client] = WorkerSession(client, self._numbers, joined)
+            session = self._sessions[client] = WorkerSession(client, self._numbers, joined)
             self._numbers += 1
-            self._ping(member)
-            self._send_handover(member)
+            self._ping(session)
+            self._send_handover(session)
 
     # Lost workers
 
-    def _ping(self, member: WorkerSession) -> None:
-        self.send(member, say.Ping(monotonic_ns()))
+    def _ping(self, session: WorkerSession) -> None:
+        self.send(session, say.Ping(monotonic_ns()))
 
     def _watch_for_ever(self) -> None:
         looked_ns = monotonic_ns()
@@ -296,21 +296,21 @@ class WorkerRegistry:
             overslept_ns = max(0, now_ns - looked_ns - int(PING_INTERVAL_S * 1e9))
             looked_ns = now_ns
             clients: Mapping[str, Any] = self._runner.clients
-            for member in self.expected:
-                known = clients.get(member.client)
-                member.excused_ns += overslept_ns
+            for session in self.expected:
+                known = clients.get(session.client)
+                session.excused_ns += overslept_ns
                 is_missing = known is not None and known.state == "missing"
-                if is_missing or now_ns - member.heard_ns - member.excused_ns > SILENCE_S * 1e9:
-                    self._is_gone(member, "lost")
+                if is_missing or now_ns - session.heard_ns - session.excused_ns > SILENCE_S * 1e9:
+                    self._is_gone(session, "lost")
                 else:
-                    self._ping(member)
+                    self._ping(session)
             self.changed.set()
 
-    def _is_gone(self, member: WorkerSession, how: str) -> None:
-        member.gone = how
+    def _is_gone(self, session: WorkerSession, how: str) -> None:
+        session.gone = how
         if how == "lost":
             # Should it come back, its samples have no place any more.
-            self.dismiss(member, f"{member.name} did not answer for {SILENCE_S:g} s and was given up by the master.")
+            self.dismiss(session, f"{session.name} did not answer for {SILENCE_S:g} s and was given up by the master.")
         if self.on_gone is not None:
-            self.on_gone(member)
+            self.on_gone(session)
         self.changed.set()

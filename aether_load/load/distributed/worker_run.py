@@ -188,7 +188,7 @@ class WorkerRun:
         gc.unfreeze()
         self._speaker.send(say.Closed(self._id, self._load.handed_out, pool.opened, pool.stale_reopened))
 
-    # What the load tells its keeper
+    # What the load reports
 
     def open_window(self, began_ns: int | None) -> int:
         """Tell the master since when the window is open; return it."""

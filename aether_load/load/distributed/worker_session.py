@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Part:
     """What a worker has said of the run so far, and of the stage that is under way."""
 
-    def __init__(self, member: WorkerSession) -> None:
-        self.member = member
+    def __init__(self, session: WorkerSession) -> None:
+        self.session = session
         self.began = now()
         self.stats = say.WorkerStats(0, 0, 0, 0, 0, 0)
         self.announced = 0
@@ -27,7 +27,7 @@ class Part:
         self.drained = self.handed_in = True
         self.closed: say.Closed | None = None
         self._ended: Any = None
-        self._clock = [member.clock()]
+        self._clock = [session.clock()]
         self.begin_stage()
 
     def begin_stage(self) -> None:
@@ -41,13 +41,13 @@ class Part:
     def take_window(self, began_ns: int | None, ended_ns: int | None) -> None:
         """Take in when the window was open here, by the worker's clock."""
         if began_ns is not None:
-            self.window_began_ns = self.member.to_run(began_ns)
+            self.window_began_ns = self.session.to_run(began_ns)
         if ended_ns is not None:
-            self.window_ended_ns = self.member.to_run(ended_ns)
+            self.window_ended_ns = self.session.to_run(ended_ns)
 
     def read_clock(self) -> None:
         """Note what the worker's clock says at this point of the run."""
-        reading = self.member.clock()
+        reading = self.session.clock()
         if reading.at_ns > self._clock[-1].at_ns:
             self._clock.append(reading)
 
@@ -60,15 +60,15 @@ class Part:
         """Return what the manifest says of the worker."""
         closed = self.closed
         return WorkerRecord(
-            worker=self.member.number,
-            pid=self.member.pid,
-            host=self.member.host,
+            worker=self.session.number,
+            pid=self.session.pid,
+            host=self.session.host,
             began=self.began,
             ended=self._ended,
             connections_opened=closed.connections_opened if closed else None,
             stale_connections_reopened=closed.stale_connections_reopened if closed else None,
             requests_total=closed.requests_total if closed else None,
             clock=tuple(self._clock),
-            utc_ahead_s=round(self.member.utc_ahead_s, 3),
+            utc_ahead_s=round(self.session.utc_ahead_s, 3),
             loss=self.loss,
         )

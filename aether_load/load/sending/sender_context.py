@@ -68,7 +68,7 @@ class SenderContext:
     def turn_to(self, stage: Stage) -> None:
         """Send to the stage's side, in the variant of requests that it asks for, from now on."""
         self.side = stage.phase if len(self.sides) > 1 else 0
-        self.sides[self.side].book.use(stage)
+        self.sides[self.side].prepared.use(stage)
         if self._of_sides:
             # Nothing is in flight when a gate turns from one side to the other.
             self.recorder.expect(self._of_sides[self.side])

@@ -33,9 +33,9 @@ class Answer(NamedTuple):
 class Sending:
     """Sends on one connection; every request that goes out is recorded, whatever becomes of it."""
 
-    def __init__(self, connection: Connection, book: PreparedRequests, recorder: Recorder) -> None:
+    def __init__(self, connection: Connection, prepared: PreparedRequests, recorder: Recorder) -> None:
         self._connection = connection
-        self._book = book
+        self._prepared = prepared
         self._recorder = recorder
         self._lost_in_a_row = 0
 
@@ -54,7 +54,7 @@ class Sending:
     def send(self, work: Work) -> None:
         """Send one request of the stage and record it."""
         request, prompt, _, _ = work
-        self.execute(work, self._book.bytes_of(request, prompt), self._book.prompt_of(prompt))
+        self.execute(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
 
     def execute(
         self, work: Work, data: bytes, prompt: Raw | None, *, name: str | None = None, dag: int | None = None

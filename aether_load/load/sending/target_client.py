@@ -23,9 +23,9 @@ class TargetClient:
     """A runtime as one run sees it; a plain run has one of these, a gate two."""
 
     def __init__(
-        self, endpoint: Endpoint, target: Target, book: PreparedRequests, generation: Generation = Generation.V2
+        self, endpoint: Endpoint, target: Target, prepared: PreparedRequests, generation: Generation = Generation.V2
     ) -> None:
-        self.book = book
+        self.prepared = prepared
         self.generation = generation
         self.endpoint = endpoint
         self._target = target

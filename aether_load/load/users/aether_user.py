@@ -163,7 +163,7 @@ class AetherUser(User):
         work = self._begin_request(current, request.place)
         data = request.data
         if data is None:
-            data = context.sides[0].book.bytes_of(work[0], request.place)
+            data = context.sides[0].prepared.bytes_of(work[0], request.place)
         current.requests += 1
         try:
             answer = self._sendings[0].execute(work, data, request.prompt, name=name, dag=request.dag)
@@ -310,7 +310,7 @@ class AetherUser(User):
                 context.user_requests = UserRequests(context)
             self._requests = context.user_requests
             self._sendings = [
-                Sending(side.new_connection(context.pool), side.book, context.recorder) for side in context.sides
+                Sending(side.new_connection(context.pool), side.prepared, context.recorder) for side in context.sides
             ]
             getcurrent().rawlink(self._detach)
             for sending in self._sendings:

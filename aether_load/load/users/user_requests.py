@@ -72,10 +72,10 @@ class UserRequests:
         return Request(self._place_of(name), own.data, own.prompt, dag, own.dag.answer_node)
 
     def _of_prompt(self, place: int, settings: ModelSettings) -> Request:
-        workload, book = self._context.workload, self._context.sides[0].book
+        workload, prepared = self._context.workload, self._context.sides[0].prepared
         answer_node = workload.dag_of(place).answer_node
         if settings.are_plain:
-            return Request(place, None, book.prompt_of(place), None, answer_node)
+            return Request(place, None, prepared.prompt_of(place), None, answer_node)
         return Request(place, self._own.of_body(workload.bodies[place], settings).data, None, None, answer_node)
 
     def _place_of(self, name: str) -> int:
