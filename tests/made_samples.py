@@ -18,7 +18,7 @@ def made_samples(
     nodes = np.shape(columns.get("node_times_ms", [[0]]))[-1] if count else 1
     kinds = {
         "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "dataset": np.int16, "outcome": np.int8,
-        "server_total_ms": np.int64, "token_cost": np.int64, "answer_state": np.int8, "correct": np.int8,
+        "server_total_ms": np.int32, "token_cost": np.int64, "answer_state": np.int8, "correct": np.int8,
         "late_ns": np.int64, "sent_nodes": np.int32, "execution_key": np.uint64, "name": np.int16,
     }  # fmt: skip
     of_nodes = {"node_times_ms": np.int32, "node_states": np.int8, "node_cached": np.int8}

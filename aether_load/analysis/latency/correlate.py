@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
-from aether_load.analysis.statistics.distribution import Distribution, distribution
+from aether_load.analysis.statistics.distribution import Distribution, ascending, distribution
 from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.table import Latencies, PhaseSamples, service_latencies, service_ms
+from aether_load.rundata.records.table import Latencies, PhaseSamples, pieces, service_latencies, service_ms
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +36,12 @@ def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | N
     reasons: dict[str, str] = {}
     told = samples.in_window & samples.readable
     client = service_ms(samples, told)
-    server = samples.server_total_ms[told].astype(np.float64)
-    overhead = overheads(samples, told)
+    server = samples.server_total_ms[told]
+    overhead = distribution(*overheads(samples, told))
     if len(client) == 0:
         for key in ("overhead_ms", "server_time_share"):
             reasons[key] = "no answer in the window could be read"
-    tail = client >= np.sort(client)[max(0, int(np.ceil(0.99 * len(client))) - 1)] if len(client) else client > 0
+    tail = client >= ascending(client)[max(0, int(np.ceil(0.99 * len(client))) - 1)] if len(client) else client > 0
     enough = int(tail.sum()) >= TAIL_SAMPLES
     if not enough:
         reasons["tail_server_share"] = f"{int(tail.sum())} requests at or above p99, of {TAIL_SAMPLES} needed"
@@ -52,7 +52,7 @@ def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | N
     if why is not None:
         reasons["littles_law_ratio"] = why
     return Correlation(
-        overhead_ms=distribution(*overhead),
+        overhead_ms=overhead,
         server_time_share=_ratio(server.sum(), client.sum()),
         tail_server_share=_ratio(server[tail].sum(), client[tail].sum()) if enough else None,
         server_variance_share=variance,
@@ -64,17 +64,23 @@ def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | N
 def overheads(samples: PhaseSamples, told: NDArray[np.bool_]) -> Latencies:
     """Return the overhead of requests whose answers were read; the time that the server took is no part of it."""
     client, at_least = service_latencies(samples, told)
-    server = samples.server_total_ms[told].astype(np.float64)
-    least = None if at_least is None else np.minimum(np.maximum(at_least, server), client) - server
-    return Latencies(client - server, least)
+    server = samples.server_total_ms[told]
+    least = (
+        None if at_least is None else np.asarray(np.minimum(np.maximum(at_least, server), client) - server, np.float64)
+    )
+    client -= server
+    return Latencies(client, least)
 
 
-def _variance_share(client: np.ndarray, server: np.ndarray) -> float | None:
+def _variance_share(client: NDArray[np.float64], server: NDArray[np.int32]) -> float | None:
     if len(client) < 2:
         return None
-    centred = client - client.mean()
-    squares = float(centred @ centred)
-    return round(float(centred @ server) / squares, 6) if squares > 1e-9 * len(client) else None
+    mean, squares, products = client.mean(), 0.0, 0.0
+    for rows in pieces(len(client)):
+        centred = client[rows] - mean
+        squares += float(centred @ centred)
+        products += float(centred @ server[rows])
+    return round(products / squares, 6) if squares > 1e-9 * len(client) else None
 
 
 def littles_law_ratio(
@@ -104,10 +110,12 @@ def mean_in_flight(samples: PhaseSamples, since_ns: int | None = None) -> float 
     start, end = samples.window_began_ns if since_ns is None else since_ns, samples.window_ended_ns
     if start is None or end is None or end <= start:
         return None
-    sent = samples.was_sent
-    began = np.maximum(samples.sent_ns[sent], start)
-    ended = np.minimum(samples.ended_ns[sent], end)
-    return float(np.maximum(ended - began, 0).sum(dtype=np.float64)) / (end - start)
+    total_ns = 0.0
+    for piece in samples.pieces():
+        sent = piece.was_sent
+        inside_ns = np.minimum(piece.ended_ns[sent], end) - np.maximum(piece.sent_ns[sent], start)
+        total_ns += float(np.maximum(inside_ns, 0).sum(dtype=np.float64))
+    return total_ns / (end - start)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -95,9 +95,9 @@ class Divided(msgspec.Struct, frozen=True):
     """What the nodes' times of the divided requests come to, request by request, in ms."""
 
     which: NDArray[np.bool_]
-    levels_ms: NDArray[np.int64]
-    path_ms: NDArray[np.int64]
-    nodes_ms: NDArray[np.int64]
+    levels_ms: NDArray[np.integer]
+    path_ms: NDArray[np.integer]
+    nodes_ms: NDArray[np.integer]
     shares: PathShares
 
 
@@ -138,8 +138,12 @@ def decompose(
         reasons["tail_share"] = f"{in_tail} requests at or above p99, of {TAIL_SAMPLES} needed"
     mean = rounded(response.mean())
     measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail, [group[window] for group in groups])
-    divided = _divide(samples, window, measure.tail, shape, sequential=sequential)
     total_ms = samples.server_total_ms[window]
+    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
+    # One after the other, because of ten million requests each column takes 80 MB.
+    parts |= _client_parts(samples, window, measure, total_ms, late_ms)
+    divided = _divide(samples, window, measure.tail, shape, sequential=sequential)
+    parts |= _server_parts(samples, window, measure, total_ms, shape, divided, sequential=sequential)
     speedup, bound = _speedups(divided, total_ms)
     if divided is None:
         why = _why_undivided(samples, window, shape)
@@ -149,9 +153,6 @@ def decompose(
     for key, value in (("parallel_speedup", speedup), ("parallel_speedup_bound", bound)):
         if value is None:
             reasons[key] = reasons.get("node_path", "the server's times are all below a millisecond")
-    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
-    parts |= _client_parts(samples, window, measure, total_ms, late_ms)
-    parts |= _server_parts(samples, window, measure, total_ms, shape, divided, sequential=sequential)
     whole = Decomposition(
         requests_total=count,
         divided_requests_total=int(np.count_nonzero(divided.which)) if divided else 0,
@@ -170,10 +171,10 @@ def _client_parts(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
     measure: _Measure,
-    total_ms: NDArray[np.int64],
+    total_ms: NDArray[np.int32],
     late_ms: NDArray[np.float64] | None,
 ) -> dict[PartName, Part]:
-    """Return the parts outside the server; one column at a time, since of ten million requests each takes 80 MB."""
+    """Return the parts outside the server."""
     readable = samples.readable[window]
     parts: dict[PartName, Part] = {}
     parts["start_delay"] = measure("start_delay", _between(samples.due_ns, samples.sent_ns, window), None, 0)
@@ -194,7 +195,7 @@ def _server_parts(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
     measure: _Measure,
-    total_ms: NDArray[np.int64],
+    total_ms: NDArray[np.int32],
     shape: DagShape | None,
     divided: Divided | None,
     *,
@@ -218,7 +219,7 @@ def _server_parts(
     return parts
 
 
-def _speedups(divided: Divided | None, total_ms: NDArray[np.int64]) -> tuple[float | None, float | None]:
+def _speedups(divided: Divided | None, total_ms: NDArray[np.int32]) -> tuple[float | None, float | None]:
     """Return all nodes' time by the server's total time, and by the longest paths; None where there is none."""
     if divided is None:
         return None, None
@@ -300,7 +301,9 @@ def _divide(
     mine = window.copy()
     mine[window] = which
     in_tail = _of(tail, which) if tail is not None else np.zeros(count, np.bool_)
-    levels, path, nodes = (np.empty(count, np.int64) for _ in range(3))
+    most_ms = int(samples.node_times_ms.max(initial=0)) * len(shape.ids)
+    kind: type[np.int32 | np.int64] = np.int32 if most_ms <= np.iinfo(np.int32).max else np.int64
+    levels, path, nodes = (np.empty(count, kind) for _ in range(3))
     time_all, time_tail, often, present = (np.zeros(len(shape.ids)) for _ in range(4))
     end = 0
     for rows in pieces(len(samples)):

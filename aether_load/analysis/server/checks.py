@@ -34,7 +34,7 @@ def check_phase(samples: PhaseSamples, readings: Readings) -> tuple[Check, ...]:
     for piece in samples.pieces():
         is_told = piece.server_total_ms != ABSENT
         told += int(np.count_nonzero(is_told))
-        is_below = piece.ended_ns - piece.sent_ns < piece.server_total_ms * 1_000_000
+        is_below = piece.ended_ns - piece.sent_ns < piece.server_total_ms.astype(np.int64) * 1_000_000
         below += int(np.count_nonzero(is_below & is_told))
     sums = [reading.scrape.node_time_sum_ms for reading in readings.readable]
     broken = sum(abs(total - round(total)) > _WHOLE_MS * max(1.0, total * 1e-9) for total in sums)

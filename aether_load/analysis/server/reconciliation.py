@@ -140,8 +140,9 @@ def request_lines(samples: PhaseSamples, *, was_cut_off: bool) -> tuple[Reconcil
     handed_out = seen = 0
     for worker in np.unique(samples.worker):
         indexes = samples.request_index[samples.worker == worker]
-        handed_out += int(indexes.max() - indexes.min()) + 1
-        seen += int(np.count_nonzero(np.bincount(indexes - indexes.min())))
+        indexes -= indexes.min()
+        handed_out += int(indexes.max()) + 1
+        seen += int(np.count_nonzero(np.bincount(indexes)))
     doubled = len(samples) - seen
     outcomes = np.bincount(samples.outcome, minlength=len(Outcome))
     of_sent = int(outcomes.sum() - outcomes[Outcome.DROPPED])

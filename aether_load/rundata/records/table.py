@@ -40,7 +40,7 @@ class PhaseSamples(msgspec.Struct, frozen=True, kw_only=True):
     dataset: NDArray[np.int16]
     name: NDArray[np.int16]
     outcome: NDArray[np.int8]
-    server_total_ms: NDArray[np.int64]
+    server_total_ms: NDArray[np.int32]
     token_cost: NDArray[np.int64]
     answer_state: NDArray[np.int8]
     correct: NDArray[np.int8]

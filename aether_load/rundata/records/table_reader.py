@@ -27,7 +27,7 @@ _MOST_ERRORS = np.iinfo(np.int16).max
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
     "request_index": np.int64, "worker": np.int16, "due_ns": np.int64, "sent_ns": np.int64, "ended_ns": np.int64,
-    "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int64, "token_cost": np.int64,
+    "dataset": np.int16, "outcome": np.int8, "server_total_ms": np.int32, "token_cost": np.int64,
     "answer_state": np.int8, "correct": np.int8, "node_times_ms": np.int32, "node_states": np.int8,
     "node_cached": np.int8, "execution_key": np.uint64, "name": np.int16, "sent_nodes": np.int32,
 }  # fmt: skip
@@ -243,7 +243,7 @@ class RecordColumns:
             "ended_ns": rows["ended_ns"],
             "dataset": look_up(self._dataset_of_prompt(tables), rows["prompt"]).astype(np.int16),
             "outcome": rows["outcome"],
-            "server_total_ms": rows["server_total_ms"].astype(np.int64),
+            "server_total_ms": rows["server_total_ms"],
             "token_cost": rows["tokens"],
             "answer_state": rows["answer_state"],
             "correct": rows["correct"],
