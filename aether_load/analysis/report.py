@@ -22,6 +22,7 @@ from aether_load.analysis.phase.searches import SearchReport, search_report
 from aether_load.analysis.phase.series import MOST_SECONDS, Series, resolution_for
 from aether_load.analysis.phase.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.phase.workers import WorkerReport, worker_reports
+from aether_load.analysis.server.readings import Readings
 from aether_load.analysis.server.repeated_answers import repeated_answers
 from aether_load.analysis.verdict.thresholds import ThresholdReport, judge_thresholds
 from aether_load.analysis.verdict.verdict import Against, Verdict, all_against, decide
@@ -111,9 +112,10 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         damage=data.damage,
     )
     wholes = _wholes(manifest.phases, data.phases)
+    readings = [phase_readings(inputs, record) for record in manifest.phases]
     phases = tuple(
-        phase_report(inputs, record, samples, wholes.get(record.joined_in))
-        for record, samples in zip(manifest.phases, data.phases, strict=True)
+        phase_report(inputs, record, samples, own, wholes.get(record.joined_in))
+        for record, samples, own in zip(manifest.phases, data.phases, readings, strict=True)
     )
     repeated = repeated_answers([record.name for record in manifest.phases], data.phases)
     warnings = list(run_warnings(manifest, scenario, data.damage, data.torn, repeated))
@@ -143,7 +145,8 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
         scenario=manifest.scenario,
         environment={"versions": manifest.versions, "machine": manifest.machine, "git": manifest.git},
     )
-    return Analysis(report, tuple(map(_by_second, phases, manifest.phases, data.phases, [inputs] * len(phases))))
+    parts = zip(phases, manifest.phases, data.phases, readings, strict=True)
+    return Analysis(report, tuple(_by_second(inputs, *part) for part in parts))
 
 
 def against(report: Report) -> list[Against]:
@@ -181,9 +184,11 @@ def _wholes(records: Sequence[PhaseRecord], samples: Sequence[PhaseSamples]) -> 
     return wholes
 
 
-def _by_second(phase: PhaseReport, record: PhaseRecord, samples: PhaseSamples, inputs: PhaseInputs) -> Series:
+def _by_second(
+    inputs: PhaseInputs, phase: PhaseReport, record: PhaseRecord, samples: PhaseSamples, readings: Readings
+) -> Series:
     seconds = len(phase.series.second) * phase.series.resolution_s
     resolution_s = resolution_for(seconds, MOST_SECONDS)
     if phase.series.resolution_s == resolution_s:
         return phase.series
-    return series_of(inputs, record, samples, phase_readings(inputs, record), resolution_s)
+    return series_of(inputs, record, samples, readings, resolution_s)

@@ -140,14 +140,14 @@ def series_of(
 
 
 def phase_report(
-    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, whole: Whole | None = None
+    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, readings: Readings, whole: Whole | None = None
 ) -> PhaseReport:
-    """Return one phase's report; `whole` is the shape that it is joined in, if it is."""
+    """Return one phase's report; `readings` are its own, `whole` is the shape that it is joined in, if it is."""
     whole = whole or Whole(samples, record.began.monotonic_ns, record.ended.monotonic_ns if record.ended else None)
     manifest = inputs.manifest
     sequential = record.sequential or manifest.target.generation is Generation.V1
     lost = lost_in(manifest, record)
-    server = _server_side(inputs, record, samples, whole, lost)
+    server = _server_side(inputs, samples, readings, whole, lost)
     rates = window_rates(samples, record, clock_error_s(manifest))
     load = open_load(samples, record, rates, worker_lost=bool(lost))
     correlation = correlate(samples, record, rates)
@@ -200,7 +200,7 @@ def phase_report(
         sender=sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns),
         sender_holds=sender_holds(samples),
         server_process=process,
-        series=series_of(inputs, record, samples, server.readings),
+        series=series_of(inputs, record, samples, readings),
         reasons={"tail_sentence": why_no_sentence or "", "server_process": why_no_process or ""},
     )
     return msgspec.structs.replace(report, reasons=_reasons(report, rates, lost))
@@ -210,17 +210,15 @@ class _ServerSide(msgspec.Struct, frozen=True):
     """What the server counted between two readings at rest, beside what the answers of the phase add up to."""
 
     own: OwnCounts
-    readings: Readings
     checks: tuple[Check, ...]
     reconciliation: Reconciliation
     nodes: ServerNodes | None
 
 
 def _server_side(
-    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, whole: Whole, lost: Sequence[WorkerRecord]
+    inputs: PhaseInputs, samples: PhaseSamples, readings: Readings, whole: Whole, lost: Sequence[WorkerRecord]
 ) -> _ServerSide:
     """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts."""
-    readings = phase_readings(inputs, record)
     checks = check_phase(whole.samples, readings)
     lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
     own = own_counts(samples, lost_at_most)
@@ -233,7 +231,7 @@ def _server_side(
     )
     elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
     counted = readings.counted if reconciliation.counted_nodes_total is not None else None
-    return _ServerSide(own, readings, checks, reconciliation, server_nodes(whole.samples, counted, elapsed_s))
+    return _ServerSide(own, checks, reconciliation, server_nodes(whole.samples, counted, elapsed_s))
 
 
 def _rows(

@@ -40,9 +40,12 @@ class WindowRates(msgspec.Struct, frozen=True):
         if self.reason is not None or self.seconds is None:
             return None
         total = 0.0
+        which = amounts if amounts.dtype == np.bool_ else which
         for rows in pieces(len(self.shares)):
-            own = amounts[rows] if which is None else np.where(which[rows], amounts[rows], 0)
-            total += float(own @ self.shares[rows])
+            own, shares = amounts[rows], self.shares[rows]
+            if which is not None:
+                own, shares = own[which[rows]], shares[which[rows]]
+            total += float(shares.sum() if which is amounts else own @ shares)
         return total / self.seconds
 
 

@@ -107,17 +107,18 @@ class BlockReader:
                     return
                 self._offset = found
                 continue
-            end = self._offset + BLOCK_HEAD_BYTES + head.body_bytes
+            length = head.body_bytes
+            end = self._offset + BLOCK_HEAD_BYTES + length
             if end > size:
                 self.torn = True
                 return
-            body = pieces.at(self._offset + BLOCK_HEAD_BYTES, head.body_bytes)
+            body = pieces.at(self._offset + BLOCK_HEAD_BYTES, length)
             self._offset = end
-            if self._is_next(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum):
+            if self._is_next(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum, is_empty=not length):
                 self.rows += head.rows
                 yield head, body
 
-    def _is_next(self, head: BlockHead, *, is_whole: bool) -> bool:
+    def _is_next(self, head: BlockHead, *, is_whole: bool, is_empty: bool) -> bool:
         """Tell whether a block is to be read; says what is wrong if not, and what is missing before it."""
         if head.number < self._next_block:
             self._say(f"has {rows_text(head.first_row, head.rows)} twice; one copy was read")
@@ -129,7 +130,7 @@ class BlockReader:
             self._say(f"has {rows_text(head.first_row, head.rows)} not as they were written; they were refused")
         self._next_block = head.number + 1
         self._next_row = head.first_row + head.rows
-        self._is_finished |= is_whole and head.body_bytes == 0
+        self._is_finished |= is_whole and is_empty
         return is_whole
 
     def _judge_end(self, expected: int) -> None:

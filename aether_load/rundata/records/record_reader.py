@@ -216,10 +216,10 @@ class RecordReader:
         group: list[tuple[BlockHead, memoryview]] = []
         rows = size = 0
         for head, body in self._blocks:
-            if not head.body_bytes:
+            if not body:
                 continue
             group.append((head, body))
-            rows, size = rows + head.rows, size + head.body_bytes
+            rows, size = rows + head.rows, size + len(body)
             if rows >= BATCH_ROWS or size >= _BATCH_BYTES:
                 yield group
                 group, rows, size = [], 0, 0
