@@ -2,6 +2,8 @@
 
 import math
 import operator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.report import analyse
 from aether_load.analysis.statistics.distribution import percentile, wilson
-from aether_load.analysis.verdict.conditions import Measured, decide, judge_condition
+from aether_load.analysis.verdict.conditions import Finding, Measured, decide, judge_condition
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_set import record_parts
 from aether_load.rundata.records.table_reader import read_phases
@@ -24,7 +26,7 @@ OPERATORS = {
 
 
 @given(st.sampled_from(list(OPERATORS)), st.integers(-3, 3), st.integers(-3, 3), st.integers(0, 4), st.booleans())
-def test_all_some_or_none_of_an_interval(sign, limit, low, length, is_open):
+def test_all_some_or_none_of_an_interval(sign: str, limit: int, low: int, length: int, is_open: bool) -> None:
     """It holds when all numbers of the interval fulfil it, is broken when none does, else is undecided."""
     high = low + length + is_open
     inside = [low + step / 4 for step in range(4 * (high - low) + 1)]
@@ -54,14 +56,14 @@ def test_all_some_or_none_of_an_interval(sign, limit, low, length, is_open):
         ("max<5", Measured(reason="nobody came"), "undecided", ""),
     ],
 )  # fmt: skip
-def test_what_a_number_decides(text, number, state, shown):
+def test_what_a_number_decides(text: str, number: Measured, state: str, shown: str) -> None:
     """Ends that belong to an interval count, ends that do not, do not; what nothing bounds may be anything."""
     found = decide(parse_threshold(text), number)
     assert (found.state, found.shown, found.reason) == (state, shown, number.reason)
     assert not any(bound is not None and math.isinf(bound) for bound in (found.low, found.high))
 
 
-def judged(tmp_path, requests, text, **more):
+def judged(tmp_path: Path, requests: list[dict[str, Any]], text: str, **more: Any) -> Finding:
     folder = make_run(tmp_path, requests)
     manifest = folder.read_manifest()
     (samples,) = read_phases(record_parts(folder, manifest), manifest.phases, ["piqa"], manifest.node_ids, (0,)).phases
@@ -70,7 +72,7 @@ def judged(tmp_path, requests, text, **more):
                            **more)  # fmt: skip
 
 
-def test_any_percentile_is_of_all_samples_at_any_confidence(tmp_path):
+def test_any_percentile_is_of_all_samples_at_any_confidence(tmp_path: Path) -> None:
     """The same order statistics as everywhere; a wider interval for who looks more often."""
     requests = [answered(place, 60 + place % 97) for place in range(900)]
     values = np.sort(np.array([60.0 + place % 97 for place in range(900)]))
@@ -79,10 +81,12 @@ def test_any_percentile_is_of_all_samples_at_any_confidence(tmp_path):
     assert (found.value, found.low, found.high, found.state) == (usual.value, usual.low, usual.high, "undecided")
     found = judged(tmp_path / "b", requests, "p(97.3)<157", confidence=0.999)
     assert (found.low, found.high, found.state) == (wide.low, wide.high, "holds")
+    assert wide.low is not None
+    assert usual.low is not None
     assert wide.low < usual.low
 
 
-def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path):
+def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path: Path) -> None:
     """A request that we ended ourselves is no failure of the runtime's; otherwise it is one."""
     requests = [
         *(answered(place, 60) for place in range(8)),
@@ -91,9 +95,14 @@ def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path):
     ]
     found = judged(tmp_path / "a", requests, "error_rate<0.5", interrupted=True)
     share = wilson(1, 9)
+    assert share is not None
     assert (found.value, found.low, found.high) == (share.value, share.low, share.high)
-    assert judged(tmp_path / "b", requests, "error_rate<0.5").value == wilson(2, 10).value
+    result = wilson(2, 10)
+    assert result is not None
+    assert judged(tmp_path / "b", requests, "error_rate<0.5").value == result.value
     narrow, wide = wilson(2, 10), wilson(2, 10, 0.999)
+    assert wide is not None
+    assert narrow is not None
     assert (wide.low < narrow.low, wide.high > narrow.high) == (True, True)
 
 
@@ -107,14 +116,16 @@ def test_shares_of_failures_leave_out_what_an_interrupt_gave_up(tmp_path):
         ("goodput_share>0", "the scenario states no goodput_slo"),
     ],
 )
-def test_without_data_nothing_is_decided(tmp_path, text, reason):
+def test_without_data_nothing_is_decided(tmp_path: Path, text: str, reason: str) -> None:
     """Undecided, with the row's own reason."""
     found = judged(tmp_path, [], text)
     assert (found.state, found.value, found.reason) == ("undecided", None, reason)
     assert found.sentence == f"{text}: nothing to decide on: {reason}"
 
 
-def test_one_value_has_no_spread(tmp_path):
+def test_one_value_has_no_spread(tmp_path: Path) -> None:
     """The spread of one request is not zero: it is not known."""
     assert judged(tmp_path, [answered(0, 60)], "stddev<5").reason == "one value alone has no spread"
-    assert analyse(make_run(tmp_path / "b", [answered(0, 60)])).report.phases[0].all.response_latency_ms.stddev is None
+    found = analyse(make_run(tmp_path / "b", [answered(0, 60)]))
+    assert found.report.phases[0].all.response_latency_ms is not None
+    assert found.report.phases[0].all.response_latency_ms.stddev is None

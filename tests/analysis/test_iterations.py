@@ -1,5 +1,8 @@
 """What is reported of the passes of users' own tasks."""
 
+from pathlib import Path
+from typing import Any
+
 from aether_load.analysis.phase.iterations import iteration_reports
 from aether_load.rundata.records.iterations import Iterations
 from aether_load.rundata.records.record_buffer import RecordBuffer
@@ -11,7 +14,7 @@ MS = 1_000_000
 COMPLETED, FAILED, INTERRUPTED = range(3)
 
 
-def recorded(path, passes, worker=0):
+def recorded(path: Path, passes: list[Any], worker: int = 0) -> RecordPart:
     """Write passes of (task, state, begin, end, requests, time in requests, error), in ms, to a record file."""
     buffer = RecordBuffer([], [], worker)
     buffer.phases.place("other")
@@ -30,15 +33,15 @@ def recorded(path, passes, worker=0):
     return RecordPart(path)
 
 
-def reports(parts, window_ms=(0, 1000)):
+def reports(parts: list[RecordPart], window_ms: tuple[int, int] = (0, 1000)) -> tuple[Any, ...]:
     collected = Iterations()
     for batch, tables in RecordSet(parts):
-        places = [{"closed": 0}.get(name, ABSENT) for name in tables.phases]
+        places = [0 if name == "closed" else ABSENT for name in tables.phases]
         collected.add(batch.iterations, places, tables)
     return iteration_reports(collected.of_phase(0), *(at * MS for at in window_ms))
 
 
-def test_each_task_has_its_counts_and_times(tmp_path):
+def test_each_task_has_its_counts_and_times(tmp_path: Path) -> None:
     """Of completed and failed passes; an interrupted one is counted and has no time."""
     part = recorded(
         tmp_path / "records.bin",
@@ -62,7 +65,7 @@ def test_each_task_has_its_counts_and_times(tmp_path):
     assert set(talk.reasons) == {"error_rate", "duration_ms", "requests_mean", "request_time_ms", "own_time_ms"}
 
 
-def test_passes_of_workers_are_put_together(tmp_path):
+def test_passes_of_workers_are_put_together(tmp_path: Path) -> None:
     """Each file has texts of its own."""
     first = recorded(tmp_path / "records.1.bin", [("User.a", COMPLETED, 10, 20, 1, 5, None)], worker=1)
     second = recorded(
@@ -73,7 +76,7 @@ def test_passes_of_workers_are_put_together(tmp_path):
     assert found == {"User.a": (1, 1), "User.b": (1, 0)}
 
 
-def test_nothing_is_reported_of_a_phase_without_a_window(tmp_path):
+def test_nothing_is_reported_of_a_phase_without_a_window(tmp_path: Path) -> None:
     part = recorded(tmp_path / "records.bin", [("User.ask", COMPLETED, 0, 100, 1, 60, None)])
     assert reports([part], (2000, 3000)) == ()
     assert iteration_reports(Iterations().of_phase(0), None, None) == ()

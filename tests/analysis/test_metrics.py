@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from msgspec import inspect
@@ -10,7 +12,7 @@ from msgspec import inspect
 from aether_load.analysis.phase.phase_report import PhaseReport
 from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.phase.searches import SearchReport
-from aether_load.analysis.report import build_report
+from aether_load.analysis.report import Report, build_report
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
 from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, metric_in, read
@@ -22,11 +24,11 @@ from rich_run import make_rich_run
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return build_report(make_rich_run(tmp_path_factory.mktemp("rich")))
 
 
-def leaves(value, path=()):
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
     """The ways to all numbers of a JSON object that lie in no list."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -43,7 +45,7 @@ KEYS = {"outcomes": [outcome.label for outcome in Outcome]}
 """The keys of a mapping whose type does not say them."""
 
 
-def named_in(kind, prefix=()):
+def named_in(kind: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Yield the name and the form of every number in a type of the report; lists have none."""
     info = kind if isinstance(kind, inspect.Type) else inspect.type_info(kind)
     while isinstance(info, inspect.Metadata | inspect.UnionType):
@@ -60,10 +62,11 @@ def named_in(kind, prefix=()):
     elif isinstance(info, inspect.DictType):
         keys = info.key_type.values if isinstance(info.key_type, inspect.LiteralType) else KEYS.get(prefix[-1], ())
         for key in keys:
+            assert isinstance(key, str)
             yield from named_in(info.value_type, (*prefix, key))
 
 
-def test_the_catalogue_has_every_number_of_a_report():
+def test_the_catalogue_has_every_number_of_a_report() -> None:
     """With what it is of and its form; a number that is added to the report's types is added to the catalogue."""
     expected = dict.fromkeys(COUNTED_SHARES, ("row", "share"))
     for of, kind, prefix in (("row", Row, ()), ("phase", PhaseReport, ()), ("search", SearchReport, ("search",))):
@@ -74,7 +77,7 @@ def test_the_catalogue_has_every_number_of_a_report():
 
 
 @pytest.mark.parametrize("of", ["row", "phase"])
-def test_every_number_of_a_report_has_a_name(report, of):
+def test_every_number_of_a_report_has_a_name(report: Report, of: str) -> None:
     """Whatever number stands in the JSON of a phase or a row, its name or that of what it is a part of is known."""
     for phase in json.loads(formatted(report, "json"))["phases"]:
         rows = [phase.pop("all"), *phase.pop("datasets")]
@@ -84,7 +87,7 @@ def test_every_number_of_a_report_has_a_name(report, of):
         assert [leaf for leaf, above in parts.items() if not above & set(METRICS)] == []
 
 
-def test_every_name_leads_to_a_number_or_to_why_there_is_none(report):
+def test_every_name_leads_to_a_number_or_to_why_there_is_none(report: Report) -> None:
     """In every phase and row; no name leads nowhere."""
     there = set()
     for phase in report.phases:
@@ -101,7 +104,7 @@ def test_every_name_leads_to_a_number_or_to_why_there_is_none(report):
     assert {"server.node_time_p99_ms", "correlation.littles_law_ratio", "decomposition_mean_ms.barrier"} <= there
 
 
-def test_a_metric_says_its_form_unit_and_better_way(report):
+def test_a_metric_says_its_form_unit_and_better_way(report: Report) -> None:
     """Where a row and its phase have one of the same name, the row's is meant; an alias leads to what it stands for."""
     assert METRICS["cached_nodes_total"] == Metric(name="cached_nodes_total", of="row", form="number")
     row = report.phases[0].all
@@ -122,7 +125,7 @@ def test_a_metric_says_its_form_unit_and_better_way(report):
     ]  # fmt: skip
 
 
-def test_what_a_gate_compares_has_a_better_way():
+def test_what_a_gate_compares_has_a_better_way() -> None:
     """Otherwise a regression could not be told from a gain."""
     assert [metric.name for metric in METRICS.values() if metric.in_gate and metric.better is None] == []
     assert {metric.of for metric in METRICS.values() if metric.in_search} == {"row"}
@@ -149,7 +152,7 @@ def test_what_a_gate_compares_has_a_better_way():
         ("series.second<5", "there is no metric 'series.second';"),
     ],
 )
-def test_a_number_that_there_is_not(text, sentence):
+def test_a_number_that_there_is_not(text: str, sentence: str) -> None:
     """One sentence with the nearest names; a name's last part alone is recognised."""
     with pytest.raises(ValueError, match=re.escape(sentence)):
         metric_in(parse_threshold(text))
@@ -159,6 +162,6 @@ def test_a_number_that_there_is_not(text, sentence):
     "text", ["p(97.3)<5", "service_latency_ms:p(12)<5", "correlation.overhead_ms:p(99.9)<5",
              "server.answered_node_time_ms:med<5", "decomposition.barrier.time_ms:max<5"]
 )  # fmt: skip
-def test_points_of_distributions(text):
+def test_points_of_distributions(text: str) -> None:
     """Any percentile of the latencies, whose samples are there; of others those that a report has."""
     assert metric_in(parse_threshold(text)).form == "distribution"

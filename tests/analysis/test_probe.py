@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +23,9 @@ from folders import BEGAN_NS, MS, answered, dropped, failed, make_run
 SLO = ("p(95)<100",)
 
 
-def queue(rate, *, slots=10, service_ms=50, for_s=5.0, seed=0):
+def queue(
+    rate: float, *, slots: int = 10, service_ms: int = 50, for_s: float = 5.0, seed: int = 0
+) -> list[dict[str, Any]]:
     """The requests of an open load on a server of so many slots: in one second it serves slots / service time."""
     chance, free, at, requests = random.Random(seed), [0.0] * slots, 0.0, []
     while (at := at + chance.expovariate(rate)) < for_s:
@@ -30,14 +35,25 @@ def queue(rate, *, slots=10, service_ms=50, for_s=5.0, seed=0):
     return requests
 
 
-def usage(kind, share, for_s=5, **more):
+def usage(kind: type[Any], share: float, for_s: int = 5, **more: Any) -> list[Any]:
     """Readings of a process that uses this share of a core, one a second."""
     return [
         kind(at_ns=BEGAN_NS + at * 1000 * MS, cpu_s=share * at, resident_bytes=1, **more) for at in range(for_s + 1)
     ]
 
 
-def judged(tmp_path, requests, *, slo=SLO, users=None, rate=None, sender=0.2, server=0.7, for_s=5, **search):
+def judged(
+    tmp_path: Path,
+    requests: list[dict[str, Any]],
+    *,
+    slo: Sequence[str] = SLO,
+    users: int | None = None,
+    rate: int | None = None,
+    sender: float = 0.2,
+    server: float = 0.7,
+    for_s: int = 5,
+    **search: Any,
+) -> Judgement:
     kind = "max_users" if rate is None else "max_rate"
     scenario = {"name": "made", "phases": [{"name": "capacity", "find": kind, "slo": list(slo), **search}]}
     more = {"load": "closed"} if rate is None else {"load": "open", "rate_rps": float(rate)}
@@ -50,7 +66,7 @@ def judged(tmp_path, requests, *, slo=SLO, users=None, rate=None, sender=0.2, se
     return judge_phase(folder, "closed")
 
 
-def closed(users, latency_ms, for_s=5, server_ms=None):
+def closed(users: int, latency_ms: int, for_s: int = 5, server_ms: int | None = None) -> list[dict[str, Any]]:
     """Users that each send again as soon as the answer is there."""
     count = int(for_s * 1000 / latency_ms)
     return [
@@ -60,7 +76,7 @@ def closed(users, latency_ms, for_s=5, server_ms=None):
     ]
 
 
-def test_a_probe_that_holds_is_measured(tmp_path):
+def test_a_probe_that_holds_is_measured(tmp_path: Path) -> None:
     """Load asked and achieved, the metric with its interval, the error rate, and both processes' CPU."""
     judgement = judged(tmp_path, closed(4, 80), users=4, slo=["p(95)<100", "error_rate<0.02"])
     assert judgement == Judgement(
@@ -80,7 +96,7 @@ def test_a_probe_that_holds_is_measured(tmp_path):
     )
 
 
-def test_what_was_not_measured_has_its_reason(tmp_path):
+def test_what_was_not_measured_has_its_reason(tmp_path: Path) -> None:
     """A server elsewhere has no CPU here, and a window without requests no error rate."""
     scenario = {"name": "made", "phases": [{"name": "capacity", "find": "max_users", "slo": list(SLO)}]}
     folder = make_run(
@@ -134,7 +150,9 @@ IDLE = "the client is the limit: requests account for 73.8% of its users' time"
         (closed(3, 120, server_ms=60), {"users": 4}, "client", [BROKEN, IDLE]),
     ],
 )  # fmt: skip
-def test_what_broke_is_named_with_the_limit(tmp_path, requests, more, limited_by, against):
+def test_what_broke_is_named_with_the_limit(
+    tmp_path: Path, requests: list[dict[str, Any]], more: dict[str, Any], limited_by: str, against: list[str]
+) -> None:
     """Each condition that broke, and whether the server or the client is the limit."""
     judgement = judged(tmp_path, requests, **more)
     assert judgement.holds is False
@@ -142,7 +160,7 @@ def test_what_broke_is_named_with_the_limit(tmp_path, requests, more, limited_by
     assert list(judgement.against) == against
 
 
-def waiting_users(users, answer_ms, for_ms=5000, every_ms=10):
+def waiting_users(users: int, answer_ms: int, for_ms: int = 5000, every_ms: int = 10) -> list[dict[str, Any]]:
     """Requests that are due in turns, each sent as soon as one of the users is free, until the window is over."""
     free, requests = [0.0] * users, []
     for place in range(for_ms // every_ms):
@@ -155,18 +173,19 @@ def waiting_users(users, answer_ms, for_ms=5000, every_ms=10):
 
 
 @pytest.mark.parametrize(("users", "share"), [(80, 0.8), (10, 0.1), (400, 0.84)])
-def test_an_overloaded_server_has_requests_queue_before_it(tmp_path, users, share):
+def test_an_overloaded_server_has_requests_queue_before_it(tmp_path: Path, users: int, share: float) -> None:
     """Users that all wait for answers send less than is due, however late they do; the client is not to blame."""
     answer_ms = 1000 if users < 400 else 4800
     requests = waiting_users(users, answer_ms)
     judgement = judged(tmp_path, requests, rate=100, users=users, slo=["p(95)<20000", "error_rate<0.99"])
     assert (judgement.holds, judgement.limited_by) == (False, "server")
+    assert judgement.measured is not None
     sent = f"all {users} users waited for answers, so {judgement.measured.achieved_load:.1f}% of what was due was sent"
     assert judgement.against == (f"{QUEUE}: {sent}",)
     assert judgement.measured.achieved_load == pytest.approx(100 * share, rel=0.05)
 
 
-def test_a_client_that_does_not_send_what_is_due_is_the_limit(tmp_path):
+def test_a_client_that_does_not_send_what_is_due_is_the_limit(tmp_path: Path) -> None:
     """Users that are free while requests are due are the client's fault."""
     prompt = [answered(place * 10, 20, 10) for place in range(400)]
     unsent = [dropped(4000 + place * 10) for place in range(100)]
@@ -175,7 +194,7 @@ def test_a_client_that_does_not_send_what_is_due_is_the_limit(tmp_path):
     assert judgement.against[1:] == ("the client is the limit: it sent 80.0% of what was due, with users to spare",)
 
 
-def test_a_server_that_refuses_connections_is_the_limit(tmp_path):
+def test_a_server_that_refuses_connections_is_the_limit(tmp_path: Path) -> None:
     """Users that pause after a lost connection send less than is due, and the client is not to blame."""
     lost = [failed(place * 10, 1, Outcome.CONNECTION_ERROR) for place in range(400)]
     unsent = [dropped(4000 + place * 10) for place in range(100)]
@@ -184,18 +203,19 @@ def test_a_server_that_refuses_connections_is_the_limit(tmp_path):
     assert judgement.against[0] == "error_rate<=0.01 (max_error_rate) is broken: 1"
 
 
-def test_a_load_that_piles_up_does_not_hold_however_small_its_latency_is_yet(tmp_path):
+def test_a_load_that_piles_up_does_not_hold_however_small_its_latency_is_yet(tmp_path: Path) -> None:
     """At 30 % above what is served, each second adds 300 ms: a limit of two seconds is only broken later."""
     judgement = judged(tmp_path, queue(260), rate=260, users=1000, slo=["p(95)<2000"])
     assert (judgement.holds, judgement.limited_by) == (False, "server")
     (reason,) = judgement.against
     assert reason.startswith(f"{QUEUE}: each second of the load added ")
+    assert judgement.measured is not None
     assert judgement.measured.slo[0].state == "holds"
     held = judged(tmp_path / "b", queue(160), rate=160, users=1000, slo=["p(95)<2000"])
     assert (held.holds, held.limited_by) == (True, "held")
 
 
-def test_an_interval_that_holds_the_limit_decides_nothing(tmp_path):
+def test_an_interval_that_holds_the_limit_decides_nothing(tmp_path: Path) -> None:
     """More requests may decide it."""
     requests = [answered(place * 50, 99 if place % 20 else 101) for place in range(90)]
     judgement = judged(tmp_path, requests, users=1)
@@ -203,7 +223,7 @@ def test_an_interval_that_holds_the_limit_decides_nothing(tmp_path):
     assert judgement.against == ("p(95)<100 is not decided: the interval reaches over it: 101 [99, 101]",)
 
 
-def growths(load, **more):
+def growths(load: float, **more: Any) -> int:
     """Of a hundred probes at a share of the capacity of 200/s, those in which the queue is said to grow."""
     found = 0
     for seed in range(100):
@@ -212,7 +232,7 @@ def growths(load, **more):
     return found
 
 
-def samples_of(requests):
+def samples_of(requests: list[dict[str, Any]]) -> Any:
     """The samples of an open load of five seconds, without the detour over a file."""
     due = np.array([int(request["at"] * MS) for request in requests], np.int64)
     everything = np.ones(len(due), np.bool_)
@@ -223,13 +243,14 @@ def samples_of(requests):
 
 
 @pytest.mark.parametrize(("load", "least", "most"), [(0.5, 0, 0), (0.9, 0, 1), (1.15, 99, 100), (1.5, 100, 100)])
-def test_a_queue_grows_above_the_capacity_and_not_below(load, least, most):
+def test_a_queue_grows_above_the_capacity_and_not_below(load: float, least: int, most: int) -> None:
     """With random arrivals, at 90 % of the capacity it hardly ever does, and at 115 % always."""
     assert least <= growths(load) <= most
 
 
-def test_the_growth_is_the_share_by_which_the_load_is_too_large():
+def test_the_growth_is_the_share_by_which_the_load_is_too_large() -> None:
     """At 130 % of the capacity each second of the load brings 0.3 s more than can be served."""
     growth = queue_growth(samples_of(queue(260, seed=3)))
+    assert growth is not None
     assert 0.25 < growth.low < growth.per_second < 0.35
     assert queue_growth(samples_of(queue(4))) is None

@@ -4,14 +4,17 @@ import math
 import shutil
 import subprocess
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
 
-from aether_load.analysis.server.scrape import difference, parse_scrape
+from aether_load.analysis.server.scrape import Scrape, difference, parse_scrape
 from aether_load.analysis.statistics.histogram import promql_quantile, quantile_interval
 from aether_load.protocol import DagRequest, Generation, LlmNode, encode_request
-from processes import wait_for
+from processes import Simulator, wait_for
 
 pytestmark = pytest.mark.prometheus
 QUANTILES = (0.0, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -19,7 +22,7 @@ BUCKET = "aether_execution_time_seconds_bucket"
 
 
 @pytest.fixture
-def prometheus(tmp_path, simulator, free_port):
+def prometheus(tmp_path: Path, simulator: Callable[..., Simulator], free_port: int) -> Iterator[Any]:
     """A simulated runtime with varied node times, and the URL of a Prometheus that scrapes it five times a second."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed (apt-get install prometheus)")
@@ -45,7 +48,7 @@ def prometheus(tmp_path, simulator, free_port):
         log.close()
 
 
-def ask(url, query):
+def ask(url: str, query: str) -> float | None:
     """The value of an instant query that has one answer, or None while there is none."""
     try:
         answer = urllib3.request("GET", f"{url}/api/v1/query", fields={"query": query}, retries=False, timeout=5)
@@ -55,7 +58,7 @@ def ask(url, query):
     return float(result[0]["value"][1]) if result else None
 
 
-def send(runtime, count):
+def send(runtime: Any, count: Any) -> None:
     for _ in range(count):
         node = LlmNode("a", f"prompt {uuid.uuid4()}", "m")
         body = encode_request(DagRequest("t", (node,)), Generation.V2)
@@ -65,16 +68,16 @@ def send(runtime, count):
         assert answer.status == 200
 
 
-def reading(runtime):
+def reading(runtime: Any) -> Scrape:
     return parse_scrape(urllib3.request("GET", f"{runtime.url}/metrics").data.decode())
 
 
-def has_counted(url, count):
+def has_counted(url: str, count: Any) -> Any:
     """Return Prometheus's own time of the first reading that it has with so many nodes."""
     return ask(url, f"timestamp({BUCKET}{{le='+Inf'}} == {count})")
 
 
-def test_our_promql_figure_is_prometheus_own(prometheus):
+def test_our_promql_figure_is_prometheus_own(prometheus: Any) -> None:
     """`histogram_quantile` over all that was counted and over a difference of two readings is ours to 12 digits."""
     runtime, url = prometheus
     send(runtime, 60)
@@ -90,14 +93,16 @@ def test_our_promql_figure_is_prometheus_own(prometheus):
     for q in QUANTILES:
         whole = ask(url, f"histogram_quantile({q}, {BUCKET} {at})")
         part = ask(url, f"histogram_quantile({q}, {window})")
+        assert whole is not None
         assert promql_quantile(last.buckets, q) == pytest.approx(whole * 1000, rel=1e-12)
+        assert part is not None
         assert promql_quantile(counted.buckets, q) == pytest.approx(part * 1000, rel=1e-12)
         compared += 1
     assert compared == len(QUANTILES)
     assert counted.node_count == 90
 
 
-def test_the_interval_holds_what_the_point_misses(prometheus):
+def test_the_interval_holds_what_the_point_misses(prometheus: Any) -> None:
     """The true quantile, known from the simulator's record, lies in our interval; PromQL's point need not."""
     runtime, _ = prometheus
     send(runtime, 120)
@@ -110,4 +115,5 @@ def test_the_interval_holds_what_the_point_misses(prometheus):
     for q in (0.5, 0.9, 0.95, 0.99):
         true = times[max(1, math.ceil(q * len(times))) - 1]
         interval = quantile_interval(counted.buckets, counted.node_time_sum_ms, q)
+        assert interval is not None
         assert interval.low <= true < interval.high

@@ -1,8 +1,12 @@
 """The reconciliation, line by line, on folders whose truth is known."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from aether_load.analysis.report import build_report
+from aether_load.analysis.phase.phase_report import PhaseReport
+from aether_load.analysis.report import Report, build_report
 from aether_load.analysis.server.reconciliation import ReconciliationLine
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from folders import TOKENS, answered, counted, dropped, exposition, failed, make_run
@@ -11,20 +15,20 @@ CLEAN = [answered(100 * number, 62, cached=int(number == 3)) for number in range
 HIT = {"cached": 1}
 
 
-def phase_of(folder, requests, **options):
+def phase_of(folder: Path, requests: list[dict[str, Any]], **options: Any) -> tuple[Report, PhaseReport]:
     report = build_report(make_run(folder, requests, **options))
     return report, report.phases[0]
 
 
-def lines_of(phase):
+def lines_of(phase: PhaseReport) -> dict[str, Any]:
     return {line.name: line for line in phase.reconciliation.lines}
 
 
-def differences(phase):
+def differences(phase: PhaseReport) -> dict[str, int]:
     return {line.name: line.difference for line in phase.reconciliation.lines if line.difference}
 
 
-def test_a_clean_reconciliation_agrees_in_every_line(tmp_path):
+def test_a_clean_reconciliation_agrees_in_every_line(tmp_path: Path) -> None:
     """Requests, nodes, time, twelve buckets, tokens, failures and both sides of the cache: all agree."""
     report, phase = phase_of(tmp_path, CLEAN)
     lines = lines_of(phase)
@@ -43,7 +47,7 @@ def test_a_clean_reconciliation_agrees_in_every_line(tmp_path):
     assert (phase.reconciliation.trust, report.verdict.exit_code) == ("trusted", 0)
 
 
-def test_failed_nodes_and_cycles_count_as_errors_and_panics_do_not(tmp_path):
+def test_failed_nodes_and_cycles_count_as_errors_and_panics_do_not(tmp_path: Path) -> None:
     """The runtime's error counter holds failed nodes and DAGs with a cycle; a panic is counted nowhere."""
     requests = [
         *CLEAN * 20,
@@ -81,17 +85,18 @@ def test_failed_nodes_and_cycles_count_as_errors_and_panics_do_not(tmp_path):
         ),
     ],
 )
-def test_any_line_that_differs_is_contamination(tmp_path, after, off, sentence):
+def test_any_line_that_differs_is_contamination(tmp_path: Path, after: str, off: dict[str, int], sentence: str) -> None:
     """Also where the number of nodes is right: cached ones, failures, tokens, times."""
     report, phase = phase_of(tmp_path, CLEAN, readings=[counted([]), after])
     assert differences(phase) == off
     assert phase.reconciliation.trust == "contaminated"
+    assert phase.reconciliation.reason is not None
     assert sentence in phase.reconciliation.reason
     assert all(line.causes for line in phase.reconciliation.lines if line.difference)
     assert report.verdict.exit_code == 5
 
 
-def test_more_than_unread_requests_can_have_run_is_contamination(tmp_path):
+def test_more_than_unread_requests_can_have_run_is_contamination(tmp_path: Path) -> None:
     """One lost answer of one node explains one node, and not one that succeeded and one that failed."""
     requests = [*CLEAN * 20, failed(10, 900, Outcome.TIMEOUT)]
     times = [60] * 161
@@ -107,7 +112,7 @@ def test_more_than_unread_requests_can_have_run_is_contamination(tmp_path):
     assert lines_of(explained)["tokens_total"].agrees
 
 
-def test_each_request_that_was_handed_out_is_sent_or_unsent(tmp_path):
+def test_each_request_that_was_handed_out_is_sent_or_unsent(tmp_path: Path) -> None:
     """Due is sent and dropped; sent is the outcomes added up."""
     requests = [*CLEAN, dropped(10), failed(20, 5, Outcome.CONNECTION_ERROR)]
     readings = [counted([]), counted([60] * 8, cached=1)]
@@ -120,7 +125,9 @@ def test_each_request_that_was_handed_out_is_sent_or_unsent(tmp_path):
 @pytest.mark.parametrize(
     ("indexes", "ours", "theirs"), [([0, 1, 2, 3, 5, 6, 7, 8], 8, 9), ([0, 1, 2, 3, 3, 5, 6, 7], 6, 8)]
 )
-def test_a_lost_or_doubled_sample_makes_the_run_invalid(tmp_path, indexes, ours, theirs):
+def test_a_lost_or_doubled_sample_makes_the_run_invalid(
+    tmp_path: Path, indexes: list[int], ours: int, theirs: int
+) -> None:
     """A gap or a repetition in the request indexes is a defect of ours, and no figure passes with it."""
     report, phase = phase_of(tmp_path, CLEAN, indexes=indexes)
     line = lines_of(phase)["requests_due_total"]
@@ -130,7 +137,7 @@ def test_a_lost_or_doubled_sample_makes_the_run_invalid(tmp_path, indexes, ours,
     assert f"requests_due_total is {ours} by the samples and {theirs} by request indexes" in report.verdict.reasons[0]
 
 
-def test_a_run_that_was_killed_may_have_lost_its_last_samples(tmp_path):
+def test_a_run_that_was_killed_may_have_lost_its_last_samples(tmp_path: Path) -> None:
     """Their gap is a line with its cause, and no defect."""
     report, phase = phase_of(
         tmp_path, CLEAN, indexes=[0, 1, 2, 3, 5, 6, 7, 8], ended_as="running", window_ms=(0, None)
@@ -141,7 +148,7 @@ def test_a_run_that_was_killed_may_have_lost_its_last_samples(tmp_path):
     assert "requests_unaccounted" not in [warning.code for warning in report.warnings]
 
 
-def test_a_v1_runtime_has_no_cache_to_reconcile(tmp_path):
+def test_a_v1_runtime_has_no_cache_to_reconcile(tmp_path: Path) -> None:
     """The lines of the cache have our side, no other, and say why."""
     requests = [answered(0, 62, cached=-1)]
     readings = [
@@ -155,17 +162,18 @@ def test_a_v1_runtime_has_no_cache_to_reconcile(tmp_path):
     assert phase.reconciliation.trust == "trusted"
 
 
-def test_readings_that_never_change_are_no_data(tmp_path):
+def test_readings_that_never_change_are_no_data(tmp_path: Path) -> None:
     """A cache before /metrics, or another runtime's page: nothing is known, and nobody is accused."""
     report, phase = phase_of(tmp_path, CLEAN, readings=[counted([])] * 4)
     assert phase.reconciliation.trust == "no_server_data"
+    assert phase.reconciliation.reason is not None
     assert phase.reconciliation.reason.startswith("all 4 readings of /metrics are the same, though 8 nodes were")
     assert phase.reconciliation.counted_nodes_total is None
     assert lines_of(phase)["succeeded_nodes_total"].ours == 8
     assert (phase.server, report.verdict.exit_code) == (None, 5)
 
 
-def test_readings_that_lag_behind_are_named(tmp_path):
+def test_readings_that_lag_behind_are_named(tmp_path: Path) -> None:
     """A reading that has not counted what was answered before it was taken is stale, and said to be."""
     readings = [counted([]), counted([60]), counted([60] * 2), counted([60] * 4)]
     report, phase = phase_of(tmp_path, CLEAN, readings=readings, reading_at_ms=(-1, 500, 900, 1999))
@@ -177,7 +185,7 @@ def test_readings_that_lag_behind_are_named(tmp_path):
     assert "figures_contradict" in [warning.code for warning in report.warnings]
 
 
-def test_a_reading_that_runs_ahead_of_what_was_sent_is_named(tmp_path):
+def test_a_reading_that_runs_ahead_of_what_was_sent_is_named(tmp_path: Path) -> None:
     """More nodes than requests had been sent by then: somebody else's."""
     readings = [counted([]), counted([60] * 30), counted([60] * 38, cached=1)]
     report, phase = phase_of(tmp_path, CLEAN, readings=readings, reading_at_ms=(-1, 300, 1999))
@@ -195,9 +203,14 @@ def test_a_reading_that_runs_ahead_of_what_was_sent_is_named(tmp_path):
         (2, None, "trusted"),
     ],
 )
-def test_what_a_missing_or_partial_reading_voids(tmp_path, role, text, trust):
+def test_what_a_missing_or_partial_reading_voids(tmp_path: Path, role: int, text: str | None, trust: str) -> None:
     """Without the first or the last there is no reconciliation; one in between is a gap that is told."""
-    readings = [counted([]), counted([60] * 2), counted([60] * 6, cached=1), counted([60] * 8, cached=1)]
+    readings: list[str | None] = [
+        counted([]),
+        counted([60] * 2),
+        counted([60] * 6, cached=1),
+        counted([60] * 8, cached=1),
+    ]
     readings[role] = text
     report, phase = phase_of(tmp_path, CLEAN, readings=readings, reading_at_ms=(-1, 300, 900, 1999))
     assert (phase.reconciliation.trust, phase.reconciliation.readings_unreadable_total) == (trust, 1)
@@ -216,7 +229,9 @@ def test_what_a_missing_or_partial_reading_voids(tmp_path, role, text, trust):
         ((60, 40), 200, {"client_holds_server": 1}),
     ],
 )
-def test_what_must_hold_is_checked_in_each_answer(tmp_path, levels, total, violated):
+def test_what_must_hold_is_checked_in_each_answer(
+    tmp_path: Path, levels: tuple[int, int], total: int, violated: dict[str, int]
+) -> None:
     """Levels within the total, nodes within their level, the server within the client."""
     nodes = (NodeShape("a"), NodeShape("b", ("a",)))
     _, phase = phase_of(tmp_path, [answered(0, 120, total, nodes=(60, 40), levels=levels)], nodes=nodes)
@@ -224,7 +239,7 @@ def test_what_must_hold_is_checked_in_each_answer(tmp_path, levels, total, viola
     assert next(check.checked_total for check in phase.checks if check.code == "levels_within_total") == 1
 
 
-def test_answers_that_name_no_levels_have_none_to_check(tmp_path):
+def test_answers_that_name_no_levels_have_none_to_check(tmp_path: Path) -> None:
     """Nothing is claimed of the levels of a runtime that does not time them."""
     (phase,) = build_report(make_run(tmp_path, CLEAN)).phases
     assert phase.all.ok_total == 8

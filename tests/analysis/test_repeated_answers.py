@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 import numpy as np
 from hypothesis import given, settings
@@ -15,12 +18,15 @@ from folders import answered, make_run
 from gate_folders import make_gate
 from property_tests import examples
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def id_of(number):
+
+def id_of(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-def test_an_answer_that_was_read_twice_makes_the_run_invalid(tmp_path):
+def test_an_answer_that_was_read_twice_makes_the_run_invalid(tmp_path: Path) -> None:
     """The rows are named by their request indexes; rows without an id say nothing."""
     ids = [7, 8, 0, 7, 0, 9, 8, 7, 7]
     requests = [answered(62 * place, 61, execution_id=id_of(number)) for place, number in enumerate(ids)]
@@ -35,16 +41,16 @@ def test_an_answer_that_was_read_twice_makes_the_run_invalid(tmp_path):
     assert (warning.phase, warning.message) == ("closed", f"{sentence}.")
 
 
-def test_a_gate_with_answers_that_were_read_twice_is_invalid(tmp_path):
+def test_a_gate_with_answers_that_were_read_twice_is_invalid(tmp_path: Path) -> None:
     """Across its windows too: every window is a phase."""
 
-    def window(first_id):
+    def window(first_id: int) -> list[dict[str, Any]]:
         return [answered(50 * place, 50, execution_id=id_of(first_id + place)) for place in range(20)]
 
-    def base(pair):
+    def base(pair: int) -> list[dict[str, Any]]:
         return window(100 * pair)
 
-    def candidate(pair):
+    def candidate(pair: int) -> list[dict[str, Any]]:
         return window(10_000 + 100 * pair)
 
     sound = build_gate_report(make_gate(tmp_path / "sound", base, candidate))
@@ -61,24 +67,24 @@ class Samples(msgspec.Struct):
     execution_key: np.ndarray
     ended_ns: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ended_ns)
 
     @property
-    def worker(self):
+    def worker(self) -> NDArray[Any]:
         return np.ones(len(self), np.int16)
 
     @property
-    def request_index(self):
+    def request_index(self) -> NDArray[Any]:
         return np.arange(len(self))
 
 
-def phase(*rows):
+def phase(*rows: tuple[int, int]) -> Any:
     keys, ended = zip(*rows, strict=True) if rows else ((), ())
     return Samples(np.array(keys, np.uint64), np.array(ended, np.int64))
 
 
-def test_rows_are_named_with_worker_and_phase():
+def test_rows_are_named_with_worker_and_phase() -> None:
     """Indexes are one worker's own, and another phase is said; the first answer that came is the right one."""
     found = repeated_answers(["early", "late"], [phase((5, 10), (6, 20)), phase((6, 30), (7, 50), (7, 40))])
     first, second, third = (f"request {place} of worker 1" for place in range(3))
@@ -95,7 +101,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5)), max_size=20)
 
 @settings(max_examples=examples(100), deadline=None)
 @given(ROWS, ROWS)
-def test_every_repeated_answer_is_counted(early, late):
+def test_every_repeated_answer_is_counted(early: list[tuple[int, int]], late: list[tuple[int, int]]) -> None:
     """As many as there are rows beyond the first of each id."""
     found = repeated_answers(["early", "late"], [phase(*early), phase(*late)])
     ids = [key for key, _ in (*early, *late) if key]
@@ -104,7 +110,7 @@ def test_every_repeated_answer_is_counted(early, late):
 
 @given(st.lists(st.binary(min_size=16, max_size=16), max_size=20, unique=True))
 @settings(max_examples=examples(100), deadline=None)
-def test_ids_that_differ_have_keys_that_differ(ids):
+def test_ids_that_differ_have_keys_that_differ(ids: list[bytes]) -> None:
     """In whichever of their bytes; no id has no key."""
     keys = _keys(np.array([*ids, bytes(16)], "V16"))
     assert len(set(keys[:-1].tolist())) == len(ids)

@@ -3,11 +3,13 @@
 import csv
 import io
 import multiprocessing
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aether_load.analysis.latency.correlate import Correlation
-from aether_load.analysis.report import build_report
+from aether_load.analysis.report import Report, build_report
 from aether_load.analysis.server.reconciliation import Bucket
 from aether_load.analysis.statistics.distribution import Share
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
@@ -18,41 +20,44 @@ from aether_load.outputs.summary import SUMMARY_COLUMNS, append_summary, check_s
 from aether_load.outputs.terminal import write_summary
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, exposition, failed, make_run
 
 TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"
 CLEAN = [answered(100 * number, 62 + number) for number in range(10)]
 
 
-def report_of(*arguments, **options):
+def report_of(*arguments: Any, **options: Any) -> Report:
     return build_report(make_run(*arguments, **options))
 
 
-def codes(report):
+def codes(report: Report) -> list[WarningCode]:
     return [warning.code for warning in report.warnings]
 
 
-def test_a_clean_run_reconciles_and_passes(tmp_path):
+def test_a_clean_run_reconciles_and_passes(tmp_path: Path) -> None:
     """Counts agree in every bucket, so the run is trusted and passes."""
     report = report_of(tmp_path, CLEAN)
     (phase,) = report.phases
     reconciliation = phase.reconciliation
     assert (reconciliation.trust, reconciliation.reason, reconciliation.unexplained_nodes_total) == ("trusted", None, 0)
+    assert reconciliation.buckets is not None
     assert reconciliation.buckets[4] == Bucket(le_ms=100, answered=10, counted=10, unexplained=0)
     assert report.verdict == Verdict("passed", 0, ())
 
 
-def test_what_the_server_accounts_for_is_client_time_less_server_time(tmp_path):
+def test_what_the_server_accounts_for_is_client_time_less_server_time(tmp_path: Path) -> None:
     """Overhead is C - T by request, the share is sum T / sum C, and no tail is claimed from one sample."""
     (phase,) = report_of(tmp_path, CLEAN).phases
     overhead = phase.correlation.overhead_ms
+    assert overhead is not None
     assert (overhead.min, overhead.mean, overhead.max, overhead.count) == (2.0, 6.5, 11.0, 10)
     assert phase.correlation.server_time_share == round(600 / 665, 6)
     assert phase.correlation.tail_server_share is None
     assert phase.correlation.reasons == {"tail_server_share": "1 requests at or above p99, of 10 needed"}
 
 
-def test_the_tail_is_told_apart_from_the_mean(tmp_path):
+def test_the_tail_is_told_apart_from_the_mean(tmp_path: Path) -> None:
     """Where p99 has ten samples, its share is its own: here the tail is not the server's."""
     requests = [answered(number / 2, 62) for number in range(1089)] + [answered(900, 600) for _ in range(12)]
     (phase,) = report_of(tmp_path, requests).phases
@@ -60,7 +65,7 @@ def test_the_tail_is_told_apart_from_the_mean(tmp_path):
     assert phase.correlation.server_time_share == round(1101 * 60 / (1089 * 62 + 12 * 600), 6)
 
 
-def test_littles_law_counts_time_in_flight_inside_the_window(tmp_path):
+def test_littles_law_counts_time_in_flight_inside_the_window(tmp_path: Path) -> None:
     """One user busy for 400 ms of a window of 1 s is a ratio of 0.4, whatever reaches over the edges."""
     requests = [answered(-100, 200), answered(500, 200), answered(900, 300)]
     (phase,) = report_of(tmp_path, requests).phases
@@ -69,10 +74,11 @@ def test_littles_law_counts_time_in_flight_inside_the_window(tmp_path):
     assert phase.requests_outside_window_total == 1
 
 
-def test_the_servers_side_is_intervals(tmp_path):
+def test_the_servers_side_is_intervals(tmp_path: Path) -> None:
     """Ten nodes of 60 ms: the mean is known to the ms, quantiles as tightly as buckets and sum allow."""
     (phase,) = report_of(tmp_path, CLEAN).phases
     server = phase.server
+    assert server is not None
     assert (server.nodes_total, server.node_time_mean_ms) == (10, Interval(60.0, 61.0))
     assert server.node_time_p50_ms == QuantileInterval(51, 67, 75.0)
     assert server.node_concurrency == 0.3
@@ -86,17 +92,20 @@ def test_the_servers_side_is_intervals(tmp_path):
         ([-1, 70], "contaminated", 0, "node times differ"),
     ],
 )
-def test_counts_that_do_not_agree_make_the_run_invalid(tmp_path, extra, trust, off, sentence):
+def test_counts_that_do_not_agree_make_the_run_invalid(
+    tmp_path: Path, extra: list[int], trust: str, off: int, sentence: str
+) -> None:
     """Other clients, another replica, or both at once: each is noticed, and the run is exit 5."""
     counted = [60] * (10 - extra.count(-1)) + [value for value in extra if value > 0]
     report = report_of(tmp_path, CLEAN, counted_ms=counted)
     reconciliation = report.phases[0].reconciliation
     assert (reconciliation.trust, reconciliation.unexplained_nodes_total, report.verdict.exit_code) == (trust, off, 5)
+    assert reconciliation.reason is not None
     assert sentence in reconciliation.reason
     assert trust in codes(report)
 
 
-def test_nodes_of_requests_without_an_answer_may_explain_a_surplus(tmp_path):
+def test_nodes_of_requests_without_an_answer_may_explain_a_surplus(tmp_path: Path) -> None:
     """A timed-out request may have run its node: that much more is explained, and said."""
     requests = [*CLEAN * 20, failed(10, 900, Outcome.TIMEOUT)]
     report = report_of(tmp_path, requests, counted_ms=[60] * 201)
@@ -110,7 +119,7 @@ def test_nodes_of_requests_without_an_answer_may_explain_a_surplus(tmp_path):
     assert report.verdict.exit_code == 0
 
 
-def test_a_counter_that_falls_between_voids_the_servers_side(tmp_path):
+def test_a_counter_that_falls_between_voids_the_servers_side(tmp_path: Path) -> None:
     """A restart shows in the readings in between, though the ends look well."""
     readings = [
         exposition([5] + [0] * 11, 0.01),
@@ -140,9 +149,12 @@ def test_a_counter_that_falls_between_voids_the_servers_side(tmp_path):
         ),
     ],
 )
-def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, readings, sentence):
+def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(
+    tmp_path: Path, readings: list[str | None], sentence: str
+) -> None:
     """No data does not pass; a scenario that says there are no metrics takes the client's side alone."""
     report = report_of(tmp_path, CLEAN, readings=readings)
+    assert report.phases[0].reconciliation.reason is not None
     assert report.phases[0].reconciliation.reason.startswith(sentence)
     assert report.verdict.exit_code == 5
     told = {"name": "made", "target": {"server_metrics": False}, "phases": [{"name": "closed", "users": 1}]}
@@ -201,20 +213,23 @@ def test_without_the_servers_counts_a_run_is_invalid_unless_told_so(tmp_path, re
         ([*CLEAN, answered(5, 3, outcome=Outcome.REJECTED, nodes=(NodeState.FAILED,))], {}, Verdict("passed", 0, ())),
     ],
 )
-def test_the_first_exit_code_that_applies_is_given(tmp_path, requests, options, verdict):
+def test_the_first_exit_code_that_applies_is_given(
+    tmp_path: Path, requests: list[dict[str, Any]], options: dict[str, Any], verdict: Verdict
+) -> None:
     """1 before 5 before 130 before 0; all reasons are told; refusals and what we gave up ourselves do not count."""
     assert report_of(tmp_path, requests, **options).verdict == verdict
 
 
-def test_throughput_counts_a_request_by_its_time_inside_the_window(tmp_path):
+def test_throughput_counts_a_request_by_its_time_inside_the_window(tmp_path: Path) -> None:
     """One that reaches over an edge counts by its part, whenever it was sent and however it ended."""
     requests = [answered(0, 100), answered(500, 100), answered(990, 100), failed(600, 50, Outcome.HTTP_ERROR)]
     (phase,) = report_of(tmp_path, requests).phases
     assert (phase.all.request_throughput_rps, phase.all.ok_throughput_rps) == (3.1, 2.1)
+    assert phase.all.service_latency_ms is not None
     assert phase.all.service_latency_ms.count == 4
 
 
-def test_throughput_counts_requests_of_the_warm_up_too(tmp_path):
+def test_throughput_counts_requests_of_the_warm_up_too(tmp_path: Path) -> None:
     """As many requests reach into a window of a steady load as reach out of it: a warm-up makes no rate too low."""
     requests = [answered(-200, 300), answered(100, 300), answered(400, 300), answered(700, 450)]
     (phase,) = report_of(tmp_path, requests).phases
@@ -223,7 +238,7 @@ def test_throughput_counts_requests_of_the_warm_up_too(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"garbage" * 100])
-def test_a_run_whose_records_are_gone_is_not_reported_over(tmp_path, damage):
+def test_a_run_whose_records_are_gone_is_not_reported_over(tmp_path: Path, damage: bytes | None) -> None:
     """Without one readable row the earlier report stays, and nobody is accused of contamination."""
     folder = make_run(tmp_path, CLEAN)
     write_results(build_report(folder), folder)
@@ -238,7 +253,7 @@ def test_a_run_whose_records_are_gone_is_not_reported_over(tmp_path, damage):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path):
+def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path: Path) -> None:
     """Two right, one wrong, one that gave no letter: 2 of 4, one unanswered."""
     requests = [
         answered(0, 61, state=0, correct=1),
@@ -250,7 +265,7 @@ def test_accuracy_counts_an_answer_without_a_letter_as_wrong(tmp_path):
     assert (row.accuracy, row.unanswered_total) == (Share(0.5, 0.150039, 0.849961, 2, 4), 1)
 
 
-def test_one_mock_answer_voids_the_accuracy(tmp_path):
+def test_one_mock_answer_voids_the_accuracy(tmp_path: Path) -> None:
     """A mixture of mock and model has no accuracy; null with the reason."""
     report = report_of(tmp_path, [answered(0, 61, state=0, correct=1), answered(100, 61, state=2)])
     row = report.phases[0].all
@@ -259,14 +274,14 @@ def test_one_mock_answer_voids_the_accuracy(tmp_path):
     assert "mock_provider" in codes(report)
 
 
-def test_every_absent_number_has_its_reason(tmp_path):
+def test_every_absent_number_has_its_reason(tmp_path: Path) -> None:
     """In a row without any request each null is explained by name."""
     row = report_of(tmp_path, []).phases[0].all
     absent = {field for field in row.__struct_fields__ if getattr(row, field) is None}
     assert absent == set(row.reasons)
 
 
-def test_threats_to_validity_are_values(tmp_path):
+def test_threats_to_validity_are_values(tmp_path: Path) -> None:
     """A saturated client, an answering cache, a simulated target: each a code with advice."""
     report = report_of(
         tmp_path, [answered(250 * number, 61, cached=1) for number in range(4)], users=4, kind="simulated"
@@ -275,13 +290,13 @@ def test_threats_to_validity_are_values(tmp_path):
     assert all(warning.advice for warning in report.warnings)
 
 
-def test_the_same_folder_gives_the_same_bytes(tmp_path):
+def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
     """A report depends on its folder alone."""
     folder = make_run(tmp_path, CLEAN)
     assert report_json(build_report(folder)) == report_json(build_report(folder))
 
 
-def test_the_summary_on_the_terminal(tmp_path):
+def test_the_summary_on_the_terminal(tmp_path: Path) -> None:
     """The whole text, so that a change to it is seen."""
     out = io.StringIO()
     write_summary(report_of(tmp_path, CLEAN), [], out)
@@ -302,7 +317,7 @@ def test_the_summary_on_the_terminal(tmp_path):
     )
 
 
-def test_a_folder_of_another_time_is_refused_by_name(tmp_path):
+def test_a_folder_of_another_time_is_refused_by_name(tmp_path: Path) -> None:
     """A manifest of a version that is not known is a sentence, not a guess."""
     folder = make_run(tmp_path, CLEAN)
     manifest = folder.read_manifest()
@@ -315,13 +330,13 @@ def test_a_folder_of_another_time_is_refused_by_name(tmp_path):
         build_report(folder)
 
 
-def append_in_process(path, results, number):
+def append_in_process(path: Any, results: Path, number: int) -> None:
     folder = RunFolder.open(results / "runs" / f"20260304T050607Z-made-{number:04d}")
     append_summary(path, build_report(folder))
 
 
 @pytest.mark.slow
-def test_runs_that_end_at_once_lose_no_row(tmp_path):
+def test_runs_that_end_at_once_lose_no_row(tmp_path: Path) -> None:
     """Processes that add their rows at the same time all find them there, under one header."""
     path = tmp_path / "summary.csv"
     for number in range(6):
@@ -338,7 +353,7 @@ def test_runs_that_end_at_once_lose_no_row(tmp_path):
     assert tuple(rows[0]) == SUMMARY_COLUMNS
 
 
-def test_writing_a_run_again_replaces_its_own_row_only(tmp_path):
+def test_writing_a_run_again_replaces_its_own_row_only(tmp_path: Path) -> None:
     """The summary keeps one row a phase and dataset of each run, however often its report is made."""
     first = make_run(tmp_path, CLEAN)
     second = make_run(tmp_path, CLEAN, run_id="20260304T050607Z-made-0002")
@@ -352,7 +367,7 @@ def test_writing_a_run_again_replaces_its_own_row_only(tmp_path):
     ]
 
 
-def test_a_foreign_summary_is_left_alone(tmp_path):
+def test_a_foreign_summary_is_left_alone(tmp_path: Path) -> None:
     """Other columns are an error before and after a load; the file stays as it is."""
     path = tmp_path / "summary.csv"
     path.write_text("time,value\n1,2\n")
@@ -363,7 +378,7 @@ def test_a_foreign_summary_is_left_alone(tmp_path):
     assert path.read_text() == "time,value\n1,2\n"
 
 
-def test_the_correlation_without_answers_is_all_reasons(tmp_path):
+def test_the_correlation_without_answers_is_all_reasons(tmp_path: Path) -> None:
     """A window in which nothing could be read has no correlation, and says so of each part."""
     (phase,) = report_of(tmp_path, [failed(1, 400, Outcome.TIMEOUT)]).phases
     assert phase.correlation == Correlation(

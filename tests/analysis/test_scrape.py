@@ -11,7 +11,7 @@ from aether_load.protocol import EXECUTION_TIME_SECONDS
 from folders import counted, exposition
 
 
-def test_a_reading_is_counts_a_bucket_and_milliseconds():
+def test_a_reading_is_counts_a_bucket_and_milliseconds() -> None:
     """Cumulative buckets come out as counts of each, the sum in ms, counters by name."""
     text = exposition([1, 0, 0, 2, 3, 0, 0, 0, 0, 0, 0, 1], 12.345, token_cost_total=77)
     assert parse_scrape(text) == Scrape(
@@ -26,7 +26,7 @@ NINE = counted([3, 70, 20_000, 1, 1, 1], cached=1)
 BUCKET, SUM, COUNT = (f"aether_execution_time_seconds_{part}" for part in ("bucket", "sum", "count"))
 
 
-def of_replicas(*texts):
+def of_replicas(*texts: str) -> str:
     """One exposition in which each text's series bear the name of a replica, as a federated /metrics has it."""
     lines = []
     for number, text in enumerate(texts):
@@ -51,12 +51,12 @@ def of_replicas(*texts):
     ],
     ids=["labels", "among others", "timestamps", "white space", "exponents", "any order", "one replica", "noise"],
 )
-def test_the_same_reading_in_another_form(text):
+def test_the_same_reading_in_another_form(text: str) -> None:
     """What else stands in an exposition, and how numbers and labels are written, changes nothing."""
     assert parse_scrape(text) == parse_scrape(NINE)
 
 
-def test_replicas_are_added_up():
+def test_replicas_are_added_up() -> None:
     """Series of one name with different labels are counters of one service."""
     both = parse_scrape(
         of_replicas(NINE, exposition([1, 0, 0, 2, *[0] * 8], 12.345, token_cost_total=77, errors_total=2))
@@ -73,7 +73,7 @@ def test_replicas_are_added_up():
     assert both.node_time_sum_ms == one.node_time_sum_ms + 12345
 
 
-def with_value(name, value):
+def with_value(name: str, value: int | str) -> str:
     """A fresh runtime's exposition in which one sample has this value."""
     text, count = re.subn(rf"(?m)^({name}(?:{{[^\n]*Inf[^\n]*}})?) \S+$", rf"\1 {value}", FRESH)
     assert count == 1
@@ -127,7 +127,7 @@ def with_value(name, value):
         ),
     ],
 )  # fmt: skip
-def test_a_text_that_is_no_reading_is_refused(text, sentence):
+def test_a_text_that_is_no_reading_is_refused(text: str, sentence: str) -> None:
     """An empty page means no metrics at all, which must not pass for zeros, and no number of it is believed unseen."""
     with pytest.raises(ScrapeError) as raised:
         parse_scrape(text)
@@ -138,7 +138,7 @@ def test_a_text_that_is_no_reading_is_refused(text, sentence):
     st.text(max_size=30) | st.floats().map(str) | st.integers().map(str),
     st.sampled_from([SUM, COUNT, BUCKET, *COUNTERS[:3]]),
 )
-def test_whatever_stands_for_a_number(value, name):
+def test_whatever_stands_for_a_number(value: str, name: str) -> None:
     """A reading or a refusal, nothing else; what is read is whole and within bounds."""
     try:
         read = parse_scrape(with_value(name, re.sub(r"[\\\s]", "", value)))
@@ -148,7 +148,7 @@ def test_whatever_stands_for_a_number(value, name):
     assert 0 <= read.node_time_sum_ms <= 2**53
 
 
-def test_a_difference_is_plain():
+def test_a_difference_is_plain() -> None:
     """Between two readings there is what was counted, nothing extrapolated."""
     before = parse_scrape(exposition([1] + [0] * 11, 0.003))
     after = parse_scrape(exposition([4] + [0] * 11, 0.012))
@@ -167,12 +167,12 @@ def test_a_difference_is_plain():
         (exposition([5] + [0] * 11, 1), exposition([5] + [0] * 11, 0.5), "aether_execution_time_seconds"),
     ],
 )
-def test_whatever_falls_betrays_a_restart(before, after, name):
+def test_whatever_falls_betrays_a_restart(before: str, after: str, name: str | None) -> None:
     """A counter, one bucket or the sum: any of them that falls does."""
     assert fell(parse_scrape(before), parse_scrape(after)) == name
 
 
-def plus(one, other):
+def plus(one: Scrape, other: Scrape) -> Scrape:
     """The sum of two differences: what was counted in both stretches."""
     return Scrape(
         counters={name: value + other.counters[name] for name, value in one.counters.items()},
@@ -184,7 +184,7 @@ def plus(one, other):
 counts = st.lists(st.integers(0, 10**6), min_size=12, max_size=12)
 # Whole ms, as the runtime counts: their sums are exact.
 stretches = st.builds(
-    lambda buckets, time, tokens: Scrape({"tokens": float(tokens)}, tuple(buckets), float(time)),
+    lambda buckets, time, tokens: Scrape({"tokens": tokens}, tuple(buckets), float(time)),
     counts,
     st.integers(0, 10**9),
     st.integers(0, 10**9),
@@ -192,7 +192,7 @@ stretches = st.builds(
 
 
 @given(stretches, stretches, stretches, stretches)
-def test_differences_and_sums_are_associative(start, one, two, three):
+def test_differences_and_sums_are_associative(start: Scrape, one: Scrape, two: Scrape, three: Scrape) -> None:
     """However readings are grouped: what was counted between them adds up to the difference of the ends."""
     assert plus(plus(one, two), three) == plus(one, plus(two, three))
     first = plus(start, one)

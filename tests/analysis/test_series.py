@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from aether_load.analysis.report import analyse, build_report
 from aether_load.outputs.results import write_results
 from aether_load.outputs.series_csv import write_series_csv
 from aether_load.protocol import NodeState, Outcome
+from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from folders import BEGAN_NS, MS, answered, counted, dropped, failed, make_run
 from made_samples import made_samples
@@ -27,12 +29,12 @@ REQUESTS = [
 ]
 
 
-def sender_at(at_ms, cpu_s):
+def sender_at(at_ms: int, cpu_s: float) -> SenderReading:
     return SenderReading(0, BEGAN_NS + at_ms * MS, cpu_s, 1000 + at_ms)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> RunFolder:
     return make_run(
         tmp_path, REQUESTS, load="open", rate_rps=2.0, users=4, window_ms=(500, 2700), phase_ms=2700,
         readings=[counted([]), counted([60]), counted([60] * 2), counted([60] * 3, cached=1)],
@@ -42,7 +44,7 @@ def folder(tmp_path):
     )  # fmt: skip
 
 
-def test_each_second_is_what_happened_in_it(folder):
+def test_each_second_is_what_happened_in_it(folder: RunFolder) -> None:
     """Sent where sent, answered where answered, due where due; rates between readings; both processes."""
     series = build_report(folder).phases[0].series
     assert (series.resolution_s, series.began_s, series.window_began_s, series.window_ended_s) == (1, 0.0, 0.5, 2.7)
@@ -62,7 +64,7 @@ def test_each_second_is_what_happened_in_it(folder):
     assert series.server_resident_bytes == (7000.0, 7000.0, 7000.0)
 
 
-def test_the_folder_has_every_second_as_csv(folder):
+def test_the_folder_has_every_second_as_csv(folder: RunFolder) -> None:
     """series.csv has a row a second, with its phase and whether all of it lay in the window."""
     write_results(build_report(folder), folder)
     rows = list(csv.DictReader(folder.series.open()))
@@ -74,7 +76,7 @@ def test_the_folder_has_every_second_as_csv(folder):
     assert list(rows[0]) == ["phase", "run_second", "in_window", *COLUMNS]
 
 
-def test_a_long_phase_is_bounded_in_the_json_and_whole_in_the_folder(tmp_path):
+def test_a_long_phase_is_bounded_in_the_json_and_whole_in_the_folder(tmp_path: Path) -> None:
     """An hour has no more than three hundred points in the report, and each of its seconds in the file."""
     requests = [answered(1000 * second, 100) for second in range(3600)]
     folder = make_run(tmp_path, requests, window_ms=(0, 3_600_000), phase_ms=3_600_000)
@@ -89,13 +91,13 @@ def test_a_long_phase_is_bounded_in_the_json_and_whole_in_the_folder(tmp_path):
 
 
 @pytest.mark.parametrize(("seconds", "step"), [(0.5, 1), (300, 1), (301, 2), (86_400, 300), (604_800, 3600)])
-def test_a_step_is_the_finest_that_keeps_a_phase_bounded(seconds, step):
+def test_a_step_is_the_finest_that_keeps_a_phase_bounded(seconds: float, step: int) -> None:
     """A day is in steps of five minutes, a week in steps of an hour."""
     assert resolution_for(seconds) == step
     assert seconds / step <= MOST_POINTS
 
 
-def test_a_restart_leaves_a_gap_and_no_negative_rate(tmp_path):
+def test_a_restart_leaves_a_gap_and_no_negative_rate(tmp_path: Path) -> None:
     """Between readings of two lives of a runtime there is no rate."""
     readings = [counted([60] * 9), counted([60] * 20), counted([60]), counted([60] * 4)]
     folder = make_run(
@@ -110,7 +112,7 @@ spans = st.lists(st.tuples(st.integers(0, 4999), st.integers(0, 3000)), min_size
 
 @given(spans, st.sampled_from([1, 2]))
 @settings(deadline=None)
-def test_in_flight_is_the_time_in_flight_over_the_steps_length(spans, step_s):
+def test_in_flight_is_the_time_in_flight_over_the_steps_length(spans: list[tuple[int, int]], step_s: int) -> None:
     """Against each request's overlap with each step, one by one."""
     sent = np.array([began for began, _ in spans], np.int64) * MS
     ended = np.array([min(8000, began + took) for began, took in spans], np.int64) * MS

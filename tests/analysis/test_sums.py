@@ -33,7 +33,7 @@ COPIES = 2000
 
 @settings(max_examples=examples(20), deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=5))
-def test_no_sum_overflows(rows):
+def test_no_sum_overflows(rows: list[tuple[int, int, list[int]]]) -> None:
     """Of ten thousands of answers that each state a day and two thousand million tokens."""
     many = rows * COPIES
     took, tokens, nodes = zip(*many, strict=True)
@@ -51,6 +51,7 @@ def test_no_sum_overflows(rows):
     assert (row.requests_total, row.tokens_total) == (len(many), sum(tokens))
     assert row.server_time_share == pytest.approx(sum(totals) / (sum(took) / MS), abs=1e-5, rel=1e-6)
     correlation = correlate(samples, RECORD)
+    assert correlation.overhead_ms is not None
     assert correlation.overhead_ms.count == len(many)
     mean = sum(time / MS for time in took) / len(many)
     decomposition = decompose(samples, SHAPE, sequential=False).whole
@@ -60,7 +61,7 @@ def test_no_sum_overflows(rows):
 
 @settings(max_examples=examples(50), deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=20))
-def test_no_live_sum_overflows(rows):
+def test_no_live_sum_overflows(rows: list[tuple[int, int, list[int]]]) -> None:
     """The counts of each request, as the live reconciliation adds them up."""
     table = np.zeros(len(rows), [("nodes", "<i4"), ("tokens", "<i8")])
     table["nodes"], table["tokens"] = 3, [tokens for _, tokens, _ in rows]

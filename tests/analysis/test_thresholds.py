@@ -1,12 +1,16 @@
 """Thresholds held against whole runs: each phase by itself, undecided without data, with every reason."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from aether_load.analysis.report import build_report
+from aether_load.analysis.report import Report, build_report
 from aether_load.analysis.verdict.thresholds import asked_of_run
+from aether_load.analysis.verdict.verdict import Verdict
 from aether_load.compare.comparable import obstacles
 from aether_load.errors import UsageError
 from aether_load.outputs.formats import formatted
@@ -23,18 +27,20 @@ PHASE = {"name": "closed", "users": 1, "duration": 1.0}
 OK = [answered(10 * place, 60 + place % 20) for place in range(100)]
 
 
-def made(conditions, **more):
+def made(conditions: Sequence[Any], **more: list[dict[str, Any]]) -> dict[str, Any]:
     """A scenario of one phase with these thresholds."""
     plans = [{"condition": plan} if isinstance(plan, str) else plan for plan in conditions]
     return {"name": "made", "thresholds": plans, "phases": [PHASE], **more}
 
 
-def verdict_of(tmp_path, requests, *conditions, scenario=None, **more):
+def verdict_of(
+    tmp_path: Path, requests: list[dict[str, Any]], *conditions: str, scenario: Any = None, **more: Any
+) -> Verdict:
     scenario = {**made(conditions), **(scenario or {})}
     return build_report(make_run(tmp_path, requests, scenario=scenario, **more)).verdict
 
 
-def states(report):
+def states(report: Report) -> dict[str, Any]:
     return {
         asked.condition: (asked.state, [(found.phase, found.dataset, found.state) for found in asked.findings])
         for asked in report.thresholds
@@ -61,14 +67,16 @@ FEW = f"{OVER}; more requests make it narrower"
         ("error_rate<0.01", "inconclusive", 5, f"phase closed: undecided: 0 [0, 0.036993], {FEW}"),
     ],
 )
-def test_a_threshold_decides_the_verdict(tmp_path, condition, status, code, why):
+def test_a_threshold_decides_the_verdict(
+    tmp_path: Path, condition: str, status: str, code: int, why: str | None
+) -> None:
     """Broken is 4, undecided is 5, and each has its reason with the number and its interval."""
     verdict = verdict_of(tmp_path, OK, condition)
     reasons = () if why is None else (f"threshold {condition}: {why}",)
     assert (verdict.status, verdict.exit_code, verdict.reasons) == (status, code, reasons)
 
 
-def test_what_fails_comes_first_then_what_is_broken_then_what_decides_nothing(tmp_path):
+def test_what_fails_comes_first_then_what_is_broken_then_what_decides_nothing(tmp_path: Path) -> None:
     """1, 4, 5, 130: the deciding reason first, and all the others behind it."""
     bad = [failed(10 * place, 60, Outcome.HTTP_ERROR) for place in range(10)]
     asked = ("accuracy>0.5", "p(50)<5")
@@ -93,7 +101,7 @@ def test_what_fails_comes_first_then_what_is_broken_then_what_decides_nothing(tm
                       "results are of a part")]  # fmt: skip
 
 
-def test_each_phase_is_decided_by_itself(tmp_path):
+def test_each_phase_is_decided_by_itself(tmp_path: Path) -> None:
     """Nothing is averaged: one phase may hold what another breaks, and the worst is the threshold's state."""
     conditions = [
         "request_throughput_rps>50", "load:request_throughput_rps>10", "load-2:request_throughput_rps>10",
@@ -116,10 +124,16 @@ def test_each_phase_is_decided_by_itself(tmp_path):
     )  # fmt: skip
     value = next(phase for phase in report.phases if phase.name == "open").datasets[1].response_latency_ms
     (one,) = report.thresholds[3].findings
+    assert value is not None
+    assert value.p50.value is not None
+    assert one.low is not None
+    assert one.value is not None
+    assert one.high is not None
+    assert value.p99.value is not None
     assert value.p50.value < one.low <= one.value <= one.high < value.p99.value
 
 
-def test_a_phase_that_never_began_decides_nothing(tmp_path):
+def test_a_phase_that_never_began_decides_nothing(tmp_path: Path) -> None:
     """In a run that was interrupted what is there is judged, and what is named and is not there is said."""
     scenario = made(["p(95)<500", "later:p(95)<500", "later:piqa:max<500"], phases=[PHASE, PHASE | {"name": "later"}])
     report = build_report(make_run(tmp_path, OK, scenario=scenario, ended_as="interrupted"))
@@ -133,7 +147,7 @@ def test_a_phase_that_never_began_decides_nothing(tmp_path):
     )
 
 
-def search_run(tmp_path, conditions, found, **more):
+def search_run(tmp_path: Path, conditions: list[str], found: Found, **more: Any) -> Report:
     """A run of one search, of which one probe held and one did not."""
     scenario = made(conditions, phases=[{"name": "most", "find": "max_users", "slo": ["p(50)<70"]}])
     folder = make_run(tmp_path, OK, scenario=scenario, phase="most", search="most", **more)
@@ -148,7 +162,7 @@ def search_run(tmp_path, conditions, found, **more):
     return build_report(folder)
 
 
-def test_a_search_has_a_largest_load_and_its_probes_are_no_phases(tmp_path):
+def test_a_search_has_a_largest_load_and_its_probes_are_no_phases(tmp_path: Path) -> None:
     """The largest load that held is a number; one that was not confirmed decides nothing."""
     found = Found(end="found", largest_held=4.0, smallest_not_held=5.0, against=("x",))
     asked = ["search.largest_held>=4", "most:search.largest_held>4", "p(50)<1"]
@@ -158,6 +172,7 @@ def test_a_search_has_a_largest_load_and_its_probes_are_no_phases(tmp_path):
         asked[1]: ("broken", [("most", "all", "broken")]),
         asked[2]: ("undecided", [(None, "all", "undecided")]),
     }
+    assert report.thresholds[2].findings[0].reason is not None
     assert report.thresholds[2].findings[0].reason.startswith("every phase is a search")
     unsure = msgspec_replace(found, end="out_of_time")
     report = search_run(tmp_path / "b", asked[:1], unsure)
@@ -166,11 +181,11 @@ def test_a_search_has_a_largest_load_and_its_probes_are_no_phases(tmp_path):
     )
 
 
-def msgspec_replace(found, **more):
+def msgspec_replace(found: Found, **more: str) -> Found:
     return Found(**{name: getattr(found, name) for name in found.__struct_fields__} | more)
 
 
-def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path):
+def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path: Path) -> None:
     """Its reason is what was seen then; what the whole window says stands beside it."""
     plan = {"condition": "piqa:p(50)<70", "abort_on_fail": True, "delay_abort_eval": 0.5}
     folder = make_run(tmp_path, OK, scenario=made([plan]), ended_as="aborted")
@@ -194,7 +209,7 @@ def test_a_threshold_that_ended_the_run_is_broken_whatever_came_later(tmp_path):
     assert_keeps_to("nightly.schema.json", formatted(report, "json"))
 
 
-def test_junit_has_a_case_for_each_threshold(tmp_path):
+def test_junit_has_a_case_for_each_threshold(tmp_path: Path) -> None:
     """Broken is a failure, undecided an error, whatever else is in the run; the phase's own case is left alone."""
     asked = ["p(50)<500", "p(50)<5", "accuracy>0.5"]
     folder = make_run(tmp_path, OK, scenario=made(asked), readings=[counted([]), counted([*times_of(OK), 60])])
@@ -210,7 +225,7 @@ def test_junit_has_a_case_for_each_threshold(tmp_path):
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "1", "2")
 
 
-def test_thresholds_are_no_load_and_hide_no_invalid_run(tmp_path):
+def test_thresholds_are_no_load_and_hide_no_invalid_run(tmp_path: Path) -> None:
     """Runs of the same load are ranked whatever they are held against; one with foreign nodes is not, broken or not."""
     runs = [
         build_report(make_run(tmp_path / str(place), OK, scenario=made(asked), machine={"cpu": "x", "memory_bytes": 1}))
@@ -243,7 +258,9 @@ def test_thresholds_are_no_load_and_hide_no_invalid_run(tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_what_no_run_of_a_scenario_could_answer_is_refused(tmp_path, phases, plan, sentence):
+def test_what_no_run_of_a_scenario_could_answer_is_refused(
+    tmp_path: Path, phases: str, plan: str, sentence: str
+) -> None:
     """Before any load: the scenario, the condition, and what is wrong with it."""
     path = tmp_path / "x.toml"
     path.write_text(f"thresholds = [{plan}]\n{phases}\n")
@@ -253,7 +270,7 @@ def test_what_no_run_of_a_scenario_could_answer_is_refused(tmp_path, phases, pla
     assert sentence in str(refusal.value)
 
 
-def test_a_run_that_has_been_is_held_against_new_conditions(tmp_path):
+def test_a_run_that_has_been_is_held_against_new_conditions(tmp_path: Path) -> None:
     """`report --threshold` judges and writes; without it the results are again what they were."""
     folder = make_run(tmp_path / "results", OK, scenario=made(["p(95)<500"]))
     before = call_command("report", str(folder.path), "--no-page", cwd=tmp_path)
@@ -281,7 +298,7 @@ def test_a_run_that_has_been_is_held_against_new_conditions(tmp_path):
         ("close:error_rate<1", "there is no phase and no dataset 'close'; did you mean 'closed'?"),
     ],
 )
-def test_a_new_condition_that_the_run_cannot_answer_is_exit_2(tmp_path, condition, sentence):
+def test_a_new_condition_that_the_run_cannot_answer_is_exit_2(tmp_path: Path, condition: str, sentence: str) -> None:
     """Nothing is written."""
     folder = make_run(tmp_path / "results", OK)
     done = call_command("report", str(folder.path), "--threshold", condition, cwd=tmp_path)
@@ -291,14 +308,14 @@ def test_a_new_condition_that_the_run_cannot_answer_is_exit_2(tmp_path, conditio
     assert not folder.report.exists()
 
 
-def test_a_scenarios_threshold_that_this_release_does_not_know_is_undecided(tmp_path):
+def test_a_scenarios_threshold_that_this_release_does_not_know_is_undecided(tmp_path: Path) -> None:
     """A folder of another release is reported on all the same, and passes nothing."""
     verdict = verdict_of(tmp_path, OK, "lost_figure>1", "p(95)<500")
     assert (verdict.status, verdict.exit_code) == ("inconclusive", 5)
     assert "there is no metric 'lost_figure'" in verdict.reasons[0]
 
 
-def test_conditions_asked_of_an_older_run(tmp_path):
+def test_conditions_asked_of_an_older_run(tmp_path: Path) -> None:
     """A phase that only the run's own folder tells is a name as well."""
     manifest = make_run(tmp_path, OK, scenario={"name": "made", "phases": [PHASE | {"name": "other"}]}).read_manifest()
     (plan,) = asked_of_run(manifest, ["closed:piqa:p(95)<9"])

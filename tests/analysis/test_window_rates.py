@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,26 +18,27 @@ from aether_load.protocol import Outcome
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import ClockPair, PhaseRecord, WorkerRecord
 from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.table import PhaseSamples
 from made_samples import made_samples
 from property_tests import examples
 
 MS = 1_000_000
 
 
-def samples_of(requests, window):
+def samples_of(requests: list[Any], window: Any) -> PhaseSamples:
     """Samples of requests, each from sent to ended in ns, with an outcome if it is not ok."""
     rows = [(*request, Outcome.OK)[:3] for request in requests]
     sent, ended, outcome = zip(*rows, strict=True) if rows else ((), (), ())
     return made_samples(sent, ended, window, outcome=outcome)
 
 
-def record_of(users=1, load="closed", ended_ns=1, **more):
+def record_of(users: Any = 1, load: Any = "closed", ended_ns: int = 1, **more: Any) -> PhaseRecord:
     return PhaseRecord(
         name="p", users=users, load=load, began=ClockPair(0, ""), window_began_ns=0, window_ended_ns=ended_ns, **more
     )
 
 
-def rps(requests, window, **record):
+def rps(requests: list[Any], window: Any, **record: Any) -> tuple[float | None, str | None]:
     rates = window_rates(samples_of(requests, window), record_of(**record))
     return rates.per_second(np.ones(len(requests))), rates.reason
 
@@ -51,12 +54,14 @@ EDGES = st.lists(st.integers(0, 2500 * MS), min_size=3, max_size=3, unique=True)
 
 @settings(max_examples=examples(200))
 @given(REQUESTS, EDGES)
-def test_a_request_counts_by_the_exact_part_of_its_time(requests, edges):
+def test_a_request_counts_by_the_exact_part_of_its_time(
+    requests: list[tuple[int, int, Outcome]], edges: list[int]
+) -> None:
     """As fractions of whole numbers of ns have it, and windows side by side hold what the whole one holds."""
     began, between, ended = edges
     shares = window_rates(samples_of(requests, (began, ended))).shares
 
-    def part(sent, answered):
+    def part(sent: int, answered: int) -> Fraction:
         if sent == answered:
             return Fraction(began <= sent < ended)
         return Fraction(max(0, min(answered, ended) - max(sent, began)), answered - sent)
@@ -70,14 +75,16 @@ def test_a_request_counts_by_the_exact_part_of_its_time(requests, edges):
         assert (halves[0] + halves[1]).tolist() == pytest.approx(shares.tolist(), abs=1e-6)
 
 
-def test_what_was_never_sent_or_given_up_counts_nothing():
+def test_what_was_never_sent_or_given_up_counts_nothing() -> None:
     """Failures count as any other request; those that ended by our own hand do not."""
     requests = [(0, 50 * MS), (0, 50 * MS, Outcome.HTTP_ERROR), (0, 50 * MS, Outcome.CANCELLED),
                 (ABSENT, ABSENT, Outcome.DROPPED)]  # fmt: skip
     assert rps(requests, (0, 100 * MS)) == (20.0, None)
 
 
-def closed_load(users, requests, latency_ns, seed=0, spread=0.0):
+def closed_load(
+    users: int, requests: int, latency_ns: int, seed: int = 0, spread: float = 0.0
+) -> tuple[list[tuple[int, int]], tuple[int, int]]:
     """The requests of users who each send again when their answer is in, until there are no more, and the window.
 
     The window shuts when the first user has nothing to send.
@@ -85,7 +92,7 @@ def closed_load(users, requests, latency_ns, seed=0, spread=0.0):
     chance = np.random.default_rng(seed)
     free = [(int(chance.integers(0, 2 * MS)), user) for user in range(users)]
     heapify(free)
-    sent = []
+    sent: list[tuple[int, int]] = []
     while True:
         at, user = heappop(free)
         if len(sent) == requests:
@@ -97,7 +104,7 @@ def closed_load(users, requests, latency_ns, seed=0, spread=0.0):
 
 @settings(max_examples=examples(100))
 @given(st.integers(1, 20), st.integers(1, 64), st.integers(100, 900), st.integers(0, 9))
-def test_waves_have_their_rate(waves, users, latency_ms, seed):
+def test_waves_have_their_rate(waves: int, users: int, latency_ms: int, seed: int) -> None:
     """From one wave to twenty, by one user to 64, the rate is that of Little's law within three percent."""
     requests, window = closed_load(users, users * waves, latency_ms * MS, seed, spread=0.01)
     rate, reason = rps(requests, window, users=users)
@@ -108,13 +115,15 @@ def test_waves_have_their_rate(waves, users, latency_ms, seed):
 
 
 @pytest.mark.parametrize("spread", [0.3, 0.6])
-def test_latencies_that_differ_bias_a_rate_less_and_less(spread):
+def test_latencies_that_differ_bias_a_rate_less_and_less(spread: float) -> None:
     """All users begin at once, which a window of many waves forgets: the bias is cv^2 / 2 by the number of waves."""
     for waves in (5, 20):
         found = []
         for seed in range(50):
             requests, window = closed_load(16, 16 * waves, 100 * MS, seed, spread)
-            found.append(rps(requests, window, users=16)[0] / 160)
+            rate, _ = rps(requests, window, users=16)
+            assert rate is not None
+            found.append(rate / 160)
         assert 0.99 < np.mean(found) < 1.01 + spread**2 / 3 / 2 / waves
 
 
@@ -146,7 +155,9 @@ def test_latencies_that_differ_bias_a_rate_less_and_less(spread):
         ),
     ],
 )  # fmt: skip
-def test_where_there_is_no_rate(requests, window, record, reason):
+def test_where_there_is_no_rate(
+    requests: list[tuple[int, int]], window: tuple[int | None, int | None], record: dict[str, Any], reason: str
+) -> None:
     """Null, with the reason, and so with Little's ratio where it has a meaning."""
     assert rps(requests, window, **record) == (None, reason)
     ratio, why = littles_law_ratio(samples_of(requests, window), record_of(**record))
@@ -154,9 +165,9 @@ def test_where_there_is_no_rate(requests, window, record, reason):
     assert why in {reason, "the number of users varied", "open load has no fixed number of active users"}
 
 
-def test_a_window_that_is_still_open_is_known_up_to_its_longest_request():
+def test_a_window_that_is_still_open_is_known_up_to_its_longest_request() -> None:
     """What is in flight has no sample yet: the rate is of the time for which all of it is known."""
-    found = []
+    found: list[list[Any]] = []
     for seed in range(20):
         requests, _ = closed_load(8, 200, 100 * MS, seed, spread=0.5)
         known = [request for request in requests if request[1] <= 555 * MS]
@@ -167,16 +178,17 @@ def test_a_window_that_is_still_open_is_known_up_to_its_longest_request():
     assert shut < 74
 
 
-def test_the_error_of_workers_clocks_is_the_largest():
+def test_the_error_of_workers_clocks_is_the_largest() -> None:
     """Instants of another machine are known less well than this one's."""
 
     class OfWorkers:
-        def __init__(self, *uncertainties):
+        def __init__(self, *uncertainties: int) -> None:
             clock = tuple(ClockReading(0, 5, uncertainty) for uncertainty in uncertainties)
             self.workers = [WorkerRecord(worker=0, pid=1, began=ClockPair(0, ""), clock=clock)]
 
-    assert clock_error_s(OfWorkers()) == clock_error_s(OfWorkers(300_000)) == 0.001
-    assert clock_error_s(OfWorkers(2 * MS, 7 * MS, MS)) == 0.007
+    made: Callable[..., Any] = OfWorkers
+    assert clock_error_s(made()) == clock_error_s(made(300_000)) == 0.001
+    assert clock_error_s(made(2 * MS, 7 * MS, MS)) == 0.007
     requests = [(0, 60 * MS)]
     assert window_rates(samples_of(requests, (0, 69 * MS)), record_of(), 0.007).reason == (
         "the window of 69.0 ms is shorter than 10 times the error of its clock (7 ms)"
