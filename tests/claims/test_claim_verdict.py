@@ -1,21 +1,23 @@
 """The verdict on a claim: supported, not supported, or not decided, and why."""
 
+from typing import Any
+
 import pytest
 
 from aether_load.claims.claim import Claim
 from aether_load.claims.measurement import Measured
-from aether_load.claims.verdict import SIMULATED, ClaimVerdict, decide_claim
+from aether_load.claims.verdict import SIMULATED, ClaimVerdict, Finding, decide_claim
 
 INSIDE = "the whole interval lies within what was published"
 OUTSIDE = "the whole interval lies outside what was published"
 OVER = "the interval reaches over the limit of what was published"
 
 
-def claim(**more):
+def claim(**more: Any) -> Claim:
     return Claim(id="one", claim="p50", source="a page", published="100 ms", **more)
 
 
-def measured(low, high, **more):
+def measured(low: int | None, high: int | None, **more: Any) -> Measured:
     value = more.pop("value", low if low is not None else high)
     return Measured(value=value, low=low, high=high, unit="ms", **more)
 
@@ -37,7 +39,9 @@ def measured(low, high, **more):
         ({"at_least": 100}, 80, None, "not_decided", OVER),
     ],
 )
-def test_the_whole_interval_decides(limit, low, high, finding, reason):
+def test_the_whole_interval_decides(
+    limit: dict[str, float], low: int, high: int | None, finding: Finding, reason: str
+) -> None:
     """Inside, outside, or over the limit; an interval without an upper end reaches as far as one likes."""
     assert decide_claim(claim(**limit), measured(low, high), simulated=False) == ClaimVerdict(finding, reason)
 
@@ -60,19 +64,19 @@ def test_the_whole_interval_decides(limit, low, high, finding, reason):
         ),
     ],
 )
-def test_what_cannot_be_decided_says_why(more, found, reason):
+def test_what_cannot_be_decided_says_why(more: dict[str, Any], found: Measured, reason: str) -> None:
     """No measurement, no interval, a condition that is not stated, a provider that is none."""
     assert decide_claim(claim(**more), found, simulated=False) == ClaimVerdict("not_decided", reason)
 
 
-def test_a_real_provider_decides_what_needs_one():
+def test_a_real_provider_decides_what_needs_one() -> None:
     """Where no mock answered, the interval decides."""
     found = decide_claim(claim(at_most=9, needs_provider=True), measured(5, 6), simulated=False)
     assert found == ClaimVerdict("supported", INSIDE)
 
 
 @pytest.mark.parametrize("more", [{"at_most": 100}, {"undecidable": "no"}, {"at_most": 1, "needs_provider": True}])
-def test_a_simulated_runtime_decides_nothing(more):
+def test_a_simulated_runtime_decides_nothing(more: dict[str, Any]) -> None:
     """Whatever was measured."""
     assert decide_claim(claim(**more), measured(1, 2), simulated=True) == ClaimVerdict("not_decided", SIMULATED)
 
@@ -88,7 +92,9 @@ def test_a_simulated_runtime_decides_nothing(more):
         (50, 40, "supported", INSIDE + "; {}"),
     ],
 )
-def test_a_verdict_that_the_provider_alone_may_have_made_is_none(llm_ms, low, finding, reason):
+def test_a_verdict_that_the_provider_alone_may_have_made_is_none(
+    llm_ms: int, low: int, finding: Finding, reason: str
+) -> None:
     """A latency counts against a claim, or for it, when it does so in the ratio of the LLM calls' times too."""
     took = f"a request's LLM calls took {llm_ms} ms here and 100 ms in the source"
     found = decide_claim(claim(at_most=100, llm_ms=100), measured(low, low + 5, llm_ms=llm_ms), simulated=False)

@@ -5,6 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -33,11 +36,11 @@ at_most = 50
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Start the command in the test's folder; it ends with the test, and its load with it."""
     processes = []
 
-    def started(*arguments):
+    def started(*arguments: str) -> subprocess.Popen[str]:
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "aether_load", "claims", "--claims", "claims.toml", "--no-page", *arguments],
@@ -63,7 +66,7 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def claims(tmp_path):
+def claims(tmp_path: Path) -> Path:
     for name in ("first", "second"):
         (tmp_path / f"{name}.toml").write_text(SCENARIO)
     path = tmp_path / "claims.toml"
@@ -71,12 +74,18 @@ def claims(tmp_path):
     return path
 
 
-def test_an_interrupted_measurement_reports_what_is_complete(claims, start, tmp_path):
+def test_an_interrupted_measurement_reports_what_is_complete(
+    claims: Path, start: Callable[..., Any], tmp_path: Path
+) -> None:
     """The first run whole, the second as far as it came; the same results come of the folder again."""
     (tmp_path / "second.toml").write_text(SCENARIO.replace("repeat = 6", "repeat = 1000"))
     process = start("--markdown", "claims.md")
-    runs = lambda: list(tmp_path.glob("results/claims-*/runs/*-second-*/run.json"))  # noqa: E731 -- a condition
-    wait_for(lambda: runs() and '"parallel#1"' in runs()[0].read_text(), "the second run's second phase", limit_s=60)
+
+    def second_phase_runs() -> bool:
+        runs = list(tmp_path.glob("results/claims-*/runs/*-second-*/run.json"))
+        return bool(runs) and '"parallel#1"' in runs[0].read_text()
+
+    wait_for(second_phase_runs, "the second run's second phase", limit_s=60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130, err
@@ -104,14 +113,16 @@ def test_an_interrupted_measurement_reports_what_is_complete(claims, start, tmp_
         (("--label", "no"), "--label no: expected KEY=VALUE, as in build=1.4.2."),
     ],
 )
-def test_what_does_not_go_together_is_refused(claims, tmp_path, arguments, sentence):
+def test_what_does_not_go_together_is_refused(
+    claims: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
     """In one sentence, with exit code 2, and nothing is sent."""
     refused = call_command("claims", "--claims", str(claims), *arguments, cwd=tmp_path)
     assert (refused.returncode, refused.stdout, refused.stderr) == (2, "", f"aether-load: {sentence}\n")
     assert not list(tmp_path.glob("results/claims-*"))
 
 
-def test_a_checkout_without_datasets_is_refused(tmp_path):
+def test_a_checkout_without_datasets_is_refused(tmp_path: Path) -> None:
     """With the path of the file that is missing."""
     refused = call_command("claims", "--runtime-checkout", str(tmp_path), cwd=tmp_path)
     missing = tmp_path / "bench" / "datasets" / "customer_support_100.jsonl"
@@ -121,7 +132,9 @@ def test_a_checkout_without_datasets_is_refused(tmp_path):
     )
 
 
-def test_a_target_that_does_not_answer_ends_the_measurement(claims, start, tmp_path):
+def test_a_target_that_does_not_answer_ends_the_measurement(
+    claims: Path, start: Callable[..., Any], tmp_path: Path
+) -> None:
     """Exit code 3, said once, and no results."""
     process = start("--host", "http://127.0.0.1:1")
     out, err = process.communicate(timeout=LIMIT_S)

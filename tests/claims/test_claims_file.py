@@ -1,12 +1,13 @@
 """The file of claims: the one that ships, and mistakes in others."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from aether_load.claims.claim import PUBLISHED, read_claims
 from aether_load.errors import UsageError
-from aether_load.scenario.command_line.scenario_options import toml_value
+from aether_load.scenario.command_line.secrets import toml_value
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from processes import REPOSITORY
 
@@ -22,7 +23,7 @@ published = "100 ms"
 """
 
 
-def test_the_shipped_file_is_explained():
+def test_the_shipped_file_is_explained() -> None:
     """Each claim has a place in docs/claims.md, and no other is named there; what says nothing says why."""
     file = read_claims()
     (table,) = re.findall(
@@ -34,7 +35,7 @@ def test_the_shipped_file_is_explained():
     assert named == {claim.id for claim in file.claims}
 
 
-def test_the_settings_of_the_shipped_file_fit_their_scenarios():
+def test_the_settings_of_the_shipped_file_fit_their_scenarios() -> None:
     """Each assignment for a simulated runtime, and for a checkout, is one that its scenario takes."""
     for run in read_claims().runs:
         for settings in (run.simulated, run.checkout, (*run.checkout, *run.simulated)):
@@ -73,7 +74,7 @@ def test_the_settings_of_the_shipped_file_fit_their_scenarios():
         ("tolerance = 1.0", "claims.0.tolerance = 1.0: expected a number < 1.0."),
     ],
 )
-def test_a_mistake_is_one_sentence_with_its_place(tmp_path, more, sentence):
+def test_a_mistake_is_one_sentence_with_its_place(tmp_path: Path, more: str, sentence: str) -> None:
     """File, claim, key, and what to do."""
     path = tmp_path / "mine.toml"
     path.write_text(f"{GOOD}{more}\n")
@@ -82,13 +83,13 @@ def test_a_mistake_is_one_sentence_with_its_place(tmp_path, more, sentence):
     assert str(refused.value) == f"Claims {path}: {sentence}"
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """With its path."""
     with pytest.raises(UsageError, match=r"Claims .*none\.toml cannot be read: No such file or directory\."):
         read_claims(tmp_path / "none.toml")
 
 
-def test_the_shipped_file_is_beside_the_code():
+def test_the_shipped_file_is_beside_the_code() -> None:
     """It is part of the package, and so of the wheel."""
     assert PUBLISHED.parent.name == "claims"
     assert PUBLISHED.is_file()

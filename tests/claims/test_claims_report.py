@@ -1,6 +1,11 @@
 """The report on claims, made of recorded folders."""
 
+from __future__ import annotations
+
 import io
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +16,7 @@ from aether_load.claims.command import _read
 from aether_load.claims.latex import latex_text, write_claims_latex
 from aether_load.claims.measurement import Measured
 from aether_load.claims.page import claims_html
-from aether_load.claims.report import Spread, build_claims_report
+from aether_load.claims.report import ClaimsReport, Spread, build_claims_report
 from aether_load.claims.text import write_claims_markdown, write_claims_text
 from aether_load.claims.verdict import SIMULATED
 from aether_load.protocol import Outcome
@@ -101,7 +106,7 @@ FOUND = Found(end="found", largest_held=100, smallest_not_held=110, against=("p(
 class Made:
     """A folder of claims: the file, its two scenarios, and the runs that a test makes of them."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "made.toml").write_text(SCENARIO)
         (folder / "loads.toml").write_text(LOADS)
@@ -109,28 +114,28 @@ class Made:
         self.file = read_claims(folder / "claims.toml")
         self.plain = {name: to_plain(load_scenario(folder / f"{name}.toml")) for name in ("made", "loads")}
 
-    def run(self, name, driven, **more):
+    def run(self, name: str, driven: list[Driven], **more: Any) -> Made:
         make_claims_run(self.folder, self.plain[name], driven, **more)
         return self
 
-    def report(self, *scenarios):
+    def report(self, *scenarios: str) -> ClaimsReport:
         return build_claims_report(self.file, _read(self.folder), scenarios or ("made", "loads"))
 
-    def found(self):
+    def found(self) -> dict[str, Any]:
         return {row.claim.id: row for row in self.report().claims}
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path: Path) -> Made:
     return Made(tmp_path)
 
 
 @pytest.fixture
-def complete(made):
+def complete(made: Made) -> Made:
     return made.run("made", ablation()).run("loads", HITS, found=FOUND)
 
 
-def test_each_claim_is_held_against_its_own_measurement(complete):
+def test_each_claim_is_held_against_its_own_measurement(complete: Made) -> None:
     """Medians over repetitions, shares, tokens and a search, each with the verdict that follows."""
     found = complete.found()
     assert {id_: row.verdict for id_, row in found.items()} == {
@@ -156,28 +161,28 @@ def test_each_claim_is_held_against_its_own_measurement(complete):
     assert found["rate"].measured == Measured(value=100, low=100, high=110, unit="requests/s")
 
 
-def test_a_part_of_the_scenarios_reports_its_own_claims(made):
+def test_a_part_of_the_scenarios_reports_its_own_claims(made: Made) -> None:
     """A run of the loads alone is complete, and says nothing of latency."""
     report = made.run("loads", HITS, found=FOUND).report("loads")
     assert report.ended_as == "completed"
     assert [row.claim.id for row in report.claims] == ["hits", "tokens", "rate"]
 
 
-def test_a_warm_cache_is_not_bound_by_the_dependencies(complete):
+def test_a_warm_cache_is_not_bound_by_the_dependencies(complete: Made) -> None:
     """Its speed-up has no share of what they allow."""
     measured = complete.found()["speedup"].measured
     assert (measured.possible, measured.of_possible) == (None, None)
     assert measured.low == pytest.approx(196 / 46)
 
 
-def test_the_mock_provider_decides_nothing_that_needs_a_real_one(made):
+def test_the_mock_provider_decides_nothing_that_needs_a_real_one(made: Made) -> None:
     """Latency is decided all the same."""
     found = made.run("made", ablation(state=2)).found()
     assert found["success"].reason == "it needs a real provider and the mock provider answered"
     assert found["p95"].verdict == "not_supported"
 
 
-def test_what_is_complete_of_an_interrupted_run_is_reported(made):
+def test_what_is_complete_of_an_interrupted_run_is_reported(made: Made) -> None:
     """Four whole repetitions give figures without an interval; what did not begin says so."""
     driven = ablation(repeats=4)
     driven.append(Driven("sequential", 5, triage(300, 60, count=3), ended_by="stopped"))
@@ -203,7 +208,7 @@ def test_what_is_complete_of_an_interrupted_run_is_reported(made):
         (Driven("parallel", 6, triage(124, 60), counted_more=3), "in parallel#6 the counts are not trusted: "),
     ],
 )
-def test_figures_of_a_phase_that_went_wrong_are_not_used(made, spoiled, reason):
+def test_figures_of_a_phase_that_went_wrong_are_not_used(made: Made, spoiled: Driven, reason: str) -> None:
     """Neither with failures nor with nodes of somebody else."""
     driven = [one for one in ablation() if (one.phase, one.repeat) != ("parallel", 6)]
     found = made.run("made", [*driven, spoiled]).found()
@@ -223,7 +228,9 @@ def test_figures_of_a_phase_that_went_wrong_are_not_used(made, spoiled, reason):
         ({"end": "out_of_time"}, "not_decided", "the search ran out of time", (None, None)),
     ],
 )
-def test_a_search_decides_when_both_ends_are_confirmed(made, changes, verdict, reason, bounds):
+def test_a_search_decides_when_both_ends_are_confirmed(
+    made: Made, changes: dict[str, Any], verdict: str, reason: str, bounds: tuple[int | None, int | None]
+) -> None:
     """A client that is the limit bounds the capacity from below only."""
     found = made.run("loads", HITS, found=msgspec.structs.replace(FOUND, **changes)).found()["rate"]
     assert found.verdict == verdict
@@ -241,14 +248,16 @@ def test_a_search_decides_when_both_ends_are_confirmed(made, changes, verdict, r
         ([(100, None), (200, None)], (None, None), "not_decided"),
     ],
 )
-def test_a_search_without_an_end_is_bounded_by_three_probes(made, probes, bounds, verdict):
+def test_a_search_without_an_end_is_bounded_by_three_probes(
+    made: Made, probes: list[Any], bounds: tuple[float | None, int | None], verdict: str
+) -> None:
     """Three loads that held, or that the server did not hold, on one side; none that contradicts them."""
     found = msgspec.structs.replace(FOUND, end="out_of_time")
     row = made.run("loads", HITS, found=found, probes=probes).found()["rate"]
     assert (row.measured.low, row.measured.high, row.verdict) == (*bounds, verdict)
 
 
-def test_the_cells_of_the_paper_are_mean_and_deviation_over_repetitions(complete):
+def test_the_cells_of_the_paper_are_mean_and_deviation_over_repetitions(complete: Made) -> None:
     """And the speed-up against the first configuration, with what the dependencies allow."""
     report = complete.report()
     cells = {one.phase: one for one in report.configurations}
@@ -263,20 +272,21 @@ def test_the_cells_of_the_paper_are_mean_and_deviation_over_repetitions(complete
     assert out.getvalue().count(r"\begin{tabular}") == out.getvalue().count(r"\end{tabular}") == 3
 
 
-def test_a_pattern_has_its_hit_rate_beside_what_is_possible(complete):
+def test_a_pattern_has_its_hit_rate_beside_what_is_possible(complete: Made) -> None:
     """Ten requests of two prompts: eight had been sent before."""
     (pattern,) = complete.report().repetitions
     assert (pattern.phase, pattern.requests_total, pattern.distinct_prompts) == ("each-5", 10, 2)
     assert (pattern.hit_rate.value, pattern.hit_rate.possible) == (0.8, 0.8)
 
 
-def test_every_line_of_a_simulated_runtime_says_so(made):
+def test_every_line_of_a_simulated_runtime_says_so(made: Made) -> None:
     """Each row of each table, on the terminal, in Markdown, in LaTeX and on the page."""
     report = made.run("made", ablation(), kind="simulated").run("loads", HITS, found=FOUND, kind="simulated").report()
     assert {(row.verdict, row.reason) for row in report.claims} == {("not_decided", SIMULATED)}
-    for write in (write_claims_text, write_claims_markdown, write_claims_latex):
+    text = partial(write_claims_text, report, [])
+    for write in (text, partial(write_claims_markdown, report), partial(write_claims_latex, report)):
         out = io.StringIO()
-        write(*((report, [], out) if write is write_claims_text else (report, out)))
+        write(out)
         lines = [line for line in out.getvalue().splitlines() if "made/" in line or "a page" in line or " ms [" in line]
         assert lines
         assert [line for line in lines if SIMULATED not in line] == []
@@ -284,7 +294,7 @@ def test_every_line_of_a_simulated_runtime_says_so(made):
     assert page.count(SIMULATED) > len(report.claims) + len(report.configurations)
 
 
-def test_the_page_has_a_chart_of_each_kind(complete):
+def test_the_page_has_a_chart_of_each_kind(complete: Made) -> None:
     """Latency side by side, speed-up against its bound, hit rate against repetition; the page holds their places."""
     report = complete.report()
     charts = claims_charts(report)
@@ -293,7 +303,7 @@ def test_the_page_has_a_chart_of_each_kind(complete):
     assert all(f'data-chart="{chart.name}"' in page for chart in charts)
 
 
-def test_a_text_from_outside_is_set_as_it_is():
+def test_a_text_from_outside_is_set_as_it_is() -> None:
     """LaTeX obeys none of it."""
     assert latex_text(r"50 % & \input{x}_1 > $2~") == (
         r"50 \% \& \textbackslash{}input\{x\}\_1 \textgreater{} \$2\textasciitilde{}"
