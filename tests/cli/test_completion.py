@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ COMPLETE = '_shtab_aether_load; echo "${COMPREPLY[@]}"\n'
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_script_is_one_that_its_shell_reads(tmp_path, shell):
+def test_a_script_is_one_that_its_shell_reads(tmp_path: Path, shell: str) -> None:
     """It names every command and an option of a run, and has no mistake in its syntax."""
     printed = call_command("completion", shell, cwd=tmp_path)
     assert printed.returncode == 0
@@ -23,7 +24,7 @@ def test_a_script_is_one_that_its_shell_reads(tmp_path, shell):
     subprocess.run([program, "-n", "script"], cwd=tmp_path, check=True)
 
 
-def test_bash_completes_commands_options_and_scenarios(tmp_path):
+def test_bash_completes_commands_options_and_scenarios(tmp_path: Path) -> None:
     """What bash would offer for what is typed so far."""
     (tmp_path / "script").write_text(call_command("completion", "bash", cwd=tmp_path).stdout)
     (tmp_path / "mine.toml").touch()

@@ -1,21 +1,23 @@
 """`aether-load init`: files to start from, which work as they are."""
 
 import tomllib
+from collections.abc import Callable
+from pathlib import Path
 
 import yaml
 
 from aether_load.cli.run import locust_command
 from aether_load.scenario.load import load_scenario
-from processes import call_command
+from processes import LocustProcess, call_command
 
 WRITTEN = [".github/workflows/load-test.yml", "locustfile.py", "scenario.toml"]
 
 
-def files_in(folder):
+def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_what_is_written_can_be_run(tmp_path):
+def test_what_is_written_can_be_run(tmp_path: Path) -> None:
     """A locustfile that runs the scenario beside it, and a workflow whose command names both."""
     made = call_command("init", "first", cwd=tmp_path)
     folder = tmp_path / "first"
@@ -30,7 +32,7 @@ def test_what_is_written_can_be_run(tmp_path):
     assert run.startswith("aether-load run scenario.toml -f locustfile.py ")
 
 
-def test_the_locustfile_runs_the_scenario_beside_it(start_locust, tmp_path):
+def test_the_locustfile_runs_the_scenario_beside_it(start_locust: Callable[..., LocustProcess], tmp_path: Path) -> None:
     """`locust --headless` in the folder does so without another word."""
     call_command("init", cwd=tmp_path)
     run = start_locust("--headless", "--dry-run", locustfile=tmp_path / "locustfile.py").finish()
@@ -38,7 +40,7 @@ def test_the_locustfile_runs_the_scenario_beside_it(start_locust, tmp_path):
     assert run.out.startswith("first: My first load test.\n  closed: 8 users; warm-up 2 s; window of 10 s;")
 
 
-def test_nothing_is_replaced(tmp_path):
+def test_nothing_is_replaced(tmp_path: Path) -> None:
     """A file that is there stays, and nothing else is written beside it."""
     (tmp_path / "scenario.toml").write_text("mine")
     refused = call_command("init", cwd=tmp_path)
@@ -48,7 +50,7 @@ def test_nothing_is_replaced(tmp_path):
     )
 
 
-def test_the_examples_in_comments_are_right(tmp_path):
+def test_the_examples_in_comments_are_right(tmp_path: Path) -> None:
     """The phase that is commented out is a phase."""
     call_command("init", cwd=tmp_path)
     text = (tmp_path / "scenario.toml").read_text()

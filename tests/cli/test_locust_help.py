@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 from processes import EVAL, REPOSITORY, locust_environment
 
@@ -16,7 +17,7 @@ main()
 """
 
 
-def help_of(*words):
+def help_of(*words: str) -> str:
     """Return what Locust prints in a Python that was started with our start-up file and no other."""
     code = START.format(startup=str(REPOSITORY / "startup"))
     shown = subprocess.run(
@@ -29,7 +30,7 @@ def help_of(*words):
     return shown.stdout
 
 
-def test_a_locustfile_of_ours_shows_its_groups():
+def test_a_locustfile_of_ours_shows_its_groups() -> None:
     """Every group of options stands there, beside Locust's own."""
     text = help_of("-f", str(EVAL))
     groups = ("Web UI options:", "Scenario and prompts:", "Target:", "Load:", "Verdict:", "Results:")
@@ -37,7 +38,7 @@ def test_a_locustfile_of_ours_shows_its_groups():
     assert "  --threshold CONDITION\n" in text
 
 
-def test_any_other_locustfile_is_left_to_locust(tmp_path):
+def test_any_other_locustfile_is_left_to_locust(tmp_path: Path) -> None:
     """It is not even run: its help is Locust's."""
     (tmp_path / "theirs.py").write_text("raise SystemExit(9)\n")
     assert "--threshold" not in help_of("-f", str(tmp_path / "theirs.py"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +44,7 @@ QUIET = ["--headless", "--loglevel", "WARNING"]
         (["--locustfile=mine.py"], [*QUIET, "--locustfile=mine.py"]),
     ],
 )
-def test_words_become_a_locust_command(monkeypatch, words, options):
+def test_words_become_a_locust_command(monkeypatch: pytest.MonkeyPatch, words: list[str], options: list[str]) -> None:
     """The scenario may stand anywhere, and every other word is Locust's as it is."""
     monkeypatch.delenv("LOCUST_LOGLEVEL", raising=False)
     assert locust_command(words) == [*START, *options]
@@ -59,14 +60,14 @@ def test_words_become_a_locust_command(monkeypatch, words, options):
         (["mine.py"], "run: mine.py is a locustfile: give it with -f mine.py."),
     ],
 )
-def test_no_one_scenario_is_a_sentence(words, sentence):
+def test_no_one_scenario_is_a_sentence(words: list[str], sentence: str) -> None:
     """Words that name no scenario, or two, start nothing."""
     with pytest.raises(UsageError) as refused:
         locust_command(words)
     assert str(refused.value).startswith(sentence)
 
 
-def test_every_option_of_locust_is_known_to_take_a_value_or_none():
+def test_every_option_of_locust_is_known_to_take_a_value_or_none() -> None:
     """An option's value is never taken for the scenario, whichever of Locust's options it is."""
     parser = Parser(add_help=False)
     command.add_arguments(parser)
@@ -78,7 +79,9 @@ def test_every_option_of_locust_is_known_to_take_a_value_or_none():
         assert command.split_scenario([*words, "smoke"], parser) == ("smoke", words), option
 
 
-def test_help_has_a_line_an_option(monkeypatch, tmp_path, capsys):
+def test_help_has_a_line_an_option(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`aether-load run --help` shows every option in its group, on one line."""
     monkeypatch.setenv("COLUMNS", "110")
     with pytest.raises(SystemExit) as ended:
@@ -95,7 +98,7 @@ def test_help_has_a_line_an_option(monkeypatch, tmp_path, capsys):
     ]  # fmt: skip
 
 
-def test_a_run_starts_from_an_empty_folder(tmp_path):
+def test_a_run_starts_from_an_empty_folder(tmp_path: Path) -> None:
     """The command needs no checkout: locustfile and scenario are the installed ones, and so is the verdict's code."""
     words = ["smoke", "--no-page", "--no-self-check", "--label", "build=7", "--output", "out/ci.json", "-t", "1s"]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
@@ -118,7 +121,7 @@ def test_a_run_starts_from_an_empty_folder(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["--vus", "--duration", "--rate", "--iterations", "--stage", "--out"])
-def test_another_tools_option_is_answered_by_ours(word):
+def test_another_tools_option_is_answered_by_ours(word: str) -> None:
     """Whoever comes from k6 is told what it is called here."""
     with pytest.raises(UsageError, match=rf"^run: there is no {word}; .+\.$"):
         locust_command([word, "10"])
