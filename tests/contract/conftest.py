@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -22,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items
         if not (
             isinstance(item, pytest.Function)
-            and other.get(getattr(getattr(item, "callspec", None), "params", {}).get("runtime")) in item.fixturenames
+            and other.get(str(getattr(getattr(item, "callspec", None), "params", {}).get("runtime")), "")
+            in item.fixturenames
         )
     ]
 
@@ -32,7 +34,7 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
     """The runtime under test."""
     if URL:
         unknown = Runtime(URL, "v2", simulated=False)
-        generation = "v1" if unknown.call("GET", "/cache/stats").status == 404 else "v2"
+        generation: Literal["v1", "v2"] = "v1" if unknown.call("GET", "/cache/stats").status == 404 else "v2"
         yield Runtime(URL, generation, simulated=False)
         return
     command = [sys.executable, "-m", "aether_load.simulator", "--port", "0", "--generation", request.param]
@@ -40,10 +42,12 @@ def runtime(request: pytest.FixtureRequest) -> Iterator[Runtime]:
         [*command, "--exit-with-parent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
+            assert process.stdout is not None
             url = process.stdout.readline().decode().rsplit(" ", 1)[1].strip()
             yield Runtime(url, request.param, simulated=True)
         finally:
             process.terminate()
+        assert process.stderr is not None
         assert process.stderr.read() == b""
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from contract.contract_runtime import fresh
+from contract.contract_runtime import Runtime, fresh
 
 
-def hits(answer):
+def hits(answer: dict[str, Any]) -> dict[str, Any]:
     return {row["node_id"]: row["cache_hit"] for row in answer["results"]}
 
 
-def stats(runtime):
-    return runtime.call("GET", "/cache/stats").json()
+def stats(runtime: Runtime) -> dict[str, float]:
+    answer: dict[str, float] = runtime.call("GET", "/cache/stats").json()
+    return answer
 
 
-def test_the_second_time_is_a_hit(v2):
+def test_the_second_time_is_a_hit(v2: Runtime) -> None:
     """The same prompt again costs nothing and says the same."""
     node = v2.llm("a")
     first, second = v2.run(node), v2.run(node)
@@ -31,21 +34,21 @@ def test_the_second_time_is_a_hit(v2):
     ("field", "value", "hit"),
     [("model", "gpt-4o", False), ("temperature", 0.5, False), ("max_tokens", 9, False), ("system_prompt", "Be", True)],
 )
-def test_what_the_key_holds(v2, field, value, hit):
+def test_what_the_key_holds(v2: Runtime, field: str, value: float | str, hit: bool) -> None:
     """Model, temperature and max_tokens belong to the key; the system prompt does not."""
     node = v2.llm("a")
     v2.run(node)
     assert hits(v2.run({**node, field: value})) == {"a": hit}
 
 
-def test_an_unnamed_model_is_a_key_of_its_own(v2):
+def test_an_unnamed_model_is_a_key_of_its_own(v2: Runtime) -> None:
     """A node that names the default model does not share with one that names none."""
     node = v2.llm("a")
     v2.run(node)
     assert hits(v2.run({**node, "model": "gpt-4o-mini"})) == {"a": False}
 
 
-def test_equal_prompts_in_flight_both_miss(v2, mock):
+def test_equal_prompts_in_flight_both_miss(v2: Runtime, mock: Runtime) -> None:
     """Two equal prompts at once are two completions; in sequence the second is a hit."""
     prompt = fresh()
     assert hits(v2.run(v2.llm("a", prompt), v2.llm("b", prompt))) == {"a": False, "b": False}
@@ -54,14 +57,14 @@ def test_equal_prompts_in_flight_both_miss(v2, mock):
     assert sorted(hits(answer).values()) == [False, True]
 
 
-def test_functions_count_as_misses_in_the_answer(v2):
+def test_functions_count_as_misses_in_the_answer(v2: Runtime) -> None:
     """The answer's hit rate is over all nodes that succeeded."""
     node = v2.llm("a")
     v2.run(node)
     assert v2.run(node, v2.function("f"), v2.function("g"), v2.function("h"))["cache_hit_rate"] == 0.25
 
 
-def test_stats_count_look_ups(v2):
+def test_stats_count_look_ups(v2: Runtime) -> None:
     """The cache's own counts are of look-ups, and clearing keeps them."""
     node = v2.llm("a")
     before = stats(v2)
@@ -77,7 +80,7 @@ def test_stats_count_look_ups(v2):
     assert hits(v2.run(node)) == {"a": False}
 
 
-def test_a_thousand_entries(v2, mock):
+def test_a_thousand_entries(v2: Runtime, mock: Runtime) -> None:
     """The least recently used of 1,001 entries goes, and a look-up is a use."""
     kept, lost = v2.llm("kept"), v2.llm("lost")
     v2.run(kept)  # the oldest, and looked up below

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contract.contract_runtime import Runtime
+
 BUCKETS = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
 HISTOGRAM = "aether_execution_time_seconds"
 BOTH = {
@@ -17,15 +22,15 @@ ONLY_V2 = {
 }
 
 
-def bucket(bound):
+def bucket(bound: str) -> str:
     return f'{HISTOGRAM}_bucket{{le="{bound}"}}'
 
 
-def difference(before, after):
+def difference(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
     return {name: value - before[name] for name, value in after.items() if value != before[name]}
 
 
-def test_the_families_and_their_types(runtime):
+def test_the_families_and_their_types(runtime: Runtime) -> None:
     """The exposition has exactly the contract's families, each with its type, in plain text."""
     reply = runtime.call("GET", "/metrics")
     assert reply.status == 200
@@ -35,7 +40,7 @@ def test_the_families_and_their_types(runtime):
     assert reply.text.endswith("\n")
 
 
-def test_the_buckets(runtime):
+def test_the_buckets(runtime: Runtime) -> None:
     """The histogram has the contract's buckets in order, cumulative, and +Inf is the count."""
     runtime.run(runtime.function("f"))
     text = runtime.call("GET", "/metrics").text
@@ -46,7 +51,7 @@ def test_the_buckets(runtime):
     assert counts[-1] == runtime.metrics()[f"{HISTOGRAM}_count"] > 0
 
 
-def test_what_succeeds_is_counted_exactly(runtime):
+def test_what_succeeds_is_counted_exactly(runtime: Runtime) -> None:
     """Counters, sum and buckets grow by exactly what the answer says, in whole milliseconds."""
     before = runtime.metrics()
     answer = runtime.run(runtime.llm("a"), runtime.function("f"), runtime.llm("b"))
@@ -63,7 +68,7 @@ def test_what_succeeds_is_counted_exactly(runtime):
         assert grown[bucket(bound)] == sum(time / 1000 <= float(bound) for time in times)
 
 
-def test_what_fails_is_only_an_error(runtime):
+def test_what_fails_is_only_an_error(runtime: Runtime) -> None:
     """A failed node counts as an error, and stands neither in the histogram nor among the executed."""
     before = runtime.metrics()
     answer = runtime.run(runtime.llm("a", "a jailbreak"))
@@ -73,21 +78,21 @@ def test_what_fails_is_only_an_error(runtime):
     assert grown == {"aether_errors_total": 1}
 
 
-def test_a_refused_body_is_not_counted(runtime):
+def test_a_refused_body_is_not_counted(runtime: Runtime) -> None:
     """What is refused at the door changes no metric."""
     before = runtime.metrics()
     runtime.post({})
     assert difference(before, runtime.metrics()) == {}
 
 
-def test_a_cycle_is_an_error(v2):
+def test_a_cycle_is_an_error(v2: Runtime) -> None:
     """A DAG with a cycle counts as one error."""
     before = v2.metrics()
     v2.run(v2.function("a", dependencies=["b"]), v2.function("b", dependencies=["a"]))
     assert difference(before, v2.metrics()) == {"aether_errors_total": 1}
 
 
-def test_a_panic_is_not_an_error(v2):
+def test_a_panic_is_not_an_error(v2: Runtime) -> None:
     """A node that panics counts nowhere."""
     before = v2.metrics()
     answer = v2.run(v2.llm("a", "x" * 99 + "é jailbreak"))
@@ -97,7 +102,7 @@ def test_a_panic_is_not_an_error(v2):
     assert grown == {}
 
 
-def test_hits_and_misses_by_node(v2):
+def test_hits_and_misses_by_node(v2: Runtime) -> None:
     """Of the nodes that succeeded, the cached are hits, and all others misses, functions too."""
     node = v2.llm("a")
     v2.run(node)
@@ -107,7 +112,7 @@ def test_hits_and_misses_by_node(v2):
     assert (grown["aether_cache_hits_total"], grown["aether_cache_misses_total"]) == (1, 2)
 
 
-def test_the_width_of_the_last_level(v2):
+def test_the_width_of_the_last_level(v2: Runtime) -> None:
     """The gauge is the width of the level that began last, and 1 in sequential mode."""
     widths = []
     wide = [v2.function(name) for name in "abc"]
