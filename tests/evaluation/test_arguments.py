@@ -1,6 +1,8 @@
 """--model_args, --batch_size, generation_kwargs and --output_path, as lm-eval hands them over."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,23 +11,26 @@ from aether_load.evaluation.command_line import Wishes, read_command_line
 from aether_load.evaluation.generation import GenerationPlan, read_generation, truncate
 from aether_load.evaluation.options import StubOptions, hidden_model_args, hide_header, read_options
 from aether_load.evaluation.output import copy_results
+from aether_load.scenario.duration import Seconds
 
 
-def test_without_arguments_it_is_the_seeds_runtime():
+def test_without_arguments_it_is_the_seeds_runtime() -> None:
     """Nothing said is http://localhost:3000 with eight in flight; lm-eval's unsaid batch size of 1 is no wish."""
     assert read_options({}, 1) == StubOptions(aether_url="http://localhost:3000", num_concurrent=8)
 
 
 @pytest.mark.parametrize(("size", "in_flight"), [("1", 1), ("16", 16), (4, 4), ("auto", 8), ("auto:4", 8), (None, 8)])
-def test_a_batch_size_is_a_number_in_flight(size, in_flight):
+def test_a_batch_size_is_a_number_in_flight(size: int | str | None, in_flight: int) -> None:
     """Said on the command line it is a text, and means what it says."""
     assert read_options({}, size).num_concurrent == in_flight
 
 
-def test_arguments_keep_their_kind():
+def test_arguments_keep_their_kind() -> None:
     """A model called 4 is a name; durations are written as everywhere."""
     options = read_options({"model": 4, "request_timeout": "1m30s", "connect_timeout": 2, "temperature": 1})
-    assert options == StubOptions(model_name="4", request_timeout=90.0, connect_timeout=2.0, temperature=1.0)
+    assert options == StubOptions(
+        model_name="4", request_timeout=Seconds(90), connect_timeout=Seconds(2), temperature=1.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,14 +54,14 @@ def test_arguments_keep_their_kind():
         ),
     ],
 )
-def test_what_is_wrong_is_one_sentence(arguments, size, sentence):
+def test_what_is_wrong_is_one_sentence(arguments: dict[str, Any], size: str | None, sentence: str) -> None:
     """Key, value, and what to do."""
     with pytest.raises(UsageError) as refusal:
         read_options(arguments, size)
     assert str(refusal.value) == sentence
 
 
-def test_a_header_is_written_down_nowhere():
+def test_a_header_is_written_down_nowhere() -> None:
     """lm-eval writes the model's arguments into its results: of a header only the variable's name is left there."""
     arguments = {"header": "Authorization: Bearer ${TOKEN}"}
     assert read_options(arguments).headers == {"Authorization": "Bearer ${TOKEN}"}
@@ -71,7 +76,7 @@ def test_a_header_is_written_down_nowhere():
     assert hidden_model_args(['{"header": ["X-Key: secret"]}', "header=X-Key: secret"]) == ["***", "header=***"]
 
 
-def test_generation_is_asked_for_as_the_task_says():
+def test_generation_is_asked_for_as_the_task_says() -> None:
     """End marks as one text or several, a bound under any of its names, no warmth where nothing is sampled."""
     said = read_generation(
         "t", {"until": "\n", "max_new_tokens": "9", "temperature": 0.7, "top_p": 0.5}, max_tokens=256, temperature=0.0
@@ -96,12 +101,12 @@ def test_generation_is_asked_for_as_the_task_says():
         ({"max_gen_toks": 7, "max_tokens": "7"}, GenerationPlan((), 7, 0.0, {})),
     ],
 )
-def test_what_has_no_place_in_a_request_is_named(arguments, plan):
+def test_what_has_no_place_in_a_request_is_named(arguments: dict[str, Any], plan: GenerationPlan) -> None:
     """A bound on the whole text, a seed, and sampling at temperature 0 are not sent."""
     assert read_generation("t", arguments, max_tokens=5, temperature=0.0) == plan
 
 
-def test_two_bounds_contradict_each_other():
+def test_two_bounds_contradict_each_other() -> None:
     """It would be unclear which was sent."""
     with pytest.raises(UsageError) as refusal:
         read_generation("t", {"max_gen_toks": 7, "max_tokens": 9}, max_tokens=5, temperature=0.0)
@@ -119,7 +124,7 @@ def test_two_bounds_contradict_each_other():
         (".", ["."], ""),
     ],
 )
-def test_a_text_ends_at_the_first_of_its_marks(text, until, kept):
+def test_a_text_ends_at_the_first_of_its_marks(text: str, until: list[str], kept: str) -> None:
     """Whichever mark comes first in the text, in whatever order they are given."""
     assert truncate(text, until) == kept
 
@@ -135,13 +140,13 @@ def test_a_text_ends_at_the_first_of_its_marks(text, until, kept):
         ("--output_path", None),
     ],
 )
-def test_the_wanted_file_is_the_command_lines(words, file):
+def test_the_wanted_file_is_the_command_lines(words: str, file: str | None) -> None:
     """Only a path that ends in .json names a file."""
     found = read_command_line(words.split()).file
     assert (found and str(found)) == file
 
 
-def test_wishes_may_stand_in_lm_evals_own_configuration(tmp_path):
+def test_wishes_may_stand_in_lm_evals_own_configuration(tmp_path: Path) -> None:
     """--config FILE gives them where the command line does not; generation arguments of both are put together."""
     config = tmp_path / "c.yaml"
     config.write_text(
@@ -169,12 +174,12 @@ def test_wishes_may_stand_in_lm_evals_own_configuration(tmp_path):
         ([], ()),
     ],
 )
-def test_generation_arguments_are_read_in_every_notation(words, keys):
+def test_generation_arguments_are_read_in_every_notation(words: list[str], keys: tuple[str, ...]) -> None:
     """As lm-eval reads them: pairs in one word or several, or JSON."""
     assert read_command_line(["--gen_kwargs", *words, "--limit", "5"]).gen_kwargs == keys
 
 
-def test_what_cannot_be_sent_is_refused_and_what_changes_nothing_is_warned_of():
+def test_what_cannot_be_sent_is_refused_and_what_changes_nothing_is_warned_of() -> None:
     """lm-eval would write the arguments into its results as if they had been used."""
     with pytest.raises(UsageError) as refusal:
         read_command_line(["--gen_kwargs", "temperature=0.5,top_p=0.5,seed=1"]).check()
@@ -189,7 +194,7 @@ def test_what_cannot_be_sent_is_refused_and_what_changes_nothing_is_warned_of():
     ]
 
 
-def test_results_are_known_by_the_run_and_not_by_their_time(tmp_path):
+def test_results_are_known_by_the_run_and_not_by_their_time(tmp_path: Path) -> None:
     """Of several dated files beside the wanted one, that of this run is copied; another's is never taken."""
     stamp = "2026-03-04T05-06-07.123456"
     mine = {"config": {"aether_load": {"run_id": "mine"}}}

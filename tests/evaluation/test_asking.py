@@ -1,8 +1,13 @@
 """Documents asked of a runtime that fails in every way: none loses the run, each is recorded and reported."""
 
+from __future__ import annotations
+
 import json
 import signal
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -14,39 +19,44 @@ from aether_load.evaluation.options import read_options
 from aether_load.evaluation.questions import Question
 from aether_load.rundata.folder import RunFolder
 from evaluations import capturing_runtime
-from processes import wait_for
+from processes import Simulator, wait_for
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 FAST = ("--latency", "constant:1ms")
 
 
-def questions(count, task="piqa"):
+def questions(count: int, task: str = "piqa") -> list[Question]:
     return [
         Question(task, number, 0, f"Goal number {number}", ("one", "two"), (2 * number, 2 * number + 1))
         for number in range(count)
     ]
 
 
-def rows(count, label=1):
+def rows(count: int, label: int = 1) -> list[dict[str, Any]]:
     return [{"goal": str(number), "sol1": "one", "sol2": "two", "label": label} for number in range(count)]
 
 
 @pytest.fixture
-def evaluation(tmp_path):
+def evaluation(tmp_path: Path) -> Callable[..., Any]:
     """Begin an evaluation of the runtime at a URL."""
 
-    def begin(url, **arguments):
+    def begin(url: str, **arguments: float | str) -> Evaluation:
         return Evaluation(read_options({"aether_url": url, "results_dir": str(tmp_path / "results"), **arguments}))
 
     return begin
 
 
-def samples(info):
+def samples(info: dict[str, Any]) -> DataFrame:
     table = pa.ipc.open_stream(info["run_folder"] + "/samples.arrow").read_pandas()
-    return table.sort_values("request_index")
+    answer: DataFrame = table.sort_values("request_index")
+    return answer
 
 
-def finish(evaluation):
-    return evaluation.finish()["aether_load"]
+def finish(evaluation: Evaluation) -> dict[str, Any]:
+    answer: dict[str, Any] = evaluation.finish()["aether_load"]
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -60,7 +70,14 @@ def finish(evaluation):
         ({"kind": "late", "delay": "3s"}, "timeout", 3, 0),
     ],
 )
-def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulator, fault, outcome, failed, rejected):
+def test_a_document_that_fails_is_recorded_once_and_is_wrong(
+    evaluation: Callable[..., Any],
+    simulator: Callable[..., Simulator],
+    fault: dict[str, Any],
+    outcome: str,
+    failed: int,
+    rejected: int,
+) -> None:
     """What may have run is not sent again; the other documents are answered, and the score counts all."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, request_timeout="500ms")
@@ -88,7 +105,9 @@ def test_a_document_that_fails_is_recorded_once_and_is_wrong(evaluation, simulat
 @pytest.mark.parametrize(
     "fault", [{"kind": "status", "code": 503}, {"kind": "node_failure", "reason": "Rate limited: retry after 0s"}]
 )
-def test_what_cannot_have_run_is_sent_again(evaluation, simulator, fault):
+def test_what_cannot_have_run_is_sent_again(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator], fault: dict[str, Any]
+) -> None:
     """A target or a provider that refuses for now is asked again; each attempt is a request in the samples."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=1)
@@ -101,7 +120,7 @@ def test_what_cannot_have_run_is_sent_again(evaluation, simulator, fault):
     assert (info["tasks"]["piqa"]["documents_total"], info["tasks"]["piqa"]["answered_total"]) == (4, 4)
 
 
-def test_without_retries_a_refusal_stands(evaluation, simulator):
+def test_without_retries_a_refusal_stands(evaluation: Callable[..., Any], simulator: Callable[..., Simulator]) -> None:
     """max_retries=0 asks each document once."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=1, max_retries=0)
@@ -110,7 +129,9 @@ def test_without_retries_a_refusal_stands(evaluation, simulator):
     assert len(samples(finish(asking))) == 4
 
 
-def test_a_runtime_that_is_gone_ends_with_a_sentence_and_its_run(evaluation, simulator):
+def test_a_runtime_that_is_gone_ends_with_a_sentence_and_its_run(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator]
+) -> None:
     """Where nothing at all was answered there is no score; what was sent is in the folder."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, max_retries=1, num_concurrent=4)
@@ -124,7 +145,9 @@ def test_a_runtime_that_is_gone_ends_with_a_sentence_and_its_run(evaluation, sim
     assert 12 < len(samples(info)) < 24
 
 
-def test_no_runtime_is_found_before_anything_is_asked(evaluation, free_port, tmp_path):
+def test_no_runtime_is_found_before_anything_is_asked(
+    evaluation: Callable[..., Any], free_port: int, tmp_path: Path
+) -> None:
     """One sentence that says where to name another; no folder is left."""
     with pytest.raises(TargetError) as refusal:
         evaluation(f"http://127.0.0.1:{free_port}")
@@ -135,7 +158,9 @@ def test_no_runtime_is_found_before_anything_is_asked(evaluation, free_port, tmp
     assert list((tmp_path / "results" / "runs").iterdir()) == []
 
 
-def test_an_answer_without_a_letter_is_unanswered_and_wrong(evaluation, simulator):
+def test_an_answer_without_a_letter_is_unanswered_and_wrong(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator]
+) -> None:
     """A sentence with a letter somewhere is no answer; the right option being A changes nothing."""
     runtime = simulator("--answer", "A man could think of option A", *FAST)
     asking = evaluation(runtime.url)
@@ -146,7 +171,7 @@ def test_an_answer_without_a_letter_is_unanswered_and_wrong(evaluation, simulato
     assert (row["accuracy"]["value"], row["unanswered_total"]) == (0.0, 5)
 
 
-def test_a_mock_has_no_accuracy(evaluation, simulator):
+def test_a_mock_has_no_accuracy(evaluation: Callable[..., Any], simulator: Callable[..., Simulator]) -> None:
     """Its fixed text is neither answered nor unanswered, and the figure says that it means nothing."""
     runtime = simulator(*FAST)
     asking = evaluation(runtime.url)
@@ -157,13 +182,15 @@ def test_a_mock_has_no_accuracy(evaluation, simulator):
     assert info["phases"]["loglikelihood"]["all"]["accuracy"] is None
 
 
-def test_an_interruption_keeps_what_was_answered(evaluation, simulator):
+def test_an_interruption_keeps_what_was_answered(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator]
+) -> None:
     """Ctrl-C lets those in flight finish; the run says that it is a part."""
     runtime = simulator("--answer", "B", "--latency", "constant:20ms")
     asking = evaluation(runtime.url, num_concurrent=2)
     done = []
 
-    def press_at_the_third():
+    def press_at_the_third() -> None:
         done.append(1)
         if len(done) == 3:
             raise KeyboardInterrupt
@@ -179,16 +206,20 @@ def test_an_interruption_keeps_what_was_answered(evaluation, simulator):
     assert 3 <= outcomes["ok"] < 50
 
 
-def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulator, monkeypatch):
+def test_what_does_not_end_with_the_interruption_is_cut_off(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Answers in flight are waited for, here not at all; then they are recorded as cancelled."""
     monkeypatch.setattr("aether_load.evaluation.asking.STOP_LIMIT_S", 0.0)
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url, num_concurrent=3)
     runtime.order({"kind": "late", "delay": "20s"})
 
-    def press_when_all_are_in_flight():
+    def press_when_all_are_in_flight() -> None:
         wait_for(lambda: runtime.record()["requests"] - runtime.record()["ended"] == 3, "three requests in flight")
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+        signal.pthread_kill(main_thread, signal.SIGINT)
 
     finger = threading.Thread(target=press_when_all_are_in_flight)
     finger.start()
@@ -198,7 +229,9 @@ def test_what_does_not_end_with_the_interruption_is_cut_off(evaluation, simulato
     assert finish(asking)["phases"]["loglikelihood"]["all"]["outcomes"] == {"cancelled": 3}
 
 
-def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):
+def test_both_kinds_of_request_are_phases_of_one_run(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator]
+) -> None:
     """What is generated comes back cut off at its marks; samples of both phases are read from one file."""
     runtime = simulator("--answer", "B. That is it", *FAST)
     asking = evaluation(runtime.url)
@@ -218,7 +251,7 @@ def test_both_kinds_of_request_are_phases_of_one_run(evaluation, simulator):
     assert (scenario["seed"], scenario["workload"]["source"], scenario["workload"]["max_tokens"]) == (None, None, None)
 
 
-def test_a_path_in_the_url_stands_before_every_request(evaluation):
+def test_a_path_in_the_url_stands_before_every_request(evaluation: Callable[..., Any]) -> None:
     """A runtime below a path is asked there, in the plain form that any server takes."""
     with capturing_runtime() as runtime:
         asking = evaluation(runtime.url + "/below/", server_metrics=False)
@@ -230,7 +263,9 @@ def test_a_path_in_the_url_stands_before_every_request(evaluation):
     assert (info["verdict"]["status"], info["phases"]["loglikelihood"]["trust"]) == ("passed", "no_server_data")
 
 
-def test_what_a_v1_runtime_takes_no_place_for_is_not_recorded_as_sent(evaluation, simulator, capsys):
+def test_what_a_v1_runtime_takes_no_place_for_is_not_recorded_as_sent(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator], capsys: pytest.CaptureFixture[str]
+) -> None:
     """A v1 request has a prompt and a model; temperature and bound are null in the run and named once in a warning."""
     runtime = simulator("--generation", "v1", "--answer", "B", *FAST)
     asking = evaluation(runtime.url, temperature=0.7)
@@ -250,8 +285,13 @@ def test_what_a_v1_runtime_takes_no_place_for_is_not_recorded_as_sent(evaluation
 @pytest.mark.parametrize(("finished_first", "ended_as"), [(False, "interrupted"), (True, "completed")])
 @pytest.mark.parametrize("code", [1, 2])
 def test_a_command_that_fails_has_no_verdict_of_its_run_beside_it(
-    evaluation, simulator, capsys, code, finished_first, ended_as
-):
+    evaluation: Callable[..., Any],
+    simulator: Callable[..., Simulator],
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    finished_first: bool,
+    ended_as: str,
+) -> None:
     """Whether lm-eval fails before or after its results: its exit code is the only one that is said."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url)
@@ -267,7 +307,9 @@ def test_a_command_that_fails_has_no_verdict_of_its_run_beside_it(
     assert folder.read_manifest().ended_as == ended_as
 
 
-def test_a_command_that_fails_as_its_run_does_shows_the_run(evaluation, simulator, capsys):
+def test_a_command_that_fails_as_its_run_does_shows_the_run(
+    evaluation: Callable[..., Any], simulator: Callable[..., Simulator], capsys: pytest.CaptureFixture[str]
+) -> None:
     """An interruption and a run in which nothing succeeded have the summary that a load has."""
     runtime = simulator("--answer", "B", *FAST)
     asking = evaluation(runtime.url)

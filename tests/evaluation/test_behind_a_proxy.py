@@ -1,6 +1,7 @@
 """An evaluation of a runtime behind a proxy that adds TLS and wants to know who asks."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,11 @@ from aether_load.evaluation.questions import Question
 from main_job.test_proxy import TOKEN, proxy  # noqa: F401 -- a fixture
 
 
-def begin(url, folder, **more):
+def begin(url: str, folder: Path, **more: bool | str) -> Evaluation:
     return Evaluation(read_options({"aether_url": url, "results_dir": str(folder), **more}))
 
 
-def test_a_secret_reaches_the_proxy_and_no_file(proxy, tmp_path, monkeypatch):  # noqa: F811
+def test_a_secret_reaches_the_proxy_and_no_file(proxy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The header's variable is filled in for the target alone; unverified TLS is said in the run and in the results."""
     monkeypatch.setenv("TOKEN", TOKEN)
     folder = tmp_path / "results"
@@ -30,7 +31,7 @@ def test_a_secret_reaches_the_proxy_and_no_file(proxy, tmp_path, monkeypatch):  
     assert all(TOKEN.encode() not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_without_trust_there_is_no_evaluation(proxy, tmp_path):  # noqa: F811
+def test_without_trust_there_is_no_evaluation(proxy: str, tmp_path: Path) -> None:  # noqa: F811
     """A certificate that nobody vouches for is one sentence."""
     with pytest.raises(TargetError, match="certificate"):
         begin(proxy, tmp_path)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -14,6 +18,8 @@ from aether_load.evaluation.options import StubOptions, read_options
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.protocol import Generation, Outcome
 from aether_load.runtime_client import TargetFacts
+from aether_load.scenario.duration import Seconds
+from aether_load.tls import TlsSettings
 
 VALUES = {
     "aether_url": ("http://a", "http://b"),
@@ -36,20 +42,20 @@ VALUES = {
 
 
 @pytest.fixture
-def done(tmp_path, monkeypatch):
+def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Evaluate a question and a text with these arguments, and return all that went out and how."""
-    made = []
+    made: list[Any] = []
 
     class Target:
-        def __init__(self, facts, headers, **limits):
+        def __init__(self, facts: TargetFacts, headers: dict[str, str], **limits: TlsSettings | Seconds) -> None:
             self.facts = facts
             made.append((facts, headers, limits))
 
-        def metrics(self):
+        def metrics(self) -> tuple[None, str]:
             made.append("metrics")
             return None, "none here"
 
-    def ask(asking: Asking, bodies, _first, _on_reply):
+    def ask(asking: Asking, bodies: list[bytes], _first: int, _on_reply: Callable[..., Any]) -> list[Reply]:
         made.append((bodies, asking._in_flight, asking._max_retries))
         return [Reply(Outcome.OK, "A")] * len(bodies)
 
@@ -59,7 +65,7 @@ def done(tmp_path, monkeypatch):
     monkeypatch.setattr(Asking, "ask", ask)
     monkeypatch.setattr(EvaluationRun, "read_sender", lambda _self: None)
 
-    def evaluate(**arguments):
+    def evaluate(**arguments: float | str) -> tuple[list[Any], list[bytes], Path]:
         made.clear()
         more = {"client_cert": "c.pem"} if "client_key" in arguments else {}
         evaluation = Evaluation(read_options({"results_dir": "results", **more, **arguments}))
@@ -70,18 +76,19 @@ def done(tmp_path, monkeypatch):
             [(prompt.dataset, prompt.id, prompt.text) for prompt in prompts], [plan] * 3, [{}] * 3, lambda: None
         )
         bodies = [evaluation._body(prompts[0], options.max_tokens, options.temperature)]
+        assert evaluation._run is not None
         return list(made), bodies, evaluation._run.folder.path.parent
 
     return evaluate
 
 
-def test_every_argument_is_tried():
+def test_every_argument_is_tried() -> None:
     """An argument that is added is added here."""
     assert set(VALUES) == {field.encode_name for field in msgspec.structs.fields(StubOptions)}
 
 
 @pytest.mark.parametrize("key", VALUES)
-def test_an_argument_changes_what_is_done(done, key):
+def test_an_argument_changes_what_is_done(done: Callable[..., Any], key: str) -> None:
     """Two values of an argument lead to different requests, connections, numbers in flight or folders."""
     first, second = (done(**{key: value}) for value in VALUES[key])
     assert first != second

@@ -6,11 +6,11 @@ from aether_load.errors import UsageError
 from aether_load.evaluation.questions import Asked, Question, UnsupportedTask, questions_of
 
 
-def asked(task, doc_id, *pairs, repeat=0):
+def asked(task: str, doc_id: int, *pairs: tuple[str, str], repeat: int = 0) -> list[Asked]:
     return [Asked(task, doc_id, repeat, index, *pair) for index, pair in enumerate(pairs)]
 
 
-def test_options_of_one_context_are_lettered_under_it():
+def test_options_of_one_context_are_lettered_under_it() -> None:
     """A task's "Answer:" cue goes, since a letter is asked for behind the options."""
     requests = asked(
         "piqa", 3, ("Question: cut paper\nAnswer:", " scissors"), ("Question: cut paper\nAnswer:", " soup")
@@ -27,7 +27,7 @@ def test_options_of_one_context_are_lettered_under_it():
     ]
 
 
-def test_a_text_without_a_question_is_continued():
+def test_a_text_without_a_question_is_continued() -> None:
     """HellaSwag's contexts break off: the option that goes on best is asked for."""
     (question,) = questions_of(asked("hellaswag", 0, ("A man", " runs"), ("A man", " sings\nloud")))
     assert (question.text, question.options) == (
@@ -43,7 +43,7 @@ def test_a_text_without_a_question_is_continued():
         (" 's cases were easy.", "Ann is a better surgeon than Amy so _'s cases were easy."),
     ],
 )
-def test_contexts_that_differ_leave_a_blank(rest, text):
+def test_contexts_that_differ_leave_a_blank(rest: str, text: str) -> None:
     """WinoGrande puts its options into the context, where they may begin alike; what differs is the option."""
     begin = "Ann is a better surgeon than Amy so "
     (question,) = questions_of(asked("winogrande", 0, (begin + "Ann", rest), (begin + "Amy", rest)))
@@ -56,14 +56,14 @@ def test_contexts_that_differ_leave_a_blank(rest, text):
 @pytest.mark.parametrize(
     "pairs", [(("", "It rains."), ("", "It barks.")), (("It", " rains."), ("It ", "barks.")), (("", "x"), ("a", "x"))]
 )
-def test_whole_texts_are_compared_where_nothing_else_fits(pairs):
+def test_whole_texts_are_compared_where_nothing_else_fits(pairs: tuple[tuple[str, str], tuple[str, str]]) -> None:
     """Sentences without a context, and pairs that differ throughout, are options as they are."""
     (question,) = questions_of(asked("blimp", 0, *pairs))
     assert question.text == "Which of these texts is the most plausible?"
     assert question.options == tuple((context + continuation).strip() for context, continuation in pairs)
 
 
-def test_documents_are_told_apart_by_their_number_and_never_by_their_text():
+def test_documents_are_told_apart_by_their_number_and_never_by_their_text() -> None:
     """Two documents with the same texts, and two repetitions of one, are questions of their own."""
     pairs = (("Q\nAnswer:", " a"), ("Q\nAnswer:", " b"))
     first, second = asked("piqa", 0, *pairs), asked("piqa", 1, *pairs)
@@ -73,13 +73,13 @@ def test_documents_are_told_apart_by_their_number_and_never_by_their_text():
     assert found == [(0, 0, (0, 2)), (0, 1, (1, 3)), (1, 0, (5, 4))]
 
 
-def test_options_asked_again_without_their_text_are_no_further_options():
+def test_options_asked_again_without_their_text_are_no_further_options() -> None:
     """Tasks of mutual information add each option alone; one question stands for both halves."""
     (question,) = questions_of(asked("m", 0, ("Q\nAnswer:", " a"), ("Q\nAnswer:", " b"), ("", " a"), ("", " b")))
     assert (question.options, question.places, question.unconditional) == (("a", "b"), (0, 1), (2, 3))
 
 
-def test_what_a_runtime_cannot_answer_is_refused_by_the_tasks_name():
+def test_what_a_runtime_cannot_answer_is_refused_by_the_tasks_name() -> None:
     """The likelihood of one text, and more options than letters, are NotImplementedErrors; a part of a group is not."""
     with pytest.raises(NotImplementedError, match="Task lambada asks how likely one given text is"):
         questions_of(asked("lambada", 0, ("a", "b")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -19,11 +20,11 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @contextmanager
-def answering(packets):
+def answering(packets: Iterable[bytes]) -> Iterator[Target]:
     """A server that answers one request with packets until the client hangs up; yields a client of it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve():
+        def serve() -> None:
             accepted, _ = listener.accept()
             with accepted:
                 accepted.recv(65536)
@@ -46,7 +47,7 @@ def answering(packets):
 
 
 @pytest.mark.parametrize("path", ["execute", "metrics"])
-def test_a_body_without_end(path, monkeypatch):
+def test_a_body_without_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read up to the limit."""
     for name in ("_MOST_RESPONSE_BYTES", "_MOST_METRICS_BYTES"):
         monkeypatch.setattr(target_room, name, 100_000)
@@ -62,12 +63,17 @@ def test_a_body_without_end(path, monkeypatch):
     "start", [b"HTTP/1.1 200 OK\r\nX: ", HEAD, b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body", "close"]
 )
 @pytest.mark.parametrize("path", ["execute", "metrics"])
-def test_an_answer_that_comes_slowly(path, start, monkeypatch):
+def test_an_answer_that_comes_slowly(path: str, start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exchange has a limit in all, however often a byte comes, and a part of an answer is none."""
     monkeypatch.setattr(target_room, "SCRAPE_TIMEOUT_S", 0.2)
     pause = threading.Event()
-    dribble = (pause.wait(0.02) or (b"1\r\n \r\n" if start is HEAD else b" ") for _ in range(100))
-    with answering(itertools.chain([start], dribble)) as client:
+
+    def dribble() -> Iterator[bytes]:
+        for _ in range(100):
+            pause.wait(0.02)
+            yield b"1\r\n \r\n" if start is HEAD else b" "
+
+    with answering(itertools.chain([start], dribble())) as client:
         client._request_timeout_s = 0.2
         why = "no whole answer within 0.2 s"
         if path == "execute":
