@@ -11,11 +11,13 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aether_load.rundata.folder import encode_manifest
+from aether_load.rundata.folder import RunFolder, encode_manifest
 from aether_load.rundata.json_lines import encode_line
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from folders import BEGAN_NS, MS, answered, counted, make_run
@@ -31,7 +33,7 @@ REFUSED, INVALID, AS_BEFORE = "refused", "invalid", "as before"
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> RunFolder:
     """A run that passed, with something in each file."""
     times = [60] * 20
     return make_run(
@@ -45,7 +47,7 @@ def run(tmp_path):
     )
 
 
-def reported(run, folder):
+def reported(run: Any, folder: Path) -> Any:
     """The exit code of `aether-load report`, what it said, its report, and how long it took."""
     began = time.monotonic()
     done = call_command("report", str(run.path), "--no-page", cwd=folder)
@@ -54,7 +56,7 @@ def reported(run, folder):
     return done.returncode, done.stderr, report, took_s
 
 
-def check(run, folder, right):
+def check(run: Any, folder: Path, right: Any) -> None:
     before = run.report.exists()
     code, said, report, took_s = reported(run, folder)
     assert took_s < LIMIT_S
@@ -74,14 +76,14 @@ def check(run, folder, right):
     assert code == 0, report["verdict"]
 
 
-def files(run):
+def files(run: Any) -> tuple[Any, Any, Any, Any, Any]:
     return (run.manifest, run.records, run.scrapes, run.sender, run.server)
 
 
 # --- run.json
 
 
-def changed(run, path, value):
+def changed(run: Any, path: Any, value: Any) -> None:
     """Write run.json with one value changed, and the checksum that belongs to it: as another program might."""
     plain = json.loads(run.manifest.read_bytes())
     del plain["checksum"]
@@ -214,7 +216,7 @@ MANIFESTS = [
 ]  # fmt: skip
 
 
-def id_of(case):
+def id_of(case: Any) -> str:
     path, value, _ = case
     return f"{'.'.join(map(str, path))}={str(value)[:24].encode('unicode_escape').decode()}"
 
@@ -223,7 +225,7 @@ QUICK = 20
 """Of each table as many cases are in the default run."""
 
 
-def table(cases, ids):
+def table(cases: Any, ids: Any) -> list[Any]:
     """The cases as parameters, those beyond the first few marked as slow."""
     return [
         pytest.param(*case, id=f"{place}-{ids(case)}", marks=[] if place < QUICK else [pytest.mark.slow])
@@ -232,7 +234,7 @@ def table(cases, ids):
 
 
 @pytest.mark.parametrize(("path", "value", "right"), table(MANIFESTS, id_of))
-def test_a_value_of_run_json(run, tmp_path, path, value, right):
+def test_a_value_of_run_json(run: Any, tmp_path: Path, path: Any, value: Any, right: Any) -> None:
     changed(run, path, value)
     check(run, tmp_path, right)
 
@@ -240,20 +242,20 @@ def test_a_value_of_run_json(run, tmp_path, path, value, right):
 # --- bytes of each file
 
 
-def bytes_of(run, name):
+def bytes_of(run: Any, name: str) -> Any:
     return run.path / name
 
 
-def replaced(content):
+def replaced(content: bytes) -> Callable[..., Any]:
     return lambda path: path.write_bytes(content)
 
 
-def cut(share):
+def cut(share: float) -> Callable[..., Any]:
     return lambda path: os.truncate(path, int(path.stat().st_size * share))
 
 
-def inserted(piece):
-    def insert(path):
+def inserted(piece: Any) -> Callable[..., Any]:
+    def insert(path: Any) -> None:
         content = path.read_bytes()
         middle = len(content) // 2
         path.write_bytes(content[:middle] + piece + content[middle:])
@@ -261,20 +263,20 @@ def inserted(piece):
     return insert
 
 
-def linked(target):
-    def link(path):
+def linked(target: Any) -> Callable[..., Any]:
+    def link(path: Any) -> None:
         path.unlink()
         path.symlink_to(target)
 
     return link
 
 
-def a_folder(path):
+def a_folder(path: Any) -> None:
     path.unlink()
     path.mkdir()
 
 
-def a_pipe(path):
+def a_pipe(path: Any) -> None:
     path.unlink()
     os.mkfifo(path)
 
@@ -300,18 +302,18 @@ FILES = [(name, damage) for damage in DAMAGE for name in NAMES]
 
 
 @pytest.mark.parametrize(("name", "damage"), table(FILES, "-".join))
-def test_a_file_of_the_folder(run, tmp_path, name, damage):
+def test_a_file_of_the_folder(run: Any, tmp_path: Path, name: str, damage: Any) -> None:
     """Nothing of run.json or of the records is a refusal; what else is damaged makes the report invalid."""
     DAMAGE[damage](run.path / name)
     is_refused = name == "run.json" or (name == "records.bin" and damage != "cut-to-nearly-all")
     check(run, tmp_path, REFUSED if is_refused else INVALID)
 
 
-def deleted(name):
+def deleted(name: str) -> Callable[..., Any]:
     return lambda run: (run.path / name).unlink()
 
 
-def unreadable(run):
+def unreadable(run: Any) -> None:
     run.records.chmod(0)
 
 
@@ -331,7 +333,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("change", "right"), [pytest.param(*case[1:], id=case[0]) for case in OTHERS])
-def test_a_folder_with_more_or_less_in_it(run, tmp_path, change, right):
+def test_a_folder_with_more_or_less_in_it(run: Any, tmp_path: Path, change: Any, right: Any) -> None:
     change(run)
     if right == AS_BEFORE and run.report.exists():
         assert call_command("report", str(run.path), "--no-page", cwd=tmp_path).returncode == 0
@@ -339,7 +341,7 @@ def test_a_folder_with_more_or_less_in_it(run, tmp_path, change, right):
     check(run, tmp_path, right)
 
 
-def test_no_number_changes_under_fuzz(run, tmp_path):
+def test_no_number_changes_under_fuzz(run: Any, tmp_path: Path) -> None:
     """Truncations anywhere and flips in any file: the report is the same, or says that the run is damaged."""
     assert reported(run, tmp_path)[0] == 0
     before = run.report.read_bytes()
@@ -353,7 +355,7 @@ FUZZ_QUICK, FUZZ_FLIPS, FUZZ_CUTS = 12, 500, 200
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(10))
-def test_no_number_changes_under_much_fuzz(run, tmp_path, part):
+def test_no_number_changes_under_much_fuzz(run: Any, tmp_path: Path, part: Any) -> None:
     """500 flips and 200 truncations in all."""
     assert reported(run, tmp_path)[0] == 0
     before = run.report.read_bytes()
@@ -364,7 +366,7 @@ def test_no_number_changes_under_much_fuzz(run, tmp_path, part):
         fuzz(run, tmp_path, chance, before, truncate=True)
 
 
-def fuzz(run, folder, chance, before, *, truncate):
+def fuzz(run: Any, folder: Path, chance: random.Random, before: Any, *, truncate: Any) -> None:
     path = chance.choice(files(run))
     whole = path.read_bytes()
     at = chance.randrange(len(whole))
@@ -385,7 +387,7 @@ def fuzz(run, folder, chance, before, *, truncate):
         assert done.returncode in {0, 2, 5}, done.stderr
 
 
-def test_a_name_of_no_folder(tmp_path):
+def test_a_name_of_no_folder(tmp_path: Path) -> None:
     for name in ("", ".", "/", "/dev/null", "nowhere", "x" * 5000, os.fsdecode(b"\xff\xfe"), "latest"):
         done = call_command("report", name, cwd=tmp_path)
         assert done.returncode == 2, (name, done.stderr)
@@ -393,7 +395,7 @@ def test_a_name_of_no_folder(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_folder_of_the_path_may_have_any_bytes(tmp_path):
+def test_the_folder_of_the_path_may_have_any_bytes(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9sultats\xff\xf0\x9f\x92\xa5"))
     run = make_run(folder, [answered(9 * place, 62) for place in range(20)])
     done = call_command("report", str(run.path), cwd=tmp_path)
@@ -404,16 +406,16 @@ def test_the_folder_of_the_path_may_have_any_bytes(tmp_path):
 MEGABYTE = 1 << 20
 
 
-def many_lines(run, size, line):
+def many_lines(run: Any, size: Any, line: Any) -> None:
     run.server.write_bytes(line * (size // len(line)))
 
 
-def sparse(path, size):
+def sparse(path: Any, size: Any) -> None:
     with path.open("r+b") as file:
         file.truncate(size)
 
 
-def much_json(run, size, key, item):
+def much_json(run: Any, size: Any, key: str, item: Any) -> None:
     """Fill a key of run.json with items until it has that size, with the checksum that belongs to it."""
     plain = json.loads(run.manifest.read_bytes())
     plain[key] = [item] * (size // (len(json.dumps(item)) + 12))
@@ -421,18 +423,20 @@ def much_json(run, size, key, item):
     run.manifest.write_bytes(encode_manifest(plain))
 
 
-def valid_line():
+def valid_line() -> bytes:
     return encode_line(ServerReading(BEGAN_NS, 0.05, 7_000_000, 1, ("a",)))
+
+
+def many_lines_of_a_crash(run: RunFolder, size: int) -> None:
+    changed(run, ("lines_total",), None)
+    many_lines(run, size, valid_line())
 
 
 HUGE = [
     ("empty-lines", lambda run: many_lines(run, 300 * MEGABYTE, b"\n")),
     ("short-lines", lambda run: many_lines(run, 300 * MEGABYTE, b"{}\n")),
     ("valid-lines", lambda run: many_lines(run, 150 * MEGABYTE, valid_line())),
-    (
-        "valid-lines-of-a-crash",
-        lambda run: (changed(run, ("lines_total",), None), many_lines(run, 150 * MEGABYTE, valid_line())),
-    ),
+    ("valid-lines-of-a-crash", lambda run: many_lines_of_a_crash(run, 150 * MEGABYTE)),
     ("one-line", lambda run: sparse(run.scrapes, 3000 * MEGABYTE)),
     ("records", lambda run: sparse(run.records, 30_000 * MEGABYTE)),
     ("manifest", lambda run: sparse(run.manifest, 3000 * MEGABYTE)),
@@ -445,7 +449,7 @@ HUGE = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("enlarge", [pytest.param(case[1], id=case[0]) for case in HUGE])
-def test_a_huge_file_fills_no_memory(run, tmp_path, enlarge):
+def test_a_huge_file_fills_no_memory(run: Any, tmp_path: Path, enlarge: Any) -> None:
     """A process of its own, whose largest memory and CPU time the system tells."""
     enlarge(run)
     with (tmp_path / "said").open("w+") as said:

@@ -6,6 +6,9 @@ import json
 import random
 import time
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,13 +24,13 @@ from misbehaving_runtime import answer_to
 LIMIT_S = 2
 DAG = SentDag.of([NodeShape("a"), NodeShape("b", ("a",)), NodeShape("c", ("b",))])
 NODES = [{"id": name, "node_type": "llm_fn", "prompt_template": "?"} for name in "abc"]
-SCRAPS = (
+SCRAPS: tuple[Any, ...] = (
     None, True, -1, 0, 2**63, 10**400, 1e308, float("nan"), "", "x" * 70_000, "\udcff", "\x00", [], {}, [[]],
     {"a": 1}, "NaN", [None] * 5000,
 )  # fmt: skip
 
 
-def damaged_bytes(chance, content):
+def damaged_bytes(chance: random.Random, content: bytes) -> bytes:
     """Some bytes replaced, inserted, taken away or repeated."""
     changed = bytearray(content)
     for _ in range(chance.randint(1, 4)):
@@ -47,7 +50,7 @@ def damaged_bytes(chance, content):
     return bytes(changed)
 
 
-def damaged_value(chance, value):
+def damaged_value(chance: random.Random, value: Any) -> Any:
     """A value somewhere in it replaced by a scrap, taken away or repeated."""
     holders = [value]
     for holder in holders:
@@ -65,7 +68,7 @@ def damaged_value(chance, value):
     return value
 
 
-def attempt(work, refused):
+def attempt(work: Any, refused: Any) -> Any:
     """What comes of it, and the sentence in which it is refused; within the limit, and nothing else is raised."""
     began = time.monotonic()
     value = sentence = None
@@ -78,7 +81,7 @@ def attempt(work, refused):
     return value, sentence
 
 
-def is_read(body):
+def is_read(body: Any) -> Any:
     """Tell whether an answer is read as one; what is refused is refused with a sentence."""
     began = time.monotonic()
     outcome, reason, told = read_answer(200, body, DAG)
@@ -91,7 +94,7 @@ def is_read(body):
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_a_damaged_answer_is_an_outcome(number):
+def test_a_damaged_answer_is_an_outcome(number: int) -> None:
     """300 in all: what is still read is what JSON says, and its times are in range."""
     chance = random.Random(number)
     for place in range(50):
@@ -110,7 +113,7 @@ def test_a_damaged_answer_is_an_outcome(number):
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_damaged_metrics_are_a_reading_or_a_sentence(number):
+def test_damaged_metrics_are_a_reading_or_a_sentence(number: int) -> None:
     """200 in all; what is read has no number that does not stand in the text."""
     chance = random.Random(number)
     good = counted([3, 70, 70, 4000, 20_000], cached=2).encode()
@@ -122,7 +125,7 @@ def test_damaged_metrics_are_a_reading_or_a_sentence(number):
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_damaged_scenario_file_is_a_scenario_or_a_sentence(tmp_path, number):
+def test_a_damaged_scenario_file_is_a_scenario_or_a_sentence(tmp_path: Path, number: int) -> None:
     """200 in all, of all that ship."""
     chance = random.Random(number)
     shipped = [path.read_bytes() for path in shipped_scenarios().values()]
@@ -132,7 +135,7 @@ def test_a_damaged_scenario_file_is_a_scenario_or_a_sentence(tmp_path, number):
         attempt(lambda: load_scenario(path), UsageError)
 
 
-def assignments(plain, prefix=()):
+def assignments(plain: Any, prefix: Any = ()) -> Iterator[Any]:
     for key, value in plain.items() if isinstance(plain, dict) else enumerate(plain):
         yield (*prefix, key)
         if isinstance(value, dict | list):
@@ -148,13 +151,13 @@ KEYS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", sorted(KEYS))
-def test_any_value_of_any_key_is_taken_or_refused(key):
+def test_any_value_of_any_key_is_taken_or_refused(key: str) -> None:
     """Each key that a scenario that ships has, with each scrap."""
     for value in SCRAPS:
         attempt(lambda value=value: load_scenario(KEYS[key], {key: value}), UsageError)
 
 
-def test_msgspec_refuses_what_json_does_not():
+def test_msgspec_refuses_what_json_does_not() -> None:
     """The scraps that no JSON can hold stay out of answers by the decoder itself."""
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(b'"\\ud800"')

@@ -13,23 +13,42 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aether_load.errors import ExitCode, explain
-from processes import EVAL, LIMIT_S, REPOSITORY, UNSEEN, call_command, locust_environment, running_simulator
+from processes import (
+    EVAL,
+    LIMIT_S,
+    REPOSITORY,
+    UNSEEN,
+    LocustProcess,
+    call_command,
+    locust_environment,
+    running_simulator,
+)
 
 SHORT = ("--headless", "--limit", "4", "-u", "2", "--no-page", "--no-self-check")
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)
 
 
 @pytest.fixture(scope="module")
-def url():
+def url() -> Iterator[Any]:
     with running_simulator("--latency", "constant:5ms") as runtime:
         yield runtime.url
 
 
-def run(folder, *options, program="locust", shell='"$@"', environment=None, before=None):
+def run(
+    folder: Path,
+    *options: Any,
+    program: str = "locust",
+    shell: str = '"$@"',
+    environment: Any = None,
+    before: Any = None,
+) -> subprocess.CompletedProcess[str]:
     """Run the main job to its end, in the words of a shell."""
     words = [sys.executable, "-m", program, "-f", str(EVAL), *options]
     return subprocess.run(
@@ -46,7 +65,7 @@ def run(folder, *options, program="locust", shell='"$@"', environment=None, befo
     )
 
 
-def assert_whole(folder, exit_code=0):
+def assert_whole(folder: Path, exit_code: int = 0) -> None:
     """The one run in the folder has its results, whose verdict is the exit code."""
     (path,) = (folder / "results" / "runs").iterdir()
     report = json.loads((path / "report.json").read_bytes())
@@ -70,7 +89,9 @@ OUTPUTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("program", ["locust", "aether_load.load.process"])
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_whatever_becomes_of_its_outputs_a_run_has_its_results(tmp_path, url, output, program):
+def test_whatever_becomes_of_its_outputs_a_run_has_its_results(
+    tmp_path: Path, url: Any, output: Any, program: Any
+) -> None:
     done = run(tmp_path, *SHORT, "--host", url, shell=OUTPUTS[output], program=program)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
@@ -83,7 +104,9 @@ COMMANDS = ("scenarios", "scenarios show eval", "--help", "--version", "run --he
 @pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS)
 @pytest.mark.parametrize(("output", "codes"), [("full", {0, 5}), ("closed", {0}), ("broken", {0})])
-def test_whatever_becomes_of_a_commands_output_there_is_no_traceback(tmp_path, words, output, codes):
+def test_whatever_becomes_of_a_commands_output_there_is_no_traceback(
+    tmp_path: Path, words: Any, output: Any, codes: Any
+) -> None:
     done = subprocess.run(
         ["bash", "-c", OUTPUTS[output], "run", sys.executable, "-m", "aether_load", *words.split()],
         cwd=tmp_path,
@@ -103,7 +126,7 @@ STRANGE = os.fsdecode(b"caf\xe9 \xff\xf0\x9f\x92\xa5\n'\"$")
 
 
 @pytest.mark.slow
-def test_paths_may_have_any_bytes(tmp_path, url):
+def test_paths_may_have_any_bytes(tmp_path: Path, url: Any) -> None:
     """Results, output, scenario and the folder that the run is started in."""
     folder = tmp_path / STRANGE
     folder.mkdir()
@@ -120,7 +143,7 @@ def test_paths_may_have_any_bytes(tmp_path, url):
     assert call_command("report", str(path), "--no-page", cwd=folder).returncode == 0
 
 
-def test_a_hosts_path_may_have_any_bytes(tmp_path, url):
+def test_a_hosts_path_may_have_any_bytes(tmp_path: Path, url: Any) -> None:
     """They go out percent-encoded as they are; the simulator has nothing there, which is a sentence."""
     done = run(tmp_path, *SHORT, "--host", os.fsdecode(url.encode() + b"/caf\xe9/\xff\xc3\xa4"))
     assert done.returncode == 3, done.stderr
@@ -131,7 +154,7 @@ def test_a_hosts_path_may_have_any_bytes(tmp_path, url):
 # --- signals
 
 
-def long_run(start_locust, url, *options, **how):
+def long_run(start_locust: Any, url: str, *options: Any, **how: Any) -> Any:
     process = start_locust(*LONG, "--host", url, "-u", "4", *options, **how)
     process.wait_for_samples(5000)
     return process
@@ -140,7 +163,9 @@ def long_run(start_locust, url, *options, **how):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("times", [1, 30])
-def test_a_signal_ends_a_run_in_order(start_locust, url, tmp_path, number, times):
+def test_a_signal_ends_a_run_in_order(
+    start_locust: Callable[..., LocustProcess], url: Any, tmp_path: Path, number: int, times: Any
+) -> None:
     """However often it comes."""
     process = long_run(start_locust, url)
     for _ in range(times):
@@ -154,7 +179,7 @@ def test_a_signal_ends_a_run_in_order(start_locust, url, tmp_path, number, times
 
 
 @pytest.mark.slow
-def test_a_hangup_is_ignored_under_nohup(start_locust, url, tmp_path):
+def test_a_hangup_is_ignored_under_nohup(start_locust: Callable[..., LocustProcess], url: Any, tmp_path: Path) -> None:
     options = ("--headless", "--limit", "4", "-t", "2s", "--host", url, "-u", "2", *UNSEEN)
     process = start_locust(*options, under=("nohup",))
     process.wait_for_samples(5000)
@@ -167,7 +192,7 @@ def test_a_hangup_is_ignored_under_nohup(start_locust, url, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("after_ms", range(150, 1500, 150))
-def test_a_signal_in_the_first_second_is_a_sentence(tmp_path, number, after_ms):
+def test_a_signal_in_the_first_second_is_a_sentence(tmp_path: Path, number: int, after_ms: Any) -> None:
     """While Locust is imported, and while the run is prepared."""
     process = subprocess.Popen(
         [sys.executable, "-m", "aether_load", "run", "--limit", "20", "-t", "60s"],
@@ -188,7 +213,9 @@ def test_a_signal_in_the_first_second_is_a_sentence(tmp_path, number, after_ms):
 
 
 @pytest.mark.slow
-def test_a_sender_that_is_stopped_goes_on_when_it_is_continued(start_locust, url, tmp_path):
+def test_a_sender_that_is_stopped_goes_on_when_it_is_continued(
+    start_locust: Callable[..., LocustProcess], url: Any, tmp_path: Path
+) -> None:
     process = start_locust("--headless", "--limit", "8", "-t", "3s", "--host", url, "-u", "2", *UNSEEN)
     process.wait_for_samples(5000)
     process.send(signal.SIGSTOP)
@@ -203,7 +230,7 @@ def test_a_sender_that_is_stopped_goes_on_when_it_is_continued(start_locust, url
 
 
 @pytest.mark.parametrize(("limit", "users"), [(256, 300), pytest.param(80, 30, marks=pytest.mark.slow)])
-def test_too_few_descriptors_are_said_before_the_load(tmp_path, url, limit, users):
+def test_too_few_descriptors_are_said_before_the_load(tmp_path: Path, url: Any, limit: Any, users: Any) -> None:
     done = run(tmp_path, "--headless", "--host", url, "-u", str(users), shell=f'ulimit -n {limit}; "$@"')
     assert done.returncode == 2, done.stderr
     assert f"{users} users need {users + 64} open files, and this process may have {limit}" in done.stderr
@@ -213,7 +240,9 @@ def test_too_few_descriptors_are_said_before_the_load(tmp_path, url, limit, user
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("users", "code"), [(600, 2), (300, 0)])
-def test_too_few_descriptors_of_a_worker_are_said_before_the_load(tmp_path, url, users, code):
+def test_too_few_descriptors_of_a_worker_are_said_before_the_load(
+    tmp_path: Path, url: Any, users: Any, code: int
+) -> None:
     """Each worker needs those of its share only."""
     options = ("--processes", "2", "--host", url, "-u", str(users), "--limit", "4")
     done = run(tmp_path, "--headless", *options, shell='ulimit -n 256; "$@"')
@@ -226,7 +255,7 @@ def test_too_few_descriptors_of_a_worker_are_said_before_the_load(tmp_path, url,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [3, 8, 16, 24, 40, 63])
-def test_hardly_any_descriptors_are_no_hang(tmp_path, url, limit):
+def test_hardly_any_descriptors_are_no_hang(tmp_path: Path, url: Any, limit: Any) -> None:
     done = run(tmp_path, *SHORT, "--host", url, shell=f'ulimit -n {limit}; "$@"')
     assert done.returncode != 0
     assert not list((tmp_path / "results").glob("runs/*/report.json"))
@@ -234,7 +263,7 @@ def test_hardly_any_descriptors_are_no_hang(tmp_path, url, limit):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 100, 1000, 4500, 20_000])
-def test_a_limit_of_a_files_size_is_a_sentence(tmp_path, url, limit):
+def test_a_limit_of_a_files_size_is_a_sentence(tmp_path: Path, url: Any, limit: Any) -> None:
     """As a disk that is full at the start or later; what is rescued is named on the terminal."""
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
@@ -252,7 +281,7 @@ def test_a_limit_of_a_files_size_is_a_sentence(tmp_path, url, limit):
 
 
 @pytest.mark.slow
-def test_an_observer_that_cannot_be_started_is_one_sentence(tmp_path, url):
+def test_an_observer_that_cannot_be_started_is_one_sentence(tmp_path: Path, url: Any) -> None:
     """No user of Locust's says it too."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif any('aether_load.observer' in word for word in sys.orig_argv):\n    os._exit(1)\n"
@@ -269,7 +298,9 @@ def test_an_observer_that_cannot_be_started_is_one_sentence(tmp_path, url):
 
 
 @pytest.mark.slow
-def test_a_run_whose_folder_vanishes_ends_at_once(start_locust, url, tmp_path):
+def test_a_run_whose_folder_vanishes_ends_at_once(
+    start_locust: Callable[..., LocustProcess], url: Any, tmp_path: Path
+) -> None:
     """And says that it is gone, not that anything is safe."""
     process = long_run(start_locust, url)
     began = time.monotonic()
@@ -283,7 +314,7 @@ def test_a_run_whose_folder_vanishes_ends_at_once(start_locust, url, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_at_the_start_is_a_sentence(small_disk, url):
+def test_a_full_disk_at_the_start_is_a_sentence(small_disk: Path, url: Any) -> None:
     fill = f"cat /dev/zero >{small_disk / 'fill'}"
     assert subprocess.run(["bash", "-c", fill], capture_output=True, check=False).returncode == 1
     done = run(small_disk, *SHORT, "--host", url)
@@ -292,7 +323,7 @@ def test_a_full_disk_at_the_start_is_a_sentence(small_disk, url):
     assert "No space left on device" in done.stderr
 
 
-def test_a_defect_is_a_sentence_too():
+def test_a_defect_is_a_sentence_too() -> None:
     """It names the kind of the error and is short; what the system refuses is no defect."""
     sentence, code = explain(KeyError("x" * 1000))
     assert code is ExitCode.INVALID

@@ -6,13 +6,15 @@ A line a case: the fault, and the outcomes that there may be beside ok.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from aether_load.simulator.fault_kinds import parse_fault
 from misbehaving_runtime import misbehaving_runtime
-from processes import running_simulator
+from processes import Finished, running_simulator
 
 REQUESTS = 60
 RUN = ("-u", "4", "--set", f"phases.0.requests={REQUESTS}", "--set", "target.request_timeout=1", "--stop-timeout", "2")
@@ -65,7 +67,7 @@ FAULTS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "outcomes"), FAULTS, ids=[fault for fault, _ in FAULTS])
-def test_a_fault_of_a_server(fork_locust, fault, outcomes):
+def test_a_fault_of_a_server(fork_locust: Callable[..., Finished], fault: str, outcomes: Any) -> None:
     with running_simulator("--latency", "constant:50ms") as runtime:
         runtime.order({**msgspec.to_builtins(parse_fault(fault)), "after": AFTER_PROBE})
         finished = fork_locust("--host", runtime.url, *RUN)
@@ -98,7 +100,7 @@ PROBES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(len(PROBES)))
-def test_whatever_answers_a_probe_is_a_sentence(fork_locust, place):
+def test_whatever_answers_a_probe_is_a_sentence(fork_locust: Callable[..., Finished], place: Any) -> None:
     """What is no runtime is exit code 3, deep and undecodable answers too; a 422 may be of a proxy before a v1 one."""
     answer = PROBES[place]
     with misbehaving_runtime({}, probed=answer) as url:

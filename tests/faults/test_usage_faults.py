@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from processes import assert_refused, call_command
+from processes import Finished, LocustProcess, assert_refused, call_command
 
 DEEP = "a." * 5000 + "b=1"
 BRACKETS = "[" * 5000 + "]" * 5000
@@ -138,7 +141,7 @@ COMMANDS = [
 QUICK = 5
 
 
-def table(cases):
+def table(cases: Any) -> list[Any]:
     return [
         pytest.param(*case, id=f"{place}", marks=[] if place < QUICK else [pytest.mark.slow])
         for place, case in enumerate(cases)
@@ -146,19 +149,21 @@ def table(cases):
 
 
 @pytest.mark.parametrize(("options", "words"), table(RUNS))
-def test_a_wrong_option_of_a_run(fork_locust, options, words):
+def test_a_wrong_option_of_a_run(fork_locust: Callable[..., Finished], options: Any, words: Any) -> None:
     assert_refused(fork_locust(*options), 2, words)
 
 
 @pytest.mark.parametrize(("arguments", "words"), table(COMMANDS))
-def test_a_wrong_command(tmp_path, arguments, words):
+def test_a_wrong_command(tmp_path: Path, arguments: Any, words: Any) -> None:
     done = call_command(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done
     assert re.fullmatch(r"aether-load: [^\n]+\n", done.stderr), done.stderr
     assert words in done.stderr
 
 
-def test_a_taken_port_of_the_page_is_said_before_the_load(start_locust, free_port):
+def test_a_taken_port_of_the_page_is_said_before_the_load(
+    start_locust: Callable[..., LocustProcess], free_port: int
+) -> None:
     """Locust itself finds it out in a greenlet, when everything is prepared."""
     import socket
 

@@ -1,14 +1,17 @@
 """When a run in which nothing happens is ended, and when it is not: by literal tallies, without a clock."""
 
+from typing import Any
+
 import pytest
 
 from aether_load.load.process.watchdog import BETWEEN_S, SLACK_S, Waiting, Watchdog, waiting_for
 from aether_load.load.senders import Tally
+from aether_load.scenario.duration import Seconds
 from aether_load.scenario.scenario import Target
 from aether_load.scenario.stage import Stage
 
 TARGET = Target()
-SLOW = Target(request_timeout=3600.0)
+SLOW = Target(request_timeout=Seconds(3600))
 CLOSED = Stage(name="a", phase=0, load="closed", users=4)
 RAMPED = Stage(name="a", phase=0, load="closed", users=400, spawn_rate=0.1, ramp_over_s=50.0)
 OPEN = Stage(name="a", phase=0, load="open", users=4, rate_rps=0.0001)
@@ -33,26 +36,27 @@ IN_FLIGHT = Waiting("3 answers in flight", 35 + SLACK_S)
         (Tally(ready=4), CLOSED, TARGET, True, None),
     ],
 )  # fmt: skip
-def test_what_is_waited_for(tally, stage, target, any_time, waiting):
+def test_what_is_waited_for(tally: Any, stage: Any, target: Any, any_time: Any, waiting: Any) -> None:
     """A slow server, thinking users, a rare arrival and a page are healthy."""
     assert waiting_for(tally, stage, target, any_time=any_time) == waiting
 
 
 @pytest.fixture
-def watched():
+def watched() -> Any:
     """A watchdog over a state that the test sets, and what it says."""
-    now, said = {"state": 0, "waiting": Waiting("answers", 90.0)}, []
+    now: dict[str, Any] = {"state": 0, "waiting": Waiting("answers", 90.0)}
+    said: list[Any] = []
     return Watchdog(lambda: (now["state"], now["waiting"]), said.append), now, said
 
 
-def test_a_run_that_stands_still_is_ended_once(watched):
+def test_a_run_that_stands_still_is_ended_once(watched: Any) -> None:
     watchdog, _, said = watched
     for _ in range(300):
         watchdog.pass_time(1.0)
     assert said == ["nothing has happened for 91 s; the run waited for answers."]
 
 
-def test_a_run_that_goes_on_is_left_alone(watched):
+def test_a_run_that_goes_on_is_left_alone(watched: Any) -> None:
     """One answer a minute is enough."""
     watchdog, now, said = watched
     for second in range(3000):
@@ -61,7 +65,7 @@ def test_a_run_that_goes_on_is_left_alone(watched):
     assert said == []
 
 
-def test_a_wait_for_time_alone_does_not_count(watched):
+def test_a_wait_for_time_alone_does_not_count(watched: Any) -> None:
     watchdog, now, said = watched
     for second in range(3000):
         now["waiting"] = None if second % 100 > 80 else Waiting("answers", 90.0)
