@@ -1,11 +1,19 @@
 """Masters and workers that do not find each other: whom they wait for, for how long, and what is wrong at once."""
 
+from __future__ import annotations
+
 import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pages import a_free_port
-from processes import assert_refused, wait_for
+from processes import Finished, LocustProcess, Simulator, assert_refused, wait_for
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 
 @pytest.mark.parametrize(
@@ -17,13 +25,17 @@ from processes import assert_refused, wait_for
         (("--master-host", "master..example", "--processes", "2"), "The master's host 'master..example' has no"),
     ],
 )
-def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(start_fork, free_port, options, words):
+def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(
+    start_fork: Callable[..., LocustFork], free_port: int, options: tuple[str, ...], words: str
+) -> None:
     finished = start_fork("--worker", "--master-port", str(free_port), *options).finish()
     assert (finished.code, words in finished.err) == (2, True), finished.err
     assert "Traceback" not in finished.err
 
 
-def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(start_locust, free_port, tmp_path):
+def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(
+    start_locust: Callable[..., LocustProcess], free_port: int, tmp_path: Path
+) -> None:
     said = tmp_path / "said.txt"
     worker = start_locust(
         "--worker", "--master-port", str(free_port), "--host", "http://127.0.0.1:9",
@@ -39,7 +51,9 @@ def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(start_locust, f
     ]
 
 
-def test_workers_whose_master_ends_before_they_reach_it_end_too(start_locust, simulator):
+def test_workers_whose_master_ends_before_they_reach_it_end_too(
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator]
+) -> None:
     """They look for it at another port than its own, and Locust would go on trying for five minutes."""
     ports = ("--master-bind-port", str(a_free_port()), "--master-port", str(a_free_port()))
     master = start_locust("--headless", "--processes", "2", *ports, "--host", simulator().url)
@@ -57,11 +71,15 @@ def test_workers_whose_master_ends_before_they_reach_it_end_too(start_locust, si
         (("--master", "--master-bind-port", "65536"), "--master-bind-port: 65536 is no number from 1 to 65535."),
     ],
 )
-def test_numbers_that_mean_nothing_are_refused(fork_locust, options, words):
+def test_numbers_that_mean_nothing_are_refused(
+    fork_locust: Callable[..., Finished], options: tuple[str, ...], words: str
+) -> None:
     assert_refused(fork_locust(*options), 2, words)
 
 
-def test_children_join_no_master_but_their_own(start_locust, simulator, free_port):
+def test_children_join_no_master_but_their_own(
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], free_port: int
+) -> None:
     """One whose port another master has is refused, and its workers never knock at the other's door."""
     ports = ("--master-port", str(free_port), "--master-bind-port", str(free_port))
     first = start_locust(
@@ -78,7 +96,9 @@ def test_children_join_no_master_but_their_own(start_locust, simulator, free_por
     assert "reported as ready" not in said.read_text()
 
 
-def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(start_fork, simulator, free_port, tmp_path):
+def test_a_master_whose_workers_do_not_come_says_how_many_are_missing(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int, tmp_path: Path
+) -> None:
     finished = start_fork(
         "--headless", "--master", "--master-bind-port", str(free_port), "--host", simulator().url,
         "--expect-workers", "2", "--expect-workers-max-wait", "1",

@@ -6,6 +6,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -21,17 +23,18 @@ BY_KIND = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manife
 OLDEST, NEWEST = "1.29", "1.33"
 
 
-def container(kind, name):
+def container(kind: str, name: str) -> dict[str, Any]:
     (found,) = BY_KIND[kind, name]["spec"]["template"]["spec"]["containers"]
-    return found
+    answer: dict[str, Any] = found
+    return answer
 
 
-def words_of(command):
+def words_of(command: list[str]) -> list[str]:
     """A service's command with the defaults of its variables."""
     return [re.sub(r"\$\{\w+:-(\w+)\}", r"\1", word) for word in command]
 
 
-def all_command_lines():
+def all_command_lines() -> Iterator[list[str]]:
     yield words_of(COMPOSE["services"]["master"]["command"])
     yield words_of(COMPOSE["services"]["worker"]["command"])
     yield container("Job", "aether-load-master")["args"]
@@ -54,7 +57,7 @@ for words in json.load(sys.stdin):
 """
 
 
-def test_every_option_is_one_of_ours_or_of_locusts():
+def test_every_option_is_one_of_ours_or_of_locusts() -> None:
     """And the scenario is one that is shipped. Locust wants to be imported first, so this is another process."""
     lines = json.dumps(list(all_command_lines()))
     done = subprocess.run([sys.executable, "-c", PARSE], input=lines, capture_output=True, text=True, check=False)
@@ -63,12 +66,12 @@ def test_every_option_is_one_of_ours_or_of_locusts():
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("kind", list(BY_KIND), ids="/".join)
-def test_each_manifest_keeps_to_kubernetes_own_schema(kind, version):
+def test_each_manifest_keeps_to_kubernetes_own_schema(kind: tuple[str, str], version: str) -> None:
     """Strictly: a key that is not known is refused."""
     kubernetes_validate.validate(BY_KIND[kind], version, strict=True)
 
 
-def test_the_manifests_fit_each_other():
+def test_the_manifests_fit_each_other() -> None:
     """The service selects the master, its name is what workers look for, and it waits for as many as there are."""
     service = BY_KIND["Service", "aether-load-master"]["spec"]
     job = BY_KIND["Job", "aether-load-master"]["spec"]["template"]
@@ -86,7 +89,7 @@ def test_the_manifests_fit_each_other():
     assert worker["resources"]["requests"] == worker["resources"]["limits"]
 
 
-def test_the_operators_resource_has_only_keys_that_it_documents():
+def test_the_operators_resource_has_only_keys_that_it_documents() -> None:
     spec = OPERATOR["spec"]
     assert (OPERATOR["apiVersion"], OPERATOR["kind"]) == ("locust.io/v1", "LocustTest")
     assert set(spec) <= {"image", "workers", "args", "env", "locustfile", "labels", "annotations", "master", "worker"}
@@ -94,7 +97,7 @@ def test_the_operators_resource_has_only_keys_that_it_documents():
     assert f"--expect-workers {spec['workers']}" in spec["args"]
 
 
-def test_what_the_compose_file_names_is_there():
+def test_what_the_compose_file_names_is_there() -> None:
     """Files that are mounted, services that others wait for or scrape, and the image's entry point."""
     services = COMPOSE["services"]
     mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", [])]
@@ -112,17 +115,17 @@ def test_what_the_compose_file_names_is_there():
     assert 'ENTRYPOINT ["locust"' in (REPOSITORY / "Dockerfile").read_text()
 
 
-def test_no_port_is_open_to_other_machines_and_the_token_is_demanded():
+def test_no_port_is_open_to_other_machines_and_the_token_is_demanded() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert "AETHER_LOAD_CLUSTER_TOKEN:?" in COMPOSE["services"]["master"]["environment"]["AETHER_LOAD_CLUSTER_TOKEN"]
 
 
-def test_docker_takes_the_compose_file():
+def test_docker_takes_the_compose_file() -> None:
     docker = shutil.which("docker")
     if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("there is no docker compose here")
-    command = [docker, "compose", "--file", DEPLOY / "compose.yaml", "config", "--quiet"]
+    command = [docker, "compose", "--file", str(DEPLOY / "compose.yaml"), "config", "--quiet"]
     done = subprocess.run(command, env={"AETHER_LOAD_CLUSTER_TOKEN": "x"}, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,18 +13,18 @@ from processes import REPOSITORY
 LINES = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8").splitlines()
 
 
-def instructions(name):
+def instructions(name: str) -> list[str]:
     return [line.split(" ", 1)[1] for line in LINES if line.startswith(name + " ")]
 
 
-def test_everything_that_it_copies_is_there():
+def test_everything_that_it_copies_is_there() -> None:
     copied = [path for line in instructions("COPY") for path in line.split()[:-1]]
     assert [path for path in copied if not (REPOSITORY / path).exists()] == []
     assert {"aether_load", "locustfiles", "scenarios", "startup"} <= set(copied)
 
 
 @pytest.mark.slow
-def test_its_commands_install_and_run_the_main_job(tmp_path):
+def test_its_commands_install_and_run_the_main_job(tmp_path: Path) -> None:
     work = tmp_path / "app"
     work.mkdir()
     for line in instructions("COPY"):
@@ -35,13 +36,17 @@ def test_its_commands_install_and_run_the_main_job(tmp_path):
             else:
                 shutil.copy(path, work / target)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    path = f"{tmp_path / 'venv' / 'bin'}:/usr/bin:/bin"
-    environment = {"PATH": path, "HOME": str(tmp_path), **dict(line.split("=") for line in instructions("ARG"))}
+    places = f"{tmp_path / 'venv' / 'bin'}:/usr/bin:/bin"
+    environment: dict[str, str] = {
+        "PATH": places,
+        "HOME": str(tmp_path),
+        **dict(line.split("=") for line in instructions("ARG")),
+    }
     for command in instructions("RUN"):
         subprocess.run(command, shell=True, cwd=work, env=environment, check=True)
     (entry,), (more,) = instructions("ENTRYPOINT"), instructions("CMD")
-    command = [*json.loads(entry), *json.loads(more), "--no-page", "--verbose", "--processes", "2", "--limit", "5"]
-    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    start = [*json.loads(entry), *json.loads(more), "--no-page", "--verbose", "--processes", "2", "--limit", "5"]
+    done = subprocess.run(start, cwd=work, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert "25 nodes answered, 25 counted by the server: trusted" in done.stdout
     assert list((work / "results" / "runs").glob("*/samples.arrow"))

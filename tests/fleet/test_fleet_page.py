@@ -1,15 +1,19 @@
 """The Aether tab of a master: the figures of all its workers, through start, stop, reset and another host."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from pages import LocustPage, a_free_port, assert_shown_as_reported
-from processes import UNSEEN, LocustProcess, running_simulator, wait_for
+from processes import UNSEEN, LocustProcess, Simulator, running_simulator, wait_for
 
 
 @pytest.fixture(scope="module")
-def locust(tmp_path_factory):
+def locust(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[LocustProcess, LocustPage, Simulator, Simulator]]:
     """A master with its page and two workers, and the two runtimes that it is used against."""
     with (
         running_simulator("--latency", "constant:20ms") as v2,
@@ -28,11 +32,14 @@ def locust(tmp_path_factory):
             process.process.communicate()
 
 
-def report_of(process, run_id):
-    return json.loads((process.folder / "results" / "runs" / run_id / "report.json").read_bytes())
+def report_of(process: LocustProcess, run_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads((process.folder / "results" / "runs" / run_id / "report.json").read_bytes())
+    return answer
 
 
-def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(locust):
+def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(
+    locust: tuple[LocustProcess, LocustPage, Simulator, Simulator],
+) -> None:
     process, page, *_ = locust
     page.start(users=4)
     during = page.wait_for_points(3)
@@ -50,7 +57,9 @@ def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(locust):
 
 
 @pytest.mark.slow
-def test_another_start_another_host_another_scenario(locust):
+def test_another_start_another_host_another_scenario(
+    locust: tuple[LocustProcess, LocustPage, Simulator, Simulator],
+) -> None:
     """What the form changes is handed to the workers anew; a reset empties what is shown and goes on."""
     process, page, v2, v1 = locust
     page.start(users=3, host=v1.url)

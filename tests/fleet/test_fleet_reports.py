@@ -1,18 +1,21 @@
 """What is made of the folder of a run that many workers carried."""
 
 import io
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from aether_load.analysis.phase.sender_usage import MASTER, Sender, sender_over
+from aether_load.analysis.phase.sender_usage import Sender, sender_over
 from aether_load.analysis.report import build_report
 from aether_load.outputs.markdown import write_markdown
 from aether_load.outputs.page.html import page_html
 from aether_load.outputs.terminal import write_summary
 from aether_load.rundata.clock import ClockReading
+from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
-from aether_load.rundata.process_usage import SenderReading
+from aether_load.rundata.process_usage import MASTER, SenderReading
 from aether_load.rundata.records.record_set import record_parts
 from aether_load.rundata.records.samples_arrow import read_samples
 from aether_load.rundata.worker_clock import WorkerClock
@@ -23,7 +26,7 @@ FIRST = [answered(10.0 * place, 60) for place in range(40)]
 SECOND = [answered(10.0 * place + 5, 60) for place in range(30)]
 
 
-def two_workers(results, *, ran_unseen=0, announced=30, how=None):
+def two_workers(results: Path, *, ran_unseen: int = 0, announced: int = 30, how: Any = None) -> RunFolder:
     """A run of two workers, the second with a clock of its own, and its file without an end if it was lost."""
     counted = times_of([*FIRST, *SECOND]) + [60] * ran_unseen
     folder = make_run(results, [], counted_ms=counted, users=2)
@@ -49,11 +52,12 @@ def two_workers(results, *, ran_unseen=0, announced=30, how=None):
     return folder
 
 
-def test_parts_are_one_run_by_one_clock(tmp_path):
+def test_parts_are_one_run_by_one_clock(tmp_path: Path) -> None:
     folder = two_workers(tmp_path)
     report = build_report(folder)
     (phase,) = report.phases
     assert (phase.all.requests_total, phase.requests_outside_window_total) == (70, 0)
+    assert phase.all.response_latency_ms is not None
     assert phase.all.response_latency_ms.max == 60.0
     assert (phase.reconciliation.trust, phase.reconciliation.unexplained_nodes_total) == ("trusted", 0)
     assert [(line.ours, line.theirs) for line in phase.reconciliation.lines if line.name == "requests_due_total"] == [
@@ -65,7 +69,7 @@ def test_parts_are_one_run_by_one_clock(tmp_path):
     assert report.verdict.status == "passed"
 
 
-def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path):
+def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path: Path) -> None:
     folder = two_workers(tmp_path)
     table = read_samples(record_parts(folder, folder.read_manifest())).table
     assert table["worker"].to_pylist() == [0] * 40 + [1] * 30
@@ -76,7 +80,9 @@ def test_the_one_table_of_all_parts_is_by_one_clock(tmp_path):
 @pytest.mark.parametrize(
     ("ran_unseen", "announced", "trust"), [(0, 30, "trusted"), (5, 40, "trusted"), (5, 34, "contaminated")]
 )
-def test_what_a_lost_worker_may_have_sent_bounds_the_difference(tmp_path, ran_unseen, announced, trust):
+def test_what_a_lost_worker_may_have_sent_bounds_the_difference(
+    tmp_path: Path, ran_unseen: int, announced: int, trust: str
+) -> None:
     """The runtime counted what the client lost: within what had been announced it is explained, beyond it is not."""
     report = build_report(two_workers(tmp_path, ran_unseen=ran_unseen, announced=announced, how="lost"))
     (phase,) = report.phases
@@ -98,7 +104,7 @@ def test_what_a_lost_worker_may_have_sent_bounds_the_difference(tmp_path, ran_un
         assert {line.causes for line in off} == {(taken, "other clients of the runtime")}
 
 
-def test_a_worker_that_left_by_itself_owes_nothing(tmp_path):
+def test_a_worker_that_left_by_itself_owes_nothing(tmp_path: Path) -> None:
     report = build_report(two_workers(tmp_path, how="left"))
     assert report.workers[1].ended == "left"
     assert report.workers[1].unaccounted_at_most_total == 0
@@ -106,7 +112,7 @@ def test_a_worker_that_left_by_itself_owes_nothing(tmp_path):
     assert "left before the run's end" in " ".join(report.verdict.reasons)
 
 
-def test_only_the_file_of_a_lost_worker_may_be_cut_off(tmp_path):
+def test_only_the_file_of_a_lost_worker_may_be_cut_off(tmp_path: Path) -> None:
     """The lost worker's has no end, and may end inside a block, since its loss is said; another one's is damage."""
     folder = two_workers(tmp_path, how="lost")
     lost, other = folder.records_of(1), folder.records_of(0)
@@ -118,7 +124,7 @@ def test_only_the_file_of_a_lost_worker_may_be_cut_off(tmp_path):
     assert report.verdict.exit_code == 5
 
 
-def test_the_missing_file_of_a_worker_is_damage(tmp_path):
+def test_the_missing_file_of_a_worker_is_damage(tmp_path: Path) -> None:
     folder = two_workers(tmp_path)
     folder.records_of(1).unlink()
     report = build_report(folder)
@@ -128,7 +134,7 @@ def test_the_missing_file_of_a_worker_is_damage(tmp_path):
     )
 
 
-def test_every_output_names_the_workers(tmp_path):
+def test_every_output_names_the_workers(tmp_path: Path) -> None:
     report = build_report(two_workers(tmp_path, announced=44, how="lost"))
     terminal, markdown = io.StringIO(), io.StringIO()
     write_summary(report, [], terminal, verbose=True)
@@ -139,8 +145,8 @@ def test_every_output_names_the_workers(tmp_path):
             assert word in text, (word, text)
 
 
-def test_the_busiest_of_several_senders_counts_and_the_master_is_told_apart():
-    def readings(worker, cpu_s, resident):
+def test_the_busiest_of_several_senders_counts_and_the_master_is_told_apart() -> None:
+    def readings(worker: int, cpu_s: float, resident: int) -> list[SenderReading]:
         return [SenderReading(worker, second * 1000 * MS, cpu_s * second, resident) for second in range(4)]
 
     together = [*readings(MASTER, 0.3, 9), *readings(0, 0.5, 100), *readings(1, 0.9, 80)]
@@ -151,7 +157,7 @@ def test_the_busiest_of_several_senders_counts_and_the_master_is_told_apart():
     assert sender_over(readings(MASTER, 0.3, 9), 0, 3000 * MS) is None
 
 
-def test_a_part_without_a_known_clock_is_by_the_runs(tmp_path):
+def test_a_part_without_a_known_clock_is_by_the_runs(tmp_path: Path) -> None:
     folder = two_workers(tmp_path)
     manifest = folder.read_manifest()
     manifest.workers = [msgspec.structs.replace(worker, clock=()) for worker in manifest.workers]

@@ -1,49 +1,67 @@
 """What one process gives many give, exactly: real masters, real workers, the simulated runtime's own record."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import signal
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from aether_load.rundata.records.record_reader import RecordReader
-from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
+from processes import EVAL, REPOSITORY, UNSEEN, Finished, LocustProcess, Simulator, call_command, wait_for
 from recorded import samples_of, samples_table
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 TWO = ("--processes", "2")
 
 
-def report_of(finished):
-    return json.loads((finished.run_folder / "report.json").read_bytes())
+def has_left_nothing(process: LocustProcess) -> bool:
+    return process.left_behind() == []
 
 
-def window_is_open(process):
+def report_of(finished: Finished) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads((finished.run_folder / "report.json").read_bytes())
+    return answer
+
+
+def window_is_open(process: LocustProcess) -> re.Match[str] | None:
     return re.search(r'"window_began_ns": \d', process.manifest_text())
 
 
-def recording(master):
+def recording(master: LocustProcess) -> list[Path]:
     """Return the record files that have a request."""
     files = master.folder.glob("results/runs/*/records-*.bin")
     return [path for path in files if any(len(batch.requests) for batch in RecordReader(path, follow=True))]
 
 
-def sentences(finished):
+def sentences(finished: Finished) -> list[str]:
     """Return what it said, but that it waits, which depends on how busy the machine is."""
     said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
     return [line for line in said if "waiting for a master" not in line]
 
 
 @pytest.fixture
-def worker_port(free_port):
+def worker_port(free_port: int) -> tuple[tuple[str, ...], tuple[str, str, str]]:
     """A port for a master to listen on; Locust's own is one for the whole machine."""
     here = ("--master-port", str(free_port))
     return (*here, "--master-bind-port", str(free_port)), ("--worker", *here)
 
 
-def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, worker_port):
+def test_each_prompt_is_sent_once_and_all_is_one_run(
+    run_locust: Callable[..., Finished],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """320 requests by 8 users in 3 processes: one folder, one reconciliation, every figure from all samples."""
     runtime = simulator("--latency", "constant:20ms")
     finished = run_locust(
@@ -78,7 +96,11 @@ def test_each_prompt_is_sent_once_and_all_is_one_run(run_locust, simulator, work
 
 
 @pytest.mark.slow
-def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, worker_port):
+def test_an_open_load_is_the_one_schedule_of_one_process(
+    run_locust: Callable[..., Finished],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """The due times of 2 workers, together and in order, are those that one process has, to the nanosecond."""
     runtime = simulator("--latency", "constant:2ms")
     load = ("--host", runtime.url, "--set", "phases=[{rate=150.0,duration='2s',warmup='300ms'}]")
@@ -96,7 +118,11 @@ def test_an_open_load_is_the_one_schedule_of_one_process(run_locust, simulator, 
     assert len(due[0]) > 200
 
 
-def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, simulator, worker_port):
+def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """Killed in the first of two phases: its part is named and bounded, the second phase has all its users again.
 
     It is given up after the first window's end, and meanwhile the other one rests.
@@ -135,7 +161,11 @@ def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(start_locust, sim
 
 
 @pytest.mark.slow
-def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_port):
+def test_a_run_whose_last_worker_is_killed_ends(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """Nobody is left to send: the run ends with what came in, and so does the process, with no word from a terminal."""
     runtime = simulator("--latency", "constant:30ms")
     process = start_locust(
@@ -156,7 +186,12 @@ def test_a_run_whose_last_worker_is_killed_ends(start_locust, simulator, worker_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, simulator, worker_port, number):
+def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+    number: signal.Signals,
+) -> None:
     """The only worker ends while Locust spawns users: the master ends, too, and says what is the matter."""
     runtime = simulator("--latency", "constant:30ms")
     master = start_locust(
@@ -177,7 +212,12 @@ def test_a_run_whose_worker_is_gone_before_it_sent_does_not_pass(start_locust, s
 
 
 @pytest.mark.slow
-def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust, simulator, worker_port, tmp_path):
+def test_what_was_shipped_before_the_master_was_killed_is_reported(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+    tmp_path: Path,
+) -> None:
     """kill -9 of the master: its workers end by themselves, and the folder reports what had come in."""
     runtime = simulator("--latency", "constant:10ms")
     process = start_locust(
@@ -212,7 +252,12 @@ def test_what_was_shipped_before_the_master_was_killed_is_reported(start_locust,
 
 
 @pytest.mark.slow
-def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, simulator, worker_port, tmp_path):
+def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+    tmp_path: Path,
+) -> None:
     """The rows lie beside the master alone, which reads them once and hands them on."""
     runtime = simulator("--latency", "constant:30ms")
     rows = tmp_path / "mine.jsonl"
@@ -230,17 +275,21 @@ def test_a_worker_that_joins_late_has_its_part_of_the_next_phase(start_locust, s
     start_locust(*worker_port[1], folder=elsewhere)
     finished = master.finish()
     assert finished.code == 0, finished.err
-    rows = samples_of(finished)
-    by_phase = {name: Counter(row["worker"] for row in rows if row["phase"] == name) for name in ("one", "two")}
+    sample_rows = samples_of(finished)
+    by_phase = {name: Counter(row["worker"] for row in sample_rows if row["phase"] == name) for name in ("one", "two")}
     assert set(by_phase["one"]) == {0}
     assert by_phase["two"] == {0: 200, 1: 200}
-    sent = Counter(row["prompt_id"] for row in rows if row["phase"] == "two")
+    sent = Counter(row["prompt_id"] for row in sample_rows if row["phase"] == "two")
     assert set(sent.values()) == {1}
     assert [phase["reconciliation"]["unexplained_nodes_total"] for phase in report_of(finished)["phases"]] == [0, 0]
 
 
 @pytest.mark.slow
-def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, worker_port):
+def test_workers_that_leave_are_missed_and_owe_nothing(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """Two of three end in order in the middle of an open load, by either signal: that is said, and no run passes."""
     runtime = simulator("--latency", "constant:20ms")
     master = start_locust(
@@ -271,7 +320,11 @@ def test_workers_that_leave_are_missed_and_owe_nothing(start_locust, simulator, 
 
 
 @pytest.mark.slow
-def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(start_locust, simulator, worker_port):
+def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """And who comes with it does no harm to the run that has the port: it takes its own children only."""
     runtime = simulator("--latency", "constant:20ms")
     load = ("--headless", "--host", runtime.url, *worker_port[0])
@@ -282,14 +335,18 @@ def test_a_port_that_is_taken_is_one_sentence_and_leaves_nobody_behind(start_loc
         said = [line for line in refused.err.splitlines() if line.startswith("aether-load: The master cannot listen")]
         assert (refused.code, len(said)) == (2, 1), refused.err
         assert "Traceback" not in refused.err
-        wait_for(lambda process=second: process.left_behind() == [], "the end of its workers")
+        wait_for(partial(has_left_nothing, second), "the end of its workers")
     finished = first.finish()
     assert finished.code == 0, finished.err
     assert len(report_of(finished)["workers"]) == 2
 
 
 @pytest.mark.slow
-def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulator, worker_port):
+def test_another_machines_clock_is_noted_and_corrected_for(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """A worker in a time namespace of its own, whose monotonic clock is 5,000 s ahead: no figure shows it."""
     namespace = ("unshare", "--time", "--monotonic", "5000")
     try:
@@ -324,7 +381,14 @@ def test_another_machines_clock_is_noted_and_corrected_for(start_locust, simulat
         pytest.param(None, ["aether-load 0.0.1", "install the same release"], marks=pytest.mark.slow),
     ],
 )
-def test_a_worker_of_another_kind_is_refused(start_fork, simulator, worker_port, options, words, tmp_path):
+def test_a_worker_of_another_kind_is_refused(
+    start_fork: Callable[..., LocustFork],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+    options: tuple[str, ...] | None,
+    words: list[str],
+    tmp_path: Path,
+) -> None:
     """Both sides say why, in one sentence, and neither passes."""
     runtime = simulator()
     master = start_fork("--headless", "--master", *worker_port[0], "--host", runtime.url)
@@ -339,7 +403,11 @@ def test_a_worker_of_another_kind_is_refused(start_fork, simulator, worker_port,
     assert not any((tmp_path / "results").glob("runs/*"))
 
 
-def test_a_secret_is_each_workers_own(start_fork, simulator, worker_port):
+def test_a_secret_is_each_workers_own(
+    start_fork: Callable[..., LocustFork],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """A worker whose environment lacks what a header is made of says so; the master's own value does not go there."""
     runtime = simulator()
     key = {"AETHER_TEST_KEY": "open sesame"}
@@ -356,7 +424,11 @@ def test_a_secret_is_each_workers_own(start_fork, simulator, worker_port):
 
 
 @pytest.mark.slow
-def test_a_master_that_stalls_is_in_no_latency(start_fork, simulator, worker_port):
+def test_a_master_that_stalls_is_in_no_latency(
+    start_fork: Callable[..., LocustFork],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """Stopped for longer than it bears with others: the workers go on as before, and every sample comes in later."""
     runtime = simulator("--latency", "constant:5ms")
     process = start_fork(
@@ -378,7 +450,11 @@ def test_a_master_that_stalls_is_in_no_latency(start_fork, simulator, worker_por
 
 
 @pytest.mark.slow
-def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simulator, worker_port):
+def test_an_interrupt_of_all_processes_ends_the_run_in_order(
+    start_locust: Callable[..., LocustProcess],
+    simulator: Callable[..., Simulator],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """Ctrl-C at a terminal reaches master and workers alike: nothing in flight is lost."""
     runtime = simulator("--latency", "constant:50ms")
     process = start_locust(
@@ -397,7 +473,11 @@ def test_an_interrupt_of_all_processes_ends_the_run_in_order(start_locust, simul
 
 
 @pytest.mark.slow
-def test_a_full_disk_of_the_master_ends_the_run_and_loses_nothing(small_disk, start_locust, worker_port):
+def test_a_full_disk_of_the_master_ends_the_run_and_loses_nothing(
+    small_disk: Path,
+    start_locust: Callable[..., LocustProcess],
+    worker_port: tuple[tuple[str, ...], tuple[str, str, str]],
+) -> None:
     """The master's disk refuses: the load ends on all workers, and every request is in the samples."""
     options = ("--limit", "20", "-t", "60s", "-u", "64", *TWO, *worker_port[0])
     finished = start_locust("--headless", *options, folder=small_disk).finish()

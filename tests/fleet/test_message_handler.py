@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +21,10 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SenderReading
 
+if TYPE_CHECKING:
+    from aether_load.load.distributed.messages import Received
+    from aether_load.load.distributed.worker_session import Part
+
 RUN = "the-run"
 AHEAD_NS = 1_000_000_000_000
 
@@ -25,61 +32,63 @@ AHEAD_NS = 1_000_000_000_000
 class FakeRun:
     """A run whose manifest stays in memory, and that notes what its observer is sent."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         target = TargetRecord(url="http://here", kind="runtime", generation=Generation.V2, server=None)
         self.manifest = Manifest(
             id=RUN, scenario={}, command=[], seed=1, target=target, datasets=(), node_ids=("a",),
             began=ClockPair(0, ""),
         )  # fmt: skip
         self.observer = self
-        self.sent = []
+        self.sent: list[Any] = []
         self.flushes = 0
 
-    def send(self, message):
+    def send(self, message: Usage) -> None:
         self.sent.append(message)
 
-    def save_manifest(self):
+    def save_manifest(self) -> None:
         """Write nothing."""
 
-    def list_dag(self, dag):
+    def list_dag(self, dag: WorkloadDag) -> None:
         self.manifest.list_dag(dag)
 
-    def flush(self):
+    def flush(self) -> None:
         self.flushes += 1
 
 
 class FakeRegistry:
     """A registry that keeps what it is to send."""
 
-    def __init__(self):
-        self.sent = []
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
 
-    def send(self, session, message):
+    def send(self, session: WorkerSession, message: Received) -> None:
         self.sent.append((session.number, message))
 
 
 class Fleet:
     """Two workers of one run, the second with a clock that is ahead."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.run = FakeRun()
         self.registry = FakeRegistry()
         self.folder = RunFolder(folder)
-        self.workers = RunWorkers(self.run)
+        run: Any = self.run
+        registry: Any = self.registry
+        self.workers = RunWorkers(run)
         self.receiver = SampleReceiver(self.folder)
-        self.handler = MessageHandler(self.run, self.registry, self.receiver, self.workers)
+        self.handler = MessageHandler(run, registry, self.receiver, self.workers)
         self.sessions = [self._member(0, 0), self._member(1, AHEAD_NS)]
         for session in self.sessions:
             self.workers.add(session)
         self.workers.activate(None)
 
-    def _member(self, number, ahead_ns):
+    def _member(self, number: int, ahead_ns: int) -> WorkerSession:
         session = WorkerSession(f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number))
         now = monotonic_ns()
         session.echoed(say.Echoed(now, now + ahead_ns, 0.0))
         return session
 
-    def begin_phase(self):
+    def begin_phase(self) -> int:
         """Begin a stage in which both workers have a share."""
         self.workers.record = PhaseRecord(
             name="one", users=4, load="closed", sequential=False, cache="keep", unique_prompts=False,
@@ -90,21 +99,21 @@ class Fleet:
             part.begin_stage()
         return self.handler.ask()
 
-    def says(self, number, message):
+    def says(self, number: int, message: Any) -> None:
         self.handler.take(self.sessions[number], message)
 
-    def part(self, number):
+    def part(self, number: int) -> Part:
         return self.workers.parts[number]
 
 
 @pytest.fixture
-def fleet(tmp_path):
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
     made = Fleet(tmp_path)
     yield made
     made.receiver.close()
 
 
-def test_a_reply_counts_for_the_question_that_was_asked_last(fleet):
+def test_a_reply_counts_for_the_question_that_was_asked_last(fleet: Fleet) -> None:
     """One to an earlier question comes too late."""
     first = fleet.begin_phase()
     second = fleet.handler.ask()
@@ -115,12 +124,13 @@ def test_a_reply_counts_for_the_question_that_was_asked_last(fleet):
     assert states == [(False,) * 4, (True,) * 4]
 
 
-def test_a_window_is_open_from_the_first_worker_to_the_last(fleet):
+def test_a_window_is_open_from_the_first_worker_to_the_last(fleet: Fleet) -> None:
     """By the run's clock, whatever the worker's own says."""
     question = fleet.begin_phase()
     fleet.says(1, say.WindowOpened(question, AHEAD_NS + 5_000_000_000))
     fleet.says(0, say.WindowOpened(question, 6_000_000_000))
     ahead = fleet.sessions[1].clock().offset_ns
+    assert fleet.workers.record is not None
     assert fleet.workers.record.window_began_ns == AHEAD_NS + 5_000_000_000 - ahead
     fleet.says(0, say.Driven(question, "duration", 6_000_000_000, 9_000_000_000))
     fleet.says(0, say.Drained(question, None, None))
@@ -130,7 +140,7 @@ def test_a_window_is_open_from_the_first_worker_to_the_last(fleet):
     assert fleet.workers.record.window_ended_ns == 9_000_000_000
 
 
-def test_records_are_written_as_they_come_and_confirmed(fleet):
+def test_records_are_written_as_they_come_and_confirmed(fleet: Fleet) -> None:
     """A parcel of another run is left out, and one that comes twice is written once."""
     fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
     fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
@@ -141,7 +151,7 @@ def test_records_are_written_as_they_come_and_confirmed(fleet):
     assert fleet.registry.sent == [(0, say.Received(RUN, number)) for number in (0, 0, 1)]
 
 
-def test_records_that_the_disk_refuses_are_not_confirmed(fleet):
+def test_records_that_the_disk_refuses_are_not_confirmed(fleet: Fleet) -> None:
     """They wait in memory, and the run is asked to flush, which meets the full disk."""
     fleet.folder.path.rmdir()
     fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
@@ -149,7 +159,7 @@ def test_records_that_the_disk_refuses_are_not_confirmed(fleet):
     assert fleet.receiver.rows_total() == {"records-0.bin": 3}
 
 
-def test_figures_and_notes_go_where_they_belong(fleet):
+def test_figures_and_notes_go_where_they_belong(fleet: Fleet) -> None:
     """CPU to the observer by the run's clock, sentences to the manifest, announcements to the worker's part."""
     fleet.says(1, say.ProcessUsage(AHEAD_NS + 7, 2.5, 99))
     fleet.says(1, say.Noted("odd"))
@@ -163,17 +173,19 @@ def test_figures_and_notes_go_where_they_belong(fleet):
     assert (fleet.part(1).announced, fleet.part(1).stats) == (200, stats)
 
 
-def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet):
+def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet: Fleet) -> None:
     """The phase had fewer users from then on; what it has yet to hand in, it hands in."""
     fleet.begin_phase()
     fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
     fleet.says(0, say.Leaving())
     (record, _) = fleet.run.manifest.workers
+    assert record.loss is not None
     assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("left", "one", 0)
+    assert fleet.workers.record is not None
     assert fleet.workers.record.users is None
 
 
-def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet):
+def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet: Fleet) -> None:
     """As many requests as it may have sent without a record here; the others are waited for no longer than that."""
     question = fleet.begin_phase()
     fleet.says(0, say.Announced(50))
@@ -183,12 +195,13 @@ def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet):
     fleet.sessions[0].gone = "lost"
     fleet.workers.lose(fleet.sessions[0])
     (record, _) = fleet.run.manifest.workers
+    assert record.loss is not None
     assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("lost", "one", 30)
     assert fleet.workers.drained.is_set()
     assert [session.number for session in fleet.workers.there] == [1]
 
 
-def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet):
+def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet: Fleet) -> None:
     """The run was over, and everything had come."""
     fleet.workers.is_closing = True
     closed = say.Closed(RUN, 3, 1, 0)
@@ -202,7 +215,7 @@ def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet):
     assert fleet.part(0).record().requests_total == 3
 
 
-def test_a_handler_that_is_over_takes_nothing(fleet):
+def test_a_handler_that_is_over_takes_nothing(fleet: Fleet) -> None:
     """Nor does one take the words of a worker that has no part in the run."""
     fleet.handler.is_over = True
     fleet.says(0, say.Noted("late"))
@@ -213,7 +226,7 @@ def test_a_handler_that_is_over_takes_nothing(fleet):
     assert fleet.workers.add(fleet.sessions[0]) is False
 
 
-def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet):
+def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet: Fleet) -> None:
     """Once, whichever workers send it, so that a reader finds its nodes."""
     dag = WorkloadDag(nodes=(NodeShape("a"), NodeShape("b", ("a",))), answer_node="b", part="own")
     for session in fleet.sessions:

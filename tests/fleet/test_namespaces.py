@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,15 +28,15 @@ network() { # its name, its number, its address
 """
 
 
-def in_network(name, *words):
+def in_network(name: str, *words: Any) -> str:
     return " ".join(["ip", "netns", "exec", name, *map(_quoted, words)])
 
 
-def _quoted(word):
+def _quoted(word: str | Path) -> str:
     return "'" + str(word) + "'"
 
 
-def script(folder):
+def script(folder: Path) -> str:
     """The networks, a runtime and two workers in the background, and the master, whose exit code is the script's."""
     locust = [sys.executable, "-m", "locust", "-f", EVAL]
     runtime = [sys.executable, "-m", "aether_load", "simulate", "--bind", "0.0.0.0", "--latency", "constant:5ms"]
@@ -56,7 +58,7 @@ def script(folder):
 
 
 @pytest.mark.slow
-def test_a_fleet_of_four_networks_is_one_run(tmp_path):
+def test_a_fleet_of_four_networks_is_one_run(tmp_path: Path) -> None:
     """Nothing is on a loopback: the master is found by its address, and so is the runtime, by all of them."""
     isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"):

@@ -8,7 +8,7 @@ import pytest
 from aether_load.load.distributed.sample_sender import SampleSender
 
 
-def drain(sample_sender):
+def drain(sample_sender: SampleSender) -> list[tuple[int, int, bytes]]:
     taken = []
     while (parcel := sample_sender.take()) is not None:
         taken.append((parcel.number, parcel.rows, parcel.data))
@@ -16,14 +16,18 @@ def drain(sample_sender):
     return taken
 
 
-def test_what_is_on_its_way_is_bounded_until_it_is_confirmed():
+def test_what_is_on_its_way_is_bounded_until_it_is_confirmed() -> None:
     sample_sender = SampleSender(in_flight_bytes=10, in_memory_bytes=100)
     for number in range(5):
         sample_sender.put(bytes([number]) * 6, 1)
     first, second = sample_sender.take(), sample_sender.take()
+    assert first is not None
+    assert second is not None
     assert [first.number, second.number, sample_sender.take()] == [0, 1, None]
     sample_sender.confirmed(0)
-    assert sample_sender.take().number == 2
+    found = sample_sender.take()
+    assert found is not None
+    assert found.number == 2
     assert not sample_sender.is_empty
     sample_sender.confirmed(2)
     assert drain(sample_sender) == [(3, 1, b"\3" * 6), (4, 1, b"\4" * 6)]
@@ -31,7 +35,7 @@ def test_what_is_on_its_way_is_bounded_until_it_is_confirmed():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_order_and_bytes_survive_the_disk(seed):
+def test_order_and_bytes_survive_the_disk(seed: int) -> None:
     """Memory for two parcels only: most of them lie on disk for a time, in any mixture with those that do not."""
     chance = random.Random(seed)
     sample_sender = SampleSender(in_flight_bytes=50, in_memory_bytes=60)
@@ -55,11 +59,11 @@ def test_order_and_bytes_survive_the_disk(seed):
     sample_sender.close()
 
 
-def test_a_disk_that_refuses_loses_nothing(monkeypatch):
+def test_a_disk_that_refuses_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sample_sender = SampleSender(in_flight_bytes=4, in_memory_bytes=4)
     sample_sender.put(b"abcd", 1)
 
-    def refuse(*_arguments):
+    def refuse(*_arguments: int | bytes) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:

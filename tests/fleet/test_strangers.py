@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import psutil
@@ -12,17 +14,20 @@ import zmq
 
 from aether_load._version import __version__
 from aether_load.load.distributed import messages as say
-from processes import UNSEEN, wait_for
+from processes import UNSEEN, LocustProcess, Simulator, wait_for
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 TOKEN = "a token of this test alone"
 
 
-def join(master_pid):
+def join(master_pid: int) -> bytes:
     """The words of a worker that claims to be a child of that process."""
     return say.encode(say.Join(say.PROTOCOL, __version__, None, "elsewhere", 4711, master_pid))
 
 
-def frames_of(master_pid):
+def frames_of(master_pid: int) -> list[bytes]:
     """Return what strangers may send: no message at all, Locust's with a content that it cannot handle, ours forged."""
     messages = [
         ("client_ready", 7), ("client_ready", "9.9"), ("heartbeat", {}), ("stats", {"stats": 3}), ("stats", None),
@@ -39,13 +44,13 @@ def frames_of(master_pid):
 class Stranger:
     """A peer that speaks ZeroMQ, and is no worker."""
 
-    def __init__(self, port):
+    def __init__(self, port: int) -> None:
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.IDENTITY, b"stranger")
         self.socket.connect(f"tcp://127.0.0.1:{port}")
 
-    def close(self):
+    def close(self) -> list[Any]:
         """Return what it was answered."""
         answers = []
         while self.socket.poll(200):
@@ -56,21 +61,21 @@ class Stranger:
 
 
 @pytest.fixture
-def strangers(free_port):
+def strangers(free_port: int) -> Iterator[Stranger]:
     stranger = Stranger(free_port)
     yield stranger
     if not stranger.socket.closed:
         stranger.close()
 
 
-def ports(free_port):
+def ports(free_port: int) -> tuple[str, ...]:
     return ("--master-bind-port", str(free_port), "--master-port", str(free_port))
 
 
 @pytest.mark.slow
 def test_a_master_of_processes_listens_on_this_machine_and_to_its_children_alone(
-    start_locust, simulator, free_port, strangers
-):
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], free_port: int, strangers: Stranger
+) -> None:
     """Nothing of a stranger's gets in, nothing comes out, and the run is as it would have been."""
     runtime = simulator("--latency", "constant:20ms")
     master = start_locust(
@@ -100,7 +105,9 @@ def test_a_master_of_processes_listens_on_this_machine_and_to_its_children_alone
 
 
 @pytest.mark.slow
-def test_without_a_token_what_is_no_message_ends_nothing(start_fork, simulator, free_port, strangers):
+def test_without_a_token_what_is_no_message_ends_nothing(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int, strangers: Stranger
+) -> None:
     """An open master takes who speaks as a worker does; what nobody says is dropped."""
     runtime = simulator("--latency", "constant:20ms")
     master = start_fork("--headless", "--master", "--host", runtime.url, *ports(free_port), "-t", "2s", *UNSEEN)
@@ -116,7 +123,9 @@ def test_without_a_token_what_is_no_message_ends_nothing(start_fork, simulator, 
 
 
 @pytest.mark.slow
-def test_a_token_lets_in_who_knows_it(start_fork, simulator, free_port):
+def test_a_token_lets_in_who_knows_it(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int
+) -> None:
     """The worker without it, and the one with another, wait; the one with it carries the load."""
     runtime = simulator("--latency", "constant:20ms")
     environment = {"AETHER_LOAD_CLUSTER_TOKEN": TOKEN}
@@ -135,7 +144,9 @@ def test_a_token_lets_in_who_knows_it(start_fork, simulator, free_port):
 
 
 @pytest.mark.parametrize("options", [("--headless", "--master"), ("--worker",)])
-def test_a_token_that_can_be_guessed_is_refused(start_fork, simulator, free_port, options):
+def test_a_token_that_can_be_guessed_is_refused(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int, options: tuple[str, ...]
+) -> None:
     finished = start_fork(
         *options, "--host", simulator().url, *ports(free_port), AETHER_LOAD_CLUSTER_TOKEN="secret"
     ).finish()

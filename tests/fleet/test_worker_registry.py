@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from time import monotonic_ns, time
 from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
@@ -22,31 +24,34 @@ SCENARIO = "abc"
 class FakeRunner:
     """Locust's runner: its clients, and what was sent to each."""
 
-    def __init__(self):
-        self.clients = {}
-        self.sent = []
+    def __init__(self) -> None:
+        self.clients: dict[Any, Any] = {}
+        self.sent: list[Any] = []
 
-    def register_message(self, _kind, listener):
+    def register_message(self, _kind: str, listener: Callable[..., Any]) -> None:
         self._listener = listener
 
-    def send(self, client, message):
+    def send(self, client: str, message: Any) -> None:
         self.sent.append((client, message))
 
-    def says(self, client, message):
+    def says(self, client: str, message: Any) -> None:
         """Have a worker say something: one of our messages, or bytes that are none."""
         data = message if isinstance(message, bytes) else say.encode(message)
         self._listener(SimpleNamespace(node_id=client, data=data))
 
-    def sent_to(self, client, kind):
+    def sent_to(self, client: str, kind: type[Any]) -> list[Any]:
         return [message for to, message in self.sent if to == client and isinstance(message, kind)]
 
 
 class Master:
     """A registry over a fake runner, with what it reports."""
 
-    def __init__(self, *, own_children_only=False):
+    def __init__(self, *, own_children_only: bool = False) -> None:
         self.runner = FakeRunner()
-        self.refusals, self.gone, self.ready, self.heard = [], [], [], []
+        self.refusals: list[Any] = []
+        self.gone: list[Any] = []
+        self.ready: list[Any] = []
+        self.heard: list[Any] = []
         self.registry = WorkerRegistry(
             self.runner,
             self.runner.send,
@@ -57,27 +62,33 @@ class Master:
         self.registry.on_ready = self.ready.append
         self.registry.listener = lambda session, message: self.heard.append((session.number, message))
 
-    def joins(self, client, **more):
-        joined = {"protocol": say.PROTOCOL, "version": __version__, "scenario": None, "host": "there", "pid": 7} | more
+    def joins(self, client: str, **more: int | str) -> None:
+        joined: dict[str, Any] = {
+            "protocol": say.PROTOCOL,
+            "version": __version__,
+            "scenario": None,
+            "host": "there",
+            "pid": 7,
+        } | more
         self.runner.clients[client] = SimpleNamespace(state="ready")
         self.runner.says(client, say.Join(**joined))
 
-    def has_everything(self, client, *, ahead_ns=0):
+    def has_everything(self, client: str, *, ahead_ns: int = 0) -> None:
         """Answer pings until the clock is known, and say that the handover has come."""
-        while not self.registry.session_of(client).has_clock:
+        while (session := self.registry.session_of(client)) is None or not session.has_clock:
             *_, ping = self.runner.sent_to(client, say.Ping)
             self.runner.says(client, say.Echoed(ping.sent_ns, monotonic_ns() + ahead_ns, time() + ahead_ns / 1e9))
         self.runner.says(client, say.Ready("run-1"))
 
 
 @pytest.fixture
-def master():
+def master() -> Iterator[Master]:
     made = Master()
     yield made
     made.registry.close()
 
 
-def test_a_worker_that_comes_before_the_handover_waits_for_it(master):
+def test_a_worker_that_comes_before_the_handover_waits_for_it(master: Master) -> None:
     """It is accepted when the master knows what to hand over, and ready when it has that and its clock is known."""
     master.joins("a")
     master.joins("a")
@@ -94,7 +105,7 @@ def test_a_worker_that_comes_before_the_handover_waits_for_it(master):
     assert (master.registry.may_work("a"), master.registry.has_strangers) == (True, False)
 
 
-def test_a_new_handover_makes_workers_ready_anew(master):
+def test_a_new_handover_makes_workers_ready_anew(master: Master) -> None:
     """What they had before is of another run."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
@@ -113,7 +124,7 @@ def test_a_new_handover_makes_workers_ready_anew(master):
         ({"scenario": "other"}, "its command line names another scenario (hash other) than the master's (abc)"),
     ],
 )
-def test_a_worker_of_another_release_or_scenario_is_refused(master, joined, why):
+def test_a_worker_of_another_release_or_scenario_is_refused(master: Master, joined: dict[str, Any], why: str) -> None:
     """Both sides say why, and it is none of the master's workers."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a", **joined)
@@ -123,13 +134,13 @@ def test_a_worker_of_another_release_or_scenario_is_refused(master, joined, why)
     assert (master.registry.expected, master.registry.is_gone) == ([], False)
 
 
-def test_the_same_scenario_is_no_reason_against_a_worker(master):
+def test_the_same_scenario_is_no_reason_against_a_worker(master: Master) -> None:
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a", scenario=SCENARIO)
     assert len(master.registry.expected) == 1
 
 
-def test_a_master_of_processes_takes_its_own_children_only():
+def test_a_master_of_processes_takes_its_own_children_only() -> None:
     """Another's child is told to end, which is no failure of this run."""
     master = Master(own_children_only=True)
     master.registry.hand_over(SCENARIO, "run-1", b"1")
@@ -142,7 +153,7 @@ def test_a_master_of_processes_takes_its_own_children_only():
     master.registry.close()
 
 
-def test_a_worker_that_cannot_work_is_reported_and_gone(master):
+def test_a_worker_that_cannot_work_is_reported_and_gone(master: Master) -> None:
     """Its own sentence and exit code are the run's."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
@@ -151,7 +162,7 @@ def test_a_worker_that_cannot_work_is_reported_and_gone(master):
     assert master.registry.session_of("a") is None
 
 
-def test_bytes_that_are_no_message_are_refused_or_dropped(master):
+def test_bytes_that_are_no_message_are_refused_or_dropped(master: Master) -> None:
     """A worker of Locust's list is of another release; anybody else is not answered."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     dropped = DROPPED.total
@@ -163,7 +174,7 @@ def test_bytes_that_are_no_message_are_refused_or_dropped(master):
     assert master.refusals[0][1] == ExitCode.USAGE
 
 
-def test_what_a_worker_says_of_its_run_goes_to_the_run(master):
+def test_what_a_worker_says_of_its_run_goes_to_the_run(master: Master) -> None:
     """Its figures are kept too; what a worker says that was never accepted, or has left, counts for nothing."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
@@ -173,6 +184,7 @@ def test_what_a_worker_says_of_its_run_goes_to_the_run(master):
     master.runner.says("b", stats)
     session = master.registry.session_of("a")
     assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
+    assert session is not None
     assert (session.stats, session.cpu_s) == (stats, 1.5)
     master.runner.says("a", say.Left())
     master.runner.says("a", say.WorkerStats(9, 9, 9, 9, 9, 9))
@@ -180,7 +192,7 @@ def test_what_a_worker_says_of_its_run_goes_to_the_run(master):
     assert master.registry.is_gone
 
 
-def test_a_clock_of_its_own_is_translated(master):
+def test_a_clock_of_its_own_is_translated(master: Master) -> None:
     """The quickest echo says by how much it is ahead; one clock for both is ahead by nothing."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     ahead_ns = 3_600_000_000_000
@@ -189,34 +201,38 @@ def test_a_clock_of_its_own_is_translated(master):
     master.joins("b")
     master.has_everything("b")
     far, near = master.registry.session_of("a"), master.registry.session_of("b")
+    assert far is not None
     assert abs(far.to_run(ahead_ns)) < 1_000_000_000
     assert far.from_run(far.to_run(5)) == 5
     assert far.utc_ahead_s == pytest.approx(3600, abs=1)
+    assert near is not None
     assert near.to_run(5) == 5
 
 
 @pytest.fixture
-def quick_watch(monkeypatch):
+def quick_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that looks at workers so often that a test need not wait a second."""
     monkeypatch.setattr(worker_registry, "PING_INTERVAL_S", 0.001)
 
 
-def test_a_worker_that_is_silent_too_long_is_lost(quick_watch):
+def test_a_worker_that_is_silent_too_long_is_lost(quick_watch: None) -> None:
     """It is told to end, should it come back; one that answers is not."""
     master = Master()
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
     master.joins("b")
     silent, heard = master.registry.session_of("a"), master.registry.session_of("b")
+    assert silent is not None
     silent.heard_ns -= 3_600_000_000_000
     assert master.registry.wait_for(lambda: bool(master.gone), 20)
+    assert heard is not None
     assert (master.gone, silent.gone, heard.gone) == ([silent], "lost", None)
     (dismissed,) = master.runner.sent_to("a", say.Refused)
     assert (dismissed.exit_code, "did not answer for 5 s" in dismissed.sentence) == (int(ExitCode.INVALID), True)
     master.registry.close()
 
 
-def test_a_worker_that_locust_misses_is_lost(quick_watch):
+def test_a_worker_that_locust_misses_is_lost(quick_watch: None) -> None:
     """Locust's own heartbeat may know before ours does."""
     master = Master()
     master.registry.hand_over(SCENARIO, "run-1", b"1")
@@ -227,7 +243,7 @@ def test_a_worker_that_locust_misses_is_lost(quick_watch):
     master.registry.close()
 
 
-def test_waiting_ends_at_its_limit(master):
+def test_waiting_ends_at_its_limit(master: Master) -> None:
     """A condition that does not come true is False, and no error."""
     with gevent.Timeout(20):
         assert master.registry.wait_for(lambda: False, 0.01) is False
