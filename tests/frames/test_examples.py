@@ -2,6 +2,9 @@
 
 import json
 import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,20 +14,22 @@ from rich_run import make_rich_run
 EXAMPLES = REPOSITORY / "examples"
 
 
-def run_script():
+def run_script() -> None:
     runpy.run_path(str(EXAMPLES / "analysis.py"))
 
 
-def run_notebook():
+def run_notebook() -> None:
     book = json.loads((EXAMPLES / "analysis.ipynb").read_text(encoding="utf-8"))
-    names = {}
+    names: dict[str, Any] = {}
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)
 
 
 @pytest.mark.parametrize("execute", [run_script, run_notebook])
-def test_the_analysis_draws_and_explains(execute, tmp_path, monkeypatch, capsys):
+def test_the_analysis_draws_and_explains(
+    execute: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From a folder with a run: two charts in it, and a line for each of the ten slowest requests."""
     folder = make_rich_run(tmp_path / "results")
     monkeypatch.chdir(tmp_path)

@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 
 import aether_load
 from aether_load.analysis.latency.decomposition import parts_of
+from aether_load.frames.run import Run
 from aether_load.frames.samples import NODE_COLUMNS, SAMPLE_COLUMNS
 from aether_load.frames.scrapes import SCRAPE_COLUMNS
 from aether_load.frames.series import SERIES_COLUMNS
@@ -39,26 +42,26 @@ METHODS = {
 }
 
 
-def at(ms):
+def at(ms: int) -> pd.Timestamp:
     return pd.Timestamp("2026-03-04T05:06:07Z") + pd.Timedelta(milliseconds=ms)
 
 
-def values(frame, *names):
+def values(frame: pd.DataFrame, *names: str) -> list[Any]:
     """Return the rows of some columns, None for what is absent."""
     return [tuple(None if pd.isna(value) else value for value in row) for row in frame[list(names)].to_numpy(object)]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return aether_load.open_run(make_run(tmp_path_factory.mktemp("made"), REQUESTS, nodes=DAG).path)
 
 
 @pytest.fixture(scope="module")
-def rich(tmp_path_factory):
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return aether_load.open_run(make_rich_run(tmp_path_factory.mktemp("rich")).path)
 
 
-def test_a_sample_is_a_row(made):
+def test_a_sample_is_a_row(made: Run) -> None:
     """Every request, in the order of the records; what was not measured is absent, never 0 or -1."""
     samples = made.samples()
     assert values(samples, "phase", "request_index", "prompt_id", "dataset", "in_window", "outcome", "http_status") == [
@@ -88,7 +91,7 @@ def test_a_sample_is_a_row(made):
     ]
 
 
-def test_a_node_is_a_row(made):
+def test_a_node_is_a_row(made: Run) -> None:
     """With its level, and its level's time where the answer has it."""
     assert values(made.nodes(), "request_index", "node", "level", "state", "time_ms", "level_time_ms")[:6] == [
         (0, "draft", 0, "succeeded", 40, 41),
@@ -100,7 +103,7 @@ def test_a_node_is_a_row(made):
     ]
 
 
-def test_the_slowest_requests_are_explained(made):
+def test_the_slowest_requests_are_explained(made: Run) -> None:
     """Of those due in the window and sent; each has its own parts, which add up."""
     slowest = made.slowest(2)
     names = [name for name in SLOWEST_COLUMNS if name.endswith("_ms") and name != "slowest_node_ms"]
@@ -111,7 +114,7 @@ def test_the_slowest_requests_are_explained(made):
     assert len(made.slowest(100)) == 3
 
 
-def test_parts_of_requests_are_those_of_the_report(rich):
+def test_parts_of_requests_are_those_of_the_report(rich: Run) -> None:
     """The mean over all requests of a phase is the report's decomposition, part by part."""
     every = rich.slowest(10**9)
     for phase in rich.report.phases:
@@ -121,7 +124,7 @@ def test_parts_of_requests_are_those_of_the_report(rich):
             assert math.isclose(own[f"{name}_ms"].mean(), part.mean_contribution_ms, abs_tol=2e-6), name
 
 
-def test_frames_hold_the_figures_of_the_report(rich):
+def test_frames_hold_the_figures_of_the_report(rich: Run) -> None:
     """Percentiles of samples, counts of the series, rows of phases and datasets are those of the report."""
     samples, series = rich.samples(), rich.series()
     phases, datasets = rich.phases().set_index("phase"), rich.datasets()
@@ -129,6 +132,7 @@ def test_frames_hold_the_figures_of_the_report(rich):
     for phase in rich.report.phases:
         own = samples[(samples["phase"] == phase.name) & samples["in_window"]]
         took_ms = np.sort(own["response_latency_us"].dropna().to_numpy(np.int64)) / 1000
+        assert phase.all.response_latency_ms is not None
         assert took_ms[math.ceil(0.95 * len(took_ms)) - 1] == phase.all.response_latency_ms.p95.value
         assert phases.loc[phase.name, "requests_total"] == len(own) == phase.all.requests_total
         assert phases.loc[phase.name, "response_latency_p95_ms"] == phase.all.response_latency_ms.p95.value
@@ -136,7 +140,7 @@ def test_frames_hold_the_figures_of_the_report(rich):
         assert series.loc[series["phase"] == phase.name, "requests_sent_total"].sum() == len(sent)
 
 
-def test_a_bucket_of_a_scrape_is_a_row(tmp_path):
+def test_a_bucket_of_a_scrape_is_a_row(tmp_path: Path) -> None:
     """Counters, cumulative buckets, sum and count; a reading that cannot be read is a row with its error."""
     run = aether_load.open_run(make_run(tmp_path, [answered(0, 100)], readings=[None, "nonsense", None]).path)
     assert values(run.scrapes(), "role", "metric", "value", "error") == [
@@ -164,7 +168,7 @@ def test_a_bucket_of_a_scrape_is_a_row(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_columns_are_the_documented_ones_with_types(rich, method, tmp_path):
+def test_columns_are_the_documented_ones_with_types(rich: Run, method: str, tmp_path: Path) -> None:
     """No column is of Python objects, also where there is not one row."""
     frame = getattr(rich, method)()
     empty = aether_load.open_run(make_run(tmp_path, [], run_id=f"empty-{method}").path)
@@ -175,7 +179,7 @@ def test_columns_are_the_documented_ones_with_types(rich, method, tmp_path):
     assert {name: "category" if str(kind) == "category" else str(kind) for name, kind in bare.dtypes.items()} == kinds
 
 
-def test_a_run_that_is_whole_opens_without_a_warning(rich, made):
+def test_a_run_that_is_whole_opens_without_a_warning(rich: Run, made: Run) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", aether_load.RunDataWarning)
         for run in (rich, made):
@@ -184,17 +188,17 @@ def test_a_run_that_is_whole_opens_without_a_warning(rich, made):
                 getattr(again, method)()
 
 
-def damaged(path):
+def damaged(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-def many(count):
+def many(count: int) -> list[dict[str, Any]]:
     return [answered(3 * place, 62) for place in range(count)]
 
 
-def test_a_run_that_is_still_written_opens_as_far_as_it_is(tmp_path):
+def test_a_run_that_is_still_written_opens_as_far_as_it_is(tmp_path: Path) -> None:
     """What is whole is there; the open window has no end yet, and a warning says so."""
     folder = make_run(tmp_path, many(300), ended_as="running", window_ms=(100, None))
     with (folder.path / "records.bin").open("ab") as file:
@@ -208,7 +212,7 @@ def test_a_run_that_is_still_written_opens_as_far_as_it_is(tmp_path):
     assert values(run.phases(), "window_began_utc", "window_ended_utc", "ended_utc") == [(at(100), None, None)]
 
 
-def test_a_run_that_has_just_begun_opens(tmp_path):
+def test_a_run_that_has_just_begun_opens(tmp_path: Path) -> None:
     """No record and no reading yet: every frame is there, without a row of them."""
     folder = make_run(tmp_path, [], ended_as="running", window_ms=(0, None))
     for name in ("records.bin", "scrapes.jsonl", "sender.jsonl", "server.jsonl"):
@@ -220,7 +224,7 @@ def test_a_run_that_has_just_begun_opens(tmp_path):
         assert len(run.phases()) == 1
 
 
-def test_a_damaged_run_opens_with_what_is_sound(tmp_path):
+def test_a_damaged_run_opens_with_what_is_sound(tmp_path: Path) -> None:
     """Damaged blocks and lines are left out, and each warning names them."""
     folder = make_run(tmp_path, many(1000))
     damaged(folder.path / "records.bin")
@@ -237,7 +241,7 @@ def test_a_damaged_run_opens_with_what_is_sound(tmp_path):
     assert len(caught) == 2
 
 
-def test_what_is_no_run_is_one_sentence(tmp_path):
+def test_what_is_no_run_is_one_sentence(tmp_path: Path) -> None:
     """No folder: UsageError. A run.json that is not as it was written: ResultsError."""
     with pytest.raises(aether_load.UsageError, match=r"holds no run\.json"):
         aether_load.open_run(tmp_path)
@@ -247,7 +251,7 @@ def test_what_is_no_run_is_one_sentence(tmp_path):
         aether_load.open_run(folder.path)
 
 
-def test_a_gate_has_samples_and_no_report(tmp_path):
+def test_a_gate_has_samples_and_no_report(tmp_path: Path) -> None:
     run = aether_load.open_run(make_gate(tmp_path, lambda _: one_user(50), lambda _: one_user(60), pairs=2).path)
     assert len(run.samples()) > 20
     assert len(run.nodes()) == len(run.samples())

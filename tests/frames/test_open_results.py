@@ -1,6 +1,8 @@
 """All runs of a results folder as one frame."""
 
 import warnings
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,11 +10,12 @@ import pytest
 import aether_load
 from aether_load.outputs.results import write_results
 from aether_load.outputs.summary import SUMMARY_COLUMNS
+from aether_load.rundata.folder import RunFolder
 from folders import answered, make_run
 from rich_run import make_rich_run
 
 
-def add(results, number, *, written=True, **options):
+def add(results: Path, number: int, *, written: bool = True, **options: Any) -> RunFolder:
     """Make a run of one phase; `written` puts its rows into summary.csv."""
     folder = make_run(results, [answered(10 * place, 60) for place in range(90)], run_id=f"run-{number}", **options)
     if written:
@@ -20,7 +23,7 @@ def add(results, number, *, written=True, **options):
     return folder
 
 
-def test_rows_of_the_summary_and_of_runs_beside_it(tmp_path):
+def test_rows_of_the_summary_and_of_runs_beside_it(tmp_path: Path) -> None:
     """The same row whether it was read from summary.csv or made from the run's folder, without a warning."""
     for number in (1, 2):
         add(tmp_path, number)
@@ -37,7 +40,7 @@ def test_rows_of_the_summary_and_of_runs_beside_it(tmp_path):
     assert "object" not in set(map(str, runs.dtypes))
 
 
-def test_a_rich_run_is_the_same_through_the_file(tmp_path):
+def test_a_rich_run_is_the_same_through_the_file(tmp_path: Path) -> None:
     """Numbers, absences and texts of a summary are those of the report."""
     folder = make_rich_run(tmp_path)
     made = aether_load.open_results(tmp_path)
@@ -45,7 +48,7 @@ def test_a_rich_run_is_the_same_through_the_file(tmp_path):
     pd.testing.assert_frame_equal(aether_load.open_results(tmp_path), made)
 
 
-def test_runs_that_cannot_be_read_are_left_out_with_a_warning(tmp_path):
+def test_runs_that_cannot_be_read_are_left_out_with_a_warning(tmp_path: Path) -> None:
     """A damaged manifest; a summary of another release; a crashed run is there as far as it goes."""
     add(tmp_path, 1)
     broken = add(tmp_path, 2, written=False)
@@ -62,7 +65,7 @@ def test_runs_that_cannot_be_read_are_left_out_with_a_warning(tmp_path):
     assert "run-3: the run is still being written, or it crashed" in said
 
 
-def test_a_folder_without_runs_is_one_sentence(tmp_path):
+def test_a_folder_without_runs_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(aether_load.UsageError, match="holds no runs"):
         aether_load.open_results(tmp_path)
 
@@ -72,7 +75,7 @@ def test_a_folder_without_runs_is_one_sentence(tmp_path):
     [("2026-03-04T", "yesterday"), (",90,", ",many,"), ("run-1", '"run-1')],
     ids=["a time", "a count", "a quotation mark"],
 )
-def test_a_summary_that_was_changed_by_hand_is_one_sentence(tmp_path, old, new):
+def test_a_summary_that_was_changed_by_hand_is_one_sentence(tmp_path: Path, old: str, new: str) -> None:
     add(tmp_path, 1)
     path = tmp_path / "summary.csv"
     text = path.read_text()

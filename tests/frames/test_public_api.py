@@ -23,7 +23,7 @@ PUBLIC = {
 }
 
 
-def test_the_public_names_are_exactly_these():
+def test_the_public_names_are_exactly_these() -> None:
     """Each is there, and dir() shows no other."""
     assert set(aether_load.__all__) == set(dir(aether_load)) == PUBLIC
     # In a process of its own: what AetherUser imports changes the whole process.
@@ -34,7 +34,7 @@ def test_the_public_names_are_exactly_these():
         aether_load.open_runs  # noqa: B018
 
 
-def test_importing_it_imports_nothing_heavy():
+def test_importing_it_imports_nothing_heavy() -> None:
     """A process that sends may import it: no pandas, NumPy, pyarrow, SciPy, Locust or gevent."""
     heavy = {"pandas", "numpy", "pyarrow", "scipy", "locust", "gevent"}
     program = f"import sys, aether_load; print(sorted({heavy} & set(sys.modules)))"
