@@ -1,23 +1,28 @@
 """`aether-load gate` as its users run it: real servers, real load, and each of its exit codes."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from aether_programs import compiled, write_program
-from processes import LIMIT_S, REPOSITORY, call_command, wait_for
+from processes import LIMIT_S, REPOSITORY, Simulator, call_command, wait_for
 
 SHORT = ("--window", "0.05s", "--pairs", "26", "--limit", "4", "--set", "phases.0.users=4")
 LONG = ("--window", "0.05s", "--pairs", "900", "--limit", "4")
 
 
-def simulate(latency, *more):
+def simulate(latency: str, *more: Any) -> str:
     return f"{sys.executable} -m aether_load simulate --port {{port}} --latency constant:{latency} {' '.join(more)}"
 
 
@@ -27,7 +32,7 @@ PROGRESS = re.compile(r"aether-load: .* requests .* users")
 class Gate:
     """A gate that was started, in a folder of the test's own."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
@@ -41,7 +46,7 @@ class Gate:
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), "AETHER_GATE_MARK": str(folder)},
         )
 
-    def finish(self):
+    def finish(self) -> Gate:
         self.out, err = self.process.communicate(timeout=LIMIT_S)
         # A line of progress every ten seconds is all that a gate says while it goes on.
         self.err = "".join(line for line in err.splitlines(keepends=True) if not PROGRESS.fullmatch(line.rstrip()))
@@ -49,20 +54,21 @@ class Gate:
         return self
 
     @property
-    def run(self):
+    def run(self) -> Path:
         (run,) = (self.folder / "results" / "runs").iterdir()
         return run
 
     @property
-    def report(self):
-        return json.loads((self.run / "gate.json").read_bytes())
+    def report(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads((self.run / "gate.json").read_bytes())
+        return answer
 
-    def phases(self):
+    def phases(self) -> int:
         """How many windows the run has begun so far."""
         files = list((self.folder / "results" / "runs").glob("*/run.json"))
         return len(json.loads(files[0].read_bytes())["phases"]) if files else 0
 
-    def alive(self):
+    def alive(self) -> list[str]:
         """Processes that this gate started, and those that they started."""
         found = []
         for process in psutil.process_iter():
@@ -75,10 +81,10 @@ class Gate:
 
 
 @pytest.fixture
-def gate(tmp_path):
+def gate(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     started = []
 
-    def start(*arguments):
+    def start(*arguments: str) -> Gate:
         started.append(Gate(tmp_path, *arguments))
         return started[-1]
 
@@ -89,7 +95,7 @@ def gate(tmp_path):
             each.process.communicate()
 
 
-def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
+def test_a_slower_build_is_found_and_everything_is_written(gate: Callable[..., Any], tmp_path: Path) -> None:
     """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
     files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")
     done = gate(
@@ -117,7 +123,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_programs_are_compared_on_one_runtime(gate, tmp_path):
+def test_two_programs_are_compared_on_one_runtime(gate: Callable[..., Any], tmp_path: Path) -> None:
     """The new version has one more node in a row: a regression, with both programs named and their nodes listed."""
     value = compiled()
     after = {"id": "polished", "name": "polish", "prompt_template": "Polish it.", "template_refs": []}
@@ -144,7 +150,7 @@ def test_two_programs_are_compared_on_one_runtime(gate, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
+def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate: Callable[..., Any]) -> None:
     """A/A of one gate: exit code 0 and its own power, or 5 where this machine is too noisy to decide."""
     done = gate("--self-test", "--base-command", simulate("40ms"), *SHORT, "--output", "test.json").finish()
     test = json.loads((done.folder / "test.json").read_bytes())
@@ -156,7 +162,7 @@ def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate):
 
 
 @pytest.mark.slow
-def test_a_candidate_that_fails_is_exit_1(gate, simulator):
+def test_a_candidate_that_fails_is_exit_1(gate: Callable[..., Any], simulator: Callable[..., Simulator]) -> None:
     """The gate of a candidate that answers nothing well ends after its first window."""
     base, candidate = simulator("--latency", "constant:5ms"), simulator("--fail-rate", "1")
     done = gate("--base", base.url, "--candidate", candidate.url, *SHORT).finish()
@@ -167,7 +173,9 @@ def test_a_candidate_that_fails_is_exit_1(gate, simulator):
 
 
 @pytest.mark.slow
-def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
+def test_somebody_elses_load_is_exit_5(
+    gate: Callable[..., Any], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """A candidate that serves others meanwhile is not compared."""
     base, candidate = simulator("--latency", "constant:5ms"), simulator("--latency", "constant:5ms")
     node = {"id": "a", "node_type": "llm_fn", "prompt_template": "x"}
@@ -186,7 +194,9 @@ def test_somebody_elses_load_is_exit_5(gate, simulator, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, number):
+def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(
+    gate: Callable[..., Any], number: signal.Signals
+) -> None:
     """Ctrl-C and SIGTERM: exit code 130, the pairs so far are kept, both servers are ended.
 
     No process that it started has a secret on its command line, where every user of the machine reads it.
@@ -205,7 +215,7 @@ def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(gate, nu
 
 
 @pytest.mark.slow
-def test_a_gate_that_is_killed_takes_its_servers_with_it(gate):
+def test_a_gate_that_is_killed_takes_its_servers_with_it(gate: Callable[..., Any]) -> None:
     """After kill -9 the load and both servers end by themselves, and what was measured can be read."""
     done = gate("--base-command", simulate("5ms"), "--candidate-command", simulate("5ms"), *LONG)
     wait_for(lambda: done.phases() > 4 or done.process.poll() is not None, "some windows")
@@ -231,7 +241,7 @@ def test_a_gate_that_is_killed_takes_its_servers_with_it(gate):
         ),
     ],
 )
-def test_a_server_that_does_not_come_up_is_exit_3(gate, command, sentence):
+def test_a_server_that_does_not_come_up_is_exit_3(gate: Callable[..., Any], command: str, sentence: str) -> None:
     """Within its limit, with what it said last, and the other one is ended too."""
     done = gate("--base-command", command, "--candidate-command", command, "--start-limit", "1.5s").finish()
     assert done.code == 3
@@ -241,7 +251,9 @@ def test_a_server_that_does_not_come_up_is_exit_3(gate, command, sentence):
 
 
 @pytest.mark.slow
-def test_targets_that_are_no_two_builds_are_refused(gate, simulator, free_port):
+def test_targets_that_are_no_two_builds_are_refused(
+    gate: Callable[..., Any], simulator: Callable[..., Simulator], free_port: int
+) -> None:
     """One that is not there is exit code 3, one of the other generation 2, in one sentence each."""
     base = simulator()
     missing = gate("--base", base.url, "--candidate", f"http://127.0.0.1:{free_port}", *SHORT).finish()
@@ -290,7 +302,7 @@ USAGE = {
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), USAGE.items())
-def test_what_does_not_fit_together_is_exit_2(tmp_path, arguments, sentence):
+def test_what_does_not_fit_together_is_exit_2(tmp_path: Path, arguments: str, sentence: str) -> None:
     """One sentence, before anything is started."""
     done = call_command("gate", *arguments.split(), cwd=tmp_path)
     said = re.sub(r"(?<=no-such-program)\d+", "PORT", done.stderr.splitlines()[-1])

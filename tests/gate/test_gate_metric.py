@@ -1,12 +1,15 @@
 """The metrics that builds are compared by: which there are, which way they run, and what is none."""
 
+from typing import Any
+
 import pytest
 
 from aether_load.scenario.gate_plan import GateMetric, parse_gate_metric
+from aether_load.scenario.metrics import Better
 
 
-def metric(text, name, better, **more):
-    fields = {"dataset": None, "aggregation": None, "quantile": None, **more}
+def metric(text: str, name: str, better: Better, **more: float | str) -> GateMetric:
+    fields: dict[str, Any] = {"dataset": None, "aggregation": None, "quantile": None, **more}
     return GateMetric(text=text, metric=name, better=better, **fields)
 
 
@@ -27,7 +30,7 @@ def metric(text, name, better, **more):
         ("node_time_ms:max", metric("node_time_ms:max", "server.answered_node_time_ms", "lower", aggregation="max")),
     ],
 )
-def test_a_number_and_its_better_way(text, expected):
+def test_a_number_and_its_better_way(text: str, expected: GateMetric) -> None:
     """Grammar and names are those of thresholds."""
     assert parse_gate_metric(text) == expected
 
@@ -49,7 +52,7 @@ def test_a_number_and_its_better_way(text, expected):
         ("p(100)", 'expected a metric, as in "ok_throughput_rps" or "response_latency_ms:p(95)".'),
     ],
 )  # fmt: skip
-def test_what_is_no_number_is_said_in_a_sentence(text, sentence):
+def test_what_is_no_number_is_said_in_a_sentence(text: str, sentence: str) -> None:
     """With the nearest name where there is one."""
     with pytest.raises(ValueError, match=r".") as found:
         parse_gate_metric(text)

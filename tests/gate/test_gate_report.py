@@ -4,6 +4,9 @@ import argparse
 import inspect
 import io
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -15,7 +18,7 @@ from aether_load.errors import UsageError
 from aether_load.gate.analysis.warnings import for_gate, gate_warnings
 from aether_load.gate.options import add_arguments
 from aether_load.gate.output import gate_formatted, write_gate
-from aether_load.gate.report import build_gate_report
+from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.gate.schema import schema_text
 from aether_load.gate.self_test import self_test, write_self_test
 from aether_load.gate.text import write_gate_text
@@ -28,19 +31,19 @@ from processes import REPOSITORY, call_command
 from schemas import assert_keeps_to
 
 
-def equal(_pair):
+def equal(_pair: int) -> list[dict[str, Any]]:
     return one_user(50)
 
 
-def slower(_pair):
+def slower(_pair: int) -> list[dict[str, Any]]:
     return one_user(56)
 
 
-def gate_of(*arguments, **options):
+def gate_of(*arguments: Any, **options: Any) -> GateReport:
     return build_gate_report(make_gate(*arguments, **options))
 
 
-def test_equal_builds_pass(tmp_path):
+def test_equal_builds_pass(tmp_path: Path) -> None:
     """Twenty requests a second on both sides: a ratio of 1, and the verdict in one sentence."""
     report = gate_of(tmp_path, equal, equal)
     (comparison,) = report.comparisons
@@ -55,27 +58,28 @@ def test_equal_builds_pass(tmp_path):
     assert [pair.first for pair in report.pairs[:3]] == ["base", "candidate", "base"]
 
 
-def test_a_slower_build_is_a_regression(tmp_path):
+def test_a_slower_build_is_a_regression(tmp_path: Path) -> None:
     """The loss is that of the times, 50 to 56 ms, though both windows may hold a part of a request."""
     report = gate_of(tmp_path, equal, slower)
     (comparison,) = report.comparisons
     assert (report.verdict.status, report.verdict.exit_code) == ("regression", 4)
     assert comparison.ratio_median == pytest.approx(50 / 56, abs=1e-6)
+    assert comparison.test.p_value is not None
     assert comparison.test.p_value < 1e-6
     assert report.verdict.sentence.startswith(
         "ok_throughput_rps: a loss of 10.7%, beyond the margin of 5.0%: candidate / base 0.893 [0.893, 0.893]"
     )
 
 
-def test_a_step_of_whole_answers_is_no_loss(tmp_path):
+def test_a_step_of_whole_answers_is_no_loss(tmp_path: Path) -> None:
     """A build that is slower by 2 % answers a whole request less a window; its loss is 2 % all the same."""
     report = gate_of(tmp_path, lambda _: one_user(200), lambda _: one_user(204))
-    assert [window.ok_total for window in (report.pairs[1].base, report.pairs[1].candidate)] == [5, 5]
+    assert [window and window.ok_total for window in (report.pairs[1].base, report.pairs[1].candidate)] == [5, 5]
     assert report.comparisons[0].ratio_median == pytest.approx(200 / 204, abs=1e-6)
     assert report.verdict.status == "passed"
 
 
-def test_a_latency_that_rises_is_a_loss(tmp_path):
+def test_a_latency_that_rises_is_a_loss(tmp_path: Path) -> None:
     """A metric that is better when lower has a ratio above 1 for a loss, and the same test."""
     report = gate_of(tmp_path, equal, slower, metrics=["service_latency_ms:p(95)", "server_total_ms:mean"])
     latency, server = report.comparisons
@@ -86,16 +90,16 @@ def test_a_latency_that_rises_is_a_loss(tmp_path):
     assert report.verdict.reasons == (latency.sentence,)
 
 
-def test_a_wide_spread_decides_nothing(tmp_path):
+def test_a_wide_spread_decides_nothing(tmp_path: Path) -> None:
     """Noise that leaves room for the loss is inconclusive, exit code 5."""
     noise = np.random.default_rng(1).uniform(40, 65, 31)
-    report = gate_of(tmp_path, equal, lambda pair: one_user(float(round(noise[pair]))))
+    report = gate_of(tmp_path, equal, lambda pair: one_user(round(float(noise[pair]))))
     assert (report.verdict.status, report.verdict.exit_code) == ("inconclusive", 5)
     assert "leaves room for a loss of 10%" in report.verdict.sentence
     assert "more pairs or longer windows decide it" in report.verdict.sentence
 
 
-def test_somebody_elses_load_voids_the_gate(tmp_path):
+def test_somebody_elses_load_voids_the_gate(tmp_path: Path) -> None:
     """One window in which the server counted more makes the whole gate invalid, a regression in it too."""
     report = gate_of(
         tmp_path, equal, slower, counted_more=lambda side, pair: 7 if (side, pair) == ("candidate", 9) else 0
@@ -107,10 +111,10 @@ def test_somebody_elses_load_voids_the_gate(tmp_path):
     )
 
 
-def test_failures_above_the_limit_are_exit_1(tmp_path):
+def test_failures_above_the_limit_are_exit_1(tmp_path: Path) -> None:
     """A candidate that fails every tenth request has failed, however fast it is."""
 
-    def failing(_pair):
+    def failing(_pair: int) -> list[dict[str, Any]]:
         requests = one_user(20)
         for place in range(0, len(requests), 10):
             requests[place] = answered(place * 20, 20, nodes=(NodeState.FAILED,)) | {"outcome": Outcome.NODE_ERROR}
@@ -121,7 +125,7 @@ def test_failures_above_the_limit_are_exit_1(tmp_path):
     assert report.verdict.sentence == "candidate: error rate 0.1000 is above max_error_rate 0.01"
 
 
-def test_a_side_without_success_is_exit_1(tmp_path):
+def test_a_side_without_success_is_exit_1(tmp_path: Path) -> None:
     """Nothing succeeded: that comes before everything else, also after a few windows only."""
     report = gate_of(
         tmp_path, equal, lambda _: [failed(at, 10, Outcome.CONNECTION_ERROR) for at in range(0, 1000, 10)], pairs=1
@@ -131,10 +135,10 @@ def test_a_side_without_success_is_exit_1(tmp_path):
     )  # fmt: skip
 
 
-def test_a_window_with_a_failure_costs_its_pair_only(tmp_path):
+def test_a_window_with_a_failure_costs_its_pair_only(tmp_path: Path) -> None:
     """Pairs that are of no use are left out, and said; twenty are enough."""
 
-    def failing_in_three(pair):
+    def failing_in_three(pair: int) -> list[dict[str, Any]]:
         requests = one_user(50)
         if pair in {4, 5, 6}:
             requests[2] = failed(100, 50, Outcome.TIMEOUT)
@@ -149,10 +153,10 @@ def test_a_window_with_a_failure_costs_its_pair_only(tmp_path):
     )
 
 
-def test_a_client_without_time_costs_its_pair(tmp_path):
+def test_a_client_without_time_costs_its_pair(tmp_path: Path) -> None:
     """A user that is idle between its requests is a client out of CPU; without twenty pairs nothing is decided."""
 
-    def with_gaps(_pair):
+    def with_gaps(_pair: int) -> list[dict[str, Any]]:
         return [answered(at, 40) for at in range(0, 1000, 50)]
 
     report = gate_of(tmp_path, equal, with_gaps)
@@ -164,7 +168,7 @@ def test_a_client_without_time_costs_its_pair(tmp_path):
     )
 
 
-def test_too_few_pairs_are_no_pass(tmp_path):
+def test_too_few_pairs_are_no_pass(tmp_path: Path) -> None:
     """A gate that ended early, without being interrupted, has decided nothing."""
     report = gate_of(tmp_path, equal, slower, pairs=20)
     assert (report.verdict.status, report.verdict.exit_code) == ("invalid", 5)
@@ -180,30 +184,33 @@ def test_too_few_pairs_are_no_pass(tmp_path):
         (25, slower, "running", "invalid", 5),
     ],
 )
-def test_a_gate_that_was_ended(tmp_path, pairs, candidate, ended_as, status, code):
+def test_a_gate_that_was_ended(
+    tmp_path: Path, pairs: int, candidate: Callable[..., Any], ended_as: str, status: str, code: int
+) -> None:
     """An interrupted gate is never a pass; what it has found by then stands. One cut off by force has found nothing."""
     verdict = gate_of(tmp_path, equal, candidate, pairs=pairs, ended_as=ended_as).verdict
     assert (verdict.status, verdict.exit_code) == (status, code)
 
 
-def test_a_forbidden_warning_voids_the_gate(tmp_path):
+def test_a_forbidden_warning_voids_the_gate(tmp_path: Path) -> None:
     """fail_on_warning of the scenario is of gates too."""
     report = gate_of(tmp_path, equal, equal, kind="simulated", scenario={"fail_on_warning": ["simulated_target"]})
     assert (report.verdict.status, report.verdict.exit_code) == ("invalid", 5)
     assert report.verdict.sentence.startswith("forbidden warning simulated_target: ")
 
 
-def test_cached_answers_are_a_warning(tmp_path):
+def test_cached_answers_are_a_warning(tmp_path: Path) -> None:
     """Where a cache answered, the path behind it is compared only in part."""
     with_hits = [request | {"cached": 1} for request in one_user(50)]
     folder = make_gate(tmp_path, equal, lambda _: with_hits, scenario={"target": {"server_metrics": False}})
     report = build_gate_report(folder)
     assert [side.cached_share for side in report.sides] == [0.0, 1.0]
     assert [warning.code for warning in report.warnings] == ["cache_answered", "few_samples"]
+    assert report.pairs[1].base is not None
     assert report.pairs[1].base.trust is None
 
 
-def test_a_metric_that_is_zero_decides_nothing(tmp_path):
+def test_a_metric_that_is_zero_decides_nothing(tmp_path: Path) -> None:
     """There is no ratio to a zero: absent is not equal."""
     report = gate_of(tmp_path, lambda _: one_user(50, 1000, server_ms=0), equal, metrics=["server_total_ms:max"])
     assert (report.verdict.status, report.verdict.exit_code) == ("invalid", 5)
@@ -213,14 +220,14 @@ def test_a_metric_that_is_zero_decides_nothing(tmp_path):
     )
 
 
-def test_a_run_that_is_no_gate_is_refused(tmp_path):
+def test_a_run_that_is_no_gate_is_refused(tmp_path: Path) -> None:
     """With the command that reads it."""
     folder = make_run(tmp_path, one_user(50))
     with pytest.raises(UsageError, match="is no gate's run; read it with: aether-load report"):
         build_gate_report(folder)
 
 
-def test_report_makes_a_gates_results_again(tmp_path):
+def test_report_makes_a_gates_results_again(tmp_path: Path) -> None:
     """`aether-load report` on a gate's folder writes its files and gives its exit code, byte for byte the same."""
     folder = make_gate(tmp_path, equal, slower)
     write_gate(build_gate_report(folder), folder)
@@ -235,7 +242,7 @@ def test_report_makes_a_gates_results_again(tmp_path):
     )  # fmt: skip
 
 
-def test_the_json_keeps_to_its_published_schema(tmp_path):
+def test_the_json_keeps_to_its_published_schema(tmp_path: Path) -> None:
     """docs/gate.schema.json is what the code writes."""
     published = (REPOSITORY / "docs" / "gate.schema.json").read_text(encoding="utf-8")
     assert published == schema_text()
@@ -243,14 +250,14 @@ def test_the_json_keeps_to_its_published_schema(tmp_path):
     assert_keeps_to("gate.schema.json", text)
 
 
-def test_the_terminal_says_it_all(tmp_path):
+def test_the_terminal_says_it_all(tmp_path: Path) -> None:
     """The method, both tables and the verdict, for a person."""
     out = io.StringIO()
     write_gate_text(gate_of(tmp_path, equal, slower), [], out)
     assert_golden("gate.txt", out.getvalue())
 
 
-def test_markdown_shows_hostile_names_as_they_are(tmp_path):
+def test_markdown_shows_hostile_names_as_they_are(tmp_path: Path) -> None:
     """A comment on a pull request has no markup of anybody else's."""
     folder = make_gate(tmp_path, equal, slower)
     manifest = folder.read_manifest()
@@ -263,7 +270,7 @@ def test_markdown_shows_hostile_names_as_they_are(tmp_path):
     assert "| ok_throughput_rps | 20.00 | 17.86 | 0.893 [0.893, 0.893] |" in text
 
 
-def test_the_comment_names_both_builds_and_their_latencies(tmp_path):
+def test_the_comment_names_both_builds_and_their_latencies(tmp_path: Path) -> None:
     """A reviewer sees which builds were compared and how fast each was, without opening anything."""
     folder = make_gate(tmp_path, equal, slower, base_name="main@0a1b2c", candidate_name="<b>pull/7")
     text = gate_formatted(build_gate_report(folder), "markdown")
@@ -272,7 +279,7 @@ def test_the_comment_names_both_builds_and_their_latencies(tmp_path):
     assert "| candidate &#60;b&#62;pull/7 | 30 | 540 | 0 | 56.0 | 56.0 | 56.0 |" in before_the_fold
 
 
-def test_every_advice_names_options_that_the_gate_has(tmp_path):
+def test_every_advice_names_options_that_the_gate_has(tmp_path: Path) -> None:
     """What a run would be told in a run's options is told in the gate's."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -295,20 +302,28 @@ def test_every_advice_names_options_that_the_gate_has(tmp_path):
         (slower, {"counted_more": lambda _side, _pair: 1}, ["error", "error"], ("0", "2")),
     ],
 )
-def test_junit_marks_what_failed_and_what_decided_nothing(tmp_path, candidate, more, cases, counts):
+def test_junit_marks_what_failed_and_what_decided_nothing(
+    tmp_path: Path,
+    candidate: Callable[..., Any],
+    more: dict[str, Any],
+    cases: list[str | None],
+    counts: tuple[str, str],
+) -> None:
     """A regression is a failure; what decided nothing is an error, never a pass."""
     suite = ET.fromstring(gate_formatted(gate_of(tmp_path, equal, candidate, **more), "junit")).find("testsuite")
+    assert suite is not None
     marks = [next((child.tag for child in case), None) for case in suite.iter("testcase")]
     assert marks == cases
     assert (suite.get("failures"), suite.get("errors")) == counts
 
 
-def test_a_self_test_of_quiet_gates_passes(tmp_path):
+def test_a_self_test_of_quiet_gates_passes(tmp_path: Path) -> None:
     """No false alarm, with its exact interval, and the loss that would have been seen."""
     quiet = [gate_of(tmp_path / str(number), equal, equal, self_test=True) for number in range(3)]
     test = self_test(quiet)
     (metric,) = test.metrics
     assert (test.gates_total, test.statuses, test.exit_code) == (3, {"passed": 3}, 0)
+    assert metric.false_alarms is not None
     assert (metric.false_alarms.hits, metric.false_alarms.count, metric.false_alarms.low) == (0, 3, 0.0)
     assert metric.false_alarms.high == pytest.approx(1 - 0.025 ** (1 / 3), abs=1e-6)
     assert (metric.by_chance, metric.smallest_loss_seen) == (0.0, 0.05)
@@ -323,7 +338,7 @@ def test_a_self_test_of_quiet_gates_passes(tmp_path):
     )
 
 
-def test_a_false_alarm_says_that_the_gate_is_not_to_be_trusted(tmp_path):
+def test_a_false_alarm_says_that_the_gate_is_not_to_be_trusted(tmp_path: Path) -> None:
     """A regression between equal builds is exit code 5: the gate is at fault, not the build."""
     reports = [
         gate_of(tmp_path / "a", equal, equal, self_test=True),
@@ -334,7 +349,7 @@ def test_a_false_alarm_says_that_the_gate_is_not_to_be_trusted(tmp_path):
     assert test.sentence == "1 of 2 gates between equal builds failed: do not trust it here as it is set"
 
 
-def test_a_gate_is_read_back_as_it_was_written(tmp_path):
+def test_a_gate_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     """gate.json and the value are inverses."""
     report = gate_of(tmp_path, equal, slower)
     assert msgspec.json.decode(gate_formatted(report, "json").encode(), type=type(report)) == report
