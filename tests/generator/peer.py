@@ -8,6 +8,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import gevent
 from gevent import socket as gsocket
@@ -27,12 +28,14 @@ Step = bytes | str | Callable[[], object]
 class Peer:
     """Serves one script a connection; a script is one list of steps for each request that it reads."""
 
-    def __init__(self, *scripts: Sequence[Sequence[Step]], host: str = "127.0.0.1", tls=None, path: str = "") -> None:
+    def __init__(
+        self, *scripts: Sequence[Sequence[Step]], host: str = "127.0.0.1", tls: Any = None, path: str = ""
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._listener = gsocket.socket(family, socket.SOCK_STREAM)
         self._listener.bind((host, 0))
         self._listener.listen(16)
-        self._scripts = scripts
+        self._scripts: Sequence[Any] = scripts
         self._tls = tls
         self._greenlets = Group()
         self.requests: list[tuple[int, bytes]] = []
@@ -46,7 +49,7 @@ class Peer:
         self.client = self.connection()
         self._greenlets.spawn(self._accept)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -69,6 +72,7 @@ class Peer:
 
     def until_news(self) -> None:
         """Wait until the idle client has bytes, or an end, to read."""
+        assert self.client._socket is not None
         gsocket.wait_read(self.client._socket.fileno(), timeout=5)
 
     def _accept(self) -> None:
@@ -78,7 +82,7 @@ class Peer:
             self._greenlets.spawn(self._serve, number, accepted, script)
         self._listener.close()
 
-    def _serve(self, number: int, accepted, script: Sequence[Sequence[Step]]) -> None:
+    def _serve(self, number: int, accepted: Any, script: Sequence[Sequence[Step]]) -> None:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self._tls is not None:
@@ -108,7 +112,7 @@ def _unread(descriptor: int) -> int:
     return count[0]
 
 
-def _read_request(accepted) -> bytes:
+def _read_request(accepted: Any) -> bytes:
     data = b""
     while b"\r\n\r\n" not in data:
         data += _some(accepted)
@@ -121,8 +125,8 @@ def _read_request(accepted) -> bytes:
     return data
 
 
-def _some(accepted) -> bytes:
-    data = accepted.recv(65536)
+def _some(accepted: Any) -> bytes:
+    data: bytes = accepted.recv(65536)
     if not data:
         raise EOFError
     return data

@@ -3,6 +3,9 @@
 import importlib.util
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,22 +16,24 @@ ABOUT = {"machine": {"cpu": "a processor"}, "quick": True, "utc": "2026-03-04T05
 
 
 @pytest.fixture(scope="module")
-def every():
+def every() -> Iterator[ModuleType]:
     sys.path.insert(0, str(FOLDER))
     specification = importlib.util.spec_from_file_location("all_benchmarks", FOLDER / "all.py")
+    assert specification is not None
     module = importlib.util.module_from_spec(specification)
+    assert specification.loader is not None
     specification.loader.exec_module(module)
     yield module
     sys.path.remove(str(FOLDER))
 
 
-def test_every_benchmark_that_writes_figures_is_in_it(every):
+def test_every_benchmark_that_writes_figures_is_in_it(every: ModuleType) -> None:
     """Those that take hours, or measure what others do too, are named here."""
     own = {"all", "cpu_hog", "gate_power", "pauses", "soak"}
     assert {benchmark.name for benchmark in every.BENCHMARKS} == {path.stem for path in FOLDER.glob("*.py")} - own
 
 
-def test_the_tail_is_the_median_of_each_clients_rounds(every):
+def test_the_tail_is_the_median_of_each_clients_rounds(every: ModuleType) -> None:
     turns = [{"p50_ms": 10.0, "p99_ms": value, "cpu_us": None} for value in (12.0, 19.0, 13.0)]
     found = {"loads": [{"rate_rps": 1000, "is_open": False, "turns": {"hey": turns}}]}
     assert [(*figure.key("tail"), figure.value) for figure in every._tail(found)] == [
@@ -37,7 +42,7 @@ def test_the_tail_is_the_median_of_each_clients_rounds(every):
     ]
 
 
-def test_the_last_table_of_the_same_machine_and_kind_is_taken(every, tmp_path):
+def test_the_last_table_of_the_same_machine_and_kind_is_taken(every: ModuleType, tmp_path: Path) -> None:
     history = tmp_path / "history.jsonl"
     assert every.last_table(history, ABOUT) is None
     tables = [
@@ -48,7 +53,7 @@ def test_the_last_table_of_the_same_machine_and_kind_is_taken(every, tmp_path):
     assert every.last_table(history, ABOUT)["figures"] == [2]
 
 
-def test_a_figure_is_better_or_worse_beyond_noise_only(every):
+def test_a_figure_is_better_or_worse_beyond_noise_only(every: ModuleType) -> None:
     compared = sys.modules["support.table"].compared
     latency = every.Figure("closed", "ours", "p99", 15.0, "ms")
     rate = every.Figure("closed", "ours", "rate", 15_000, "/s", more_is_better=True)
@@ -58,7 +63,9 @@ def test_a_figure_is_better_or_worse_beyond_noise_only(every):
     assert compared(rate, 10_000) == "x1.50 better"
 
 
-def test_a_benchmark_that_fails_is_named(every, tmp_path, monkeypatch, capsys):
+def test_a_benchmark_that_fails_is_named(
+    every: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """And costs the others nothing; the exit code is 1."""
     (tmp_path / "good.py").write_text("import sys; open(sys.argv[-1], 'w').write('{}')")
     (tmp_path / "bad.py").write_text("raise SystemExit('bad.py: no server')")

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import gevent
 import pytest
@@ -15,12 +17,12 @@ MS = 1_000_000
 
 
 @pytest.fixture
-def holds():
+def holds() -> Iterator[Callable[..., Any]]:
     """Watch this thread's loop; call it for the holds so far, as (began, ended, caught up) in ns."""
     buffer = RecordBuffer(["piqa/0"], ["piqa"])
     watch = LoopWatch(buffer)
 
-    def so_far():
+    def so_far() -> list[tuple[int, int, int]]:
         buffer.seal()
         found = []
         while (block := buffer.take()) is not None:
@@ -31,11 +33,11 @@ def holds():
     watch.close()
 
 
-def test_a_step_that_does_not_yield_is_a_hold(holds):
+def test_a_step_that_does_not_yield_is_a_hold(holds: Callable[..., Any]) -> None:
     """From its beginning to its end, and the loop has caught up when it next has nothing to do."""
     edges = []
 
-    def work():
+    def work() -> None:
         edges.append(time.monotonic_ns())
         time.sleep(0.03)  # in place of computing
         edges.append(time.monotonic_ns())
@@ -48,7 +50,7 @@ def test_a_step_that_does_not_yield_is_a_hold(holds):
     assert caught_up >= ended
 
 
-def test_a_process_that_was_stopped_was_held(holds):
+def test_a_process_that_was_stopped_was_held(holds: Callable[..., Any]) -> None:
     """While it waits for nothing in particular: the watch has a timer of its own."""
     pid = os.getpid()
     before = time.monotonic_ns()
@@ -62,10 +64,10 @@ def test_a_process_that_was_stopped_was_held(holds):
     assert longest[0] >= before - 10 * MS
 
 
-def test_holds_before_the_loop_has_caught_up_begin_with_the_first(holds):
+def test_holds_before_the_loop_has_caught_up_begin_with_the_first(holds: Callable[..., Any]) -> None:
     """What is read after the second may have waited since the first began."""
 
-    def work(times):
+    def work(times: int) -> None:
         for _ in range(times):
             time.sleep(0.01)  # in place of computing
             gevent.sleep(0)
@@ -77,7 +79,7 @@ def test_holds_before_the_loop_has_caught_up_begin_with_the_first(holds):
     assert len({caught_up for _, _, caught_up in own}) == 1
 
 
-def test_what_is_closed_can_be_closed_again():
+def test_what_is_closed_can_be_closed_again() -> None:
     """A worker closes its part at the master's word, and once more when the next run begins."""
     watch = LoopWatch(RecordBuffer([], []))
     watch.close()

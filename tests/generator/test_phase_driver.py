@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import gevent
 import pytest
 from gevent.event import Event
 
+from aether_load.errors import ExitCode
 from aether_load.load import phases as phases_module
 from aether_load.load.observer_client import CommandFailed
 from aether_load.load.phases import PhaseDriver
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.load.senders import Tally
 from aether_load.observer import messages as say
+from aether_load.observer.messages import Gauges, Judge, Judged, StageNow, Watch
 from aether_load.protocol import Generation
-from aether_load.rundata.manifest import ClockPair, Manifest, TargetRecord
+from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
 from aether_load.scenario.load import from_plain
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.stage import Stage
 from aether_load.schedule.probe import Judgement
 
 ANOTHER = object()
@@ -23,17 +30,17 @@ ANOTHER = object()
 class FakeObserver:
     """Notes what it is sent; judges as it is told, and fails with what is an error."""
 
-    def __init__(self, events, judgements):
+    def __init__(self, events: list[Any], judgements: Sequence[Any]) -> None:
         self._events = events
         self._judgements = iter(judgements)
 
-    def send(self, message):
+    def send(self, message: Gauges | StageNow | Watch) -> None:
         if isinstance(message, say.Watch):
             self._events.append(("watch", message.phase))
         elif isinstance(message, say.StageNow):
             self.stage = message
 
-    def call(self, message, _limit_s):
+    def call(self, message: Judge, _limit_s: float) -> Judged:
         self._events.append(("judge", message.phase))
         judged = next(self._judgements)
         if isinstance(judged, Exception):
@@ -44,7 +51,9 @@ class FakeObserver:
 class FakeRun:
     """A run that keeps its manifest in memory, and notes what it is asked for."""
 
-    def __init__(self, scenario, events, judgements=(), *, gate=None):
+    def __init__(
+        self, scenario: Scenario, events: list[Any], judgements: Sequence[Any] = (), *, gate: Any = None
+    ) -> None:
         self.scenario = scenario
         self.ending = RunEnding()
         self.observer = FakeObserver(events, judgements)
@@ -55,26 +64,34 @@ class FakeRun:
         )  # fmt: skip
         self._events = events
 
-    def turn_to(self, stage):
+    def turn_to(self, stage: Stage) -> None:
         self._events.append(("turn", stage.name))
 
-    def scrape(self, phase, role):
+    def scrape(self, phase: str, role: str) -> None:
         self._events.append(("scrape", phase, role))
 
-    def flush(self):
+    def flush(self) -> None:
         """Write nothing."""
 
-    def save_manifest(self):
+    def save_manifest(self) -> None:
         """Write nothing."""
 
-    def let_observer_catch_up(self):
+    def let_observer_catch_up(self) -> None:
         self._events.append(("caught up",))
 
 
 class FakeSenders:
     """Senders whose stages end at once, by what `endings` says; a callable is called while the stage is driven."""
 
-    def __init__(self, events, endings=(), *, drains=True, ready=True, failing=False):
+    def __init__(
+        self,
+        events: list[Any],
+        endings: Sequence[Any] = (),
+        *,
+        drains: bool = True,
+        ready: bool = True,
+        failing: bool = False,
+    ) -> None:
         self._events = events
         self._endings = list(endings)
         self._drains = drains
@@ -85,53 +102,62 @@ class FakeSenders:
         self.drained = Event()
         self.drained.set()
 
-    def tally(self):
+    def tally(self) -> Tally:
         return Tally(done=self._done, failed=self._done if self._failing else 0, ready=3)
 
-    def request_users(self, users):
+    def request_users(self, users: int) -> None:
         self._events.append(("users", users))
 
-    def muster(self, users):
+    def muster(self, users: int) -> None:
         self._events.append(("muster", users))
 
-    def are_ready(self):
+    def are_ready(self) -> bool:
         return self._ready
 
-    def prepare(self, stage):
+    def prepare(self, stage: Stage) -> None:
         self._events.append(("prepare", stage.name, stage.cache))
 
-    def drive(self, stage, _record):
+    def drive(self, stage: Stage, _record: PhaseRecord) -> str:
         self._events.append(("drive", stage.name))
         self._done += 10
         self.drained.clear()
         ending = self._endings.pop(0) if self._endings else "duration"
         return ending() if callable(ending) else ending
 
-    def end(self, _record):
+    def end(self, _record: PhaseRecord) -> None:
         self._events.append(("end",))
         if self._drains:
             self.drained.set()
 
-    def cancel(self):
+    def cancel(self) -> None:
         self._events.append(("cancel",))
 
-    def hand_in(self):
+    def hand_in(self) -> None:
         self._events.append(("hand in",))
 
-    def close(self):
+    def close(self) -> None:
         self._events.append(("close",))
 
 
-def scenario_of(*phases, **more):
+def scenario_of(*phases: dict[str, Any], **more: Any) -> Scenario:
     return from_plain({"name": "s", "phases": list(phases), **more})
 
 
-def driven(scenario, *, judgements=(), endings=(), follow=False, gate=None, **senders):
+def driven(
+    scenario: Scenario,
+    *,
+    judgements: Sequence[Any] = (),
+    endings: Sequence[Any] = (),
+    follow: bool = False,
+    gate: Any = None,
+    **senders: bool,
+) -> tuple[FakeRun, PhaseDriver, list[Any]]:
     """Drive a scenario; return its run, its driver, and what happened in order."""
-    events = []
-    run = FakeRun(scenario, events, judgements, gate=gate)
+    events: list[Any] = []
+    run: Any = FakeRun(scenario, events, judgements, gate=gate)
     bound = [(lambda ending=ending: ending(run)) if callable(ending) else ending for ending in endings]
-    driver = PhaseDriver(run, FakeSenders(events, bound, **senders), follow_user_count=follow)
+    fakes: Any = FakeSenders(events, bound, **senders)
+    driver = PhaseDriver(run, fakes, follow_user_count=follow)
     with gevent.Timeout(20):
         driver.run_phases()
     return run, driver, events
@@ -141,12 +167,12 @@ ONE = {"name": "one", "users": 3, "duration": "1s"}
 TWO = {"name": "two", "users": 5, "passes": 1, "cache": "cold"}
 
 
-def interrupted(run):
+def interrupted(run: FakeRun) -> str:
     run.ending.end(EndReason.INTERRUPTED, 0)
     return "stopped"
 
 
-def test_each_phase_is_driven_from_rest_to_rest():
+def test_each_phase_is_driven_from_rest_to_rest() -> None:
     """Users first, then the server at rest, the load, and the server at rest again; the senders are closed at last."""
     run, _, events = driven(scenario_of(ONE, TWO))
     whole = [
@@ -164,7 +190,7 @@ def test_each_phase_is_driven_from_rest_to_rest():
     assert all(record.ended is not None for record in run.manifest.phases)
 
 
-def test_joined_stages_share_one_rest():
+def test_joined_stages_share_one_rest() -> None:
     """Steps are read before the first and after the last, under their shape's name, with users for the largest."""
     steps = {"name": "up", "steps": [1, 4], "duration": "1s"}
     run, _, events = driven(scenario_of(steps))
@@ -175,7 +201,7 @@ def test_joined_stages_share_one_rest():
     assert [(record.name, record.joined_in) for record in run.manifest.phases] == [("up-1", "up"), ("up-4", "up")]
 
 
-def test_an_interrupted_run_drives_no_further_phase():
+def test_an_interrupted_run_drives_no_further_phase() -> None:
     """What is in flight is awaited, and the server is read once more."""
     run, _, events = driven(scenario_of(ONE, TWO), endings=[interrupted])
     assert ("drive", "two") not in events
@@ -183,7 +209,7 @@ def test_an_interrupted_run_drives_no_further_phase():
     assert events[-4:] == [("scrape", "one", "after"), ("hand in",), ("caught up",), ("close",)]
 
 
-def test_answers_that_do_not_come_in_time_are_cancelled():
+def test_answers_that_do_not_come_in_time_are_cancelled() -> None:
     """After an interruption they have its limit; the last reading was not taken at rest, and says so."""
     _, _, events = driven(scenario_of(ONE), endings=[interrupted], drains=False)
     assert [event for event in events if event[0] in {"cancel", "scrape"}] == [
@@ -191,21 +217,22 @@ def test_answers_that_do_not_come_in_time_are_cancelled():
     ]  # fmt: skip
 
 
-def test_a_defect_of_a_load_leaves_the_server_read_and_the_senders_ended():
+def test_a_defect_of_a_load_leaves_the_server_read_and_the_senders_ended() -> None:
     """The load's own error goes on; the window that it broke is at rest all the same."""
 
-    def broken(_run):
+    def broken(_run: FakeRun) -> None:
         raise ZeroDivisionError
 
-    events = []
-    run = FakeRun(scenario_of(ONE), events)
-    driver = PhaseDriver(run, FakeSenders(events, [lambda: broken(run)]), follow_user_count=False)
+    events: list[Any] = []
+    run: Any = FakeRun(scenario_of(ONE), events)
+    fakes: Any = FakeSenders(events, [lambda: broken(run)])
+    driver = PhaseDriver(run, fakes, follow_user_count=False)
     with pytest.raises(ZeroDivisionError):
         driver.run_phases()
     assert [event for event in events if event[0] in {"end", "close"}] == [("end",), ("close",)]
 
 
-def test_users_that_do_not_come_are_noted(monkeypatch):
+def test_users_that_do_not_come_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the limit the load begins with those that are there."""
     monkeypatch.setattr(phases_module, "SPAWN_LIMIT_S", 0.01)
     run, _, events = driven(scenario_of(ONE | {"users": 40}), ready=False)
@@ -213,26 +240,27 @@ def test_users_that_do_not_come_are_noted(monkeypatch):
     assert ("drive", "one") in events
 
 
-def test_the_pages_users_are_not_asked_for():
+def test_the_pages_users_are_not_asked_for() -> None:
     """Where Locust's page decides, the record has no number of users."""
     run, _, events = driven(scenario_of(ONE), follow=True)
     assert [event for event in events if event[0] in {"users", "muster"}] == [("muster", 1)]
     assert run.manifest.phases[0].users is None
 
 
-def test_only_a_phase_without_an_end_is_endless():
+def test_only_a_phase_without_an_end_is_endless() -> None:
     """The stage under way decides, once its window is open; before the first there is none."""
     seen = []
 
-    def open_window():
+    def open_window() -> str:
         seen.append(driver.is_endless)
         run.manifest.phases[-1].window_began_ns = 1
         seen.append(driver.is_endless)
         return "stopped"
 
-    events = []
-    run = FakeRun(scenario_of({"name": "on", "users": 1}), events)
-    driver = PhaseDriver(run, FakeSenders(events, [open_window]), follow_user_count=False)
+    events: list[Any] = []
+    run: Any = FakeRun(scenario_of({"name": "on", "users": 1}), events)
+    fakes: Any = FakeSenders(events, [open_window])
+    driver = PhaseDriver(run, fakes, follow_user_count=False)
     assert driver.is_endless is False
     driver.run_phases()
     assert seen == [False, True]
@@ -246,7 +274,7 @@ HOLDS = Judgement(holds=True, limited_by="held")
 BREAKS = Judgement(holds=False, against=("p(50)",), limited_by="server")
 
 
-def test_a_search_drives_probe_after_probe_and_keeps_its_result():
+def test_a_search_drives_probe_after_probe_and_keeps_its_result() -> None:
     """Each probe is a phase of its own and judged before the next; the result stands in the manifest."""
     run, _, events = driven(scenario_of(SEARCH), judgements=[HOLDS, BREAKS] * 20)
     (search,) = run.manifest.searches
@@ -258,31 +286,34 @@ def test_a_search_drives_probe_after_probe_and_keeps_its_result():
     assert [record.search for record in run.manifest.phases] == ["most"] * len(driven_phases)
 
 
-def test_a_probe_that_cannot_be_judged_is_undecided():
+def test_a_probe_that_cannot_be_judged_is_undecided() -> None:
     """The search goes on, and says why nothing was decided."""
-    run, _, _ = driven(scenario_of(SEARCH), judgements=[CommandFailed("no rows", 5)] * 40)
+    run, _, _ = driven(scenario_of(SEARCH), judgements=[CommandFailed("no rows", ExitCode.INVALID)] * 40)
     (search,) = run.manifest.searches
     assert {probe.holds for probe in search.probes} == {None}
     assert search.probes[0].against == ("the phase could not be judged: no rows",)
+    assert search.found is not None
     assert search.found.largest_held is None
 
 
-def test_a_search_that_is_interrupted_is_stopped():
+def test_a_search_that_is_interrupted_is_stopped() -> None:
     """The probe under way is judged no more."""
     run, _, events = driven(scenario_of(SEARCH), judgements=[HOLDS], endings=[interrupted])
     (search,) = run.manifest.searches
+    assert search.found is not None
     assert (search.found.end, search.probes) == ("stopped", [])
     assert not [event for event in events if event[0] == "judge"]
 
 
-def test_a_search_without_time_for_a_second_probe_ends_with_the_first():
+def test_a_search_without_time_for_a_second_probe_ends_with_the_first() -> None:
     """The first probe is made in any case."""
     run, _, _ = driven(scenario_of(SEARCH | {"time_limit": "1s"}), judgements=[HOLDS] * 20)
     (search,) = run.manifest.searches
+    assert search.found is not None
     assert (search.found.end, len(search.probes)) == ("out_of_time", 1)
 
 
-def test_a_gate_of_a_dead_runtime_ends_with_its_first_window():
+def test_a_gate_of_a_dead_runtime_ends_with_its_first_window() -> None:
     """Where nothing succeeded in a window, the next ones are not driven."""
     scenario = scenario_of(ONE, TWO)
     _, _, events = driven(scenario, gate=ANOTHER, failing=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
@@ -13,6 +16,7 @@ from aether_load.load.observer_client import ObserverLost
 from aether_load.load.run_controller import RunController
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
+from aether_load.observer.messages import Abandon, Finish, Finished
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import AbortRecord, ClockPair, Manifest, PhaseRecord, TargetRecord
@@ -28,7 +32,14 @@ RESULTS = say.Finished(id=0, exit_code=4, summary="the summary\n", files=())
 class FakeRun:
     """A run whose observer answers `Finish` with what it is given: results, or an error."""
 
-    def __init__(self, folder, answer=RESULTS, *, phases=(), gate=None):
+    def __init__(
+        self,
+        folder: Path,
+        answer: ObserverLost | Finished | ResultsError = RESULTS,
+        *,
+        phases: tuple[PhaseRecord, ...] = (),
+        gate: GatePlan | None = None,
+    ) -> None:
         target = TargetRecord(url="http://here", kind="runtime", generation=Generation.V2, server=None)
         self.manifest = Manifest(
             id="r", scenario={}, command=[], seed=1, target=target, datasets=(), node_ids=("answer",),
@@ -36,58 +47,60 @@ class FakeRun:
         )  # fmt: skip
         self.folder = RunFolder(folder)
         self.folder.manifest.write_bytes(b"{}")
-        self.rescued = []
+        self.rescued: list[Any] = []
         self.ending = RunEnding()
         self.observer = self
         self.page_made, self.lost = Event(), Event()
         self.page_made.set()
-        self.sent = []
+        self.sent: list[Any] = []
         self.closed = self.wrote_alone = False
         self._answer = answer
 
-    def send(self, command):
+    def send(self, command: Abandon) -> None:
         self.sent.append(command)
 
-    def call(self, command, _limit_s):
+    def call(self, command: Finish, _limit_s: None) -> Finished:
         self.sent.append(command)
         self.page_made.set()
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
 
-    def close(self):
+    def close(self) -> None:
         self.closed = True
 
-    def write_manifest_alone(self):
+    def write_manifest_alone(self) -> None:
         self.wrote_alone = True
 
 
 class Driver:
     """Drives nothing, or does what `step` does; `go` lets it end."""
 
-    def __init__(self, step=None, *, waits=False, is_endless=False):
+    def __init__(
+        self, step: Callable[..., Any] | None = None, *, waits: bool = False, is_endless: bool = False
+    ) -> None:
         self._step = step
         self.is_endless = is_endless
         self.go = Event()
         if not waits:
             self.go.set()
 
-    def run_phases(self):
+    def run_phases(self) -> None:
         self.go.wait()
         if self._step is not None:
             self._step()
 
 
 class Line:
-    def clear(self):
+    def clear(self) -> None:
         """Show nothing."""
 
 
 class Controlled:
     """A controller with what it was made of, and what it had Locust do."""
 
-    def __init__(self, run, driver, *, headless=True, output=None):
-        self.calls = []
+    def __init__(self, run: Any, driver: Any, *, headless: bool = True, output: str | None = None) -> None:
+        self.calls: list[str] = []
         runner = SimpleNamespace(
             quit=lambda: self.calls.append("quit"),
             stop=lambda: self.calls.append("stop"),
@@ -100,9 +113,11 @@ class Controlled:
             runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None, user_classes=[]
         )
         self.run, self.driver = run, driver
-        self.controller = RunController(self.environment, run, driver, Line(), SimpleNamespace(names=set()))
+        line: Any = Line()
+        feed: Any = SimpleNamespace(names=set())
+        self.controller = RunController(self.environment, run, driver, line, feed)
 
-    def to_the_end(self):
+    def to_the_end(self) -> Controlled:
         with gevent.Timeout(20):
             self.controller.begin()
             while not self.controller.is_finished:
@@ -111,14 +126,14 @@ class Controlled:
         return self
 
 
-def raising(error):
-    def step():
+def raising(error: TargetError | ObserverLost | ZeroDivisionError) -> Callable[..., Any]:
+    def step() -> None:
         raise error
 
     return step
 
 
-def test_a_run_ends_with_the_exit_code_of_its_results(tmp_path):
+def test_a_run_ends_with_the_exit_code_of_its_results(tmp_path: Path) -> None:
     """The observer writes them when the run is closed, and Locust ends then."""
     ended = Controlled(FakeRun(tmp_path), Driver()).to_the_end()
     assert [type(command) for command in ended.run.sent] == [say.Finish]
@@ -126,18 +141,18 @@ def test_a_run_ends_with_the_exit_code_of_its_results(tmp_path):
     assert (ended.controller.results, ended.controller.is_load_over) == (RESULTS, True)
 
 
-def test_on_the_page_locust_stops_and_goes_on(tmp_path):
+def test_on_the_page_locust_stops_and_goes_on(tmp_path: Path) -> None:
     ended = Controlled(FakeRun(tmp_path), Driver(), headless=False).to_the_end()
     assert ended.calls == ["stop"]
 
 
-def test_a_gate_has_no_report_of_its_own(tmp_path):
+def test_a_gate_has_no_report_of_its_own(tmp_path: Path) -> None:
     """Its own command writes one, so that the load's exit code says only that it was driven."""
     ended = Controlled(FakeRun(tmp_path, gate=GATE), Driver()).to_the_end()
     assert (ended.run.sent[0].report, ended.environment.process_exit_code) == (False, 0)
 
 
-def test_a_report_for_standard_output_is_written_there(tmp_path, capsys):
+def test_a_report_for_standard_output_is_written_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--output -` is the report's JSON, once its file is whole."""
     run = FakeRun(tmp_path)
     run.folder.report.write_text('{"whole": true}')
@@ -147,7 +162,9 @@ def test_a_report_for_standard_output_is_written_there(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("phases", "hint"), [((), False), ((PHASE,), True)])
-def test_a_target_that_is_gone_is_one_sentence(tmp_path, capsys, phases, hint):
+def test_a_target_that_is_gone_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], phases: tuple[PhaseRecord, ...], hint: bool
+) -> None:
     """With the way to what was measured before, where there is something."""
     run = FakeRun(tmp_path, phases=phases)
     ended = Controlled(run, Driver(raising(TargetError("It is gone.")))).to_the_end()
@@ -158,14 +175,14 @@ def test_a_target_that_is_gone_is_one_sentence(tmp_path, capsys, phases, hint):
     assert (run.closed, ended.calls, run.ending.reason) == (True, ["quit"], EndReason.FAILED)
 
 
-def test_results_that_cannot_be_written_are_one_sentence(tmp_path, capsys):
+def test_results_that_cannot_be_written_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ended = Controlled(FakeRun(tmp_path, ResultsError("No room.")), Driver()).to_the_end()
     assert capsys.readouterr().err == "aether-load: No room.\n"
     assert ended.environment.process_exit_code == ResultsError.exit_code
 
 
 @pytest.mark.parametrize("when", ["load", "finish"])
-def test_a_lost_observer_ends_the_run_in_order(tmp_path, capsys, when):
+def test_a_lost_observer_ends_the_run_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str], when: str) -> None:
     """run.json is written without it, and the report is made afterwards; exit code 5."""
     lost = ObserverLost("The observer is gone: killed.")
     driver = Driver(raising(lost)) if when == "load" else Driver()
@@ -176,7 +193,7 @@ def test_a_lost_observer_ends_the_run_in_order(tmp_path, capsys, when):
     assert ended.run.ending.reason is (EndReason.OBSERVER_LOST if when == "load" else None)
 
 
-def test_a_defect_is_shown_and_makes_the_run_invalid(tmp_path, capsys):
+def test_a_defect_is_shown_and_makes_the_run_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a sentence, with where it was and where the records lie."""
     ended = Controlled(FakeRun(tmp_path), Driver(raising(ZeroDivisionError("a defect")))).to_the_end()
     said = capsys.readouterr().err
@@ -185,7 +202,7 @@ def test_a_defect_is_shown_and_makes_the_run_invalid(tmp_path, capsys):
     assert (ended.environment.process_exit_code, ended.run.closed, ended.calls) == (5, True, ["quit"])
 
 
-def test_a_broken_threshold_ends_the_load_once(tmp_path, capsys):
+def test_a_broken_threshold_ends_the_load_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is said at once and kept in the manifest; a second one comes too late."""
     driver = Driver(waits=True)
     going = Controlled(FakeRun(tmp_path), driver)
@@ -204,7 +221,7 @@ def test_a_broken_threshold_ends_the_load_once(tmp_path, capsys):
     )
 
 
-def test_an_interruption_waits_for_answers_and_results(tmp_path, capsys):
+def test_an_interruption_waits_for_answers_and_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says how long answers have; one that comes when the load is over only waits for the results."""
     driver = Driver(waits=True)
     going = Controlled(FakeRun(tmp_path), driver)
@@ -222,7 +239,9 @@ def test_an_interruption_waits_for_answers_and_results(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("is_endless", "reason"), [(True, EndReason.STOPPED), (False, EndReason.INTERRUPTED)])
-def test_a_stop_on_the_page_is_the_planned_end_of_a_load_without_another(tmp_path, is_endless, reason):
+def test_a_stop_on_the_page_is_the_planned_end_of_a_load_without_another(
+    tmp_path: Path, is_endless: bool, reason: EndReason
+) -> None:
     driver = Driver(waits=True, is_endless=is_endless)
     going = Controlled(FakeRun(tmp_path), driver, headless=False)
     going.controller.begin()
@@ -232,7 +251,9 @@ def test_a_stop_on_the_page_is_the_planned_end_of_a_load_without_another(tmp_pat
     assert going.run.ending.reason is reason
 
 
-def test_a_run_whose_workers_are_all_gone_ends_with_its_process(tmp_path, capsys):
+def test_a_run_whose_workers_are_all_gone_ends_with_its_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Before the load is over it says so; afterwards they went because their work was done."""
     driver = Driver(waits=True)
     going = Controlled(FakeRun(tmp_path), driver, headless=False)

@@ -7,7 +7,10 @@ import itertools
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
@@ -18,13 +21,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aether_load.load.http import connection as transport
-from aether_load.load.http.answer_parser import MalformedAnswer, read_answer
+from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
 from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost, NotHttp, TimedOut, TransportError
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.tls import tls_context
 from generator.peer import CLOSE, RESET, Peer
 from property_tests import examples
+
+if TYPE_CHECKING:
+    from hypothesis.strategies._internal.core import DataObject
 
 COMMON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n" + b'{"answer": "A"}'
 CHUNKED = (
@@ -36,35 +42,35 @@ SECOND = b"HTTP/1.1 201 Created\r\nContent-Length: 6\r\n\r\nsecond"
 
 
 @pytest.fixture(autouse=True)
-def limit():
+def limit() -> Iterator[None]:
     """Fail a test that hangs."""
     with gevent.Timeout(25):
         yield
 
 
 @contextlib.contextmanager
-def without_short_way():
+def without_short_way() -> Iterator[None]:
     before = transport._common_head
-    transport._common_head = lambda _data: None
+    transport._common_head = lambda _data: None  # type: ignore[assignment]
     try:
         yield
     finally:
         transport._common_head = before
 
 
-def cut(data, places):
+def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted({place for place in places if place < len(data)}), len(data)]
     return [data[a:b] for a, b in itertools.pairwise(edges) if a < b]
 
 
-def in_packets(peer, packets):
+def in_packets(peer: Peer, packets: list[bytes]) -> list[Any]:
     steps = []
     for packet in packets:
         steps += [packet, peer.until_taken]
     return steps
 
 
-def outcome_of(wire, places, *, ends=False):
+def outcome_of(wire: bytes, places: Any, *, ends: bool = False) -> tuple[int, bytes, bool] | type[TransportError]:
     """Return what an exchange with these bytes in these packets gives, and whether the connection stays open."""
     with Peer([[]]) as peer:
         steps = in_packets(peer, cut(wire, places))
@@ -79,7 +85,7 @@ def outcome_of(wire, places, *, ends=False):
 # --- legal answers ---------------------------------------------------------------------------------------------
 
 
-def test_the_common_answer():
+def test_the_common_answer() -> None:
     """Status and body come back, and the connection is kept."""
     with Peer([[COMMON]]) as peer:
         assert peer.ask() == (200, b'{"answer": "A"}')
@@ -89,13 +95,13 @@ def test_the_common_answer():
 @pytest.mark.parametrize(
     "wire", [COMMON, CHUNKED, *(pytest.param(INTERIM + wire, marks=pytest.mark.slow) for wire in (COMMON, CHUNKED))]
 )
-def test_an_answer_cut_at_every_place(wire):
+def test_an_answer_cut_at_every_place(wire: bytes) -> None:
     """The same bytes cut in two packets at any place are the same answer."""
     for place in range(1, len(wire)):
         assert outcome_of(wire, [place]) == (200, b'{"answer": "A"}', True), place
 
 
-def test_an_answer_a_byte_at_a_time():
+def test_an_answer_a_byte_at_a_time() -> None:
     """Packets of one byte each are the same answer, in both ways."""
     for wire in (COMMON, INTERIM + CHUNKED):
         assert outcome_of(wire, range(len(wire))) == (200, b'{"answer": "A"}', True)
@@ -103,7 +109,7 @@ def test_an_answer_a_byte_at_a_time():
 
 @pytest.mark.parametrize("size", [65535, 65536, 3_000_000])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_large_body(size, chunked):
+def test_a_large_body(size: int, chunked: bool) -> None:
     """A body of many packets comes back whole."""
     body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     if chunked:
@@ -115,7 +121,7 @@ def test_a_large_body(size, chunked):
         assert peer.ask() == (201, b"second")
 
 
-def random_case(text):
+def random_case(text: str) -> st.SearchStrategy[bytes]:
     return st.lists(st.booleans(), min_size=len(text), max_size=len(text)).map(
         lambda ups: "".join(c.upper() if up else c.lower() for c, up in zip(text, ups, strict=True)).encode()
     )
@@ -142,12 +148,13 @@ NAMES = st.sampled_from(
 
 
 @st.composite
-def headers(draw, name, value):
-    return draw(random_case(name)) + b":" + draw(SPACES) + value + draw(SPACES)
+def headers(draw: st.DrawFn, name: str, value: bytes) -> bytes:
+    answer: bytes = draw(random_case(name)) + b":" + draw(SPACES) + value + draw(SPACES)
+    return answer
 
 
 @st.composite
-def answers(draw):
+def answers(draw: st.DrawFn) -> tuple[bytes, tuple[int, bytes, bool] | None, bool]:
     """Draw an answer: its bytes, what it must give (status, body, connection kept), whether the close ends it."""
     version = draw(st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0"]))
     status = draw(st.sampled_from([200, 200, 201, 299, 301, 400, 429, 500, 502, 503, 599, 204, 304]))
@@ -191,7 +198,9 @@ def answers(draw):
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.data(), answers())
-def test_both_ways_agree_however_an_answer_is_cut(data, answer):
+def test_both_ways_agree_however_an_answer_is_cut(
+    data: DataObject, answer: tuple[bytes, tuple[int, bytes, bool] | None, bool]
+) -> None:
     """The short way and the C parser give the same, which is right, whatever the packets."""
     wire, expected, ends = answer
     # Cuts near the head's end matter most, and a large body has few other places of interest.
@@ -214,7 +223,9 @@ def test_both_ways_agree_however_an_answer_is_cut(data, answer):
 @example((b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive, close\r\n\r\nx", None, False), [])
 @example((b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nProxy-Connection: close\r\n\r\nx", None, False), [])
 @example((b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nx", None, False), [])
-def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(answer, damages):
+def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(
+    answer: tuple[bytes, tuple[int, bytes, bool] | None, bool], damages: list[tuple[int, int, bytes]]
+) -> None:
     """Damaged or not, a head that the short way takes means the same to the C parser."""
     wire = answer[0]
     for place, gone, new in damages:
@@ -237,14 +248,16 @@ def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(answer, dam
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5), st.binary(max_size=5)), max_size=4),
     st.lists(st.integers(1, 300), max_size=4),
 )
-def test_damage_never_raises_anything_else(answer, damages, places):
+def test_damage_never_raises_anything_else(
+    answer: tuple[bytes, tuple[int, bytes, bool] | None, bool], damages: list[tuple[int, int, bytes]], places: list[int]
+) -> None:
     """Whatever comes, the C parser's way gives an answer or one of its two errors."""
     wire = answer[0]
     for place, gone, new in damages:
         wire = wire[:place] + new + wire[place + gone :]
     packets = [*cut(wire, [place for place in places if place < len(wire)]), b""]
     first, *rest = packets
-    with contextlib.suppress(MalformedAnswer, transport.AnswerCutShort):
+    with contextlib.suppress(MalformedAnswer, AnswerCutShort):
         status, body, _ = read_answer(first, iter(rest).__next__, 1 << 20)
         assert 200 <= status <= 999
         assert isinstance(body, bytes)
@@ -263,13 +276,13 @@ def test_damage_never_raises_anything_else(answer, damages, places):
         (b"HTTP/1.1 150 Odd\r\n\r\n" + COMMON, (200, b'{"answer": "A"}', True)),
     ],
 )
-def test_forms_that_are_rare(wire, expected):
+def test_forms_that_are_rare(wire: bytes, expected: tuple[int, bytes, bool]) -> None:
     """Legal forms that few servers send."""
     assert outcome_of(wire, []) == expected
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"chunked, gzip", b"gzip\r\nX:"])
-def test_a_coding_that_is_not_chunked_ends_with_the_connection(coding):
+def test_a_coding_that_is_not_chunked_ends_with_the_connection(coding: bytes) -> None:
     """A body in another coding comes back as it is, up to the close."""
     wire = b"HTTP/1.1 200 OK\r\nA:\r\nTransfer-Encoding: " + coding + b"\r\n\r\nabc"
     assert outcome_of(wire, [], ends=True) == (200, b"abc", False)
@@ -328,7 +341,7 @@ CUT_SHORT = {
 
 
 @pytest.mark.parametrize("wire", NOT_HTTP.values(), ids=NOT_HTTP.keys())
-def test_what_is_not_http(wire):
+def test_what_is_not_http(wire: bytes) -> None:
     """Bytes that are no HTTP/1.1 answer are told from it, and never reach the next exchange."""
     with Peer([[wire]], [[SECOND]]) as peer:
         with pytest.raises(NotHttp) as raised:
@@ -340,7 +353,7 @@ def test_what_is_not_http(wire):
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
 @pytest.mark.parametrize("wire", CUT_SHORT.values(), ids=CUT_SHORT.keys())
-def test_a_connection_lost_in_an_answer(wire, end):
+def test_a_connection_lost_in_an_answer(wire: bytes, end: str) -> None:
     """A close or reset where an answer is due is a lost connection; the request is not sent again."""
     with Peer([[]], [[SECOND]]) as peer:
         peer._scripts[0][0].extend([*([wire, peer.until_taken] if wire else []), end])
@@ -356,7 +369,7 @@ IDLE_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection
 
 @pytest.mark.parametrize("late", [b"\r\n", IDLE_TIMEOUT])
 @pytest.mark.parametrize("wire", [COMMON, CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n"])
-def test_a_connection_that_ends_between_two_exchanges(wire, late):
+def test_a_connection_that_ends_between_two_exchanges(wire: bytes, late: bytes) -> None:
     """An empty line, or a word on the connection's own end, makes it stale, and the next request has a new one."""
     with Peer([[]], [[SECOND]]) as peer:
         peer._scripts[0][0].extend([wire, peer.until_taken, late])
@@ -368,7 +381,7 @@ def test_a_connection_that_ends_between_two_exchanges(wire, late):
 
 @pytest.mark.parametrize("late", [b"X", SECOND, COMMON + SECOND])
 @pytest.mark.parametrize("wire", [COMMON, CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n"])
-def test_an_answer_that_comes_before_its_request(wire, late):
+def test_an_answer_that_comes_before_its_request(wire: bytes, late: bytes) -> None:
     """It belongs to another request: this one is not sent, and the next one has a connection of its own."""
     with Peer([[]], [[SECOND]]) as peer:
         peer._scripts[0][0].extend([wire, peer.until_taken, late])
@@ -395,7 +408,7 @@ UNTIL_CLOSE = itertools.chain([b"HTTP/1.0 200 OK\r\n\r\n"], itertools.repeat(b"x
         (TINY_CHUNKS, "the answer is 81"),
     ],
 )
-def test_a_body_without_end(packets, reason):
+def test_a_body_without_end(packets: Iterator[bytes], reason: str) -> None:
     """It is read up to the limit, however it is framed."""
     with pytest.raises(MalformedAnswer) as raised:
         read_answer(next(packets), packets.__next__, 2000)
@@ -403,7 +416,7 @@ def test_a_body_without_end(packets, reason):
 
 
 @pytest.mark.parametrize("limit", [transport.MOST_RESPONSE_BYTES, 3])
-def test_a_body_beyond_the_limit(limit):
+def test_a_body_beyond_the_limit(limit: int) -> None:
     """A length above the limit is refused before a byte of the body is read, and the connection is closed."""
     wire = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
     with Peer([[wire % (limit + 1)]], [[wire % 3 + b"abc"]]) as peer:
@@ -414,7 +427,7 @@ def test_a_body_beyond_the_limit(limit):
 
 
 @pytest.mark.parametrize("wire", [CHUNKED, b"HTTP/1.1 204 No Content\r\n\r\n", INTERIM + COMMON])
-def test_an_empty_line_after_an_answer_of_the_parsers_way(wire):
+def test_an_empty_line_after_an_answer_of_the_parsers_way(wire: bytes) -> None:
     """The C parser passes over an empty line; what follows on the connection is right."""
     with Peer([[wire + b"\r\n"], [SECOND]]) as peer:
         peer.ask()
@@ -424,7 +437,7 @@ def test_an_empty_line_after_an_answer_of_the_parsers_way(wire):
 # --- the life of a connection ----------------------------------------------------------------------------------
 
 
-def test_many_requests_on_one_connection():
+def test_many_requests_on_one_connection() -> None:
     """A connection is kept from answer to answer, whatever their forms."""
     wires = [COMMON, CHUNKED, INTERIM + COMMON, b"HTTP/1.1 204 No Content\r\n\r\n", COMMON] * 10
     with Peer([[wire] for wire in wires]) as peer:
@@ -434,7 +447,7 @@ def test_many_requests_on_one_connection():
         assert [request for _, request in peer.requests] == [peer.request] * 50
 
 
-def test_an_answer_that_closes_is_followed_by_a_new_connection():
+def test_an_answer_that_closes_is_followed_by_a_new_connection() -> None:
     """After `Connection: close` the next exchange opens anew, which is not a stale connection."""
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
     with Peer([[closing, CLOSE]], [[SECOND]]) as peer:
@@ -444,7 +457,7 @@ def test_an_answer_that_closes_is_followed_by_a_new_connection():
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
-def test_a_connection_closed_while_idle_is_opened_again_once(end):
+def test_a_connection_closed_while_idle_is_opened_again_once(end: str) -> None:
     """A stale connection costs no request, and is counted."""
     with Peer([[COMMON, end]], [[SECOND], [COMMON]]) as peer:
         peer.ask()
@@ -455,7 +468,7 @@ def test_a_connection_closed_while_idle_is_opened_again_once(end):
         assert [number for number, _ in peer.requests] == [0, 1, 1]
 
 
-def test_a_stale_connection_whose_server_is_gone():
+def test_a_stale_connection_whose_server_is_gone() -> None:
     """When it cannot be opened again, that is a connect error, and the next exchange tries once more."""
     with Peer([[COMMON, CLOSE]]) as peer:
         peer.ask()
@@ -467,7 +480,7 @@ def test_a_stale_connection_whose_server_is_gone():
         assert (peer.counts.opened, peer.counts.stale_reopened) == (1, 1)
 
 
-def test_open_and_close_are_idempotent():
+def test_open_and_close_are_idempotent() -> None:
     """Opening an open connection and closing a closed one do nothing."""
     with Peer([[COMMON]]) as peer:
         peer.client.open()
@@ -478,7 +491,7 @@ def test_open_and_close_are_idempotent():
         peer.client.close()
 
 
-def test_a_killed_exchange_leaves_nothing_to_the_next():
+def test_a_killed_exchange_leaves_nothing_to_the_next() -> None:
     """A greenlet killed in the middle of an exchange closes: the old answer is read by nobody."""
     asked, go = Event(), Event()
     with Peer([[asked.set, COMMON[:30], go.wait, COMMON[30:]]], [[SECOND]]) as peer:
@@ -490,7 +503,7 @@ def test_a_killed_exchange_leaves_nothing_to_the_next():
         assert peer.ask() == (201, b"second")
 
 
-def test_a_killed_open_leaves_no_connection():
+def test_a_killed_open_leaves_no_connection() -> None:
     """A greenlet killed while it connects leaves no half-open connection."""
     with silent_listener() as port:
         counts = ConnectionStats()
@@ -507,21 +520,21 @@ def test_a_killed_open_leaves_no_connection():
 
 
 @contextlib.contextmanager
-def silent_listener(backlog=5):
+def silent_listener(backlog: int = 5) -> Iterator[int]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(backlog)
         yield listener.getsockname()[1]
 
 
-def timed(call):
+def timed(call: Callable[..., Any]) -> tuple[float, str]:
     began = monotonic()
     with pytest.raises(TimedOut) as raised:
         call()
     return monotonic() - began, str(raised.value)
 
 
-def test_nobody_listens():
+def test_nobody_listens() -> None:
     """A refused connection is a connect error, at once."""
     with silent_listener() as port:
         pass
@@ -533,14 +546,14 @@ def test_nobody_listens():
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "a..b"])
-def test_a_name_that_does_not_resolve(host):
+def test_a_name_that_does_not_resolve(host: str) -> None:
     """A name without an address, or that is no name, is a connect error with a reason."""
     connection = Connection(Endpoint(host, 80, False, ""), ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
     with pytest.raises((ConnectError, TimedOut), match=r"^no connection(: .{8}| within)"):
         connection.open()
 
 
-def test_a_connection_that_is_not_accepted_in_time():
+def test_a_connection_that_is_not_accepted_in_time() -> None:
     """A full backlog costs the connect limit, not the answer's."""
     with silent_listener(0) as port, contextlib.ExitStack() as stack:
         for _ in range(8):
@@ -559,7 +572,7 @@ def test_a_connection_that_is_not_accepted_in_time():
         assert (took < 2, text) == (True, "no connection within 0.1 s")
 
 
-def test_a_tls_handshake_that_never_ends():
+def test_a_tls_handshake_that_never_ends() -> None:
     """The connect limit is for the handshake too."""
     with silent_listener() as port:
         connection = Connection(
@@ -569,7 +582,7 @@ def test_a_tls_handshake_that_never_ends():
         assert (took < 2, text) == (True, "no connection within 0.1 s")
 
 
-def test_no_answer_in_time():
+def test_no_answer_in_time() -> None:
     """A server that stays silent costs the answer limit; the late answer is not the next one's."""
     late = Event()
     with Peer([[late.wait, COMMON]], [[SECOND]]) as peer:
@@ -591,9 +604,9 @@ def test_no_answer_in_time():
     ],
     ids=["head", "length", "chunked", "until close"],
 )
-def test_a_server_that_dribbles(wire):
+def test_a_server_that_dribbles(wire: bytes) -> None:
     """A byte now and then does not keep an exchange alive beyond its limit."""
-    steps = []
+    steps: list[Any] = []
     for at in range(len(wire)):
         steps += [wire[at : at + 1], lambda: gevent.sleep(0.02)]
     # A head that comes at once takes the short way, so that its loop over the body is tried as well.
@@ -604,7 +617,7 @@ def test_a_server_that_dribbles(wire):
         assert (0.19 < took < 1.5, text) == (True, "no answer within 0.2 s")
 
 
-def test_a_server_that_does_not_read():
+def test_a_server_that_does_not_read() -> None:
     """The time that the request waits to be sent counts: the limit is for the whole exchange."""
     with silent_listener() as port:
         connection = Connection(
@@ -614,7 +627,7 @@ def test_a_server_that_does_not_read():
         assert (0.19 < took < 1.5, text) == (True, "no answer within 0.2 s")
 
 
-def test_a_request_larger_than_the_buffers():
+def test_a_request_larger_than_the_buffers() -> None:
     """A request that goes out in many pieces arrives whole, and its answer comes back."""
     with Peer([[COMMON]]) as peer:
         request = peer.endpoint.request_bytes("POST", "/execute", bytes(range(256)) * 40_000)
@@ -626,7 +639,7 @@ def test_a_request_larger_than_the_buffers():
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tls")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem"]
     options = ["-days", "2", "-subj", "/CN=aether-load", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -638,7 +651,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture
-def tls(certificate):
+def tls(certificate: Path) -> Iterator[Any]:
     context = gssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     tls_context.cache_clear()
@@ -647,12 +660,12 @@ def tls(certificate):
 
 
 @pytest.fixture
-def trusted_tls(tls, certificate, monkeypatch):
+def trusted_tls(tls: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "cert.pem"))
     return tls
 
 
-def test_a_certificate_that_nobody_vouches_for(tls):
+def test_a_certificate_that_nobody_vouches_for(tls: Any) -> None:
     """A self-signed certificate is refused, in a sentence that says so."""
     with Peer([[COMMON]], tls=tls) as peer:
         with pytest.raises(ConnectError, match=r"^no connection: the certificate is not trusted: self.signed"):
@@ -660,7 +673,7 @@ def test_a_certificate_that_nobody_vouches_for(tls):
         assert peer.requests == []
 
 
-def test_a_certificate_for_another_name(trusted_tls):
+def test_a_certificate_for_another_name(trusted_tls: Any) -> None:
     """A trusted certificate of another host is refused."""
     with Peer([[COMMON]], tls=trusted_tls) as peer:
         endpoint = Endpoint("localhost", peer.port, True, "")
@@ -669,7 +682,7 @@ def test_a_certificate_for_another_name(trusted_tls):
             connection.open()
 
 
-def test_tls_with_trust(trusted_tls):
+def test_tls_with_trust(trusted_tls: Any) -> None:
     """With the certificate in SSL_CERT_FILE, answers of any form come back on one connection."""
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"y" * 300_000
     with Peer([[COMMON], [CHUNKED], [large], [COMMON[:20], COMMON[20:]]], tls=trusted_tls) as peer:
@@ -679,7 +692,7 @@ def test_tls_with_trust(trusted_tls):
 
 
 @pytest.mark.parametrize("end", [CLOSE, SECOND])
-def test_a_stale_tls_connection(trusted_tls, end):
+def test_a_stale_tls_connection(trusted_tls: Any, end: str | bytes) -> None:
     """A TLS connection closed while idle is opened again as well, and an answer that nobody asked for is found."""
     with Peer([[COMMON, end]] if end == CLOSE else [[]], [[SECOND]], tls=trusted_tls) as peer:
         if end != CLOSE:
@@ -688,7 +701,7 @@ def test_a_stale_tls_connection(trusted_tls, end):
         # A session ticket may lie in wait too: only what can be read of the stream itself is news.
         while (news := peer.client._unread()) is None:
             gevent.sleep(0)
-        peer.client._unread = lambda: news
+        peer.client._unread = lambda: news  # type: ignore[method-assign]
         if end == SECOND:
             with pytest.raises(NotHttp, match=r"^answer of another request: "):
                 peer.ask()
@@ -696,9 +709,9 @@ def test_a_stale_tls_connection(trusted_tls, end):
         assert (peer.counts.opened, peer.counts.stale_reopened) == (2, int(end == CLOSE))
 
 
-def test_limits_of_time_in_tls(trusted_tls):
+def test_limits_of_time_in_tls(trusted_tls: Any) -> None:
     """Silence and dribbling in TLS end as they do without."""
-    dribble = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"]
+    dribble: list[Any] = [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"]
     for _ in range(100):
         dribble += [b" ", lambda: gevent.sleep(0.02)]
     for steps in ([Event().wait], dribble):
@@ -709,7 +722,7 @@ def test_limits_of_time_in_tls(trusted_tls):
             assert (0.19 < took < 1.5, text) == (True, "no answer within 0.2 s")
 
 
-def test_plain_http_from_a_tls_port():
+def test_plain_http_from_a_tls_port() -> None:
     """A server that speaks no TLS is a connect error with a reason."""
     with Peer([[]]) as peer:
         talking = gevent.spawn(lambda: peer._listener.accept()[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
@@ -721,7 +734,7 @@ def test_plain_http_from_a_tls_port():
         talking.join()
 
 
-def test_ipv6():
+def test_ipv6() -> None:
     """An IPv6 address in the URL is connected to, and stands in brackets in the Host header."""
     try:
         with socket.socket(socket.AF_INET6) as probe:
@@ -733,7 +746,7 @@ def test_ipv6():
         assert f"\r\nHost: [::1]:{peer.port}\r\n".encode() in peer.requests[0][1]
 
 
-def test_the_base_path_of_the_url():
+def test_the_base_path_of_the_url() -> None:
     """The path of the base URL comes before every request's own."""
     with Peer([[COMMON]], path="/proxy/aether/") as peer:
         peer.ask()
@@ -754,7 +767,7 @@ def test_the_base_path_of_the_url():
         ("http://[2001:DB8::1]:8080", "[2001:db8::1]:8080"),
     ],
 )
-def test_the_host_header(url, host):
+def test_the_host_header(url: str, host: str) -> None:
     """The Host header names the port only where it is not the scheme's own."""
     request = Endpoint.of(url).request_bytes("GET", "/health")
     assert f"\r\nHost: {host}\r\n".encode() in request
@@ -762,12 +775,12 @@ def test_the_host_header(url, host):
     assert b"Content-Length" not in request
 
 
-def test_the_length_of_an_empty_body():
+def test_the_length_of_an_empty_body() -> None:
     """A POST says its length even when it is zero."""
     assert b"\r\nContent-Length: 0\r\n" in Endpoint.of("http://h").request_bytes("POST", "/execute", b"")
 
 
-def test_errors_have_one_root():
+def test_errors_have_one_root() -> None:
     """Every error of an exchange is a TransportError."""
     for error in (ConnectError, TimedOut, ConnectionLost, NotHttp):
         assert issubclass(error, TransportError)

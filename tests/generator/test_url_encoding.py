@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from aether_load.evaluation import target as evaluation
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.target_client import TargetClient
 from aether_load.observer.scraper import Scraper
 from aether_load.protocol import Generation
@@ -42,11 +45,11 @@ ANSWERS = {
 
 
 @pytest.fixture
-def asked():
+def asked() -> Iterator[list[str]]:
     """A server that answers by the end of the path, and the request lines that came, as they came."""
     lines: list[str] = []
 
-    def serve(connection):
+    def serve(connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream:
             while line := stream.readline():
                 length = 0
@@ -57,7 +60,7 @@ def asked():
                 lines.append(line.decode("latin-1").strip())
                 connection.sendall(ANSWERS["/" + lines[-1].split()[-2].rpartition("/")[2]])
 
-    def accept():
+    def accept() -> None:
         while True:
             try:
                 connection, _ = listener.accept()
@@ -75,7 +78,7 @@ def asked():
 
 
 @pytest.mark.parametrize(("path", "encoded"), PATHS)
-def test_every_client_asks_for_the_same_path(asked, path, encoded):
+def test_every_client_asks_for_the_same_path(asked: list[str], path: str, encoded: str) -> None:
     """Whoever sends it, a request's line is the same, and it is encoded once."""
     url = asked.pop()
     facts = probe(url + path)
@@ -86,8 +89,12 @@ def test_every_client_asks_for_the_same_path(asked, path, encoded):
     connection.close()
     scraper = Scraper(lambda _raw, _answer_to: None)
     for source in (
-        TargetClient(endpoint, Target(), None),
-        TargetClient(Endpoint.of(url), Target(server_metrics_url=f"{url}{path.rstrip('/')}/metrics"), None),
+        TargetClient(endpoint, Target(), PreparedRequests(endpoint, [], [], "")),
+        TargetClient(
+            Endpoint.of(url),
+            Target(server_metrics_url=f"{url}{path.rstrip('/')}/metrics"),
+            PreparedRequests(endpoint, [], [], ""),
+        ),
     ):
         assert scraper.read(source.metrics_target()) == ("", None)
     scraper.close()
@@ -104,9 +111,9 @@ def test_every_client_asks_for_the_same_path(asked, path, encoded):
 
 
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc"))))
-def test_encoding_twice_changes_nothing(path):
+def test_encoding_twice_changes_nothing(path: str) -> None:
     """A URL that has been encoded is its own encoding, in ASCII, and the load sends it as it stands."""
-    path = path.split("?")[0].split("#")[0]
+    path = re.split("[?#]", path, maxsplit=1)[0]
     try:
         url = check_url(f"http://h/{path}")
     except UsageError:
@@ -120,7 +127,7 @@ def test_encoding_twice_changes_nothing(path):
     "host",
     ["127.0.0.1:3000", "h", "", "ftp://h", "http://", "http://h:0", "http://h:70000", "http://a b/", "http://h/a\nb"],
 )
-def test_what_is_no_url_is_refused_with_its_option(host):
+def test_what_is_no_url_is_refused_with_its_option(host: str) -> None:
     """The sentence names the option and shows what a URL looks like."""
     with pytest.raises(UsageError) as refusal:
         check_url(host, "--base")
@@ -129,13 +136,13 @@ def test_what_is_no_url_is_refused_with_its_option(host):
 
 
 @pytest.mark.parametrize("host", ["http://h/a?b=c", "http://h/#x", "http://user:word@h/"])
-def test_a_base_url_has_no_query_and_no_user(host):
+def test_a_base_url_has_no_query_and_no_user(host: str) -> None:
     """Credentials belong into a header, and a query into no base."""
     with pytest.raises(UsageError, match="only scheme, host, port and path belong there"):
         check_url(host)
 
 
-def test_hosts_are_written_in_one_way():
+def test_hosts_are_written_in_one_way() -> None:
     """Case, IDNA and brackets as they go into the Host header."""
     assert check_url(" HTTP://Bücher.Example:80/ ") == "http://xn--bcher-kva.example:80"
     assert Endpoint.of("http://[::1]:3000/").authority == "[::1]:3000"
