@@ -5,19 +5,23 @@ import math
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
 
 from pages import a_free_port
-from processes import REPOSITORY, wait_for
+from processes import REPOSITORY, LocustProcess, Simulator, wait_for
 
 EXAMPLE = REPOSITORY / "docs" / "prometheus.yml"
 DASHBOARD = json.loads((REPOSITORY / "docs" / "grafana" / "aether-load.json").read_bytes())
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
-def test_each_panel_has_a_place_of_its_own():
+def test_each_panel_has_a_place_of_its_own() -> None:
     """What Grafana needs to import it: ids that differ, places that do not overlap, a source that is asked for."""
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]}
@@ -26,7 +30,7 @@ def test_each_panel_has_a_place_of_its_own():
     assert all(target["datasource"]["uid"] == "${datasource}" for p in DASHBOARD["panels"] for target in p["targets"])
 
 
-def values(url, query):
+def values(url: str, query: str) -> list[Any]:
     """Return the values of an instant query that are numbers; none while Prometheus is not there."""
     try:
         answer = urllib3.request("GET", f"{url}/api/v1/query", fields={"query": query}, retries=False, timeout=5)
@@ -41,7 +45,9 @@ def values(url, query):
 
 
 @pytest.mark.prometheus
-def test_every_query_has_an_answer_while_a_load_runs(start_locust, simulator, tmp_path):
+def test_every_query_has_an_answer_while_a_load_runs(
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """With the example's configuration, but for ports and interval, no panel is empty and no query is wrong."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed (apt-get install prometheus)")
@@ -66,7 +72,7 @@ def test_every_query_has_an_answer_while_a_load_runs(start_locust, simulator, tm
         for query in QUERIES:
             now = query.replace("$__rate_interval", "5s")
             assert not re.search(r"\$\w", now)
-            wait_for(lambda now=now: values(url, now), f"an answer to {now}")
+            wait_for(partial(values, url, now), f"an answer to {now}")
         assert values(url, "aether_load_running") == [1.0]
         # What Prometheus makes of the client's histogram and of its sums is what there was: 100 requests a second.
         counted = "sum(rate(aether_load_requests_total[5s]))"

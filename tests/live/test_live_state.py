@@ -1,11 +1,13 @@
 """What a page is told of the phases and thresholds of a run that goes on."""
 
 import json
+from pathlib import Path
 
 from aether_load.analysis.report import build_report
 from aether_load.observer.live.state import LiveState
 from aether_load.observer.messages import Gauges, StageNow
 from aether_load.observer.threshold_watch import LiveThreshold
+from aether_load.rundata.folder import RunFolder
 from aether_load.scenario.load import from_plain
 from folders import BEGAN_NS, MS, answered, make_run
 
@@ -16,7 +18,7 @@ SCENARIO = {
 }
 
 
-def followed(tmp_path):
+def followed(tmp_path: Path) -> tuple[RunFolder, LiveState]:
     folder = make_run(tmp_path, [answered(100 * place, 62) for place in range(10)], scenario=SCENARIO)
     manifest = folder.read_manifest()
     state = LiveState()
@@ -24,11 +26,11 @@ def followed(tmp_path):
     return folder, state
 
 
-def stage(name, number, began_ms):
+def stage(name: str, number: int, began_ms: int) -> StageNow:
     return StageNow(name=name, users=8, number=number, of=7, began_ns=BEGAN_NS + began_ms * MS)
 
 
-def test_each_phase_is_marked_where_it_begins(tmp_path):
+def test_each_phase_is_marked_where_it_begins(tmp_path: Path) -> None:
     """Once, however often it is told; the one under way has its number, and how many users send."""
     _, state = followed(tmp_path)
     for told in (stage("users-1", 1, 0), stage("users-1", 1, 0), stage("users-2", 2, 5250)):
@@ -41,7 +43,7 @@ def test_each_phase_is_marked_where_it_begins(tmp_path):
     assert (phase["number"], phase["of"], phase["name"], phase["users"]) == (2, 7, "users-2", 2)
 
 
-def test_thresholds_stand_as_the_observer_sees_them_and_at_the_end_as_reported(tmp_path):
+def test_thresholds_stand_as_the_observer_sees_them_and_at_the_end_as_reported(tmp_path: Path) -> None:
     """What was so far gives way to what is."""
     folder, state = followed(tmp_path)
     state.thresholds = [LiveThreshold(condition="p(50)<10", state="undecided", phase=None, shown="")]

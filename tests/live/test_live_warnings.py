@@ -1,5 +1,8 @@
 """What is said of a run while it goes on, and what is not."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from aether_load.observer.live.run import LiveRun
@@ -7,12 +10,20 @@ from aether_load.observer.live.time_bucket import TimeBucket
 from aether_load.observer.live.totals import Totals
 from aether_load.observer.live.warnings import Circumstances, live_warnings
 from aether_load.protocol import NodeShape, Outcome
+from aether_load.scenario.warning_codes import WarningCode
 
 SOUND = {"simulated": False, "verify_tls": True, "server_metrics": True, "max_error_rate": 0.01, "prompts": 10,
          "cache": "keep"}  # fmt: skip
 
 
-def run(*, outcomes=(), buckets=(), cached=0, uncached=0, mock=0):
+def run(
+    *,
+    outcomes: Sequence[tuple[Outcome, int]] = (),
+    buckets: Sequence[dict[str, Any]] = (),
+    cached: int = 0,
+    uncached: int = 0,
+    mock: int = 0,
+) -> LiveRun:
     live = LiveRun(0, ["piqa"], (NodeShape("answer"),), Totals())
     for outcome, count in outcomes:
         live.outcomes["piqa", outcome] = count
@@ -22,11 +33,12 @@ def run(*, outcomes=(), buckets=(), cached=0, uncached=0, mock=0):
     return live
 
 
-def codes(live, **circumstances):
-    return [warning.code for warning in live_warnings(live, Circumstances(**{**SOUND, **circumstances}))]
+def codes(live: LiveRun, **circumstances: int | str) -> list[str | WarningCode]:
+    given: dict[str, Any] = {**SOUND, **circumstances}
+    return [warning.code for warning in live_warnings(live, Circumstances(**given))]
 
 
-def test_of_a_sound_run_nothing_is_said():
+def test_of_a_sound_run_nothing_is_said() -> None:
     """A hundred successes, one failure of a hundred allowed, a client at rest, no cache."""
     live = run(outcomes=[(Outcome.OK, 99), (Outcome.TIMEOUT, 1)], buckets=[{"cpu_s": 0.3}] * 9, uncached=99)
     assert codes(live) == []
@@ -54,12 +66,14 @@ def test_of_a_sound_run_nothing_is_said():
         ({"mock": 1}, {}, ["mock_provider"]),
     ],
 )
-def test_each_threat_is_said_once_it_shows(known, circumstances, said):
+def test_each_threat_is_said_once_it_shows(
+    known: dict[str, Any], circumstances: dict[str, Any], said: list[str]
+) -> None:
     """And not before: a refusal by the guard is no failure, chance in the arrivals no low rate."""
     assert codes(run(**known), **circumstances) == said
 
 
-def test_the_reconciliations_verdict_is_a_warning_where_there_is_a_server_to_read():
+def test_the_reconciliations_verdict_is_a_warning_where_there_is_a_server_to_read() -> None:
     """Contaminated counts are said; a scenario that reads no server is not told that it has no data."""
     live = run()
     live.reconciliation.begin(None, "no answer")

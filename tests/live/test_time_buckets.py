@@ -1,7 +1,11 @@
 """Figures of a run in seconds that can be added up: bins, buckets, the timeline, parts, the quick reading."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +38,7 @@ FAN_OUT = (NodeShape("a"), NodeShape("b"), NodeShape("sum", ("a", "b")))
 
 
 @pytest.mark.parametrize("q", [0.5, 0.95, 0.99])
-def test_a_percentile_of_bins_is_within_half_a_percent(q):
+def test_a_percentile_of_bins_is_within_half_a_percent(q: float) -> None:
     """Whatever the latencies are, the bins say the nearest rank's to 0.5 %."""
     latencies_us = np.random.default_rng(5).lognormal(9, 1.5, 10_000)
     exact = np.sort(latencies_us)[math.ceil(q * len(latencies_us)) - 1] / 1000
@@ -42,12 +46,12 @@ def test_a_percentile_of_bins_is_within_half_a_percent(q):
     assert percentile_ms(counts, q) == pytest.approx(exact, rel=0.005)
 
 
-def test_nothing_has_no_percentile():
+def test_nothing_has_no_percentile() -> None:
     """Absent is not zero."""
     assert percentile_ms(np.zeros(BINS, np.int64), 0.5) is None
 
 
-def test_a_timeline_of_a_day_is_short_and_loses_nothing():
+def test_a_timeline_of_a_day_is_short_and_loses_nothing() -> None:
     """86,400 seconds take some hundred buckets, in order, without a gap, with all that was in them."""
     timeline = Timeline()
     for second in range(86_400):
@@ -61,25 +65,37 @@ def test_a_timeline_of_a_day_is_short_and_loses_nothing():
     assert buckets[0].in_flight == buckets[0].ended_s - 1
 
 
-def live_run(datasets=("piqa", "arc_easy"), nodes=FAN_OUT):
+def live_run(
+    datasets: tuple[str, str] = ("piqa", "arc_easy"), nodes: tuple[NodeShape, NodeShape, NodeShape] = FAN_OUT
+) -> LiveRun:
     return LiveRun(0, datasets, nodes, Totals())
 
 
 class Sender:
     """Records that go to a live run when they are written."""
 
-    def __init__(self, run):
+    def __init__(self, run: LiveRun) -> None:
         self.run = run
         self.buffer = RecordBuffer(["piqa/0", "arc_easy/0"], ["piqa", "arc_easy"])
         self.buffer.phases.place("closed")
         self.tables = Tables()
 
 
-def watched(run):
+def watched(run: LiveRun) -> Sender:
     return Sender(run)
 
 
-def send(sender, at_ms, took_ms, nodes=(20, 30, 10), *, server_ms=45, due_ms=None, outcome=Outcome.OK, prompt=0):
+def send(
+    sender: Sender,
+    at_ms: int,
+    took_ms: int,
+    nodes: Sequence[int | NodeState] = (20, 30, 10),
+    *,
+    server_ms: int = 45,
+    due_ms: int | None = None,
+    outcome: Outcome = Outcome.OK,
+    prompt: int = 0,
+) -> None:
     """Record a request of a DAG of three nodes; without nodes it brought no answer."""
     packed = b"".join(
         NODE.pack(ABSENT, node, 0) if isinstance(node, NodeState) else NODE.pack(node, NodeState.SUCCEEDED, 0)
@@ -93,7 +109,7 @@ def send(sender, at_ms, took_ms, nodes=(20, 30, 10), *, server_ms=45, due_ms=Non
     sender.buffer.add(record, packed)
 
 
-def written(sender):
+def written(sender: Sender) -> None:
     sender.buffer.seal()
     while (block := sender.buffer.take()) is not None:
         sender.tables.add(bytes(block.texts))
@@ -107,13 +123,13 @@ def written(sender):
         sender.run.take(batch, sender.tables)
 
 
-def gauges(**more):
+def gauges(**more: Any) -> Gauges:
     return Gauges(
         **{"in_flight": 2, "thinking_users": 0, "waiting_requests": 0, "cpu_s": 1.0, "target_rps": None, **more}
     )
 
 
-def test_the_parts_of_a_request_add_up_to_its_response_latency():
+def test_the_parts_of_a_request_add_up_to_its_response_latency() -> None:
     """Start delay, client, scheduler, barriers, path; a request without an answer is a part of its own."""
     run = live_run()
     buffer = watched(run)
@@ -130,7 +146,7 @@ def test_the_parts_of_a_request_add_up_to_its_response_latency():
     assert first.parts_ms.sum() == pytest.approx(60 + 60 + 40)
 
 
-def test_in_sequence_no_level_waits():
+def test_in_sequence_no_level_waits() -> None:
     """One node at a time the path is all nodes, and the scheduler's part what is left."""
     run = live_run()
     run.sequential = True
@@ -142,17 +158,18 @@ def test_in_sequence_no_level_waits():
     assert (parts["node_path"], parts["scheduler"], parts["barrier"]) == (60, 5, 0)
 
 
-def test_paths_are_the_analysis_own():
+def test_paths_are_the_analysis_own() -> None:
     """What the live figures take for levels and paths is what the report takes."""
     shape = dag_shape((*FAN_OUT, NodeShape("late", ("a",))))
     times = np.random.default_rng(3).integers(0, 100, (50, 4))
+    assert shape is not None
     levels, path = levels_and_path(shape, times)
     whole = longest_paths(shape, times)
     assert np.array_equal(levels, whole.levels_ms)
     assert np.array_equal(path, whole.path_ms)
 
 
-def test_a_request_counts_in_the_second_in_which_its_answer_came():
+def test_a_request_counts_in_the_second_in_which_its_answer_came() -> None:
     """However late its row is written; outcomes and histograms have all of them, the dropped too."""
     run = live_run()
     buffer = watched(run)
@@ -174,20 +191,20 @@ def test_a_request_counts_in_the_second_in_which_its_answer_came():
     assert now.client_buckets == (0, 1, 0, 1, 1, *[0] * 7)
 
 
-def test_a_second_without_answers_has_no_percentile():
+def test_a_second_without_answers_has_no_percentile() -> None:
     """It is a gap in the chart, not a zero; the rate is a zero that was measured."""
     empty = point(TimeBucket(began_s=3, ended_s=4))
     assert (empty.p50_ms, empty.parts_ms, empty.server_mean_ms, empty.cpu_share, empty.cache_hit_share) == (None,) * 5
     assert empty.rate_rps == 0
 
 
-def scrape(text, role="during", at_s=1.0):
+def scrape(text: str, role: str = "during", at_s: float = 1.0) -> RawScrape:
     return RawScrape(
         phase="p", role=role, began_ns=int(at_s * SECOND), ended_ns=int(at_s * SECOND) + MS, began_utc="", text=text
     )
 
 
-def test_the_servers_side_is_what_it_counted_between_two_readings():
+def test_the_servers_side_is_what_it_counted_between_two_readings() -> None:
     """Mean and p95 of a second are of the nodes that were counted in it."""
     run = live_run()
     run.scraped(scrape(counted([]), "before", 0.1), 0)
@@ -199,7 +216,7 @@ def test_the_servers_side_is_what_it_counted_between_two_readings():
     assert (points[1].server_p95_low_ms, points[1].server_p95_high_ms) == (7, 11)
 
 
-def test_after_a_restart_the_next_reading_counts_again():
+def test_after_a_restart_the_next_reading_counts_again() -> None:
     """Counters that fell are no negative nodes."""
     run = live_run()
     run.scraped(scrape(counted([5] * 9), "before", 0.1), 0)
@@ -210,7 +227,7 @@ def test_after_a_restart_the_next_reading_counts_again():
     assert run.reconciliation.state.state == "restarted"
 
 
-def test_own_counts_by_request_are_the_analysis_own():
+def test_own_counts_by_request_are_the_analysis_own() -> None:
     """Buckets of node times are as the report has them."""
     run = live_run()
     buffer = watched(run)
