@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from locust.env import Environment
 from locust.stats import RequestStats
@@ -28,7 +29,7 @@ DATASETS = ["piqa", "hellaswag"]
 latencies_ns = st.integers(1_000, 250_000_000_000)
 
 
-def facts(entry):
+def facts(entry: Any) -> dict[str, Any]:
     return {
         "requests": entry.num_requests,
         "failures": entry.num_failures,
@@ -43,7 +44,7 @@ def facts(entry):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from([0, 1]), latencies_ns, st.integers(0, 9000)), max_size=20)))
-def batches_come_to_the_same_as_single_requests(batches):
+def batches_come_to_the_same_as_single_requests(batches: Any) -> None:
     """Records of several blocks, of which failures and requests that were never sent are left to others."""
     environment = Environment()
     feed = LocustFeed(environment)
@@ -70,12 +71,12 @@ def batches_come_to_the_same_as_single_requests(batches):
     assert told == {key: facts(entry) for key, entry in single.entries.items()}
 
 
-def only_our_own_listeners_are_spared_single_events():
+def only_our_own_listeners_are_spared_single_events() -> None:
     """With nobody else there, successes come in batches; a listener of the user's own gets every request."""
     environment = Environment()
     assert LocustFeed(environment).every_request is False
     seen = []
-    environment.events.request.add_listener(lambda **told: seen.append((told["name"], told["response_time"])))
+    environment.events.request.add_listener(lambda **told: seen.append((told["name"], told["response_time"])))  # type: ignore[no-untyped-call]
     feed = LocustFeed(environment)
     assert feed.every_request is True
     feed.fire("piqa", 0, 2_000_000, 10, None)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import Any
 
 from locust import events
 
@@ -13,7 +14,7 @@ install()
 
 
 @events.test_start.add_listener
-def say(**_start):
+def say(**_start: Any) -> None:
     log = logging.getLogger("talkative")
     log.info("started as %s", sys.argv)
     log.warning("in %r", {name: value for name, value in os.environ.items() if name.startswith("SECRET")})
@@ -22,7 +23,7 @@ def say(**_start):
 
 
 @events.test_start.add_listener
-def fail(**_start):
+def fail(**_start: Any) -> None:
     raise RuntimeError(f"not with {sys.argv[1:]}")
 
 
