@@ -1,10 +1,15 @@
 """The Aether tab's routes on a real Locust process: live figures, start form, downloads, metrics, who may see them."""
 
+from __future__ import annotations
+
 import json
 import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -12,8 +17,11 @@ import urllib3
 
 from aether_load.rundata.folder import RunFolder
 from pages import LocustPage, a_free_port, assert_shown_as_reported
-from processes import REPOSITORY, UNSEEN, LocustProcess, running_simulator, wait_for
+from processes import REPOSITORY, UNSEEN, Finished, LocustProcess, Simulator, running_simulator, wait_for
 from recording_proxy import recording_proxy
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 WITH_LOGIN = REPOSITORY / "tests" / "locustfiles" / "with_login.py"
 FILES = ("report.html", "nightly.json", "summary.csv", "samples.arrow")
@@ -21,7 +29,7 @@ EVIL = "<script>window.harm=1</script><img src=x onerror='window.harm=1'>"
 
 
 @pytest.fixture(scope="module")
-def runtimes():
+def runtimes() -> Iterator[tuple[Simulator, Simulator]]:
     """Two simulated runtimes, of either generation."""
     with (
         running_simulator("--latency", "constant:40ms") as v2,
@@ -31,7 +39,9 @@ def runtimes():
 
 
 @pytest.fixture(scope="module")
-def locust(tmp_path_factory, runtimes):
+def locust(
+    tmp_path_factory: pytest.TempPathFactory, runtimes: tuple[Simulator, Simulator]
+) -> Iterator[tuple[LocustProcess, LocustPage]]:
     """One Locust with its page, which the tests of this module start and stop in turn."""
     port = a_free_port()
     folder = tmp_path_factory.mktemp("page")
@@ -46,12 +56,14 @@ def locust(tmp_path_factory, runtimes):
 
 
 @pytest.fixture(scope="module")
-def page(locust):
+def page(locust: tuple[LocustProcess, LocustPage]) -> LocustPage:
     return locust[1]
 
 
 @pytest.fixture(scope="module")
-def ended(locust, page):
+def ended(
+    locust: tuple[LocustProcess, LocustPage], page: LocustPage
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]:
     """What was seen of a run of this page: while it ran, after it ended, and all its points."""
     page.start(users=4)
     during = page.wait_for_points(3)
@@ -63,28 +75,30 @@ def ended(locust, page):
     return during, after, page.json("/aether/history")["points"], metrics
 
 
-def folder_of(locust, run_id):
+def folder_of(locust: tuple[LocustProcess, LocustPage], run_id: str) -> Path:
     return locust[0].folder / "results" / "runs" / run_id
 
 
-def listening(process):
+def listening(process: LocustProcess) -> set[str]:
     found = psutil.Process(process.process.pid).net_connections("tcp")
     return {connection.laddr.ip for connection in found if connection.status == psutil.CONN_LISTEN}
 
 
-def test_it_listens_on_this_machine_alone(locust, page):
+def test_it_listens_on_this_machine_alone(locust: tuple[LocustProcess, LocustPage], page: LocustPage) -> None:
     """Without --web-host nobody but this machine reaches the page; Locust's own default is every interface."""
     assert listening(locust[0]) == {"127.0.0.1"}
 
 
-def test_the_tab_is_in_locusts_own_page(page):
+def test_the_tab_is_in_locusts_own_page(page: LocustPage) -> None:
     """By its extension points: one more tab in what its page is told, and one script of ours."""
     html = page.get("/").data.decode()
     assert '{"key": "aether", "title": "Aether"}' in html
     assert html.count("./aether/static/tab.js") == 1
 
 
-def test_figures_move_while_the_load_runs(ended):
+def test_figures_move_while_the_load_runs(
+    ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str],
+) -> None:
     """Rate, percentiles, the server's side, parts, in flight, cache and CPU are there for a second of the run."""
     during, *_ = ended
     point = during["points"][-1]
@@ -98,7 +112,9 @@ def test_figures_move_while_the_load_runs(ended):
     assert (during["phase"]["name"], during["phase"]["users"]) == ("closed", 4)
 
 
-def test_what_was_shown_is_what_the_report_says(locust, ended):
+def test_what_was_shown_is_what_the_report_says(
+    locust: tuple[LocustProcess, LocustPage], ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+) -> None:
     """At the end the live figures are the report's own: requests, reconciliation, parts, histogram, warnings."""
     _, after, points, _ = ended
     report = json.loads((folder_of(locust, after["run"]["id"]) / "report.json").read_bytes())
@@ -108,7 +124,9 @@ def test_what_was_shown_is_what_the_report_says(locust, ended):
     assert after["runs"][0]["trust"] == ["trusted"]
 
 
-def test_a_reset_begins_the_charts_anew_and_a_start_does_too(page, ended):
+def test_a_reset_begins_the_charts_anew_and_a_start_does_too(
+    page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+) -> None:
     """Locust's Reset empties what is shown, as it does its own table; the reconciliation goes on."""
     page.start(users=2)
     before = page.wait_for_points(2)
@@ -124,7 +142,11 @@ def test_a_reset_begins_the_charts_anew_and_a_start_does_too(page, ended):
     page.stop()
 
 
-def test_a_change_of_host_is_followed(page, ended, runtimes):
+def test_a_change_of_host_is_followed(
+    page: LocustPage,
+    ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str],
+    runtimes: tuple[Simulator, Simulator],
+) -> None:
     """The form's host is the next run's target, of whichever generation; then back again."""
     page.start(users=2, host=runtimes[1].url)
     during = page.wait_for_points(1)
@@ -138,10 +160,12 @@ def test_a_change_of_host_is_followed(page, ended, runtimes):
 
 @pytest.mark.usefixtures("ended")
 class TestTheStartForm:
-    def test_it_asks_for_what_a_run_is_made_of(self, page):
+    def test_it_asks_for_what_a_run_is_made_of(self, page: LocustPage) -> None:
         """Dataset, DAG, scenario and cache are menus, sequential is a box, numbers have their words of help."""
         html = page.get("/").data.decode()
-        options = json.loads(re.search(r"templateArgs = (.*)", html)[1])["extra_options"]
+        match = re.search(r"templateArgs = (.*)", html)
+        assert match is not None
+        options = json.loads(match[1])["extra_options"]
         asked = {name: option["choices"] for name, option in options.items()}
         assert set(asked) == {"scenario", "dataset", "limit", "dag", "dag_nodes", "cache", "sequential"}
         assert asked["cache"] == ["as in the scenario", "keep", "cold", "warm"]
@@ -167,16 +191,22 @@ class TestTheStartForm:
             ({"run_time": "soon"}, "Run time: 'soon' is no time; write it as 20, 20s, 3m, 2h or 1h20m."),
         ],
     )
-    def test_a_wrong_value_is_refused_with_a_sentence(self, page, fields, sentence):
+    def test_a_wrong_value_is_refused_with_a_sentence(
+        self, page: LocustPage, fields: dict[str, str], sentence: str
+    ) -> None:
         """The page is told what is wrong, nothing is started, and what was asked before stands."""
         assert sentence in page.refusal(**fields)
         assert page.live()["state"] == "ended"
 
-    def test_what_a_v1_runtime_has_not_is_refused(self, page, runtimes):
+    def test_what_a_v1_runtime_has_not_is_refused(
+        self, page: LocustPage, runtimes: tuple[Simulator, Simulator]
+    ) -> None:
         """A cold cache is of v2."""
         assert "which has no cache and no parallel mode" in page.refusal(host=runtimes[1].url, cache="cold")
 
-    def test_what_it_asks_for_is_what_is_run(self, locust, page, runtimes):
+    def test_what_it_asks_for_is_what_is_run(
+        self, locust: tuple[LocustProcess, LocustPage], page: LocustPage, runtimes: tuple[Simulator, Simulator]
+    ) -> None:
         """Another dataset, DAG, limit, cache and mode, for a time that the run keeps to; then the old ones."""
         page.start(
             users=3, host=runtimes[0].url, dataset="piqa", dag="fan_out", dag_nodes="3", limit="7", cache="cold",
@@ -198,7 +228,7 @@ class TestTheStartForm:
         assert (now["run"]["dag"], len(now["run"]["datasets"])) == ("single", 5)
         page.stop()
 
-    def test_a_scenario_of_several_phases_is_driven_from_the_page(self, page):
+    def test_a_scenario_of_several_phases_is_driven_from_the_page(self, page: LocustPage) -> None:
         """Its loads are its own, and it ends by itself."""
         page.start(users=1, scenario="smoke", limit="2")
         now = page.wait_for_points(0)
@@ -207,7 +237,12 @@ class TestTheStartForm:
 
 
 class TestDownloads:
-    def test_four_files_of_a_run_can_be_taken_away(self, locust, page, ended):
+    def test_four_files_of_a_run_can_be_taken_away(
+        self,
+        locust: tuple[LocustProcess, LocustPage],
+        page: LocustPage,
+        ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str],
+    ) -> None:
         """Each is the file in the run's folder, byte for byte, under a name that says which run it is of."""
         run_id = ended[1]["run"]["id"]
         names = {"report.html": "report.html", "nightly.json": "report.json", "summary.csv": "summary.csv",
@@ -217,7 +252,9 @@ class TestDownloads:
             assert answer.data == (folder_of(locust, run_id) / names[name]).read_bytes()
             assert answer.headers["Content-Disposition"] == f"attachment; filename={run_id}-{name}"
 
-    def test_a_report_is_shown_as_a_stranger(self, page, ended):
+    def test_a_report_is_shown_as_a_stranger(
+        self, page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+    ) -> None:
         """It runs its own script, in a sandbox that reaches nothing of the page it came from."""
         answer = page.get(f"/aether/runs/{ended[1]['run']['id']}/report.html")
         assert answer.headers["Content-Security-Policy"] == "sandbox allow-scripts allow-downloads"
@@ -231,7 +268,9 @@ class TestDownloads:
             "20260101T000000Z-eval-0000/report.html", "{id}/report.html%00.csv", "%2fetc/passwd",
         ],
     )  # fmt: skip
-    def test_nothing_else_can_be(self, page, ended, path):
+    def test_nothing_else_can_be(
+        self, page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str], path: str
+    ) -> None:
         """Neither another file of the folder, nor a way out of it, nor another run."""
         wanted = "/aether/runs/" + path.format(id=ended[1]["run"]["id"])
         with socket.create_connection(("127.0.0.1", int(page.url.rsplit(":", 1)[1]))) as raw:
@@ -239,7 +278,12 @@ class TestDownloads:
             raw.sendall(f"GET {wanted} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             assert raw.makefile("rb").readline().split()[1] in {b"404", b"400", b"308"}
 
-    def test_a_link_out_of_the_folder_is_no_file_of_it(self, locust, page, ended):
+    def test_a_link_out_of_the_folder_is_no_file_of_it(
+        self,
+        locust: tuple[LocustProcess, LocustPage],
+        page: LocustPage,
+        ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str],
+    ) -> None:
         """A file that was replaced by a link to elsewhere is not served."""
         run_id = ended[1]["run"]["id"]
         summary = folder_of(locust, run_id) / "summary.csv"
@@ -252,7 +296,9 @@ class TestDownloads:
             kept.rename(summary)
 
 
-def test_no_other_page_may_read_or_start_anything(page, ended):
+def test_no_other_page_may_read_or_start_anything(
+    page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+) -> None:
     """Whether it comes by its own name or by ours; Locust's routes are guarded as ours are."""
     for path in ("/aether/", "/aether/live", "/aether/metrics", "/stats/requests", "/",
                  f"/aether/runs/{ended[1]['run']['id']}/nightly.json"):  # fmt: skip
@@ -271,7 +317,9 @@ def test_no_other_page_may_read_or_start_anything(page, ended):
     assert page.live()["run"]["id"] == before
 
 
-def test_secret_headers_go_to_the_command_lines_target_only(locust, page, runtimes):
+def test_secret_headers_go_to_the_command_lines_target_only(
+    locust: tuple[LocustProcess, LocustPage], page: LocustPage, runtimes: tuple[Simulator, Simulator]
+) -> None:
     """A host that is typed into the form gets none, form and report say so; the command line's gets them again."""
     said = "The headers of the command line (X-Key) are sent to {} only; a runtime elsewhere gets none."
     with recording_proxy(runtimes[0].url) as elsewhere:
@@ -288,13 +336,17 @@ def test_secret_headers_go_to_the_command_lines_target_only(locust, page, runtim
     page.stop()
 
 
-def test_ten_who_ask_within_a_second_get_the_same_bytes(page, ended):
+def test_ten_who_ask_within_a_second_get_the_same_bytes(
+    page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+) -> None:
     """The figures are written once a tick, for however many."""
     assert len({page.get("/aether/live").data for _ in range(10)}) == 1
 
 
 class TestMetrics:
-    def test_they_are_what_the_run_was(self, ended, page):
+    def test_they_are_what_the_run_was(
+        self, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str], page: LocustPage
+    ) -> None:
         """Requests by dataset and outcome, the histogram with the server's edges, what it is now."""
         text = page.get("/aether/metrics").data.decode()
         assert 'aether_load_requests_total{dataset="piqa",outcome="ok"}' in text
@@ -310,7 +362,9 @@ class TestMetrics:
         assert "aether_load_target_requests_per_second" not in running
         assert "aether_load_generator_cpu_seconds_total" in running
 
-    def test_promtool_has_nothing_to_say(self, ended):
+    def test_promtool_has_nothing_to_say(
+        self, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
+    ) -> None:
         """Names, types and help keep to Prometheus's conventions."""
         if shutil.which("promtool") is None:
             pytest.skip("promtool is not installed (apt-get install prometheus)")
@@ -320,7 +374,7 @@ class TestMetrics:
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
-def test_the_login_covers_our_routes(start_fork, free_port):
+def test_the_login_covers_our_routes(start_fork: Callable[..., LocustFork], free_port: int) -> None:
     """With --web-login nothing of ours is shown or started before one has logged in, and all of it after."""
     process = start_fork("-f", str(WITH_LOGIN), "--web-login", "--web-port", str(free_port), "--limit", "2")
     page = LocustPage(free_port)
@@ -342,7 +396,9 @@ def test_the_login_covers_our_routes(start_fork, free_port):
     assert "Traceback" not in process.finish().err
 
 
-def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_fork, free_port):
+def test_a_headless_run_has_metrics_on_a_port_of_their_own(
+    start_fork: Callable[..., LocustFork], free_port: int
+) -> None:
     """--prometheus-port serves them on 127.0.0.1, open load with the rate that is asked for, and nothing else."""
     process = start_fork(
         "--headless", "--limit", "4", "--prometheus-port", str(free_port), "--scenario", "open",
@@ -350,14 +406,14 @@ def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_fork, free_port
     )  # fmt: skip
     http = urllib3.PoolManager(retries=False)
 
-    def text():
+    def text() -> str | None:
         try:
             answer = http.request("GET", f"http://127.0.0.1:{free_port}/metrics")
         except urllib3.exceptions.HTTPError:
             return None
         return answer.data.decode() if b'outcome="ok"' in answer.data else None
 
-    exposition = wait_for(text, "metrics of the run")
+    exposition = str(wait_for(text, "metrics of the run"))
     assert "aether_load_target_requests_per_second 100.0" in exposition
     assert 'outcome="ok"' in exposition
     assert http.request("GET", f"http://127.0.0.1:{free_port}/").status == 404
@@ -366,7 +422,7 @@ def test_a_headless_run_has_metrics_on_a_port_of_their_own(start_fork, free_port
     assert finished.code == 0, finished.err
 
 
-def test_a_port_that_is_taken_is_a_sentence(fork_locust, free_port):
+def test_a_port_that_is_taken_is_a_sentence(fork_locust: Callable[..., Finished], free_port: int) -> None:
     """Exit code 2 and what to change, before any load."""
     with socket.create_server(("127.0.0.1", free_port)):
         finished = fork_locust("--limit", "1", "--prometheus-port", str(free_port))

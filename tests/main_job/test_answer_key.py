@@ -1,13 +1,17 @@
 """A simulated model of a chosen accuracy, measured by the harness."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from processes import call_command
+from processes import Finished, Simulator, call_command
 
 
-def test_a_chosen_accuracy_is_measured_within_its_interval(fork_locust, simulator, tmp_path):
+def test_a_chosen_accuracy_is_measured_within_its_interval(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """With the key of the bundled rows and an accuracy of 0.7 the run finds 0.7, and nobody unanswered."""
     key = tmp_path / "key.jsonl"
     made = call_command("answer-key", "--output", str(key), cwd=tmp_path)
@@ -20,7 +24,9 @@ def test_a_chosen_accuracy_is_measured_within_its_interval(fork_locust, simulato
 
 
 @pytest.mark.slow
-def test_a_perfect_model_is_right_at_every_row(fork_locust, simulator, tmp_path):
+def test_a_perfect_model_is_right_at_every_row(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """With an accuracy of 1 each bundled row is answered by its gold letter: key, prompt and scoring agree."""
     key = tmp_path / "key.jsonl"
     call_command("answer-key", "-o", str(key), cwd=tmp_path)
@@ -30,7 +36,7 @@ def test_a_perfect_model_is_right_at_every_row(fork_locust, simulator, tmp_path)
     assert (row["accuracy"]["hits"], row["accuracy"]["count"]) == (400, 400), finished.err
 
 
-def test_a_key_that_cannot_be_written_is_a_sentence(tmp_path):
+def test_a_key_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     """A folder in the file's place is exit 2."""
     done = call_command("answer-key", "--limit", "1", "-o", str(tmp_path), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")

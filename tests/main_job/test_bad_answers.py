@@ -1,21 +1,28 @@
 """Answers that are wrong in every way: each is counted for what it is, and none of them touches the others."""
 
+from __future__ import annotations
+
 import gzip
 import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from misbehaving_runtime import NODE_MS, misbehaving_runtime, on_the_wire
 from recorded import samples_of
+
+if TYPE_CHECKING:
+    from processes import Finished
 
 ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"3e8\r\n" + b" " * 1000 + b"\r\n") * 40
 DEEP = b'{"execution_id":"x","total_execution_time_ms":1,"z":' + b"[" * 9000 + b"]" * 9000 + b"}"
 HIGH = "it must be a whole number of ms from 0 to 86400000 (24 h)"
 
 
-def results(answer, change):
+def results(answer: dict[str, Any], change: Callable[..., Any]) -> dict[str, Any]:
     return answer | {"results": change(answer["results"])}
 
 
-def of_last(answer, change):
+def of_last(answer: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     *others, last = answer["results"]
     return answer | {"results": [*others, last | change]}
 
@@ -54,7 +61,7 @@ BAD = [
 ]  # fmt: skip
 
 
-def test_every_bad_answer_is_an_invalid_response_and_touches_no_other(fork_locust):
+def test_every_bad_answer_is_an_invalid_response_and_touches_no_other(fork_locust: Callable[..., Finished]) -> None:
     """Each is followed by a good one, whose nodes, levels and tokens are its own; the run fails by the counts alone."""
     spoilt = {2 * place: spoil for place, (spoil, _) in enumerate(BAD, 1)}
     with misbehaving_runtime(spoilt) as url:

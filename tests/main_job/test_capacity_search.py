@@ -1,10 +1,18 @@
 """The search for a capacity against simulated runtimes whose capacity can be computed; `--runs 10` repeats each."""
 
+from __future__ import annotations
+
 import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from main_job.test_loads import report_of, scenario_file
+
+if TYPE_CHECKING:
+    from processes import Finished, Simulator
 
 SCENARIO = """
 [[phases]]
@@ -25,7 +33,7 @@ CAPACITY_USERS = CAPACITY_RPS * LIMIT_S
 """By Little's law so many users wait LIMIT_S each for an answer."""
 
 
-def searched(fork_locust, simulator, tmp_path, number, **search):
+def searched(fork_locust: Any, simulator: Any, tmp_path: Path, number: int, **search: Any) -> Any:
     """Search once, with a stall of the runtime in one of the probes.
 
     Return the search's report, and the share of the computed capacity that the simulator had on this machine: what it
@@ -47,7 +55,7 @@ def searched(fork_locust, simulator, tmp_path, number, **search):
     return found, min(1, *(answered[phase] / CAPACITY_RPS for phase in too_much))
 
 
-def check(found, share, capacity, tolerance):
+def check(found: Any, share: float, capacity: float, tolerance: Any) -> None:
     """Fail unless the result is right, or there is none."""
     if found["end"] == "found":
         low, high = share * capacity / (1 + tolerance), capacity * (1 + tolerance)
@@ -57,7 +65,9 @@ def check(found, share, capacity, tolerance):
 
 
 @pytest.mark.slow
-def test_the_number_of_users_that_is_found_is_right(fork_locust, simulator, tmp_path, run_number):
+def test_the_number_of_users_that_is_found_is_right(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
+) -> None:
     """Within the tolerance of what is computed, or inconclusive; a stall in one of the probes does not matter."""
     start = f"users = {random.Random(run_number).choice([6, 16, 24])}\nmax_load = 200"
     slo = f'["p(50)<{LIMIT_S * 1000:g}", "error_rate<0.2"]'
@@ -68,7 +78,9 @@ def test_the_number_of_users_that_is_found_is_right(fork_locust, simulator, tmp_
 
 
 @pytest.mark.slow
-def test_the_rate_that_is_found_is_right(fork_locust, simulator, tmp_path, run_number):
+def test_the_rate_that_is_found_is_right(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
+) -> None:
     """Also with random arrivals, and with a limit that an overloaded runtime breaks only after the probe."""
     arrivals = ("constant", "poisson")[run_number % 2]
     start = f'rate = {random.Random(run_number).choice([30, 60, 100])}\nmax_load = 2000\narrivals = "{arrivals}"'
@@ -80,7 +92,9 @@ def test_the_rate_that_is_found_is_right(fork_locust, simulator, tmp_path, run_n
         assert any("requests queue before the server" in reason for reason in found["against"]), found["sentence"]
 
 
-def test_a_search_that_runs_out_of_time_says_how_wide_the_gap_is(fork_locust, simulator, tmp_path):
+def test_a_search_that_runs_out_of_time_says_how_wide_the_gap_is(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Exit code 5 with both loads, and a row for each probe with what it measured."""
     runtime = simulator("--latency", "constant:60ms", "--slots", "4")
     text = """

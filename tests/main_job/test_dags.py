@@ -2,10 +2,13 @@
 
 import json
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from processes import REPOSITORY, call_command
+from processes import REPOSITORY, Finished, Simulator, call_command
 from recorded import samples_of
 
 SHAPES = {
@@ -17,17 +20,20 @@ SHAPES = {
 ROWS = 6
 
 
-def entries_of(record):
+def entries_of(record: Path) -> dict[str, Any]:
     """What the simulator did, by execution id; the probe, which asks with an empty body, is left out."""
     entries = [json.loads(line) for line in record.open()]
     return {entry["execution_id"]: entry for entry in entries if entry["status"] == 200}
 
 
-def phase_of(finished):
-    return json.loads(finished.nightly.read_bytes())["phases"][0]
+def phase_of(finished: Finished) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(finished.nightly.read_bytes())["phases"][0]
+    return answer
 
 
-def in_both(sample, entry, node_ids):
+def in_both(
+    sample: dict[str, Any], entry: dict[str, Any], node_ids: list[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """States and times of the nodes by id, as the sample has them and as the simulator has them."""
     ours = dict(
         zip(node_ids, zip(sample["node_states"], sample["node_times_ms"], strict=True), strict=True),
@@ -38,7 +44,7 @@ def in_both(sample, entry, node_ids):
     return ours, theirs
 
 
-def assert_every_node_agrees(finished, record, node_ids):
+def assert_every_node_agrees(finished: Finished, record: Path, node_ids: list[str]) -> None:
     entries = entries_of(record)
     samples = samples_of(finished)
     manifest = json.loads((finished.run_folder / "run.json").read_bytes())
@@ -49,7 +55,7 @@ def assert_every_node_agrees(finished, record, node_ids):
         assert ours == theirs
 
 
-def assert_nothing_unexplained(phase, nodes):
+def assert_nothing_unexplained(phase: dict[str, Any], nodes: int) -> None:
     reconciliation = phase["reconciliation"]
     assert (reconciliation["trust"], reconciliation["answered_nodes_total"], reconciliation["counted_nodes_total"]) == (
         "trusted",
@@ -71,7 +77,13 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("generation", "shape"), RUNS)
-def test_every_node_of_a_shape_is_booked_and_counted(fork_locust, simulator, tmp_path, generation, shape):
+def test_every_node_of_a_shape_is_booked_and_counted(
+    fork_locust: Callable[..., Finished],
+    simulator: Callable[..., Simulator],
+    tmp_path: Path,
+    generation: str,
+    shape: str,
+) -> None:
     """Each request brings a state and a time for each node, the simulator's own, and its metrics count just those."""
     record = tmp_path / "record.jsonl"
     options, node_ids = SHAPES[shape]
@@ -86,7 +98,9 @@ def test_every_node_of_a_shape_is_booked_and_counted(fork_locust, simulator, tmp
     assert ("outputs_not_passed_on" in warnings) == (generation == "v1")
 
 
-def test_the_letter_of_one_node_is_scored_and_the_others_are_not(fork_locust, simulator, tmp_path):
+def test_the_letter_of_one_node_is_scored_and_the_others_are_not(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """In triage the category is asked with lettered options: a perfect model is right at each of the 40 rows."""
     key, record = tmp_path / "key.jsonl", tmp_path / "record.jsonl"
     made = call_command("answer-key", "--scenario", "triage", "-o", str(key), cwd=tmp_path)
@@ -100,7 +114,7 @@ def test_the_letter_of_one_node_is_scored_and_the_others_are_not(fork_locust, si
     assert_every_node_agrees(finished, record, SHAPES["triage"][1])
 
 
-def dag_file(policy=None):
+def dag_file(policy: str | None = None) -> dict[str, Any]:
     """Two roots, one of them behind a node of its own, and no common end."""
     hints = {} if policy is None else {"execution_hints": {"error_policy": policy}}
     return {
@@ -128,7 +142,9 @@ POLICIES = {
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(fork_locust, simulator, tmp_path, policy):
+def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, policy: str | None
+) -> None:
     """A file's DAG with one request whose first node fails: states as the simulator has them, nothing unexplained.
 
     By default later levels are skipped; with `skip` only what depends on the failed node.
@@ -157,7 +173,9 @@ def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(fork_locu
     )
 
 
-def test_a_v1_file_runs_on_a_v1_runtime(fork_locust, simulator, tmp_path):
+def test_a_v1_file_runs_on_a_v1_runtime(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Nodes of both kinds, in order, with a row's words in them."""
     record = tmp_path / "record.jsonl"
     nodes = [
@@ -174,7 +192,7 @@ def test_a_v1_file_runs_on_a_v1_runtime(fork_locust, simulator, tmp_path):
     assert_every_node_agrees(finished, record, ["read", "answer"])
 
 
-def refused(finished):
+def refused(finished: Finished) -> str:
     assert finished.code == 2, finished.err
     assert "Traceback" not in finished.err + finished.out
     assert not any(finished.results.glob("runs/*"))
@@ -182,7 +200,9 @@ def refused(finished):
     return said.removeprefix("aether-load: ")
 
 
-def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(fork_locust, tmp_path):
+def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(
+    fork_locust: Callable[..., Finished], tmp_path: Path
+) -> None:
     """The place in the file, the dataset, and the column that was meant."""
     path = tmp_path / "mine.json"
     path.write_text('{"dag": {"nodes": [{"id": "a", "node_type": "llm_fn", "prompt_template": "{{row.gaol}}"}]}}')
@@ -192,7 +212,7 @@ def test_a_column_that_a_dataset_does_not_have_is_refused_before_the_load(fork_l
     )
 
 
-def test_the_rows_of_the_scenarios_lie_beside_them():
+def test_the_rows_of_the_scenarios_lie_beside_them() -> None:
     """A wheel takes the whole folder: what the scenarios read is inside it."""
     build = (REPOSITORY / "pyproject.toml").read_text()
     assert '"scenarios" = "aether_load/_shipped/scenarios"' in build

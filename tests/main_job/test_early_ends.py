@@ -1,16 +1,24 @@
 """Thresholds that end a run early, against the simulated runtime."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+if TYPE_CHECKING:
+    from processes import Finished, LocustProcess, Simulator
 
-def run_of(finished):
+
+def run_of(finished: Finished) -> tuple[dict[str, Any], dict[str, Any]]:
     report = json.loads((finished.run_folder / "report.json").read_bytes())
     return report, json.loads((finished.run_folder / "run.json").read_bytes())
 
 
-def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
+def test_a_broken_threshold_ends_the_run_in_order(start_locust: Callable[..., LocustProcess], tmp_path: Path) -> None:
     """Answers in flight come in, later phases do not begin, results are written; exit 4, no process left."""
     (tmp_path / "two.toml").write_text(
         'thresholds = ["p(50)<60000", "later:error_rate<0.5"]\n'
@@ -44,7 +52,9 @@ def test_a_broken_threshold_ends_the_run_in_order(start_locust, tmp_path):
 
 
 @pytest.mark.slow
-def test_open_load_in_steps_is_ended_by_one_datasets_threshold(fork_locust, simulator, tmp_path):
+def test_open_load_in_steps_is_ended_by_one_datasets_threshold(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """What was due is sent and answered or booked as dropped; the steps that would follow are not driven."""
     runtime = simulator("--latency", "constant:20ms")
     (tmp_path / "steps.toml").write_text(

@@ -1,5 +1,7 @@
 """A run that does not end as planned: interrupted, killed, out of disk, or left by its runtime."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
@@ -10,18 +12,24 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
 from aether_load.rundata.folder import RunFolder
-from processes import EVAL, REPOSITORY, UNSEEN, call_command, wait_for
+from processes import EVAL, REPOSITORY, UNSEEN, Finished, LocustProcess, Simulator, call_command, wait_for
 from recorded import records_table
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", *UNSEEN)
 
 
-def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
+def test_an_interrupt_before_the_load_is_no_traceback(start_locust: Callable[..., LocustProcess]) -> None:
     """Ctrl-C while prompts load or the runtime starts ends everything with exit 130."""
     process = start_locust(*LONG)
     wait_for(process.children, "a child of the run")
@@ -32,7 +40,9 @@ def test_an_interrupt_before_the_load_is_no_traceback(start_locust):
     assert "interrupted before the load began" in finished.err
 
 
-def test_a_second_interrupt_does_not_wait_for_answers(start_fork, simulator):
+def test_a_second_interrupt_does_not_wait_for_answers(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
+) -> None:
     """Whoever presses Ctrl-C twice has the results at once, without the answers that were still due."""
     runtime = simulator("--latency", "constant:30s")
     process = start_fork("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "300")
@@ -46,7 +56,9 @@ def test_a_second_interrupt_does_not_wait_for_answers(start_fork, simulator):
     assert phase["all"]["outcomes"]["cancelled"] == 8
 
 
-def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_fork, simulator):
+def test_requests_in_flight_get_the_stop_timeout_and_are_booked(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
+) -> None:
     """Answers that do not come within --stop-timeout are given up, and stand in the samples as cut off."""
     runtime = simulator("--latency", "constant:30s")
     process = start_fork("--headless", "--host", runtime.url, "--limit", "4", "--stop-timeout", "1")
@@ -60,7 +72,7 @@ def test_requests_in_flight_get_the_stop_timeout_and_are_booked(start_fork, simu
     assert phase["all"]["error_rate"] is None
 
 
-def test_a_killed_run_keeps_what_was_measured(start_locust):
+def test_a_killed_run_keeps_what_was_measured(start_locust: Callable[..., LocustProcess]) -> None:
     """After kill -9 no process is left, and the folder reports what was written until the last second."""
     watched = """thresholds=[{condition="p(50)<60000", abort_on_fail=true}]"""
     process = start_locust(*LONG, "--set", watched)
@@ -85,7 +97,7 @@ def test_a_killed_run_keeps_what_was_measured(start_locust):
     assert pa.compute.max(table["ended_ns"]).as_py() > last_scrape["began_ns"] - 1.5e9
 
 
-def test_damaged_records_leave_the_earlier_report_alone(fork_locust, tmp_path):
+def test_damaged_records_leave_the_earlier_report_alone(fork_locust: Callable[..., Finished], tmp_path: Path) -> None:
     """A run whose records cannot be read any more is exit 5 with the file's name, and nothing is written over."""
     finished = fork_locust("--limit", "4")
     records = finished.run_folder / "records.bin"
@@ -97,7 +109,9 @@ def test_damaged_records_leave_the_earlier_report_alone(fork_locust, tmp_path):
     assert finished.nightly.read_bytes() == before
 
 
-def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_fork, simulator):
+def test_a_runtime_that_dies_is_booked_and_fails_the_run(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
+) -> None:
     """Requests to a dead runtime are connection errors, few a second and not a storm; the samples before stay."""
     runtime = simulator("--latency", "constant:20ms")
     process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
@@ -112,7 +126,9 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(start_fork, simulator):
     assert "Traceback" not in finished.err
 
 
-def test_a_restart_in_the_middle_voids_the_servers_side(start_fork, simulator):
+def test_a_restart_in_the_middle_voids_the_servers_side(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
+) -> None:
     """Counters that fall are noticed by the readings in between, whatever the ends say."""
     runtime = simulator("--latency", "constant:20ms")
     process = start_fork("--headless", "--host", runtime.url, "--limit", "20", "-t", "4s", *UNSEEN)
@@ -125,7 +141,7 @@ def test_a_restart_in_the_middle_voids_the_servers_side(start_fork, simulator):
     assert finished.code in {1, 5}
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_fork):
+def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk: Path, start_fork: Callable[..., LocustFork]) -> None:
     """When the disk refuses, the run ends early with its results, and every booked request is in its samples."""
     process = start_fork("--headless", "--limit", "20", "-t", "60s", "-u", "64", folder=small_disk)
     finished = process.finish()
@@ -142,12 +158,12 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(small_disk, start_fork):
 
 
 @pytest.mark.slow
-def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
+def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path: Path) -> None:
     """Where even the ballast makes no room, the last samples go to the temporary folder and the report says so."""
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
 
-    def small_files():
+    def small_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     done = subprocess.run(
@@ -170,7 +186,7 @@ def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path):
     assert table.num_rows == pa.compute.max(table["request_index"]).as_py() + 1
 
 
-def test_a_progress_line_is_shown_on_a_terminal(tmp_path):
+def test_a_progress_line_is_shown_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal one line tells of the prompts that load, then done of all, rate, failures and time left."""
     main, other = pty.openpty()
     process = subprocess.Popen(

@@ -1,30 +1,41 @@
 """Loads driven against the simulated runtime: what was due, sent and answered, phase by phase."""
 
+from __future__ import annotations
+
 import json
 import signal
+from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processes import SELF_CHECK, wait_for
+from processes import SELF_CHECK, Finished, Simulator, wait_for
 from recorded import samples_of
 
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
-def scenario_file(tmp_path, text):
+
+def scenario_file(tmp_path: Path, text: str) -> str:
     path = tmp_path / "load.toml"
     path.write_text('[workload]\nsource = "sample"\ndatasets = ["piqa"]\n' + text)
     return str(path)
 
 
-def report_of(finished):
-    return json.loads((finished.run_folder / "report.json").read_bytes())
+def report_of(finished: Finished) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads((finished.run_folder / "report.json").read_bytes())
+    return answer
 
 
-def phases_of(finished):
+def phases_of(finished: Finished) -> dict[str, Any]:
     return {phase["name"]: phase for phase in report_of(finished)["phases"]}
 
 
-def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_fork, simulator, tmp_path):
+def test_an_open_load_shows_what_a_stall_does_to_those_who_come(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Everything due is sent, those due in the stall wait for it, and a closed user would have shown one of them."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:5ms", "--record", str(record))
@@ -47,7 +58,9 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(start_fork, simu
     assert phase["all"]["response_latency_ms"]["max"] >= phase["all"]["service_latency_ms"]["max"]
 
 
-def test_what_cannot_be_sent_is_unsent(fork_locust, simulator, tmp_path):
+def test_what_cannot_be_sent_is_unsent(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """One user, a rate it cannot serve: what is left when the time is over counts, and Locust saw what was sent."""
     runtime = simulator("--latency", "constant:50ms")
     text = '[[phases]]\nrate = 100\narrivals = "constant"\nduration = "1s"\nmax_concurrency = 1\n'
@@ -61,7 +74,9 @@ def test_what_cannot_be_sent_is_unsent(fork_locust, simulator, tmp_path):
     assert all((sample["sent_ns"] is None) == (sample["outcome"] == "dropped") for sample in samples_of(finished))
 
 
-def test_phases_of_every_kind_each_with_a_row_and_a_reconciliation(fork_locust, simulator, tmp_path):
+def test_phases_of_every_kind_each_with_a_row_and_a_reconciliation(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Sweep, steps, spike, ramp, think time: each window its own, every node accounted for, no request twice."""
     runtime = simulator("--latency", "constant:5ms")
     text = """
@@ -104,7 +119,9 @@ requests = 20
         assert len({sample["prompt_id"] for sample in samples if sample["phase"] == name}) == 80
 
 
-def test_the_runtimes_state_is_what_was_asked_for(fork_locust, simulator, tmp_path):
+def test_the_runtimes_state_is_what_was_asked_for(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Cold has no hits, warm no misses, unique prompts none ever; sequential reaches the server; pairs are compared."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:5ms", "--record", str(record))
@@ -147,7 +164,9 @@ sequential = true
     assert sum(json.loads(line)["status"] == 200 for line in record.open()) == 640
 
 
-def test_a_trace_is_sent_again_as_it_was(fork_locust, simulator, tmp_path):
+def test_a_trace_is_sent_again_as_it_was(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Texts in their order, due at the recorded distances, in half the time at speed 2."""
     runtime = simulator("--latency", "constant:5ms")
     (tmp_path / "calls.csv").write_text("timestamp,prompt\n10.0,first\n10.4,second\n11.0,third\n")
@@ -163,7 +182,9 @@ def test_a_trace_is_sent_again_as_it_was(fork_locust, simulator, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "sentence"), [('cache = "cold"', "phases.0.cache = 'cold'"), ("sequential = true", "phases.0.sequential")]
 )
-def test_a_v1_runtime_is_refused_what_it_has_not(fork_locust, tmp_path, keys, sentence):
+def test_a_v1_runtime_is_refused_what_it_has_not(
+    fork_locust: Callable[..., Finished], tmp_path: Path, keys: str, sentence: str
+) -> None:
     """One sentence and exit code 2, before any load."""
     path = scenario_file(tmp_path, f"[[phases]]\nusers = 1\npasses = 1\n{keys}\n")
     finished = fork_locust("--simulate", "v1", "--scenario", path)
@@ -172,14 +193,16 @@ def test_a_v1_runtime_is_refused_what_it_has_not(fork_locust, tmp_path, keys, se
     assert "Traceback" not in finished.err
 
 
-def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(fork_locust):
+def test_locusts_own_load_does_not_go_with_more_than_a_number_of_users(fork_locust: Callable[..., Finished]) -> None:
     """-u, -r and -t are refused with --set named."""
     finished = fork_locust("--scenario", "open", "-u", "5")
     assert finished.code == 2
     assert "--set" in finished.err
 
 
-def test_a_plan_is_printed_and_nothing_sent(fork_locust, simulator, tmp_path):
+def test_a_plan_is_printed_and_nothing_sent(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """--dry-run looks whether the runtime answers, sends it no program, and leaves nothing behind."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record))
@@ -190,7 +213,7 @@ def test_a_plan_is_printed_and_nothing_sent(fork_locust, simulator, tmp_path):
     assert [line for line in record.open() if json.loads(line)["status"] == 200] == []
 
 
-def test_the_self_check_is_written_down(fork_locust):
+def test_the_self_check_is_written_down(fork_locust: Callable[..., Finished]) -> None:
     """What this client costs stands in the report; left out, it is null with the reason."""
     with_check = fork_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1", "--verbose")
     check = report_of(with_check)["self_check"]
@@ -201,7 +224,9 @@ def test_the_self_check_is_written_down(fork_locust):
 
 
 @pytest.mark.parametrize("kind", [pytest.param("spike", marks=pytest.mark.slow), "capacity"])
-def test_an_interrupted_shape_keeps_what_was_measured(start_fork, tmp_path, kind):
+def test_an_interrupted_shape_keeps_what_was_measured(
+    start_fork: Callable[..., LocustFork], tmp_path: Path, kind: str
+) -> None:
     """Ctrl-C ends it in order: exit code 130, every request accounted for."""
     process = start_fork("--headless", "--scenario", kind, "--set", "phases.0.rate=50")
     wait_for(lambda: process.samples_written() > 4_000 or process.process.poll() is not None, "samples on disk")

@@ -1,23 +1,30 @@
 """Metrics behind another URL, missing, stale or partial: each works, or says exactly what is void."""
 
+from __future__ import annotations
+
 import http.server
 import json
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
+
+if TYPE_CHECKING:
+    from processes import Finished, Simulator
 
 FEW = ("--limit", "4", "-u", "4")
 
 
 @contextmanager
-def metrics_page(text_of):
+def metrics_page(text_of: Callable[..., Any]) -> Iterator[tuple[str, list[Any]]]:
     """A server that answers every GET with what `text_of` gives for its path; yields its URL and what it was sent."""
     seen = []
 
     class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             seen.append((self.path, dict(self.headers)))
             body = text_of(len(seen)).encode()
             self.send_response(200)
@@ -25,7 +32,7 @@ def metrics_page(text_of):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_arguments):
+        def log_message(self, *_arguments: str) -> None:
             """Keep quiet."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
@@ -37,15 +44,18 @@ def metrics_page(text_of):
         server.server_close()
 
 
-def metrics_of(runtime):
+def metrics_of(runtime: Simulator) -> str:
     return urllib3.request("GET", f"{runtime.url}/metrics").data.decode()
 
 
-def report_of(finished):
-    return json.loads(finished.nightly.read_bytes())
+def report_of(finished: Finished) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(finished.nightly.read_bytes())
+    return answer
 
 
-def test_metrics_behind_another_url_are_read_there(fork_locust, simulator):
+def test_metrics_behind_another_url_are_read_there(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
+) -> None:
     """The reconciliation agrees as it does with the target's own, and no secret goes to the other place."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda _: metrics_of(runtime)) as (url, seen):
@@ -62,7 +72,9 @@ def test_metrics_behind_another_url_are_read_there(fork_locust, simulator):
     assert report["scenario"]["target"]["server_metrics_url"] == f"{url}/inside/metrics?***"
 
 
-def test_readings_that_never_change_say_so(fork_locust, simulator):
+def test_readings_that_never_change_say_so(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
+) -> None:
     """A page out of a cache is no data: void, exit 5, and the client's side stands."""
     runtime = simulator("--latency", "constant:5ms")
     stale = metrics_of(runtime)
@@ -74,7 +86,9 @@ def test_readings_that_never_change_say_so(fork_locust, simulator):
     assert phase["decomposition"]["divided_requests_total"] == 20
 
 
-def test_a_partial_last_reading_voids_the_server_and_nothing_else(fork_locust, simulator):
+def test_a_partial_last_reading_voids_the_server_and_nothing_else(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
+) -> None:
     """The text breaks off among the buckets: that is no reading."""
     runtime = simulator("--latency", "constant:5ms")
     with metrics_page(lambda number: metrics_of(runtime) if number == 1 else metrics_of(runtime)[:700]) as (url, _):
@@ -106,7 +120,9 @@ def test_a_partial_last_reading_voids_the_server_and_nothing_else(fork_locust, s
         (("--set", "fail_on_warning=['droped']"), "fail_on_warning.0 = 'droped': did you mean 'dropped'?"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_before_any_load(fork_locust, options, sentence):
+def test_what_cannot_be_meant_is_refused_before_any_load(
+    fork_locust: Callable[..., Finished], options: tuple[str, ...], sentence: str
+) -> None:
     """Exit 2, one sentence with key, value and the nearest right word."""
     finished = fork_locust(*options)
     assert finished.code == 2
@@ -114,7 +130,9 @@ def test_what_cannot_be_meant_is_refused_before_any_load(fork_locust, options, s
     assert "Traceback" not in finished.err
 
 
-def test_a_forbidden_warning_is_exit_five(fork_locust, simulator):
+def test_a_forbidden_warning_is_exit_five(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
+) -> None:
     """The run is as good as without, and invalid all the same; the reason stands on the terminal."""
     runtime = simulator("--latency", "constant:5ms")
     finished = fork_locust("--host", runtime.url, *FEW, "--fail-on-warning", "contaminated,few_samples")
@@ -125,7 +143,9 @@ def test_a_forbidden_warning_is_exit_five(fork_locust, simulator):
     assert finished.out.index("forbidden warning") < finished.out.index("\nwarnings\n")
 
 
-def test_the_servers_process_stands_beside_the_senders(fork_locust, simulator):
+def test_the_servers_process_stands_beside_the_senders(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
+) -> None:
     """Where the target runs on this machine, its CPU and memory are in the report and in the time series."""
     runtime = simulator("--latency", "constant:5ms")
     finished = fork_locust(

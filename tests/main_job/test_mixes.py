@@ -1,8 +1,13 @@
 """Mixes and phases with a workload of their own, run for real, against the simulator's own record."""
 
+from __future__ import annotations
+
 import json
 import uuid
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +16,9 @@ from aether_load.scenario.load import load_scenario
 from aether_load.schedule.order import prompt_order
 from aether_load.schedule.scenario_prompts import load_scenario_prompts
 from recorded import samples_of
+
+if TYPE_CHECKING:
+    from processes import Finished, Simulator
 
 MIX = """
 [workload]
@@ -54,25 +62,27 @@ cache = "warm"
 NODES = {"chat": 1, "quiz": 3, "steps": 3, None: 5}
 
 
-def written(folder, text=MIX):
+def written(folder: Path, text: str = MIX) -> str:
     path = folder / "mine.toml"
     path.write_text(text)
     return str(path)
 
 
-def entries_of(record):
+def entries_of(record: Path) -> dict[str, Any]:
     """What the simulator did for each execution id."""
     entries = [json.loads(line) for line in record.open()]
     return {entry["execution_id"]: entry for entry in entries if entry["status"] == 200}
 
 
-def in_order(samples, phase):
+def in_order(samples: list[dict[str, Any]], phase: str) -> list[tuple[None, str]]:
     """Return the name and the prompt of each request of a phase, by its index."""
     rows = sorted((row for row in samples if row["phase"] == phase), key=lambda row: row["request_index"])
     return [(row["request_name"], row["prompt_id"]) for row in rows]
 
 
-def test_each_request_of_a_mix_is_of_its_own_dag_and_all_are_one_reconciliation(fork_locust, simulator, tmp_path):
+def test_each_request_of_a_mix_is_of_its_own_dag_and_all_are_one_reconciliation(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Every node is the simulator's own; rows are by part, and add up to all."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record), "--latency", "uniform:1ms,20ms")
@@ -116,7 +126,9 @@ def test_each_request_of_a_mix_is_of_its_own_dag_and_all_are_one_reconciliation(
 
 
 @pytest.mark.slow
-def test_many_processes_send_the_same_mix(fork_locust, simulator, tmp_path, free_port):
+def test_many_processes_send_the_same_mix(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, free_port: int
+) -> None:
     """Under the same indices as one process would: a worker's own index and the worker's number give that."""
     scenario = written(tmp_path, MIX.partition('[[phases]]\nname = "night"')[0])
     finished = fork_locust(

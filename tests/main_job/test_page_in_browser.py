@@ -2,10 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from browser import chromium, find_chromium
+from browser import Page, chromium, find_chromium
 from pages import LocustPage, a_free_port
 from processes import REPOSITORY, LocustProcess, running_simulator, wait_for
 
@@ -22,7 +25,7 @@ PICTURES = os.environ.get("AETHER_TAB_PICTURES")
 
 
 @pytest.fixture(scope="module")
-def locust(tmp_path_factory):
+def locust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocustPage]:
     """A Locust whose dataset's rows and whose runtime's answers hold HTML and script."""
     folder = tmp_path_factory.mktemp("locust")
     (folder / "rows.jsonl").write_text("".join(json.dumps({"q": f"{EVIL} {n}"}) + "\n" for n in range(30)))
@@ -42,8 +45,7 @@ unique_prompts = true
     port = a_free_port()
     with running_simulator("--answer", EVIL, "--latency", "lognormal:20ms,0.4") as runtime:
         options = ("--web-port", str(port), "--host", runtime.url, "--scenario", str(folder / "evil.toml"))
-        options += ("--header", "X-Key: s3cr3t-7e1f")
-        process = LocustProcess(folder, options, {})
+        process = LocustProcess(folder, (*options, "--header", "X-Key: s3cr3t-7e1f"), {})
         try:
             yield LocustPage(port)
         finally:
@@ -52,49 +54,49 @@ unique_prompts = true
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with chromium(tmp_path_factory.mktemp("profile")) as page:
         yield page
 
 
-def button(text):
+def button(text: str) -> str:
     return f"[...document.querySelectorAll('button')].find(b => b.textContent.trim().toLowerCase() == '{text}')"
 
 
-def in_tab(expression):
+def in_tab(expression: str) -> str:
     return f"(({FRAME}) ? ({expression.replace('$', f'({FRAME})')}) : null)"
 
 
-def text_of(selector):
+def text_of(selector: str) -> str:
     return in_tab(f"$.querySelector({selector!r})?.textContent")
 
 
-def is_unharmed(browser):
+def is_unharmed(browser: Any) -> None:
     """Nothing that came from outside has become an element or run as a script, in Locust's page or in ours."""
     assert browser.evaluate("window.harm === undefined")
     assert browser.evaluate(in_tab("$.defaultView.harm === undefined"))
     assert browser.evaluate(in_tab("$.querySelectorAll('img').length + $.querySelectorAll('script').length")) == 1
 
 
-def drawn(browser):
+def drawn(browser: Page) -> dict[str, int]:
     """Return how many points each chart shows."""
     return {name: int(browser.evaluate(in_tab(f"$.getElementById('{name}').dataset.points")) or 0) for name in CHARTS}
 
 
-def start(browser, users="4"):
+def start(browser: Page, users: str = "4") -> None:
     browser.wait_for("!!document.querySelector('input[name=userCount]')", "the start form")
     browser.write("document.querySelector('input[name=userCount]')", users)
     browser.write("document.querySelector('input[name=spawnRate]')", "100")
     browser.press("document.querySelector('button[type=submit]')")
 
 
-def open_tab(browser):
+def open_tab(browser: Page) -> None:
     browser.press("[...document.querySelectorAll('[role=tab]')].find(t => t.textContent.trim() == 'Aether')")
     browser.wait_for(in_tab("$.getElementById('latency')?.dataset.points > 2"), "charts in the tab")
 
 
 @pytest.mark.slow
-def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
+def test_from_the_form_to_the_downloads(locust: LocustPage, browser: Page, tmp_path: Path) -> None:
     """Refused, mended, started, watched, reset, stopped, started again, downloaded; the console stays silent."""
     browser.keep_downloads(tmp_path)
     browser.show(1400)
@@ -181,7 +183,9 @@ def test_from_the_form_to_the_downloads(locust, browser, tmp_path):
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
-def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(locust, browser, tmp_path, width, dark):
+def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(
+    locust: LocustPage, browser: Page, tmp_path: Path, width: int, dark: bool
+) -> None:
     """All charts are drawn, nothing runs over the edge, and its colours are those of the page around it."""
     browser.show(width, dark=dark)
     if locust.live()["state"] == "ready":
@@ -204,7 +208,7 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(locust, browser, tmp_pat
 
 
 @pytest.mark.slow
-def test_behind_a_login_it_works_as_it_does_without(tmp_path, free_port, browser):
+def test_behind_a_login_it_works_as_it_does_without(tmp_path: Path, free_port: int, browser: Page) -> None:
     """Locust's login, its page and the tab, all of which the guard looks at."""
     options = ("--web-login", "--web-port", str(free_port), "--limit", "4")
     process = LocustProcess(tmp_path, options, {}, locustfile=WITH_LOGIN)

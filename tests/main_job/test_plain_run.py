@@ -1,7 +1,10 @@
 """The main job as a new user runs it: no option but --headless."""
 
+from __future__ import annotations
+
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,14 +18,14 @@ from aether_load.outputs.schema import schema_text
 from aether_load.outputs.summary import SUMMARY_COLUMNS
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.scrapes import RawScrape
-from processes import EVAL, REPOSITORY, LocustProcess, run_command
+from processes import EVAL, REPOSITORY, Finished, LocustProcess, Simulator, run_command
 from schemas import assert_keeps_to
 
 DATASETS = ["hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge"]
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocustProcess, Finished]:
     """One plain run, looked at from many sides."""
     folder = tmp_path_factory.mktemp("plain")
     (folder / "performance_test.json").write_text("of an earlier run")
@@ -32,14 +35,14 @@ def plain(tmp_path_factory):
     return process, finished
 
 
-def test_the_main_job_passes_and_leaves_no_process(plain):
+def test_the_main_job_passes_and_leaves_no_process(plain: tuple[LocustProcess, Finished]) -> None:
     """It ends by itself with exit code 0, and the simulated runtime with it."""
     process, finished = plain
     assert (finished.code, process.left_behind()) == (0, []), finished.err
     assert "Traceback" not in finished.err + finished.out
 
 
-def test_every_prompt_is_sent_once_and_every_node_is_accounted_for(plain):
+def test_every_prompt_is_sent_once_and_every_node_is_accounted_for(plain: tuple[LocustProcess, Finished]) -> None:
     """The nightly JSON has each of the 400 bundled prompts once, and nothing unexplained on the server's side."""
     _, finished = plain
     report = json.loads(finished.nightly.read_bytes())
@@ -60,7 +63,7 @@ def test_every_prompt_is_sent_once_and_every_node_is_accounted_for(plain):
     assert sorted(table["request_index"]) == list(range(400))
 
 
-def test_every_output_says_that_the_target_was_simulated(plain):
+def test_every_output_says_that_the_target_was_simulated(plain: tuple[LocustProcess, Finished]) -> None:
     """Nobody takes a simulated figure for a real one: terminal, JSON, CSV and manifest all say it."""
     _, finished = plain
     report = json.loads(finished.nightly.read_bytes())
@@ -71,7 +74,7 @@ def test_every_output_says_that_the_target_was_simulated(plain):
     assert report["warnings"][0]["code"] == "simulated_target"
 
 
-def test_the_accuracy_of_a_mock_is_absent_and_says_why(plain):
+def test_the_accuracy_of_a_mock_is_absent_and_says_why(plain: tuple[LocustProcess, Finished]) -> None:
     """The mock's fixed text answers nothing: null with a reason, not zero."""
     _, finished = plain
     report = json.loads(finished.nightly.read_bytes())
@@ -82,7 +85,7 @@ def test_the_accuracy_of_a_mock_is_absent_and_says_why(plain):
     )
 
 
-def test_the_nightly_json_keeps_to_its_published_schema(plain):
+def test_the_nightly_json_keeps_to_its_published_schema(plain: tuple[LocustProcess, Finished]) -> None:
     """docs/nightly.schema.json is what the code writes, and the file validates against it."""
     _, finished = plain
     published = (REPOSITORY / "docs" / "nightly.schema.json").read_text()
@@ -90,7 +93,7 @@ def test_the_nightly_json_keeps_to_its_published_schema(plain):
     assert_keeps_to("nightly.schema.json", finished.nightly.read_bytes())
 
 
-def test_locusts_own_tables_show_the_same_requests(plain):
+def test_locusts_own_tables_show_the_same_requests(plain: tuple[LocustProcess, Finished]) -> None:
     """--csv, --html and --json-file count what our samples count, by dataset."""
     process, _ = plain
     with (process.folder / "table_stats.csv").open() as file:
@@ -102,7 +105,9 @@ def test_locusts_own_tables_show_the_same_requests(plain):
     assert all(name in page for name in DATASETS)
 
 
-def test_locusts_table_outlasts_being_written_as_json(fork_locust, simulator, tmp_path):
+def test_locusts_table_outlasts_being_written_as_json(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Locust itself empties its statistics with the first JSON: what is written after it would be of zeros."""
     finished = fork_locust("--host", simulator().url, "--limit", "2", "--json", "--json-file", "table")
     printed, written = json.loads(finished.out), json.loads((tmp_path / "table.json").read_text())
@@ -110,7 +115,7 @@ def test_locusts_table_outlasts_being_written_as_json(fork_locust, simulator, tm
     assert written == printed
 
 
-def test_metrics_are_read_at_rest_and_each_second_between(plain):
+def test_metrics_are_read_at_rest_and_each_second_between(plain: tuple[LocustProcess, Finished]) -> None:
     """The first reading is before any request, the last after every answer, and their difference is the run."""
     _, finished = plain
     scrapes = [msgspec.json.decode(line, type=RawScrape) for line in (finished.run_folder / "scrapes.jsonl").open()]
@@ -120,12 +125,12 @@ def test_metrics_are_read_at_rest_and_each_second_between(plain):
     assert roles[1:-1].count("during") == len(roles) - 2 >= 2
     assert scrapes[0].ended_ns <= table["sent_ns"].min()
     assert scrapes[-1].began_ns >= table["ended_ns"].max()
-    counts = [parse_scrape(scrape.text).node_count for scrape in scrapes]
+    counts = [parse_scrape(scrape.text or "").node_count for scrape in scrapes]
     assert (counts[0], counts[-1]) == (0, 400)
     assert counts == sorted(counts)
 
 
-def test_the_summary_has_a_row_a_dataset_and_one_for_the_run(plain):
+def test_the_summary_has_a_row_a_dataset_and_one_for_the_run(plain: tuple[LocustProcess, Finished]) -> None:
     """The run's own summary.csv has all and each dataset, and the summary of all runs the same rows."""
     _, finished = plain
     own = list(csv.DictReader((finished.run_folder / "summary.csv").open()))
@@ -136,7 +141,7 @@ def test_the_summary_has_a_row_a_dataset_and_one_for_the_run(plain):
     assert (every[0]["requests_total"], every[0]["accuracy"]) == ("400", "")
 
 
-def test_the_page_is_written_and_pictures_are_not(plain):
+def test_the_page_is_written_and_pictures_are_not(plain: tuple[LocustProcess, Finished]) -> None:
     """report.html lies in the run's folder, with charts and the ten slowest requests; charts as files are asked for."""
     _, finished = plain
     run = finished.run_folder
@@ -148,20 +153,20 @@ def test_the_page_is_written_and_pictures_are_not(plain):
     assert f"{run.name}/report.html" in finished.out
 
 
-def test_the_report_goes_to_the_file_that_output_names(plain):
+def test_the_report_goes_to_the_file_that_output_names(plain: tuple[LocustProcess, Finished]) -> None:
     """--output PATH is exactly that file, in place of what was there, with the nightly JSON's bytes."""
     process, finished = plain
     assert (process.folder / "performance_test.json").read_bytes() == finished.nightly.read_bytes()
 
 
-def test_quiet_where_nobody_watches(plain):
+def test_quiet_where_nobody_watches(plain: tuple[LocustProcess, Finished]) -> None:
     """Without a terminal there is no progress line and no cursor play in the log."""
     _, finished = plain
     assert "\x1b" not in finished.err + finished.out
     assert "left" not in finished.err
 
 
-def test_report_makes_the_same_bytes_again(plain):
+def test_report_makes_the_same_bytes_again(plain: tuple[LocustProcess, Finished]) -> None:
     """`aether-load report RUN` on the folder alone gives the nightly JSON byte for byte, in its own place."""
     process, finished = plain
     before = {path.name: path.read_bytes() for path in finished.results.glob("*.*")}
@@ -173,7 +178,9 @@ def test_report_makes_the_same_bytes_again(plain):
     assert report_json(build_report(RunFolder.open(finished.run_folder))) == finished.nightly.read_bytes()
 
 
-def test_another_runs_files_are_never_overwritten(plain, fork_locust):
+def test_another_runs_files_are_never_overwritten(
+    plain: tuple[LocustProcess, Finished], fork_locust: Callable[..., Finished]
+) -> None:
     """A second run of the same day gets a second nightly file and a second row; the first stay as they are."""
     process, finished = plain
     first = finished.nightly.read_bytes()
@@ -187,7 +194,7 @@ def test_another_runs_files_are_never_overwritten(plain, fork_locust):
     assert ids == sorted(path.name for path in (finished.results / "runs").iterdir())
 
 
-def test_the_locustfile_is_thin():
+def test_the_locustfile_is_thin() -> None:
     """A locustfile of one's own takes about ten lines."""
     code = [line for line in EVAL.read_text().splitlines() if line.strip()]
     assert len(code) <= 10

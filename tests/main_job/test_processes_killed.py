@@ -4,11 +4,14 @@ import json
 import signal
 import time
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-from processes import UNSEEN, call_command, wait_for
+from processes import UNSEEN, LocustProcess, Simulator, call_command, wait_for
 from recorded import records_table
 
 LONG = ("--headless", "--limit", "20", "-t", "60s", "-u", "16", *UNSEEN)
@@ -18,7 +21,9 @@ LATE_NS = 1_000_000_000
 
 
 @pytest.fixture
-def under_load(start_locust, simulator, tmp_path):
+def under_load(
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], tmp_path: Path
+) -> tuple[LocustProcess, Path]:
     """Return a run under load that has written for a second, and the record of the runtime that it loads."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record), "--latency", "constant:20ms")
@@ -27,7 +32,7 @@ def under_load(start_locust, simulator, tmp_path):
     return process, record
 
 
-def observer_of(process):
+def observer_of(process: LocustProcess) -> int:
     """Return the process id of a run's observer."""
     (pid,) = [
         child.pid
@@ -37,7 +42,7 @@ def observer_of(process):
     return pid
 
 
-def kill(*pids):
+def kill(*pids: int) -> int:
     """End processes at once, and return the instant before it."""
     at_ns = time.monotonic_ns()
     for pid in pids:
@@ -45,7 +50,7 @@ def kill(*pids):
     return at_ns
 
 
-def lost_answers(run_folder, record, before_ns):
+def lost_answers(run_folder: Path, record: Path, before_ns: int) -> list[Any]:
     """Return the requests that the runtime had answered before an instant and that the run's records lack."""
     kept = {str(uuid.UUID(bytes=id_)) for id_ in records_table(run_folder)["execution_id"].to_pylist() if id_}
     entries = [json.loads(line) for line in record.open()]
@@ -56,14 +61,14 @@ def lost_answers(run_folder, record, before_ns):
     ]
 
 
-def reported(process, run_folder):
+def reported(process: LocustProcess, run_folder: Path) -> tuple[int, dict[str, Any]]:
     """Return what `aether-load report` makes of a run's folder, and its exit code."""
     done = call_command("report", str(run_folder), "--no-page", cwd=process.folder)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads((run_folder / "report.json").read_bytes())
 
 
-def test_a_run_whose_observer_is_killed_ends_in_order(under_load):
+def test_a_run_whose_observer_is_killed_ends_in_order(under_load: tuple[LocustProcess, Path]) -> None:
     """No request is lost; the run says in one sentence what happened, and its folder is reported afterwards."""
     process, record = under_load
     kill(observer_of(process))
@@ -79,7 +84,7 @@ def test_a_run_whose_observer_is_killed_ends_in_order(under_load):
     assert report["phases"][0]["all"]["requests_total"] == rows > 100
 
 
-def test_a_run_whose_sender_is_killed_is_written_by_its_observer(under_load):
+def test_a_run_whose_sender_is_killed_is_written_by_its_observer(under_load: tuple[LocustProcess, Path]) -> None:
     """What was measured until a second before stands in the results, which say that the run crashed."""
     process, record = under_load
     killed_ns = kill(process.process.pid)
@@ -94,7 +99,7 @@ def test_a_run_whose_sender_is_killed_is_written_by_its_observer(under_load):
     assert reported(process, finished.run_folder) == (5, report)
 
 
-def test_a_run_whose_two_processes_are_killed_can_be_reported(under_load):
+def test_a_run_whose_two_processes_are_killed_can_be_reported(under_load: tuple[LocustProcess, Path]) -> None:
     """What was measured until a second before is in the folder, for `aether-load report` to read."""
     process, record = under_load
     killed_ns = kill(observer_of(process), process.process.pid)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,7 +17,7 @@ from aether_load.protocol import Generation
 from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_programs import LINES, SOURCE, compiled, install_compiler, path_with, write_program
 from main_job.test_dags import assert_every_node_agrees
-from processes import call_command
+from processes import Finished, Simulator, call_command
 
 ARGUMENTS = ("--scenario", "smoke", "--dataset", "arc_easy", "--limit", "4", "--set", "phases.0.passes=1")
 BINDINGS = ("--bind", "complaint={{prompt}}", "--bind", "style=terse")
@@ -24,7 +26,9 @@ NODES = ["mood", "summary", "advice"]
 
 
 @pytest.mark.parametrize("bind", ["literal", "context"])
-def test_a_program_runs_and_is_named_in_every_result(fork_locust, simulator, tmp_path, bind):
+def test_a_program_runs_and_is_named_in_every_result(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, bind: str
+) -> None:
     """Each node is counted, the runtime filled in what was left to it, and the program stands in all results."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:1ms", "--record", str(record))
@@ -54,16 +58,19 @@ def test_a_program_runs_and_is_named_in_every_result(fork_locust, simulator, tmp
     assert "summary (sum_up, tired.aether:21)" in told.stdout
 
 
-def test_a_runtime_renders_the_same_prompts_however_inputs_are_bound(simulator, tmp_path):
+def test_a_runtime_renders_the_same_prompts_however_inputs_are_bound(
+    simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Literally or through the context, with texts that are hard to write as JSON or in a template."""
     runtime = simulator("--latency", "constant:0ms")
     row = Prompt("set/0", "set", "Why?", columns={"how": 'so "so" \\ {{style}} <{é}>'})
     rendered = []
     for bind in ("literal", "context"):
-        inputs = {"complaint": "{{row.how}}", "style": "{terse}"}
+        inputs: dict[str, str | int | float | bool] = {"complaint": "{{row.how}}", "style": "{terse}"}
         plan = WorkloadPlan(dag="program", program=str(write_program(tmp_path)), inputs=inputs, bind=bind)
         if bind == "context":
             # There the runtime would look for the program's own placeholders in the text.
+            assert row.columns is not None
             row = msgspec.structs.replace(row, columns={"how": row.columns["how"].replace("{{style}}", "{style}")})
         (body,) = build_workload([row], plan, Generation.V2).bodies
         answer = urllib3.request("POST", f"{runtime.url}/execute", body=body, headers=JSON).json()
@@ -75,7 +82,9 @@ def test_a_runtime_renders_the_same_prompts_however_inputs_are_bound(simulator, 
     assert context["summary"] == ('In a {terse} style, sum up: so "so" \\ {style} <{é}> (so "so" \\ {style} <{é}>)')
 
 
-def test_the_answering_node_of_a_program_is_scored(fork_locust, simulator, tmp_path):
+def test_the_answering_node_of_a_program_is_scored(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Rows with options are asked as questions, and the letter that the last node answers is right or wrong."""
     key = tmp_path / "key.jsonl"
     assert call_command("answer-key", "--dataset", "arc_easy", "-o", str(key), cwd=tmp_path).returncode == 0
@@ -88,7 +97,9 @@ def test_the_answering_node_of_a_program_is_scored(fork_locust, simulator, tmp_p
 
 
 @pytest.mark.slow
-def test_two_versions_of_a_program_are_compared(fork_locust, simulator, tmp_path):
+def test_two_versions_of_a_program_are_compared(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Runs of two versions may be ranked, and are told apart by their hashes; another flow is another load."""
     runtime = simulator("--latency", "constant:1ms")
     runs = []
@@ -107,7 +118,9 @@ def test_two_versions_of_a_program_are_compared(fork_locust, simulator, tmp_path
     assert "flow of the program: tired in A and awake in B" in done.stdout
 
 
-def test_a_source_is_compiled_by_the_compiler_on_the_path(fork_locust, simulator, tmp_path):
+def test_a_source_is_compiled_by_the_compiler_on_the_path(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """What aetherc writes is sent; where it refuses, its message is exit code 2."""
     install_compiler(tmp_path / "bin")
     (tmp_path / "tired.aether").write_text(SOURCE, encoding="utf-8")

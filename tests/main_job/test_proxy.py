@@ -1,10 +1,15 @@
 """A runtime behind a proxy that adds TLS and wants to know who asks."""
 
+from __future__ import annotations
+
 import http.server
 import json
 import ssl
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
@@ -12,15 +17,18 @@ import urllib3
 from aether_load.errors import UsageError
 from aether_load.scenario.command_line.headers import filled_in, hidden
 
+if TYPE_CHECKING:
+    from processes import Finished, Simulator
+
 TOKEN = "s3cr3t-7e1f"
 
 
-def proxy_handler(upstream):
+def proxy_handler(upstream: str) -> type[Any]:
     class Proxy(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         pool = urllib3.PoolManager(maxsize=16)
 
-        def forward(self):
+        def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 self.reply(401, b"who are you?", "text/plain")
@@ -32,21 +40,21 @@ def proxy_handler(upstream):
 
         do_GET = do_POST = forward  # noqa: N815 -- names of the base class
 
-        def reply(self, status, body, kind):
+        def reply(self, status: int, body: bytes, kind: str) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_arguments):
+        def log_message(self, *_arguments: str) -> None:
             """Keep quiet."""
 
     return Proxy
 
 
 @pytest.fixture
-def proxy(simulator, tmp_path):
+def proxy(simulator: Callable[..., Simulator], tmp_path: Path) -> Iterator[str]:
     """The URL of a proxy with a certificate that nobody vouches for, before a simulated runtime."""
     files = ["-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     subject = ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
@@ -64,7 +72,7 @@ def proxy(simulator, tmp_path):
     server.server_close()
 
 
-def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust, proxy):
+def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust: Callable[..., Finished], proxy: str) -> None:
     """The header opens the proxy; its secret stands in no file and in no output. Unverified TLS is said."""
     finished = run_locust(
         "--host", proxy, "--limit", "4", "--insecure", "--header", "Authorization: Bearer ${TOKEN}", TOKEN=TOKEN
@@ -79,7 +87,9 @@ def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust, proxy):
     assert TOKEN.encode() not in written + finished.out.encode() + finished.err.encode()
 
 
-def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(fork_locust, proxy):
+def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(
+    fork_locust: Callable[..., Finished], proxy: str
+) -> None:
     """A --header whose value came in as it is stands in the manifest's command without it."""
     finished = fork_locust("--host", proxy, "--limit", "1", "--insecure", "--header", f"Authorization: Bearer {TOKEN}")
     assert finished.code == 0, finished.err
@@ -94,7 +104,9 @@ def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(fork_locus
         (("--insecure",), "GET /health answered 401"),
     ],
 )
-def test_without_trust_or_token_there_is_no_run(fork_locust, proxy, options, words):
+def test_without_trust_or_token_there_is_no_run(
+    fork_locust: Callable[..., Finished], proxy: str, options: tuple[str, ...], words: str
+) -> None:
     """A certificate that nobody vouches for, or a proxy that refuses, is exit 3 with the reason."""
     finished = fork_locust("--host", proxy, *options)
     assert finished.code == 3, finished.err
@@ -102,7 +114,7 @@ def test_without_trust_or_token_there_is_no_run(fork_locust, proxy, options, wor
     assert TOKEN not in finished.err
 
 
-def test_what_is_written_of_headers():
+def test_what_is_written_of_headers() -> None:
     """Names and variables, never a value."""
     assert hidden({"A": "Bearer ${T}", "B": "plain"}) == {"A": "${T}", "B": "***"}
 
@@ -116,7 +128,7 @@ def test_what_is_written_of_headers():
         ({"A": "x\r\nB: y"}, "Header A: its value holds a character that a header cannot hold."),
     ],
 )
-def test_a_header_that_cannot_be_sent_is_refused(headers, sentence):
+def test_a_header_that_cannot_be_sent_is_refused(headers: dict[str, str], sentence: str) -> None:
     """The sentence names the header and quotes nothing of its value."""
     with pytest.raises(UsageError) as raised:
         filled_in(headers)

@@ -9,11 +9,14 @@ import signal
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pytest
 
-from processes import UNSEEN, wait_for
+from processes import UNSEEN, LocustProcess, Simulator, wait_for
 from recorded import samples_table
 
 STOPPED_S = 0.025
@@ -26,21 +29,21 @@ SLACK_MS = 0.2
 class Stopper:
     """Stops a process for 25 ms twice a second, until it is told to end."""
 
-    def __init__(self, pid):
+    def __init__(self, pid: int) -> None:
         self._pid = pid
-        self.stops = []
+        self.stops: list[Any] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._stop_again_and_again)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 
-    def _stop_again_and_again(self):
+    def _stop_again_and_again(self) -> None:
         while not self._over.wait(INTERVAL_S - STOPPED_S):
             began_ns = time.monotonic_ns()
             os.kill(self._pid, signal.SIGSTOP)
@@ -49,7 +52,7 @@ class Stopper:
             self.stops.append((began_ns, time.monotonic_ns()))
 
 
-def true_latencies_ms(run_folder, record, stops):
+def true_latencies_ms(run_folder: Path, record: Any, stops: Any) -> Any:
     """What each request in the window would have taken if the sender had not been stopped.
 
     For those whose answer the server sent while the sender was stopped that is the server's instant, and the median of
@@ -70,7 +73,9 @@ def true_latencies_ms(run_folder, record, stops):
 
 
 @pytest.mark.slow
-def test_the_interval_holds_the_truth(start_locust, simulator, tmp_path, run_number):
+def test_the_interval_holds_the_truth(
+    start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
+) -> None:
     """At every percentile, in open load and closed; and some of them are no values any more. `--runs 20` repeats it."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--latency", "constant:10ms", "--record", str(record))

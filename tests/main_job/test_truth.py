@@ -3,36 +3,44 @@
 Both sides read CLOCK_MONOTONIC of one machine, so that instants of the two processes stand on one line.
 """
 
+from __future__ import annotations
+
 import json
 import operator
 import signal
 import uuid
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from time import monotonic_ns
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
 
-from processes import UNSEEN, wait_for
+from processes import UNSEEN, Finished, Simulator, wait_for
 from recorded import samples_of
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 USERS = 8
 # The run asks once, with an empty body, which generation it has before it; that is a refusal in the record.
 PROBE = ("whole", 422, None)
 
 
-def record_of(path):
+def record_of(path: Path) -> list[dict[str, Any]]:
     """Every entry but the probe's, in order of beginning."""
     probe, *entries = sorted(map(json.loads, path.open()), key=operator.itemgetter("sequence"))
     assert (probe["sent"], probe["status"], probe["execution_id"]) == PROBE
     return entries
 
 
-def id_of(sample):
+def id_of(sample: dict[str, Any]) -> Any:
     return str(uuid.UUID(bytes=sample["execution_id"])) if sample["execution_id"] is not None else None
 
 
-def joined(samples, entries):
+def joined(samples: list[dict[str, Any]], entries: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Pairs by execution id, once it is sure that both sides have the same ids and none of them twice."""
     by_id = {entry["execution_id"]: entry for entry in entries}
     assert len(by_id) == len(entries)
@@ -40,7 +48,7 @@ def joined(samples, entries):
     return [(sample, by_id[id_of(sample)]) for sample in samples]
 
 
-def told(sample):
+def told(sample: dict[str, Any]) -> dict[str, Any]:
     """What the sample says of an answer that was read."""
     return {
         "status": sample["http_status"],
@@ -52,7 +60,7 @@ def told(sample):
     }
 
 
-def done(entry, *, generation="v2"):
+def done(entry: dict[str, Any], *, generation: str = "v2") -> dict[str, Any]:
     """What the record says in the same words: a failed node has no time, and v1 answers do not tell of a cache."""
     nodes = entry["nodes"]
     ended = [node["state"] == "succeeded" for node in nodes]
@@ -68,7 +76,7 @@ def done(entry, *, generation="v2"):
     }
 
 
-def out_of_order(pairs):
+def out_of_order(pairs: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[Any]:
     """The pairs whose instants contradict each other: sent, arrived, begun, ended there, ended here."""
     return [
         (sample, entry)
@@ -77,13 +85,16 @@ def out_of_order(pairs):
     ]
 
 
-def added_ns(sample, entry):
+def added_ns(sample: dict[str, Any], entry: dict[str, Any]) -> int:
     """What client and wire add to the server's own time, from the first byte that it read to the last it wrote."""
-    return sample["ended_ns"] - sample["sent_ns"] - (entry["end_ns"] - entry["arrival_ns"])
+    answer: int = sample["ended_ns"] - sample["sent_ns"] - (entry["end_ns"] - entry["arrival_ns"])
+    return answer
 
 
 @pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
-def test_every_request_is_a_sample_and_every_sample_a_request(fork_locust, simulator, tmp_path, generation):
+def test_every_request_is_a_sample_and_every_sample_a_request(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, generation: str
+) -> None:
     """Of concurrent users nothing is lost, doubled or mixed up: ids, times, tokens, states and instants agree."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--generation", generation, "--record", str(record), "--latency", "uniform:1ms,60ms")
@@ -97,7 +108,9 @@ def test_every_request_is_a_sample_and_every_sample_a_request(fork_locust, simul
     assert out_of_order(pairs) == []
 
 
-def test_our_latency_holds_the_servers_time_and_more(fork_locust, simulator, tmp_path):
+def test_our_latency_holds_the_servers_time_and_more(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """Each request takes longer here than there, by either of the server's clocks; the columns are the instants'."""
     record = tmp_path / "record.jsonl"
     runtime = simulator("--record", str(record))
@@ -138,7 +151,9 @@ ANSWER_FAULTS = [
 ]
 
 
-def test_each_fault_of_an_answer_is_the_outcome_that_it_is(fork_locust, simulator, tmp_path):
+def test_each_fault_of_an_answer_is_the_outcome_that_it_is(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """One user meets each fault once and then none: the record's n-th request is the n-th sample, rightly named.
 
     None is sent again behind the user's back, whatever became of its connection; what could be read keeps its id,
@@ -189,7 +204,9 @@ NODE_OUTCOMES = {
 
 
 @pytest.mark.parametrize("generation", [pytest.param("v1", marks=pytest.mark.slow), "v2"])
-def test_each_fault_of_a_node_is_the_outcome_that_it_is(fork_locust, simulator, tmp_path, generation):
+def test_each_fault_of_a_node_is_the_outcome_that_it_is(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, generation: str
+) -> None:
     """Panics, refusals of the guard and failures of the provider are told apart behind their common status of 200.
 
     A v1 runtime drops the connection at a panic; there is no answer then to have an id.
@@ -225,7 +242,9 @@ DRAWN = {
 
 
 @pytest.mark.slow
-def test_outcomes_agree_where_faults_strike_many_users_at_random(fork_locust, simulator, tmp_path):
+def test_outcomes_agree_where_faults_strike_many_users_at_random(
+    fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """With faults drawn among concurrent users each kind has as many samples as the record has strikes of it."""
     record = tmp_path / "record.jsonl"
     faults = ["late:delay=0s,count=1", *(f"{kind}:share=0.06" for kind in DRAWN if kind not in {None, "late"})]
@@ -243,7 +262,9 @@ def test_outcomes_agree_where_faults_strike_many_users_at_random(fork_locust, si
     assert out_of_order(pairs) == []
 
 
-def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_fork, simulator, tmp_path):
+def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], tmp_path: Path
+) -> None:
     """A runtime that stands still for a second costs each closed user that second once, and no sample hides it.
 
     Exactly the requests in flight span the stall, one a user; none is sent into it and none ends in it, because
@@ -255,7 +276,7 @@ def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(start_fork
     process.wait_for_samples()
     faults = f"{runtime.url}/_sim/faults"
 
-    def all_users_are_caught():
+    def all_users_are_caught() -> bool:
         """Stall the runtime; let it go again when a user was just between two requests."""
         runtime.order({"kind": "stall", "for": "600s"})
         wait_for(lambda: urllib3.request("GET", faults).json() == [], "the ordered stall to begin")

@@ -1,18 +1,26 @@
 """The same job from Locust's web page: each start is a run of its own."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 import urllib3
 
-from processes import UNSEEN, wait_for
+from processes import UNSEEN, LocustProcess, Simulator, wait_for
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 
-def open_page(url):
+def open_page(url: str) -> urllib3.PoolManager:
     """A client of the page, once the page answers: it is there when the prompts are loaded."""
     http = urllib3.PoolManager(retries=False, timeout=30)
 
-    def answers():
+    def answers() -> bool:
         try:
             return http.request("GET", url).status == 200
         except urllib3.exceptions.HTTPError:
@@ -22,7 +30,22 @@ def open_page(url):
     return http
 
 
-def test_each_start_in_the_web_page_is_a_run_of_its_own(start_fork, simulator, free_port):
+def has_begun(process: LocustProcess, runs: int) -> bool:
+    return process.runs_begun() == runs
+
+
+def has_reports(process: LocustProcess, reports: int) -> bool:
+    return bool(reports_of(process) == reports)
+
+
+def starts(http: urllib3.PoolManager, url: str, form: dict[str, str]) -> bool:
+    """Ask for a start, and return whether it was granted."""
+    return bool(json.loads(http.request("POST", f"{url}/swarm", fields=form).data)["success"])
+
+
+def test_each_start_in_the_web_page_is_a_run_of_its_own(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int
+) -> None:
     """Start, stop, start, stop: two run folders, both closed in order and reconciled; the page lives on.
 
     A load without an end has the end that the page gives it; one that is stopped before its own was interrupted.
@@ -41,17 +64,14 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_fork, simulator, f
     wait_for(lambda: reports_of(process) == 1, "the results")
     for number, more in ((2, {}), (3, {"run_time": "60s"})):
         # A start is refused, with a sentence, while results are still being written.
-        wait_for(
-            lambda more=more: json.loads(http.request("POST", f"{url}/swarm", fields=form | more).data)["success"],
-            "a start",
-        )
+        wait_for(partial(starts, http, url, form | more), "a start")
         # Locust's table is that of the run before until the first of this one's requests is in it.
-        wait_for(lambda wanted=number: process.runs_begun() == wanted, "the run's folder")
+        wait_for(partial(has_begun, process, number), "the run's folder")
         wait_for(lambda: total_requests(http, url) > 50 and process.samples_written() > 20_000, "its samples")
         assert http.request("POST", f"{url}/stop").status == 200
         folders = list((process.folder / "results" / "runs").iterdir())
         assert len(folders) == number
-        wait_for(lambda wanted=number: reports_of(process) == wanted, "the results")
+        wait_for(partial(has_reports, process, number), "the results")
     process.send(2)
     finished = process.finish()
     reports = [json.loads((folder / "report.json").read_bytes()) for folder in folders]
@@ -71,7 +91,7 @@ def test_each_start_in_the_web_page_is_a_run_of_its_own(start_fork, simulator, f
 
 
 @pytest.mark.slow
-def test_a_run_time_ends_the_pages_load_by_itself(start_fork, free_port):
+def test_a_run_time_ends_the_pages_load_by_itself(start_fork: Callable[..., LocustFork], free_port: int) -> None:
     """With -t the load stops by itself, its results are written, and the page still answers."""
     process = start_fork("--web-host", "127.0.0.1", "--web-port", str(free_port), "--limit", "2", "-t", "1s")
     url = f"http://127.0.0.1:{free_port}"
@@ -84,10 +104,11 @@ def test_a_run_time_ends_the_pages_load_by_itself(start_fork, free_port):
     assert report["phases"][0]["window_s"] >= 1
 
 
-def reports_of(process):
+def reports_of(process: LocustProcess) -> int:
     return len(list((process.folder / "results" / "runs").glob("*/report.json")))
 
 
-def total_requests(http, url):
+def total_requests(http: urllib3.PoolManager, url: str) -> int:
     stats = json.loads(http.request("GET", f"{url}/stats/requests").data)["stats"]
-    return next(row["num_requests"] for row in stats if row["name"] == "Aggregated")
+    answer: int = next(row["num_requests"] for row in stats if row["name"] == "Aggregated")
+    return answer
