@@ -1,6 +1,7 @@
 """What the progress says, and where it says it."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,35 +17,35 @@ STAGE = StageNow(name="users-4", users=4, planned=400, number=3, of=7)
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
-def gauges(done, failed=0):
+def gauges(done: int, failed: int = 0) -> Gauges:
     return Gauges(done=done, failed=failed, active=4, thinking=0, waiting=0, cpu_s=0.0)
 
 
-def answers(latency_ms, count):
+def answers(latency_ms: int, count: int) -> RecordBatch:
     rows = np.zeros(count, REQUEST_TYPE)
     rows["ended_ns"] = latency_ms * MS
-    nothing = np.zeros(0, REQUEST_TYPE)
+    nothing: Any = np.zeros(0, REQUEST_TYPE)
     return RecordBatch(requests=rows, nodes=nothing, levels=nothing, holds=nothing, iterations=nothing)
 
 
 @pytest.fixture
-def clock(monkeypatch):
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A clock that a test sets."""
     now = [0]
     monkeypatch.setattr(module, "monotonic_ns", lambda: now[0])
     return now
 
 
-def drawn(progress, clock, at_s, done, failed=0):
+def drawn(progress: Progress, clock: list[int], at_s: int, done: int, failed: int = 0) -> None:
     clock[0] = at_s * S
     progress.take(gauges(done, failed))
 
 
-def test_a_terminal_has_a_bar_and_what_is_of_interest(clock, monkeypatch):
+def test_a_terminal_has_a_bar_and_what_is_of_interest(clock: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Phase, done of all, rate, p95, failures and time left; no colour with NO_COLOR."""
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
@@ -61,7 +62,7 @@ def test_a_terminal_has_a_bar_and_what_is_of_interest(clock, monkeypatch):
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
-def test_a_load_without_an_end_has_no_bar(clock):
+def test_a_load_without_an_end_has_no_bar(clock: list[int]) -> None:
     """It goes on until it is stopped."""
     terminal = Terminal()
     progress = Progress(terminal)
@@ -73,7 +74,7 @@ def test_a_load_without_an_end_has_no_bar(clock):
     )
 
 
-def test_elsewhere_there_is_a_line_every_ten_seconds(clock):
+def test_elsewhere_there_is_a_line_every_ten_seconds(clock: list[int]) -> None:
     """Plain, with its newline; a short run says nothing."""
     out = io.StringIO()
     progress = Progress(out)
@@ -89,7 +90,7 @@ def test_elsewhere_there_is_a_line_every_ten_seconds(clock):
     assert LINE_EVERY_NS == 10 * S
 
 
-def test_each_phase_is_counted_from_its_beginning(clock):
+def test_each_phase_is_counted_from_its_beginning(clock: list[int]) -> None:
     """What was done and how long it took before belongs to the phases before."""
     out = Terminal()
     progress = Progress(out)

@@ -6,7 +6,9 @@ import gzip
 import itertools
 import socket
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
@@ -19,25 +21,26 @@ TEXT = counted([3, 70])
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-def whole(body):
+def whole(body: bytes) -> bytes:
     return OK + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
 @contextmanager
-def answering(packets):
+def answering(packets: list[bytes] | Slowly) -> Iterator[int]:
     """A server that answers each request on its connections with these packets; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         done = threading.Event()
 
-        def converse(accepted):
+        def converse(accepted: socket.socket) -> None:
             with accepted, suppress(OSError):
                 while accepted.recv(65536):
                     for packet in packets:
                         if done.is_set():
                             return
+                        assert packet is not None
                         accepted.sendall(packet)
 
-        def serve():
+        def serve() -> None:
             with suppress(OSError):
                 while True:
                     threading.Thread(target=converse, args=(listener.accept()[0],), daemon=True).start()
@@ -50,7 +53,7 @@ def answering(packets):
             listener.shutdown(socket.SHUT_RDWR)
 
 
-def read(packets, *, timeout=5.0, times=1):
+def read(packets: list[bytes] | Slowly, *, timeout: float = 5.0, times: int = 1) -> Sequence[Any]:
     """What readings of a server that answers so bring."""
     with answering(packets) as port:
         target = MetricsTarget(
@@ -73,7 +76,7 @@ def read(packets, *, timeout=5.0, times=1):
         ([b"\x1b[2J\x00\n"], "BadStatusLine"),
     ],
 )
-def test_what_is_no_reading_has_a_reason(packets, reason):
+def test_what_is_no_reading_has_a_reason(packets: list[bytes], reason: str) -> None:
     """It is named for what it is, in characters that can be printed."""
     text, why = read(packets)
     assert text is None
@@ -84,11 +87,11 @@ def test_what_is_no_reading_has_a_reason(packets, reason):
 class Slowly:
     """Packets with a pause before each."""
 
-    def __init__(self, packets, pause_s=0.05):
+    def __init__(self, packets: Iterable[bytes], pause_s: float = 0.05) -> None:
         self._packets = packets
         self._pause_s = pause_s
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes | None]:
         for packet in self._packets:
             threading.Event().wait(self._pause_s)
             yield packet
@@ -103,17 +106,17 @@ class Slowly:
     ],
     ids=["head", "body", "until close"],
 )
-def test_a_reading_ends_at_its_limit_however_slowly_it_comes(packets):
+def test_a_reading_ends_at_its_limit_however_slowly_it_comes(packets: Iterable[bytes]) -> None:
     """Each byte is in time, the whole is not: there is a reason, and no part of a text passes for all of it."""
     assert read(Slowly(packets), timeout=0.3) == (None, "no whole answer within 0.3 s")
 
 
-def test_a_slow_reading_has_the_time_that_the_scenario_gives():
+def test_a_slow_reading_has_the_time_that_the_scenario_gives() -> None:
     """Within it the text comes, again and again on one connection."""
     halves = whole(TEXT.encode())
     assert read(Slowly([halves[:40], halves[40:]]), timeout=5, times=3) == [(TEXT, None)] * 3
 
 
-def test_bytes_that_are_not_utf_8_do_not_spoil_a_reading():
+def test_bytes_that_are_not_utf_8_do_not_spoil_a_reading() -> None:
     """They are replaced; what is read of the text stands elsewhere in it."""
     assert read([whole(b"# \xff\n" + TEXT.encode())]) == ("# \ufffd\n" + TEXT, None)
