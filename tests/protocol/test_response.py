@@ -1,6 +1,7 @@
 """Reading an answer of `/execute`: what is an outcome of the DAG, and what breaks the contract."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.redaction import foreign_text
-from aether_load.response import LONGEST_MS, MOST_TOKENS, SentDag, is_mock_output, read_answer, sent_prompt
+from aether_load.response import LONGEST_MS, MOST_TOKENS, Execution, SentDag, is_mock_output, read_answer, sent_prompt
 from aether_load.response import state_of_missing as state_of
 from property_tests import examples
 
@@ -19,11 +20,11 @@ ASKED = SentDag.of([NodeShape("a")], "a")
 CHAIN = SentDag.of([NodeShape("a"), NodeShape("b", ("a",)), NodeShape("c", ("a", "gone"))])
 
 
-def result(node_id="a", **fields):
+def result(node_id: str = "a", **fields: int) -> dict[str, Any]:
     return {"node_id": node_id, "output": "x", "execution_time_ms": 60, "token_cost": 7} | fields
 
 
-def answer(**fields):
+def answer(**fields: Any) -> bytes:
     plain = {
         "execution_id": "e",
         "total_execution_time_ms": 61,
@@ -34,11 +35,11 @@ def answer(**fields):
     return json.dumps({key: value for key, value in (plain | fields).items() if value is not ...}).encode()
 
 
-def read(dag=ONE, **fields):
+def read(dag: Any = ONE, **fields: Any) -> tuple[Outcome, str | None, Execution | None]:
     return read_answer(200, answer(**fields), dag)
 
 
-def request(**fields):
+def request(**fields: Any) -> bytes:
     node = {"id": "a", "node_type": "llm_fn", "prompt_template": PROMPT} | fields
     return b"POST /execute HTTP/1.1\r\nX: {\r\n\r\n" + msgspec.json.encode({"dag": {"nodes": [node]}, "context": {}})
 
@@ -65,16 +66,18 @@ REJECTED = "Node a: Security violation: Detected blacklisted pattern: x"
         ({"errors": ["a\x1b[31m\nb" + "c" * 300]}, Outcome.NODE_ERROR, "a\ufffd[31m b" + "c" * 291 + "…"),
     ],
 )
-def test_success_is_read_from_the_body(fields, outcome, reason):
+def test_success_is_read_from_the_body(fields: dict[str, Any], outcome: Outcome, reason: str | None) -> None:
     """No error and not aborted is a success, nothing less; a reason is on one line, printable and short."""
     found = read(**fields)
     assert found[:2] == (outcome, reason)
+    assert found[2] is not None
     assert found[2].execution_id == "e"
 
 
-def test_a_v1_answer_has_no_cache_and_was_not_aborted():
+def test_a_v1_answer_has_no_cache_and_was_not_aborted() -> None:
     """What only a v2 runtime states is absent, and so are tokens that an answer does not state."""
     _, _, told = read(total_token_cost=...)
+    assert told is not None
     assert (told.aborted, told.results[0].cache_hit, told.total_token_cost) == (False, None, None)
 
 
@@ -123,15 +126,16 @@ TOKENS = f"a whole number of tokens from 0 to {MOST_TOKENS}"
         (answer(execution_id=5) + b" " * (1 << 20), "execution_id must be text"),
     ],
 )  # fmt: skip
-def test_what_is_not_the_contract(body, reason):
+def test_what_is_not_the_contract(body: bytes, reason: str) -> None:
     """A body that lacks what every answer has, or states an impossible value, is invalid; field and value are named."""
     outcome, found, told = read_answer(200, body, ONE)
     assert (outcome, told) == (Outcome.INVALID_RESPONSE, None)
+    assert found is not None
     assert found == reason or (reason.endswith(": ") and found.startswith(reason))
 
 
 @pytest.mark.parametrize("status", [401, 500])
-def test_another_status(status):
+def test_another_status(status: int) -> None:
     """The reason quotes the body in a printable form."""
     assert read_answer(status, b"no\x00\r\nway" + b"!" * 9999, ONE) == (
         Outcome.HTTP_ERROR,
@@ -151,7 +155,9 @@ NUMBERS = st.one_of(
 
 @settings(max_examples=examples(300), deadline=None)
 @given(NUMBERS, NUMBERS, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=3))
-def test_every_number_that_is_returned_is_in_its_range(total, tokens, took, cost, levels):
+def test_every_number_that_is_returned_is_in_its_range(
+    total: int, tokens: int, took: int, cost: int, levels: list[int]
+) -> None:
     """An answer is valid exactly when each of its numbers is possible."""
     outcome, _, told = read(
         total_execution_time_ms=total,
@@ -178,7 +184,7 @@ OF_RESULT = st.sampled_from([*result(), "cache_hit", "rendered_prompt"])
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(FIELDS, JSON, max_size=3), st.dictionaries(OF_RESULT, JSON, max_size=3), st.binary(max_size=3))
-def test_nothing_that_is_answered_raises(fields, of_result, tail):
+def test_nothing_that_is_answered_raises(fields: dict[str, Any], of_result: dict[str, Any], tail: bytes) -> None:
     """Whatever stands in an answer, it has an outcome, and a reason unless it is a success."""
     body = answer(**({"results": [result(**of_result)]} | fields)) + tail
     outcome, reason, told = read_answer(200, body, ASKED, request())
@@ -190,11 +196,11 @@ def test_nothing_that_is_answered_raises(fields, of_result, tail):
 # --- nodes
 
 
-def of(*ids, **fields):
+def of(*ids: str, **fields: Any) -> dict[str, Any]:
     return {"results": [result(node_id) for node_id in ids]} | fields
 
 
-def status(**states):
+def status(**states: str) -> dict[str, Any]:
     return {"node_status": {node_id: {"state": state} for node_id, state in states.items()}}
 
 
@@ -218,7 +224,7 @@ FAILED = {"errors": ["Node b: Timeout after 5s"]}
         (of("a", errors=["x"] * 1001), "errors has 1001 entries, the DAG sent 3 nodes"),
     ],
 )  # fmt: skip
-def test_results_that_do_not_fit_the_dag(fields, reason):
+def test_results_that_do_not_fit_the_dag(fields: dict[str, Any], reason: str) -> None:
     """Without errors each node has one result; with errors none is foreign, repeated, or of a node that did not run."""
     assert read(CHAIN, **fields) == (Outcome.INVALID_RESPONSE, reason, None)
 
@@ -233,16 +239,17 @@ def test_results_that_do_not_fit_the_dag(fields, reason):
         (of("a", aborted=True, level_execution_times_ms=[]), Outcome.ABORTED),
     ],
 )
-def test_results_that_fit_the_dag(fields, outcome):
+def test_results_that_fit_the_dag(fields: dict[str, Any], outcome: Outcome) -> None:
     """Results come in any order; a node without one is told by errors or by aborted."""
     found = read(CHAIN, **fields)
     assert found[0] is outcome
+    assert found[2] is not None
     assert [one.node_id for one in found[2].results] == [one["node_id"] for one in fields["results"]]
 
 
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("fields", [{}, {"results": []}, of("b"), of("a", "a"), {"level_execution_times_ms": [1, 1]}])
-def test_one_node_is_read_as_several_are(fields, known):
+def test_one_node_is_read_as_several_are(fields: dict[str, list[Any]], known: bool) -> None:
     """The short way for a DAG of one node decides as the long one does."""
     fields |= status(a="succeeded") if known else {}
     assert read(**fields) == read(SentDag(("a",), frozenset("a"), 1), **fields)
@@ -258,16 +265,19 @@ def test_one_node_is_read_as_several_are(fields, known):
         ({"aborted": True}, NodeState.NOT_RUN),
     ],
 )
-def test_a_node_without_a_result_has_a_state(fields, state):
+def test_a_node_without_a_result_has_a_state(fields: dict[str, Any], state: NodeState) -> None:
     """It is read from node_status, else from the errors."""
     _, _, told = read(CHAIN, **({"aborted": True} | fields))
+    assert told is not None
     assert state_of(told, "b") is state
 
 
 # --- the prompt that an answer repeats
 
 
-def repeated(prompt, sent, dag=ASKED, *, ensure_ascii=False, prepared=True):
+def repeated(
+    prompt: Any, sent: bytes, dag: SentDag = ASKED, *, ensure_ascii: bool = False, prepared: bool = True
+) -> tuple[Outcome, str | None]:
     results = [result(**({} if prompt is ... else {"rendered_prompt": prompt}))]
     body = json.dumps(json.loads(answer(results=results)), ensure_ascii=ensure_ascii).encode()
     outcome, reason, _ = read_answer(200, body, dag, sent, sent_prompt(sent, "a") if prepared else None)
@@ -277,7 +287,7 @@ def repeated(prompt, sent, dag=ASKED, *, ensure_ascii=False, prepared=True):
 @pytest.mark.parametrize("prepared", [True, False])
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 @pytest.mark.parametrize("fields", [{}, {"prompt": PROMPT, "prompt_template": None}, {"prompt": "not this one"}])
-def test_an_answer_repeats_the_prompt_that_was_sent(fields, ensure_ascii, prepared):
+def test_an_answer_repeats_the_prompt_that_was_sent(fields: dict[str, Any], ensure_ascii: bool, prepared: bool) -> None:
     """However its JSON is escaped; absent, null and empty say nothing."""
     for prompt in (PROMPT, f"System: be brief.\n{PROMPT}", ..., None, ""):
         found = repeated(prompt, request(**fields), ensure_ascii=ensure_ascii, prepared=prepared)
@@ -291,14 +301,14 @@ def test_an_answer_repeats_the_prompt_that_was_sent(fields, ensure_ascii, prepar
         (5, "rendered_prompt of node 'a' is 5, not text"),
     ],
 )
-def test_an_answer_to_another_request(prompt, reason):
+def test_an_answer_to_another_request(prompt: int | str, reason: str) -> None:
     """A prompt that was not sent tells that the answer belongs to another request."""
     assert repeated(prompt, request()) == (Outcome.INVALID_RESPONSE, reason)
     # A node into whose prompt the runtime fills something says nothing.
     assert repeated(prompt, request(), SentDag.of([NodeShape("a")])) == (Outcome.OK, None)
 
 
-def test_the_prompt_is_a_view_of_the_request():
+def test_the_prompt_is_a_view_of_the_request() -> None:
     """What is kept of each prompt does not grow with it."""
     sent = request(prompt_template="x" * 100_000)
     assert len(bytes(sent_prompt(sent, "a"))) == 100_002
@@ -310,6 +320,6 @@ def test_the_prompt_is_a_view_of_the_request():
 @pytest.mark.parametrize(
     ("output", "mock"), [("[Mock Response] x", True), ("TODO", True), ("B", False), ("TODO: B", False), (None, False)]
 )
-def test_the_mock_is_known_by_its_text(output, mock):
+def test_the_mock_is_known_by_its_text(output: str | None, mock: bool) -> None:
     """The fixed texts of both generations, and nothing else."""
     assert is_mock_output(output) is mock
