@@ -1,5 +1,7 @@
 """A million requests: the page stays small, and is there in seconds."""
 
+from pathlib import Path
+
 import resource
 
 import msgspec
@@ -16,7 +18,7 @@ from rich_run import make_rich_run
 
 
 @pytest.mark.slow
-def test_a_million_requests_make_a_page_under_3_mb_in_under_20_s(tmp_path):
+def test_a_million_requests_make_a_page_under_3_mb_in_under_20_s(tmp_path: Path) -> None:
     """From the folder to every result, the page among them, in a process as a user starts it."""
     pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")
     folder = make_big_run(tmp_path, 1_000_000)
@@ -31,7 +33,7 @@ def test_a_million_requests_make_a_page_under_3_mb_in_under_20_s(tmp_path):
     assert took_s < 20
 
 
-def test_many_phases_make_no_bigger_page(tmp_path):
+def test_many_phases_make_no_bigger_page(tmp_path: Path) -> None:
     """A page has a bounded number of curves and tables, and says what it left out."""
     report = build_report(make_rich_run(tmp_path))
     report = msgspec.structs.replace(report, phases=report.phases * 60, warnings=report.warnings * 60)

@@ -1,5 +1,9 @@
 """Runs side by side: ranked only where everything but the build was the same."""
 
+from aether_load.analysis.report import Report
+from pathlib import Path
+from typing import Any
+
 import io
 import json
 import re
@@ -24,11 +28,11 @@ OTHER_LOAD = {**SCENARIO, "phases": [{**SCENARIO["phases"][0], "duration": 9.0},
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
+def first(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return build_report(make_rich_run(tmp_path_factory.mktemp("first")))
 
 
-def report_of(tmp_path, **options):
+def report_of(tmp_path: Path, **options: Any) -> Report:
     return build_report(make_rich_run(tmp_path, run_id="20260305T050607Z-evening-0002", **options))
 
 
@@ -44,7 +48,7 @@ def report_of(tmp_path, **options):
         ({"dataset": "hellaswag"}, "dataset piqa: there in A and not there in B"),
     ],
 )
-def test_what_was_not_the_same_is_shown_and_not_ranked(first, tmp_path, options, sentence):
+def test_what_was_not_the_same_is_shown_and_not_ranked(first: Report, tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
     """Another scenario, target, machine, dataset, or a run that is only a part: said, and no row has a rank."""
     comparison = compare([first, report_of(tmp_path, **options)])
     assert not comparison.comparable
@@ -53,7 +57,7 @@ def test_what_was_not_the_same_is_shown_and_not_ranked(first, tmp_path, options,
     assert {rank for row in comparison.rows for rank in row.rank} == {None}
 
 
-def test_names_and_limits_make_no_other_load(first, tmp_path):
+def test_names_and_limits_make_no_other_load(first: Report, tmp_path: Path) -> None:
     """A scenario by another name that sends the same is the same; a limit for goodput unranks only goodput."""
     plan = {**SCENARIO, "name": "night", "purpose": "x", "max_error_rate": 0.5, "goodput_slo": "p50<1".replace("p50", "response_latency_ms")}
     comparison = compare([first, report_of(tmp_path, scenario=plan)])
@@ -62,7 +66,7 @@ def test_names_and_limits_make_no_other_load(first, tmp_path):
     assert "not told apart" in {row.rank[1] for row in comparison.rows if row.figure == "accuracy"}
 
 
-def test_a_slower_build_is_worse_where_it_is_certain(first, tmp_path):
+def test_a_slower_build_is_worse_where_it_is_certain(first: Report, tmp_path: Path) -> None:
     """The medians' intervals lie apart in each phase; shares that overlap are not told apart; rates have no rank."""
     comparison = compare([first, report_of(tmp_path, slower=1.3, seed=8)])
     ranks = {(row.phase, row.figure): row.rank for row in comparison.rows if row.dataset == "all"}
@@ -85,29 +89,31 @@ def test_a_slower_build_is_worse_where_it_is_certain(first, tmp_path):
         (None, Figure(9, 8, 10), True, None),
     ],
 )
-def test_a_rank_needs_intervals_that_do_not_touch(first, other, smaller, rank):
+def test_a_rank_needs_intervals_that_do_not_touch(first: Figure | None, other: Figure, smaller: bool, rank: str | None) -> None:
     """A bound that is not there overlaps everything on its side; without any there is no p-value and no rank."""
     p = _p(first, other)
     assert (None if p is None else _rank(first, other, p, smaller=smaller)) == rank
 
 
-def test_a_rank_is_corrected_for_how_many_there_are():
+def test_a_rank_is_corrected_for_how_many_there_are() -> None:
     """What is certain as one comparison is chance as one of many."""
     first, other = Figure(100, 90, 110), Figure(130, 115, 145)
-    alone, among_many = _p(first, other), holm([_p(first, other), *[0.9] * 99])[0]
+    alone = _p(first, other)
+    assert alone is not None
+    among_many = holm([alone, *[0.9] * 99])[0]
     assert alone < 0.05 < among_many
     assert _rank(first, other, alone, smaller=True) == "worse"
     assert _rank(first, other, among_many, smaller=True) == "not told apart"
 
 
-def test_holm_adjusts_as_published():
+def test_holm_adjusts_as_published() -> None:
     """The example of R's p.adjust, in the order given."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
 
 
 @pytest.mark.parametrize("draw", ["lognormal", "spikes"])
-def test_equal_runs_are_not_called_better(draw):
+def test_equal_runs_are_not_called_better(draw: str) -> None:
     """Eight runs from one distribution, five figures each: in at most 5 % of comparisons is any of them ranked."""
     chance = np.random.default_rng(7)
     wrong = 0
@@ -118,16 +124,17 @@ def test_equal_runs_are_not_called_better(draw):
             if draw == "spikes":
                 values += 500 * (chance.random(1500) < 0.01)
             spread = distribution(values)
+            assert spread is not None
             runs.append([Figure(point.value, point.low, point.high) for point in
                          (spread.p50, spread.p90, spread.p95, spread.p99)])  # fmt: skip
         pairs = [(runs[0][place], run[place]) for run in runs[1:] for place in range(4)]
-        adjusted = holm([_p(first, other) for first, other in pairs])
+        adjusted = holm([p for first, other in pairs if (p := _p(first, other)) is not None])
         wrong += any(_rank(*pair, p, smaller=True) != "not told apart" for pair, p in zip(pairs, adjusted, strict=True))
     assert wrong <= 0.05 * 200
 
 
 @pytest.mark.parametrize("labels", [True, False])
-def test_eight_runs_fit_the_screen(first, labels):
+def test_eight_runs_fit_the_screen(first: Report, labels: bool) -> None:
     """A row a figure and a column a run, by its label or its day, in at most 120 characters."""
     reports = []
     for number in range(1, 9):
@@ -149,7 +156,7 @@ def test_eight_runs_fit_the_screen(first, labels):
 
 
 @pytest.mark.parametrize("count", [9, 20])
-def test_more_than_eight_runs_stand_below_each_other(first, count):
+def test_more_than_eight_runs_stand_below_each_other(first: Report, count: int) -> None:
     """A row a run and a column a figure, in at most 120 characters; in the charts each run has a row with its letter."""
     comparison = compare(nights(first, count))
     out = io.StringIO()
@@ -169,7 +176,7 @@ def test_more_than_eight_runs_stand_below_each_other(first, count):
     assert len(set(rows)) == len(rows) == 6 * count
 
 
-def nights(first, count):
+def nights(first: Report, count: int) -> list[Report]:
     """The same run on several days."""
     runs = [
         msgspec.structs.replace(
@@ -180,7 +187,7 @@ def nights(first, count):
     return [msgspec.structs.replace(first, run=run) for run in runs]
 
 
-def test_what_speaks_against_a_rank_fits_the_screen_too(first, tmp_path):
+def test_what_speaks_against_a_rank_fits_the_screen_too(first: Report, tmp_path: Path) -> None:
     """A dataset of other rows is told by their number, and by the revision only where that differs."""
     few, other = (
         msgspec.structs.replace(
@@ -196,7 +203,7 @@ def test_what_speaks_against_a_rank_fits_the_screen_too(first, tmp_path):
     assert max(map(len, lines)) <= 120
 
 
-def test_datasets_have_rows_where_they_are_asked_for(first, tmp_path):
+def test_datasets_have_rows_where_they_are_asked_for(first: Report, tmp_path: Path) -> None:
     """Only the rows of all requests stand there otherwise, and only these count for the correction."""
     other = report_of(tmp_path)
     short, long = compare([first, other]), compare([first, other], datasets=True)
@@ -207,12 +214,12 @@ def test_datasets_have_rows_where_they_are_asked_for(first, tmp_path):
     assert re.search(r"^  p50 ms +piqa ", out.getvalue(), re.MULTILINE)
 
 
-def test_runs_have_letters():
+def test_runs_have_letters() -> None:
     """Beyond Z there are two."""
     assert [letter(place) for place in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
 
 
-def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path):
+def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path: Path) -> None:
     """0 where ranked, 5 where not, 2 for a mistake; pictures of an earlier comparison go, other files stay."""
     pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")
     one, two, three = (
@@ -256,7 +263,7 @@ def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path):
         (["RUN", "nowhere"], "nowhere is not a run's folder: it holds no run.json."),
     ],
 )
-def test_what_cannot_be_compared_is_a_sentence(tmp_path, arguments, sentence):
+def test_what_cannot_be_compared_is_a_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
     """Exit code 2, one sentence, no traceback."""
     folder = make_rich_run(tmp_path)
     done = call_command("compare", *(str(folder.path) if word == "RUN" else word for word in arguments), cwd=tmp_path)

@@ -1,5 +1,8 @@
 """Each format whole, as it leaves for a person, a chart or a script."""
 
+from aether_load.analysis.report import Report
+from pathlib import Path
+
 from schemas import assert_keeps_to
 import csv
 import io
@@ -45,17 +48,17 @@ THRESHOLDS = (
 
 
 @pytest.fixture(scope="module")
-def rich(tmp_path_factory):
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Report:
     scenario = SCENARIO | {"thresholds": [{"condition": condition} for condition in THRESHOLDS]}
     return build_report(make_rich_run(tmp_path_factory.mktemp("rich"), scenario=scenario))
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
+def small(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return build_report(make_run(tmp_path_factory.mktemp("small"), SMALL, scenario=SMALL_SCENARIO))
 
 
-def test_the_nightly_json(small):
+def test_the_nightly_json(small: Report) -> None:
     """The whole nightly file, and it keeps to the schema that is published."""
     text = formatted(small, "json")
     assert_keeps_to("nightly.schema.json", text)
@@ -63,18 +66,18 @@ def test_the_nightly_json(small):
 
 
 @pytest.mark.parametrize("name", ["text", "csv", "markdown", "junit"])
-def test_the_other_forms_of_a_report(rich, name):
+def test_the_other_forms_of_a_report(rich: Report, name: str) -> None:
     """A run with a sweep, an open load, failures and two datasets, whole in each form."""
     assert_golden({"text": "report.txt", "csv": "summary.csv", "markdown": "report.md", "junit": "junit.xml"}[name],
                   formatted(rich, name))  # fmt: skip
 
 
-def test_every_form_is_held_by_a_golden_file():
+def test_every_form_is_held_by_a_golden_file() -> None:
     """A new form is not forgotten here."""
     assert set(FORMATS) == {"json", "text", "csv", "markdown", "junit"}
 
 
-def test_the_files_for_github_action_benchmark(rich, tmp_path):
+def test_the_files_for_github_action_benchmark(rich: Report, tmp_path: Path) -> None:
     """Both files whole; each entry has the keys that the action reads, and a number."""
     for path in write_benchmark_files(rich, tmp_path):
         assert_golden(path.name, path.read_text())
@@ -84,7 +87,7 @@ def test_the_files_for_github_action_benchmark(rich, tmp_path):
         assert all(set(entry) <= {"name", "unit", "value", "range", "extra"} for entry in entries)
 
 
-def test_what_was_not_measured_is_in_no_benchmark_file(tmp_path):
+def test_what_was_not_measured_is_in_no_benchmark_file(tmp_path: Path) -> None:
     """No null, no percentile that is only bounded, no cost without a price: the action would take them for 0."""
     report = build_report(make_run(tmp_path, [answered(100 * place, 62) for place in range(10)]))
     names = [entry.name for way in ("lower", "higher") for entry in benchmark_entries(report, way)]
@@ -99,7 +102,7 @@ def test_what_was_not_measured_is_in_no_benchmark_file(tmp_path):
     assert all("(simulated, v2)" in entry.name for entry in benchmark_entries(build_report(simulated), "higher"))
 
 
-def test_the_page_without_its_script(small):
+def test_the_page_without_its_script(small: Report) -> None:
     """The page's text and its charts' specifications, whole; the script is the library's business."""
     charts = report_charts(small)
     assert_golden("report.html", page_html(small, charts, {chart.name: "<svg/>" for chart in charts}, "/* script */"))
@@ -107,7 +110,7 @@ def test_the_page_without_its_script(small):
 
 @pytest.mark.parametrize(("name", "file"), [("text", "compare.txt"), ("markdown", "compare.md"),
                                             ("json", "compare.json")])  # fmt: skip
-def test_a_comparison(rich, tmp_path, name, file):
+def test_a_comparison(rich: Report, tmp_path: Path, name: str, file: str) -> None:
     """Two runs side by side, whole in each form; the second is slower, and its rows say so."""
     other = build_report(make_rich_run(tmp_path, run_id="20260305T050607Z-evening-0002", slower=1.3, seed=8))
     out = io.StringIO()
@@ -115,7 +118,7 @@ def test_a_comparison(rich, tmp_path, name, file):
     assert_golden(file, out.getvalue())
 
 
-def test_the_summary_has_a_row_a_phase_and_dataset_and_pandas_reads_it(tmp_path):
+def test_the_summary_has_a_row_a_phase_and_dataset_and_pandas_reads_it(tmp_path: Path) -> None:
     """Appended to results/summary.csv: phases times (all and each dataset), empty where nothing was measured."""
     folder = make_rich_run(tmp_path)
     write_results(build_report(folder), folder)
@@ -131,7 +134,7 @@ def test_the_summary_has_a_row_a_phase_and_dataset_and_pandas_reads_it(tmp_path)
     assert (mine.branch, mine.commit[:4], mine.users) == ("evening/load-2/all/runtime-v2", "0123", 2)
 
 
-def test_texts_in_the_summary_may_hold_anything(tmp_path):
+def test_texts_in_the_summary_may_hold_anything(tmp_path: Path) -> None:
     """A dataset's name with commas and quotes is one field, and a second run keeps it whole."""
     name = 'a,"b" c'
     for number in (1, 2):
@@ -143,7 +146,7 @@ def test_texts_in_the_summary_may_hold_anything(tmp_path):
     assert sum(row["dataset"] == name for row in rows) == 2 * 6
 
 
-def test_junit_says_failure_or_error(tmp_path):
+def test_junit_says_failure_or_error(tmp_path: Path) -> None:
     """What failed is a failure of its phase; what was cut off is an error of the run, which has decided nothing."""
     bad = build_report(make_run(tmp_path, [failed(1, 1, Outcome.HTTP_ERROR)]))
     root = ET.fromstring(formatted(bad, "junit"))

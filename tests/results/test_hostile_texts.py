@@ -1,5 +1,8 @@
 """Texts from runtimes, datasets and users are shown as they are, and do nothing."""
 
+from aether_load.analysis.report import Report
+from typing import Any
+
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -18,7 +21,7 @@ EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)> | `x` [l]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """A report in which every text that comes from outside is hostile."""
     condition = re.sub("[<>=!:]", "", EVIL) + ":p(95)<1"
     scenario = {**SCENARIO, "purpose": EVIL, "thresholds": [{"condition": condition}], "workload": {**SCENARIO["workload"], "datasets": [EVIL, "arc_easy"],
@@ -35,19 +38,19 @@ def report(tmp_path_factory):
 
 
 class Tags(HTMLParser):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.found = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
         self.found.append((tag, dict(attrs)))
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def test_the_page_has_no_element_that_a_text_brought(report):
+def test_the_page_has_no_element_that_a_text_brought(report: Report) -> None:
     """No image, three scripts of our own, no attribute that runs; the texts are there to read."""
     charts = report_charts(report)
     page = Tags()
@@ -59,7 +62,7 @@ def test_the_page_has_no_element_that_a_text_brought(report):
     assert page.text.count("</script><script>alert(1)</script>") >= 5
 
 
-def test_markdown_shows_a_text_as_it_is(report):
+def test_markdown_shows_a_text_as_it_is(report: Report) -> None:
     """No table is broken, nothing is HTML, a link or a mention."""
     text = formatted(report, "markdown")
     assert "<script" not in text
@@ -84,14 +87,17 @@ def test_markdown_shows_a_text_as_it_is(report):
         ("@you", "&#64;<!-- -->you"),
     ],
 )
-def test_what_markdown_would_read_is_written_as_characters(text, shown):
+def test_what_markdown_would_read_is_written_as_characters(text: str, shown: str) -> None:
     """And what it would not, such as underscores inside a word, stays readable."""
     assert markdown_text(text) == shown
 
 
-def test_junit_is_xml_whatever_is_in_it(report):
+def test_junit_is_xml_whatever_is_in_it(report: Report) -> None:
     """Characters that XML has no way to write are replaced."""
     root = ET.fromstring(formatted(report, "junit"))
-    said = root.find("testsuite/system-out").text
+    found = root.find("testsuite/system-out")
+    assert found is not None
+    said = found.text
+    assert said is not None
     assert "</script><script>alert(1)</script>" in said
     assert "\x00" not in said

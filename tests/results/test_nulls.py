@@ -1,5 +1,8 @@
 """Absent is null with a reason beside it, never 0."""
 
+from pathlib import Path
+from typing import Any
+
 import json
 
 import pytest
@@ -20,7 +23,7 @@ _SAYS_ITSELF = {
 _SKIPPED = {"scenario", "series", "lines", "environment"}
 
 
-def unexplained(value, path="report"):
+def unexplained(value: Any, path: str = "report") -> list[Any]:
     """The nulls that no reason stands beside."""
     if isinstance(value, list):
         return [found for place, item in enumerate(value) for found in unexplained(item, f"{path}[{place}]")]
@@ -40,7 +43,7 @@ def unexplained(value, path="report"):
 
 
 @pytest.mark.parametrize("kind", ["rich", "crashed", "nothing", "all failed", "no metrics"])
-def test_every_null_has_its_reason(tmp_path, kind):
+def test_every_null_has_its_reason(tmp_path: Path, kind: str) -> None:
     """In whole reports of runs good and bad, each null is explained by its name or by what stands beside it."""
     if kind in {"rich", "crashed"}:
         asked = ["p(95)<1", "accuracy>0", "later:max<1", "steadiness.cut_s<1", "server.node_time_p50_ms<9"]
@@ -55,7 +58,7 @@ def test_every_null_has_its_reason(tmp_path, kind):
     assert unexplained(json.loads(formatted(build_report(folder), "json"))) == []
 
 
-def test_a_null_without_a_reason_is_found(tmp_path):
+def test_a_null_without_a_reason_is_found(tmp_path: Path) -> None:
     """The test above can fail: a report whose reasons are taken away is full of nulls that nothing explains."""
     plain = json.loads(formatted(build_report(make_run(tmp_path, [])), "json"))
     plain["phases"][0]["all"]["reasons"] = {}
@@ -63,7 +66,7 @@ def test_a_null_without_a_reason_is_found(tmp_path):
     assert len(unexplained(plain)) > 10
 
 
-def test_a_figure_that_was_not_measured_is_an_empty_field(tmp_path):
+def test_a_figure_that_was_not_measured_is_an_empty_field(tmp_path: Path) -> None:
     """In the table as in the JSON there is no 0 in its place."""
     text = formatted(build_report(make_run(tmp_path, [failed(1, 400, Outcome.TIMEOUT)])), "csv")
     header, first, _ = text.splitlines()

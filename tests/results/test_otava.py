@@ -1,5 +1,7 @@
 """results/summary.csv as Apache Otava reads it: as it is, a series by its branch."""
 
+from pathlib import Path
+
 import csv
 import re
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ BRANCH = "evening/load-8/all/runtime-v2"
 
 
 @pytest.fixture(scope="module")
-def summary(tmp_path_factory):
+def summary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve nights, the last four a third slower."""
     results = tmp_path_factory.mktemp("nights")
     report = None
@@ -27,12 +29,13 @@ def summary(tmp_path_factory):
         run_id = f"202603{night + 4:02d}T050607Z-evening-{night:04d}"
         if night in {0, 8}:
             report = build_report(make_rich_run(results, run_id=run_id, slower=1.0 if night < 8 else 1.3))
+        assert report is not None
         run = msgspec.structs.replace(report.run, id=run_id, began_utc=f"2026-03-{night + 4:02d}T05:06:07.123456Z")
         append_summary(results / "summary.csv", msgspec.structs.replace(report, run=run))
     return results / "summary.csv"
 
 
-def test_it_follows_otavas_rules(summary):
+def test_it_follows_otavas_rules(summary: Path) -> None:
     """A time that parses, complete rows, numbers in each metric, series told apart by `branch`, ascending in time.
 
     The rules are those of otava.importer.CsvImporter in 0.8: it takes float() of each metric and fails on an empty
@@ -53,7 +56,7 @@ def test_it_follows_otavas_rules(summary):
     assert all(float(row[metric]) > 0 for row in series for metric in METRICS)
 
 
-def test_otava_itself_reads_it_and_finds_the_change(summary):
+def test_otava_itself_reads_it_and_finds_the_change(summary: Path) -> None:
     """With the configuration in docs/results.md, on the file as it is."""
     importer = pytest.importorskip("otava.importer", reason="apache-otava is not installed here")
     from otava.data_selector import DataSelector

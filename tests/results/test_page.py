@@ -1,5 +1,11 @@
 """report.html in a browser: drawn, quiet, self-contained, and readable on a phone, in the dark, on paper."""
 
+from aether_load.analysis.report import Report
+from aether_load.rundata.folder import RunFolder
+from browser import Page
+from collections.abc import Iterator
+from pathlib import Path
+
 import os
 import re
 import subprocess
@@ -26,7 +32,7 @@ CHARTS = [
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run with every kind of chart, with thresholds, its page made as the main job makes it."""
     conditions = ("load:request_throughput_rps>50", "open:steadiness.cut_s<5", "p(50)<500")
     scenario = SCENARIO | {"thresholds": [{"condition": text} for text in conditions]}
@@ -38,7 +44,7 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def drawn_run(tmp_path_factory):
+def drawn_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The same run with its charts drawn as files too."""
     pytest.importorskip("vl_convert", reason="vl-convert-python draws charts as files")
     folder = make_rich_run(tmp_path_factory.mktemp("drawn"))
@@ -49,12 +55,12 @@ def drawn_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with chromium(tmp_path_factory.mktemp("profile")) as page:
         yield page
 
 
-def small_run(tmp_path):
+def small_run(tmp_path: Path) -> tuple[RunFolder, Report]:
     folder = make_run(tmp_path, [answered(100 * place, 62) for place in range(10)])
     report = build_report(folder)
     write_results(report, folder)
@@ -66,7 +72,7 @@ class TestInABrowser:
 
     @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
     @pytest.mark.parametrize("width", [390, 1280])
-    def test_it_is_drawn_and_quiet(self, run, browser, width, dark):
+    def test_it_is_drawn_and_quiet(self, run: RunFolder, browser: Page, width: int, dark: bool) -> None:
         """Each chart has its marks, nothing is said on the console, nothing is fetched, nothing runs over the edge."""
         browser.show(width, dark=dark)
         browser.open(run.page)
@@ -84,7 +90,7 @@ class TestInABrowser:
         labels = "getComputedStyle(document.querySelector('[data-chart] svg .role-axis-label text')).fill"
         assert browser.evaluate(labels) == ("rgb(163, 171, 183)" if dark else "rgb(92, 100, 112)")
 
-    def test_no_legend_is_cut_off_on_a_phone(self, run, browser):
+    def test_no_legend_is_cut_off_on_a_phone(self, run: RunFolder, browser: Page) -> None:
         """Each entry of each legend lies inside its chart."""
         browser.show(400)
         browser.open(run.page)
@@ -98,7 +104,7 @@ class TestInABrowser:
         assert browser.evaluate(outside) == []
 
     @pytest.mark.parametrize("width", [390, 1280])
-    def test_no_table_is_cut(self, run, browser, width):
+    def test_no_table_is_cut(self, run: RunFolder, browser: Page, width: int) -> None:
         """With everything unfolded each cell lies within the page, and no table has to be scrolled."""
         browser.show(width)
         browser.open(run.page)
@@ -109,7 +115,7 @@ class TestInABrowser:
         beyond += "cell.getBoundingClientRect().right > innerWidth).map(cell => cell.textContent)"
         assert browser.evaluate(beyond) == []
 
-    def test_the_answer_and_the_thresholds_come_first(self, run, browser):
+    def test_the_answer_and_the_thresholds_come_first(self, run: RunFolder, browser: Page) -> None:
         """The headline decides; warnings are folded, and no section is empty."""
         browser.show(1280)
         browser.open(run.page)
@@ -123,7 +129,7 @@ class TestInABrowser:
         assert "broken" in header
         assert browser.evaluate("document.querySelector('#warnings').open") is False
 
-    def test_one_click_filters_a_dataset(self, run, browser):
+    def test_one_click_filters_a_dataset(self, run: RunFolder, browser: Page) -> None:
         """Rows of the overview and the slowest requests are then that dataset's, at most ten of them."""
         browser.show(1280)
         browser.open(run.page)
@@ -140,7 +146,7 @@ class TestInABrowser:
         browser.evaluate("document.getElementById('only-all').click()")
         assert browser.evaluate(f"new Set({slow}.map(row => row.className)).size") == 2
 
-    def test_a_slow_request_opens_into_its_levels_and_nodes(self, run, browser):
+    def test_a_slow_request_opens_into_its_levels_and_nodes(self, run: RunFolder, browser: Page) -> None:
         """The bars of a request end where it ends, and each node stands under its level."""
         browser.show(1280)
         browser.open(run.page)
@@ -152,7 +158,7 @@ class TestInABrowser:
         assert max(browser.evaluate(ends)) == pytest.approx(100, abs=0.1)
         assert browser.evaluate(f"{found}.querySelector('dl').offsetParent !== null")
 
-    def test_paper_has_what_a_click_would_show(self, run, browser, tmp_path):
+    def test_paper_has_what_a_click_would_show(self, run: RunFolder, browser: Page, tmp_path: Path) -> None:
         """Printed in the dark it is ink on white, with each phase's tables open; afterwards they are shut again."""
         browser.show(1400, dark=True)
         browser.open(run.page)
@@ -168,13 +174,13 @@ class TestInABrowser:
         browser.paper(tmp_path / "page.pdf")
         assert (tmp_path / "page.pdf").stat().st_size > 50_000
 
-    def test_where_no_script_runs_the_pictures_stand(self, drawn_run, browser):
+    def test_where_no_script_runs_the_pictures_stand(self, drawn_run: RunFolder, browser: Page) -> None:
         """Some viewers of CI artefacts run no script: with --charts every chart is there all the same."""
         browser.show(400)
         assert browser.document_without_scripts(drawn_run.page).count("'nodeName': 'svg'") == len(CHARTS)
 
 
-def test_the_same_charts_are_pictures_for_mails(drawn_run):
+def test_the_same_charts_are_pictures_for_mails(drawn_run: RunFolder) -> None:
     """SVG with its colours in it, and PNG; those of an earlier report are gone."""
     assert {path.name for path in drawn_run.charts.iterdir()} == {f"{name}.{kind}" for name in CHARTS
                                                             for kind in ("svg", "png")}  # fmt: skip
@@ -182,7 +188,7 @@ def test_the_same_charts_are_pictures_for_mails(drawn_run):
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in drawn_run.charts.glob("*.png"))
 
 
-def test_the_page_names_no_other_address(run):
+def test_the_page_names_no_other_address(run: RunFolder) -> None:
     """The policy in it forbids to load anything, and no element wants to."""
     text = run.page.read_text()
     assert "default-src 'none'" in text
@@ -191,7 +197,7 @@ def test_the_page_names_no_other_address(run):
     assert len(run.page.read_bytes()) < 3_000_000
 
 
-def test_without_the_engine_the_page_has_its_charts(tmp_path):
+def test_without_the_engine_the_page_has_its_charts(tmp_path: Path) -> None:
     """Only files of charts need the library that draws them; without it a sentence says so, and the page stands."""
     folder, report = small_run(tmp_path / "results")
     broken = tmp_path / "broken"
@@ -211,7 +217,7 @@ def test_without_the_engine_the_page_has_its_charts(tmp_path):
     assert not folder.charts.exists()
 
 
-def test_what_has_no_data_has_no_section(tmp_path):
+def test_what_has_no_data_has_no_section(tmp_path: Path) -> None:
     """A run in which everything succeeded, of one dataset and one node, has neither filter nor outcomes nor nodes."""
     folder, report = small_run(tmp_path)
     make_page(folder, report)
@@ -221,7 +227,7 @@ def test_what_has_no_data_has_no_section(tmp_path):
     assert text.count('class="track"') >= 10
 
 
-def test_a_page_that_cannot_be_made_costs_nothing_else(tmp_path, capsys):
+def test_a_page_that_cannot_be_made_costs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The other results stand, and a sentence says what to do."""
     folder, report = small_run(tmp_path)
     folder.page.mkdir()

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from aether_load.scenario.phase import Kind
+from aether_load.schedule.search import End
+
+from aether_load.analysis.report import Report
+from pathlib import Path
+
 import io
 
 import pytest
@@ -21,14 +29,15 @@ SLO = ("p(95)<100", "error_rate<0.02")
 QUEUE = "requests queue before the server: each second of the load added 120 ms to their latency"
 
 
-def measured(achieved, p95, **more):
+def measured(achieved: float, p95: float, **more: float) -> ProbeMeasurement:
+    usage: dict[str, Any] = {"error_rate": 0.0, "sender_cpu_share": 0.31, "server_cpu_share": 0.974, **more}
     return ProbeMeasurement(
         achieved_load=achieved,
         slo=(
             SloReading(condition=SLO[0], state="holds", value=p95, low=p95 - 2, high=p95 + 2),
             SloReading(condition=SLO[1], state="holds", value=0.0, low=0.0, high=0.0123),
         ),
-        **{"error_rate": 0.0, "sender_cpu_share": 0.31, "server_cpu_share": 0.974, **more},
+        **usage,
     )
 
 
@@ -64,12 +73,12 @@ ROWS = [
 ]
 
 
-def record(end, held=20.0, broken=40.0, against=(QUEUE,), kind="rate"):
+def record(end: End | None, held: float | None = 20.0, broken: float | None = 40.0, against: tuple[str, ...] = (QUEUE,), kind: Kind = "rate") -> SearchRecord:
     found = None if end is None else Found(end=end, largest_held=held, smallest_not_held=broken, against=against)
     return SearchRecord(name="cap", kind=kind, slo=SLO, tolerance=0.1, probes=PROBES, found=found)
 
 
-def test_a_row_for_each_probe_with_what_it_measured():
+def test_a_row_for_each_probe_with_what_it_measured() -> None:
     """Load asked and achieved, each metric with its interval, errors, both processes' CPU, and the limit."""
     report = search_report(record("found"))
     assert probe_header(report) == (
@@ -104,13 +113,13 @@ HELD = f"20 requests/s held, 40 did not ({QUEUE})"
         (record(None), f"{HELD}; the search was cut off by force {WIDE}", False, 1.0),
     ],
 )  # fmt: skip
-def test_the_result_is_one_sentence(searched, sentence, confirmed, gap):
+def test_the_result_is_one_sentence(searched: SearchRecord, sentence: str, confirmed: bool, gap: float | None) -> None:
     """Both loads, the reason why the larger one broke, and a gap that is too wide."""
     report = search_report(searched)
     assert (report.sentence, report.confirmed, report.gap) == (sentence, confirmed, gap)
 
 
-def run_with(tmp_path, searched):
+def run_with(tmp_path: Path, searched: SearchRecord) -> Report:
     scenario = {"name": "made", "phases": [{"name": "cap", "find": "max_rate", "slo": list(SLO)}]}
     requests = [answered(10 * place, 60 + place % 20) for place in range(100)]
     folder = make_run(tmp_path, requests, scenario=scenario, phase="cap", search="cap")
@@ -126,7 +135,7 @@ def run_with(tmp_path, searched):
      ("out_of_time", "inconclusive", 5), ("undecided", "inconclusive", 5), ("unsteady", "inconclusive", 5),
      ("client_limited", "inconclusive", 5)],
 )  # fmt: skip
-def test_the_verdict_follows_from_how_the_search_ended(tmp_path, end, status, code):
+def test_the_verdict_follows_from_how_the_search_ended(tmp_path: Path, end: End, status: str, code: int) -> None:
     """Without a confirmed result the run is inconclusive, and the reason has both loads and the gap."""
     report = run_with(tmp_path, record(end))
     assert (report.verdict.status, report.verdict.exit_code) == (status, code)
@@ -134,7 +143,7 @@ def test_the_verdict_follows_from_how_the_search_ended(tmp_path, end, status, co
         assert report.verdict.reasons == (f"search cap: {report.searches[0].sentence}",)
 
 
-def test_every_form_of_a_report_has_the_probes(tmp_path):
+def test_every_form_of_a_report_has_the_probes(tmp_path: Path) -> None:
     """Text, Markdown and page: the sentence and a row for each probe."""
     report = run_with(tmp_path, record("out_of_time"))
     for form, cell in (("text", "61.25 [59.25, 63.25]"), ("markdown", "| double | 170 &#91;168, 172&#93; |")):
@@ -147,7 +156,7 @@ def test_every_form_of_a_report_has_the_probes(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "left_out"), [(120, 1), (100, 3), (80, 5)])
-def test_the_summary_has_a_row_for_each_probe_on_any_terminal(tmp_path, width, left_out):
+def test_the_summary_has_a_row_for_each_probe_on_any_terminal(tmp_path: Path, width: int, left_out: int) -> None:
     """The loads, the metrics and the limit always; how long and why a probe was, where there is room."""
     report = run_with(tmp_path, record("out_of_time"))
     out = io.StringIO()
