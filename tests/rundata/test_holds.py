@@ -1,5 +1,7 @@
 """By how much an answer may have been read late, from the times in which the sender's event loop was held."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,30 +11,31 @@ from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.record_reader import HOLD_TYPE
 
 
-def late(holds, requests, worker=0):
+def late(holds: list[tuple[int, int, int]], requests: list[tuple[int, int]], worker: int = 0) -> list[int]:
     """The lateness of requests that were (sent, read), under holds of that worker."""
     found = Holds()
     for hold in holds:
         found.add(np.array([(worker, *hold)], HOLD_TYPE))
     sent, read = (np.array([request[place] for request in requests], np.int64) for place in (0, 1))
-    return found.late_ns(np.zeros(len(requests), np.int16), sent, read).tolist()
+    answer: list[int] = found.late_ns(np.zeros(len(requests), np.int16), sent, read).tolist()
+    return answer
 
 
-def test_without_holds_nothing_is_late():
+def test_without_holds_nothing_is_late() -> None:
     assert late([], [(0, 10), (ABSENT, ABSENT)]) == [0, 0]
 
 
-def test_what_is_read_after_a_hold_may_have_been_there_since_it_began():
+def test_what_is_read_after_a_hold_may_have_been_there_since_it_began() -> None:
     """Until the loop has caught up; what was read before or later is exact."""
     requests = [(0, 90), (0, 100), (0, 120), (0, 151), (0, 160), (0, 161), (120, 155), (158, 159), (ABSENT, ABSENT)]
     assert late([(100, 150, 160)], requests) == [0, 0, 20, 51, 60, 0, 35, 1, 0]
 
 
-def test_another_workers_holds_are_its_own():
+def test_another_workers_holds_are_its_own() -> None:
     assert late([(100, 150, 160)], [(0, 155)], worker=1) == [0]
 
 
-def test_holds_that_follow_each_other_before_the_loop_caught_up_are_one():
+def test_holds_that_follow_each_other_before_the_loop_caught_up_are_one() -> None:
     """An answer that came in during the first may be read after the second; the third begins anew."""
     holds = [(100, 150, 300), (200, 250, 300), (300, 300, 300), (400, 450, 460)]
     assert late(holds, [(0, 160), (0, 260), (0, 300), (0, 310), (0, 455)]) == [60, 160, 200, 0, 55]
@@ -46,14 +49,18 @@ TURNS = st.lists(
 
 
 @given(TURNS)
-def test_the_truth_lies_between_the_ends(turns):
+def test_the_truth_lies_between_the_ends(turns: list[tuple[int, list[int], int, bool]]) -> None:
     """A loop that polls, reads what is ready one by one, and does other work before or after that.
 
     A turn is how long the other work takes, when the answers to the requests that it sends come after its end, how long
     each reading takes, and whether the reading is first. Each turn is a hold, from the poll's end to the next poll's
     beginning; all of them are caught up with when a poll finds nothing ready.
     """
-    now, waiting, holds, open_holds, requests = 0, [], [], [], []
+    now = 0
+    waiting: list[tuple[int, int]] = []
+    holds: list[Any] = []
+    open_holds: list[Any] = []
+    requests: list[Any] = []
     for work, arrivals, reading, reads_first in [*turns, *[(0, [], 1, True)] * 300]:
         woke = now
         ready = sorted(answer for answer in waiting if answer[0] <= woke)

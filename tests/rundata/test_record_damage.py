@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ ROWS = 2 * BLOCKS
 """Two rows a block; the second block has a hold and no row, and the last one is the end."""
 
 
-def blocks():
+def blocks() -> list[bytes]:
     """The bytes of a file's header and of each of its blocks."""
     buffer = RecordBuffer(["a/0", "b/0"], ["a", "b"])
     phase = buffer.phases.place("closed")
@@ -47,13 +48,13 @@ HEADER, *PIECES = blocks()
 WHOLE = HEADER + b"".join(PIECES)
 
 
-def read(path, content, expected=None):
+def read(path: Path, content: bytes, expected: int | None = None) -> tuple[list[int], int, bool, list[str]]:
     """What is read of a file with this content."""
     path.write_bytes(content)
     return read_again(path, expected)
 
 
-def read_again(path, expected=None):
+def read_again(path: Path, expected: int | None = None) -> tuple[list[int], int, bool, list[str]]:
     """The rows that are read, the number of holds, whether the end is torn off, and the damage."""
     reader = RecordReader(path, expected)
     batches = list(reader)
@@ -65,16 +66,16 @@ def read_again(path, expected=None):
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "records.bin"
 
 
-def test_a_whole_file_is_read_whole(path):
+def test_a_whole_file_is_read_whole(path: Path) -> None:
     assert read(path, WHOLE, ROWS) == (list(range(ROWS)), 1, False, [])
     assert read(path, WHOLE) == (list(range(ROWS)), 1, False, [])
 
 
-def test_cut_at_any_byte_it_gives_back_what_is_whole(path):
+def test_cut_at_any_byte_it_gives_back_what_is_whole(path: Path) -> None:
     """After a crash a cut is a note; in a file of a run that ended in order it is damage, whatever was cut off."""
     ends = [len(HEADER)]
     for piece in PIECES:
@@ -95,7 +96,7 @@ def test_cut_at_any_byte_it_gives_back_what_is_whole(path):
         ]
 
 
-def test_a_flipped_bit_in_any_byte_is_damage(path):
+def test_a_flipped_bit_in_any_byte_is_damage(path: Path) -> None:
     """Rows that are read are rows that were written, and those that are not are named, after a crash too."""
     path.write_bytes(WHOLE)
     for at in range(len(WHOLE)):
@@ -109,13 +110,13 @@ def test_a_flipped_bit_in_any_byte_is_damage(path):
         assert holds == 1 or len(rows) == ROWS
 
 
-def overwrite(path, at, piece):
+def overwrite(path: Path, at: int, piece: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(piece)
 
 
-def names(sentence, row):
+def names(sentence: str, row: int) -> bool:
     """Tell whether a sentence's range of rows holds a row."""
     if "behind row" in sentence:
         return row > int(sentence.split("behind row ")[1])
@@ -126,7 +127,7 @@ def names(sentence, row):
     return int(words[first]) <= row <= int(words[first + 2])
 
 
-def test_zeroed_stretches_are_damage(path):
+def test_zeroed_stretches_are_damage(path: Path) -> None:
     """Wherever they lie and however long they are."""
     chance = random.Random(3)
     for _ in range(100):
@@ -138,7 +139,7 @@ def test_zeroed_stretches_are_damage(path):
         assert set(rows) <= set(range(ROWS))
 
 
-def test_damaged_blocks_are_named_each_by_its_rows(path):
+def test_damaged_blocks_are_named_each_by_its_rows(path: Path) -> None:
     """Two in one file; the blocks around them are read."""
     first, second = (bytearray(PIECES[number]) for number in (0, 3))
     first[-1] ^= 1
@@ -156,7 +157,7 @@ def test_damaged_blocks_are_named_each_by_its_rows(path):
 
 
 @pytest.mark.parametrize("number", range(len(PIECES)))
-def test_a_block_that_stands_there_twice_is_read_once(path, number):
+def test_a_block_that_stands_there_twice_is_read_once(path: Path, number: int) -> None:
     """And the run is invalid, whatever the block holds."""
     content = HEADER + b"".join(PIECES[: number + 1] + PIECES[number:])
     rows, holds, torn, damage = read(path, content, ROWS)
@@ -166,7 +167,7 @@ def test_a_block_that_stands_there_twice_is_read_once(path, number):
 
 
 @pytest.mark.parametrize("number", range(len(PIECES)))
-def test_a_missing_block_is_named(path, number):
+def test_a_missing_block_is_named(path: Path, number: int) -> None:
     """One without rows too, since its holds bound the latencies of others."""
     rows, _, _, damage = read(path, HEADER + b"".join(PIECES[:number] + PIECES[number + 1 :]), ROWS)
     (sentence,) = damage
@@ -180,7 +181,7 @@ def test_a_missing_block_is_named(path, number):
         }
 
 
-def test_a_missing_file_is_torn_or_damage(path):
+def test_a_missing_file_is_torn_or_damage(path: Path) -> None:
     """A run that was killed before its first block reports with nothing in it; one that ended has lost its rows."""
     nothing = RecordReader(path)
     assert (list(nothing), nothing.torn, nothing.damage) == ([], True, [])
@@ -190,12 +191,12 @@ def test_a_missing_file_is_torn_or_damage(path):
     assert (list(empty), empty.torn, empty.damage) == ([], False, [])
 
 
-def test_rows_behind_the_stated_end_are_damage(path):
+def test_rows_behind_the_stated_end_are_damage(path: Path) -> None:
     _, _, _, damage = read(path, WHOLE, 6)
     assert damage == ["records.bin has 8 rows, and had 6 when the run ended"]
 
 
-def test_another_version_is_refused_by_name(path, monkeypatch):
+def test_another_version_is_refused_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_format, "VERSION", 9)
     path.write_bytes(file_header() + b"".join(PIECES))
     with pytest.raises(
@@ -204,7 +205,7 @@ def test_another_version_is_refused_by_name(path, monkeypatch):
         list(RecordReader(path))
 
 
-def test_a_header_whose_length_is_wrong_is_not_a_torn_one(path):
+def test_a_header_whose_length_is_wrong_is_not_a_torn_one(path: Path) -> None:
     """Blocks behind it show that the file goes on."""
     length = FILE_PREFIX.unpack(WHOLE[: FILE_PREFIX.size])[1]
     content = FILE_PREFIX.pack(WHOLE[:8], length | 1 << 30) + WHOLE[FILE_PREFIX.size :]
@@ -215,11 +216,11 @@ def test_a_header_whose_length_is_wrong_is_not_a_torn_one(path):
 
 class TestTextsThatWentWithADamagedBlock:
     @pytest.fixture
-    def without_the_first(self, path):
+    def without_the_first(self, path: Path) -> list[RecordPart]:
         path.write_bytes(HEADER + b"".join(PIECES[1:]))
         return [RecordPart(path, expected=ROWS)]
 
-    def test_rows_of_a_phase_without_a_name_are_refused(self, without_the_first):
+    def test_rows_of_a_phase_without_a_name_are_refused(self, without_the_first: list[RecordPart]) -> None:
         """The first block had the phase's name, so that no row is known to be of it."""
         record = PhaseRecord(name="closed", users=1, began=clock(0))
         found = read_phases(without_the_first, [record], ["a", "b"], ["answer"], [0])
@@ -229,7 +230,7 @@ class TestTextsThatWentWithADamagedBlock:
             "6 rows are of phases whose names were in damaged blocks; they were refused",
         )
 
-    def test_the_table_says_that_they_are_lost(self, without_the_first):
+    def test_the_table_says_that_they_are_lost(self, without_the_first: list[RecordPart]) -> None:
         table = read_samples(without_the_first).table
         assert set(table["phase"].to_pylist()) == {"(lost to damage)"}
         assert set(table["prompt_id"].to_pylist()) == {"(lost to damage)"}

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import uuid
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from aether_load.rundata.records import record_reader, samples_arrow
 from aether_load.rundata.records.record_buffer import BLOCK_ROWS, RecordBuffer, TextTable
-from aether_load.rundata.records.record_format import ABSENT, ERROR, LEVEL, NODE, PHASE, RequestRecord
+from aether_load.rundata.records.record_format import ABSENT, ERROR, HOLD, LEVEL, NODE, PHASE, REQUEST, RequestRecord
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
@@ -37,40 +39,41 @@ HOLDS = st.lists(st.tuples(*[st.integers(0, 2**63 - 1)] * 3), max_size=2)
 REQUESTS = st.lists(st.tuples(RECORDS, NODES, LEVELS, HOLDS, st.none() | st.text(max_size=8), st.booleans()))
 
 
-def new_buffer():
+def new_buffer() -> RecordBuffer:
     buffer = RecordBuffer(["piqa/7", "piqa/8"], ["piqa", "piqa"], worker=3)
     assert [buffer.phases.place(name) for name in ("warm", "closed")] == [0, 1]
     return buffer
 
 
-def add(buffer, **changes):
+def add(buffer: RecordBuffer, **changes: int | bytes) -> None:
     """Append one request; what is not said is an answered request of one node."""
-    values = {
+    values: dict[str, Any] = {
         "phase": 1, "worker": 0, "request_index": 5, "prompt": 1, "due_ns": 1_000_000, "sent_ns": 2_000_000,
         "ended_ns": 64_345_999, "outcome": 0, "http_status": 200, "server_total_ms": 60, "tokens": 71,
         "answer_state": 0, "answer": buffer.answers.place("B"), "correct": 1, "nodes": 1,
         "execution_id": EXECUTION.bytes, **changes,
     }  # fmt: skip
     nodes = values["nodes"]
+    assert nodes is not None
     buffer.add(RequestRecord(**values, levels=nodes), NODE.pack(60, 0, 0) * nodes, LEVEL.pack(60) * nodes)
 
 
-def refuse(*_):
+def refuse(*_: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def write(path, buffer):
+def write(path: Path, buffer: RecordBuffer) -> None:
     writer = RecordWriter(buffer, path)
     writer.finish()
     writer.close()
 
 
-def table_of(path, buffer):
+def table_of(path: Path, buffer: RecordBuffer) -> pa.Table:
     write(path, buffer)
     return read_samples([RecordPart(path, expected=buffer.rows_total)]).table
 
 
-def test_a_record_is_a_row_of_typed_columns(tmp_path):
+def test_a_record_is_a_row_of_typed_columns(tmp_path: Path) -> None:
     """What was measured comes out in its unit, and by name."""
     buffer = new_buffer()
     add(buffer)
@@ -104,7 +107,7 @@ def test_a_record_is_a_row_of_typed_columns(tmp_path):
     }
 
 
-def test_what_was_not_measured_is_null(tmp_path):
+def test_what_was_not_measured_is_null(tmp_path: Path) -> None:
     """A request without an answer has no server time, no nodes, no score: null, never zero."""
     buffer = new_buffer()
     add(
@@ -121,7 +124,7 @@ def test_what_was_not_measured_is_null(tmp_path):
     assert (row["outcome"], row["error"]) == ("timeout", "no answer within 30 s")
 
 
-def test_blocks_are_small(tmp_path):
+def test_blocks_are_small(tmp_path: Path) -> None:
     """No block has more rows than are written in one piece; none is lost and the order stays."""
     buffer = new_buffer()
     for index in range(BLOCK_ROWS * 2 + 1):
@@ -137,7 +140,7 @@ def test_blocks_are_small(tmp_path):
     assert table["node_times_ms"].to_pylist() == [[60] if index % 2 else None for index in range(BLOCK_ROWS * 2 + 1)]
 
 
-def test_many_nodes_close_a_block_too():
+def test_many_nodes_close_a_block_too() -> None:
     """A DAG of a thousand nodes makes no block of megabytes."""
     buffer = new_buffer()
     for _ in range(40):
@@ -145,7 +148,7 @@ def test_many_nodes_close_a_block_too():
     assert max(block.rows for block in iter(buffer.take, None)) < 12
 
 
-def test_texts_that_never_end_do_not_fill_the_memory():
+def test_texts_that_never_end_do_not_fill_the_memory() -> None:
     """The first thousand different errors are kept, the rest share a place; long ones are cut."""
     table = new_buffer().errors
     places = [table.place(f"error {number}") for number in range(1500)]
@@ -155,7 +158,7 @@ def test_texts_that_never_end_do_not_fill_the_memory():
     assert table.place("error 7") == 7
 
 
-def test_a_long_text_is_cut_once(tmp_path):
+def test_a_long_text_is_cut_once(tmp_path: Path) -> None:
     """Errors are cut, so that two which differ behind the cut share a place; names of the run's own parts are not."""
     buffer = new_buffer()
     long = "x" * 299 + "é"
@@ -168,7 +171,9 @@ def test_a_long_text_is_cut_once(tmp_path):
 
 
 @given(requests=REQUESTS, batch_rows=st.integers(1, 5))
-def test_what_is_written_is_what_is_read(tmp_path_factory, requests, batch_rows):
+def test_what_is_written_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[Any, ...]], batch_rows: int
+) -> None:
     """Whatever the values, however the rows fall into blocks and batches, and whatever texts come up on the way."""
     path = tmp_path_factory.mktemp("written") / "records.bin"
     buffer = new_buffer()
@@ -204,7 +209,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, requests, batch_rows)
     assert errors == [error for *_, error, _ in requests]
 
 
-def test_a_file_that_grows_is_read_from_where_reading_ended(tmp_path):
+def test_a_file_that_grows_is_read_from_where_reading_ended(tmp_path: Path) -> None:
     """Every row once and in order, whichever bytes were there at each look."""
     path = tmp_path / "records.bin"
     buffer = new_buffer()
@@ -227,7 +232,7 @@ def test_a_file_that_grows_is_read_from_where_reading_ended(tmp_path):
     assert reader.tables.errors == [f"error {number}" for number in range(6)]
 
 
-def test_a_refused_write_is_made_good_later(tmp_path, monkeypatch):
+def test_a_refused_write_is_made_good_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the disk takes half a block and then no more, the file ends at a whole block, and later has all."""
     path = tmp_path / "records.bin"
     buffer = new_buffer()
@@ -237,7 +242,7 @@ def test_a_refused_write_is_made_good_later(tmp_path, monkeypatch):
     before = path.stat().st_size
     real_write = os.write
 
-    def half(descriptor, pieces):
+    def half(descriptor: int, pieces: list[bytes | bytearray]) -> int:
         return real_write(descriptor, b"".join(pieces)[:40])
 
     monkeypatch.setattr(os, "writev", half)
@@ -253,7 +258,7 @@ def test_a_refused_write_is_made_good_later(tmp_path, monkeypatch):
     assert (reader.torn, reader.damage) == (False, [])
 
 
-def test_what_is_rescued_elsewhere_completes_the_file(tmp_path, monkeypatch):
+def test_what_is_rescued_elsewhere_completes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks that wait, the last one with its end, are written to another file, to be appended to the first."""
     path, elsewhere = tmp_path / "records.bin", tmp_path / "tail.bin"
     buffer = new_buffer()
@@ -276,7 +281,7 @@ def test_what_is_rescued_elsewhere_completes_the_file(tmp_path, monkeypatch):
     assert whole.damage == []
 
 
-def test_prompts_may_be_added_later(tmp_path):
+def test_prompts_may_be_added_later(tmp_path: Path) -> None:
     """An evaluation's calls come one after the other, each with prompts of its own."""
     buffer = new_buffer()
     add(buffer)
@@ -288,7 +293,7 @@ def test_prompts_may_be_added_later(tmp_path):
 
 
 class TestSamplesArrow:
-    def test_it_is_a_stream_that_anybody_reads(self, tmp_path, monkeypatch):
+    def test_it_is_a_stream_that_anybody_reads(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """pyarrow.ipc.open_stream(path).read_pandas() reads it; vocabularies that grew included."""
         monkeypatch.setattr(record_reader, "BATCH_ROWS", 1)
         buffer = new_buffer()
@@ -302,11 +307,11 @@ class TestSamplesArrow:
         assert table["error"].tolist() == ["error 0", "error 1", "error 2"]
         assert [path.name for path in sorted(tmp_path.iterdir())] == ["records.bin", "samples.arrow"]
 
-    def test_a_run_without_a_request_has_a_table_without_a_row(self, tmp_path):
+    def test_a_run_without_a_request_has_a_table_without_a_row(self, tmp_path: Path) -> None:
         write_samples([RecordPart(tmp_path / "records.bin")], tmp_path / "samples.arrow")
         assert pa.ipc.open_stream(tmp_path / "samples.arrow").read_all() == SCHEMA.empty_table()
 
-    def test_the_files_of_several_workers_are_one_table(self, tmp_path):
+    def test_the_files_of_several_workers_are_one_table(self, tmp_path: Path) -> None:
         """Each file has its own tables of texts, and the same text may have another place in each."""
         parts = []
         for worker, words in enumerate((("one", "two"), ("two", "three"))):
@@ -320,7 +325,7 @@ class TestSamplesArrow:
             (0, "one"), (0, "two"), (1, "two"), (1, "three")
         ]  # fmt: skip
 
-    def test_a_disk_that_refuses_leaves_the_older_table(self, tmp_path, monkeypatch):
+    def test_a_disk_that_refuses_leaves_the_older_table(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         buffer = new_buffer()
         add(buffer)
         write(tmp_path / "records.bin", buffer)
@@ -332,22 +337,22 @@ class TestSamplesArrow:
         assert [path.name for path in sorted(tmp_path.iterdir())] == ["records.bin", "samples.arrow"]
 
 
-def test_types_agree_with_what_is_packed():
+def test_types_agree_with_what_is_packed() -> None:
     """NumPy's records are as long as the packed ones."""
-    packed = (record_reader.REQUEST, record_reader.NODE, record_reader.HOLD)
+    packed = (REQUEST, NODE, HOLD)
     types = (record_reader.REQUEST_TYPE, record_reader.NODE_TYPE, record_reader.HOLD_TYPE)
     assert [kind.itemsize for kind in types] == [each.size for each in packed]
     assert record_reader.LEVEL_TYPE.itemsize == LEVEL.size
     assert np.frombuffer(NODE.pack(7, 2, -1), record_reader.NODE_TYPE).tolist() == [(7, 2, -1)]
 
 
-def test_tables_are_apart():
+def test_tables_are_apart() -> None:
     """A text has a place of its own in each table."""
     buffer = new_buffer()
     assert TextTable(buffer, ERROR).place("closed") == TextTable(buffer, PHASE).place("closed") == 0
 
 
-def test_a_record_is_written_and_read_without_pandas_or_scipy(tmp_path):
+def test_a_record_is_written_and_read_without_pandas_or_scipy(tmp_path: Path) -> None:
     """From the buffer into a file and back into a report, in a process of its own."""
     made = tmp_path / "make.py"
     made.write_text(

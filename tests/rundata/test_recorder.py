@@ -1,6 +1,9 @@
 """What becomes of a request, as a record."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,10 +32,10 @@ ANSWER = {
 
 
 @pytest.fixture
-def recorded(tmp_path):
+def recorded(tmp_path: Path) -> Callable[..., Any]:
     """Let a recorder do something, and return the one row of it."""
 
-    def row(act, **options):
+    def row(act: Callable[..., Any], **options: Any) -> dict[str, Any]:
         buffer = RecordBuffer(["piqa/0"], ["piqa"])
         buffer.phases.place("closed")
         prompt = Prompt("piqa/0", "piqa", "a question", ("one", "two"), 1)
@@ -43,20 +46,21 @@ def recorded(tmp_path):
         writer.finish()
         writer.close()
         (found,) = read_samples([RecordPart(tmp_path / "records.bin")]).table.to_pylist()
-        return found
+        answer: dict[str, Any] = found
+        return answer
 
     return row
 
 
-def answered(body, status=200):
+def answered(body: bytes, status: int = 200) -> Callable[..., Any]:
     return lambda recorder: recorder.answered(WORK, 1000, 60_001_000, status, body)
 
 
-def some(row, *names):
+def some(row: dict[str, Any], *names: str) -> tuple[Any, ...]:
     return tuple(row[name] for name in names)
 
 
-def test_a_whole_answer_is_classified_timed_and_scored(recorded):
+def test_a_whole_answer_is_classified_timed_and_scored(recorded: Callable[..., Any]) -> None:
     row = recorded(answered(json.dumps(ANSWER).encode()))
     assert some(row, "outcome", "http_status", "error", "server_total_ms", "node_times_ms", "level_times_ms") == (
         "ok", 200, None, 51, [50], [50]
@@ -79,7 +83,9 @@ def test_a_whole_answer_is_classified_timed_and_scored(recorded):
         ("results", [RESULT | {"token_cost": 10**25}]),
     ],
 )
-def test_a_number_that_no_record_holds_is_an_invalid_response(recorded, key, value):
+def test_a_number_that_no_record_holds_is_an_invalid_response(
+    recorded: Callable[..., Any], key: str, value: Any
+) -> None:
     """Its row is there, with the reason."""
     row = recorded(answered(json.dumps(ANSWER | {key: value}).encode()))
     assert some(row, "outcome", "http_status", "server_total_ms", "node_times_ms", "token_cost") == (
@@ -99,13 +105,15 @@ def test_a_number_that_no_record_holds_is_an_invalid_response(recorded, key, val
         ("execution_id", "", "execution_id", None),
     ],
 )
-def test_the_largest_number_that_fits_is_recorded(recorded, key, value, column, recorded_as):
+def test_the_largest_number_that_fits_is_recorded(
+    recorded: Callable[..., Any], key: str, value: Any, column: str, recorded_as: Any
+) -> None:
     """And an id that is no UUID is none."""
     row = recorded(answered(json.dumps(ANSWER | {key: value}).encode()))
     assert some(row, "outcome", column) == ("ok", recorded_as)
 
 
-def test_a_request_without_an_answer_has_its_reason(recorded):
+def test_a_request_without_an_answer_has_its_reason(recorded: Callable[..., Any]) -> None:
     """And whoever listens hears of it, with what Locust shows."""
     heard = []
     row = recorded(
@@ -119,14 +127,14 @@ def test_a_request_without_an_answer_has_its_reason(recorded):
     assert str(failure) == "timeout: no answer within 30 s"
 
 
-def test_a_request_that_was_never_sent_has_no_instants_but_its_own(recorded):
+def test_a_request_that_was_never_sent_has_no_instants_but_its_own(recorded: Callable[..., Any]) -> None:
     row = recorded(lambda recorder: recorder.dropped((4, 0, 777, 0)))
     assert some(row, "outcome", "intended_start_ns", "sent_ns", "ended_ns", "response_latency_us") == (
         "dropped", 777, None, None, None
     )  # fmt: skip
 
 
-def test_only_failures_are_told_unless_all_are_wanted(recorded):
+def test_only_failures_are_told_unless_all_are_wanted(recorded: Callable[..., Any]) -> None:
     body = msgspec.json.encode(ANSWER)
     some_heard, all_heard = [], []
     recorded(answered(body), listener=lambda *request: some_heard.append(request))

@@ -1,6 +1,9 @@
 """A run's folder that is not as it was written: no published number changes in silence."""
 
 import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +11,7 @@ from aether_load.analysis.report import build_report
 from aether_load.errors import ResultsError
 from aether_load.outputs.results import report_json
 from aether_load.protocol import Outcome
+from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.run_data import read_run
 from folders import BEGAN_NS, MS, answered, counted, failed, make_run
@@ -19,7 +23,7 @@ REQUESTS = [
 FILES = ("run.json", "records.bin", "scrapes.jsonl", "sender.jsonl", "server.jsonl")
 
 
-def some_run(tmp_path, max_error_rate=0.05, **options):
+def some_run(tmp_path: Path, max_error_rate: float = 0.05, **options: Any) -> RunFolder:
     """A run with something in each file that the analysis reads."""
     scenario = {
         "name": "made",
@@ -40,7 +44,7 @@ def some_run(tmp_path, max_error_rate=0.05, **options):
     )
 
 
-def verdict_of(folder):
+def verdict_of(folder: RunFolder) -> bytes | None:
     """What the folder's report comes to: its JSON, or None where it is invalid because of damage and says so."""
     try:
         report = build_report(folder)
@@ -54,7 +58,7 @@ def verdict_of(folder):
     return report_json(report)
 
 
-def is_refused(folder):
+def is_refused(folder: RunFolder) -> bool:
     """Tell whether damage is found, without the time that a report takes."""
     try:
         manifest = folder.read_manifest()
@@ -64,7 +68,7 @@ def is_refused(folder):
 
 
 @pytest.mark.parametrize("ended_as", ["completed", "running"])
-def test_no_flipped_bit_changes_a_number_in_silence(tmp_path, ended_as):
+def test_no_flipped_bit_changes_a_number_in_silence(tmp_path: Path, ended_as: str) -> None:
     """500 of them over all files: each is found, or the report is the same to the last digit."""
     folder = some_run(tmp_path, ended_as=ended_as)
     before = verdict_of(folder)
@@ -87,7 +91,7 @@ def test_no_flipped_bit_changes_a_number_in_silence(tmp_path, ended_as):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_damage_is_exit_5_with_its_place(tmp_path, name):
+def test_damage_is_exit_5_with_its_place(tmp_path: Path, name: str) -> None:
     """Whatever the rest of the run would have come to."""
     folder = some_run(tmp_path)
     path = folder.path / name
@@ -99,7 +103,7 @@ def test_damage_is_exit_5_with_its_place(tmp_path, name):
 
 @pytest.mark.parametrize("name", FILES[1:])
 @pytest.mark.parametrize("length", [0, 40, -1])
-def test_the_cut_off_end_of_a_run_that_ended_in_order_is_damage(tmp_path, name, length):
+def test_the_cut_off_end_of_a_run_that_ended_in_order_is_damage(tmp_path: Path, name: str, length: int) -> None:
     folder = some_run(tmp_path)
     path = folder.path / name
     path.write_bytes(path.read_bytes()[:length])
@@ -107,14 +111,14 @@ def test_the_cut_off_end_of_a_run_that_ended_in_order_is_damage(tmp_path, name, 
 
 
 @pytest.mark.parametrize("name", FILES[1:])
-def test_a_missing_file_of_a_run_that_ended_in_order_is_damage(tmp_path, name):
+def test_a_missing_file_of_a_run_that_ended_in_order_is_damage(tmp_path: Path, name: str) -> None:
     folder = some_run(tmp_path)
     (folder.path / name).unlink()
     assert verdict_of(folder) is None
 
 
 @pytest.mark.parametrize("name", FILES[1:])
-def test_the_cut_off_end_of_a_crashed_run_is_a_note(tmp_path, name):
+def test_the_cut_off_end_of_a_crashed_run_is_a_note(tmp_path: Path, name: str) -> None:
     """All that is whole is reported, and the note names the file."""
     folder = some_run(tmp_path, ended_as="running", window_ms=(0, None))
     path = folder.path / name
@@ -127,7 +131,7 @@ def test_the_cut_off_end_of_a_crashed_run_is_a_note(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", FILES[2:])
-def test_a_damaged_line_is_named_by_its_number(tmp_path, name):
+def test_a_damaged_line_is_named_by_its_number(tmp_path: Path, name: str) -> None:
     """The lines around it are read."""
     folder = some_run(tmp_path)
     path = folder.path / name
@@ -135,13 +139,13 @@ def test_a_damaged_line_is_named_by_its_number(tmp_path, name):
     path.write_bytes(b"".join([first, second.replace(b":", b";", 1), *others]))
     data = read_run(folder, folder.read_manifest(), [0])
     assert data.damage == (f"{name} has a damaged line 2: its checksum is wrong",)
-    assert sorted(map(len, (data.scrapes, data.sender, data.server))) == sorted(
+    assert sorted((len(data.scrapes), len(data.sender), len(data.server))) == sorted(
         {"scrapes.jsonl": (2, 11, 11)}.get(name, (3, 10, 11))
     )
 
 
 @pytest.mark.parametrize("change", [lambda lines: lines[:-1], lambda lines: [*lines, lines[-1]]])
-def test_lines_that_are_missing_or_repeated_are_damage(tmp_path, change):
+def test_lines_that_are_missing_or_repeated_are_damage(tmp_path: Path, change: Callable[..., Any]) -> None:
     """A line that is whole in itself, too."""
     folder = some_run(tmp_path)
     lines = folder.sender.read_bytes().splitlines(keepends=True)
@@ -151,7 +155,7 @@ def test_lines_that_are_missing_or_repeated_are_damage(tmp_path, change):
     assert data.damage == (f"sender.jsonl has {len(changed)} lines, and had 11 when the run ended",)
 
 
-def test_a_damaged_run_is_no_failed_one(tmp_path):
+def test_a_damaged_run_is_no_failed_one(tmp_path: Path) -> None:
     """What would have failed with all its rows whole may have been right: the damage decides, and both are said."""
     folder = some_run(tmp_path, max_error_rate=0.0)
     assert build_report(folder).verdict.exit_code == 1

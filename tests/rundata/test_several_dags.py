@@ -1,5 +1,9 @@
 """Requests of several DAGs in one run: each is held against its own, and has its own nodes."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -26,7 +30,8 @@ from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder
 from aether_load.rundata.records.samples_arrow import read_samples
-from aether_load.rundata.records.table_reader import read_phases
+from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.records.table_reader import SamplesRead, read_phases
 from aether_load.scenario.load import from_plain
 from folders import BEGAN_NS, clock, make_run, write_buffer
 
@@ -36,7 +41,7 @@ FAN_OUT = (NodeShape("left"), NodeShape("right"), NodeShape("answer", ("left", "
 ALONE = (NodeShape("only"),)
 
 
-def workload_of(*dags):
+def workload_of(*dags: WorkloadDag) -> Workload:
     """A workload of a prompt for each DAG, whose requests are named for it."""
     dags = list_dags(dags)
     return Workload(
@@ -61,7 +66,7 @@ COLUMNS = ("first", "chat/answer", "left", "right", "eval/answer", "only")
 class Recording:
     """A recorder, the answers that it is given, and the run that comes of it."""
 
-    def __init__(self, path, workload=MIX):
+    def __init__(self, path: Path, workload: Workload = MIX) -> None:
         self.path, self.workload = path, workload
         prompts = workload.prompts
         self.buffer = RecordBuffer([prompt.id for prompt in prompts], [prompt.dataset for prompt in prompts])
@@ -69,7 +74,9 @@ class Recording:
         self.recorder = Recorder(self.buffer, workload)
         self.requests = 0
 
-    def answer(self, prompt, times, total=None, dag=None, **more):
+    def answer(
+        self, prompt: int, times: dict[str, int], total: int | None = None, dag: Any = None, **more: list[str]
+    ) -> Outcome:
         """Let the answer to a prompt come in, with the times of its nodes."""
         body = {
             "execution_id": "00112233-4455-6677-8899-aabbccddeeff",
@@ -83,24 +90,24 @@ class Recording:
         self.requests += 1
         return self.recorder.answered(work, began, began + 900 * MS, 200, msgspec.json.encode(body), dag=dag)[0]
 
-    def read(self, node_ids):
+    def read(self, node_ids: Sequence[str]) -> SamplesRead:
         """What a reader of the run finds, whose manifest lists these nodes."""
         write_buffer(self.path, self.buffer)
         read = read_phases([RecordPart(self.path)], [PHASE], ["piqa"], node_ids, (0,) * len(node_ids))
         assert not read.damage
         return read
 
-    def samples(self, node_ids=None):
+    def samples(self, node_ids: Sequence[str] | None = None) -> PhaseSamples:
         """The samples of its one phase."""
         return self.read(node_ids or [node.id for node in columns_of(self.workload.dags)]).phases[0]
 
 
 @pytest.fixture
-def recording(tmp_path):
+def recording(tmp_path: Path) -> Callable[..., Any]:
     return lambda *arguments: Recording(tmp_path / "records.bin", *arguments)
 
 
-def test_each_answer_is_held_against_the_dag_of_its_request(recording):
+def test_each_answer_is_held_against_the_dag_of_its_request(recording: Callable[..., Any]) -> None:
     """A node of another DAG is one that was not sent, and one that is missing is missing."""
     made = recording()
     outcomes = [
@@ -115,7 +122,7 @@ def test_each_answer_is_held_against_the_dag_of_its_request(recording):
     assert outcomes == [ok, invalid, ok, invalid, ok, invalid]
 
 
-def test_each_request_has_the_nodes_of_its_own_dag(recording, tmp_path):
+def test_each_request_has_the_nodes_of_its_own_dag(recording: Callable[..., Any], tmp_path: Path) -> None:
     """In the run's columns, whose ids are unique; the rest is absent, also for a request without an answer."""
     made = recording()
     made.answer(1, {"left": 10, "answer": 30, "right": 20})
@@ -152,7 +159,9 @@ def test_each_request_has_the_nodes_of_its_own_dag(recording, tmp_path):
 
 
 @pytest.mark.parametrize("sequential", [False, True])
-def test_paths_levels_and_nodes_are_those_of_each_dag_alone(recording, tmp_path, sequential):
+def test_paths_levels_and_nodes_are_those_of_each_dag_alone(
+    recording: Callable[..., Any], tmp_path: Path, sequential: bool
+) -> None:
     """The parts of a mix are those of its requests, each divided as in a run of its own DAG only."""
     chance = np.random.default_rng(3)
     asked = [(int(prompt), chance.integers(0, 4, 3).tolist()) for prompt in chance.integers(0, 3, 300)]
@@ -190,7 +199,7 @@ def test_paths_levels_and_nodes_are_those_of_each_dag_alone(recording, tmp_path,
         assert (0.0 if part is None else part.mean_contribution_ms * 300) == pytest.approx(sum_ms, abs=1e-2)
 
 
-def test_the_live_parts_are_the_same(recording, tmp_path):
+def test_the_live_parts_are_the_same(recording: Callable[..., Any], tmp_path: Path) -> None:
     """A row of each DAG, as its parts are in the report."""
     made = recording()
     made.answer(1, {"left": 10, "right": 20, "answer": 30}, total=60)
@@ -212,7 +221,7 @@ def test_the_live_parts_are_the_same(recording, tmp_path):
     assert columns.most(reader.tables) == 3
 
 
-def test_a_slow_request_has_the_levels_of_its_own_dag(recording):
+def test_a_slow_request_has_the_levels_of_its_own_dag(recording: Callable[..., Any]) -> None:
     """The slowest first, each with the nodes that it was sent with."""
     made = recording()
     made.answer(1, {"left": 10, "right": 20, "answer": 30}, total=55)
@@ -240,7 +249,7 @@ def test_a_slow_request_has_the_levels_of_its_own_dag(recording):
     }
 
 
-def test_frames_name_the_nodes_of_each_request(recording, tmp_path):
+def test_frames_name_the_nodes_of_each_request(recording: Callable[..., Any], tmp_path: Path) -> None:
     """And divide each slow request by its own DAG."""
     made = recording()
     made.answer(1, {"left": 10, "right": 20, "answer": 30}, total=55)
@@ -249,6 +258,7 @@ def test_frames_name_the_nodes_of_each_request(recording, tmp_path):
     manifest = make_run(tmp_path / "run", [], nodes=columns_of(MIX.dags), window_ms=(0, 1999)).read_manifest()
     read = read_samples([RecordPart(made.path)])
     shape = dag_shape(manifest.nodes)
+    assert shape is not None
     nodes = nodes_frame(read, manifest, shape.level_of)
     assert nodes[["node", "level", "time_ms"]].to_numpy().tolist() == [
         ["left", 0, 10], ["right", 0, 20], ["eval/answer", 1, 30], ["first", 0, 1], ["chat/answer", 1, 2]
@@ -260,9 +270,9 @@ def test_frames_name_the_nodes_of_each_request(recording, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_dag_can_join_while_the_run_goes_on(recording):
+def test_a_dag_can_join_while_the_run_goes_on(recording: Callable[..., Any]) -> None:
     """Whoever keeps the manifest hears of it once, before its first request; others keep their columns."""
-    heard = []
+    heard: list[Any] = []
     made = recording()
     made.recorder.on_new_dag = heard.append
     made.answer(0, {"first": 1, "answer": 2})
@@ -280,7 +290,7 @@ def test_a_dag_can_join_while_the_run_goes_on(recording):
     assert samples.sent_nodes.tolist() == [2, 3, 2]
 
 
-def test_too_many_shapes_are_refused_in_a_sentence(recording):
+def test_too_many_shapes_are_refused_in_a_sentence(recording: Callable[..., Any]) -> None:
     """A place for each of a hundred; a prompt in its text makes no DAG another one, its nodes do."""
     made = recording()
     for number in range(MOST_DAGS - len(MIX.dags)):
@@ -291,7 +301,7 @@ def test_too_many_shapes_are_refused_in_a_sentence(recording):
         made.recorder.add_dag(WorkloadDag(nodes=(NodeShape("one too many"),)))
 
 
-def test_nodes_that_the_manifest_lacks_are_no_others(recording):
+def test_nodes_that_the_manifest_lacks_are_no_others(recording: Callable[..., Any]) -> None:
     """A run that was cut off before its manifest named a DAG: its requests stay undivided."""
     made = recording()
     made.answer(0, {"first": 1, "answer": 2})
@@ -302,7 +312,7 @@ def test_nodes_that_the_manifest_lacks_are_no_others(recording):
     assert samples.all_succeeded.tolist() == [True, False]
 
 
-def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording, tmp_path):
+def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording: Callable[..., Any], tmp_path: Path) -> None:
     """A threshold is decided on the requests from before and after; their paths are those of their own DAGs."""
     made = recording(workload_of(WorkloadDag(nodes=CHAIN, answer_node="answer")))
     folder = make_run(
@@ -323,7 +333,7 @@ def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording, tmp_path):
     writer = RecordWriter(made.buffer, made.path)
     reader = RecordReader(made.path, follow=True)
 
-    def follow():
+    def follow() -> None:
         writer.write_out()
         watch.learn(manifest)
         for batch in reader:
@@ -338,6 +348,8 @@ def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording, tmp_path):
         made.answer(0, {"left": 10, "right": 20, "answer": 30}, total=60, dag=place)
     follow()
     writer.close()
-    assert watch.look(manifest).shown == "26.5"
+    found = watch.look(manifest)
+    assert found is not None
+    assert found.shown == "26.5"
     assert manifest.node_ids == ("first", "answer", "left", "right", "own/answer")
     assert [dag.node_ids for dag in manifest.dags] == [("left", "right", "own/answer")]

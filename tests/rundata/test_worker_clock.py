@@ -15,7 +15,7 @@ SECOND = 1_000_000_000
     st.integers(-(10**18), 10**18),
     st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 10**9)), min_size=1, max_size=10),
 )
-def test_the_offset_is_within_its_uncertainty(offset, trips):
+def test_the_offset_is_within_its_uncertainty(offset: int, trips: list[tuple[int, int]]) -> None:
     """Whatever the way there and back take, each for itself, and however far the clocks are apart."""
     at, echoes = 10**15, []
     for there, back in trips:
@@ -28,16 +28,16 @@ def test_the_offset_is_within_its_uncertainty(offset, trips):
     assert off <= (reading.uncertainty_ns + 1) * (1 if reading.offset_ns else 2)
 
 
-def test_a_difference_that_a_round_trip_hides_is_none():
+def test_a_difference_that_a_round_trip_hides_is_none() -> None:
     assert read_clock([Echo(1000, 1040, 1100)]) == ClockReading(1040, 0, 50)
 
 
-def test_there_is_no_reading_without_an_echo():
+def test_there_is_no_reading_without_an_echo() -> None:
     with pytest.raises(ValueError, match="empty"):
         read_clock([])
 
 
-def test_a_clock_that_runs_faster_is_followed_between_readings():
+def test_a_clock_that_runs_faster_is_followed_between_readings() -> None:
     """Instants beyond what a float holds exactly, a second ahead at first and 1 ms more an hour later."""
     start = 3 * 10**17
     clock = WorkerClock([ClockReading(start, SECOND, 5), ClockReading(start + 3600 * SECOND, SECOND + 1_000_000, 5)])
@@ -51,6 +51,6 @@ def test_a_clock_that_runs_faster_is_followed_between_readings():
     ]
 
 
-def test_the_runs_own_clock_is_left_alone():
+def test_the_runs_own_clock_is_left_alone() -> None:
     told = np.array([1, 2, 3])
     assert WorkerClock([ClockReading(5, 0, 3), ClockReading(9, 0, 2)]).to_run(told) is told
