@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -49,13 +50,13 @@ from processes import call_command
 ENDLESS = Path("/dev/zero")
 
 
-def test_what_has_no_end_is_read_up_to_its_bound():
+def test_what_has_no_end_is_read_up_to_its_bound() -> None:
     with pytest.raises(OSError, match="it is larger than 2 MB, the most that is read"):
         read_bounded(ENDLESS, 2 << 20)
     assert size_text(3 << 30) == "3 GB"
 
 
-def test_an_endless_dag_file_is_a_sentence(tmp_path):
+def test_an_endless_dag_file_is_a_sentence(tmp_path: Path) -> None:
     done = call_command("scenarios", "show", "eval", "--dag-file", str(ENDLESS), cwd=tmp_path)
     assert done.returncode == 0
     done = call_command("answer-key", "--dag-file", str(ENDLESS), cwd=tmp_path)
@@ -64,7 +65,7 @@ def test_an_endless_dag_file_is_a_sentence(tmp_path):
     )  # fmt: skip
 
 
-def test_endless_files_of_data_are_sentences(tmp_path, monkeypatch):
+def test_endless_files_of_data_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace and a table, whichever name leads to them; the bounds are lowered, to be reached sooner."""
     monkeypatch.setattr(trace, "_MOST_BYTES", 1 << 20)
     monkeypatch.setattr(table_file, "MOST_FILE_BYTES", 1 << 20)
@@ -75,7 +76,7 @@ def test_endless_files_of_data_are_sentences(tmp_path, monkeypatch):
         table_file.read_table(tmp_path / "endless.jsonl")
 
 
-def bomb(path, count):
+def bomb(path: Path, count: int) -> Path:
     """A Parquet file of some kilobytes that holds any number of rows: one value, said once."""
     at_once = min(count, 100_000)
     value = pa.DictionaryArray.from_arrays(pa.array([0] * at_once, pa.int32()), ["x" * 1000])
@@ -86,7 +87,7 @@ def bomb(path, count):
     return path
 
 
-def test_a_parquet_file_that_says_how_much_it_holds_is_refused(tmp_path, monkeypatch):
+def test_a_parquet_file_that_says_how_much_it_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its own count of rows, before any of them is decoded."""
     monkeypatch.setattr(table_file, "_MOST_PARQUET_ROWS", 1_000_000)
     path = bomb(tmp_path / "bomb.parquet", 2_000_000)
@@ -96,7 +97,7 @@ def test_a_parquet_file_that_says_how_much_it_holds_is_refused(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(("count", "fits"), [(1000, True), (1_000_000, False)])
-def test_rows_that_take_too_much_memory_are_a_sentence(tmp_path, count, fits):
+def test_rows_that_take_too_much_memory_are_a_sentence(tmp_path: Path, count: int, fits: bool) -> None:
     """The child that reads them has a limit of memory, whatever a file says of itself."""
     path = bomb(tmp_path / "bomb.parquet", count)
     plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(path), text="q")})
@@ -112,14 +113,14 @@ def test_rows_that_take_too_much_memory_are_a_sentence(tmp_path, count, fits):
     assert json.loads(done.stdout.splitlines()[-1])["error"] == sentence
 
 
-def test_prompts_have_a_bound_together(tmp_path, monkeypatch):
+def test_prompts_have_a_bound_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MOST_PROMPT_BYTES", 1000)
     path = tmp_path / "prompts.jsonl"
-    assert rows._write([{"text": "x" * 100}] * 100, path) > 1000
+    assert rows._write([{"text": "x" * 100}] * 100, path) > 1000  # type: ignore[list-item]
     assert path.stat().st_size < 1200
 
 
-def scenario_with(tmp_path, text):
+def scenario_with(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "own.toml"
     path.write_text(text)
     return path
@@ -136,13 +137,13 @@ SWEEP = f"[[phases]]\nduration = '1s'\nsweep = [{', '.join(map(str, range(1, MOS
         (SWEEP, "phases: with loads and repetitions there are 30001; at most 30000 are possible"),
     ],
 )  # fmt: skip
-def test_a_scenario_has_a_bound_of_phases(tmp_path, text, sentence):
+def test_a_scenario_has_a_bound_of_phases(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         load_scenario(scenario_with(tmp_path, text))
 
 
 @pytest.mark.parametrize("name", ["a b", "=1+1", "a\x1b[2J", "../x", "<b>", "", "x" * 65, "-x", "a:b", "ä"])
-def test_a_dataset_is_named_as_phases_and_scenarios_are(tmp_path, name):
+def test_a_dataset_is_named_as_phases_and_scenarios_are(tmp_path: Path, name: str) -> None:
     """It stands in tables, in metrics, in Locust's own statistics, and in file names."""
     escaped = json.dumps(name)
     text = f"[workload]\ndatasets = [{escaped}]\n[workload.files.{escaped}]\npath = 'x'\ntext = 'y'\n"
@@ -153,19 +154,19 @@ def test_a_dataset_is_named_as_phases_and_scenarios_are(tmp_path, name):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> RunFolder:
     return make_run(tmp_path / "results", [answered(9 * place, 62) for place in range(5)])
 
 
-def changed(folder, **changes):
+def changed(folder: RunFolder, **changes: dict[str, Any] | list[dict[str, Any]] | None) -> dict[str, Any]:
     """Write a manifest as somebody else might, with the right checksum, and return what it was."""
-    plain = json.loads(folder.manifest.read_bytes())
+    plain: dict[str, Any] = json.loads(folder.manifest.read_bytes())
     del plain["checksum"]
-    folder.manifest.write_bytes(encode_manifest({**plain, **changes}))
+    folder.manifest.write_bytes(encode_manifest({**plain, **changes}))  # type: ignore[arg-type]
     return plain
 
 
-def test_a_manifest_has_a_bound_of_phases(run):
+def test_a_manifest_has_a_bound_of_phases(run: RunFolder) -> None:
     """Each phase of a run costs the report milliseconds and kilobytes."""
     plain = changed(run)
     changed(run, phases=plain["phases"] * (MOST_PHASES + 1))
@@ -174,7 +175,7 @@ def test_a_manifest_has_a_bound_of_phases(run):
 
 
 @pytest.mark.parametrize("day", ["../../../../", "/etc/pass", "2026-03-04\n"])
-def test_no_path_is_made_of_what_a_manifest_says(run, tmp_path, day):
+def test_no_path_is_made_of_what_a_manifest_says(run: RunFolder, tmp_path: Path, day: str) -> None:
     """Its day is part of a file's name, and so it has to be one."""
     plain = changed(run)
     changed(run, began={**plain["began"], "utc": day + "T05:06:07.000Z"})
@@ -184,7 +185,7 @@ def test_no_path_is_made_of_what_a_manifest_says(run, tmp_path, day):
     assert not list(tmp_path.rglob("nightly*"))
 
 
-def test_no_link_leads_out_of_a_run_folder(run, tmp_path):
+def test_no_link_leads_out_of_a_run_folder(run: RunFolder, tmp_path: Path) -> None:
     """What somebody else's folder links to is not read as a part of it."""
     elsewhere = tmp_path / "elsewhere.json"
     run.manifest.rename(elsewhere)
@@ -193,7 +194,7 @@ def test_no_link_leads_out_of_a_run_folder(run, tmp_path):
         RunFolder.open(run.path).read_manifest()
 
 
-def grown(path, size):
+def grown(path: Path, size: int) -> None:
     """Make a file larger by a hole."""
     with path.open("r+b") as file:
         file.truncate(size)
@@ -207,7 +208,9 @@ def grown(path, size):
         (10**12, 60 << 30, "records.bin has 60 GB, of which the disk holds 0.0039"),
     ],
 )  # fmt: skip
-def test_a_record_file_has_a_bound_by_the_rows_that_are_claimed(run, tmp_path, monkeypatch, rows, size, sentence):
+def test_a_record_file_has_a_bound_by_the_rows_that_are_claimed(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int | None, size: int, sentence: str
+) -> None:
     """A file of holes is refused by its size alone: nothing of it is read, and no room is made for it."""
     changed(run, rows_total=None if rows is None else {run.records.name: rows})
     grown(run.records, size)
@@ -218,16 +221,24 @@ def test_a_record_file_has_a_bound_by_the_rows_that_are_claimed(run, tmp_path, m
     assert done.stderr.count("\n") == 1
 
 
-def test_a_link_is_no_record_file(run, tmp_path):
+def test_a_link_is_no_record_file(run: RunFolder, tmp_path: Path) -> None:
     run.records.rename(tmp_path / "elsewhere.bin")
     run.records.symlink_to(tmp_path / "elsewhere.bin")
     done = call_command("report", str(run.path), "--no-page", cwd=tmp_path)
     assert (done.returncode, "records.bin cannot be read: it is no regular file" in done.stderr) == (5, True)
 
 
-def foreign_block(**wrong):
+def foreign_block(**wrong: int) -> bytes:
     """The bytes of a record file whose only block is whole, with one number in it that no sender writes."""
-    fields = {"prompt": 0, "nodes": 1, "outcome": 0, "answer_state": -1, "place": 0, "length": 3, "state": 0} | wrong
+    fields: dict[str, Any] = {
+        "prompt": 0,
+        "nodes": 1,
+        "outcome": 0,
+        "answer_state": -1,
+        "place": 0,
+        "length": 3,
+        "state": 0,
+    } | wrong
     request = REQUEST.pack(
         *RequestRecord(0, 1, 1, 2, **{key: fields[key] for key in RequestRecord._fields if key in fields})
     )
@@ -244,7 +255,7 @@ def foreign_block(**wrong):
         ({"length": 65_535}, 0), ({"state": 77}, 0),
     ],
 )  # fmt: skip
-def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
+def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path: Path, wrong: dict[str, int], rows: int) -> None:
     """Its checksum is right: whoever makes a file can make that too. No place in a table makes room for itself."""
     path = tmp_path / "records.bin"
     path.write_bytes(foreign_block(**wrong))
@@ -259,13 +270,13 @@ def test_a_whole_block_of_impossible_numbers_is_refused(tmp_path, wrong, rows):
     assert read.damage == (() if rows else refused)
 
 
-def test_no_block_is_larger_than_what_is_written():
+def test_no_block_is_larger_than_what_is_written() -> None:
     head = BlockHead(0, MOST_BLOCK_BYTES + 1, 0, 0, 0, 0, 0, 0, 0)
     assert read_block_head(memoryview(head.pack())) is None
 
 
 @pytest.mark.parametrize("described", [b"", b"[]", b"{}", b'{"version": "one"}', b"[" * 100_000, b"\xff"])
-def test_a_header_that_describes_nothing_is_damage(tmp_path, described):
+def test_a_header_that_describes_nothing_is_damage(tmp_path: Path, described: bytes) -> None:
     """The blocks behind it are read."""
     head = FILE_PREFIX.pack(FILE_MAGIC, len(described)) + described
     whole = foreign_block()
@@ -283,7 +294,7 @@ def test_a_header_that_describes_nothing_is_damage(tmp_path, described):
         (0, b"{}", 0), (0, b"\xff", 0), (0, b'{"nodes":' + b"[" * 100_000, 0),
     ],
 )  # fmt: skip
-def test_a_dag_that_no_sender_writes_is_refused(tmp_path, place, text, rows):
+def test_a_dag_that_no_sender_writes_is_refused(tmp_path: Path, place: int, text: bytes, rows: int) -> None:
     path = tmp_path / "records.bin"
     request = REQUEST.pack(*RequestRecord(0, 1, 1, 2, nodes=1, dag=0))
     texts = TEXT.pack(PHASE, 0, ABSENT, 3) + b"one" + TEXT.pack(DAG, place, ABSENT, len(text)) + text

@@ -1,6 +1,7 @@
 """No secret of a command line is written down or said, however it was given."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ SECRET = "s3cr3t-7e1f"
 SHORT = "hunter2"
 
 
-def options_of(*words):
+def options_of(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for option in ("-u", "-r", "-t"):
         parser.add_argument(option, dest={"-u": "num_users", "-r": "spawn_rate", "-t": "run_time"}[option])
@@ -25,7 +26,7 @@ def options_of(*words):
     return parser.parse_args(words)
 
 
-def test_a_command_line_is_written_down_without_its_secrets():
+def test_a_command_line_is_written_down_without_its_secrets() -> None:
     """Options with their values apart or behind =, tables of TOML, URLs; what is no secret stays."""
     assert hidden_command(
         [
@@ -47,7 +48,7 @@ def test_a_command_line_is_written_down_without_its_secrets():
     ]  # fmt: skip
 
 
-def test_a_known_secret_is_found_in_any_word():
+def test_a_known_secret_is_found_in_any_word() -> None:
     """Whichever option it stands in."""
     REDACTOR.learn(SECRET)
     assert hidden_command(["--base-command", f"env KEY={SECRET} run", f"--x={SECRET}"]) == [
@@ -78,7 +79,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_what_is_wrong_with_a_secret_is_said_without_it(words):
+def test_what_is_wrong_with_a_secret_is_said_without_it(words: tuple[str, str]) -> None:
     """Also of a value too short to be found again, at a key that does not exist or of another type."""
     options = options_of(*words)
     with pytest.raises(UsageError) as raised:
@@ -96,7 +97,7 @@ def test_what_is_wrong_with_a_secret_is_said_without_it(words):
         f'target = "{SHORT}"',
     ],
 )
-def test_a_scenarios_secrets_are_not_quoted(tmp_path, given):
+def test_a_scenarios_secrets_are_not_quoted(tmp_path: Path, given: str) -> None:
     """Nor by any command that reads it."""
     file = tmp_path / "own.toml"
     file.write_text(f"{given}\n[[phases]]\nusers = 1\nduration = '1s'\n")
@@ -105,7 +106,7 @@ def test_a_scenarios_secrets_are_not_quoted(tmp_path, given):
     assert SHORT not in finished.stdout + finished.stderr
 
 
-def test_a_resolved_scenario_is_shown_without_its_secrets():
+def test_a_resolved_scenario_is_shown_without_its_secrets() -> None:
     """Names and variables of headers, and of a URL what is no secret."""
     headers = ("--header", f"A: {SHORT}", "--set", "target.headers.B='${B}'")
     target = to_plain(planned_scenario(options_of(*headers, "--server-metrics-url", f"http://h/m?t={SHORT}")))["target"]
@@ -113,7 +114,7 @@ def test_a_resolved_scenario_is_shown_without_its_secrets():
     assert target["server_metrics_url"] == "http://h/m?***"
 
 
-def test_a_parser_quotes_no_value_of_an_option_that_it_does_not_know():
+def test_a_parser_quotes_no_value_of_an_option_that_it_does_not_know() -> None:
     """Of what comes after it nobody knows whether it is a secret."""
     said = hidden_mistake(f"unrecognized arguments: --heade X: {SHORT} --setx=target.headers.X={SHORT} -Hx")
     assert said == "unrecognized arguments: --heade --setx -H"
@@ -121,7 +122,7 @@ def test_a_parser_quotes_no_value_of_an_option_that_it_does_not_know():
 
 
 @pytest.mark.parametrize("words", [("gate", "--heade", f"X: {SECRET}"), ("report", "x", "--form", "json")])
-def test_no_option_is_abbreviated(words, tmp_path):
+def test_no_option_is_abbreviated(words: tuple[str, ...], tmp_path: Path) -> None:
     """A list of options whose values are secret would not know the abbreviation."""
     finished = call_command(*words, cwd=tmp_path)
     assert finished.returncode == 2

@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -12,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from aether_load.analysis.report import build_report
-from aether_load.compare.comparison import compare
+from aether_load.analysis.report import Report, build_report
+from aether_load.compare.comparison import Comparison, compare
 from aether_load.compare.text import WRITERS
 from aether_load.gate.output import GATE_FORMATS
-from aether_load.gate.report import build_gate_report
+from aether_load.gate.report import GateReport, build_gate_report
 from aether_load.outputs.benchmark_action import benchmark_entries
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.formats import FORMATS
@@ -49,61 +52,61 @@ ALL_AT_ONCE = (
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return shorter(build_report(make_rich_run(tmp_path_factory.mktemp("run"))))
 
 
 @pytest.fixture(scope="module")
-def other(tmp_path_factory):
+def other(tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = make_rich_run(tmp_path_factory.mktemp("other"), run_id="20260305T050607Z-evening-0002")
     return shorter(build_report(folder))
 
 
-def shorter(report):
+def shorter(report: Report) -> Report:
     """A report with two of its phases, closed and open, to be written a hundred times."""
     return msgspec.structs.replace(report, phases=(report.phases[0], report.phases[-1]))
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory):
+def gate(tmp_path_factory: pytest.TempPathFactory) -> GateReport:
     same = lambda _pair: one_user(50)  # noqa: E731
     return build_gate_report(make_gate(tmp_path_factory.mktemp("gate"), same, same))
 
 
-def written(writer, value):
+def written(writer: Callable[..., Any], value: Report | GateReport | Comparison) -> str:
     out = io.StringIO()
     writer(value, out)
     return out.getvalue()
 
 
-def hostile_comparison(report, other, text):
+def hostile_comparison(report: Report, other: Report, text: str) -> Comparison:
     return compare([with_hostile_texts(report, text), with_hostile_texts(other, text)])
 
 
-def assert_no_control(text, allowed="\n"):
+def assert_no_control(text: str, allowed: str = "\n") -> None:
     text.encode()
     assert not set(CONTROLS.findall(text)) - set(allowed)
 
 
-def assert_no_line_of_its_own(text):
+def assert_no_line_of_its_own(text: str) -> None:
     """Nothing that came from outside begins a line: it cannot pass for one of ours."""
     assert not [line for line in text.splitlines() if line.startswith(FORGED)]
 
 
 class Tags(HTMLParser):
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.found = []
+        self.found: list[Any] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[Any]) -> None:
         self.found.append((tag, sorted(name for name, _ in attrs)))
 
 
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_a_terminal(report, other, gate, text):
+def test_a_terminal(report: Report, other: Report, gate: GateReport, text: str) -> None:
     """Reports, comparisons and gates: no control character, no line that was not ours."""
     evil = f"\n{FORGED}{text}"
     hostile = with_hostile_texts(report, evil)
@@ -120,7 +123,7 @@ def test_a_terminal(report, other, gate, text):
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_csv(report, text):
+def test_csv(report: Report, text: str) -> None:
     """As many rows and cells as ever, none of which a spreadsheet would compute."""
     plain = list(csv.reader(io.StringIO(written(FORMATS["csv"], report), newline="")))
     hostile = with_hostile_texts(report, text)
@@ -136,7 +139,7 @@ def test_csv(report, text):
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_json(report, other, gate, text):
+def test_json(report: Report, other: Report, gate: GateReport, text: str) -> None:
     """It is JSON, and shown on a terminal it does nothing."""
     for document in (
         written(FORMATS["json"], with_hostile_texts(report, text)),
@@ -151,7 +154,7 @@ def test_json(report, other, gate, text):
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_markdown(report, other, gate, text):
+def test_markdown(report: Report, other: Report, gate: GateReport, text: str) -> None:
     """No element, no link, nobody mentioned, and every table keeps its columns."""
     evil = f"\n{FORGED}{text}"
     for shown in (
@@ -170,7 +173,7 @@ def test_markdown(report, other, gate, text):
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_xml(report, gate, text):
+def test_xml(report: Report, gate: GateReport, text: str) -> None:
     """Whatever is in it, a parser reads it, with as many cases as ever."""
     for writer, value in ((FORMATS["junit"], report), (GATE_FORMATS["junit"], gate)):
         root = ET.fromstring(written(writer, with_hostile_texts(value, text)))
@@ -180,7 +183,7 @@ def test_xml(report, gate, text):
 @SETTINGS
 @given(HOSTILE)
 @example(ALL_AT_ONCE)
-def test_html(report, text):
+def test_html(report: Report, text: str) -> None:
     """The page has the elements that it has without, and no others."""
     plain = page_html(report, report_charts(report), {}, "/* script */")
     hostile = with_safe_texts(with_hostile_texts(report, text), xml_text)
@@ -191,7 +194,7 @@ def test_html(report, text):
     assert not [names for _, names in Tags(shown).found if any(name.startswith("on") for name in names)]
 
 
-def test_no_command_panics_on_a_folder_of_somebody_elses(tmp_path):
+def test_no_command_panics_on_a_folder_of_somebody_elses(tmp_path: Path) -> None:
     """The engine that draws ends its process by force on an escape sequence; none comes to it."""
     folders = []
     for number in range(2):

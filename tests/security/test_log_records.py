@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +15,7 @@ SHORT = "p4-x!9z"
 
 
 @pytest.fixture
-def written():
+def written() -> Iterator[io.StringIO]:
     """A logger's handler, set up before any secret is known, and the factory of records as it was."""
     factory = logging.getLogRecordFactory()
     stream = io.StringIO()
@@ -25,7 +26,7 @@ def written():
     logging.setLogRecordFactory(factory)
 
 
-def test_a_message_lacks_secrets_whatever_it_is_made_of(written):
+def test_a_message_lacks_secrets_whatever_it_is_made_of(written: io.StringIO) -> None:
     logger = logging.getLogger("locustfile")
     filled_in({"X-Token": SECRET})
     logger.warning("sent %s with %r", SECRET, {"X-Token": SECRET.encode()})
@@ -33,7 +34,7 @@ def test_a_message_lacks_secrets_whatever_it_is_made_of(written):
     assert written.getvalue() == "sent *** with {'X-Token': b'***'}\nanswer: ***\n"
 
 
-def test_a_traceback_and_a_stack_lack_secrets(written):
+def test_a_traceback_and_a_stack_lack_secrets(written: io.StringIO) -> None:
     logger = logging.getLogger("locustfile")
     filled_in({"X-Token": SECRET})
     try:
@@ -47,7 +48,7 @@ def test_a_traceback_and_a_stack_lack_secrets(written):
     assert SECRET not in said
 
 
-def test_a_short_secret_withholds_the_message_of_others(written):
+def test_a_short_secret_withholds_the_message_of_others(written: io.StringIO) -> None:
     """In Locust's own lines it may stand by chance."""
     filled_in({"X-Short": SHORT})
     logging.getLogger("locustfile").warning("answer: %s", SHORT)
@@ -57,14 +58,14 @@ def test_a_short_secret_withholds_the_message_of_others(written):
     assert (own.getMessage(), of_a_task.getMessage()) == (f"{SHORT} users", "***")
 
 
-def test_a_secret_that_is_learnt_later_is_hidden_in_what_is_written_later(written):
+def test_a_secret_that_is_learnt_later_is_hidden_in_what_is_written_later(written: io.StringIO) -> None:
     redact_log_records()
     record = logging.getLogRecordFactory()("x", logging.INFO, "", 1, "says %s", (SECRET,), None)
     REDACTOR.learn(SECRET)
     assert record.getMessage() == "says ***"
 
 
-def test_the_records_of_a_factory_of_the_users_own_are_kept(written):
+def test_the_records_of_a_factory_of_the_users_own_are_kept(written: io.StringIO) -> None:
     """Its class and its fields are there, and it is wrapped once only."""
 
     class Numbered(logging.LogRecord):
@@ -76,5 +77,7 @@ def test_the_records_of_a_factory_of_the_users_own_are_kept(written):
     redact_log_records()
     record = logging.makeLogRecord({"msg": SECRET})
     REDACTOR.learn(SECRET)
-    assert (logging.getLogRecordFactory(), isinstance(record, Numbered), record.number) == (once, True, 7)
+    assert logging.getLogRecordFactory() == once
+    assert isinstance(record, Numbered)
+    assert record.number == 7
     assert record.getMessage() == "***"

@@ -4,6 +4,9 @@ import json
 import re
 import ssl
 import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,19 +18,19 @@ from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, probe
 from aether_load.tls import TlsSettings
-from processes import running_simulator
-from recording_proxy import recording_proxy
+from processes import Finished, running_simulator
+from recording_proxy import RecordingProxy, recording_proxy
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, the certificates of a server and of a client that it signed, and one that nobody signed."""
     folder = tmp_path_factory.mktemp("certificates")
 
-    def openssl(*words):
+    def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
-    def files_of(name, kind):
+    def files_of(name: str, kind: str) -> tuple[str, ...]:
         return ("-keyout", f"{name}.key", "-out", f"{name}.{kind}", "-subj", f"/CN={name}")
 
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
@@ -60,13 +63,13 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runtime():
+def runtime() -> Iterator[str]:
     with running_simulator("--latency", "constant:2ms") as simulator:
         yield simulator.url
 
 
 @pytest.fixture(scope="module", params=[ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["TLS 1.2", "TLS 1.3"])
-def target(request, files, runtime):
+def target(request: pytest.FixtureRequest, files: Path, runtime: str) -> Iterator[RecordingProxy]:
     """A runtime that asks for a client certificate; in TLS 1.3 it refuses after the handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = context.maximum_version = request.param
@@ -77,8 +80,9 @@ def target(request, files, runtime):
         yield proxy
 
 
-def settings(files, **given):
-    return TlsSettings(**{key: str(files / value) for key, value in given.items()})
+def settings(files: Path, **given: str) -> TlsSettings:
+    paths: dict[str, Any] = {key: str(files / value) for key, value in given.items()}
+    return TlsSettings(**paths)
 
 
 KNOWN = {"ca_file": "ca.pem", "client_cert": "client.pem", "client_key": "client.key"}
@@ -93,7 +97,7 @@ REFUSED = [
 ]
 
 
-def test_with_certificate_and_authority_every_client_is_let_in(files, target):
+def test_with_certificate_and_authority_every_client_is_let_in(files: Path, target: RecordingProxy) -> None:
     """The probe, the sender's connection, and an evaluation's; a certificate's file may hold its key."""
     for tls in (settings(files, **KNOWN), settings(files, ca_file="ca.pem", client_cert="both.pem")):
         assert probe(target.url, tls=tls).generation is Generation.V2
@@ -107,7 +111,9 @@ def test_with_certificate_and_authority_every_client_is_let_in(files, target):
 
 
 @pytest.mark.parametrize(("given", "words"), REFUSED)
-def test_a_refused_handshake_says_which_option_is_missing(files, target, given, words):
+def test_a_refused_handshake_says_which_option_is_missing(
+    files: Path, target: RecordingProxy, given: dict[str, str], words: str
+) -> None:
     """Whether the client or the server refuses, and in both versions of TLS."""
     tls = settings(files, **given)
     with pytest.raises(TargetError, match=words):
@@ -155,14 +161,16 @@ def test_a_refused_handshake_says_which_option_is_missing(files, target, given, 
         ),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_sentence(files, given, sentence):
+def test_a_file_that_cannot_be_used_is_one_sentence(files: Path, given: dict[str, str], sentence: str) -> None:
     """Nothing asks for a passphrase at the terminal."""
     with pytest.raises(UsageError) as raised:
         settings(files, **given).context()
     assert str(raised.value) == sentence.format(files)
 
 
-def test_a_run_shows_its_certificate_to_its_target_alone(files, runtime, fork_locust):
+def test_a_run_shows_its_certificate_to_its_target_alone(
+    files: Path, runtime: str, fork_locust: Callable[..., Finished]
+) -> None:
     """From options or from a scenario's keys, whose paths are relative to it; the report names the files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files / "server.pem", files / "server.key")
@@ -185,7 +193,9 @@ def test_a_run_shows_its_certificate_to_its_target_alone(files, runtime, fork_lo
         (("--ca-file", "x", "--insecure"), "target.ca_file: without verification"),
     ],
 )
-def test_options_that_do_not_go_together(fork_locust, options, sentence):
+def test_options_that_do_not_go_together(
+    fork_locust: Callable[..., Finished], options: tuple[str, ...], sentence: str
+) -> None:
     finished = fork_locust("--host", "https://127.0.0.1:1", *options)
     assert finished.code == 2
     assert sentence in finished.err

@@ -4,7 +4,9 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,18 +15,19 @@ from aether_load.gate.output import write_gate
 from aether_load.gate.report import build_gate_report
 from aether_load.outputs.charts.drawing import write_pictures
 from aether_load.outputs.output_path import check_one_standard_output, check_output
+from aether_load.rundata.folder import RunFolder
 from folders import answered, make_run
 from gate_folders import make_gate, one_user
-from processes import call_command
+from processes import Finished, call_command
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> RunFolder:
     return make_run(tmp_path / "results", [answered(9 * place, 62) for place in range(20)])
 
 
 @pytest.fixture
-def pipe(tmp_path):
+def pipe(tmp_path: Path) -> tuple[Path, Callable[..., Any]]:
     """A FIFO with somebody who reads from it, and what was read once it was shut."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -34,7 +37,7 @@ def pipe(tmp_path):
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     reader.start()
 
-    def content():
+    def content() -> bytes:
         reader.join(20)
         os.close(opened)
         assert stat.S_ISFIFO(path.stat().st_mode)
@@ -43,7 +46,7 @@ def pipe(tmp_path):
     return path, content
 
 
-def test_a_pipe_stays_a_pipe(pipe, run, tmp_path):
+def test_a_pipe_stays_a_pipe(pipe: tuple[Path, Callable[..., Any]], run: RunFolder, tmp_path: Path) -> None:
     """The report goes through it, whole, and nothing is put in its place."""
     path, content = pipe
     done = call_command("report", str(run.path), "--no-page", "--output", str(path), cwd=tmp_path)
@@ -51,7 +54,7 @@ def test_a_pipe_stays_a_pipe(pipe, run, tmp_path):
     assert content() == (run.path / "report.json").read_bytes()
 
 
-def test_a_pipe_that_nobody_reads_is_a_sentence(run, tmp_path):
+def test_a_pipe_that_nobody_reads_is_a_sentence(run: RunFolder, tmp_path: Path) -> None:
     """It is not waited for without end."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -62,7 +65,7 @@ def test_a_pipe_that_nobody_reads_is_a_sentence(run, tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing yet"])
-def test_a_link_stays_a_link(run, tmp_path, there):
+def test_a_link_stays_a_link(run: RunFolder, tmp_path: Path, there: bool) -> None:
     """What it leads to is written, also through a second link, and in a folder that is not there yet."""
     aim = tmp_path / "elsewhere" / "deep" / "report.json"
     if there:
@@ -78,7 +81,7 @@ def test_a_link_stays_a_link(run, tmp_path, there):
     assert [path.name for path in aim.parent.iterdir()] == ["report.json"]
 
 
-def test_a_link_to_itself_is_a_sentence(tmp_path):
+def test_a_link_to_itself_is_a_sentence(tmp_path: Path) -> None:
     link = tmp_path / "loop"
     link.symlink_to(link)
     with pytest.raises(UsageError, match=r"^--junit .*loop: it cannot be written to: Too many levels"):
@@ -86,7 +89,7 @@ def test_a_link_to_itself_is_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout"])
-def test_standard_output_has_the_report_and_nothing_else(run, tmp_path, name):
+def test_standard_output_has_the_report_and_nothing_else(run: RunFolder, tmp_path: Path, name: str) -> None:
     """What is shown besides goes to standard error."""
     done = call_command("report", str(run.path), "--no-page", "--output", name, cwd=tmp_path)
     assert done.returncode == 0
@@ -97,14 +100,14 @@ def test_standard_output_has_the_report_and_nothing_else(run, tmp_path, name):
     assert not (tmp_path / "-").exists()
 
 
-def test_a_run_writes_its_report_to_standard_output(fork_locust):
+def test_a_run_writes_its_report_to_standard_output(fork_locust: Callable[..., Finished]) -> None:
     """Standard output of a whole run is JSON; its summary is on standard error."""
     finished = fork_locust("--limit", "1", "--dataset", "piqa", "--output", "-")
     assert json.loads(finished.out)["verdict"]["exit_code"] == finished.code == 0, finished.err
     assert "PASSED" in finished.err
 
 
-def test_a_gates_outputs_follow_the_same_rules(pipe, tmp_path):
+def test_a_gates_outputs_follow_the_same_rules(pipe: tuple[Path, Callable[..., Any]], tmp_path: Path) -> None:
     """--output, --markdown and --junit; two of them cannot both be standard output."""
     same = lambda _pair: one_user(50)  # noqa: E731
     folder = make_gate(tmp_path / "gate", same, same)
@@ -121,7 +124,7 @@ def test_a_gates_outputs_follow_the_same_rules(pipe, tmp_path):
         check_one_standard_output([Path("-"), Path("/dev/stdout")])
 
 
-def test_what_a_run_folder_holds_is_never_followed(run, tmp_path):
+def test_what_a_run_folder_holds_is_never_followed(run: RunFolder, tmp_path: Path) -> None:
     """A link in the folder of somebody else's run is replaced: what it leads to is not ours to write."""
     mine = tmp_path / "mine"
     mine.mkdir()

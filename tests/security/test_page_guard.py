@@ -1,7 +1,10 @@
 """Locust's page and ours obey no other web page, whichever route it asks for."""
 
+from __future__ import annotations
+
 import argparse
 import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,12 +12,15 @@ from aether_load.load.web.guard import Guard, Request
 from aether_load.scenario.command_line.option_values import host_name
 from flask_page import locust_web_ui
 
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
 ELSEWHERE = "http://evil.example"
 NAMES = ["load.example", "proxy.example:8443"]
 
 
 @pytest.fixture(scope="module")
-def client():
+def client() -> FlaskClient:
     """Locust's own web interface with our tab, behind the guard, in this process."""
     from aether_load.load.web.tab import guard_every_route
 
@@ -23,23 +29,24 @@ def client():
     # What a route does is not the guard's business, and some would start a load.
     for endpoint in web_ui.app.view_functions:
         web_ui.app.view_functions[endpoint] = lambda **_path: "done"
-    return web_ui.app.test_client()
+    made: FlaskClient = web_ui.app.test_client()
+    return made
 
 
 @pytest.fixture(scope="module")
-def routes(client):
+def routes(client: FlaskClient) -> list[tuple[str, str]]:
     """Every method and path that the page has, and one that it has not."""
     found = [("GET", "/nowhere"), ("POST", "/nowhere")]
     for rule in client.application.url_map.iter_rules():
         path = re.sub("<[^>]*>", "x", str(rule))
-        found += [(method, path) for method in sorted(rule.methods - {"HEAD"})]
+        found += [(method, path) for method in sorted((rule.methods or set()) - {"HEAD"})]
     assert {"/swarm", "/stop", "/stats/reset", "/stats/requests", "/user", "/aether/live", "/aether/metrics"} <= {
         path for _, path in found
     }
     return found
 
 
-def ask(client, method, path, host="localhost:8089", **headers):
+def ask(client: FlaskClient, method: str, path: str, host: str = "localhost:8089", **headers: str) -> Any:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return client.open(path, method=method, headers={"Host": host, **named})
 
@@ -57,7 +64,9 @@ def ask(client, method, path, host="localhost:8089", **headers):
         {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
     ],
 )
-def test_no_route_answers_to_a_foreign_name_or_page(client, routes, headers):
+def test_no_route_answers_to_a_foreign_name_or_page(
+    client: FlaskClient, routes: list[tuple[str, str]], headers: dict[str, str]
+) -> None:
     """DNS rebinding by the name, a form or a script of another page by its origin; each with one sentence."""
     for method, path in routes:
         answer = ask(client, method, path, **headers)
@@ -82,13 +91,17 @@ def test_no_route_answers_to_a_foreign_name_or_page(client, routes, headers):
         {"Origin": "https://proxy.example:8443"},
     ],
 )
-def test_every_route_answers_to_the_page_itself_and_to_programs(client, routes, headers):
+def test_every_route_answers_to_the_page_itself_and_to_programs(
+    client: FlaskClient, routes: list[tuple[str, str]], headers: dict[str, str]
+) -> None:
     """The page's own scripts and forms, what is typed in, and curl, which says nothing of where it comes from."""
     for method, path in routes:
         assert ask(client, method, path, **headers).status_code != 403, path
 
 
-def test_a_link_elsewhere_may_open_the_page_and_nothing_more(client, routes):
+def test_a_link_elsewhere_may_open_the_page_and_nothing_more(
+    client: FlaskClient, routes: list[tuple[str, str]]
+) -> None:
     """Neither may what it leads to change something, nor be read in a frame."""
     link = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
     gets = [path for method, path in routes if method == "GET"]
@@ -97,7 +110,7 @@ def test_a_link_elsewhere_may_open_the_page_and_nothing_more(client, routes):
     assert ask(client, "POST", "/swarm", **link).status_code == 403
 
 
-def test_no_answer_can_be_framed_or_read_elsewhere(client):
+def test_no_answer_can_be_framed_or_read_elsewhere(client: FlaskClient) -> None:
     """Locust's own answers allow every origin; behind the guard they name their own."""
     answer = ask(client, "GET", "/stats/requests")
     assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:8089"
@@ -121,26 +134,27 @@ def test_no_answer_can_be_framed_or_read_elsewhere(client):
         (None, False),
     ],
 )
-def test_names_that_a_page_answers_to(host, answers):
+def test_names_that_a_page_answers_to(host: str | None, answers: bool) -> None:
     """Loopback names and --web-host, written as a browser would."""
     assert (Guard("10.0.0.5", []).refusal(Request(host=host)) is None) is answers
 
 
 @pytest.mark.parametrize("web_host", ["", "*", "0.0.0.0", "::"])
-def test_a_page_on_every_interface_has_no_name_of_its_own(web_host):
+def test_a_page_on_every_interface_has_no_name_of_its_own(web_host: str) -> None:
     """What is open to others needs --web-allowed-host, and the refusal says so."""
     refusal = Guard(web_host, []).refusal(Request(host="load.example"))
+    assert refusal is not None
     assert "--web-allowed-host NAME" in refusal
     assert Guard(web_host, ["load.example"]).refusal(Request(host="load.example:80")) is None
 
 
 @pytest.mark.parametrize("text", ["http://load.example", "load.example/x", "a b", "", "*", "a:b"])
-def test_what_is_no_name_is_refused(text):
+def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="no name of a host"):
         host_name(text)
 
 
-def test_a_form_sets_no_option_of_the_command_line():
+def test_a_form_sets_no_option_of_the_command_line() -> None:
     """Locust would take every option from it: where results go, files to write, headers."""
     from aether_load.load.web.start_form import for_locust
 

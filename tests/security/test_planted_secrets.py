@@ -3,6 +3,9 @@
 import base64
 import contextlib
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import Popen
 
 import psutil
 import pytest
@@ -16,12 +19,12 @@ from aether_load.outputs.formats import FORMATS
 from aether_load.outputs.page.html import page_html
 from aether_load.rundata.folder import RunFolder
 from planted import PLANTED, searched
-from processes import REPOSITORY, call_command
+from processes import REPOSITORY, Finished, LocustProcess, call_command
 from reflecting_runtime import reflecting_runtime
 
 
 @pytest.fixture
-def runtime():
+def runtime() -> Iterator[str]:
     with reflecting_runtime() as url:
         yield url
 
@@ -32,7 +35,7 @@ OUTPUTS = (
 )  # fmt: skip
 
 
-def command_lines_of_children(process):
+def command_lines_of_children(process: Popen[bytes]) -> str:
     """Watch a process to its end and return the command lines of all that it started, once they are their own."""
     seen = set()
     own = psutil.Process(process.pid).cmdline()
@@ -46,7 +49,9 @@ def command_lines_of_children(process):
     return "\n".join(seen)
 
 
-def test_no_secret_is_found_after_a_run(start_locust, runtime, tmp_path):
+def test_no_secret_is_found_after_a_run(
+    start_locust: Callable[..., LocustProcess], runtime: str, tmp_path: Path
+) -> None:
     """In the results, in Locust's own, in logs, on the terminal, on children's command lines, in reports made again."""
     inputs = tmp_path / "inputs"
     inputs.mkdir()
@@ -84,7 +89,9 @@ def test_no_secret_is_found_after_a_run(start_locust, runtime, tmp_path):
     assert searched(folder, *said) == {}
 
 
-def test_no_secret_of_a_config_file_or_a_table_is_found(fork_locust, runtime, tmp_path):
+def test_no_secret_of_a_config_file_or_a_table_is_found(
+    fork_locust: Callable[..., Finished], runtime: str, tmp_path: Path
+) -> None:
     """Locust reads options from a file too, and --set takes the whole target."""
     config = tmp_path / "locust.conf"
     config.write_text(f'header = ["X-Config: {PLANTED["config file"]}"]\n')
@@ -97,7 +104,9 @@ def test_no_secret_of_a_config_file_or_a_table_is_found(fork_locust, runtime, tm
     assert searched(tmp_path, finished.out, finished.err) == {}
 
 
-def test_no_secret_is_found_after_an_evaluation(runtime, tmp_path, monkeypatch, capsys):
+def test_no_secret_is_found_after_an_evaluation(
+    runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """In its run's folder, in what a model says, in what lm-eval writes of its arguments."""
     monkeypatch.setenv("SECRET_3", PLANTED["environment"])
     given = [f"X-Plain: {PLANTED['header']}", "X-Env: Bearer ${SECRET_3}", f"X-Short: {PLANTED['short']}"]

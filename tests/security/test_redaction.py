@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from aether_load.redaction import REDACTOR, Redactor, foreign_text, hidden_url
 
 SECRET = 's3cr3t/+ "7e1f" <&>'
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "URL": lambda value: quote(value, safe=""),
     "URL in small letters": lambda value: quote(value, safe="").lower(),
@@ -27,13 +28,13 @@ FORMS = {
 
 
 @pytest.fixture
-def redactor():
+def redactor() -> Redactor:
     REDACTOR.learn(SECRET)
     return REDACTOR
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_long_value_is_replaced_in_each_encoding(redactor, form):
+def test_a_long_value_is_replaced_in_each_encoding(redactor: Redactor, form: str) -> None:
     """The text around it stays, of base64 the whole token goes."""
     shown = foreign_text(f"refused: {FORMS[form](SECRET)} (who are you?)")
     assert shown.startswith("refused: ")
@@ -45,7 +46,7 @@ def test_a_long_value_is_replaced_in_each_encoding(redactor, form):
 
 @given(st.text(min_size=8, max_size=40).filter(lambda text: text.strip() == text), st.text(max_size=20))
 @example("aaaaaaaa", "aaaa")
-def test_no_value_of_eight_characters_is_left_in_any_text(secret, around):
+def test_no_value_of_eight_characters_is_left_in_any_text(secret: str, around: str) -> None:
     redactor = Redactor()
     redactor.learn(secret)
     for form in (str, FORMS["URL"], FORMS["base64"]):
@@ -56,26 +57,26 @@ def test_no_value_of_eight_characters_is_left_in_any_text(secret, around):
         assert form(secret) not in redactor.redact_foreign(text)
 
 
-def test_a_text_with_a_short_value_is_withheld():
+def test_a_text_with_a_short_value_is_withheld() -> None:
     """Stars in place of it would say where it stood; a text without it stays."""
     REDACTOR.learn("hunter2")
     assert foreign_text("you are hunter2, go away") == "***"
     assert foreign_text("who are you?") == "who are you?"
 
 
-def test_words_of_a_header_are_secrets_too():
+def test_words_of_a_header_are_secrets_too() -> None:
     """A server may quote the token without its scheme, one cookie of several, or the password of Basic."""
     basic = base64.b64encode(b"ann:pa55-w0rd").decode()
     REDACTOR.learn_headers({"A": "Bearer abcdefgh", "Cookie": "theme=x; session=0123456789", "B": f"Basic {basic}"})
     assert foreign_text("no abcdefgh, no 0123456789, no pa55-w0rd") == "no ***, no ***, no ***"
 
 
-def test_a_urls_user_password_and_query_are_secrets():
+def test_a_urls_user_password_and_query_are_secrets() -> None:
     REDACTOR.learn_url("http://somebody:pass%20word@h/metrics?token=abcdefgh%2F1")
     assert foreign_text("somebody, pass word, abcdefgh/1, h") == "***, ***, ***, h"
 
 
-def test_a_long_text_is_cut_behind_what_is_hidden():
+def test_a_long_text_is_cut_behind_what_is_hidden() -> None:
     """No half of a secret is left at the end, wherever the cut falls."""
     REDACTOR.learn("0123456789abcdef")
     for shift in range(40):
@@ -84,7 +85,7 @@ def test_a_long_text_is_cut_behind_what_is_hidden():
         assert "0123" not in shown
 
 
-def test_metrics_keep_their_numbers():
+def test_metrics_keep_their_numbers() -> None:
     """A short secret is found in numbers by chance; lines of words that hold one are left out."""
     REDACTOR.learn("17")
     REDACTOR.learn("long-secret")
@@ -104,6 +105,6 @@ def test_metrics_keep_their_numbers():
         ("[::1", "[::1"),
     ],
 )
-def test_a_url_is_shown_without_what_may_be_secret(url, shown):
+def test_a_url_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
     """Whether it is a URL or not."""
     assert hidden_url(url) == shown

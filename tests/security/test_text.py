@@ -20,7 +20,7 @@ DIRECTION_MARKS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2
 
 
 @given(HOSTILE)
-def test_a_terminal_gets_one_line_and_no_control(text):
+def test_a_terminal_gets_one_line_and_no_control(text: str) -> None:
     """No byte of a control sequence, no line break, no mark that turns what follows."""
     shown = terminal_text(text)
     assert not [sign for sign in shown if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"}]
@@ -29,9 +29,10 @@ def test_a_terminal_gets_one_line_and_no_control(text):
 
 
 @given(HOSTILE)
-def test_a_csv_cell_is_no_formula_and_one_line(text):
+def test_a_csv_cell_is_no_formula_and_one_line(text: str) -> None:
     """Also behind spaces, and read back by a reader of CSV as one cell of one row."""
     cell = csv_cell(text)
+    assert isinstance(cell, str)
     assert not cell.strip().startswith(("=", "+", "-", "@", "\t"))
     out = io.StringIO()
     csv.writer(out).writerow([cell, "end"])
@@ -39,20 +40,20 @@ def test_a_csv_cell_is_no_formula_and_one_line(text):
 
 
 @pytest.mark.parametrize("value", [-1.5, 0, None, "", "plain", "a-b"])
-def test_what_is_no_formula_stays_as_it_is(value):
+def test_what_is_no_formula_stays_as_it_is(value: float | str | None) -> None:
     """A number below zero is a number."""
     assert csv_cell(value) == value
 
 
 @given(HOSTILE)
-def test_xml_takes_every_text(text):
+def test_xml_takes_every_text(text: str) -> None:
     element = ET.Element("a", {"b": xml_text(text)})
     element.text = xml_text(text)
     assert ET.fromstring(ET.tostring(element)) is not None
 
 
 @given(HOSTILE)
-def test_markdown_has_no_markup_left(text):
+def test_markdown_has_no_markup_left(text: str) -> None:
     """No character that begins an element, a link, a code span or a cell."""
     shown = markdown_text(text)
     assert not set("<>|`*[]$~") & set(shown.replace("<!-- -->", ""))
@@ -61,7 +62,7 @@ def test_markdown_has_no_markup_left(text):
 
 
 @given(st.dictionaries(st.text(max_size=5), HOSTILE.filter(lambda text: "\ud800" not in text), max_size=4))
-def test_json_says_the_same_without_control_characters(value):
+def test_json_says_the_same_without_control_characters(value: dict[str, str]) -> None:
     """Those that JSON lets stand as they are become escapes."""
     try:
         document = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
@@ -72,7 +73,7 @@ def test_json_says_the_same_without_control_characters(value):
     assert not [sign for sign in shown if unicodedata.category(sign) == "Cc" and sign != "\n"]
 
 
-def test_a_long_text_is_cut_with_a_mark():
+def test_a_long_text_is_cut_with_a_mark() -> None:
     assert [shorten("abcdef", most) for most in (6, 5, 1)] == ["abcdef", "abcd…", "…"]
 
 
@@ -86,7 +87,7 @@ class Outer(msgspec.Struct):
     by_name: dict[str, float | None]
 
 
-def test_a_whole_value_can_be_made_safe():
+def test_a_whole_value_can_be_made_safe() -> None:
     """Keys of mappings and what lies deep inside; numbers stay."""
     value = Outer(Inner(("a\n", "b"), 3), {"c\x1b": 1.5, "d": None})
     assert with_safe_texts(value, terminal_text) == Outer(Inner(("a ", "b"), 3), {"c\ufffd": 1.5, "d": None})
