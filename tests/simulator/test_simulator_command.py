@@ -5,19 +5,22 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aether_load import __version__
 from aether_load.simulator.__main__ import main
-from simulator.simulated import COMMAND, Client, SimulatorProcess, is_alive, llm, raw_request, wait_for
+from simulator.simulated import COMMAND, Client, Simulator, SimulatorProcess, is_alive, llm, raw_request, wait_for
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Run the command in this process, to its end; return exit code and both outputs."""
 
-    def call(*flags):
+    def call(*flags: str) -> tuple[int, str, str]:
         code = main([*flags, *(() if "--port" in flags else ("--port", "0"))])
         return code, *capsys.readouterr()
 
@@ -25,7 +28,7 @@ def run(capsys):
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_one_line_when_ready(start_process, generation):
+def test_one_line_when_ready(start_process: Callable[..., SimulatorProcess], generation: str) -> None:
     """It prints exactly one line that says what it simulates and where, and then serves there."""
     simulator = start_process("--generation", generation)
     assert simulator.line == f"simulated Aether runtime {generation} listening on http://127.0.0.1:{simulator.port}"
@@ -37,7 +40,9 @@ def test_one_line_when_ready(start_process, generation):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_it_quietly(start_process, number, tmp_path):
+def test_signals_end_it_quietly(
+    start_process: Callable[..., SimulatorProcess], number: signal.Signals, tmp_path: Path
+) -> None:
     """SIGTERM and SIGINT end it with 0 and without a word, also while requests are under way, which are recorded."""
     record = tmp_path / "record.jsonl"
     simulator = start_process("--record", str(record), latency="constant:30s")
@@ -46,19 +51,21 @@ def test_signals_end_it_quietly(start_process, number, tmp_path):
         wait_for(lambda: simulator.summary()["in_flight"] == 1)
         simulator.process.send_signal(number)
         assert simulator.process.wait(timeout=10) == 0
+        assert simulator.process.stdout is not None
         assert simulator.process.stdout.read() == ""
     assert '"sent":"exit"' in record.read_text()
 
 
-def test_ends_when_the_parent_closes_its_pipe(start_process):
+def test_ends_when_the_parent_closes_its_pipe(start_process: Callable[..., SimulatorProcess]) -> None:
     """With --exit-with-parent, the end of standard input ends it with 0."""
     simulator = start_process()
+    assert simulator.process.stdin is not None
     simulator.process.stdin.close()
     assert simulator.process.wait(timeout=10) == 0
     simulator.process.stdin = None
 
 
-def test_ends_when_the_parent_is_killed(tmp_path):
+def test_ends_when_the_parent_is_killed(tmp_path: Path) -> None:
     """With --exit-with-parent, no simulator is left behind by a parent that was killed with SIGKILL."""
     program = (
         "import subprocess, sys\n"
@@ -69,6 +76,7 @@ def test_ends_when_the_parent_is_killed(tmp_path):
         "child.wait()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     assert is_alive(pid)
     parent.kill()
@@ -77,9 +85,10 @@ def test_ends_when_the_parent_is_killed(tmp_path):
     wait_for(lambda: not is_alive(pid))
 
 
-def test_stays_without_a_parent_to_watch():
+def test_stays_without_a_parent_to_watch() -> None:
     """Without --exit-with-parent, the end of standard input means nothing."""
     with subprocess.Popen([*COMMAND, "--port", "0"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         port = int(process.stdout.readline().rsplit(b":", 1)[1])
         socket.create_connection(("127.0.0.1", port)).close()
         assert process.poll() is None
@@ -87,7 +96,7 @@ def test_stays_without_a_parent_to_watch():
         assert process.wait(timeout=10) == 0
 
 
-def test_a_taken_port_is_named_with_its_remedy(simulate, run):
+def test_a_taken_port_is_named_with_its_remedy(simulate: Callable[..., Simulator], run: Callable[..., Any]) -> None:
     """A port that is taken ends it with 2 and one sentence that names --port."""
     port = simulate().port
     remedy = "choose another with --port, or --port 0 for any free one"
@@ -131,7 +140,7 @@ def test_a_taken_port_is_named_with_its_remedy(simulate, run):
         (["--lat", "constant:0"], "unrecognized arguments: --lat constant:0"),
     ],
 )
-def test_bad_options_are_one_sentence(run, flags, part):
+def test_bad_options_are_one_sentence(run: Callable[..., Any], flags: list[str], part: str) -> None:
     """An option that is wrong ends it with 2, one line on standard error, and nothing on standard output."""
     code, out, err = run(*flags)
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -149,7 +158,7 @@ def test_bad_options_are_one_sentence(run, flags, part):
         ('{"match": "", "answer": "b"}', "line 1: an empty match occurs in every prompt"),
     ],
 )
-def test_a_bad_answer_key_is_named_by_line(run, tmp_path, content, part):
+def test_a_bad_answer_key_is_named_by_line(run: Callable[..., Any], tmp_path: Path, content: str, part: str) -> None:
     """A key file that is wrong is named with the line."""
     key = tmp_path / "key.jsonl"
     key.write_text(content, errors="surrogateescape")
@@ -159,7 +168,9 @@ def test_a_bad_answer_key_is_named_by_line(run, tmp_path, content, part):
     assert part in err
 
 
-def test_the_record_file_has_a_line_for_each_request_that_ended(start_process, tmp_path):
+def test_the_record_file_has_a_line_for_each_request_that_ended(
+    start_process: Callable[..., SimulatorProcess], tmp_path: Path
+) -> None:
     """The file has the lines of GET /_sim/record, at once and not only at the end."""
     path = tmp_path / "record.jsonl"
     simulator = start_process("--record", str(path), "--record-limit", "2")
@@ -173,13 +184,13 @@ def test_the_record_file_has_a_line_for_each_request_that_ended(start_process, t
     assert len(path.read_bytes().splitlines()) == 3
 
 
-def test_the_simulator_helper_reports_a_failed_start():
+def test_the_simulator_helper_reports_a_failed_start() -> None:
     """A simulator that does not start says why."""
     with pytest.raises(RuntimeError, match="--slots 0 lets no node run"):
         SimulatorProcess("--slots", "0")
 
 
-def test_a_record_that_cannot_be_written_ends_it():
+def test_a_record_that_cannot_be_written_ends_it() -> None:
     """A full disk ends it with 1 and one sentence, because a record with gaps is no truth."""
     simulator = SimulatorProcess("--record", "/dev/full")
     simulator.post("/execute", {})
@@ -188,7 +199,7 @@ def test_a_record_that_cannot_be_written_ends_it():
 
 
 @pytest.mark.parametrize("stdout", ["/dev/full", None])
-def test_it_serves_without_standard_output(stdout, free_port):
+def test_it_serves_without_standard_output(stdout: str | None, free_port: int) -> None:
     """A standard output that is full or closed does not keep it from serving, nor from ending with 0."""
     command = [*COMMAND, "--port", str(free_port)]
     shell = " ".join(command) + (f" >{stdout}" if stdout else " >&-")
@@ -198,4 +209,5 @@ def test_it_serves_without_standard_output(stdout, free_port):
         wait_for(lambda: not simulator.is_refused())
         assert simulator.get("/health").status == 200
         process.terminate()
+        assert process.stderr is not None
         assert (process.wait(10), process.stderr.read()) == (0, b"")

@@ -23,7 +23,7 @@ def section(title: str) -> str:
     return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_every_option_is_documented_and_every_documented_option_exists():
+def test_every_option_is_documented_and_every_documented_option_exists() -> None:
     """The table of options holds exactly the command's."""
     parser = argparse.ArgumentParser(add_help=False)
     add_arguments(parser)
@@ -31,7 +31,7 @@ def test_every_option_is_documented_and_every_documented_option_exists():
     assert set(re.findall(r"(?<=`)--[a-z-]+", section("Options"))) == options
 
 
-def test_the_faults_of_the_page_are_faults():
+def test_the_faults_of_the_page_are_faults() -> None:
     """Every JSON example is an order that is taken, and every kind and setting is on the page."""
     examples = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     assert [len(read_faults(example.encode())) for example in examples] == [2, 1, 1]
@@ -44,7 +44,7 @@ def test_the_faults_of_the_page_are_faults():
         assert parse_fault(config.tag) == kind()
 
 
-def test_the_latencies_of_the_page_are_latencies():
+def test_the_latencies_of_the_page_are_latencies() -> None:
     """Every latency of the table is read."""
     texts = re.findall(r"^\| `(\w+:[^`]+)` \|", section("Time"), re.MULTILINE)
     assert [parse_latency(text).kind for text in texts if text != "trace:FILE"] == [
@@ -55,7 +55,7 @@ def test_the_latencies_of_the_page_are_latencies():
     ]
 
 
-def test_the_fields_of_the_record_are_on_the_page():
+def test_the_fields_of_the_record_are_on_the_page() -> None:
     """Every field of an entry has its row."""
     rows = re.findall(r"^\| (`.*?) \|", section("The record"), re.MULTILINE)
     assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == [
@@ -69,7 +69,7 @@ def test_the_fields_of_the_record_are_on_the_page():
 
 
 @pytest.mark.slow
-def test_the_benchmark_finds_the_simulator_fast_enough(tmp_path):
+def test_the_benchmark_finds_the_simulator_fast_enough(tmp_path: Path) -> None:
     """The benchmark ends with 0 above the bar, and writes what it prints."""
     program = PAGE_PATH.parents[1] / "benchmarks" / "simulator.py"
     path = tmp_path / "figures.json"

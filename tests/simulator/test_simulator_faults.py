@@ -6,12 +6,14 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from aether_load.simulator.fault_kinds import Close, Late, NodeFailure, Panic, Stall, parse_fault, read_faults
-from simulator.simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
+from simulator.simulated import JSON_TYPE, Simulator, SimulatorProcess, llm, raw_request, read_all, wait_for
 
 DAG = {"dag": {"nodes": [llm()]}}
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError)
@@ -22,12 +24,12 @@ REPLIES = {
 }
 
 
-def last(simulator):
+def last(simulator: Simulator) -> tuple[int | None, str, str | None]:
     row = simulator.record()[-1]
     return row["status"], row["sent"], row["fault"]
 
 
-def test_orders_are_shown_and_cleared(tame):
+def test_orders_are_shown_and_cleared(tame: Simulator) -> None:
     """What is in force is shown as it was ordered, with a number and how often it struck, until it is cleared."""
     shown = tame.order({"kind": "late", "delay": "1ms", "count": 2}, {"kind": "stall", "after": "90s"})
     first = shown[0]["id"]
@@ -57,7 +59,7 @@ def test_orders_are_shown_and_cleared(tame):
         (b'[{"kind": "close"}, {"kind": "exit", "code": 256}]', 422, "`$[1].code`"),
     ],
 )
-def test_bad_orders_are_refused_with_a_reason(tame, body, status, part):
+def test_bad_orders_are_refused_with_a_reason(tame: Simulator, body: bytes, status: int, part: str) -> None:
     """An order that is wrong puts nothing in force and says what is wrong."""
     reply = tame.call("POST", "/_sim/faults", body, JSON_TYPE)
     assert reply.status == status
@@ -65,7 +67,7 @@ def test_bad_orders_are_refused_with_a_reason(tame, body, status, part):
     assert tame.get("/_sim/faults").json() == []
 
 
-def test_flags_and_orders_are_the_same_faults():
+def test_flags_and_orders_are_the_same_faults() -> None:
     """--fault reads the same settings as the JSON."""
     assert [parse_fault("close:at=body,share=0.1,reset=true"), parse_fault("late"), parse_fault("panic:for=2s")] == [
         Close(at="body", share=0.1, reset=True),
@@ -86,7 +88,9 @@ def test_flags_and_orders_are_the_same_faults():
         ("body", 200, True, True),
     ],
 )
-def test_closed_connections(tame, at, status, complete_head, some_body, reset):
+def test_closed_connections(
+    tame: Simulator, at: str, status: int | None, complete_head: bool, some_body: bool, reset: bool
+) -> None:
     """The connection is closed before the head, inside it, after it or inside the body; the run was counted."""
     before = tame.metrics()["aether_executed_nodes_total"]
     tame.order({"kind": "close", "at": at, "count": 1, "reset": reset})
@@ -98,13 +102,14 @@ def test_closed_connections(tame, at, status, complete_head, some_body, reset):
             assert reset
             reply = None
     if not reset:
+        assert reply is not None
         head, end, body = reply.partition(b"\r\n\r\n")
         assert (bool(end), bool(body), bool(head)) == (complete_head, some_body, at != "before")
     assert last(tame) == (status, f"closed_{at}", "close")
     assert tame.metrics()["aether_executed_nodes_total"] == before + 1
 
 
-def test_a_reset_is_a_reset(tame):
+def test_a_reset_is_a_reset(tame: Simulator) -> None:
     """With reset the client sees the connection reset."""
     tame.order({"kind": "close", "reset": True, "count": 1})
     with tame.connect() as connection:
@@ -113,7 +118,7 @@ def test_a_reset_is_a_reset(tame):
             connection.recv(1)
 
 
-def test_truncated_json(tame):
+def test_truncated_json(tame: Simulator) -> None:
     """Half of the body comes as a whole answer."""
     tame.order({"kind": "truncate", "count": 1})
     reply = tame.post("/execute", DAG)
@@ -125,7 +130,7 @@ def test_truncated_json(tame):
 
 
 @pytest.mark.parametrize(("kind", "body"), [("garbage", b"}{ \x00 not"), ("empty", b"")])
-def test_no_json(tame, kind, body):
+def test_no_json(tame: Simulator, kind: str, body: bytes) -> None:
     """A body that is no JSON, or none at all, comes as a whole answer."""
     tame.order({"kind": kind, "count": 1})
     reply = tame.post("/execute", DAG)
@@ -145,7 +150,7 @@ def test_no_json(tame, kind, body):
         ("text_times", lambda answer: answer["results"][0]["execution_time_ms"] == "0"),
     ],
 )
-def test_answers_of_another_shape(tame, form, wrong):
+def test_answers_of_another_shape(tame: Simulator, form: str, wrong: Callable[..., Any]) -> None:
     """The answer is JSON, and not the contract's."""
     tame.order({"kind": "shape", "form": form, "count": 1})
     assert wrong(tame.post("/execute", DAG).json())
@@ -153,7 +158,7 @@ def test_answers_of_another_shape(tame, form, wrong):
 
 
 @pytest.mark.parametrize("code", [500, 503, 429])
-def test_error_statuses(tame, code):
+def test_error_statuses(tame: Simulator, code: int) -> None:
     """An error status comes with an HTML page, and the DAG does not run."""
     before = tame.metrics()
     tame.order({"kind": "status", "code": code, "count": 1})
@@ -164,7 +169,7 @@ def test_error_statuses(tame, code):
     assert last(tame) == (code, "whole", "status")
 
 
-def test_late_answers(tame):
+def test_late_answers(tame: Simulator) -> None:
     """A late answer is held back after the run: the client waits, the server's total does not know."""
     tame.order({"kind": "late", "delay": "80ms", "count": 1})
     began = time.monotonic()
@@ -174,7 +179,7 @@ def test_late_answers(tame):
     assert row["end_ns"] - row["start_ns"] - row["total_ms"] * 1_000_000 >= 80_000_000
 
 
-def test_slow_bytes(tame):
+def test_slow_bytes(tame: Simulator) -> None:
     """The body comes in pieces, and is whole in the end."""
     tame.order({"kind": "slow", "chunk": 100, "every": "5ms", "count": 1})
     began = time.monotonic()
@@ -184,7 +189,7 @@ def test_slow_bytes(tame):
     assert last(tame) == (200, "whole", "slow")
 
 
-def test_a_client_that_goes_during_slow_bytes(tame):
+def test_a_client_that_goes_during_slow_bytes(tame: Simulator) -> None:
     """An answer whose client went away before its end is recorded so."""
     tame.order({"kind": "slow", "chunk": 1, "every": "10ms", "count": 1})
     with tame.connect() as connection:
@@ -194,7 +199,7 @@ def test_a_client_that_goes_during_slow_bytes(tame):
     assert tame.record()[-1]["sent"] == "client_gone"
 
 
-def test_node_failures(tame):
+def test_node_failures(tame: Simulator) -> None:
     """A node fails with a provider's reason, as often as was ordered, and is no success anywhere."""
     before = tame.metrics()
     tame.order({"kind": "node_failure", "reason": "Timeout after 30s", "count": 1})
@@ -208,14 +213,14 @@ def test_node_failures(tame):
     assert states == [("a", "failed"), ("b", "succeeded")]
 
 
-def test_guard_refusals_on_order(tame):
+def test_guard_refusals_on_order(tame: Simulator) -> None:
     """A harmless prompt is refused as if it held the phrase."""
     tame.order({"kind": "guard_refusal", "phrase": "act as if", "count": 1})
     assert tame.run(llm())["errors"] == ["Node a: Security violation: Detected blacklisted pattern: act as if"]
     assert tame.run(llm())["errors"] == []
 
 
-def test_panics_on_order(tame):
+def test_panics_on_order(tame: Simulator) -> None:
     """In parallel a panic is an error of the DAG; in sequence it takes the connection."""
     tame.order({"kind": "panic", "message": "boom", "count": 2})
     answer = tame.run(llm())
@@ -226,14 +231,15 @@ def test_panics_on_order(tame):
     assert last(tame) == (None, "panic", None)
 
 
-def test_the_share_of_failures_is_seeded(simulate):
+def test_the_share_of_failures_is_seeded(simulate: Callable[..., Simulator]) -> None:
     """--fail-rate fails about that share of completions, the same ones for one seed and one order of requests."""
 
-    def failed(seed):
+    def failed(seed: int) -> list[str]:
         simulator = simulate("--fail-rate", "0.3", "--seed", str(seed))
         retry = {"error_policy": "retry"}
         answer = simulator.run(*(llm(f"n{n}", f"{n}", execution_hints=retry) for n in range(1000)))
-        return answer["errors"]
+        found: list[str] = answer["errors"]
+        return found
 
     first, again, other = failed(1), failed(1), failed(2)
     assert first == again != other
@@ -241,7 +247,7 @@ def test_the_share_of_failures_is_seeded(simulate):
     assert all(error.endswith(": API request failed: simulated failure") for error in first)
 
 
-def test_faults_have_a_time(tame):
+def test_faults_have_a_time(tame: Simulator) -> None:
     """A fault begins after `after` and is over after `for`."""
     tame.order({"kind": "status", "after": "90s"}, {"kind": "status", "for": "0s"})
     assert tame.post("/execute", DAG).status == 200
@@ -249,13 +255,13 @@ def test_faults_have_a_time(tame):
     wait_for(lambda: tame.post("/execute", DAG).status == 500)
 
 
-def test_the_first_fault_that_is_drawn_strikes(tame):
+def test_the_first_fault_that_is_drawn_strikes(tame: Simulator) -> None:
     """Of several faults one strikes an answer: the first in order of arrival."""
     tame.order({"kind": "status", "code": 503, "count": 1}, {"kind": "status", "code": 500, "count": 1})
     assert [tame.post("/execute", DAG).status for _ in range(3)] == [503, 500, 200]
 
 
-def test_metrics_that_are_down_empty_garbage_or_closed(tame):
+def test_metrics_that_are_down_empty_garbage_or_closed(tame: Simulator) -> None:
     """Faults of /metrics strike it alone."""
     path = {"path": "/metrics", "count": 1}
     tame.order({"kind": "status", "code": 500, **path}, {"kind": "empty", **path}, {"kind": "garbage", **path})
@@ -274,7 +280,7 @@ def test_metrics_that_are_down_empty_garbage_or_closed(tame):
     assert tame.post("/execute", DAG).status == 200
 
 
-def test_a_stall_holds_everything(tame):
+def test_a_stall_holds_everything(tame: Simulator) -> None:
     """During a stall nothing is answered but the simulator's own pages; then everything is."""
     replies = []
     began = time.monotonic()
@@ -292,7 +298,7 @@ def test_a_stall_holds_everything(tame):
     assert min(ended for _, ended in replies) - began >= 0.25
 
 
-def test_a_stall_stops_what_is_under_way(simulate):
+def test_a_stall_stops_what_is_under_way(simulate: Callable[..., Simulator]) -> None:
     """A node that would have ended during the stall ends after it, and its time says so."""
     simulator = simulate(latency="constant:50ms")
     with simulator.connect() as connection:
@@ -304,7 +310,7 @@ def test_a_stall_stops_what_is_under_way(simulate):
     assert row["execution_time_ms"] >= 300
 
 
-def test_a_stall_by_flag(simulate):
+def test_a_stall_by_flag(simulate: Callable[..., Simulator]) -> None:
     """--stall FOR@AFTER stalls at a time after the start."""
     simulator = simulate("--stall", "2m@10ms")
     wait_for(lambda: simulator.get("/_sim/faults").json() == [])
@@ -315,7 +321,7 @@ def test_a_stall_by_flag(simulate):
         assert read_all(connection).endswith(b"\r\n\r\nOK")
 
 
-def test_clearing_ends_a_stall(tame):
+def test_clearing_ends_a_stall(tame: Simulator) -> None:
     """A stall ends when faults are cleared."""
     tame.order({"kind": "stall", "for": "2m"})
     with tame.connect() as connection:
@@ -324,7 +330,7 @@ def test_clearing_ends_a_stall(tame):
         assert read_all(connection).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_a_restart(simulate):
+def test_a_restart(simulate: Callable[..., Simulator]) -> None:
     """A restart sets the counters to zero, empties the cache and closes every connection; the record stays."""
     simulator = simulate(latency="constant:100ms")
     simulator.run(llm())
@@ -340,7 +346,7 @@ def test_a_restart(simulate):
     assert simulator.metrics()["aether_executed_nodes_total"] == 1
 
 
-def test_a_restart_with_a_gap(simulate):
+def test_a_restart_with_a_gap(simulate: Callable[..., Simulator]) -> None:
     """With `down`, connections are refused for a while, and then served on the same port."""
     simulator = simulate()
     simulator.order({"kind": "restart", "down": "200ms"})
@@ -349,7 +355,7 @@ def test_a_restart_with_a_gap(simulate):
     assert simulator.get("/health").status == 200
 
 
-def test_an_exit(start_process):
+def test_an_exit(start_process: Callable[..., SimulatorProcess]) -> None:
     """An exit ends the process at once with the code that was ordered."""
     simulator = start_process()
     with simulator.connect() as idle:
@@ -358,13 +364,13 @@ def test_an_exit(start_process):
         assert read_all(idle) == b""
 
 
-def test_an_exit_by_flag(start_process):
+def test_an_exit_by_flag(start_process: Callable[..., SimulatorProcess]) -> None:
     """The time of a process fault that a flag orders counts from the start."""
     simulator = start_process("--fault", "exit:code=3,after=20ms")
     assert simulator.process.wait(timeout=10) == 3
 
 
-def test_faults_by_flag(simulate):
+def test_faults_by_flag(simulate: Callable[..., Simulator]) -> None:
     """--fault may be given again and again."""
     simulator = simulate("--fault", "status:code=503,count=1", "--fault", "node_failure:count=1")
     assert simulator.post("/execute", DAG).status == 503
@@ -372,7 +378,7 @@ def test_faults_by_flag(simulate):
     assert simulator.run(llm())["errors"] == []
 
 
-def test_faults_strike_pipelined_requests_in_order(tame):
+def test_faults_strike_pipelined_requests_in_order(tame: Simulator) -> None:
     """A connection that a fault closes takes the requests behind it along, unanswered and unrecorded."""
     ended = tame.summary()["ended"]
     tame.order({"kind": "close", "at": "before", "count": 1})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aether_load.simulator.options import Generation
 from simulator.fed import Target
 
 EXAMPLES = [100, pytest.param(1000, marks=pytest.mark.slow)]
@@ -74,13 +76,13 @@ requests_v1 = st.fixed_dictionaries(
 )
 
 
-def fuzz(*generations: str, **strategies: Any):
+def fuzz(*generations: str, **strategies: Any) -> Callable[..., Any]:
     """Call a check with many examples for each generation; the draws are the same each time."""
 
-    def decorate(check):
+    def decorate(check: Callable[..., Any]) -> Callable[..., Any]:
         @pytest.mark.parametrize("examples", EXAMPLES)
         @pytest.mark.parametrize("generation", generations)
-        def test(generation, examples):
+        def test(generation: Generation, examples: int) -> None:
             with asyncio.Runner() as runner:
                 errors = []
                 runner.get_loop().set_exception_handler(lambda _loop, context: errors.append(context))
@@ -97,7 +99,7 @@ def fuzz(*generations: str, **strategies: Any):
 
 
 @fuzz("v2", value=requests_v2, sequential=st.booleans())
-def test_any_dag_of_today_is_answered(target, value, sequential):
+def test_any_dag_of_today_is_answered(target: Target, value: dict[str, Any], sequential: bool) -> None:
     """Any DAG is run to a whole answer, or ends in the panic that the runtime would have; and never in a 500."""
     ids = [node["id"] for node in value["dag"]["nodes"]]
     end = target.ask(json.dumps(value).encode(), "sequential=true" if sequential else "")
@@ -120,7 +122,7 @@ def test_any_dag_of_today_is_answered(target, value, sequential):
 
 
 @fuzz("v1", value=requests_v1)
-def test_any_dag_of_the_first_generation_is_answered(target, value):
+def test_any_dag_of_the_first_generation_is_answered(target: Target, value: dict[str, Any]) -> None:
     """Each node of a v1 DAG is a result or an error, unless one panics."""
     end = target.ask(json.dumps(value).encode())
     if end is not None:
@@ -135,21 +137,27 @@ def test_any_dag_of_the_first_generation_is_answered(target, value):
     | st.fixed_dictionaries({"dag": json_values})
     | st.fixed_dictionaries({"nodes": st.lists(json_values)}),
 )
-def test_any_json_is_answered_or_refused(target, value):
+def test_any_json_is_answered_or_refused(target: Target, value: dict[str, Any] | list[Any] | None) -> None:
     """JSON of any shape is 200 or 422."""
-    assert target.ask(json.dumps(value).encode())[0] in {200, 422}
+    found = target.ask(json.dumps(value).encode())
+    assert found is not None
+    assert found[0] in {200, 422}
 
 
 @fuzz("v1", "v2", body=st.binary(max_size=60) | requests_v2.map(lambda value: json.dumps(value).encode()[:-3]))
-def test_any_bytes_are_answered_or_refused(target, body):
+def test_any_bytes_are_answered_or_refused(target: Target, body: bytes) -> None:
     """Bytes of any kind are 400 or, where a shape is wrong before the JSON is, 422."""
-    assert target.ask(body)[0] in {200, 400, 422}
+    found = target.ask(body)
+    assert found is not None
+    assert found[0] in {200, 400, 422}
 
 
 @fuzz("v1", "v2", content_type=st.binary(max_size=30), query=st.text(max_size=12))
-def test_any_header_and_query_are_answered_or_refused(target, content_type, query):
+def test_any_header_and_query_are_answered_or_refused(target: Target, content_type: bytes, query: str) -> None:
     """Content types and queries of any kind are refused as the contract says, or mean nothing."""
-    assert target.ask(b"{}", query, content_type)[0] in {400, 415, 422}
+    found = target.ask(b"{}", query, content_type)
+    assert found is not None
+    assert found[0] in {400, 415, 422}
 
 
 @fuzz(
@@ -174,7 +182,9 @@ def test_any_header_and_query_are_answered_or_refused(target, content_type, quer
     ),
     is_one_piece=st.booleans(),
 )
-def test_any_bytes_on_the_wire_end_in_an_answer_or_nothing(target, pieces, is_one_piece):
+def test_any_bytes_on_the_wire_end_in_an_answer_or_nothing(
+    target: Target, pieces: list[bytes], is_one_piece: bool
+) -> None:
     """Whatever is sent, what comes back is HTTP or nothing, and no error is left behind."""
     written = target.feed(*([b"".join(pieces)] if is_one_piece else pieces))
     assert written == b"" or written.startswith(b"HTTP/1.")

@@ -40,15 +40,15 @@ aether_token_cost_total 70
 """
 
 
-def key(prompt):
+def key(prompt: str) -> bytes:
     return cache_key(prompt, "m", None, None)
 
 
-def node(name, *needs):
+def node(name: str, *needs: str) -> NodeV2:
     return NodeV2(name, "compute", dependencies=needs)
 
 
-def test_the_exposition():
+def test_the_exposition() -> None:
     """The text is that of the runtime's library: families by name, bounds inclusive, no bare `.0`, no exponent."""
     metrics = Metrics()
     metrics.succeeded(0, 10, cached=False)
@@ -57,7 +57,7 @@ def test_the_exposition():
     assert metrics.exposition(is_v2=False) == V1_TEXT
 
 
-def test_the_least_recently_used_goes():
+def test_the_least_recently_used_goes() -> None:
     """A look-up and a second put are uses; counts survive clearing."""
     cache = Cache(capacity=2)
     cache.put(key("a"), "A")
@@ -73,7 +73,7 @@ def test_the_least_recently_used_goes():
     assert Cache().stats() == {"entries": 0, "hits": 0, "misses": 0, "hit_rate": 0.0}
 
 
-def test_levels():
+def test_levels() -> None:
     """A node lies below the deepest of those it needs; the order within a level is the request's."""
     nodes = [node("d", "c", "a"), node("a"), node("c", "a", "a"), node("b", "nowhere")]
     levels, depth = levels_of(nodes)
@@ -82,7 +82,7 @@ def test_levels():
     assert levels_of([]) == ([], {})
 
 
-def test_deep_dags_need_no_stack():
+def test_deep_dags_need_no_stack() -> None:
     """A chain of ten thousand nodes has ten thousand levels."""
     nodes = [node("0"), *(node(str(n), str(n - 1)) for n in range(1, 10_000))]
     assert len(levels_of(nodes)[0]) == 10_000
@@ -96,14 +96,14 @@ def test_deep_dags_need_no_stack():
         ([node("a"), node("x", "y"), node("y", "z", "a"), node("z", "x"), node("z")], {"x", "y", "z"}),
     ],
 )
-def test_a_circle_names_a_node_that_lies_on_it(nodes, named):
+def test_a_circle_names_a_node_that_lies_on_it(nodes: list[NodeV2], named: set[str]) -> None:
     """The node that is named is on the circle and not only below it; a circle comes before an id used twice."""
     with pytest.raises(CycleError) as raised:
         levels_of(nodes)
     assert str(raised.value) in {f"Cycle detected in DAG involving node '{name}'" for name in named}
 
 
-def test_an_id_twice():
+def test_an_id_twice() -> None:
     """Two nodes of one id are an error of their own, with dependencies and without."""
     for nodes in ([node("a"), node("a")], [node("a"), node("b", "a"), node("b")]):
         with pytest.raises(DuplicateIdError):
@@ -128,17 +128,18 @@ def test_an_id_twice():
         (b'{"dag": {"nodes": []}, "context": []}', 422),
     ],
 )
-def test_refused_bodies(body, status):
+def test_refused_bodies(body: bytes, status: int) -> None:
     """What is no JSON is 400, and JSON of another shape is 422."""
     with pytest.raises(BodyRefusedError) as raised:
         read_body(DECODE_V2, body)
     assert raised.value.status == status
 
 
-def test_integers_beyond_64_bits_are_floats():
+def test_integers_beyond_64_bits_are_floats() -> None:
     """A context may hold any integer; a long one loses its last digits when it is filled in, as in the runtime."""
     body = b'{"dag": {"nodes": []}, "context": {"a": [123456789012345678901234567890, 18446744073709551615]}}'
     ref = TemplateRef("{{a}}", "context", path=("a",))
     context = DECODE_V2(body).context
+    assert context is not None
     shown = Renderer(context).render("{{a}}", NodeV2("n", "llm_fn", template_refs=(ref,)), {})
     assert shown == "[1.2345678901234568e29,18446744073709551615]"

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Callable
 
 import pytest
 
-from simulator.simulated import JSON_TYPE, llm, raw_request, read_all, wait_for
+from simulator.simulated import JSON_TYPE, Simulator, llm, raw_request, read_all, wait_for
 
 DAG = {"dag": {"nodes": [llm()]}}
 
 
-def test_an_entry(simulate):
+def test_an_entry(simulate: Callable[..., Simulator]) -> None:
     """An entry says what was run, when by the machine's monotonic clock, and how it was answered."""
     simulator = simulate()
     began = time.monotonic_ns(), time.time_ns()
@@ -42,7 +43,7 @@ def test_an_entry(simulate):
     }
 
 
-def test_refused_bodies_are_recorded_too(simulate):
+def test_refused_bodies_are_recorded_too(simulate: Callable[..., Simulator]) -> None:
     """A refusal is an entry without a run; other paths are none."""
     simulator = simulate()
     simulator.get("/health")
@@ -53,7 +54,7 @@ def test_refused_bodies_are_recorded_too(simulate):
     assert rows == [(400, "whole", None, []), (415, "whole", None, [])]
 
 
-def test_broken_off_runs_are_recorded(simulate):
+def test_broken_off_runs_are_recorded(simulate: Callable[..., Simulator]) -> None:
     """Two nodes of one id, and a client that goes, are entries without a status."""
     simulator = simulate(latency="constant:10s")
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
@@ -65,7 +66,7 @@ def test_broken_off_runs_are_recorded(simulate):
     assert [(row["status"], row["sent"]) for row in simulator.record()] == [(None, "panic"), (None, "client_gone")]
 
 
-def test_the_summary(simulate):
+def test_the_summary(simulate: Callable[..., Simulator]) -> None:
     """The totals hold every request that ended, also those whose entries were dropped."""
     simulator = simulate("--record-limit", "1", "--fault", "truncate:count=1")
     for prompt in ("one", "one", "jailbreak"):
@@ -86,7 +87,7 @@ def test_the_summary(simulate):
 
 
 @pytest.mark.parametrize("generation", ["v1", "v2"])
-def test_record_metrics_and_answers_agree(simulate, generation):
+def test_record_metrics_and_answers_agree(simulate: Callable[..., Simulator], generation: str) -> None:
     """Nodes, times and tokens are the same in the answers, in the record and in the metrics."""
     simulator = simulate("--generation", generation, "--fail-rate", "0.2", latency="uniform:0,8ms")
     hints = {"error_policy": "retry"}
@@ -112,7 +113,7 @@ def test_record_metrics_and_answers_agree(simulate, generation):
     assert simulator.summary()["nodes"] == {"succeeded": len(succeeded), "failed": 200 - len(succeeded)}
 
 
-def test_the_metrics_know_before_the_client_does(simulate):
+def test_the_metrics_know_before_the_client_does(simulate: Callable[..., Simulator]) -> None:
     """A node is counted before its answer is written."""
     simulator = simulate()
     for number in range(1, 21):
@@ -120,7 +121,7 @@ def test_the_metrics_know_before_the_client_does(simulate):
         assert simulator.metrics()["aether_executed_nodes_total"] == number
 
 
-def test_an_answer_that_the_client_does_not_read(simulate):
+def test_an_answer_that_the_client_does_not_read(simulate: Callable[..., Simulator]) -> None:
     """An answer counts as sent when the kernel has all of it; a client that goes before that broke it off."""
     simulator = simulate()
     large = {"dag": {"nodes": [{"id": f"n{n}" * 150, "node_type": "compute"} for n in range(2000)]}}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 import tracemalloc
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,16 +16,16 @@ from hypothesis import strategies as st
 from aether_load.simulator.engine.outcomes import NodeFailedError
 from aether_load.simulator.engine.templates import RENDER_LIMIT, Renderer
 from aether_load.simulator.wire import NodeV2, RenderPolicy, TemplateRef
-from simulator.simulated import llm
+from simulator.simulated import Simulator, llm
 
 MIB = 1024 * 1024
 
 
-def refs(*raws, path=("x",), **fields):
+def refs(*raws: str, path: tuple[str, ...] = ("x",), **fields: Any) -> tuple[TemplateRef, ...]:
     return tuple(TemplateRef(raw, "context", path=path, **fields) for raw in raws)
 
 
-def node(template_refs=(), **fields):
+def node(template_refs: tuple[TemplateRef, ...] = (), **fields: Any) -> NodeV2:
     return NodeV2("n", "llm_fn", template_refs=template_refs, **fields)
 
 
@@ -33,7 +35,7 @@ def node(template_refs=(), **fields):
     ),
     outputs=st.dictionaries(st.sampled_from(["a", "b", "{{a", "a}b"]), st.sampled_from(["1", "", "xyz"])),
 )
-def test_bare_placeholders_are_those_of_the_runtimes_pattern(template, outputs):
+def test_bare_placeholders_are_those_of_the_runtimes_pattern(template: str, outputs: dict[str, str]) -> None:
     """`{{X}}` is filled in where X is the id of a finished node, whatever braces stand around it."""
     wanted = template
     for match in re.finditer(r"\{\{([^}]+)\}\}", template):
@@ -42,7 +44,7 @@ def test_bare_placeholders_are_those_of_the_runtimes_pattern(template, outputs):
     assert Renderer({}).render(template, node(), outputs) == wanted
 
 
-def test_the_limit_is_for_all_nodes_of_a_request():
+def test_the_limit_is_for_all_nodes_of_a_request() -> None:
     """A request may write the limit's characters in all its templates together, and another request as many again."""
     half = "x" * (RENDER_LIMIT // 2)
     renderer = Renderer({})
@@ -98,7 +100,7 @@ HARMLESS = {
 }
 
 
-def rendered(case):
+def rendered(case: Any) -> tuple[str, float]:
     """Render; return the prompt or the failure, and the seconds of CPU that it took."""
     of_node, template, context, outputs = case
     began = time.process_time()
@@ -110,14 +112,14 @@ def rendered(case):
 
 
 @pytest.mark.parametrize("case", HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_template_fails_its_node_soon(case):
+def test_a_hostile_template_fails_its_node_soon(case: tuple[NodeV2, str, dict[str, Any], dict[str, str]]) -> None:
     """A template that would take all memory, or hours, fails its node within two seconds."""
     end, seconds = rendered(case)
     assert end.startswith("Template rendering failed: the simulator writes no more than")
     assert seconds < 2
 
 
-def test_references_that_multiply_take_little_memory():
+def test_references_that_multiply_take_little_memory() -> None:
     """Two references of 3 KB that would make 9 GB take a few megabytes."""
     tracemalloc.start()
     try:
@@ -128,14 +130,14 @@ def test_references_that_multiply_take_little_memory():
 
 
 @pytest.mark.parametrize("case", HARMLESS.values(), ids=HARMLESS.keys())
-def test_a_large_template_takes_time_in_proportion(case):
+def test_a_large_template_takes_time_in_proportion(case: tuple[NodeV2, str, dict[str, str], dict[str, str]]) -> None:
     """A template of the largest size of a body is rendered within two seconds."""
     end, seconds = rendered(case)
     assert len(end) <= 2 * MIB + 3
     assert seconds < 2
 
 
-def test_a_hostile_request_is_answered(simulate):
+def test_a_hostile_request_is_answered(simulate: Callable[..., Simulator]) -> None:
     """References that would make a prompt of 9 GB fail their node, and the next request is served."""
     template_refs = [{"raw": raw, "kind": "context", "path": ["x"]} for raw in ("a", "b", "b")]
     simulator = simulate()
@@ -144,7 +146,7 @@ def test_a_hostile_request_is_answered(simulate):
     assert simulator.run(llm())["errors"] == []
 
 
-def test_the_largest_body_is_within_the_limit():
+def test_the_largest_body_is_within_the_limit() -> None:
     """A context and a template that fill a body are rendered into each other."""
     body = msgspec.json.encode({"x": LARGE})
     assert len(Renderer(msgspec.json.decode(body)).render("<{{x}}>", node(refs("{{x}}")), {})) == MIB + 2
