@@ -1,6 +1,9 @@
 """`aether-load trend`: histories out of stored runs, what is judged, and what is written."""
 
 import json
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +22,16 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def nights(step=40, size=1.25, count=46, **more):
+def nights(step: Any = 40, size: float = 1.25, count: int = 46, **more: int | str) -> list[dict[str, Any]]:
     """Rows of many nights, a step of `size` before the night `step`."""
     return [night(place, float(80 * NOISE[place] * (size if place >= step else 1)), **more) for place in range(count)]
 
 
-def trend(folder, *options):
+def trend(folder: Path, *options: str) -> CompletedProcess[str]:
     return call_command("trend", str(folder), *options, cwd=folder)
 
 
-def test_a_change_lies_between_two_commits(tmp_path):
+def test_a_change_lies_between_two_commits(tmp_path: Path) -> None:
     """With its size, its interval, and the runs since."""
     found = build_trend(write_nights(tmp_path, nights()), METRICS)
     (searched,) = found.histories
@@ -36,7 +39,10 @@ def test_a_change_lies_between_two_commits(tmp_path):
     runs = found.runs
     assert (runs[change.last_before].commit, runs[change.first_after].commit) == (commit(39), commit(40))
     assert (change.kind, change.runs_since) == ("loss", 6)
+    assert change.ratio_low is not None
+    assert change.ratio_high is not None
     assert change.ratio_low < 1.25 < change.ratio_high
+    assert change.ratio is not None
     assert change.ratio_low < change.ratio < change.ratio_high
     (regression,) = found.regressions
     assert regression.sentence.startswith(
@@ -65,11 +71,13 @@ def test_a_change_lies_between_two_commits(tmp_path):
         "too few, not to fail", "runs that are not trusted", "percentiles that are only bounded",
     ],
 )  # fmt: skip
-def test_the_exit_code_says_what_was_found(tmp_path, rows, options, code):
+def test_the_exit_code_says_what_was_found(
+    tmp_path: Path, rows: list[dict[str, Any]], options: tuple[str, ...], code: int
+) -> None:
     assert trend(write_nights(tmp_path, rows), *options).returncode == code
 
 
-def test_only_the_newest_change_is_judged(tmp_path):
+def test_only_the_newest_change_is_judged(tmp_path: Path) -> None:
     """A loss that was mended is no regression, though both lie within the last runs."""
     rows = nights(step=30, count=44)
     rows[37:] = nights(size=1.0, count=44)[37:]
@@ -78,7 +86,7 @@ def test_only_the_newest_change_is_judged(tmp_path):
     assert found.regressions == ()
 
 
-def test_machines_are_marked_and_not_mixed(tmp_path):
+def test_machines_are_marked_and_not_mixed(tmp_path: Path) -> None:
     """A faster machine for a fortnight is a history of its own, not a change; it is named."""
     rows = nights(size=1.0, count=46)
     for place in range(20, 34):
@@ -92,7 +100,7 @@ def test_machines_are_marked_and_not_mixed(tmp_path):
     assert f"2 machines, whose histories are not mixed: {MACHINE} (32 runs); M2, 12 cores, 64 GiB (14 runs)." in said
 
 
-def test_runs_that_are_not_to_be_trusted_are_shown_and_not_searched(tmp_path):
+def test_runs_that_are_not_to_be_trusted_are_shown_and_not_searched(tmp_path: Path) -> None:
     """Six nights cut off at a quarter more are no change."""
     rows = nights()
     for row in rows[40:]:
@@ -105,9 +113,9 @@ def test_runs_that_are_not_to_be_trusted_are_shown_and_not_searched(tmp_path):
     assert "6 runs were invalid, undecided or cut off: shown, and not searched." in trend(tmp_path).stdout
 
 
-def test_series_are_told_apart(tmp_path):
+def test_series_are_told_apart(tmp_path: Path) -> None:
     """By scenario, phase, dataset and kind of target; each has its own histories."""
-    other = {"branch": "nightly/closed/piqa/runtime-v2", "dataset": "piqa"}
+    other: dict[str, Any] = {"branch": "nightly/closed/piqa/runtime-v2", "dataset": "piqa"}
     rows = [row for pair in zip(nights(size=1.0), nights(**other), strict=True) for row in pair]
     found = build_trend(write_nights(tmp_path, rows), METRICS)
     assert {one.history.series: len(one.changes) for one in found.histories} == {
@@ -116,7 +124,7 @@ def test_series_are_told_apart(tmp_path):
     }
 
 
-def test_it_is_written_as_text_markdown_and_json(tmp_path):
+def test_it_is_written_as_text_markdown_and_json(tmp_path: Path) -> None:
     """The same change points everywhere; the files lie in the folder."""
     write_nights(tmp_path, nights())
     text = trend(tmp_path).stdout
@@ -141,19 +149,19 @@ def test_it_is_written_as_text_markdown_and_json(tmp_path):
         (("--last-runs", "0"), "--last-runs 0: at least 1 run is looked at."),
     ],
 )
-def test_a_wrong_option_is_one_sentence(tmp_path, options, sentence):
+def test_a_wrong_option_is_one_sentence(tmp_path: Path, options: tuple[str, str], sentence: str) -> None:
     ended = trend(write_nights(tmp_path, nights(count=3)), *options)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert sentence in ended.stderr
 
 
-def test_a_folder_without_runs_is_one_sentence(tmp_path):
+def test_a_folder_without_runs_is_one_sentence(tmp_path: Path) -> None:
     ended = trend(tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "holds no runs" in ended.stderr
 
 
-def test_every_column_of_the_summary_is_a_metric_or_known_to_be_none():
+def test_every_column_of_the_summary_is_a_metric_or_known_to_be_none() -> None:
     """A new column is followed, unless it is one of what the run was, or a bound of another."""
     bounds = {
         name for name in SUMMARY_COLUMNS if name.endswith(("_reliability", "_low_ms", "_high_ms", "_low", "_high"))

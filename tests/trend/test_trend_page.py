@@ -1,13 +1,16 @@
 """The page of a trend: what stands in it, and what a chart shows of a run and of a change."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from aether_load.compare.trend.charts import MOST_CHARTS, trend_charts
 from aether_load.compare.trend.page import trend_html
-from aether_load.compare.trend.trend import build_trend
+from aether_load.compare.trend.trend import Trend, build_trend
+from aether_load.outputs.charts.chart import Chart
 from trend_results import MACHINE, commit, night, write_nights
 
 NOISE = 1 + 0.02 * np.random.default_rng(5).standard_normal(40)
@@ -15,7 +18,7 @@ METRIC = ("response_latency_p95_ms",)
 
 
 @pytest.fixture(scope="module")
-def trend(tmp_path_factory):
+def trend(tmp_path_factory: pytest.TempPathFactory) -> Trend:
     """Forty nights with a step at the 30th, one of them on another machine, one of them cut off, one with a report."""
     folder = tmp_path_factory.mktemp("nights")
     rows = [night(place, float(80 * NOISE[place] * (1.2 if place >= 30 else 1))) for place in range(40)]
@@ -27,14 +30,14 @@ def trend(tmp_path_factory):
     return build_trend(write_nights(folder, rows), METRIC)
 
 
-def values(chart, kind):
+def values(chart: Chart, kind: str) -> list[dict[str, Any]]:
     """The data of the chart's layers with that mark."""
     return [
         value for layer in chart.spec["layer"] if layer["mark"]["type"] == kind for value in layer["data"]["values"]
     ]
 
 
-def test_a_point_is_a_run_with_commit_date_and_report(trend):
+def test_a_point_is_a_run_with_commit_date_and_report(trend: Trend) -> None:
     (chart,) = trend_charts(trend)
     points = {point["run"]: point for point in values(chart, "point")}
     assert len(points) == 40
@@ -48,7 +51,7 @@ def test_a_point_is_a_run_with_commit_date_and_report(trend):
     assert [run for run, point in points.items() if not point["used"]] == ["run-0009"]
 
 
-def test_a_change_is_marked_with_its_size_and_its_commits(trend):
+def test_a_change_is_marked_with_its_size_and_its_commits(trend: Trend) -> None:
     (chart,) = trend_charts(trend)
     (mark,) = values(chart, "text")
     assert (mark["kind"], mark["before"], mark["after"]) == ("loss", commit(29), commit(30))
@@ -59,7 +62,7 @@ def test_a_change_is_marked_with_its_size_and_its_commits(trend):
     assert chart.caption == "not searched on M2, 12 cores, 64 GiB: 1 runs of 10 needed. Hollow points are not searched"
 
 
-def test_the_page_loads_nothing_and_escapes_every_text(trend):
+def test_the_page_loads_nothing_and_escapes_every_text(trend: Trend) -> None:
     page = trend_html(trend)
     assert "build=&lt;b&gt;" in page
     assert "build=<b>" not in page
@@ -68,7 +71,7 @@ def test_the_page_loads_nothing_and_escapes_every_text(trend):
     assert re.findall(r"<(?:script|link)[^>]*(?:src|href)=\"(?!data:)", page) == []
 
 
-def test_a_page_has_a_bounded_number_of_charts_the_changed_ones_first(tmp_path):
+def test_a_page_has_a_bounded_number_of_charts_the_changed_ones_first(tmp_path: Path) -> None:
     rows = []
     for place in range(30):
         for dataset in range(MOST_CHARTS + 5):
