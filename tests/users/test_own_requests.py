@@ -1,5 +1,9 @@
 """What is sent for a text, a DAG, and a prompt with other settings; what is refused."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import msgspec
 import pytest
 
@@ -8,23 +12,26 @@ from aether_load.load.users.own_requests import ModelSettings, OwnRequests
 from aether_load.protocol import Generation, NodeShape
 from aether_load.scenario.workload_plan import WorkloadPlan
 
+if TYPE_CHECKING:
+    from aether_load.load.users.own_requests import OwnRequest
+
 PLAIN = ModelSettings()
 NODE = {"id": "a", "node_type": "llm_fn", "prompt_template": "Ask {{context.who}}", "dependencies": []}
 NODE_V1 = {"id": "a", "node_type": "llm_fn", "prompt": "Ask", "dependencies": []}
 
 
-def requests(generation=Generation.V2):
+def requests(generation: Generation = Generation.V2) -> OwnRequests:
     return OwnRequests(
         Endpoint.of("http://h:1/base"), generation, WorkloadPlan(model="m", temperature=0.5, max_tokens=9)
     )
 
 
-def sent(request):
+def sent(request: OwnRequest) -> tuple[str, dict[str, Any]]:
     head, _, body = request.data.partition(b"\r\n\r\n")
     return head.split(b"\r\n")[0].decode(), msgspec.json.decode(body)
 
 
-def test_a_text_is_one_node_with_the_scenarios_settings():
+def test_a_text_is_one_node_with_the_scenarios_settings() -> None:
     """Unless the request has its own; the answer repeats the text."""
     line, body = sent(requests().of_text('Say "yes".', "ask", PLAIN))
     assert line == "POST /base/execute HTTP/1.1"
@@ -51,17 +58,20 @@ def test_a_text_is_one_node_with_the_scenarios_settings():
         1,
         {"who": "you"},
     )
+    assert own.prompt is not None
+    assert own.dag is not None
     assert (bytes(own.prompt), own.dag.prompt_node, own.dag.answer_node) == (b'"Hi"', "answer", "answer")
 
 
-def test_a_text_with_placeholders_is_not_looked_for_in_its_answer():
+def test_a_text_with_placeholders_is_not_looked_for_in_its_answer() -> None:
     """The runtime fills something in, so that the answer repeats another text."""
     own = requests().of_text("Ask {{context.who}}", "ask", ModelSettings({"who": "you"}))
+    assert own.dag is not None
     assert (own.prompt, own.dag.prompt_node) == (None, None)
 
 
 @pytest.mark.parametrize("body", [{"nodes": [NODE]}, {"dag": {"nodes": [NODE]}, "context": {"who": "them"}}])
-def test_a_dag_goes_out_as_it_is(body):
+def test_a_dag_goes_out_as_it_is(body: dict[str, Any]) -> None:
     """With the nodes' settings where the request has its own, and with the template refs that it needs."""
     own = requests().of_dag(body, ModelSettings({"who": "you"}, max_tokens=3))
     _, found = sent(own)
@@ -69,18 +79,19 @@ def test_a_dag_goes_out_as_it_is(body):
     assert (node["prompt_template"], node["max_tokens"], "model" in node) == ("Ask {{context.who}}", 3, False)
     assert [ref["path"] for ref in node["template_refs"]] == [["who"]]
     assert found["context"] == {"who": "you"}
+    assert own.dag is not None
     assert own.dag.nodes == (NodeShape("a"),)
     assert NODE.keys() == {"id", "node_type", "prompt_template", "dependencies"}
 
 
-def test_a_prompt_keeps_all_but_what_is_changed():
+def test_a_prompt_keeps_all_but_what_is_changed() -> None:
     """The body that the main job sends, with other settings."""
     body = msgspec.json.encode({"dag": {"nodes": [NODE | {"model": "m"}]}, "context": {"a": 1}})
     _, found = sent(requests().of_body(body, ModelSettings({"b": 2}, temperature=1.0)))
     assert found == {"dag": {"nodes": [NODE | {"model": "m", "temperature": 1.0}]}, "context": {"a": 1, "b": 2}}
 
 
-def test_v1_has_texts_and_dags():
+def test_v1_has_texts_and_dags() -> None:
     """In the words of its generation."""
     _, body = sent(requests(Generation.V1).of_text("Hi", "ask", ModelSettings(model="other")))
     assert body == {
@@ -103,7 +114,9 @@ def test_v1_has_texts_and_dags():
         (Generation.V1, {"dag": {"nodes": [NODE]}}, PLAIN, "it has no nodes"),
     ],
 )
-def test_what_the_runtime_would_not_take_is_refused(generation, dag, settings, words):
+def test_what_the_runtime_would_not_take_is_refused(
+    generation: Generation, dag: dict[str, Any], settings: ModelSettings, words: str
+) -> None:
     """With a sentence that begins with the call."""
     with pytest.raises(ValueError, match=r"^execute: ") as refused:
         requests(generation).of_dag(dag, settings)

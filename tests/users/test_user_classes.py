@@ -1,11 +1,19 @@
 """User classes of one's own, as Locust runs them against the simulated runtime."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from processes import REPOSITORY
+from processes import REPOSITORY, Finished, Simulator
 from recorded import records_table
+
+if TYPE_CHECKING:
+    from locust_forks import LocustFork
 
 HEAD = "from locust import HttpUser, LoadTestShape, constant, task\nfrom aether_load import AetherUser\n\n"
 ASK = "    @task\n    def ask(self):\n        self.execute(self.next_prompt(), name='ask')\n"
@@ -14,10 +22,14 @@ FAST = ("--set", "workload.limit=4")
 
 
 @pytest.fixture
-def run_users(start_fork, simulator, tmp_path):
+def run_users(
+    start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], tmp_path: Path
+) -> Callable[..., Any]:
     """Run a locustfile of some classes against a simulator; return what became of it, report and simulator."""
 
-    def run(classes, *options, latency="constant:5ms"):
+    def run(
+        classes: str, *options: str, latency: str = "constant:5ms"
+    ) -> tuple[Finished, dict[str, Any] | None, Simulator]:
         runtime = simulator("--latency", latency)
         path = tmp_path / "mine.py"
         path.write_text(HEAD + classes)
@@ -29,18 +41,18 @@ def run_users(start_fork, simulator, tmp_path):
     return run
 
 
-def rows_of(phase):
+def rows_of(phase: dict[str, Any]) -> dict[str, int]:
     return {row["dataset"]: row["requests_total"] for row in phase["datasets"]}
 
 
-def tasks_of(phase):
+def tasks_of(phase: dict[str, Any]) -> dict[str, Any]:
     return {
         task["task"]: (task["completed_total"], task["failed_total"], task["requests_mean"])
         for task in phase["iterations"]
     }
 
 
-def test_prompts_texts_and_dags_are_samples_of_one_run(run_users):
+def test_prompts_texts_and_dags_are_samples_of_one_run(run_users: Callable[..., Any]) -> None:
     """Each prompt is sent once a pass; a text may depend on an answer; a DAG has its own nodes; all reconcile."""
     classes = (
         "DAG = {'nodes': [{'id': 'a', 'node_type': 'llm_fn', 'prompt_template': 'A', 'dependencies': []},"
@@ -75,7 +87,7 @@ def test_prompts_texts_and_dags_are_samples_of_one_run(run_users):
     assert (phase["users"], phase["ended_by"], phase["correlation"]["littles_law_ratio"]) == (3, "passes", None)
 
 
-def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users):
+def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users: Callable[..., Any]) -> None:
     """Those of the row that the prompt is of."""
     classes = (
         "class Reader(AetherUser):\n    @task\n    def ask(self):\n        prompt = self.next_prompt()\n"
@@ -87,7 +99,7 @@ def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users):
     assert (finished.code, rows_of(report["phases"][0])) == (0, {"goal": 3}), finished.err
 
 
-def test_own_time_is_no_part_of_a_request(run_users):
+def test_own_time_is_no_part_of_a_request(run_users: Callable[..., Any]) -> None:
     """What a task's code takes outside its requests stands with the task, and not in a latency."""
     classes = (
         "import gevent\nclass Slow(AetherUser):\n"
@@ -102,7 +114,7 @@ def test_own_time_is_no_part_of_a_request(run_users):
     assert task["own_time_ms"] + task["request_time_ms"] == pytest.approx(task["duration_ms"]["mean"], abs=0.01)
 
 
-def test_a_failing_task_is_a_failed_iteration(run_users):
+def test_a_failing_task_is_a_failed_iteration(run_users: Callable[..., Any]) -> None:
     """Its text is in the report, its traceback is logged once, and its share decides the exit code."""
     classes = (
         PLAIN + "class Bad(AetherUser):\n    @task\n    def broken(self):\n        raise KeyError('nothing there')\n"
@@ -121,7 +133,7 @@ def test_a_failing_task_is_a_failed_iteration(run_users):
     assert finished.err.count("KeyError: 'nothing there'") == 1
 
 
-def test_users_that_send_nothing_do_not_pass(run_users):
+def test_users_that_send_nothing_do_not_pass(run_users: Callable[..., Any]) -> None:
     """The screen says first why no task sent anything."""
     classes = "class Bad(AetherUser):\n    @task\n    def broken(self):\n        self.execute(3, name='three')\n"
     finished, report, _ = run_users(classes, "-u", "1", "-t", "1s")
@@ -134,7 +146,7 @@ def test_users_that_send_nothing_do_not_pass(run_users):
     assert "ValueError: execute: expected a prompt, a text or a DAG, got int." in json.dumps(report["phases"])
 
 
-def test_other_classes_run_beside_and_are_told_apart(run_users):
+def test_other_classes_run_beside_and_are_told_apart(run_users: Callable[..., Any]) -> None:
     """Nothing waits for them; their requests are in no figure of ours, and a note counts them."""
     classes = (
         PLAIN + "class Plain(HttpUser):\n    wait_time = constant(0.05)\n"
@@ -169,7 +181,9 @@ def test_other_classes_run_beside_and_are_told_apart(run_users):
     ],
     ids=["no class of ours", "tags", "tags and no tasks", "shape and phases"],
 )  # fmt: skip
-def test_what_cannot_measure_is_refused(run_users, classes, options, words):
+def test_what_cannot_measure_is_refused(
+    run_users: Callable[..., Any], classes: str, options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
     finished, report, _ = run_users(classes, *options)
     said = [line for line in finished.err.splitlines() if line.startswith("aether-load: ")]
     assert (finished.code, report, len(said)) == (2, None, 1), finished.err
@@ -177,7 +191,7 @@ def test_what_cannot_measure_is_refused(run_users, classes, options, words):
     assert all(word in said[0] for word in words)
 
 
-def test_on_start_and_on_stop_may_send(run_users):
+def test_on_start_and_on_stop_may_send(run_users: Callable[..., Any]) -> None:
     """A request of on_start waits for its phase and is a sample; one of on_stop sends nothing once the load is over."""
     classes = (
         PLAIN + "    def on_start(self):\n        assert self.execute('hello', name='login').ok\n"
@@ -190,7 +204,7 @@ def test_on_start_and_on_stop_may_send(run_users):
 
 
 @pytest.mark.slow
-def test_every_kind_of_phase_is_driven(run_users, tmp_path):
+def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], tmp_path: Path) -> None:
     """Ramp, warm and cold cache, open load, passes, requests and steps, over two processes as over one."""
     (tmp_path / "phases.toml").write_text(
         "name = 'phases'\nrequest_names = ['ask']\nthresholds = ['ask:error_rate<0.5', 'warm:ask:p(50)<60000']\n"
@@ -225,7 +239,7 @@ def test_every_kind_of_phase_is_driven(run_users, tmp_path):
 @pytest.mark.parametrize(
     "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
 )
-def test_the_examples_run(start_fork, name, processes):
+def test_the_examples_run(start_fork: Callable[..., LocustFork], name: str, processes: tuple[Any, ...]) -> None:
     """As their own first lines say, against the simulated runtime."""
     times = () if name == "load_shape" else ("-u", "9", "-t", "3s")
     process = start_fork("--headless", *times, *processes, locustfile=REPOSITORY / "examples" / f"{name}.py")
@@ -239,7 +253,7 @@ def test_the_examples_run(start_fork, name, processes):
     assert len(phase["iterations"]) == {"conversation": 2, "mixed_users": 4, "load_shape": 1}[name]
 
 
-def test_the_docs_have_the_examples():
+def test_the_docs_have_the_examples() -> None:
     """docs/users.md shows the three locustfiles as they are."""
     text = (REPOSITORY / "docs" / "users.md").read_text()
     for name in ("conversation", "mixed_users", "load_shape"):
