@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +16,14 @@ pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e 
 BESIDE = ["_aether_load_startup.py", "aether_load_startup.pth", "aether_load_startup.start"]
 
 
-def test_this_installation_has_all_that_lm_eval_needs():
+def test_this_installation_has_all_that_lm_eval_needs() -> None:
     """CI installs in editable mode: there too the three files lie where Python looks for them at its start."""
     site = Path(sysconfig.get_path("purelib"))
     assert [name for name in BESIDE if not (site / name).is_file()] == []
     assert [(site / name).read_bytes() == (REPOSITORY / "startup" / name).read_bytes() for name in BESIDE] == [True] * 3
 
 
-def test_both_ways_of_starting_call_the_same():
+def test_both_ways_of_starting_call_the_same() -> None:
     """The .pth line (up to Python 3.14) and the .start entry point (from 3.15 on) are one function."""
     (line,) = (REPOSITORY / "startup" / "aether_load_startup.start").read_text().splitlines()
     assert pkgutil.resolve_name(line).__name__ == "install"
@@ -31,7 +32,7 @@ def test_both_ways_of_starting_call_the_same():
     assert imports == f"import {module}; {module}.{function}()"
 
 
-def test_a_start_of_python_imports_nothing_more_than_the_finder():
+def test_a_start_of_python_imports_nothing_more_than_the_finder() -> None:
     """What every start pays for is one small module that itself imports what is there already."""
     code = "import sys; print(' '.join(sys.modules))"
     with_it, without = (
@@ -51,7 +52,7 @@ def test_a_start_of_python_imports_nothing_more_than_the_finder():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["wheel", "editable"])
-def test_a_fresh_installation_registers_and_a_removal_leaves_nothing(mode, tmp_path):
+def test_a_fresh_installation_registers_and_a_removal_leaves_nothing(mode: Any, tmp_path: Path) -> None:
     """Built, installed into a new environment, seen by lm-eval there, and removed without a trace."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
@@ -67,7 +68,7 @@ def test_a_fresh_installation_registers_and_a_removal_leaves_nothing(mode, tmp_p
     (site / "zz_dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     what = ["--editable", str(REPOSITORY)]
     if mode == "wheel":
-        built = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, str(REPOSITORY)]
+        built = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(REPOSITORY)]
         subprocess.run(built, check=True)
         what = [str(path) for path in tmp_path.glob("*.whl")]
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", *what], check=True)

@@ -1,5 +1,7 @@
 """The model as lm-eval calls it, in tasks made for each trap; lm-eval is the real one."""
 
+from __future__ import annotations
+
 import json
 import os
 import pty
@@ -7,12 +9,15 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aether_load.errors import UsageError
 from evaluations import capturing_runtime
-from processes import wait_for
+from processes import Simulator, wait_for
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e '.[lm-eval]'")
 
@@ -44,19 +49,28 @@ print("RESULTS " + json.dumps(results, default=handle_non_serializable))
 class Tasks:
     """Task files of a test's own, and lm-eval run on them in a process of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder / "tasks"
         self.folder.mkdir()
         self.results = folder / "results"
 
-    def write(self, name, rows, text="Question: {{{{q}}}}\\nAnswer:", metrics="", template=CHOICE):
+    def write(
+        self,
+        name: str,
+        rows: Any,
+        text: str = "Question: {{{{q}}}}\\nAnswer:",
+        metrics: str = "",
+        template: Any = CHOICE,
+    ) -> str:
         data = self.folder / f"{name}.jsonl"
         data.write_text("".join(json.dumps(row) + "\n" for row in rows))
         task = template.format(name=name, file=data, text=text.format(), metrics=metrics)
         (self.folder / f"{name}.yaml").write_text(task)
         return name
 
-    def start(self, url, tasks, stderr=subprocess.PIPE, more=None, **model_args):
+    def start(
+        self, url: str, tasks: Any, stderr: Any = subprocess.PIPE, more: Any = None, **model_args: Any
+    ) -> subprocess.Popen[bytes]:
         arguments = {"aether_url": url, "results_dir": str(self.results), **model_args}
         return subprocess.Popen(
             [sys.executable, "-c", SCRIPT, json.dumps(arguments), tasks, str(self.folder), json.dumps(more or {})],
@@ -67,14 +81,14 @@ class Tasks:
             env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(self.folder.parent / "hf"), "PYTHONPATH": ""},
         )
 
-    def run(self, url, tasks, more=None, **model_args):
+    def run(self, url: str, tasks: Any, more: Any = None, **model_args: Any) -> Any:
         """Return lm-eval's results; fails with its words when there are none."""
         process = self.start(url, tasks, more=more, **model_args)
         out, err = process.communicate(timeout=60)
         assert process.returncode == 0, err.decode()
         return json.loads(next(line for line in out.decode().splitlines() if line.startswith("RESULTS "))[8:])
 
-    def refused(self, url, tasks, more=None, **model_args):
+    def refused(self, url: str, tasks: Any, more: Any = None, **model_args: Any) -> Any:
         """Return exit code and last line of a run that is to fail."""
         process = self.start(url, tasks, more=more, **model_args)
         _, err = process.communicate(timeout=60)
@@ -83,17 +97,17 @@ class Tasks:
 
 
 @pytest.fixture
-def tasks(tmp_path):
+def tasks(tmp_path: Path) -> Tasks:
     return Tasks(tmp_path)
 
 
-def rows(labels, **more):
+def rows(labels: Any, **more: Any) -> list[Any]:
     return [
         {"q": f"number {n}", "a": f"one {n}", "b": f"two {n}", "label": label, **more} for n, label in enumerate(labels)
     ]
 
 
-def test_no_letter_is_wrong_by_every_figure_of_lm_eval(tasks, simulator):
+def test_no_letter_is_wrong_by_every_figure_of_lm_eval(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """Every right option is A, and no answer is a letter: nothing scores, in a log of samples or without."""
     runtime = simulator("--answer", "Possibly a) or b)", *FAST)
     name = tasks.write("all_a", rows([0] * 6), metrics=", {metric: acc_mutual_info}, {metric: mcc}")
@@ -105,7 +119,7 @@ def test_no_letter_is_wrong_by_every_figure_of_lm_eval(tasks, simulator):
     assert len(found["samples"][name]) == 6
 
 
-def test_a_letter_scores_by_every_figure_of_lm_eval(tasks, simulator):
+def test_a_letter_scores_by_every_figure_of_lm_eval(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """The same task answered A has everything right."""
     runtime = simulator("--answer", "A", *FAST)
     name = tasks.write("all_a", rows([0] * 6), metrics=", {metric: acc_mutual_info}")
@@ -114,7 +128,9 @@ def test_a_letter_scores_by_every_figure_of_lm_eval(tasks, simulator):
     assert runtime.record()["nodes"]["succeeded"] == 6
 
 
-def test_failed_documents_count_as_wrong_and_the_rest_is_scored(tasks, simulator):
+def test_failed_documents_count_as_wrong_and_the_rest_is_scored(
+    tasks: Any, simulator: Callable[..., Simulator]
+) -> None:
     """Half of the documents are refused by the guard; the others' answers are right."""
     runtime = simulator("--answer", "A", *FAST)
     documents = rows([0] * 10)
@@ -127,7 +143,7 @@ def test_failed_documents_count_as_wrong_and_the_rest_is_scored(tasks, simulator
     assert (info["tasks"][name]["rejected_total"], info["phases"]["loglikelihood"]["all"]["rejected_rate"]) == (5, 0.5)
 
 
-def test_documents_that_share_their_texts_are_asked_each(tasks, simulator):
+def test_documents_that_share_their_texts_are_asked_each(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """Two documents of the same text and options, with different labels, are two generations and one right answer."""
     runtime = simulator("--answer", "A", *FAST)
     name = tasks.write("twins", [{"q": "x", "a": "one", "b": "two", "label": label} for label in (0, 1, 0, 1)])
@@ -135,7 +151,7 @@ def test_documents_that_share_their_texts_are_asked_each(tasks, simulator):
     assert (found["results"][name]["acc,none"], runtime.record()["nodes"]["succeeded"]) == (0.5, 4)
 
 
-def test_labels_change_nothing_that_is_sent(tasks):
+def test_labels_change_nothing_that_is_sent(tasks: Any) -> None:
     """With every gold label turned round the requests are the same bytes, and the score is turned round too."""
     sent, scores = [], []
     with capturing_runtime() as runtime:
@@ -152,7 +168,7 @@ def test_labels_change_nothing_that_is_sent(tasks):
     assert all("secret" not in path.read_text() for path in tasks.results.glob("runs/*/*.json"))
 
 
-def test_repetitions_are_generations_of_their_own(tasks, simulator):
+def test_repetitions_are_generations_of_their_own(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """A task that wants each document three times gets three answers a document."""
     runtime = simulator("--answer", "yes. or no", *FAST)
     template = """
@@ -173,7 +189,7 @@ metric_list: [{{metric: exact_match}}]
     assert found["config"]["aether_load"]["tasks"][name]["not_sent"] == {"top_k": [2]}
 
 
-def test_the_likelihood_of_whole_texts_is_refused_by_name(tasks, simulator):
+def test_the_likelihood_of_whole_texts_is_refused_by_name(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """loglikelihood_rolling ends with one sentence that names the task, and exit code 2."""
     runtime = simulator(*FAST)
     template = """
@@ -203,19 +219,19 @@ metric_list: [{{metric: word_perplexity}}]
 class Instance:
     """A request as lm-eval builds it."""
 
-    def __init__(self, kind, *args, task="mine", doc_id=0, idx=0):
+    def __init__(self, kind: Any, *args: Any, task: str = "mine", doc_id: int = 0, idx: int = 0) -> None:
         self.request_type, self.args, self.task_name, self.doc_id, self.idx = kind, args, task, doc_id, idx
 
 
 class FakeTask:
     """A task whose requests are built already."""
 
-    def __init__(self, *instances):
+    def __init__(self, *instances: Any) -> None:
         self.instances = instances
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch):
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A model in this process, and the builder of requests that it puts in place of lm-eval's."""
     from lm_eval.api.task import Task
 
@@ -246,7 +262,7 @@ def model(tmp_path, monkeypatch):
         ([Instance("generate_until", "a", {"temperature": "hot"}, task="chat")], "expected numbers"),
     ],
 )  # fmt: skip
-def test_a_task_is_refused_when_its_requests_are_built(model, instances, sentence):
+def test_a_task_is_refused_when_its_requests_are_built(model: Any, instances: Any, sentence: str) -> None:
     """lm-eval builds the requests of all tasks before it sends any, so nothing has been paid for."""
     model.build(Instance("loglikelihood", "q", " a"), Instance("loglikelihood", "q", " b", idx=1))
     with pytest.raises(UsageError) as refusal:
@@ -255,7 +271,9 @@ def test_a_task_is_refused_when_its_requests_are_built(model, instances, sentenc
     assert model.bodies == []
 
 
-def test_arguments_of_a_task_that_are_not_sent_are_warned_of_when_its_requests_are_built(model, capsys):
+def test_arguments_of_a_task_that_are_not_sent_are_warned_of_when_its_requests_are_built(
+    model: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Once a task, before anything is sent."""
     for _ in range(2):
         model.build(*[Instance("generate_until", "a", {"until": [], "top_k": 2, "seed": 1}, task="chat")] * 3)
@@ -265,7 +283,7 @@ def test_arguments_of_a_task_that_are_not_sent_are_warned_of_when_its_requests_a
     )
 
 
-def test_a_cache_of_answers_is_refused(tasks, simulator):
+def test_a_cache_of_answers_is_refused(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """--use_cache would give one model's answers for another's: exit code 2, before anything is asked."""
     runtime = simulator(*FAST)
     name = tasks.write("cached", rows([0]))
@@ -277,7 +295,7 @@ def test_a_cache_of_answers_is_refused(tasks, simulator):
     assert runtime.record()["nodes"].get("succeeded", 0) == 0
 
 
-def test_a_chat_template_is_refused(tasks, simulator):
+def test_a_chat_template_is_refused(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """A runtime takes a plain prompt."""
     runtime = simulator(*FAST)
     name = tasks.write("chat", rows([0]))
@@ -288,7 +306,7 @@ def test_a_chat_template_is_refused(tasks, simulator):
     )
 
 
-def test_a_runtime_that_is_not_there_is_exit_code_3(tasks, free_port):
+def test_a_runtime_that_is_not_there_is_exit_code_3(tasks: Any, free_port: int) -> None:
     """One sentence, no traceback."""
     name = tasks.write("lonely", rows([0]))
     code, lines = tasks.refused(f"http://127.0.0.1:{free_port}", name)
@@ -301,7 +319,7 @@ def test_a_runtime_that_is_not_there_is_exit_code_3(tasks, free_port):
     )
 
 
-def test_an_argument_that_is_unknown_is_exit_code_2(tasks):
+def test_an_argument_that_is_unknown_is_exit_code_2(tasks: Any) -> None:
     """Key, value and the nearest right key."""
     name = tasks.write("wrong", rows([0]))
     code, lines = tasks.refused("http://127.0.0.1:1", name, num_concurent=3)
@@ -311,7 +329,7 @@ def test_an_argument_that_is_unknown_is_exit_code_2(tasks):
     )
 
 
-def test_a_bar_goes_over_the_documents(tasks, simulator):
+def test_a_bar_goes_over_the_documents(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """On a terminal there is a bar with the number of documents."""
     runtime = simulator("--answer", "A", *FAST)
     name = tasks.write("watched", rows([0] * 7))
@@ -332,7 +350,7 @@ def test_a_bar_goes_over_the_documents(tasks, simulator):
     assert b"7/7" in seen
 
 
-def test_ctrl_c_leaves_a_run_that_says_so(tasks, simulator):
+def test_ctrl_c_leaves_a_run_that_says_so(tasks: Any, simulator: Callable[..., Simulator]) -> None:
     """Exit code 130, one sentence, and the results of the part that was answered."""
     runtime = simulator("--answer", "A", "--latency", "constant:50ms")
     name = tasks.write("long", rows([0] * 500))
@@ -349,7 +367,7 @@ def test_ctrl_c_leaves_a_run_that_says_so(tasks, simulator):
     assert 5 < found["phases"][0]["all"]["ok_total"] < 500
 
 
-def python(code):
+def python(code: Any) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}, check=False
     )
@@ -357,7 +375,7 @@ def python(code):
     return done.stdout.split()
 
 
-def test_the_name_is_registered_after_lm_evals_own_and_nothing_before():
+def test_the_name_is_registered_after_lm_evals_own_and_nothing_before() -> None:
     """Python's start leaves a finder behind and loads nothing; the first import of lm-eval's models registers.
 
     The finder goes on waiting for the others.
@@ -374,7 +392,7 @@ def test_the_name_is_registered_after_lm_evals_own_and_nothing_before():
     ]  # fmt: skip
 
 
-def test_a_release_that_reads_entry_points_is_left_alone():
+def test_a_release_that_reads_entry_points_is_left_alone() -> None:
     """Later lm-eval loads plugins from the group that we declare; then nothing is registered behind its back."""
     assert python(
         "import lm_eval.api.registry as registry; registry.load_plugins = lambda *_: [];"

@@ -1,6 +1,8 @@
 """lm-eval writes its arguments and all answers into its results: no secret that was planted is found there."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e 
 ENVIRONMENT = {f"SECRET_{number}": secret for number, secret in enumerate(PLANTED.values())}
 
 
-def as_headers():
+def as_headers() -> list[Any]:
     """Half of the secrets as they are, half of them by the environment."""
     names = [f"X-Planted-{number}" for number in range(len(PLANTED))]
     return [
@@ -22,17 +24,17 @@ def as_headers():
 
 
 @pytest.fixture
-def runtime():
+def runtime() -> Iterator[Any]:
     with reflecting_runtime() as url:
         yield url
 
 
-def leavings(evaluations):
+def leavings(evaluations: Any) -> Any:
     """The files of lm-eval and of our run, without the datasets that lie beside them."""
     return evaluations.folder / "out", evaluations.folder / "results"
 
 
-def test_no_secret_is_found_in_lm_evals_results(evaluations, runtime):
+def test_no_secret_is_found_in_lm_evals_results(evaluations: Any, runtime: Any) -> None:
     """The runtime says every header back, in answers that are chosen and in text that is generated."""
     arguments = json.dumps({"aether_url": runtime, "header": as_headers(), "max_retries": 0})
     done = evaluations.run(
@@ -48,7 +50,7 @@ def test_no_secret_is_found_in_lm_evals_results(evaluations, runtime):
     assert searched(results, done.out, done.err) == {}, [line for line in done.err.splitlines() if "Planted" in line]
 
 
-def test_no_secret_of_plain_arguments_is_found_in_lm_evals_results(evaluations, runtime):
+def test_no_secret_of_plain_arguments_is_found_in_lm_evals_results(evaluations: Any, runtime: Any) -> None:
     """`key=value,key=value` has room for one header, which has no comma in it."""
     secret = PLANTED["set as a table"]
     done = evaluations.run(

@@ -3,26 +3,29 @@
 import json
 import re
 import socket
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pytest
 
 from evaluations import documents, gold_letter, readme_command, write_key
-from processes import run_command
+from processes import Simulator, run_command
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -e '.[lm-eval]'")
 
 FAST = ("--latency", "constant:2ms")
 
 
-def results_in(folder):
+def results_in(folder: Path) -> Any:
     (file,) = folder.glob("results_*.json")
     return json.loads(file.read_bytes())
 
 
-def test_the_first_command(evaluations, simulator):
+def test_the_first_command(evaluations: Any, simulator: Callable[..., Simulator]) -> None:
     """hellaswag, 10 documents: ten generations, one in flight, and lm-eval's table with a figure that is true."""
     runtime = simulator("--answer", "B", *FAST)
     done = evaluations.run(*readme_command("hellaswag --num_fewshot 0 --batch_size 1 --limit 10", runtime.url))
@@ -35,7 +38,7 @@ def test_the_first_command(evaluations, simulator):
     assert "Traceback" not in done.err
 
 
-def test_two_tasks_into_a_folder_beside(evaluations, simulator, tmp_path):
+def test_two_tasks_into_a_folder_beside(evaluations: Any, simulator: Callable[..., Simulator], tmp_path: Path) -> None:
     """piqa,hellaswag, 50 each, --output_path ../results/: the folder is the model's, the accuracy the simulator's."""
     assert write_key(tmp_path / "key.jsonl", evaluations.rows, {"piqa": 50, "hellaswag": 50}) == 100
     runtime = simulator("--answer-key", str(tmp_path / "key.jsonl"), "--accuracy", "0.7", *FAST)
@@ -57,7 +60,7 @@ def test_two_tasks_into_a_folder_beside(evaluations, simulator, tmp_path):
     assert done.phase["users"] == 8
 
 
-def test_a_file_of_a_chosen_name(evaluations, simulator):
+def test_a_file_of_a_chosen_name(evaluations: Any, simulator: Callable[..., Simulator]) -> None:
     """piqa, 20, --output_path results/performance_test.json: that file is there, and is what lm-eval wrote."""
     runtime = simulator(*FAST)
     done = evaluations.run(*readme_command("piqa --limit 20 --output_path results/performance_test.json", runtime.url))
@@ -74,7 +77,7 @@ def test_a_file_of_a_chosen_name(evaluations, simulator):
     assert "mock provider" in done.phase["all"]["reasons"]["accuracy"]
 
 
-def test_three_tasks_on_a_v1_runtime(evaluations, simulator):
+def test_three_tasks_on_a_v1_runtime(evaluations: Any, simulator: Callable[..., Simulator]) -> None:
     """hellaswag,piqa,winogrande, 5 each: a document is asked once, in either generation's words."""
     runtime = simulator("--generation", "v1", "--answer", "B", *FAST)
     done = evaluations.run(*readme_command("hellaswag,piqa,winogrande --limit 5", runtime.url))
@@ -86,7 +89,7 @@ def test_three_tasks_on_a_v1_runtime(evaluations, simulator):
     assert {row["dataset"] for row in done.phase["datasets"]} == {"hellaswag", "piqa", "winogrande"}
 
 
-def test_no_model_args_at_all(evaluations, simulator):
+def test_no_model_args_at_all(evaluations: Any, simulator: Callable[..., Simulator]) -> None:
     """hellaswag, 50, without --model_args: the runtime is at http://localhost:3000, and eight are in flight."""
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -102,7 +105,7 @@ def test_no_model_args_at_all(evaluations, simulator):
     assert (done.report["target"]["url"], done.phase["users"]) == ("http://localhost:3000", 8)
 
 
-def test_arc_and_a_task_that_generates(evaluations, simulator, tmp_path):
+def test_arc_and_a_task_that_generates(evaluations: Any, simulator: Callable[..., Simulator], tmp_path: Path) -> None:
     """arc_easy, arc_challenge and arc_challenge_chat in one go: always "B" scores just the share of gold B."""
     runtime = simulator("--answer", "B", *FAST)
     done = evaluations.run(
