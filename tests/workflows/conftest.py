@@ -15,17 +15,18 @@ def github_in(folder: Path) -> GitHub:
 
 
 @pytest.fixture
-def github(tmp_path):
+def github(tmp_path: Path) -> GitHub:
     return github_in(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def github_of_the_module(tmp_path_factory):
+def github_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> GitHub:
     return github_in(tmp_path_factory.mktemp("github"))
 
 
 @pytest.fixture(scope="module")
-def free_port_of_the_module():
+def free_port_of_the_module() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        answer: int = probe.getsockname()[1]
+        return answer

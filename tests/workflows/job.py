@@ -18,13 +18,13 @@ from workflows.expression import Functions, fill_in, holds
 FOLDER = REPOSITORY / ".github" / "workflows"
 FILES = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
 
-Action = Callable[[dict[str, str]], None]
+Action = Callable[[dict[str, str]], object]
 """What stands in for an action: takes its inputs, raises AssertionError if it would fail."""
 
 
 def read(name: str) -> dict[str, Any]:
     """Return a workflow; YAML 1.1 reads the key `on` as true, which is undone."""
-    workflow = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    workflow: dict[Any, Any] = yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
     workflow["on"] = workflow.pop(True)
     return workflow
 
@@ -82,7 +82,7 @@ def run_job(
     machine.temp.mkdir(parents=True, exist_ok=True)
     for path in machine.files().values():
         path.write_text("")
-    steps: dict[str, dict[str, object]] = {}
+    steps: dict[str, dict[str, Any]] = {}
     held = {"inputs": {}, "needs": {}, **contexts, "runner": {"temp": str(machine.temp)}, "steps": steps, "env": {}}
     failed = any(need["result"] != "success" for need in held["needs"].values())
 

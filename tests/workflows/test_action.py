@@ -1,13 +1,17 @@
 """action.yml: its steps executed one after the other, as a job of another repository would."""
 
+from __future__ import annotations
+
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from processes import REPOSITORY
-from workflows.job import Machine, run_job
+from workflows.job import Ended, Machine, run_job
 
 ACTION = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
 PINNED = re.compile(r"^\s*(?:- )?uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
@@ -31,14 +35,14 @@ QUICK = "--limit 20 --dataset piqa --no-page --no-self-check"
 class Caller:
     """A repository whose workflow uses the action."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.kept = {}
+        self.kept: dict[Any, Any] = {}
         (folder / "tools").mkdir()
         (folder / "tools" / "gh").write_text(GH)
         (folder / "tools" / "gh").chmod(0o755)
 
-    def use(self, **inputs):
+    def use(self, **inputs: str) -> Ended:
         """Run the action's steps with these inputs, on a pull request, and return how they ended."""
         given = {name: value.get("default", "") for name, value in ACTION["inputs"].items()}
         assert inputs.keys() <= given.keys()
@@ -60,17 +64,17 @@ class Caller:
         job = {"steps": ACTION["runs"]["steps"]}
         return run_job({"jobs": {"action": job}}, "action", machine, contexts, {})
 
-    def log(self):
+    def log(self) -> list[str]:
         path = self.folder / "gh.log"
         return path.read_text().splitlines() if path.exists() else []
 
 
 @pytest.fixture
-def caller(tmp_path):
+def caller(tmp_path: Path) -> Caller:
     return Caller(tmp_path)
 
 
-def test_what_it_uses_is_pinned_and_every_input_is_described():
+def test_what_it_uses_is_pinned_and_every_input_is_described() -> None:
     lines = (REPOSITORY / "action.yml").read_text().splitlines()
     uses = [line for line in lines if "uses:" in line]
     assert uses
@@ -82,7 +86,7 @@ def test_what_it_uses_is_pinned_and_every_input_is_described():
     assert [name for name in ACTION["inputs"] if f"`{name}`" not in page] == []
 
 
-def test_a_run_is_summed_up_commented_on_and_kept(caller):
+def test_a_run_is_summed_up_commented_on_and_kept(caller: Caller) -> None:
     """The first comment is new; figures of earlier runs are carried on."""
     (caller.folder / "comments").write_text("")
     (caller.folder / "earlier-run").write_text("4711\n")
@@ -106,7 +110,7 @@ def test_a_run_is_summed_up_commented_on_and_kept(caller):
 
 
 @pytest.mark.slow
-def test_a_broken_threshold_fails_the_job_and_replaces_the_comment(caller):
+def test_a_broken_threshold_fails_the_job_and_replaces_the_comment(caller: Caller) -> None:
     """Exit code 4, with the summary, the comment and the results all the same."""
     (caller.folder / "comments").write_text("12\n")
     ended = caller.use(options=QUICK, thresholds="p(95)<0.001", comment="true", title="smoke")
@@ -118,7 +122,7 @@ def test_a_broken_threshold_fails_the_job_and_replaces_the_comment(caller):
 
 
 @pytest.mark.slow
-def test_the_first_run_of_a_trend_begins_it(caller):
+def test_the_first_run_of_a_trend_begins_it(caller: Caller) -> None:
     (caller.folder / "earlier-run").write_text("")
     ended = caller.use(options=QUICK, trend="figures")
     assert ended.conclusion == "success", [step.text for step in ended.steps]
@@ -127,7 +131,7 @@ def test_the_first_run_of_a_trend_begins_it(caller):
 
 
 @pytest.mark.slow
-def test_a_gate_is_told_of_its_two_builds(caller):
+def test_a_gate_is_told_of_its_two_builds(caller: Caller) -> None:
     """One that cannot be reached is exit code 3; no report is made of nothing."""
     base, candidate = "http://127.0.0.1:9", "http://127.0.0.1:11"
     ended = caller.use(command="gate", base=base, candidate=candidate, comment="true")
@@ -135,6 +139,6 @@ def test_a_gate_is_told_of_its_two_builds(caller):
     assert base in ended["Run"].text
 
 
-def test_another_command_is_said(caller):
+def test_another_command_is_said(caller: Caller) -> None:
     ended = caller.use(command="compare")
     assert (ended["Run"].code, ended["Run"].text) == (2, "::error::command is 'compare'; there are run and gate.\n")

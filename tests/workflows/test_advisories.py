@@ -5,6 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,11 +22,11 @@ UNKNOWN = {"name": "third", "skip_reason": "Dependency not found on PyPI and cou
 
 
 @pytest.fixture
-def check(tmp_path):
+def check(tmp_path: Path) -> Callable[..., Any]:
     """Run the check with a pip-audit that prints what it is told, and the advisories that do not concern us."""
     shutil.copy(REPOSITORY / ".ci" / "check_advisories.py", tmp_path)
 
-    def run(answer, ignored="# none\n"):
+    def run(answer: str, ignored: str = "# none\n") -> tuple[int, list[str]]:
         (tmp_path / "advisories").write_text(ignored)
         (tmp_path / "answer").write_text(answer)
         audit = tmp_path / "pip-audit"
@@ -57,15 +60,17 @@ def check(tmp_path):
         ),
     ],
 )
-def test_what_is_found_decides(check, packages, code, said):
+def test_what_is_found_decides(
+    check: Callable[..., Any], packages: list[dict[str, Any]], code: int, said: list[str]
+) -> None:
     assert check(json.dumps({"dependencies": packages})) == (code, said)
 
 
-def test_an_index_out_of_reach_is_said(check):
+def test_an_index_out_of_reach_is_said(check: Callable[..., Any]) -> None:
     assert check("") == (0, ["skipped: the advisories cannot be had here"])
 
 
-def test_an_advisory_is_left_out_with_a_reason_only(check, tmp_path):
+def test_an_advisory_is_left_out_with_a_reason_only(check: Callable[..., Any], tmp_path: Path) -> None:
     assert check('{"dependencies": []}', "PYSEC-2026-1 only of a server that we do not run\n")[0] == 0
     assert (tmp_path / "words").read_text().endswith("--format json --ignore-vuln PYSEC-2026-1\n")
     code, said = check('{"dependencies": []}', "PYSEC-2026-1\n")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -18,12 +19,13 @@ SHELL = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 (CALLER,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 
 
-def block(words):
+def block(words: str) -> str:
     (found,) = [block for block in SHELL if words in block]
-    return found
+    answer: str = found
+    return answer
 
 
-def test_the_caller_gives_what_the_workflow_asks_for():
+def test_the_caller_gives_what_the_workflow_asks_for() -> None:
     """Each required input, none that is not declared, and every permission that a job of it names."""
     (job,) = yaml.safe_load(CALLER)["jobs"].values()
     inputs = GATE["on"]["workflow_call"]["inputs"]
@@ -36,20 +38,20 @@ def test_the_caller_gives_what_the_workflow_asks_for():
     assert commit == job["with"]["harness-ref"]
 
 
-def test_every_input_is_explained():
+def test_every_input_is_explained() -> None:
     """The table has each once."""
     table = PAGE[PAGE.index("| input |") : PAGE.index("A private repository")]
     named = [name for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall("`(.*?)`", cell)]
     assert named == list(GATE["on"]["workflow_call"]["inputs"])
 
 
-def test_the_container_is_started_as_the_workflow_starts_it():
+def test_the_container_is_started_as_the_workflow_starts_it() -> None:
     """Word for word."""
     (step,) = [step for step in GATE["jobs"]["gate"]["steps"] if step.get("id") == "gate"]
     assert f"run='{block('docker run').strip().removesuffix(' aether-runtime:base')}'" in step["run"]
 
 
-def test_every_option_of_the_gate_exists():
+def test_every_option_of_the_gate_exists() -> None:
     """Those of the commands on the page and in the workflows."""
     scripts = [PAGE, *(path.read_text() for path in FOLDER.iterdir())]
     commands = re.findall(r"aether-load gate(?: [^`\n]*\\\n)*[^`\n]*", "\n".join(scripts))
@@ -60,13 +62,13 @@ def test_every_option_of_the_gate_exists():
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!http)([^)#]+)\)", PAGE))
-def test_every_link_leads_somewhere(target):
+def test_every_link_leads_somewhere(target: str) -> None:
     """Relative links lead to files beside the page."""
     assert (REPOSITORY / "docs" / target).exists()
 
 
 @pytest.fixture
-def own_network():
+def own_network() -> list[str]:
     """Words before a command that give it a network and names of namespaces of its own, gone when it ends."""
     words = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"):
@@ -76,7 +78,7 @@ def own_network():
     return words
 
 
-def test_two_runtimes_listen_on_port_3000_in_two_namespaces(own_network, tmp_path):
+def test_two_runtimes_listen_on_port_3000_in_two_namespaces(own_network: list[str], tmp_path: Path) -> None:
     """Made as the page says, reached as the page says, on one core; and nothing is left when they are ended so."""
     runtime = f"#!/bin/sh\nexec {sys.executable} -m aether_load simulate --bind 0.0.0.0 --port 3000\n"
     for side in ("base", "candidate"):

@@ -1,11 +1,17 @@
 """gate.yml and the gate of ci.yml from the first step to the last, with containers that are simulated runtimes."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from workflows.expression import fill_in
-from workflows.job import read, run_job
+from workflows.job import Ended, read, run_job
+
+if TYPE_CHECKING:
+    from workflows.stand_ins import GitHub
 
 GATE, CI = read("gate.yml"), read("ci.yml")
 HARNESS = "aether/aether-load"
@@ -20,7 +26,7 @@ EXECUTED = {
 MARK = "<!-- aether-load gate -->\n"
 
 
-def pull_request(repository, commit, fork=None):
+def pull_request(repository: str, commit: str, fork: str | None = None) -> dict[str, Any]:
     head = {"repo": {"full_name": fork or repository}}
     event = {"pull_request": {"number": 7, "head": head}}
     return {"repository": repository, "sha": commit, "event": event, "token": "secret", "event_name": "pull_request"}
@@ -29,7 +35,7 @@ def pull_request(repository, commit, fork=None):
 IN_CI = {"github": pull_request(HARNESS, "0" * 40)}
 
 
-def called(github, commit, **inputs):
+def called(github: GitHub, commit: str, **inputs: str) -> dict[str, Any]:
     """Return the contexts of a pull request to the runtime's repository, whose workflow calls this one."""
     context = pull_request(RUNTIME, commit)
     declared = GATE["on"]["workflow_call"]["inputs"]
@@ -41,16 +47,16 @@ def called(github, commit, **inputs):
     return {"github": context, "inputs": defaults | given}
 
 
-def gate(github, contexts, *left_out):
+def gate(github: GitHub, contexts: dict[str, Any], *left_out: str) -> Ended:
     return run_job(GATE, "gate", github.machine("gate", INSTALL, *left_out), contexts, {})
 
 
-def comment(github, ended, contexts):
+def comment(github: GitHub, ended: Ended, contexts: dict[str, Any]) -> Ended:
     needs = {"gate": {"result": ended.conclusion, "outputs": ended.outputs}}
     return run_job(GATE, "comment", github.machine("comment"), {**contexts, "needs": needs}, {})
 
 
-def test_a_pull_request_is_held_against_what_it_would_be_merged_into(github):
+def test_a_pull_request_is_held_against_what_it_would_be_merged_into(github: GitHub) -> None:
     """The merge against its first parent, though the branch began before main went on."""
     main = github.runtime.commit("exit 1")
     merge = github.runtime.pull_request("--latency constant:60ms", github.runtime.first)
@@ -61,21 +67,21 @@ def test_a_pull_request_is_held_against_what_it_would_be_merged_into(github):
     assert images == ["", "--latency constant:60ms"]
 
 
-def test_a_base_that_is_named_is_taken(github):
+def test_a_base_that_is_named_is_taken(github: GitHub) -> None:
     """As it is named, in the repository of the runtime."""
     head = github.runtime.commit("exit 1")
     contexts = called(github, head, **{"base-ref": github.runtime.first})
     assert gate(github, contexts, "Build both", "Gate")["Find the base"].outputs == {"ref": github.runtime.first}
 
 
-def test_a_pull_request_to_the_harness_holds_the_runtime_against_itself(github):
+def test_a_pull_request_to_the_harness_holds_the_runtime_against_itself(github: GitHub) -> None:
     """It changes no runtime: both sides are the newest commit of the runtime's main branch."""
     head = github.runtime.commit("exit 1")
     contexts = {"github": pull_request(HARNESS, "0" * 40)}
     assert gate(github, contexts, "Build both", "Gate")["Find the base"].outputs == {"ref": head}
 
 
-def test_a_build_that_fails_fails_the_job_and_says_nothing_of_a_gate(github):
+def test_a_build_that_fails_fails_the_job_and_says_nothing_of_a_gate(github: GitHub) -> None:
     """No gate is run; there is no summary, and so no comment."""
     (github.runtime.path / "options").unlink()
     github.runtime.git("commit", "--quiet", "--all", "--message", "Lose the options")
@@ -86,14 +92,14 @@ def test_a_build_that_fails_fails_the_job_and_says_nothing_of_a_gate(github):
     assert comment(github, ended, contexts).conclusion == "skipped"
 
 
-def leave_markdown(github, job):
+def leave_markdown(github: GitHub, job: str) -> None:
     """Put Markdown where the job's gate would have written it."""
     results = github.machine(job).workspace / "results"
     results.mkdir(parents=True)
     (results / "gate.md").write_text("### aether-load gate: PASSED\n")
 
 
-def test_what_the_gate_wrote_is_the_summary_and_the_comment(github):
+def test_what_the_gate_wrote_is_the_summary_and_the_comment(github: GitHub) -> None:
     """Under a line with both commits; all of it is in the artifact, and no container is left."""
     leave_markdown(github, "gate")
     contexts = called(github, github.runtime.first, **{"base-ref": "main"})
@@ -109,7 +115,7 @@ def test_what_the_gate_wrote_is_the_summary_and_the_comment(github):
     assert (github.folder / "comment.md").read_text() == MARK + expected
 
 
-def test_a_candidate_that_does_not_start_never_passes(github):
+def test_a_candidate_that_does_not_start_never_passes(github: GitHub) -> None:
     """Exit code 3 from the gate, no word of a result, and whatever was begun is taken away."""
     contexts = called(github, github.runtime.pull_request("broken", github.runtime.first))
     ended = gate(github, contexts)
@@ -121,14 +127,14 @@ def test_a_candidate_that_does_not_start_never_passes(github):
     assert started == [["--cpuset-cpus", core, f"aether-runtime:{side}"] for side in ("base", "candidate")]
 
 
-def test_ci_fails_by_the_code_of_its_gate(github):
+def test_ci_fails_by_the_code_of_its_gate(github: GitHub) -> None:
     """As the step stands, but for an option that is refused before any load; there is then no summary."""
     ended = run_job(CI, "gate", github.machine("ci", "Install"), IN_CI, {"GATE_OPTIONS": "--pairs 3"})
     step = ended["Gate the simulated runtime against itself"]
     assert (step.code, ended.conclusion, ended["Summary"].outcome) == (2, "failure", "skipped"), step.text
 
 
-def test_what_cis_gate_wrote_is_its_summary(github):
+def test_what_cis_gate_wrote_is_its_summary(github: GitHub) -> None:
     """As it stands."""
     leave_markdown(github, "ci")
     machine = github.machine("ci", "Install", "Gate the simulated runtime against itself")
@@ -137,7 +143,7 @@ def test_what_cis_gate_wrote_is_its_summary(github):
 
 
 @pytest.mark.slow
-def test_a_slower_candidate_fails_the_job_and_is_commented_on(github):
+def test_a_slower_candidate_fails_the_job_and_is_commented_on(github: GitHub) -> None:
     """Exit code 4, whose Markdown is summary and comment, and whose folder is in the artifact."""
     main = github.runtime.commit("", "--latency constant:40ms")
     contexts = called(github, github.runtime.pull_request("--latency constant:80ms", main))
@@ -154,7 +160,7 @@ def test_a_slower_candidate_fails_the_job_and_is_commented_on(github):
 
 
 @pytest.mark.slow
-def test_cis_gate_passes(github):
+def test_cis_gate_passes(github: GitHub) -> None:
     """As the step stands, with windows so short that only a large loss can be told from noise."""
     machine = github.machine("ci", "Install")
     ended = run_job(CI, "gate", machine, IN_CI, {"GATE_OPTIONS": f"{SHORT} --margin 0.4"})
@@ -163,7 +169,7 @@ def test_cis_gate_passes(github):
 
 
 @pytest.fixture
-def gated(github):
+def gated(github: GitHub) -> dict[str, Any]:
     """A gate that has failed and left its Markdown."""
     artifact = github.artifact("gate")
     artifact.mkdir(parents=True)
@@ -172,12 +178,12 @@ def gated(github):
     return {"gate": {"result": "failure", "outputs": {"written": "true"}}}
 
 
-def comment_after(github, gated, fork=None):
+def comment_after(github: GitHub, gated: dict[str, Any], fork: str | None = None) -> Ended:
     contexts = {"github": pull_request(RUNTIME, "0" * 40, fork), "needs": gated}
     return run_job(GATE, "comment", github.machine("comment"), contexts, {})
 
 
-def test_the_first_comment_is_new(github, gated):
+def test_the_first_comment_is_new(github: GitHub, gated: dict[str, Any]) -> None:
     """Marked, so that the next push finds it."""
     assert comment_after(github, gated)["Comment"].code == 0
     comments = f"repos/{RUNTIME}/issues/7/comments"
@@ -187,7 +193,7 @@ def test_the_first_comment_is_new(github, gated):
     assert (github.folder / "comment.md").read_text() == MARK + "Candidate is slower.\n"
 
 
-def test_the_next_push_replaces_the_comment(github, gated):
+def test_the_next_push_replaces_the_comment(github: GitHub, gated: dict[str, Any]) -> None:
     """The newest that bears the mark."""
     (github.folder / "comments").write_text("11\n12\n")
     assert comment_after(github, gated)["Comment"].code == 0
@@ -195,14 +201,14 @@ def test_the_next_push_replaces_the_comment(github, gated):
     assert github.log("gh")[-1] == f"api --silent --method PATCH {path} --field body=@body.md"
 
 
-def test_a_comment_is_no_longer_than_github_takes(github, gated):
+def test_a_comment_is_no_longer_than_github_takes(github: GitHub, gated: dict[str, Any]) -> None:
     """What is cut off is in the summary and the artifact."""
     (github.artifact("gate") / "comment.md").write_text("x" * 100_000)
     assert comment_after(github, gated)["Comment"].code == 0
     assert len((github.folder / "comment.md").read_text()) == 60_000 + len(MARK)
 
 
-def test_a_fork_has_the_summary_only(github, gated):
+def test_a_fork_has_the_summary_only(github: GitHub, gated: dict[str, Any]) -> None:
     """Its token cannot write, which must not look like a failure of the gate."""
     assert comment_after(github, gated, fork="somebody/aether-lang").conclusion == "skipped"
     assert github.log("gh") == []

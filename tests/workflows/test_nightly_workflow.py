@@ -1,12 +1,20 @@
 """nightly.yml from its first step to its last: what passes, what does not, and what then is not touched."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from processes import running_simulator
-from workflows.job import Machine, read, run_job
+from workflows.job import Ended, Machine, Step, read, run_job
 from workflows.runtime_repository import DIES, HEALTHY_STRANGER, NEVER_LISTENS
+
+if TYPE_CHECKING:
+    from workflows.pages_repository import PagesRepository
+    from workflows.stand_ins import GitHub
 
 NIGHTLY = read("nightly.yml")
 SCHEDULED = {"github": {"repository": "aether/aether-load", "token": "", "event_name": "schedule"}}
@@ -49,7 +57,7 @@ EXECUTED = {
 }
 
 
-def night(github, port, **given):
+def night(github: GitHub, port: int | str, **given: str) -> Ended:
     """Run the job `load` with a scenario of one second on a free port."""
     scenario = github.folder / "tiny.toml"
     scenario.write_text(TINY)
@@ -68,19 +76,19 @@ def night(github, port, **given):
     return run_job(NIGHTLY, "load", github.machine("load", INSTALL), SCHEDULED, given)
 
 
-def charts(github, load):
+def charts(github: GitHub, load: Ended) -> Ended:
     needs = {"load": {"result": load.conclusion, "outputs": load.outputs}}
     given = {"PAGES": github.pages.path.as_uri()}
     return run_job(NIGHTLY, "charts", github.machine("charts"), {**SCHEDULED, "needs": needs}, given)
 
 
 @pytest.fixture(scope="module")
-def passed(github_of_the_module, free_port_of_the_module):
+def passed(github_of_the_module: GitHub, free_port_of_the_module: int) -> Ended:
     github_of_the_module.pages.begin()
     return night(github_of_the_module, free_port_of_the_module)
 
 
-def test_a_night_that_passes_executes_every_step(passed):
+def test_a_night_that_passes_executes_every_step(passed: Ended) -> None:
     """All but the installation; each ends with 0."""
     assert {step.name: step.code for step in passed.steps if step.code != 0} == {
         step.name: None for step in passed.steps if step.name not in EXECUTED["nightly.yml", "load"]
@@ -89,7 +97,7 @@ def test_a_night_that_passes_executes_every_step(passed):
     assert passed.scripts == EXECUTED["nightly.yml", "load"]
 
 
-def test_the_artifact_has_the_run_and_the_log(passed, github_of_the_module):
+def test_the_artifact_has_the_run_and_the_log(passed: Ended, github_of_the_module: GitHub) -> None:
     """The run's folder, the results beside it, and what the runtime said."""
     artifact = github_of_the_module.artifact("nightly")
     (run,) = (artifact / "runs").iterdir()
@@ -103,7 +111,7 @@ def test_the_artifact_has_the_run_and_the_log(passed, github_of_the_module):
     assert (git["commit"], git["dirty"]) == (github_of_the_module.runtime.first, False)
 
 
-def test_the_summary_is_the_report(passed, github_of_the_module):
+def test_the_summary_is_the_report(passed: Ended, github_of_the_module: GitHub) -> None:
     """What was measured, the report in Markdown, and the table of claims."""
     first, _, rest = passed.summary.partition("\n")
     assert first == f"Runtime: sowadalmughni/aether-lang at {github_of_the_module.runtime.first}"
@@ -116,11 +124,11 @@ def test_the_summary_is_the_report(passed, github_of_the_module):
 
 
 @pytest.fixture(scope="module")
-def charted(github_of_the_module, passed):
+def charted(github_of_the_module: GitHub, passed: Ended) -> Ended:
     return charts(github_of_the_module, passed)
 
 
-def test_the_charts_get_one_direction_each(charted, github_of_the_module):
+def test_the_charts_get_one_direction_each(charted: Ended, github_of_the_module: GitHub) -> None:
     """Two steps, a file and a name each; what should fall is not in what should rise."""
     assert charted.conclusion == "success", charted["Publish the trend"].text
     (smaller, bigger) = github_of_the_module.charts
@@ -131,7 +139,7 @@ def test_the_charts_get_one_direction_each(charted, github_of_the_module):
     assert smaller[2] & bigger[2] == set()
 
 
-def test_the_trend_is_published_night_by_night(charted, github_of_the_module, tmp_path):
+def test_the_trend_is_published_night_by_night(charted: Ended, github_of_the_module: GitHub, tmp_path: Path) -> None:
     """The first night begins it; the next one reads the branch and adds its own row and report."""
     assert charted.conclusion == "success", charted["Publish the trend"].text
     pages = github_of_the_module.pages
@@ -146,7 +154,7 @@ def test_the_trend_is_published_night_by_night(charted, github_of_the_module, tm
     assert (again / "results" / "trend" / "runs" / "tonight" / "report.html").is_file()
 
 
-def second_night(folder, script, pages, run):
+def second_night(folder: Path, script: str, pages: PagesRepository, run: Path) -> Path:
     """Run the step `Trend` on the results of another night, which has a page."""
     results = folder / "results"
     (results / "runs" / "tonight").mkdir(parents=True)
@@ -161,7 +169,7 @@ def second_night(folder, script, pages, run):
     return folder
 
 
-def test_the_runtime_is_ended(passed, free_port_of_the_module):
+def test_the_runtime_is_ended(passed: Ended, free_port_of_the_module: int) -> None:
     """Nobody answers at its port when the job is over."""
     import socket
 
@@ -169,14 +177,14 @@ def test_the_runtime_is_ended(passed, free_port_of_the_module):
         assert probe.connect_ex(("127.0.0.1", free_port_of_the_module)) != 0
 
 
-def test_a_trial_of_another_commit_draws_no_chart(passed, github):
+def test_a_trial_of_another_commit_draws_no_chart(passed: Ended, github: GitHub) -> None:
     """Charts are of the runtime's main branch."""
     needs = {"load": {"result": "success", "outputs": {}}}
     contexts = {**SCHEDULED, "needs": needs, "inputs": {"runtime-ref": "v0.2"}}
     assert run_job(NIGHTLY, "charts", github.machine("charts"), contexts, {}).conclusion == "skipped"
 
 
-def failed_at(ended, name):
+def failed_at(ended: Ended, name: str) -> Step:
     """Check that a job failed at this step and that no later step passed but those that tidy up; return the step."""
     assert ended.conclusion == "failure"
     names = [step.name for step in ended.steps]
@@ -198,7 +206,9 @@ def failed_at(ended, name):
         ),
     ],
 )
-def test_a_runtime_that_does_not_come_up_fails_the_night(github, free_port, start, limit_s, sentence):
+def test_a_runtime_that_does_not_come_up_fails_the_night(
+    github: GitHub, free_port: int, start: str, limit_s: str, sentence: str
+) -> None:
     """Within its limit and with its own last words; nothing is run, nothing is charted."""
     github.runtime.commit(start)
     ended = night(github, free_port, START_LIMIT_S=limit_s)
@@ -210,7 +220,7 @@ def test_a_runtime_that_does_not_come_up_fails_the_night(github, free_port, star
     assert github.charts == []
 
 
-def test_somebody_else_at_the_port_is_not_measured(github):
+def test_somebody_else_at_the_port_is_not_measured(github: GitHub) -> None:
     """A server that is there before the runtime is refused before it is taken for the runtime."""
     with running_simulator() as stranger:
         port = stranger.url.rsplit(":", 1)[1]
@@ -220,7 +230,7 @@ def test_somebody_else_at_the_port_is_not_measured(github):
     )
 
 
-def test_a_runtime_that_cannot_be_built_fails_the_night(github, free_port):
+def test_a_runtime_that_cannot_be_built_fails_the_night(github: GitHub, free_port: int) -> None:
     """At the step that builds it."""
     (github.runtime.path / "aether-runtime" / "Cargo.toml").unlink()
     github.runtime.commit("")
@@ -228,7 +238,7 @@ def test_a_runtime_that_cannot_be_built_fails_the_night(github, free_port):
 
 
 @pytest.mark.slow
-def test_the_verdict_of_the_night_is_the_runs_exit_code(github, free_port):
+def test_the_verdict_of_the_night_is_the_runs_exit_code(github: GitHub, free_port: int) -> None:
     """Healthy, but no Aether runtime: exit code 3; the charts' files are not there and not touched."""
     github.runtime.commit(HEALTHY_STRANGER)
     ended = night(github, free_port)
@@ -240,10 +250,10 @@ def test_the_verdict_of_the_night_is_the_runs_exit_code(github, free_port):
     assert github.charts == []
 
 
-def test_the_scenario_of_the_night_is_the_one_that_ships():
+def test_the_scenario_of_the_night_is_the_one_that_ships() -> None:
     """`nightly` is a scenario, and the limit of the job leaves room for it."""
     from aether_load.scenario.load import load_scenario, shipped_scenarios
 
     scenario = load_scenario(shipped_scenarios()[NIGHTLY["env"]["SCENARIO"]])
-    seconds = sum(phase.warmup + phase.duration for phase in scenario.phases)
+    seconds = sum(phase.warmup + (phase.duration or 0.0) for phase in scenario.phases)
     assert seconds < NIGHTLY["jobs"]["load"]["timeout-minutes"] * 60 / 4

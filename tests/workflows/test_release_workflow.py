@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from processes import REPOSITORY
-from workflows.job import Machine, read, run_job
+from workflows.job import Ended, Machine, read, run_job
 
 RELEASE = read("release.yml")
 EXECUTED = {
@@ -30,7 +33,7 @@ esac
 
 
 @pytest.fixture
-def github(tmp_path):
+def github(tmp_path: Path) -> Path:
     """A machine on which docker and gh write down how they are called."""
     for name in ("docker", "gh"):
         path = tmp_path / "tools" / name
@@ -40,7 +43,7 @@ def github(tmp_path):
     return tmp_path
 
 
-def context(kind, name):
+def context(kind: str, name: str) -> dict[str, Any]:
     return {
         "github": {
             "repository": "Aether/Aether-Load", "token": "the-token", "actor": "ann",
@@ -54,20 +57,20 @@ def context(kind, name):
 TAG, BRANCH = context("tag", "v1.2.3"), context("branch", "main")
 
 
-def machine(github, job, *left_out):
+def machine(github: Path, job: str, *left_out: str) -> Machine:
     workspace = github / job
 
-    def upload(inputs):
+    def upload(inputs: dict[str, str]) -> None:
         (github / "artifacts").mkdir(exist_ok=True)
         (workspace / inputs["path"]).rename(github / "artifacts" / inputs["name"])
 
-    def download(inputs):
+    def download(inputs: dict[str, str]) -> None:
         for path in (github / "artifacts" / inputs["name"]).iterdir():
             target = workspace / inputs["path"] / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
 
-    actions = {
+    actions: dict[str, Callable[[dict[str, str]], Any]] = {
         "actions/checkout": lambda _inputs: (workspace / ".ci").symlink_to(REPOSITORY / ".ci"),
         "actions/setup-python": lambda _inputs: None,
         "actions/upload-artifact": upload,
@@ -80,7 +83,7 @@ def machine(github, job, *left_out):
     return Machine(workspace, github / f"temp-{job}", actions, environment, frozenset(left_out))
 
 
-def build(github, contexts, version):
+def build(github: Path, contexts: dict[str, Any], version: str) -> Ended:
     dist = github / "build" / "release" / "dist"
     dist.mkdir(parents=True)
     (dist / f"aether_load-{version}-py3-none-any.whl").touch()
@@ -88,11 +91,11 @@ def build(github, contexts, version):
     return run_job(RELEASE, "build", machine(github, "build", BUILD), contexts, {})
 
 
-def needs(*ended):
+def needs(*ended: tuple[str, Ended]) -> dict[str, Any]:
     return {"needs": {name: {"result": job.conclusion, "outputs": job.outputs} for name, job in ended}}
 
 
-def test_a_pull_request_is_built_and_not_published(github):
+def test_a_pull_request_is_built_and_not_published(github: Path) -> None:
     built = build(github, BRANCH, "1.2.4.dev3")
     assert (built.conclusion, built.outputs) == ("success", {"version": "1.2.4.dev3"}), built["Version and notes"].text
     assert (github / "artifacts" / "release" / "notes.md").read_text().startswith("### Added")
@@ -109,13 +112,13 @@ def test_a_pull_request_is_built_and_not_published(github):
         assert run_job(RELEASE, job, machine(github, job), held, {}).conclusion == "skipped"
 
 
-def test_a_tag_without_a_section_in_the_changelog_ends_there(github):
+def test_a_tag_without_a_section_in_the_changelog_ends_there(github: Path) -> None:
     built = build(github, TAG, "1.2.3")
     assert built.conclusion == "failure"
     assert built["Version and notes"].text == ("CHANGELOG.md has no section for 1.2.3; write '## [1.2.3] - DATE'.\n")
 
 
-def test_a_tag_of_another_version_ends_there(github):
+def test_a_tag_of_another_version_ends_there(github: Path) -> None:
     """As where the tagged commit has changes on it, or where the tag is not the last one."""
     built = build(github, TAG, "1.2.2")
     assert built["Version and notes"].text == (
@@ -123,7 +126,7 @@ def test_a_tag_of_another_version_ends_there(github):
     )
 
 
-def test_a_tag_is_published_everywhere(github):
+def test_a_tag_is_published_everywhere(github: Path) -> None:
     """The files, the image for both platforms, and the release with its notes."""
     release = github / "artifacts" / "release" / "dist"
     release.mkdir(parents=True)
@@ -153,18 +156,18 @@ def test_a_tag_is_published_everywhere(github):
     ]
 
 
-def test_where_there_is_no_registry_no_image_is_pushed(github):
+def test_where_there_is_no_registry_no_image_is_pushed(github: Path) -> None:
     done = {"result": "success", "outputs": {}}
     held = {**TAG, "vars": {}, "needs": {"build": done, "image": done, "publish": done}}
     assert run_job(RELEASE, "publish_image", machine(github, "publish_image"), held, {}).conclusion == "skipped"
 
 
-def test_files_of_two_versions_are_no_release(tmp_path):
+def test_files_of_two_versions_are_no_release(tmp_path: Path) -> None:
     dist = tmp_path / "dist"
     dist.mkdir()
     (dist / "aether_load-1.0.0-py3-none-any.whl").touch()
     (dist / "aether_load-1.0.1.tar.gz").touch()
-    command = [sys.executable, REPOSITORY / ".ci" / "release.py", tmp_path]
+    command = [sys.executable, str(REPOSITORY / ".ci" / "release.py"), str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (
         1, f"{dist} should hold one wheel and one sdist of one version; it holds ['1.0.0', '1.0.1'].\n",

@@ -35,12 +35,12 @@ NOT_EXECUTED = {
 }
 
 
-def test_there_are_four():
+def test_there_are_four() -> None:
     """The names that docs/ci.md explains."""
     assert list(WORKFLOWS) == ["ci.yml", "gate.yml", "nightly.yml", "release.yml"]
 
 
-def test_every_script_is_executed_here_or_listed_with_a_reason():
+def test_every_script_is_executed_here_or_listed_with_a_reason() -> None:
     """A step that nothing has tried is found when it is written."""
     scripts = {(file, job, step["name"]) for file, job, step in STEPS if "run" in step}
     every = EXECUTED_BY_GATE | EXECUTED_BY_NIGHTLY | EXECUTED_BY_RELEASE
@@ -49,7 +49,7 @@ def test_every_script_is_executed_here_or_listed_with_a_reason():
     assert scripts == executed | set(NOT_EXECUTED)
 
 
-def test_the_default_token_can_do_nothing():
+def test_the_default_token_can_do_nothing() -> None:
     """Each job names what it needs; only the charts, the comment and a release may write."""
     assert {file: workflow["permissions"] for file, workflow in WORKFLOWS.items()} == {file: {} for file in WORKFLOWS}
     assert {key: job["permissions"] for key, job in JOBS.items()} == {
@@ -72,7 +72,7 @@ def test_the_default_token_can_do_nothing():
     }
 
 
-def test_a_job_that_may_write_runs_nothing_of_a_checkout():
+def test_a_job_that_may_write_runs_nothing_of_a_checkout() -> None:
     """Code of a pull request or of the runtime never meets a token that can write."""
     uses = {key: {step.get("uses", "a script").split("@")[0] for step in job["steps"]} for key, job in JOBS.items()}
     assert uses["gate.yml", "comment"] == {"actions/download-artifact", "a script"}
@@ -91,7 +91,7 @@ def test_a_job_that_may_write_runs_nothing_of_a_checkout():
     )
 
 
-def test_only_a_tag_publishes():
+def test_only_a_tag_publishes() -> None:
     """A pull request and a push to a branch end before the jobs that may write."""
     assert WORKFLOWS["release.yml"]["on"] == {"push": {"tags": ["v*"]}, "pull_request": None}
     conditions = {name: job.get("if", "") for name, job in WORKFLOWS["release.yml"]["jobs"].items()}
@@ -101,7 +101,7 @@ def test_only_a_tag_publishes():
     assert not any("secrets." in path.read_text() for path in FOLDER.iterdir())
 
 
-def test_the_image_is_built_as_the_nights_runtime_is():
+def test_the_image_is_built_as_the_nights_runtime_is() -> None:
     """The same cargo command, with the folders of the image."""
     (night,) = [step["run"] for file, _, step in STEPS if "cargo build" in step.get("run", "")]
     image = (REPOSITORY / ".github" / "runtime.Dockerfile").read_text()
@@ -112,7 +112,7 @@ def test_the_image_is_built_as_the_nights_runtime_is():
     assert "COPY --from=build /target/release/aether-runtime " in image
 
 
-def test_every_job_has_a_limit_and_bash_stops_at_the_first_failure():
+def test_every_job_has_a_limit_and_bash_stops_at_the_first_failure() -> None:
     """`shell: bash` is GitHub's word for -eo pipefail; what it takes by default has no pipefail."""
     assert all(5 <= job["timeout-minutes"] <= 60 for job in JOBS.values())
     assert all(workflow["defaults"] == {"run": {"shell": "bash"}} for workflow in WORKFLOWS.values())
@@ -120,35 +120,35 @@ def test_every_job_has_a_limit_and_bash_stops_at_the_first_failure():
     assert all("group" in workflow["concurrency"] for workflow in WORKFLOWS.values())
 
 
-def test_no_expression_stands_in_a_script():
+def test_no_expression_stands_in_a_script() -> None:
     """Values reach a script through its environment, where they are no code."""
     assert [step["name"] for _, _, step in STEPS if "${{" in step.get("run", "")] == []
 
 
-def test_every_action_is_pinned_to_one_commit():
+def test_every_action_is_pinned_to_one_commit() -> None:
     """By its full hash, with the release beside it; the same hash wherever the action is used."""
     lines = [line for name in WORKFLOWS for line in (FOLDER / name).read_text().splitlines() if "uses:" in line]
     found = [ACTION.match(line) for line in lines]
     assert all(found), [line for line, match in zip(lines, found, strict=True) if not match]
-    pins = {match.groups() for match in found}
+    pins = {match.groups() for match in found if match}
     assert len(pins) == len({action for action, _, _ in pins}) == 8
 
 
-def test_no_checkout_leaves_its_token_behind():
+def test_no_checkout_leaves_its_token_behind() -> None:
     """Otherwise it lies in .git/config, where every later step can read it."""
     checkouts = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert len(checkouts) == 15
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-def test_results_are_kept_whatever_happened():
+def test_results_are_kept_whatever_happened() -> None:
     """Each upload runs after failures too, and a second attempt may replace the first's."""
     uploads = [step for _, _, step in STEPS if step.get("uses", "").startswith("actions/upload-artifact@")]
     assert len(uploads) == 6
     assert all(step["if"] == "${{ always() }}" and step["with"]["overwrite"] is True for step in uploads)
 
 
-def test_the_night_is_two_o_clock():
+def test_the_night_is_two_o_clock() -> None:
     """Every day, and by hand; one night at a time."""
     nightly = WORKFLOWS["nightly.yml"]
     assert nightly["on"]["schedule"] == [{"cron": "0 2 * * *"}]
@@ -156,10 +156,12 @@ def test_the_night_is_two_o_clock():
     assert (nightly["env"]["RUNTIME_PORT"], nightly["env"]["SCENARIO"]) == ("3000", "nightly")
 
 
-def test_ci_runs_every_part_of_the_script():
+def test_ci_runs_every_part_of_the_script() -> None:
     """The parts that the workflow names are, together, what `.ci/run` does when none is named."""
     script = (REPOSITORY / ".ci" / "run").read_text()
-    every = re.search(r"parts=\(([a-z_ ]+)\)$", script, re.MULTILINE)[1].split()
+    match = re.search(r"parts=\(([a-z_ ]+)\)$", script, re.MULTILINE)
+    assert match is not None
+    every = match[1].split()
     runs = "\n".join(step.get("run", "") for file, _, step in STEPS if file == "ci.yml")
     named = [re.findall(r"[a-z_]+", words) for words in re.findall(r"\.ci/run ((?:[a-z_]+ ?)+)", runs)]
     assert sorted({part for parts in named for part in parts}) == sorted([*every, "coverage", "lowest", "slow"])
@@ -167,7 +169,7 @@ def test_ci_runs_every_part_of_the_script():
 
 
 @pytest.mark.parametrize("part", ["lints", "install-all"])
-def test_a_part_that_is_not_there_is_said(part):
+def test_a_part_that_is_not_there_is_said(part: str) -> None:
     """Exit 2 and one sentence, before anything is installed."""
     ended = subprocess.run([REPOSITORY / ".ci" / "run", part], capture_output=True, text=True, check=False)
     parts = "install, lint, audit, docs, workflows, tests, slow, coverage, main_job, tail, package and lowest"
