@@ -19,7 +19,7 @@ from aether_load.datasets.answer import parse_letter
         ("the correct answer is (a)", "A"),
     ],
 )
-def test_a_letter_in_its_usual_dress_is_an_answer(output, letter):
+def test_a_letter_in_its_usual_dress_is_an_answer(output: str, letter: str) -> None:
     """A lone letter, bracketed, emphasised or introduced, is read as that letter."""
     assert parse_letter(output, 4) == letter
 
@@ -41,11 +41,11 @@ def test_a_letter_in_its_usual_dress_is_an_answer(output, letter):
         "A\nB",
     ],
 )
-def test_anything_else_is_no_answer(output):
+def test_anything_else_is_no_answer(output: str) -> None:
     """A text that merely holds a letter, or a letter that was not offered, answers nothing."""
     assert parse_letter(output, 4) is None
 
 
-def test_the_letters_offered_depend_on_the_number_of_options():
+def test_the_letters_offered_depend_on_the_number_of_options() -> None:
     """E is an answer to five options and to no fewer."""
     assert (parse_letter("E", 5), parse_letter("E", 4), parse_letter("C", 2)) == ("E", None, None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,25 +42,25 @@ GOOD_V1 = {
 }
 
 
-def plan_of(tmp_path, value, **keys):
+def plan_of(tmp_path: Path, value: Any, **keys: Any) -> WorkloadPlan:
     path = tmp_path / "dag.json"
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return WorkloadPlan(dag="file", dag_file=str(path), **keys)
 
 
-def sentence_of(tmp_path, value):
+def sentence_of(tmp_path: Path, value: Any) -> str:
     """The sentence of a file that is refused, after its name."""
     with pytest.raises(UsageError) as raised:
         asked_columns(plan_of(tmp_path, value))
     return str(raised.value).removeprefix(f"DAG file {tmp_path / 'dag.json'}: ")
 
 
-def changed(value, *changes):
+def changed(value: dict[str, Any], *changes: tuple[str, Any]) -> dict[str, Any]:
     """A copy of a good file with values set at dotted paths; None takes a key away."""
     value = copy.deepcopy(value)
     for path, new in changes:
         *steps, last = [int(step) if step.isdigit() else step for step in path.split("/")]
-        held = value
+        held: Any = value
         for step in steps:
             held = held[step]
         if new is None:
@@ -68,7 +70,7 @@ def changed(value, *changes):
     return value
 
 
-def test_a_v2_file_is_sent_with_a_rows_words_and_the_refs_that_it_lacks(tmp_path):
+def test_a_v2_file_is_sent_with_a_rows_words_and_the_refs_that_it_lacks(tmp_path: Path) -> None:
     """Everything else in it stays: keys that we do not know, numbers, braces that are the prompt's own."""
     plan = plan_of(tmp_path, GOOD_V2)
     workload = build_workload([ROW], plan, Generation.V2)
@@ -108,16 +110,18 @@ def test_a_v2_file_is_sent_with_a_rows_words_and_the_refs_that_it_lacks(tmp_path
     assert asked_columns(plan) == {name: f"DAG file {plan.dag_file}: {place}" for name, place in places.items()}
 
 
-def test_refs_of_the_users_own_stay_as_they_are(tmp_path):
+def test_refs_of_the_users_own_stay_as_they_are(tmp_path: Path) -> None:
     """A ref that is there is neither doubled nor changed."""
     own = {"raw": "{{ node.a.output }}", "kind": "node_output", "node_id": "a", "required": False}
     value = changed(GOOD_V2, ("dag/nodes/1/template_refs", [own]))
-    refs = read_dag_file(plan_of(tmp_path, value).dag_file).body["dag"]["nodes"][1]["template_refs"]
+    file = plan_of(tmp_path, value).dag_file
+    assert file is not None
+    refs = read_dag_file(file).body["dag"]["nodes"][1]["template_refs"]
     assert [ref["raw"] for ref in refs] == ["{{ node.a.output }}", "{{context.user.name}}"]
     assert refs[0] == own
 
 
-def test_a_v1_file_is_sent_with_a_rows_words(tmp_path):
+def test_a_v1_file_is_sent_with_a_rows_words(tmp_path: Path) -> None:
     """Nodes as they stand, the question in its place; the end of the DAG answers."""
     workload = build_workload([ROW], plan_of(tmp_path, GOOD_V1), Generation.V1)
     assert json.loads(workload.bodies[0]) == changed(
@@ -130,7 +134,9 @@ def test_a_v1_file_is_sent_with_a_rows_words(tmp_path):
     ("value", "generation", "wanted"),
     [(GOOD_V1, "v2", '{"dag": {"nodes": […]}, "context": {…}}'), (GOOD_V2, "v1", '{"nodes": […]}')],
 )
-def test_a_file_of_the_other_generation_is_refused(value, generation, wanted, tmp_path):
+def test_a_file_of_the_other_generation_is_refused(
+    value: dict[str, Any], generation: str, wanted: str, tmp_path: Path
+) -> None:
     """The sentence says what the target wants."""
     plan = plan_of(tmp_path, value)
     with pytest.raises(UsageError) as raised:
@@ -175,7 +181,7 @@ NEITHER = 'it is of neither shape; a v2 file is {"dag": {"nodes": […]}, "conte
         ),
     ],
 )
-def test_a_file_that_is_no_dag_is_one_sentence(text, sentence, tmp_path):
+def test_a_file_that_is_no_dag_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     """Where it breaks off, or what a DAG file looks like."""
     assert sentence_of(tmp_path, text) == sentence
 
@@ -260,7 +266,9 @@ REF = {"raw": "{{context.user.name}}", "kind": "context", "path": ["user", "name
         ([("context/{{row.who}}", "x")], "context: a row's words go into values, not into the key '{{row.who}}'."),
     ],
 )  # fmt: skip
-def test_a_v2_file_with_a_mistake_is_one_sentence(changes, sentence, tmp_path):
+def test_a_v2_file_with_a_mistake_is_one_sentence(
+    changes: list[tuple[str, Any]], sentence: str, tmp_path: Path
+) -> None:
     """Node and key, what is wrong, and what was meant or what there is."""
     assert sentence_of(tmp_path, changed(GOOD_V2, *changes)) == sentence
 
@@ -284,24 +292,26 @@ def test_a_v2_file_with_a_mistake_is_one_sentence(changes, sentence, tmp_path):
          '"context": {…}}, as a v2 runtime wants it, or give a compiled program with --program.')),
     ],
 )  # fmt: skip
-def test_a_v1_file_with_a_mistake_is_one_sentence(changes, sentence, tmp_path):
+def test_a_v1_file_with_a_mistake_is_one_sentence(
+    changes: list[tuple[str, Any]], sentence: str, tmp_path: Path
+) -> None:
     """The same of the first generation, in its own words."""
     assert sentence_of(tmp_path, changed(GOOD_V1, *changes)) == sentence
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """No file, and no traceback."""
     with pytest.raises(UsageError) as raised:
         asked_columns(WorkloadPlan(dag="file", dag_file=str(tmp_path / "none.json")))
     assert str(raised.value) == f"DAG file {tmp_path / 'none.json'}: it cannot be read: No such file or directory."
 
 
-def two_ends(tmp_path, **keys):
+def two_ends(tmp_path: Path, **keys: str) -> WorkloadPlan:
     value = changed(GOOD_V2, ("dag/nodes/1/prompt_template", "x"), ("dag/nodes/1/dependencies", []))
     return plan_of(tmp_path, value, **keys)
 
 
-def test_of_several_ends_the_scenario_says_which_answers(tmp_path):
+def test_of_several_ends_the_scenario_says_which_answers(tmp_path: Path) -> None:
     """Without its word none is scored, and the reason is written down."""
     workload = build_workload([ROW], two_ends(tmp_path), Generation.V2)
     assert (workload.answer_node, workload.unscored) == (
@@ -315,7 +325,7 @@ def test_of_several_ends_the_scenario_says_which_answers(tmp_path):
     assert (workload.answer_node, workload.unscored) == ("a", None)
 
 
-def test_an_answering_node_that_is_not_there_is_refused(tmp_path):
+def test_an_answering_node_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """The nearest name of the file's is in the sentence."""
     plan = two_ends(tmp_path, answer_node="bb")
     with pytest.raises(UsageError) as raised:
@@ -328,7 +338,7 @@ def test_an_answering_node_that_is_not_there_is_refused(tmp_path):
 PIQA = {"goal": "open a jar", "sol1": "twist", "sol2": "shout", "label": 0, "of": {"tier": "pro", "none": None}}
 
 
-def test_prompts_carry_the_columns_that_are_asked_for_and_no_more():
+def test_prompts_carry_the_columns_that_are_asked_for_and_no_more() -> None:
     """Also what lies inside a column, and what is null there."""
     asked = {"goal": "here", "label": "here", "of.tier": "here", "of.none": "here", "of": "here"}
     (prompt,) = hub_prompts("piqa", [PIQA], asked)
@@ -347,7 +357,7 @@ def test_prompts_carry_the_columns_that_are_asked_for_and_no_more():
         ("goal.x", "did you mean 'goal'?"),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_with_the_nearest(column, advice):
+def test_a_column_that_is_not_there_is_refused_with_the_nearest(column: str, advice: str) -> None:
     """The place that asks, the dataset, the column."""
     with pytest.raises(UsageError) as raised:
         hub_prompts("piqa", [PIQA], {column: "DAG file x.json: node 'a', prompt_template"})
@@ -357,7 +367,7 @@ def test_a_column_that_is_not_there_is_refused_with_the_nearest(column, advice):
     )
 
 
-def test_rows_that_make_the_runtime_panic_are_told(tmp_path):
+def test_rows_that_make_the_runtime_panic_are_told(tmp_path: Path) -> None:
     """Only through context, only where byte 47 of a value over 50 bytes is inside a character."""
     plan = plan_of(tmp_path, GOOD_V2)
     inside, between, short = "x" * 46 + "é" + "x" * 9, "x" * 47 + "é" + "x" * 9, "x" * 38 + "é"
@@ -370,7 +380,7 @@ def test_rows_that_make_the_runtime_panic_are_told(tmp_path):
     assert build_workload([rows[0], rows[2]], plan, Generation.V2).notes == ()
 
 
-def test_a_file_that_takes_nothing_of_a_row_is_told(tmp_path):
+def test_a_file_that_takes_nothing_of_a_row_is_told(tmp_path: Path) -> None:
     """It is sent as it is, and the report says that every request was the same."""
     workload = build_workload([ROW, ROW], plan_of(tmp_path, changed(GOOD_V1, ("nodes/0/prompt", "x"))), Generation.V1)
     assert len(set(workload.bodies)) == 1
@@ -382,7 +392,7 @@ def test_a_file_that_takes_nothing_of_a_row_is_told(tmp_path):
     )
 
 
-def test_a_row_that_holds_a_placeholder_of_the_file_is_refused(tmp_path):
+def test_a_row_that_holds_a_placeholder_of_the_file_is_refused(tmp_path: Path) -> None:
     """The runtime would fill it in as if it were the file's own."""
     row = Prompt("set/4", "set", "{{context.user.name}}", columns={"who": "", "extra.tier": ""})
     with pytest.raises(UsageError, match=r"^Row set/4: its text holds \{\{context\.user\.name\}\}, which the runtime"):

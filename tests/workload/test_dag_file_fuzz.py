@@ -1,7 +1,12 @@
 """Files nobody would write: each is refused in one sentence, or a runtime takes it and fills everything in."""
 
+from __future__ import annotations
+
 import copy
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import urllib3
@@ -18,9 +23,12 @@ from aether_programs import compiled
 from processes import running_simulator
 from property_tests import examples
 
+if TYPE_CHECKING:
+    from hypothesis.strategies._internal.core import DataObject
+
 PATIENT = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 NAMES = ["a", "b", "c"]
-GOOD = {
+GOOD: dict[Generation, dict[str, Any]] = {
     Generation.V2: {
         "dag": {
             "schema_version": "1.0",
@@ -61,7 +69,7 @@ scraps = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def runtimes():
+def runtimes() -> Iterator[dict[Generation, str]]:
     """A simulated runtime of each generation that takes no time."""
     with (
         running_simulator("--generation", "v1", "--latency", "constant:0") as first,
@@ -71,7 +79,7 @@ def runtimes():
 
 
 @st.composite
-def damaged(draw, good):
+def damaged(draw: st.DrawFn, good: dict[str, Any]) -> dict[str, Any]:
     """A good file with a value or two taken away or replaced, wherever it stands."""
     value = copy.deepcopy(good)
     for _ in range(draw(st.integers(0, 2))):
@@ -93,7 +101,7 @@ def damaged(draw, good):
 
 
 @st.composite
-def graphs(draw):
+def graphs(draw: st.DrawFn) -> dict[str, Any]:
     """Nodes with any dependencies, whose prompts and refs name anything."""
     placeholders = ["{{prompt}}", "{{row.z}}", "{{context.x.y}}", "{{context.x}}", "{{ node.a.output }}"]
     placeholders += ["{{node.b.output}}", "{{c}}", "{{b}}", '{"j": {}}']
@@ -106,7 +114,9 @@ def graphs(draw):
     return {"dag": {"nodes": draw(st.permutations(nodes))}, "context": {"x": {"y": "{{row.z}}"}}}
 
 
-def sent(value, generation, folder, runtimes):
+def sent(
+    value: dict[str, Any], generation: Generation, folder: Path, runtimes: dict[Generation, str]
+) -> dict[str, Any] | None:
     """The answer to the file, or None when it is refused."""
     path = folder / "dag.json"
     path.write_text(json.dumps(value))
@@ -115,16 +125,13 @@ def sent(value, generation, folder, runtimes):
     )
 
 
-def answer_to(plan, begins, url, generation):
+def answer_to(plan: WorkloadPlan, begins: str, url: str, generation: Generation) -> dict[str, Any] | None:
     """The answer of a runtime to a row sent by a plan, or None when that is refused in a sentence."""
     try:
         row = Prompt("set/0", "set", "Why?", columns=dict.fromkeys(asked_columns(plan), "zed"))
         workload = build_workload([row], plan, generation)
     except UsageError as error:
         sentence = str(error)
-    else:
-        sentence = None
-    if sentence is not None:
         assert sentence.startswith(begins)
         assert sentence.endswith((".", "?"))
         assert "\n" not in sentence
@@ -132,13 +139,16 @@ def answer_to(plan, begins, url, generation):
     headers = {"content-type": "application/json"}
     answer = urllib3.request("POST", url, body=workload.bodies[0], headers=headers, retries=False)
     assert answer.status == 200, (answer.data, workload.bodies[0])
-    return answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 @pytest.mark.parametrize("generation", Generation)
 @given(data=st.data())
 @PATIENT
-def test_a_damaged_file_is_refused_or_runs(generation, data, runtimes, tmp_path):
+def test_a_damaged_file_is_refused_or_runs(
+    generation: Generation, data: DataObject, runtimes: dict[Generation, str], tmp_path: Path
+) -> None:
     """No traceback on our side, and no refusal, no closed connection and no failed node on the runtime's."""
     value = data.draw(damaged(GOOD[generation]))
     answer = sent(value, generation, tmp_path, runtimes)
@@ -148,11 +158,13 @@ def test_a_damaged_file_is_refused_or_runs(generation, data, runtimes, tmp_path)
 @pytest.mark.parametrize("bind", ["literal", "context"])
 @given(data=st.data())
 @PATIENT
-def test_a_damaged_program_is_refused_or_runs(bind, data, runtimes, tmp_path):
+def test_a_damaged_program_is_refused_or_runs(
+    bind: Any, data: DataObject, runtimes: dict[Generation, str], tmp_path: Path
+) -> None:
     """The same of compiled programs, whose metadata may be damaged, too."""
     path = tmp_path / "program.json"
     path.write_text(json.dumps(data.draw(damaged(compiled()))))
-    inputs = {"complaint": "{{prompt}} of {{row.z}}", "style": "{{terse"}
+    inputs: dict[str, str | int | float | bool] = {"complaint": "{{prompt}} of {{row.z}}", "style": "{{terse"}
     plan = WorkloadPlan(dag="program", program=str(path), inputs=inputs, bind=bind)
     answer = answer_to(plan, f"Program {path}: ", runtimes[Generation.V2], Generation.V2)
     assert answer is None or answer["errors"] == []
@@ -160,7 +172,9 @@ def test_a_damaged_program_is_refused_or_runs(bind, data, runtimes, tmp_path):
 
 @given(graphs())
 @PATIENT
-def test_whatever_is_let_through_is_filled_in(runtimes, tmp_path_factory, value):
+def test_whatever_is_let_through_is_filled_in(
+    runtimes: dict[Generation, str], tmp_path_factory: pytest.TempPathFactory, value: dict[str, Any]
+) -> None:
     """Each placeholder of a file that is found right is gone from what the model is asked."""
     answer = sent(value, Generation.V2, tmp_path_factory.getbasetemp(), runtimes)
     for result in answer["results"] if answer else ():

@@ -2,6 +2,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ ARC_ROW = {
     "choices": {"text": ["ice", "fire", "tea"], "label": ["1", "2", "3"]},
     "answerKey": "2",
 }
-ROWS = {
+ROWS: dict[str, tuple[dict[str, Any], Prompt]] = {
     "hellaswag": (
         {"activity_label": "Baking", "ctx": "A man holds a tin.", "endings": ["w", "x", "y", "z"], "label": "3"},
         Prompt("hellaswag/0", "hellaswag", "Which ending completes the text best?\n\nBaking: A man holds a tin.",
@@ -45,7 +46,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", HUB_DATASETS)
-def test_each_schema_is_read_as_text_options_and_gold(name):
+def test_each_schema_is_read_as_text_options_and_gold(name: str) -> None:
     """Labels as text, as 0/1, as "1"/"2", and keys as letters or digits all become an index into the options."""
     row, prompt = ROWS[name]
     assert hub_prompts(name, [row]) == [prompt]
@@ -76,27 +77,27 @@ def test_each_schema_is_read_as_text_options_and_gold(name):
         ),
     ],
 )
-def test_a_row_of_another_schema_is_named(row, sentence):
+def test_a_row_of_another_schema_is_named(row: dict[str, Any], sentence: str) -> None:
     """A row that cannot be read is an error with dataset, row, column and reason."""
     with pytest.raises(UsageError) as raised:
         hub_prompts("piqa", [row])
     assert str(raised.value) == sentence
 
 
-def test_a_hidden_label_is_no_gold():
+def test_a_hidden_label_is_no_gold() -> None:
     """Test splits hide their labels as an empty text or -1; the prompt is sent all the same."""
     rows = [{"goal": "g", "sol1": "a", "sol2": "b", "label": label} for label in (-1, "")]
     assert [prompt.gold for prompt in hub_prompts("piqa", rows)] == [None, None]
 
 
-def test_the_question_letters_its_options_and_asks_for_one():
+def test_the_question_letters_its_options_and_asks_for_one() -> None:
     """The prompt's text is the question, an option a line, and what may be answered."""
     assert question_text(ROWS["arc_easy"][1]) == (
         "Which is hottest?\n\nA. ice\nB. fire\nC. tea\n\nAnswer with one letter only: A, B or C."
     )
 
 
-def test_the_order_depends_on_the_seed_alone():
+def test_the_order_depends_on_the_seed_alone() -> None:
     """However the prompts come in, a seed gives one order, known to the last place, and another seed another."""
     prompts = [Prompt(f"piqa/{number}", "piqa", "t") for number in range(8)]
     shuffled = random.Random(1).sample(prompts, len(prompts))
@@ -105,7 +106,7 @@ def test_the_order_depends_on_the_seed_alone():
     assert order != [prompt.id for prompt in in_seeded_order(prompts, 43)]
 
 
-def test_a_smaller_limit_takes_the_beginning_of_a_larger_one():
+def test_a_smaller_limit_takes_the_beginning_of_a_larger_one() -> None:
     """The first n prompts are the same n whatever comes behind them."""
     prompts = [Prompt(f"piqa/{number}", "piqa", "t") for number in range(100)]
     assert in_seeded_order(prompts[:], 1)[:10] == in_seeded_order(reversed(prompts), 1)[:10]
@@ -145,7 +146,7 @@ def test_a_smaller_limit_takes_the_beginning_of_a_larger_one():
         ),
     ],
 )
-def test_a_prompt_stands_literally_in_a_dag_of_one_node(generation, body):
+def test_a_prompt_stands_literally_in_a_dag_of_one_node(generation: Generation, body: dict[str, Any]) -> None:
     """The body is the wire format of the generation, the question in it as it stands."""
     prompt = ROWS["arc_easy"][1]
     workload = build_workload([prompt], WorkloadPlan(model="gpt-4o"), generation)
@@ -153,13 +154,13 @@ def test_a_prompt_stands_literally_in_a_dag_of_one_node(generation, body):
     assert [json.loads(made) for made in workload.bodies] == [json.loads(expected)]
 
 
-def test_work_goes_pass_by_pass():
+def test_work_goes_pass_by_pass() -> None:
     """Each prompt comes once before any comes again, and no more than the limit."""
     assert list(work_order(3, 7)) == [0, 1, 2, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("name", HUB_DATASETS)
-def test_the_bundled_sample_is_in_the_true_schema_and_balanced(name):
+def test_the_bundled_sample_is_in_the_true_schema_and_balanced(name: str) -> None:
     """At least forty rows a set, each readable with a gold answer, no gold position hogging, none twice."""
     hub = HUB_DATASETS[name]
     file = SAMPLE_FOLDER.joinpath(*(part for part in (hub.repo, hub.config, f"{hub.split}.jsonl") if part))
@@ -171,7 +172,7 @@ def test_the_bundled_sample_is_in_the_true_schema_and_balanced(name):
     assert max(positions.values()) <= 0.6 * len(prompts)
 
 
-def test_the_bundled_sample_is_not_the_real_data(real_rows: Path):
+def test_the_bundled_sample_is_not_the_real_data(real_rows: Path) -> None:
     """No row of the sample is a row of the dataset that it stands for."""
     for name, hub in HUB_DATASETS.items():
         parts = [part for part in (hub.repo, hub.config, f"{hub.split}.jsonl") if part]

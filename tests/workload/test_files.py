@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 from workload.hub import parquet
 
-PIQA = [
+PIQA: list[dict[str, Any]] = [
     {"goal": "open a jar", "sol1": "twist", "sol2": "shout", "label": 0},
     {"goal": "dry a cup", "sol1": "rain", "sol2": "towel", "label": 1},
     {"goal": "cool soup", "sol1": "None", "sol2": "007", "label": 0},
@@ -88,7 +89,7 @@ def piqa_prompt(number: int) -> Prompt:
     ],
     ids=",".join,
 )
-def test_a_copy_of_a_repository_without_configs_is_read(files, tmp_path: Path):
+def test_a_copy_of_a_repository_without_configs_is_read(files: dict[str, bytes], tmp_path: Path) -> None:
     """A split is one plain file, or the hub's shards in order; texts stay as they are, also in CSV."""
     prompts, identity = run_folder("piqa", {f"baber/piqa/{name}": data for name, data in files.items()}, tmp_path)
     assert prompts == [piqa_prompt(0), piqa_prompt(1), piqa_prompt(2)]
@@ -120,7 +121,7 @@ def test_a_copy_of_a_repository_without_configs_is_read(files, tmp_path: Path):
     ],
     ids=lambda files: next(iter(files)),
 )
-def test_a_copy_of_a_repository_with_configs_is_read(files, tmp_path: Path):
+def test_a_copy_of_a_repository_with_configs_is_read(files: dict[str, bytes], tmp_path: Path) -> None:
     """The files of a config lie in a folder of its name; a label that is empty is hidden, which is no error."""
     prompts, identity = run_folder(
         "winogrande", {f"allenai/winogrande/{name}": data for name, data in files.items()}, tmp_path
@@ -214,21 +215,21 @@ def test_a_copy_of_a_repository_with_configs_is_read(files, tmp_path: Path):
         ),
     ],
 )
-def test_a_copy_that_cannot_be_used_is_one_sentence(files, sentence, tmp_path: Path):
+def test_a_copy_that_cannot_be_used_is_one_sentence(files: dict[str, bytes], sentence: str, tmp_path: Path) -> None:
     """What is missing, empty, broken or of another schema is named with its dataset, file, row and column."""
     with pytest.raises(UsageError) as raised:
         run_folder("piqa", {f"baber/piqa/{name}": data for name, data in files.items()}, tmp_path)
     assert str(raised.value) == sentence.replace("COPY", str(tmp_path / "copy"))
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path):
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The option that named the folder stands in the sentence."""
     with pytest.raises(UsageError) as raised:
         run(WorkloadPlan(source="folder", dataset_dir=str(tmp_path / "none")), tmp_path)
     assert str(raised.value) == f"--dataset-dir {tmp_path / 'none'}: there is no such folder."
 
 
-LISTED = [
+LISTED: list[dict[str, Any]] = [
     {"ask": "2 + 2?", "choices": ["3", "4", "5"], "right": "B"},
     {"ask": "3 + 3?", "choices": ["6", "7"], "right": "a"},
     {"ask": "4 + 4?", "choices": ["7", "8"], "right": None},
@@ -240,7 +241,7 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize(("name", "make"), [("mine.jsonl", jsonl), ("mine.parquet", parquet), ("my [1]*.JSONL", jsonl)])
-def test_options_of_ones_own_file_may_stand_in_a_list(name, make, tmp_path: Path):
+def test_options_of_ones_own_file_may_stand_in_a_list(name: str, make: Callable[..., Any], tmp_path: Path) -> None:
     """A column of lists is read from every format that has lists, whatever the file's name; no answer is no gold."""
     columns = {"text": "ask", "options": "choices", "answer": "right", "answer_is": "letter"}
     assert run_file(name, make(LISTED), tmp_path, **columns) == [
@@ -259,7 +260,7 @@ def test_options_of_ones_own_file_may_stand_in_a_list(name, make, tmp_path: Path
         ("mine.parquet", parquet),
     ],
 )
-def test_options_of_ones_own_file_may_stand_in_columns(name, make, tmp_path: Path):
+def test_options_of_ones_own_file_may_stand_in_columns(name: str, make: Callable[..., Any], tmp_path: Path) -> None:
     """Each of several columns holds an option, and a cell of CSV is the text that stands there."""
     columns = {"text": "ask", "options": ("one", "two"), "answer": "right", "answer_is": "number_from_1"}
     assert run_file(name, make(SEVERAL), tmp_path, **columns) == [
@@ -280,14 +281,16 @@ def test_options_of_ones_own_file_may_stand_in_columns(name, make, tmp_path: Pat
     ],
 )
 @pytest.mark.parametrize(("name", "make"), [("mine.jsonl", jsonl), ("mine.parquet", parquet)])
-def test_an_answer_is_read_as_its_kind_says(name, make, answer_is, answers, tmp_path: Path):
+def test_an_answer_is_read_as_its_kind_says(
+    name: str, make: Callable[..., Any], answer_is: str, answers: list[float | str | None], tmp_path: Path
+) -> None:
     """Numbers from 0 or 1, letters and the option's own text all become its place; a gap is no gold."""
     rows = [{"ask": "?", "choices": ["red", "green", "blue"], "right": answer} for answer in answers]
     prompts = run_file(name, make(rows), tmp_path, text="ask", options="choices", answer="right", answer_is=answer_is)
     assert [prompt.gold for prompt in prompts] == [0, 2, None]
 
 
-def test_a_file_of_ones_own_may_hold_texts_alone(tmp_path: Path):
+def test_a_file_of_ones_own_may_hold_texts_alone(tmp_path: Path) -> None:
     """Without options the prompt is the text, whatever other columns there are."""
     assert run_file("mine.csv", csv(SEVERAL), tmp_path, text="ask") == [
         Prompt("mine/0", "mine", "2 + 2?"),
@@ -334,7 +337,9 @@ def test_a_file_of_ones_own_may_hold_texts_alone(tmp_path: Path):
          "Dataset mine: FILE, row 1: column 'ask' holds bytes that are not UTF-8 text (byte 0xff at place 0)."),
     ],
 )  # fmt: skip
-def test_a_file_of_ones_own_that_cannot_be_used_is_one_sentence(name, data, columns, sentence, tmp_path: Path):
+def test_a_file_of_ones_own_that_cannot_be_used_is_one_sentence(
+    name: str, data: bytes, columns: dict[str, Any], sentence: str, tmp_path: Path
+) -> None:
     """The sentence names the dataset, the file, the row and the column, with what is wrong."""
     with pytest.raises(UsageError) as raised:
         run_file(name, data, tmp_path, **{"text": "ask", **columns})
@@ -357,7 +362,7 @@ passes = 1
 """
 
 
-def test_a_scenario_reads_its_file_through_the_loader(tmp_path: Path):
+def test_a_scenario_reads_its_file_through_the_loader(tmp_path: Path) -> None:
     """A path is relative to the scenario; what comes out is the rows in seeded order, and whose they are."""
     write(tmp_path, {"rows/mine.csv": csv(SEVERAL), "nightly.toml": SCENARIO.encode()})
     prompts, (identity,) = load_prompts(load_scenario(tmp_path / "nightly.toml"), {})
@@ -377,7 +382,7 @@ def test_a_scenario_reads_its_file_through_the_loader(tmp_path: Path):
     )
 
 
-def test_a_broken_file_is_a_usage_error_of_the_loader(tmp_path: Path, monkeypatch):
+def test_a_broken_file_is_a_usage_error_of_the_loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The child's sentence arrives as it is, and nothing of the child's stays behind in the temporary folder."""
     scratch = tmp_path / "tmp"
     scratch.mkdir()
@@ -415,7 +420,9 @@ def test_a_broken_file_is_a_usage_error_of_the_loader(tmp_path: Path, monkeypatc
         ),
     ],
 )
-def test_a_mistake_in_the_description_of_a_file_is_named(line, instead, sentence, tmp_path: Path):
+def test_a_mistake_in_the_description_of_a_file_is_named(
+    line: str, instead: str, sentence: str, tmp_path: Path
+) -> None:
     """The scenario's own mistakes are found before any row is read."""
     write(tmp_path, {"nightly.toml": SCENARIO.replace(line, instead).encode()})
     with pytest.raises(UsageError) as raised:
@@ -423,7 +430,7 @@ def test_a_mistake_in_the_description_of_a_file_is_named(line, instead, sentence
     assert str(raised.value) == f"Scenario {tmp_path / 'nightly.toml'}: {sentence}"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The key that named the file stands in the sentence."""
     mine = FileDataset(path=str(tmp_path / "none.csv"), text="ask")
     with pytest.raises(UsageError) as raised:
@@ -438,7 +445,7 @@ DATED = [
 
 
 @pytest.mark.parametrize("make", [jsonl, lambda rows: json.dumps(rows).encode()], ids=["lines", "list"])
-def test_a_text_that_looks_like_a_date_stays_a_text(make, tmp_path: Path):
+def test_a_text_that_looks_like_a_date_stays_a_text(make: Callable[..., Any], tmp_path: Path) -> None:
     """The day is what stands in the file, without a time of day that nobody wrote, also inside a column."""
     write(tmp_path, {"mine.jsonl": make(DATED)})
     plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(tmp_path / "mine.jsonl"), text="ask")})

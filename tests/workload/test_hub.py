@@ -6,11 +6,12 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import pytest
@@ -53,7 +54,7 @@ def hub(clean: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def load(
-    *datasets: str, source: str = "hub", limit: int | None = None
+    *datasets: str, source: Any = "hub", limit: int | None = None
 ) -> tuple[list[Prompt], tuple[DatasetIdentity, ...]]:
     plan = WorkloadPlan(datasets=datasets or tuple(HUB_DATASETS), source=source, limit=limit)
     return load_prompts(Scenario(name="test", phases=(Phase(),), workload=plan), {})
@@ -88,7 +89,9 @@ def identities(revisions: dict[str, str]) -> tuple[DatasetIdentity, ...]:
     )
 
 
-def test_the_hub_gives_the_rows_of_the_sample_and_its_cache_gives_them_again(hub: Hub, monkeypatch):
+def test_the_hub_gives_the_rows_of_the_sample_and_its_cache_gives_them_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The bundled rows, served by a hub, are the same prompts; the revisions are the hub's, offline too.
 
     With HF_HUB_OFFLINE=1 the cache that the first loading filled is read, and the hub is asked nothing.
@@ -101,7 +104,7 @@ def test_the_hub_gives_the_rows_of_the_sample_and_its_cache_gives_them_again(hub
     assert len(hub.asked) == asked
 
 
-def test_a_limit_takes_the_first_rows_of_the_seeded_order(hub: Hub):
+def test_a_limit_takes_the_first_rows_of_the_seeded_order(hub: Hub) -> None:
     """Of a set's prompts, as many as the limit says are taken; the record tells how many there were."""
     expected = in_seeded_order(hub_prompts("piqa", sample_rows("piqa")), 42)[:7]
     prompts, (identity,) = load("piqa", limit=7)
@@ -109,7 +112,7 @@ def test_a_limit_takes_the_first_rows_of_the_seeded_order(hub: Hub):
 
 
 @pytest.fixture
-def refusing(request: pytest.FixtureRequest, clean: None, monkeypatch) -> Iterator[str]:
+def refusing(request: pytest.FixtureRequest, clean: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Point the loader at a hub that cannot be reached in the way of the parameter, which is handed on."""
     with ExitStack() as stack:
         if isinstance(request.param, int):
@@ -136,7 +139,9 @@ def refusing(request: pytest.FixtureRequest, clean: None, monkeypatch) -> Iterat
     ],
     indirect=["refusing"],
 )
-def test_an_unreachable_hub_is_one_sentence_soon(refusing: str, reason: str, record_property):
+def test_an_unreachable_hub_is_one_sentence_soon(
+    refusing: str, reason: str, record_property: Callable[..., Any]
+) -> None:
     """However the hub is out of reach, all five sets end in one sentence with the two ways out, and no rows."""
     sentence, seconds = refusal()
     record_property("seconds", round(seconds, 2))
@@ -147,7 +152,7 @@ def test_an_unreachable_hub_is_one_sentence_soon(refusing: str, reason: str, rec
     assert seconds < LIMIT_S
 
 
-def test_a_host_that_cannot_be_found_in_time_is_given_up(monkeypatch):
+def test_a_host_that_cannot_be_found_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Finding the host's addresses and trying each in turn is under the limit as well, whatever each step may take."""
     never = threading.Event()
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: never.wait())
@@ -160,7 +165,7 @@ def test_a_host_that_cannot_be_found_in_time_is_given_up(monkeypatch):
     assert str(raised.value) == unreachable("baber/piqa", "no answer in 0.05 s")
 
 
-def test_a_repository_that_is_not_there_is_named(hub: Hub, record_property):
+def test_a_repository_that_is_not_there_is_named(hub: Hub, record_property: Callable[..., Any]) -> None:
     """A hub that answers, but knows no such dataset, is not an unreachable one."""
     del hub.repos["baber/piqa"]
     sentence, seconds = refusal()
@@ -173,7 +178,9 @@ def test_a_repository_that_is_not_there_is_named(hub: Hub, record_property):
 
 
 @pytest.mark.slow
-def test_a_hub_that_fails_at_the_data_is_given_up_at_once(hub: Hub, monkeypatch, record_property):
+def test_a_hub_that_fails_at_the_data_is_given_up_at_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, record_property: Any
+) -> None:
     """A hub that tells the revision and then hangs or fails, at whichever step, ends in the sentence.
 
     A request that hangs has the time that the client's own setting gives it, and none is made again.
@@ -206,7 +213,7 @@ def test_a_hub_that_fails_at_the_data_is_given_up_at_once(hub: Hub, monkeypatch,
 
 
 @pytest.mark.slow
-def test_an_older_revision_in_the_cache_is_not_taken_for_the_hubs(hub: Hub, monkeypatch):
+def test_an_older_revision_in_the_cache_is_not_taken_for_the_hubs(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the hub has a new revision and does not give it out, the cached one is no answer.
 
     Offline it is one, under its own revision.
@@ -223,7 +230,7 @@ def test_an_older_revision_in_the_cache_is_not_taken_for_the_hubs(hub: Hub, monk
     assert ((prompts, (identity,)), identity.revision) == (before, older)
 
 
-def test_an_empty_cache_offline_is_one_sentence(hub: Hub, monkeypatch):
+def test_an_empty_cache_offline_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """HF_HUB_OFFLINE=1 is the user's word: without a cache there are no rows, and the hub is not asked."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     sentence, _ = refusal("arc_easy", "piqa")
@@ -231,7 +238,7 @@ def test_an_empty_cache_offline_is_one_sentence(hub: Hub, monkeypatch):
     assert hub.asked == []
 
 
-def test_a_folder_of_the_repositorys_name_does_not_pass_for_it(monkeypatch, tmp_path: Path):
+def test_a_folder_of_the_repositorys_name_does_not_pass_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The library would read such a folder of the present directory in place of the hub's dataset."""
     tmp_path.joinpath("baber", "piqa").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)

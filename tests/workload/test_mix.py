@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,6 +20,7 @@ from aether_load.scenario.command_line.scenario_options import add_scenario_opti
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, load_scenario, shipped_scenarios, to_plain
 from aether_load.scenario.parts import parts_of, parts_of_phase
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import parse_threshold
 from aether_load.scenario.toml_text import toml_text
 from aether_load.schedule.order import prompt_order, prompts_of
@@ -68,17 +72,17 @@ PHASE = "[[phases]]\nduration = 1\n"
 
 
 @pytest.fixture
-def scenario(tmp_path):
+def scenario(tmp_path: Path) -> Callable[..., Any]:
     """Return the scenario that a text says."""
 
-    def load(text):
+    def load(text: str) -> Scenario:
         (tmp_path / "own.toml").write_text(text)
         return load_scenario(tmp_path / "own.toml")
 
     return load
 
 
-def test_what_a_part_does_not_say_is_as_in_the_workload(scenario):
+def test_what_a_part_does_not_say_is_as_in_the_workload(scenario: Callable[..., Any]) -> None:
     plans = [(part.name, part.plan.datasets, part.plan.dag, part.plan.model, part.plan.max_tokens)
              for part in parts_of(scenario(MIX))]  # fmt: skip
     assert plans == [
@@ -88,7 +92,7 @@ def test_what_a_part_does_not_say_is_as_in_the_workload(scenario):
     ]
 
 
-def test_with_another_dag_go_the_keys_of_the_one_before(scenario, tmp_path):
+def test_with_another_dag_go_the_keys_of_the_one_before(scenario: Callable[..., Any], tmp_path: Path) -> None:
     """A file brings its own models; a shape has no file and no answering node."""
     (tmp_path / "dag.json").write_text("{}")
     text = """
@@ -117,7 +121,7 @@ dag_nodes = 2
     ]
 
 
-def test_the_prompts_of_all_parts_are_one_list(scenario):
+def test_the_prompts_of_all_parts_are_one_list(scenario: Callable[..., Any]) -> None:
     """Each with the DAG, the model and the name of its part; the same rows in two parts are two prompts."""
     loaded = load_scenario_prompts(scenario(MIX))
     workload = loaded.workload(Generation.V2)
@@ -128,7 +132,7 @@ def test_the_prompts_of_all_parts_are_one_list(scenario):
     for place, (_, name, body) in enumerate(rows):
         nodes = json.loads(body)["dag"]["nodes"]
         assert [node["id"] for node in nodes] == [node.id for node in workload.dag_of(place).nodes]
-        assert {"chat": 1, "quiz": 3, "triage": 5}[name] == len(nodes)
+        assert {"chat": 1, "quiz": 3, "triage": 5}[str(name)] == len(nodes)
         assert {node["model"] for node in nodes} == {"gpt-4o" if name == "quiz" else "gpt-4o-mini"}
     assert [node.id for node in workload.nodes] == [
         "chat/answer", "step_1", "step_2", "quiz/answer", "urgency", "category", "sentiment", "route", "reply"
@@ -137,7 +141,7 @@ def test_the_prompts_of_all_parts_are_one_list(scenario):
     assert [identity.name for identity in loaded.identities] == ["piqa", "winogrande", "arc_easy"]
 
 
-def test_phases_that_send_the_same_share_their_prompts(scenario):
+def test_phases_that_send_the_same_share_their_prompts(scenario: Callable[..., Any]) -> None:
     """The requests of a phase without a mix have no name."""
     workload = load_scenario_prompts(scenario(OWN)).workload(Generation.V2)
     assert workload.phases == ((PromptRange(0, 2),), (PromptRange(2, 2),), (PromptRange(0, 2),))
@@ -145,7 +149,7 @@ def test_phases_that_send_the_same_share_their_prompts(scenario):
     assert [prompt.dataset for prompt in workload.prompts] == ["piqa", "piqa", "winogrande", "winogrande"]
 
 
-def test_a_workload_that_no_phase_sends_is_not_loaded(scenario):
+def test_a_workload_that_no_phase_sends_is_not_loaded(scenario: Callable[..., Any]) -> None:
     """Its datasets are of no phase then."""
     text = '[workload]\nlimit = 1\n[[phases]]\npasses = 1\ndatasets = ["piqa"]\n'
     loaded = load_scenario_prompts(scenario(text))
@@ -157,7 +161,7 @@ PARTS = (PromptRange(10, 3, 7.0), PromptRange(20, 1, 2.0), PromptRange(30, 5, 1.
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 @pytest.mark.parametrize("limit", [0, 1, 250])
-def test_workers_send_together_what_one_process_does(workers, limit):
+def test_workers_send_together_what_one_process_does(workers: int, limit: int) -> None:
     """The same prompts under the same indices, whatever the number of workers."""
     whole = list(prompt_order(PARTS, 42, limit))
     parted = [list(prompt_order(PARTS, 42, limit, share)) for share in shares(workers)]
@@ -165,7 +169,7 @@ def test_workers_send_together_what_one_process_does(workers, limit):
     assert sum(map(len, parted)) == limit
 
 
-def test_parts_are_drawn_by_their_weights_and_each_comes_in_order():
+def test_parts_are_drawn_by_their_weights_and_each_comes_in_order() -> None:
     """By the seed: 7 to 2 to 1, each part pass after pass."""
     drawn = list(islice(prompt_order(PARTS, 42), 10_000))
     counts = Counter(place // 10 for place in drawn)
@@ -179,7 +183,7 @@ def test_parts_are_drawn_by_their_weights_and_each_comes_in_order():
     assert prompts_of([*PARTS, PARTS[1]]) == [10, 11, 12, 20, 30, 31, 32, 33, 34]
 
 
-def test_the_drawing_is_the_same_in_every_release():
+def test_the_drawing_is_the_same_in_every_release() -> None:
     """So that runs can be compared."""
     assert list(prompt_order(PARTS, 42, 6)) == [10, 11, 12, 10, 30, 11]
 
@@ -211,20 +215,22 @@ def test_the_drawing_is_the_same_in_every_release():
         (PHASE + "mix = [{ name = 'a', dags = 'single' }]\n", "unknown key phases.0.mix.0.dags; did you mean 'dag'?"),
     ],
 )  # fmt: skip
-def test_what_contradicts_itself_is_refused_in_a_sentence(scenario, text, sentence):
+def test_what_contradicts_itself_is_refused_in_a_sentence(
+    scenario: Callable[..., Any], text: str, sentence: str
+) -> None:
     with pytest.raises(UsageError) as refusal:
         scenario(text)
     assert sentence in str(refusal.value)
 
 
-def test_a_mistake_in_a_dag_or_a_row_names_the_part(scenario, tmp_path):
+def test_a_mistake_in_a_dag_or_a_row_names_the_part(scenario: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "dag.json").write_text('{"dag": {"nodes": []}}')
     loaded = scenario(PHASE + "mix = [{ name = 'a' }, { name = 'b', dag_file = 'dag.json' }]\n")
     with pytest.raises(UsageError, match=r"^phases\.0\.mix\.1: DAG file .*dag\.json: "):
         load_scenario_prompts(loaded)
 
 
-def test_a_part_can_be_named_in_a_threshold(scenario):
+def test_a_part_can_be_named_in_a_threshold(scenario: Callable[..., Any]) -> None:
     """As a dataset can."""
     loaded = scenario("thresholds = ['quiz:p(95)<500', 'steady:chat:error_rate<0.1']\n" + MIX)
     assert [plan.condition for plan in loaded.thresholds] == [
@@ -242,7 +248,9 @@ def test_a_part_can_be_named_in_a_threshold(scenario):
         (("--set", "phases.0.mix.1.dag=fan_out"), None),
     ],
 )  # fmt: skip
-def test_an_option_of_the_workload_is_refused_where_a_part_says_otherwise(tmp_path, words, sentence):
+def test_an_option_of_the_workload_is_refused_where_a_part_says_otherwise(
+    tmp_path: Path, words: tuple[str, ...], sentence: str | None
+) -> None:
     """In a sentence that names the part; others are of all parts."""
     (tmp_path / "own.toml").write_text(MIX)
     parser = argparse.ArgumentParser()
@@ -258,7 +266,7 @@ def test_an_option_of_the_workload_is_refused_where_a_part_says_otherwise(tmp_pa
     assert str(refusal.value).startswith(sentence)
 
 
-def test_the_plan_says_what_each_phase_sends(scenario):
+def test_the_plan_says_what_each_phase_sends(scenario: Callable[..., Any]) -> None:
     text = plan_text(scenario(MIX + OWN.partition('[[phases]]\nname = "first"\npasses = 1\n')[2]))
     assert text == (
         "day\n"
@@ -272,20 +280,20 @@ def test_the_plan_says_what_each_phase_sends(scenario):
     )
 
 
-def test_a_run_remembers_its_mix(scenario):
+def test_a_run_remembers_its_mix(scenario: Callable[..., Any]) -> None:
     """In run.json, from which a report is made again."""
     loaded = scenario(MIX)
     assert from_plain(to_plain(loaded)) == loaded
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
-def test_a_shipped_scenario_as_toml_is_the_same_one(name, scenario):
+def test_a_shipped_scenario_as_toml_is_the_same_one(name: str, scenario: Callable[..., Any]) -> None:
     """With every default filled in."""
     shipped = load_scenario(shipped_scenarios()[name])
     assert scenario(toml_text(shipped)) == shipped
 
 
-def test_any_text_survives_being_written_as_toml(scenario):
+def test_any_text_survives_being_written_as_toml(scenario: Callable[..., Any]) -> None:
     """Quotes, control characters and every other; keys that are no plain words."""
     text = 'say "no"\\ \t\n \x00 \u2028 \x7f \U0001f600 é'
     loaded = msgspec.structs.replace(scenario(MIX), purpose=text, labels={"a.b": 'x "y" é'})
@@ -293,12 +301,12 @@ def test_any_text_survives_being_written_as_toml(scenario):
     assert scenario(toml_text(loaded)) == loaded
 
 
-def gate_of(scenario, **plan):
-    defaults = {"candidate": "http://b", "base": "http://a", "pairs": 2, "window_s": 1.0, "phase": None}
+def gate_of(scenario: Scenario, **plan: Any) -> Scenario:
+    defaults: dict[str, Any] = {"candidate": "http://b", "base": "http://a", "pairs": 2, "window_s": 1.0, "phase": None}
     return gate_scenario(scenario, GatePlan(**(defaults | plan)))
 
 
-def test_a_gate_sends_the_mix_to_both_sides(scenario):
+def test_a_gate_sends_the_mix_to_both_sides(scenario: Callable[..., Any]) -> None:
     """The same prompts, in the same order."""
     sides = gate_of(scenario(MIX))
     workload = load_scenario_prompts(sides).workload(Generation.V2)
@@ -306,7 +314,7 @@ def test_a_gate_sends_the_mix_to_both_sides(scenario):
     assert len(workload.prompts) == 8
 
 
-def test_a_gate_of_two_programs_compares_no_mix(scenario):
+def test_a_gate_of_two_programs_compares_no_mix(scenario: Callable[..., Any]) -> None:
     """It would be unclear what the program is compared with."""
     refusals = []
     for text in (MIX, "[[phases]]\nname = 'own'\nduration = 1\ndag = 'chain'\n"):
@@ -320,14 +328,14 @@ def test_a_gate_of_two_programs_compares_no_mix(scenario):
     ]
 
 
-def test_a_gate_can_compare_a_part_of_a_mix(scenario):
+def test_a_gate_can_compare_a_part_of_a_mix(scenario: Callable[..., Any]) -> None:
     """As it can a dataset; a name that nobody sends is refused with the nearest."""
     assert gate_of(scenario(MIX), metrics=("quiz:response_latency_ms:p(95)",)).phases[0].mix is not None
     with pytest.raises(UsageError, match="the scenario sends no dataset 'quizz'; did you mean 'quiz'"):
         gate_of(scenario(MIX), metrics=("quizz:response_latency_ms:p(95)",))
 
 
-def test_a_trace_is_sent_in_the_dag_of_its_phase(scenario, tmp_path):
+def test_a_trace_is_sent_in_the_dag_of_its_phase(scenario: Callable[..., Any], tmp_path: Path) -> None:
     """Its texts, and rows of the phase's own datasets."""
     (tmp_path / "texts.csv").write_text("timestamp,prompt\n0,Hello?\n1,There?\n")
     (tmp_path / "rows.csv").write_text("timestamp,dataset,row\n0,arc_easy,0\n")
@@ -351,6 +359,8 @@ datasets = ["arc_easy"]
     found = load_scenario_prompts(loaded)
     workload = found.workload(Generation.V2)
     texts, rows = found.traces[1].prompts, found.traces[2].prompts
+    assert texts is not None
+    assert rows is not None
     assert [workload.prompts[place].text for place in texts] == ["Hello?", "There?"]
     assert {len(workload.dag_of(place).nodes) for place in texts} == {3}
     assert [workload.prompts[place].id for place in rows] == ["arc_easy/0"]

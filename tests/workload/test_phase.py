@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from aether_load.scenario.load import load_scenario, with_command_line_load
 RATES = 'for rates say load_unit = "rate".'
 
 
-def refusal(text, tmp_path, top=""):
+def refusal(text: str, tmp_path: Path, top: str = "") -> str:
     """The sentence with which a scenario of these phases is refused, without the file's name."""
     path = tmp_path / "own.toml"
     path.write_text(f"{top}\n[[phases]]\n{text}\n")
@@ -238,7 +240,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("text", "sentence"), SENTENCES, ids=[text.replace("\n", "; ") for text, _ in SENTENCES])
-def test_a_contradiction_is_one_sentence(text, sentence, tmp_path):
+def test_a_contradiction_is_one_sentence(text: str, sentence: str, tmp_path: Path) -> None:
     """Nothing that was written is passed over in silence."""
     assert refusal(text, tmp_path) == sentence
 
@@ -256,7 +258,7 @@ def test_a_contradiction_is_one_sentence(text, sentence, tmp_path):
         (['sweep = [1000000, 999999.9]\nload_unit = "rate"\nduration = 1'], "sweep-1e+06"),
     ],
 )
-def test_no_name_stands_for_two_things(phases, name, tmp_path):
+def test_no_name_stands_for_two_things(phases: list[str], name: str, tmp_path: Path) -> None:
     """Samples, readings and rows are kept by name: two phases of one name would be one."""
     text = "\n[[phases]]\n".join(phases)
     assert refusal(text, tmp_path) == f"two phases would have the name {name!r}; give each its own."
@@ -270,12 +272,12 @@ def test_no_name_stands_for_two_things(phases, name, tmp_path):
         ('repeat = 2\norder = "random"', "order = 'random': expected one of abba, in_turn, shuffled."),
     ],
 )
-def test_an_order_that_means_nothing(top, sentence, tmp_path):
+def test_an_order_that_means_nothing(top: str, sentence: str, tmp_path: Path) -> None:
     """Repetitions and their order are refused as plainly as phases are."""
     assert refusal("passes = 1", tmp_path, top) == sentence
 
 
-def test_a_search_is_not_repeated(tmp_path):
+def test_a_search_is_not_repeated(tmp_path: Path) -> None:
     """Each repetition would try other loads, and there is nothing to compare."""
     sentence = refusal('find = "max_rate"\nslo = ["p(99)<5"]', tmp_path, "repeat = 2")
     assert sentence == "repeat: a search (phases.0.find) is not repeated."
@@ -291,12 +293,13 @@ def test_a_search_is_not_repeated(tmp_path):
         ({"run_time_s": 0}, "-t 0: the run time must be above zero."),
     ],
 )
-def test_locusts_own_options_have_bounds_too(load, sentence, tmp_path):
+def test_locusts_own_options_have_bounds_too(load: dict[str, float], sentence: str, tmp_path: Path) -> None:
     """-u, -r and -t are held to what the file's own keys are."""
     (tmp_path / "own.toml").write_text("[[phases]]\npasses = 1\n")
     scenario = load_scenario(tmp_path / "own.toml")
+    given: dict[str, Any] = {"users": None, "spawn_rate": None, "run_time_s": None, **load}
     with pytest.raises(UsageError, match=f"^{re.escape(sentence)}$"):
-        with_command_line_load(scenario, **{"users": None, "spawn_rate": None, "run_time_s": None, **load})
+        with_command_line_load(scenario, **given)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +311,7 @@ def test_locusts_own_options_have_bounds_too(load, sentence, tmp_path):
         "repeat = 2\n",
     ],
 )
-def test_locusts_own_options_are_for_one_plain_closed_phase(text, tmp_path):
+def test_locusts_own_options_are_for_one_plain_closed_phase(text: str, tmp_path: Path) -> None:
     """Where it is unclear what -u would change, it is refused and --set is named."""
     top, text = ("repeat = 2", "passes = 1") if text.startswith("repeat") else ("", text)
     (tmp_path / "own.toml").write_text(f"{top}\n[[phases]]\n{text}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aether_load.scenario.load import load_scenario, shipped_scenarios
@@ -53,14 +55,14 @@ STAGES = """\
 """
 
 
-def test_a_line_a_stage_in_the_order_in_which_they_are_driven(tmp_path):
+def test_a_line_a_stage_in_the_order_in_which_they_are_driven(tmp_path: Path) -> None:
     """What each stage's load is, what leads to it, what ends it, and in which state."""
     (tmp_path / "own.toml").write_text(SCENARIO)
     text = plan_text(load_scenario(tmp_path / "own.toml"))
     assert text == "evening: All there is.\n" + STAGES + STAGES.replace("#1", "#2")
 
 
-def test_a_search_is_told_by_its_rules(tmp_path):
+def test_a_search_is_told_by_its_rules(tmp_path: Path) -> None:
     """Its loads follow from each other, so that only the ramp is known."""
     (tmp_path / "own.toml").write_text(
         '[[phases]]\nfind = "max_rate"\nrate = 20\nmax_load = 100\nslo = ["p(99)<500", "error_rate<0.01"]\n'
@@ -76,7 +78,7 @@ def test_a_search_is_told_by_its_rules(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
-def test_the_plans_of_what_ships(name):
+def test_the_plans_of_what_ships(name: str) -> None:
     """Each is a purpose and at least a line."""
     first, *lines = plan_text(load_scenario(shipped_scenarios()[name])).splitlines()
     assert first.startswith(f"{name}: ")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,37 +19,40 @@ from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_programs import LINES, SOURCE, compiled, install_compiler, path_with, write_program
 
 V2 = Generation.V2
-INPUTS = {"complaint": "{{prompt}}", "style": "terse"}
+INPUTS: dict[str, str | int | float | bool] = {"complaint": "{{prompt}}", "style": "terse"}
 ROW = Prompt("set/0", "set", "Why?", ("so", "no"), 0, {"mood": 'Ann "the" {Bé}'})
 
 
-def plan_of(tmp_path, value=None, *, source=True, **keys):
+def plan_of(
+    tmp_path: Path, value: dict[str, Any] | list[Any] | None = None, *, source: bool = True, **keys: Any
+) -> WorkloadPlan:
     keys.setdefault("inputs", INPUTS)
     return WorkloadPlan(dag="program", program=str(write_program(tmp_path, value, source=source)), **keys)
 
 
-def body_of(plan, row=ROW):
-    return json.loads(build_workload([row], plan, V2).bodies[0])
+def body_of(plan: WorkloadPlan, row: Prompt = ROW) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(build_workload([row], plan, V2).bodies[0])
+    return answer
 
 
-def prompts_of(body):
+def prompts_of(body: dict[str, Any]) -> dict[str, str]:
     return {node["id"]: node["prompt_template"] for node in body["dag"]["nodes"]}
 
 
-def sentence_of(plan):
+def sentence_of(plan: WorkloadPlan) -> str:
     with pytest.raises(UsageError) as refusal:
         build_workload([ROW], plan, V2)
     return str(refusal.value).removeprefix(f"Program {plan.program}: ")
 
 
-def with_ref(**keys):
+def with_ref(**keys: list[str]) -> dict[str, Any]:
     """A program whose first parameter is another."""
     value = compiled()
     value["nodes"][0]["template_refs"][0] |= keys
     return value
 
 
-def test_inputs_are_written_into_the_prompts(tmp_path):
+def test_inputs_are_written_into_the_prompts(tmp_path: Path) -> None:
     """Wherever a parameter stands, its ref is gone, and all else of the program is sent as the compiler wrote it."""
     body = body_of(plan_of(tmp_path))
     question = prompts_of(body)["mood"].removeprefix("How müde does this sound, from 1 to 5? ")
@@ -59,7 +64,7 @@ def test_inputs_are_written_into_the_prompts(tmp_path):
     assert body == {"dag": expected, "context": {}}
 
 
-def test_inputs_can_go_through_the_context(tmp_path):
+def test_inputs_can_go_through_the_context(tmp_path: Path) -> None:
     """The parameters become refs of the context, which is what tests the runtime's own substitution."""
     body = body_of(plan_of(tmp_path, inputs={"complaint": "{{row.mood}}!", "style": "terse"}, bind="context"))
     expected = compiled()
@@ -70,7 +75,7 @@ def test_inputs_can_go_through_the_context(tmp_path):
     assert body == {"dag": expected, "context": {"complaint": 'Ann "the" {Bé}!', "style": "terse"}}
 
 
-def test_a_binding_mixes_words_of_a_row_with_a_constant(tmp_path):
+def test_a_binding_mixes_words_of_a_row_with_a_constant(tmp_path: Path) -> None:
     """Columns, the prompt and text around them; numbers and truth are written as JSON has them."""
     plan = plan_of(tmp_path, inputs={"complaint": '{"a": {{ row.mood }}, {{}}} {{row.mood}}', "style": 5})
     assert asked_columns(plan) == {"mood": f"Program {plan.program}: input complaint (of complaint, style)"}
@@ -81,7 +86,7 @@ def test_a_binding_mixes_words_of_a_row_with_a_constant(tmp_path):
     assert prompts_of(body_of(plan))["summary"] == "In a true style, sum up: x (x)"
 
 
-def test_a_single_text_input_is_bound_to_the_prompt(tmp_path):
+def test_a_single_text_input_is_bound_to_the_prompt(tmp_path: Path) -> None:
     """Beside inputs of other types, too; an optional one takes its default, or nothing."""
     value = compiled(
         inputs=[
@@ -90,12 +95,13 @@ def test_a_single_text_input_is_bound_to_the_prompt(tmp_path):
         ]
     )
     workload = build_workload([ROW], plan_of(tmp_path, value, inputs={}), V2)
+    assert workload.program is not None
     assert workload.program.inputs == {"complaint": "{{prompt}}", "style": "3"}
     del value["metadata"]["inputs"][1]["default_value"]
     assert prompts_of(body_of(plan_of(tmp_path, value, inputs={})))["summary"].startswith("In a  style, sum up: Why?")
 
 
-def test_a_parameter_named_prompt_is_the_functions_own(tmp_path):
+def test_a_parameter_named_prompt_is_the_functions_own(tmp_path: Path) -> None:
     """`{{prompt}}` in a program is a placeholder of the program, not of the harness."""
     value = json.loads(json.dumps(compiled()).replace("{{mood}}", "{{prompt}}").replace("{{text}}", "{{row.mood}}"))
     prompts = prompts_of(body_of(plan_of(tmp_path, value, inputs={"complaint": "tired", "style": "s"})))
@@ -103,7 +109,7 @@ def test_a_parameter_named_prompt_is_the_functions_own(tmp_path):
     assert prompts["mood"] == "How müde does this sound, from 1 to 5? tired"
 
 
-def test_a_parameter_that_is_a_node_stays_as_it_is(tmp_path):
+def test_a_parameter_that_is_a_node_stays_as_it_is(tmp_path: Path) -> None:
     """The runtime does look a parameter up among the outputs of nodes."""
     value = compiled()
     ref = value["nodes"][2]["template_refs"][0]
@@ -113,7 +119,7 @@ def test_a_parameter_that_is_a_node_stays_as_it_is(tmp_path):
     assert body_of(plan_of(tmp_path, value))["dag"]["nodes"][2] == value["nodes"][2]
 
 
-def test_a_row_that_holds_a_placeholder_of_the_program_is_refused(tmp_path):
+def test_a_row_that_holds_a_placeholder_of_the_program_is_refused(tmp_path: Path) -> None:
     """The runtime would put another node's output there; a parameter's name is gone by then, and harms nobody."""
     plan = plan_of(tmp_path, inputs={"complaint": "{{row.mood}}", "style": "s"})
     for text, is_right in (("{{style}} {{text}}", True), ("{{mood}}", False), ("{{ summary }}", False)):
@@ -149,7 +155,7 @@ NO_WORD = "means nothing; there are {{prompt}} and {{row.COLUMN}};"
         ),
     ],
 )
-def test_a_binding_that_does_not_fit_is_one_sentence(tmp_path, inputs, sentence):
+def test_a_binding_that_does_not_fit_is_one_sentence(tmp_path: Path, inputs: dict[str, str], sentence: str) -> None:
     """With the program's own list of inputs."""
     assert sentence_of(plan_of(tmp_path, inputs=inputs)) == sentence
 
@@ -181,12 +187,12 @@ NO_PROGRAM = "it is no compiled program: metadata or nodes are missing; give wha
         ),
     ],
 )
-def test_what_is_no_program_is_one_sentence(tmp_path, value, sentence):
+def test_what_is_no_program_is_one_sentence(tmp_path: Path, value: dict[str, Any] | list[Any], sentence: str) -> None:
     """Exit code 2, before any load."""
     assert sentence_of(plan_of(tmp_path, value)) == sentence
 
 
-def test_a_program_is_of_v2(tmp_path):
+def test_a_program_is_of_v2(tmp_path: Path) -> None:
     """A v1 runtime fills in nothing."""
     plan = plan_of(tmp_path)
     with pytest.raises(UsageError) as refusal:
@@ -194,11 +200,11 @@ def test_a_program_is_of_v2(tmp_path):
     assert str(refusal.value) == (f"Program {plan.program}: a compiled program is of v2, and the target speaks v1.")
 
 
-def test_nodes_have_their_function_and_the_line_of_their_source(tmp_path):
+def test_nodes_have_their_function_and_the_line_of_their_source(tmp_path: Path) -> None:
     """The line is counted where the compiler wrote an offset, taken where it wrote a line, and absent otherwise."""
     functions = {"mood": "rate", "summary": "sum_up", "advice": "advise"}
 
-    def nodes(value=None, **more):
+    def nodes(value: dict[str, Any] | None = None, **more: bool) -> dict[str, Any]:
         return {node.id: node.source for node in build_workload([ROW], plan_of(tmp_path, value, **more), V2).nodes}
 
     workload = build_workload([ROW], plan_of(tmp_path), V2)
@@ -219,16 +225,17 @@ def test_nodes_have_their_function_and_the_line_of_their_source(tmp_path):
     assert set(nodes(source=False).values()) == {None}
 
 
-def test_a_hash_is_of_what_the_program_does(tmp_path):
+def test_a_hash_is_of_what_the_program_does(tmp_path: Path) -> None:
     """Not of when, where and from which file it was compiled, nor of where its statements stand."""
     identity = build_workload([ROW], plan_of(tmp_path), V2).program
+    assert identity is not None
     assert identity == ProgramIdentity(
         flow_name="tired", compiler_version="0.1.0", hash=identity.hash, source_file="tired.aether",
         inputs={"complaint": "{{prompt}}", "style": "terse"},
     )  # fmt: skip
     assert identity.title == f"program tired {identity.hash}, aetherc 0.1.0"
 
-    def hash_of(value):
+    def hash_of(value: dict[str, Any]) -> str:
         return read_program(str(write_program(tmp_path, value))).identity({}).hash
 
     again = compiled(compiled_at="2027-01-01T00:00:00+00:00", source_file="other.aether", compiler_version="0.2.0")
@@ -238,7 +245,7 @@ def test_a_hash_is_of_what_the_program_does(tmp_path):
     assert hash_of(again) != identity.hash
 
 
-def test_rows_that_make_the_runtime_panic_are_counted_in_a_note(tmp_path):
+def test_rows_that_make_the_runtime_panic_are_counted_in_a_note(tmp_path: Path) -> None:
     """Only through the context, where the runtime cuts its preview of a value."""
     row = Prompt("set/0", "set", "x" * 46 + "éé" + "x" * 10)
     notes = [build_workload([row], plan_of(tmp_path, bind=bind), V2).notes for bind in ("literal", "context")]
@@ -249,7 +256,7 @@ def test_rows_that_make_the_runtime_panic_are_counted_in_a_note(tmp_path):
     assert build_workload([row], fixed, V2).notes[0].startswith("No input of the program takes anything")
 
 
-def test_the_node_whose_prompt_tells_requests_apart(tmp_path):
+def test_the_node_whose_prompt_tells_requests_apart(tmp_path: Path) -> None:
     """It holds words of the row and nothing that the runtime fills in; a constant tells nobody apart."""
     assert build_workload([ROW], plan_of(tmp_path), V2).dags[0].prompt_node == "mood"
     only_style = plan_of(tmp_path, inputs={"complaint": "always", "style": "{{prompt}}"})
@@ -257,7 +264,7 @@ def test_the_node_whose_prompt_tells_requests_apart(tmp_path):
     assert build_workload([ROW], plan_of(tmp_path, bind="context"), V2).dags[0].prompt_node is None
 
 
-def test_a_source_is_compiled_once_by_the_compiler_on_the_path(tmp_path, monkeypatch):
+def test_a_source_is_compiled_once_by_the_compiler_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As often as it changes; what it makes is what the compiled file would be."""
     log = install_compiler(tmp_path / "bin")
     monkeypatch.setenv("PATH", path_with(tmp_path / "bin"))
@@ -281,7 +288,9 @@ def test_a_source_is_compiled_once_by_the_compiler_on_the_path(tmp_path, monkeyp
         ("flow of nothing", "aetherc ended well and wrote no file for -o."),
     ],
 )
-def test_a_source_that_is_not_compiled_is_refused_in_the_compilers_words(tmp_path, monkeypatch, text, sentence):
+def test_a_source_that_is_not_compiled_is_refused_in_the_compilers_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, sentence: str
+) -> None:
     """In one sentence with the compiler's message."""
     install_compiler(tmp_path / "bin")
     monkeypatch.setenv("PATH", path_with(tmp_path / "bin"))
@@ -290,7 +299,7 @@ def test_a_source_that_is_not_compiled_is_refused_in_the_compilers_words(tmp_pat
     assert sentence_of(WorkloadPlan(dag="program", program=str(tmp_path / "own.aether"))) == sentence
 
 
-def test_without_a_compiler_one_sentence_says_what_to_do(tmp_path, monkeypatch):
+def test_without_a_compiler_one_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compile it elsewhere, and give what came of it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "own.aether").write_text(SOURCE)
@@ -300,7 +309,7 @@ def test_without_a_compiler_one_sentence_says_what_to_do(tmp_path, monkeypatch):
     )
 
 
-def test_a_scenario_names_a_program_beside_its_own_file(tmp_path):
+def test_a_scenario_names_a_program_beside_its_own_file(tmp_path: Path) -> None:
     """`program` alone says that the DAG is a program; inputs are texts, numbers or truth."""
     (tmp_path / "own.toml").write_text(
         '[workload]\nprogram = "tired.json"\nbind = "context"\n[workload.inputs]\ncomplaint = "{{prompt}}"\nstyle = 5\n'
@@ -324,7 +333,7 @@ def test_a_scenario_names_a_program_beside_its_own_file(tmp_path):
         ('answer_node = "x"', "workload.answer_node = 'x': it is for a DAG file or a program;"),
     ],
 )  # fmt: skip
-def test_keys_that_do_not_go_together_are_refused(tmp_path, keys, sentence):
+def test_keys_that_do_not_go_together_are_refused(tmp_path: Path, keys: str, sentence: str) -> None:
     """One sentence that names the key."""
     (tmp_path / "own.toml").write_text(f"[workload]\n{keys}\n[[phases]]\npasses = 1\n")
     with pytest.raises(UsageError) as refusal:
@@ -332,7 +341,7 @@ def test_keys_that_do_not_go_together_are_refused(tmp_path, keys, sentence):
     assert str(refusal.value).startswith(f"Scenario {tmp_path / 'own.toml'}: {sentence}")
 
 
-def test_the_nodes_of_a_program_that_no_other_reads_answer(tmp_path):
+def test_the_nodes_of_a_program_that_no_other_reads_answer(tmp_path: Path) -> None:
     """Its only sink is scored; with several, the plan says which."""
     assert build_workload([ROW], plan_of(tmp_path), V2).answer_node == "advice"
     value = compiled()

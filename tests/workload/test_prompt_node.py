@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +17,7 @@ from aether_load.protocol import Generation
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import variants
-from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import DagName, WorkloadPlan
 
 ROWS = [Prompt("set/0", "set", "Why?", ("so", "no"), 0), Prompt("set/1", "set", 'A "quote", a line\nbreak, é')]
 
@@ -30,13 +32,13 @@ ROWS = [Prompt("set/0", "set", "Why?", ("so", "no"), 0), Prompt("set/1", "set", 
         ("extraction", "parties"),
     ],
 )
-def test_the_prompt_node_of_the_dags_that_ship(dag, node):
+def test_the_prompt_node_of_the_dags_that_ship(dag: DagName, node: str) -> None:
     """The first node that reads no other; a v1 answer repeats no prompt."""
     assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V2).dags[0].prompt_node == node
     assert build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V1).dags[0].prompt_node is None
 
 
-def llm(node_id, prompt, **fields):
+def llm(node_id: str, prompt: str, **fields: list[str]) -> dict[str, Any]:
     return {"id": node_id, "node_type": "llm_fn", "prompt_template": prompt, **fields}
 
 
@@ -52,7 +54,7 @@ def llm(node_id, prompt, **fields):
         ([{"id": "a", "node_type": "llm_fn", "prompt": "{{prompt}}", "prompt_template": None}], "a"),
     ],
 )
-def test_the_prompt_node_of_a_file(nodes, node, tmp_path):
+def test_the_prompt_node_of_a_file(nodes: list[dict[str, Any]], node: str | None, tmp_path: Path) -> None:
     """Words of a row stand in its prompt, and nothing that the runtime fills in."""
     path = tmp_path / "dag.json"
     path.write_text(json.dumps({"dag": {"nodes": nodes}, "context": {"user": "Ann"}}), encoding="utf-8")
@@ -61,7 +63,7 @@ def test_the_prompt_node_of_a_file(nodes, node, tmp_path):
 
 
 @pytest.mark.parametrize("dag", ["single", "chain", "triage"])
-def test_each_prepared_request_tells_its_prompt(dag):
+def test_each_prepared_request_tells_its_prompt(dag: DagName) -> None:
     """As JSON text, in the path of each variant; not where each request has a mark of its own."""
     workload = build_workload(ROWS, WorkloadPlan(dag=dag), Generation.V2)
     phases = (
@@ -79,6 +81,6 @@ def test_each_prepared_request_tells_its_prompt(dag):
         if stage.unique_prompts:
             assert told == [None, None]
         else:
-            assert [msgspec.json.decode(one) for one in told] == sent
+            assert [one and msgspec.json.decode(one) for one in told] == sent
     unknown = PreparedRequests(endpoint, workload.bodies, stages, "seed")
     assert unknown.prompt_of(0) is None

@@ -1,6 +1,7 @@
 """What stands before a condition's metric: phases and datasets, by the names that a scenario gives."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ NAMES = Names(
         (("piqa", "piqa"), Scope(phase="piqa", dataset="piqa")),
     ],
 )
-def test_a_phase_and_a_dataset_in_either_order(where, scope):
+def test_a_phase_and_a_dataset_in_either_order(where: tuple[str, ...], scope: Scope) -> None:
     """A name that is both is what the other one leaves it to be."""
     assert scope_of(where, NAMES) == scope
 
@@ -53,20 +54,20 @@ def test_a_phase_and_a_dataset_in_either_order(where, scope):
         ),
     ],
 )
-def test_names_that_mean_nothing_or_too_much(where, sentence):
+def test_names_that_mean_nothing_or_too_much(where: tuple[str, ...], sentence: str) -> None:
     """One sentence, with the nearest name where there is one."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         scope_of(where, NAMES)
 
 
-def test_two_names_that_are_both_of_both_kinds():
+def test_two_names_that_are_both_of_both_kinds() -> None:
     """Nobody can tell which is which."""
     names = Names(phases=frozenset("ab"), searches=frozenset(), datasets=frozenset("ab"))
     with pytest.raises(ValueError, match="'a' and 'b' are phases and datasets both"):
         scope_of(("a", "b"), names)
 
 
-def test_the_names_of_a_scenario(tmp_path):
+def test_the_names_of_a_scenario(tmp_path: Path) -> None:
     """Phases as written and as driven, repeated ones with and without their number, searches, datasets."""
     path = tmp_path / "x.toml"
     path.write_text(
@@ -94,6 +95,8 @@ def test_the_names_of_a_scenario(tmp_path):
         ("closed", ("closed", None), True),
     ],
 )
-def test_a_name_of_the_scenario_stands_for_all_that_came_of_it(asked, names, covers):
+def test_a_name_of_the_scenario_stands_for_all_that_came_of_it(
+    asked: str | None, names: tuple[str, str | None], covers: bool
+) -> None:
     """Of the phase, of one load of it, or of one repetition."""
     assert Scope(phase=asked).covers(*names) is covers

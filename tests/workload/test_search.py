@@ -6,6 +6,8 @@ import collections
 import itertools
 import math
 import random
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,11 +26,12 @@ UNDECIDED = Judgement(holds=None, against=("p(99)<500 is not decided",))
 HELD = Judgement(holds=True, limited_by="held")
 
 
-def search_of(**phase):
-    return Search(SearchPlan(name="cap", phase=0, plan=Phase(**{"find": "max_rate", "slo": SLO, **phase})))
+def search_of(**phase: Any) -> Search:
+    given = {"find": "max_rate", "slo": SLO, **phase}
+    return Search(SearchPlan(name="cap", phase=0, plan=Phase(**given)))
 
 
-def driven(judge, limit=200, **phase):
+def driven(judge: Callable[..., Any], limit: int = 200, **phase: Any) -> tuple[Found, list[Probe]]:
     """Return what a search found whose probes `judge` judges by their load, and the probes."""
     search = search_of(**phase)
     probes, generator = [], search.probes()
@@ -42,24 +45,31 @@ def driven(judge, limit=200, **phase):
     raise AssertionError(f"not at its end after {limit} probes: {probes}")
 
 
-def up_to(capacity):
+def up_to(capacity: float) -> Callable[..., Any]:
     return lambda load: HELD if load <= capacity else BROKEN
 
 
-def in_turn(judgements, otherwise):
+def in_turn(judgements: dict[int, list[Judgement]], otherwise: Callable[..., Any]) -> Callable[..., Any]:
     """Judge the n-th probe of a load by the n-th judgement given for it, and further ones by `otherwise`."""
     left = {load: list(given) for load, given in judgements.items()}
     return lambda load: left[load].pop(0) if left.get(load) else otherwise(load)
 
 
-def noisy(capacity, chance, *, spread=0.0, interval=0.0, flapping=()):
+def noisy(
+    capacity: float,
+    chance: random.Random,
+    *,
+    spread: float = 0.0,
+    interval: float = 0.0,
+    flapping: Collection[int] = (),
+) -> Callable[..., Any]:
     """A system whose capacity differs a little from probe to probe; probes near it are undecided.
 
     Probes whose numbers are `flapping` are judged the wrong way.
     """
     numbers = itertools.count()
 
-    def judge(load):
+    def judge(load: float) -> Judgement:
         now = capacity * math.exp(spread * chance.gauss(0, 1))
         wrong = next(numbers) in flapping
         if not wrong and now * (1 - interval) < load < now * (1 + interval):
@@ -74,9 +84,11 @@ def noisy(capacity, chance, *, spread=0.0, interval=0.0, flapping=()):
     [(0, 0, 0, 1), (0, 0, 1, 1), (0.01, 0.01, 1, 0.99), (0.03, 0.03, 1, 0.3)],
 )
 @pytest.mark.parametrize("find", ["max_rate", "max_users"])
-def test_what_is_found_is_within_the_tolerance_of_the_capacity(find, spread, interval, flaps, decided):
+def test_what_is_found_is_within_the_tolerance_of_the_capacity(
+    find: str, spread: float, interval: float, flaps: int, decided: float
+) -> None:
     """In every one of many searches, with noise and a probe that flaps; too much noise leaves it undecided."""
-    ends = collections.Counter()
+    ends: collections.Counter[str] = collections.Counter()
     for seed in range(500):
         chance = random.Random(f"{find} {spread} {flaps} {seed}")
         capacity = chance.uniform(5, 5000) if find == "max_rate" else float(chance.randint(1, 900))
@@ -88,7 +100,9 @@ def test_what_is_found_is_within_the_tolerance_of_the_capacity(find, spread, int
         if found.end == "found":
             one = 1 if find == "max_users" else 0
             low, high = min(capacity / 1.1, capacity - one), max(capacity * 1.1, capacity + one)
+            assert found.largest_held is not None
             assert low <= found.largest_held <= high, (seed, capacity, found, probes)
+            assert found.smallest_not_held is not None
             assert found.smallest_not_held - found.largest_held <= max(0.1 * found.largest_held, 2 * one)
     assert set(ends) <= {"found", "undecided", "unsteady"}
     assert ends["found"] >= decided * 500
@@ -96,7 +110,7 @@ def test_what_is_found_is_within_the_tolerance_of_the_capacity(find, spread, int
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.02, 0.05])
-def test_many_flapping_probes_are_noticed(share):
+def test_many_flapping_probes_are_noticed(share: Any) -> None:
     """Of thousands of searches in which each probe may flap, some are unsteady, and hardly one is wrong."""
     wrong = 0
     for seed in range(3000):
@@ -104,7 +118,7 @@ def test_many_flapping_probes_are_noticed(share):
         capacity = chance.uniform(5, 5000)
         flapping = {number for number in range(200) if chance.random() < share}
         found, _ = driven(noisy(capacity, chance, flapping=flapping), rate=20, max_load=20_000.0)
-        wrong += found.end == "found" and not capacity / 1.1 <= found.largest_held <= capacity * 1.1
+        wrong += found.end == "found" and not capacity / 1.1 <= (found.largest_held or 0) <= capacity * 1.1
     assert wrong <= 3000 * share / 10
 
 
@@ -113,13 +127,15 @@ def test_many_flapping_probes_are_noticed(share):
     st.floats(1, 100),
     st.sampled_from([0.01, 0.05, 0.1, 0.5, 1.0]),
 )
-def test_any_rate_is_found_within_the_tolerance(capacity, start, tolerance):
+def test_any_rate_is_found_within_the_tolerance(capacity: float, start: float, tolerance: float) -> None:
     """The largest that held is at most the capacity, the smallest that did not is above it, and they are close."""
     found, probes = driven(up_to(capacity), rate=start, tolerance=tolerance, max_load=20_000)
     if capacity < start / 64:
         assert (found.end, found.largest_held, found.smallest_not_held) == ("nothing_held", None, start / 64)
         return
     assert found.end == "found"
+    assert found.largest_held is not None
+    assert found.smallest_not_held is not None
     assert found.largest_held <= capacity < found.smallest_not_held
     assert found.smallest_not_held / found.largest_held <= 1 + tolerance
     assert [probe.load for probe in probes[-4:]].count(found.largest_held) == 2
@@ -127,7 +143,7 @@ def test_any_rate_is_found_within_the_tolerance(capacity, start, tolerance):
 
 
 @given(st.integers(1, 1024), st.integers(1, 200))
-def test_any_number_of_users_is_found(capacity, start):
+def test_any_number_of_users_is_found(capacity: int, start: int) -> None:
     """Up to 10 users exactly, above that within a tenth; every load is a whole number."""
     found, probes = driven(up_to(capacity), find="max_users", users=start)
     assert all(probe.load == int(probe.load) >= 1 for probe in probes)
@@ -136,23 +152,27 @@ def test_any_number_of_users_is_found(capacity, start):
         return
     assert found.end == "found"
     assert found.against == BROKEN.against
+    assert found.largest_held is not None
+    assert found.smallest_not_held is not None
     assert found.largest_held <= capacity < found.smallest_not_held
     assert found.smallest_not_held - found.largest_held <= max(1, 0.1 * found.largest_held)
 
 
 @given(st.floats(0.5, 5000), st.integers(0, 2**32))
-def test_random_judgements_are_searched_to_an_end(capacity, seed):
+def test_random_judgements_are_searched_to_an_end(capacity: float, seed: int) -> None:
     """Whatever is judged, and in whichever order, the search ends, and claims no more than most probes said."""
     chance = random.Random(seed)
     seen = collections.defaultdict(list)
 
-    def judge(load):
-        judgement = chance.choice([HELD, BROKEN, UNDECIDED, up_to(capacity)(load)])
+    def judge(load: float) -> Judgement:
+        judgement: Judgement = chance.choice([HELD, BROKEN, UNDECIDED, up_to(capacity)(load)])
         seen[load].append(judgement.holds)
         return judgement
 
     found, _ = driven(judge, rate=20)
     if found.end == "found":
+        assert found.largest_held is not None
+        assert found.smallest_not_held is not None
         assert found.largest_held < found.smallest_not_held <= 1.1 * found.largest_held
         for load, expected in ((found.largest_held, True), (found.smallest_not_held, False)):
             assert seen[load].count(expected) - seen[load].count(not expected) >= 3
@@ -160,11 +180,11 @@ def test_random_judgements_are_searched_to_an_end(capacity, seed):
         assert seen[min(seen)].count(False) - seen[min(seen)].count(True) >= 3
 
 
-def probed(probes):
+def probed(probes: list[Probe]) -> list[tuple[float, str]]:
     return [(probe.load, probe.purpose) for probe in probes]
 
 
-def test_the_order_of_probes():
+def test_the_order_of_probes() -> None:
     """Doubling until one is broken, bisection by the geometric mean to half of the tolerance, and both ends again."""
     found, probes = driven(up_to(100), rate=20, tolerance=0.4)
     assert probed(probes) == [
@@ -174,7 +194,7 @@ def test_the_order_of_probes():
     assert found == Found(end="found", largest_held=95.1, smallest_not_held=113.0, against=BROKEN.against)
 
 
-def test_where_nothing_breaks_the_largest_load_is_confirmed():
+def test_where_nothing_breaks_the_largest_load_is_confirmed() -> None:
     """The last doubling is cut to max_load."""
     found, probes = driven(up_to(math.inf), rate=20, max_load=100)
     assert probed(probes) == [
@@ -183,7 +203,7 @@ def test_where_nothing_breaks_the_largest_load_is_confirmed():
     assert found == Found(end="max_load_held", largest_held=100.0, smallest_not_held=None, against=())
 
 
-def test_where_the_first_load_does_not_hold_smaller_ones_are_tried():
+def test_where_the_first_load_does_not_hold_smaller_ones_are_tried() -> None:
     """Halving, down to one user, or to a 64th of the rate; that the smallest does not hold is confirmed, too."""
     found, probes = driven(up_to(3), find="max_users", users=16)
     assert probed(probes)[:5] == [(16, "double"), (8, "halve"), (4, "halve"), (2, "halve"), (3, "bisect")]
@@ -193,7 +213,7 @@ def test_where_the_first_load_does_not_hold_smaller_ones_are_tried():
     assert found == Found(end="nothing_held", largest_held=None, smallest_not_held=1.0, against=BROKEN.against)
 
 
-def test_a_load_that_does_not_hold_again_is_bisected_below():
+def test_a_load_that_does_not_hold_again_is_bisected_below() -> None:
     """What held once and then did not becomes the upper end, and the search closes the gap to the next that held."""
     found, probes = driven(in_turn({113: [HELD]}, up_to(85)), rate=20, tolerance=0.2)
     assert (found.end, found.largest_held, found.smallest_not_held) == ("found", 80.0, 87.2)
@@ -203,24 +223,28 @@ def test_a_load_that_does_not_hold_again_is_bisected_below():
     ]  # fmt: skip
 
 
-def test_a_load_that_broke_once_by_mistake_does_not_end_the_search():
+def test_a_load_that_broke_once_by_mistake_does_not_end_the_search() -> None:
     """When the smaller of the broken loads holds in further probes, the search doubles on from there."""
     found, probes = driven(in_turn({40: [BROKEN]}, up_to(300)), rate=20)
     assert probed(probes)[:3] == [(20, "double"), (40, "double"), (28.3, "bisect")]
     assert [probe.purpose for probe in probes if probe.load == 40] == ["double", "confirm", "confirm"]
     assert found.end == "found"
+    assert found.largest_held is not None
+    assert found.smallest_not_held is not None
     assert found.largest_held <= 300 < found.smallest_not_held <= 1.1 * found.largest_held
 
 
-def test_a_runtime_whose_loads_hold_now_and_then_is_not_steady():
+def test_a_runtime_whose_loads_hold_now_and_then_is_not_steady() -> None:
     """Loads far from the result that held in one probe and broke in another: no capacity is claimed."""
     judge = in_turn({20: [BROKEN], 10: [BROKEN], 40: [BROKEN]}, up_to(300))
     found, _ = driven(judge, rate=20)
     assert found.end == "unsteady"
+    assert found.largest_held is not None
+    assert found.smallest_not_held is not None
     assert found.largest_held <= 300 < found.smallest_not_held
 
 
-def test_an_undecided_load_is_tried_again_and_longer():
+def test_an_undecided_load_is_tried_again_and_longer() -> None:
     """Twice as long; one that stays undecided is neither end, and the gap is closed around it."""
     judge = lambda load: HELD if load < 60 else UNDECIDED if load < 62 else BROKEN  # noqa: E731
     found, probes = driven(judge, rate=61, tolerance=1.0, max_load=10_000)
@@ -228,26 +252,30 @@ def test_an_undecided_load_is_tried_again_and_longer():
         (61, "double", 1000 / 61), (61, "repeat", 2000 / 61), (122, "double", 1000 / 122),
     ]  # fmt: skip
     assert found.end == "found"
+    assert found.largest_held is not None
     assert found.largest_held < 60
+    assert found.smallest_not_held is not None
     assert 62 <= found.smallest_not_held <= 2 * found.largest_held
 
 
-def test_loads_that_stay_undecided_over_a_wide_gap_decide_nothing():
+def test_loads_that_stay_undecided_over_a_wide_gap_decide_nothing() -> None:
     """The largest that held and the smallest that did not are known, and what lies between is not."""
     judge = lambda load: HELD if load < 50 else UNDECIDED if load < 100 else BROKEN  # noqa: E731
     found, _ = driven(judge, rate=20)
     assert found.end == "undecided"
+    assert found.largest_held is not None
     assert 47 < found.largest_held < 50
+    assert found.smallest_not_held is not None
     assert 100 <= found.smallest_not_held < 105
 
 
-def test_one_undecided_number_of_users_between_two_is_as_close_as_can_be():
+def test_one_undecided_number_of_users_between_two_is_as_close_as_can_be() -> None:
     """10 held and 12 did not: 11, which is on the limit, cannot be told from either."""
     found, _ = driven(lambda load: UNDECIDED if load == 11 else up_to(10)(load), find="max_users", users=4)
     assert (found.end, found.largest_held, found.smallest_not_held) == ("found", 10.0, 12.0)
 
 
-def test_a_first_load_with_too_few_requests_to_decide_is_passed():
+def test_a_first_load_with_too_few_requests_to_decide_is_passed() -> None:
     """One user may be too slow for a percentile to be decided; more users bring more requests."""
     found, probes = driven(
         lambda load: UNDECIDED if load < 8 else up_to(20)(load), find="max_users", longest_probe=10.0
@@ -259,17 +287,18 @@ def test_a_first_load_with_too_few_requests_to_decide_is_passed():
     assert (found.end, found.largest_held, found.smallest_not_held) == ("found", 20.0, 21.0)
 
 
-def test_where_nothing_was_ever_decided_nothing_is_claimed():
+def test_where_nothing_was_ever_decided_nothing_is_claimed() -> None:
     """Undecided up to the most: not "nothing held", for no condition was seen broken."""
     found, _ = driven(lambda _: UNDECIDED, rate=20, max_load=50)
     assert found == Found(end="undecided", largest_held=None, smallest_not_held=None, against=UNDECIDED.against)
     # And where it is broken further up, nobody knows what lies below.
     found, _ = driven(lambda load: UNDECIDED if load < 50 else BROKEN, rate=20)
     assert (found.end, found.largest_held, found.against) == ("undecided", None, BROKEN.against)
+    assert found.smallest_not_held is not None
     assert 50 <= found.smallest_not_held < 53
 
 
-def test_what_no_load_can_decide_is_not_driven_up():
+def test_what_no_load_can_decide_is_not_driven_up() -> None:
     """A condition without anything to judge it by is given up at once, not at twenty thousand a second."""
     nothing = Judgement(holds=None, more_decides=False, against=("accuracy>0.5: nothing to decide on",))
     found, probes = driven(lambda _: nothing, rate=20)
@@ -277,14 +306,16 @@ def test_what_no_load_can_decide_is_not_driven_up():
     assert found == Found(end="undecided", largest_held=None, smallest_not_held=None, against=nothing.against)
 
 
-def test_a_client_that_is_the_limit_is_no_capacity():
+def test_a_client_that_is_the_limit_is_no_capacity() -> None:
     """Where the client breaks first, the server's capacity is at least what held, and no more is claimed."""
     found, _ = driven(lambda load: HELD if load <= 100 else SATURATED, rate=20)
     assert (found.end, found.against) == ("client_limited", SATURATED.against)
+    assert found.largest_held is not None
+    assert found.smallest_not_held is not None
     assert 95 < found.largest_held <= 100 < found.smallest_not_held
 
 
-def test_a_search_that_runs_out_of_time_says_what_it_knows():
+def test_a_search_that_runs_out_of_time_says_what_it_knows() -> None:
     """A gap wider than the tolerance, or ends that are not confirmed, decide nothing; confirmed ends are found."""
     _, probes = driven(up_to(100), rate=20)
     search = search_of(rate=20)
@@ -313,12 +344,12 @@ def test_a_search_that_runs_out_of_time_says_what_it_knows():
         (("request_throughput_rps>10",), 100),
     ],
 )
-def test_how_many_requests_decide(slo, needed):
+def test_how_many_requests_decide(slo: tuple[str, ...], needed: int) -> None:
     """Ten beyond the percentile, and as many as clear a share's upper bound without one failure."""
     assert requests_needed(tuple(map(parse_threshold, slo))) == needed
 
 
-def test_random_arrivals_need_more_requests_for_a_small_tolerance():
+def test_random_arrivals_need_more_requests_for_a_small_tolerance() -> None:
     """The rate that a thousand Poisson arrivals come to is off by 3 %; constant ones are exact."""
     assert [requests_needed(SLO[:0], tolerance=tolerance) for tolerance in (1.0, 0.1, 0.05)] == [100, 1000, 4000]
     assert search_of(rate=100, tolerance=0.05).requests_needed == 4000
@@ -326,7 +357,7 @@ def test_random_arrivals_need_more_requests_for_a_small_tolerance():
     assert search_of(find="max_users", tolerance=0.05).requests_needed == 1000
 
 
-def test_a_probe_lasts_until_its_percentile_is_decidable_within_bounds():
+def test_a_probe_lasts_until_its_percentile_is_decidable_within_bounds() -> None:
     """By the rate that is asked for, or by the one that users have reached before."""
     rates = search_of(rate=20, shortest_probe=5.0, longest_probe=60.0)
     assert [rates.duration_s(load) for load in (1, 20, 100, 1000)] == [60.0, 50.0, 10.0, 5.0]

@@ -1,5 +1,7 @@
 """The nodes of several DAGs beside each other: which are one, and what the others are called."""
 
+from typing import Any
+
 import pytest
 
 from aether_load.dag.sent_dag import WorkloadDag, columns_of, list_dags
@@ -10,11 +12,11 @@ B_AFTER_A = NodeShape("b", ("a",))
 B_ALONE = NodeShape("b")
 
 
-def dag(*nodes, part=None, **more):
+def dag(*nodes: NodeShape, part: str | None = None, **more: Any) -> WorkloadDag:
     return WorkloadDag(nodes=nodes, part=part, **more)
 
 
-def ids(dags):
+def ids(dags: tuple[WorkloadDag, ...]) -> list[list[str]]:
     return [[node.id for node in one.columns] for one in dags]
 
 
@@ -49,11 +51,11 @@ def ids(dags):
         ),
     ],
 )
-def test_nodes_are_one_only_where_they_mean_the_same(dags, listed):
+def test_nodes_are_one_only_where_they_mean_the_same(dags: list[WorkloadDag], listed: list[list[str]]) -> None:
     assert ids(list_dags(dags)) == listed
 
 
-def test_dependencies_are_among_the_dags_own_nodes():
+def test_dependencies_are_among_the_dags_own_nodes() -> None:
     """Also where a node waits for one that is not there and has the id of another DAG's."""
     found = list_dags([dag(A, B_AFTER_A, part="chat"), dag(A, B_AFTER_A, part="eval"), dag(NodeShape("c", ("a",)))])
     assert columns_of(found) == (
@@ -63,7 +65,7 @@ def test_dependencies_are_among_the_dags_own_nodes():
     assert [one.nodes for one in found] == [(A, B_AFTER_A), (A, B_AFTER_A), (NodeShape("c", ("a",)),)]
 
 
-def test_a_later_dag_changes_no_name():
+def test_a_later_dag_changes_no_name() -> None:
     """It shares the nodes that it has in common with those that are known."""
     known = list_dags([dag(A, part="chat"), dag(A, part="eval")])
     later = list_dags([dag(A, B_AFTER_A, part="chat"), dag(B_ALONE, part="other")], known)
@@ -71,7 +73,7 @@ def test_a_later_dag_changes_no_name():
     assert ids(list_dags([dag(B_ALONE)], [dag(A, B_AFTER_A)])) == [["b#2"]]
 
 
-def test_a_cycle_is_listed_too():
+def test_a_cycle_is_listed_too() -> None:
     """No runtime runs it, and a run of it has figures."""
     ring = dag(NodeShape("a", ("b",)), NodeShape("b", ("a",)))
     assert ids(list_dags([ring, dag(NodeShape("c"))])) == [["a", "b"], ["c"]]

@@ -6,7 +6,9 @@ import argparse
 import ast
 import itertools
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import inspect
@@ -19,12 +21,14 @@ from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.options import add_options, planned_scenario
 from aether_load.load.sending import target_client
 from aether_load.load.sending.prepared_requests import PreparedRequests
+from aether_load.observer.messages import MetricsTarget
 from aether_load.outputs.formats import formatted
 from aether_load.protocol import Generation, Outcome
 from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.load import load_scenario, to_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import SearchPlan, names_of, plan_items, variants
+from aether_load.scenario.threshold import Names
 from aether_load.schedule.order import prompt_order
 from aether_load.schedule.plan_text import plan_text
 from aether_load.schedule.scenario_prompts import load_scenario_prompts
@@ -37,7 +41,7 @@ PASS = "[[phases]]\nname = 'closed'\npasses = 1\n"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files that the scenarios below name."""
     folder = tmp_path_factory.mktemp("settings")
     (folder / "a.csv").write_text("q,p,yes,no,right,other\nWhy?,When?,so,not,1,0\nWho?,Where?,me,you,0,1\n")
@@ -65,9 +69,9 @@ def folder(tmp_path_factory):
     return folder
 
 
-def plan(scenario, **_):
+def plan(scenario: Scenario, **_: Any) -> tuple[str, list[Any]]:
     """What --dry-run prints, and the stages that are driven; of a search those of its first and its largest load."""
-    driven = []
+    driven: list[Any] = []
     for item in plan_items(scenario):
         if isinstance(item, SearchPlan):
             loads = (item.start, item.max_load)
@@ -77,12 +81,12 @@ def plan(scenario, **_):
     return plan_text(scenario), driven
 
 
-def scopes(scenario, **_):
+def scopes(scenario: Scenario, **_: Any) -> Names:
     """The names that thresholds may be about."""
     return names_of(scenario)
 
 
-def requests(scenario, **_):
+def requests(scenario: Scenario, **_: Any) -> tuple[dict[int, Any] | Sequence[Any], ...]:
     """The bytes of every request in sending order, and when those of a trace are due."""
     found = load_scenario_prompts(scenario)
     workload = found.workload(Generation.V2)
@@ -98,17 +102,19 @@ def requests(scenario, **_):
     return sent, golds, names, order, found.traces, [identity.revision for identity in found.identities]
 
 
-def target(scenario, monkeypatch, **_):
+def target(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, **_: Path
+) -> tuple[list[tuple[Endpoint, dict[str, Any]]], MetricsTarget]:
     """The endpoints and limits of the connections that a run opens, and where it reads metrics."""
     made = []
     monkeypatch.setattr(target_client, "Connection", lambda endpoint, _pool, **limits: made.append((endpoint, limits)))
     endpoint = Endpoint.of("https://h", filled_in(scenario.target.headers), tls=scenario.target.tls)
     client = target_client.TargetClient(endpoint, scenario.target, PreparedRequests(endpoint, [], [], ""))
-    client.new_connection(None)
+    client.new_connection(None)  # type: ignore[arg-type]
     return made, client.metrics_target()
 
 
-def report(scenario, tmp_path, **_):
+def report(scenario: Scenario, tmp_path: Path, **_: pytest.MonkeyPatch) -> dict[str, Any]:
     """The report of a run in which one of 60 requests failed, without what it repeats of the scenario."""
     run = [answered(10 * place, 50 + place, correct=place % 2) for place in range(60)]
     run[7] = failed(70, 50, Outcome.HTTP_ERROR)
@@ -125,7 +131,7 @@ OPTIONS = "options = ['yes', 'no']\n"
 MIX = "[[phases]]\nduration = 1\n"
 SHAPE = "[workload]\ndatasets = ['piqa']\nlimit = 1\n"
 PROGRAM = "inputs = {{ complaint = '{{{{prompt}}}}', style = 'terse' }}\n"
-KEYS = {
+KEYS: dict[str, tuple[Any, ...]] = {
     "name": (report, "name = {}\n" + PASS, "'a'", "'b'"),
     "purpose": (plan, "purpose = {}\n" + PASS, "'a'", "'b'"),
     "labels": (report, "labels = {}\n" + PASS, "{}", "{ build = '1' }"),
@@ -261,7 +267,7 @@ KEYS = {
 }  # fmt: skip
 
 
-def keys_of(info, path=()):
+def keys_of(info: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield the dotted name of every key of a scenario's type; a list or a table of names stands for its items."""
     while isinstance(info, inspect.Metadata):
         info = info.type
@@ -277,19 +283,19 @@ def keys_of(info, path=()):
         yield ".".join(path)
 
 
-def scenario_of(folder, text):
+def scenario_of(folder: Path, text: str) -> Scenario:
     path = folder / "mine.toml"
     path.write_text(text)
     return load_scenario(path)
 
 
-def test_every_key_is_tried():
+def test_every_key_is_tried() -> None:
     """A key that is added to the scenario is added here, with what it changes."""
     assert set(KEYS) == set(keys_of(inspect.type_info(Scenario)))
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_changes_what_is_done(key, folder, tmp_path, monkeypatch):
+def test_a_key_changes_what_is_done(key: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two values of a key lead to different plans, requests, connections or reports; one value to the same twice."""
     observe, text, *values = KEYS[key]
     found = [
@@ -332,7 +338,7 @@ def test_a_key_changes_what_is_done(key, folder, tmp_path, monkeypatch):
         (PASS + "rate = 1.0\nspawn_rate = 1.0\n", "phases.0.spawn_rate: that is of closed load"),
     ],
 )  # fmt: skip
-def test_a_key_that_would_change_nothing_is_refused(text, sentence, folder):
+def test_a_key_that_would_change_nothing_is_refused(text: str, sentence: str, folder: Path) -> None:
     """Beside another key that makes it void; the sentence names it."""
     with pytest.raises(UsageError) as refusal:
         scenario_of(folder, text)
@@ -340,7 +346,7 @@ def test_a_key_that_would_change_nothing_is_refused(text, sentence, folder):
 
 
 @pytest.mark.parametrize("key", ["prompt", "dataset", "row"])
-def test_a_column_of_a_trace_that_is_not_there_is_refused(key, folder):
+def test_a_column_of_a_trace_that_is_not_there_is_refused(key: str, folder: Path) -> None:
     """Otherwise the workload's prompts would be sent in place of those that were meant."""
     text = TRACE + f"trace = {{path = 't.csv', timestamp = 'at', {key} = 'txt'}}\n"
     with pytest.raises(UsageError, match=rf"there is no column 'txt' \(trace\.{key}\); ") as refusal:
@@ -348,7 +354,7 @@ def test_a_column_of_a_trace_that_is_not_there_is_refused(key, folder):
     assert str(folder / "t.csv") in str(refusal.value)
 
 
-def test_a_v1_request_has_no_place_for_a_models_parameters(folder):
+def test_a_v1_request_has_no_place_for_a_models_parameters(folder: Path) -> None:
     """A run of a v1 runtime notes the keys that are not sent."""
     scenario = scenario_of(folder, SHAPE + "temperature = 0.5\nmax_tokens = 99\n" + PASS)
     assert load_scenario_prompts(scenario).workload(Generation.V1).notes == (
@@ -362,7 +368,7 @@ def test_a_v1_request_has_no_place_for_a_models_parameters(folder):
 
 
 OWN = "[workload]\ndatasets = ['piqa']\nlimit = 1\ndag = 'chain'\n[[phases]]\npasses = 1\n"
-WORDS = {
+WORDS: dict[str, tuple[Any, ...]] = {
     "scenario": (plan, ["--scenario", "smoke"], ["--scenario", "nightly"]),
     "set": (plan, ["--set", "phases.0.users=3"], ["--set", "phases.0.users=4"]),
     "dataset": (requests, ["--dataset", "piqa"], ["--dataset", "winogrande"]),
@@ -391,7 +397,7 @@ WORDS = {
 }  # fmt: skip
 
 
-def run_parser():
+def run_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     for short, dest, kind in (("-u", "num_users", int), ("-r", "spawn_rate", float), ("-t", "run_time", float)):
         parser.add_argument(short, dest=dest, type=kind)
@@ -400,7 +406,9 @@ def run_parser():
 
 
 @pytest.mark.parametrize("option", WORDS)
-def test_an_option_of_a_run_changes_what_is_done(option, folder, tmp_path, monkeypatch):
+def test_an_option_of_a_run_changes_what_is_done(
+    option: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As its key does."""
     (folder / "own.toml").write_text(OWN)
     observe, *words = WORDS[option]
@@ -412,7 +420,7 @@ def test_an_option_of_a_run_changes_what_is_done(option, folder, tmp_path, monke
     assert found[0] != found[1]
 
 
-def read_in(*packages):
+def read_in(*packages: str) -> set[str]:
     """The names that the code of these packages reads as attributes, or by `getattr`."""
     names = set()
     for path in itertools.chain.from_iterable((PACKAGE / package).rglob("*.py") for package in packages):
@@ -424,7 +432,7 @@ def read_in(*packages):
     return names
 
 
-def test_every_option_of_a_run_is_tried_or_read():
+def test_every_option_of_a_run_is_tried_or_read() -> None:
     """Those that change no plan, request or report say where results go and what is shown."""
     options = {action.dest for action in run_parser()._actions} - {"help", "num_users", "spawn_rate", "run_time"}
     shown = options - set(WORDS)
@@ -437,7 +445,7 @@ def test_every_option_of_a_run_is_tried_or_read():
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"run", "lm-eval"}])
-def test_every_option_of_a_command_is_read(command):
+def test_every_option_of_a_command_is_read(command: str) -> None:
     """Whatever a command takes, some code behind it asks for."""
     parser = Parser()
     _module(command).add_arguments(parser)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ SEMICOLONS = 'goal;sol1;sol2;label\nopen, a jar;twist;shout;0\n"dry\na ""cup""";
                      id="a comma at the end of every line"),
     ],
 )  # fmt: skip
-def test_csv_is_read_whoever_wrote_it(read, content, file):
+def test_csv_is_read_whoever_wrote_it(read: Callable[..., Any], content: bytes, file: Path) -> None:
     """Whatever the encoding, line ends and separator, the texts are those that were written."""
     file.write_bytes(content)
     assert read(file) == ["open, a jar", 'dry\na "cup"']
@@ -140,7 +141,9 @@ QUOTES = "write a double quote inside a cell twice"
         ),
     ],
 )
-def test_csv_that_is_not_whole_is_one_sentence(read, content, sentence, file):
+def test_csv_that_is_not_whole_is_one_sentence(
+    read: Callable[..., Any], content: bytes, sentence: str, file: Path
+) -> None:
     """A row never moves into other columns, and no text is cut; the sentence names file, row and line."""
     file.write_bytes(content)
     with pytest.raises(UsageError) as raised:
@@ -164,14 +167,14 @@ def rows_of(name: str, content: bytes) -> list[dict[str, Any]]:
         (['{"a": 1}', '{"b": true}'], [{"a": 1, "b": None}, {"a": None, "b": True}]),
     ],
 )  # fmt: skip
-def test_a_json_value_keeps_its_kind_whatever_the_other_rows_hold(lines, rows):
+def test_a_json_value_keeps_its_kind_whatever_the_other_rows_hold(lines: list[str], rows: list[dict[str, Any]]) -> None:
     """Numbers, texts, dates and lists of one column stand beside each other; a column left out is null."""
     assert rows_of("t.jsonl", "\n".join(lines).encode()) == rows
     assert rows_of("t.jsonl", "\r".join(lines).encode("utf-16")) == rows
     assert rows_of("t.json", f"[{','.join(lines)}]".encode("utf-8-sig")) == rows
 
 
-def test_a_number_is_the_text_that_the_file_has(tmp_path):
+def test_a_number_is_the_text_that_the_file_has(tmp_path: Path) -> None:
     """10 stays "10" though another row has 2.5, as a prompt, as an option and in a column that a DAG asks for."""
     rows = [{"q": 10, "yes": 1, "no": 1.5, "of": {"n": 3}}, {"q": 2.5, "yes": True, "no": 2, "of": {"n": 4.5}}]
     (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -185,7 +188,7 @@ def test_a_number_is_the_text_that_the_file_has(tmp_path):
     }
 
 
-def test_a_column_that_is_null_for_6000_rows_and_text_then_is_read(tmp_path):
+def test_a_column_that_is_null_for_6000_rows_and_text_then_is_read(tmp_path: Path) -> None:
     """What the first rows hold decides nothing about the later ones."""
     lines = [{"q": f"{i} " + "word " * 400, "yes": "yes", "no": "no", "right": None} for i in range(6000)]
     lines += [{"q": f"{i} more", "yes": "yes", "no": "no", "right": "no"} for i in range(6000, 6003)]
@@ -201,7 +204,7 @@ def test_a_column_that_is_null_for_6000_rows_and_text_then_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(2), pa.binary_view()], ids=str)
-def test_bytes_of_parquet_are_decoded(kind, tmp_path):
+def test_bytes_of_parquet_are_decoded(kind: pa.DataType | pa.FixedSizeBinaryType, tmp_path: Path) -> None:
     """A column of bytes is sent as its text, also inside lists and columns, and never as b'…'."""
     table = pa.table(
         {
@@ -213,13 +216,13 @@ def test_bytes_of_parquet_are_decoded(kind, tmp_path):
     columns = FileDataset(path=str(tmp_path / "t.parquet"), text="q", options="options")
     plan = WorkloadPlan(datasets=("mine",), files={"mine": columns})
     prompts, _ = choose(plan, 1, {"options": "here"}, lambda _sets, _rows: None)
-    assert {(prompt.text, prompt.options, prompt.columns["options"]) for prompt in prompts} == {
+    assert {(prompt.text, prompt.options, (prompt.columns or {})["options"]) for prompt in prompts} == {
         ("ü", ("n1", "n2"), '["n1","n2"]'),
         ("b?", ("o1", "o2"), '["o1","o2"]'),
     }
 
 
-def test_bytes_that_are_no_text_are_refused_where_they_are_used(tmp_path):
+def test_bytes_that_are_no_text_are_refused_where_they_are_used(tmp_path: Path) -> None:
     """A picture beside the text harms nothing until a DAG asks for it; the sentence names file, row and column."""
     pq.write_table(pa.table({"q": ["a?"], "picture": [b"\x89PNG"]}), tmp_path / "t.parquet")
     plan = WorkloadPlan(datasets=("mine",), files={"mine": FileDataset(path=str(tmp_path / "t.parquet"), text="q")})
@@ -248,7 +251,7 @@ def test_bytes_that_are_no_text_are_refused_where_they_are_used(tmp_path):
          "unknown")),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_read_is_one_sentence(name, content, sentence):
+def test_a_file_that_cannot_be_read_is_one_sentence(name: str, content: bytes, sentence: str) -> None:
     """No sentence is a library's own, and each says where in the file the mistake is."""
     with pytest.raises(ValueError, match=r".") as raised:
         rows_of(name, content)
@@ -271,7 +274,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(name, content, sentence):
         ("binary_text.parquet", [b"a?", b"b?"]),
     ],
 )
-def test_the_cases_that_failed(name, found):
+def test_the_cases_that_failed(name: str, found: Any) -> None:
     """Each input on which an earlier version gave a wrong result is read, or refused with row and counts."""
     if isinstance(found, list):
         assert [row["q"] for row in read_table(CASES / name).rows] == found

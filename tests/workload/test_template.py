@@ -1,6 +1,7 @@
 """JSON with places for a row's words: whatever the words are, it stays JSON and they stay what they are."""
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,11 +20,11 @@ values = st.recursive(
 )
 
 
-def name_of(inner):
+def name_of(inner: str) -> str | None:
     return inner if inner in {"a", "b"} else None
 
 
-def replaced(value, filled):
+def replaced(value: Any, filled: dict[str, str]) -> Any:
     """The same by hand: the value with its strings' placeholders replaced, none of them looked at twice."""
     if isinstance(value, dict):
         return {key: replaced(held, filled) for key, held in value.items()}
@@ -32,7 +33,7 @@ def replaced(value, filled):
     return "".join(filled.get(part, part) for part in split(value)) if isinstance(value, str) else value
 
 
-def split(text):
+def split(text: str) -> list[str]:
     for name in ("{{a}}", "{{b}}"):
         head, found, tail = text.partition(name)
         if found:
@@ -41,7 +42,7 @@ def split(text):
 
 
 @given(values, words, words)
-def test_any_words_are_put_into_any_json_as_they_stand(value, first, second):
+def test_any_words_are_put_into_any_json_as_they_stand(value: Any, first: str, second: str) -> None:
     """The body is the JSON with the words in it, and words that look like a placeholder are words."""
     template = compile_template(value, name_of)
     body = template.fill({"a": escaped(first), "b": escaped(second)})
@@ -49,10 +50,10 @@ def test_any_words_are_put_into_any_json_as_they_stand(value, first, second):
 
 
 @given(words)
-def test_a_template_writes_what_the_encoder_writes(text):
+def test_a_template_writes_what_the_encoder_writes(text: str) -> None:
     """A question put into the place for it gives byte for byte the body that is written at once."""
 
-    def request(prompt):
+    def request(prompt: str) -> DagRequest:
         node = LlmNode(id="answer", prompt=prompt, model="m", temperature=0.0, max_tokens=16)
         return DagRequest(flow_name="aether_load_piqa", nodes=(node,))
 
@@ -63,14 +64,14 @@ def test_a_template_writes_what_the_encoder_writes(text):
         assert template.fill({"prompt": escaped(text)}) == encode_request(request(text), generation)
 
 
-def test_spaces_inside_the_braces_do_not_matter():
+def test_spaces_inside_the_braces_do_not_matter() -> None:
     """`{{ a }}` is `{{a}}`; what is no name stays as it stands, and braces around a placeholder too."""
     template = compile_template({"x": ["{{ a }}{{c}}", {"{{a}}": "{{{a}}}"}]}, name_of)
     assert json.loads(template.fill({"a": b"1"})) == {"x": ["1{{c}}", {"{{a}}": "{1}"}]}
     assert template.names == ("a", "a")
 
 
-def test_a_columns_value_is_written_as_the_runtime_would():
+def test_a_columns_value_is_written_as_the_runtime_would() -> None:
     """Texts as they stand, null as nothing, everything else as compact JSON with sorted keys."""
     values = ["a text", None, 7, 2.5, True, ["a", None], {"b": 1, "a": "é"}, ""]
     assert [column_text(value) for value in values] == [

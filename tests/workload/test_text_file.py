@@ -18,7 +18,7 @@ ENCODINGS = pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16",
 
 
 @ENCODINGS
-def test_a_scenario_is_read_in_the_encoding_of_its_byte_order_mark(encoding, tmp_path: Path):
+def test_a_scenario_is_read_in_the_encoding_of_its_byte_order_mark(encoding: str, tmp_path: Path) -> None:
     """UTF-8 with or without a mark, UTF-16 and UTF-32 with one."""
     path = tmp_path / "mine.toml"
     path.write_bytes(SCENARIO.encode(encoding))
@@ -26,7 +26,7 @@ def test_a_scenario_is_read_in_the_encoding_of_its_byte_order_mark(encoding, tmp
 
 
 @ENCODINGS
-def test_a_dag_file_is_read_in_the_encoding_of_its_byte_order_mark(encoding, tmp_path: Path):
+def test_a_dag_file_is_read_in_the_encoding_of_its_byte_order_mark(encoding: str, tmp_path: Path) -> None:
     """As a scenario is."""
     path = tmp_path / "dag.json"
     path.write_bytes(DAG.encode(encoding))
@@ -42,7 +42,7 @@ def test_a_dag_file_is_read_in_the_encoding_of_its_byte_order_mark(encoding, tmp
         (b"a\nb\0", "line 2: a null character is not text; save the file as UTF-8"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_line(content, sentence, tmp_path: Path):
+def test_what_is_no_text_is_refused_with_its_line(content: bytes, sentence: str, tmp_path: Path) -> None:
     """The first wrong byte is named, for scenarios and DAG files alike."""
     with pytest.raises(ValueError, match="line") as raised:
         decode_text(content)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,10 +14,13 @@ from hypothesis import strategies as st
 from aether_load.analysis.statistics.distribution import wilson
 from aether_load.errors import UsageError
 from aether_load.scenario.command_line.scenario_options import with_asked_thresholds
+from aether_load.scenario.duration import Seconds
 from aether_load.scenario.load import from_plain, load_scenario, to_plain
 from aether_load.scenario.metrics import AGGREGATIONS, aggregation_meant
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import (
     Measure,
+    Operator,
     RequestLimit,
     Threshold,
     ThresholdPlan,
@@ -37,7 +42,7 @@ OPERATORS = {
 }
 
 
-def threshold(text, *, operator, value, **more):
+def threshold(text: str, *, operator: Operator, value: float, **more: Any) -> Threshold:
     measure = Measure(**{"where": (), "metric": "response_latency_ms", "aggregation": None, "quantile": None, **more})
     return Threshold(text, measure, operator, value)
 
@@ -84,7 +89,7 @@ def threshold(text, *, operator, value, **more):
         ("lost.figure<5", {"metric": "lost.figure", "operator": "<", "value": 5.0}),
     ],
 )
-def test_what_a_condition_says(text, parsed):
+def test_what_a_condition_says(text: str, parsed: dict[str, Any]) -> None:
     """Where, which metric under its own name, compared how, with what; the text without its outer spaces."""
     expected = threshold(text.strip(), **parsed)
     assert (parse_threshold(text), parse_threshold(text).text) == (expected, expected.text)
@@ -121,7 +126,7 @@ def test_what_a_condition_says(text, parsed):
         "<" * 200,
     ],
 )
-def test_what_is_no_condition(text):
+def test_what_is_no_condition(text: str) -> None:
     """The sentence shows two that are."""
     sentence = 'expected a metric and a limit, as in "p(95)<500" or "error_rate<0.01".'
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
@@ -143,7 +148,7 @@ def test_what_is_no_condition(text):
         ("a:b:c:accuracy<5", "before the metric there is room for a phase and a dataset, no more."),
     ],
 )
-def test_a_condition_that_asks_for_too_much(text, sentence):
+def test_a_condition_that_asks_for_too_much(text: str, sentence: str) -> None:
     """Read, and refused."""
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         parse_threshold(text)
@@ -164,12 +169,12 @@ def test_a_condition_that_asks_for_too_much(text, sentence):
         ("piqa", None),
     ],
 )
-def test_a_percentile_in_another_notation_is_recognised(name, meant):
+def test_a_percentile_in_another_notation_is_recognised(name: str, meant: str | None) -> None:
     """As it is written in other tools' reports."""
     assert aggregation_meant(name) == meant
 
 
-def test_conditions_of_one_meaning_are_equal():
+def test_conditions_of_one_meaning_are_equal() -> None:
     """However they are written; and each keeps its own text."""
     same = ["p(95)<500", " response_latency_ms : p( 95.0 ) < 5e2", "request_latency_ms:p(95)<500.0"]
     assert len({parse_threshold(text) for text in same}) == 1
@@ -221,7 +226,7 @@ SHARE_ABOVE = (
         ),
     ],
 )
-def test_what_no_number_of_requests_can_decide_is_refused_with_advice(text, sentence, tmp_path):
+def test_what_no_number_of_requests_can_decide_is_refused_with_advice(text: str, sentence: str, tmp_path: Path) -> None:
     """In a scenario, on the command line, and of a run that has been."""
     condition = parse_threshold(text)
     name = text[: text.index(condition.operator)]
@@ -243,17 +248,21 @@ def test_what_no_number_of_requests_can_decide_is_refused_with_advice(text, sent
         "reconciliation.unexplained_nodes_total==0", "server.node_time_p99_ms<=50",
     ],
 )  # fmt: skip
-def test_what_some_number_of_requests_decides_is_asked(text, tmp_path):
+def test_what_some_number_of_requests_decides_is_asked(text: str, tmp_path: Path) -> None:
     """Counts have no interval and may be compared with a single number; any limit inside (0, 1) can be cleared."""
     assert undecidable(parse_threshold(text)) is None
     assert [str(plan.condition) for plan in scenario_with(tmp_path, f'thresholds = ["{text}"]').thresholds] == [text]
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.01])
-def test_the_number_of_requests_in_the_advice_is_the_smallest_that_decides(limit):
+def test_the_number_of_requests_in_the_advice_is_the_smallest_that_decides(limit: float) -> None:
     """Of a share of 0, by the same interval that a report holds."""
     needed = _requests_below(limit)
-    assert wilson(0, needed).high < limit <= wilson(0, needed - 1).high
+    found = wilson(0, needed)
+    assert found is not None
+    result = wilson(0, needed - 1)
+    assert result is not None
+    assert found.high < limit <= result.high
 
 
 @pytest.mark.parametrize(
@@ -268,7 +277,7 @@ def test_the_number_of_requests_in_the_advice_is_the_smallest_that_decides(limit
         ("service_latency_ms<0", "no request takes 0 ms; expected"),
     ],
 )
-def test_a_goodput_slo_is_a_limit_on_each_requests_latency(text, sentence, tmp_path):
+def test_a_goodput_slo_is_a_limit_on_each_requests_latency(text: str, sentence: str, tmp_path: Path) -> None:
     """Any other condition is refused with an example."""
     example = ' a limit on the latency of each request, as in "response_latency_ms<500".'
     with pytest.raises(ValueError, match=r".") as refusal:
@@ -279,7 +288,7 @@ def test_a_goodput_slo_is_a_limit_on_each_requests_latency(text, sentence, tmp_p
     assert str(refused.value) == f"Scenario {tmp_path / 'x.toml'}: goodput_slo = {text!r}: {sentence}{example}"
 
 
-def test_a_goodput_slo_is_read_once():
+def test_a_goodput_slo_is_read_once() -> None:
     """By either latency, under whichever name."""
     limit = parse_request_limit("request_latency_ms<=250")
     assert isinstance(limit, RequestLimit)
@@ -291,7 +300,7 @@ def test_a_goodput_slo_is_read_once():
     st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 3)),
     st.floats(-1e6, 1e6, allow_nan=False),
 )
-def test_holding_is_pythons_own_comparison(sign, limit, number):
+def test_holding_is_pythons_own_comparison(sign: str, limit: float, number: float) -> None:
     """Each operator means what it means everywhere."""
     for what in (*AGGREGATIONS, "p(99)"):
         parsed = parse_threshold(f"{what}{sign}{limit!r}")
@@ -300,7 +309,7 @@ def test_holding_is_pythons_own_comparison(sign, limit, number):
 
 
 @given(st.text(max_size=250))
-def test_no_text_is_more_than_refused(text):
+def test_no_text_is_more_than_refused(text: str) -> None:
     """Whatever is written there is a condition or a ValueError with a sentence."""
     try:
         parsed = parse_threshold(text)
@@ -309,13 +318,13 @@ def test_no_text_is_more_than_refused(text):
     assert parse_threshold(parsed.text) == parsed
 
 
-def test_a_condition_in_a_sentence_is_never_longer_than_one_can_read():
+def test_a_condition_in_a_sentence_is_never_longer_than_one_can_read() -> None:
     """What is too long is shown by its beginning."""
     assert quoted("p(95)<5") == "'p(95)<5'"
     assert quoted("x" * 10_000) == "'" + "x" * 40 + "…'"
 
 
-def test_conditions_of_a_command_line_stand_behind_the_scenarios_once_each():
+def test_conditions_of_a_command_line_stand_behind_the_scenarios_once_each() -> None:
     """One that is there already, in whatever spacing, is not asked twice, and keeps its keys."""
     plan = ThresholdPlan(condition=parse_threshold("p(95)<500"), abort_on_fail=True)
     asked = with_conditions((plan,), ["accuracy>0.5", " p( 95.0 ) < 5e2", "accuracy>0.50"])
@@ -325,13 +334,13 @@ def test_conditions_of_a_command_line_stand_behind_the_scenarios_once_each():
         with_conditions((), ["p(95)<"])
 
 
-def scenario_with(tmp_path, text, name=""):
+def scenario_with(tmp_path: Path, text: str, name: str = "") -> Scenario:
     path = tmp_path / "x.toml"
     path.write_text(f'{text}\n[[phases]]\nname = "{name}"\npasses = 1\n')
     return load_scenario(path)
 
 
-def test_conditions_are_written_as_text_and_read_again(tmp_path):
+def test_conditions_are_written_as_text_and_read_again(tmp_path: Path) -> None:
     """A run's folder keeps what the user wrote, in thresholds, goodput and searches, and reads the same meaning."""
     text = (
         'thresholds = ["piqa:p( 95 )<5", "error_rate<0.1"]\ngoodput_slo = "request_latency_ms<9"\n'
@@ -346,7 +355,7 @@ def test_conditions_are_written_as_text_and_read_again(tmp_path):
     assert from_plain(plain) == scenario
 
 
-def test_a_threshold_is_a_text_or_a_table(tmp_path):
+def test_a_threshold_is_a_text_or_a_table(tmp_path: Path) -> None:
     """Both are resolved to a table with every key, which is what the run's folder keeps."""
     plain = to_plain(scenario_with(tmp_path, 'thresholds = ["p(95)<5", {condition = "max<9", abort_on_fail = true}]'))
     assert plain["thresholds"] == (
@@ -355,7 +364,7 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
     )
     tables = '[[thresholds]]\ncondition = "max<9"\nabort_on_fail = true\ndelay_abort_eval = "1m30s"'
     (plan,) = scenario_with(tmp_path, tables).thresholds
-    assert plan == ThresholdPlan(condition=parse_threshold("max<9"), abort_on_fail=True, delay_abort_eval=90.0)
+    assert plan == ThresholdPlan(condition=parse_threshold("max<9"), abort_on_fail=True, delay_abort_eval=Seconds(90))
 
 
 @pytest.mark.parametrize(
@@ -389,7 +398,7 @@ def test_a_threshold_is_a_text_or_a_table(tmp_path):
         ('thresholds = ["piqa:acuracy>1"]', "thresholds.0.condition = 'piqa:acuracy>1': there is no metric 'acuracy'"),
     ],
 )
-def test_what_is_wrong_in_a_scenario_is_said_with_its_place(tmp_path, text, sentence):
+def test_what_is_wrong_in_a_scenario_is_said_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
     """File, key and value, in one sentence that can be read."""
     with pytest.raises(UsageError) as refusal:
         scenario_with(tmp_path, text)

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,29 +24,29 @@ PROMPTS = [Prompt(f"piqa/{row}", "piqa", f"Goal {row}?") for row in range(5)]
 MS = 1_000_000
 
 
-def read(path, **keys):
+def read(path: Path, **keys: Any) -> Traces:
     return read_traces([Phase(passes=1), Phase(name="again", trace=TraceFile(path=str(path), **keys))], PROMPTS)
 
 
-def written(tmp_path, name, text):
+def written(tmp_path: Path, name: str, text: str | bytes) -> Path:
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return path
 
 
-def refusal(path, **keys):
+def refusal(path: Path, **keys: str) -> str:
     with pytest.raises(UsageError) as caught:
         read(path, **keys)
     return str(caught.value).replace(str(path), "FILE")
 
 
-def test_times_alone(tmp_path):
+def test_times_alone(tmp_path: Path) -> None:
     """Where a line says nothing of what was sent, the workload's prompts are."""
     path = written(tmp_path, "t.csv", "timestamp\n10.5\n10\n12\n")
     assert read(path) == Traces({1: Trace((0, 500 * MS, 2000 * MS), None)}, (), ())
 
 
-def test_texts_become_prompts_of_the_phase(tmp_path):
+def test_texts_become_prompts_of_the_phase(tmp_path: Path) -> None:
     """In the order of their times, behind the workload's own, with the file's hash for a revision."""
     rows = [{"timestamp": 3, "prompt": "third"}, {"timestamp": 1, "prompt": 'first "quoted"\nline'}]
     content = "\n".join(map(json.dumps, rows)).encode()
@@ -65,7 +67,7 @@ def test_texts_become_prompts_of_the_phase(tmp_path):
     )  # fmt: skip
 
 
-def test_a_datasets_rows(tmp_path):
+def test_a_datasets_rows(tmp_path: Path) -> None:
     """By dataset and row; the columns' names may be others."""
     path = written(tmp_path, "t.csv", "at,set,number\n2,piqa,4\n1,piqa,0\n2,piqa,4\n")
     found = read(path, timestamp="at", dataset="set", row="number")
@@ -87,7 +89,7 @@ def test_a_datasets_rows(tmp_path):
         (["7"], {}, [0]),
     ],
 )
-def test_times_of_every_kind(tmp_path, times, keys, offsets_ms):
+def test_times_of_every_kind(tmp_path: Path, times: list[str], keys: dict[str, Any], offsets_ms: list[int]) -> None:
     """Numbers in any unit, and ISO 8601 with or without an offset; a speed divides the distances."""
     path = written(tmp_path, "t.csv", "timestamp\n" + "\n".join(times))
     assert read(path, **keys).traces[1].offsets_ns == tuple(offset * MS for offset in offsets_ms)
@@ -95,17 +97,20 @@ def test_times_of_every_kind(tmp_path, times, keys, offsets_ms):
 
 @settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.integers(0, 4)), min_size=1, max_size=30))
-def test_any_order_of_lines_is_put_in_order(tmp_path_factory, lines):
+def test_any_order_of_lines_is_put_in_order(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[float, int]]
+) -> None:
     """Times rise from zero, each line is there once, and lines of one time keep their order."""
     path = tmp_path_factory.getbasetemp() / "any.jsonl"
     path.write_text("".join(f'{{"timestamp": {at!r}, "dataset": "piqa", "row": {row}}}\n' for at, row in lines))
     trace = read(path).traces[1]
     first = min(at for at, _ in lines)
     expected = [(round((at - first) * 1e9), row) for at, row in sorted(lines, key=itemgetter(0))]
+    assert trace.prompts is not None
     assert list(zip(trace.offsets_ns, trace.prompts, strict=True)) == expected
 
 
-def test_csv_and_jsonl_say_the_same(tmp_path):
+def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     """Line breaks, commas, quotes and U+2028 in a text do not end its line; a byte order mark is none of it."""
     rows = [{"timestamp": number, "prompt": text} for number, text in enumerate(["a,b", 'c"d', "e\nf", "g\u2028h\x0b"])]
     table = io.StringIO(newline="")
@@ -120,7 +125,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path):
     assert [prompt.text for prompt in as_csv.prompts] == [row["prompt"] for row in rows]
 
 
-def test_a_large_trace_is_read_in_a_breath(tmp_path):
+def test_a_large_trace_is_read_in_a_breath(tmp_path: Path) -> None:
     """Twenty thousand lines, backwards."""
     path = written(tmp_path, "t.csv", "timestamp\n" + "\n".join(map(str, range(20_000, 0, -1))))
     assert read(path).traces[1].offsets_ns == tuple(range(0, 20_000 * 1000 * MS, 1000 * MS))
@@ -225,7 +230,9 @@ def test_a_large_trace_is_read_in_a_breath(tmp_path):
         ),
     ],
 )
-def test_a_trace_with_a_mistake_is_one_sentence(tmp_path, name, text, keys, sentence):
+def test_a_trace_with_a_mistake_is_one_sentence(
+    tmp_path: Path, name: str, text: str, keys: dict[str, Any], sentence: str
+) -> None:
     """It names file, line and value."""
     assert refusal(written(tmp_path, name, text), **keys) == sentence
 
@@ -274,13 +281,15 @@ def test_a_trace_with_a_mistake_is_one_sentence(tmp_path, name, text, keys, sent
         ),
     ],
 )
-def test_times_that_mean_different_things_are_refused(tmp_path, times, unit, sentence):
+def test_times_that_mean_different_things_are_refused(
+    tmp_path: Path, times: list[str], unit: str, sentence: str
+) -> None:
     """Times with and without an offset, numbers beside dates, and epoch times in another unit than the stated one."""
     path = written(tmp_path, "t.csv", "timestamp\n" + "\n".join(times))
     assert refusal(path, timestamp_unit=unit) == f"Trace FILE, row 2 (line 3): {sentence}"
 
 
-def test_a_prompt_may_be_a_number_and_a_row_a_float(tmp_path):
+def test_a_prompt_may_be_a_number_and_a_row_a_float(tmp_path: Path) -> None:
     """A number is the text that JSON writes; rows that come as floats are whole numbers."""
     path = written(tmp_path, "t.jsonl", '{"timestamp": 0, "prompt": 10}\n{"timestamp": 1, "prompt": 2.5}')
     assert [prompt.text for prompt in read(path).prompts] == ["10", "2.5"]
@@ -288,13 +297,13 @@ def test_a_prompt_may_be_a_number_and_a_row_a_float(tmp_path):
     assert read(path).traces[1].prompts == (3,)
 
 
-def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path):
+def test_a_file_that_is_not_there_and_one_that_is_a_folder(tmp_path: Path) -> None:
     """The system's own words."""
     assert refusal(tmp_path / "t.csv") == "Trace FILE cannot be read: No such file or directory."
     assert refusal(tmp_path) == "Trace FILE cannot be read: Is a directory."
 
 
-def test_texts_of_a_phase_that_is_named_as_a_dataset(tmp_path):
+def test_texts_of_a_phase_that_is_named_as_a_dataset(tmp_path: Path) -> None:
     """Two datasets of one name would be one row."""
     path = written(tmp_path, "t.csv", "timestamp,prompt\n1,a\n")
     with pytest.raises(UsageError) as caught:

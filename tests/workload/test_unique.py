@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from aether_load.dag.unique import MARK, mark_of, with_mark
 from aether_load.dag.workload import build_workload
 from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import Generation
-from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import DagName, WorkloadPlan
 
 PROMPTS = [
     Prompt("set/0", "set", "Why?"),
@@ -19,18 +20,19 @@ PROMPTS = [
 ]
 
 
-def sent(body, request):
-    return json.loads(body.replace(MARK, mark_of("run", request)))
+def sent(body: bytes, request: int) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(body.replace(MARK, mark_of("run", request)))
+    return answer
 
 
-def prompts_in(request):
+def prompts_in(request: dict[str, Any]) -> list[str]:
     nodes = request.get("dag", request)["nodes"]
     return [node.get("prompt_template") or node.get("prompt") for node in nodes]
 
 
 @pytest.mark.parametrize("generation", list(Generation))
 @pytest.mark.parametrize("dag", ["single", "chain", "fan_out", "triage", "extraction"])
-def test_a_marked_request_is_the_same_but_for_its_remark(generation, dag):
+def test_a_marked_request_is_the_same_but_for_its_remark(generation: Generation, dag: DagName) -> None:
     """Every prompt ends with the remark; everything else, and the length, stays as it was."""
     plain = build_workload(PROMPTS, WorkloadPlan(dag=dag), generation)
     for body in plain.bodies:
@@ -46,7 +48,7 @@ def test_a_marked_request_is_the_same_but_for_its_remark(generation, dag):
         assert len(marked.replace(MARK, mark_of("run", 7))) == len(marked)
 
 
-def test_each_request_has_its_own_mark_and_the_seed_decides_it():
+def test_each_request_has_its_own_mark_and_the_seed_decides_it() -> None:
     """None twice among many, of one length, the same for the same run and another in another run."""
     marks = [mark_of("run", request) for request in range(20_000)]
     assert len(set(marks)) == len(marks)
@@ -56,6 +58,6 @@ def test_each_request_has_its_own_mark_and_the_seed_decides_it():
     assert MARK not in marks
 
 
-def test_a_long_seed_is_taken_as_it_is():
+def test_a_long_seed_is_taken_as_it_is() -> None:
     """A run's id may be longer than a hash's key."""
     assert mark_of("x" * 500, 1) != mark_of("x" * 500, 2)
