@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 SOURCE = """\
 llm fn rate(text: string) -> string {
@@ -37,21 +38,23 @@ flow tired(complaint: string, style: string) -> string {
 LINES = {"mood": 20, "summary": 21, "advice": 22}
 
 
-def _parameter(raw, name):
+def _parameter(raw: str, name: str) -> dict[str, Any]:
     return {
         "raw": raw, "kind": "parameter", "path": [name], "required": True, "sensitivity": "low",
         "provenance": {"original_expr": name},
     }  # fmt: skip
 
 
-def _output(raw, node):
+def _output(raw: str, node: str) -> dict[str, Any]:
     return {
         "raw": raw, "kind": "node_output", "node_id": node, "field": "output", "required": True, "sensitivity": "low",
         "provenance": {"original_expr": node},
     }  # fmt: skip
 
 
-def _node(id_, function, prompt, refs, needs=()):
+def _node(
+    id_: str, function: str, prompt: str, refs: list[dict[str, Any]], needs: tuple[str, ...] = ()
+) -> dict[str, Any]:
     # The compiler writes the statement's offset in bytes where a line is asked for.
     at = SOURCE.encode().index(f"let {id_} ".encode())
     return {
@@ -61,7 +64,7 @@ def _node(id_, function, prompt, refs, needs=()):
     }  # fmt: skip
 
 
-def compiled(**metadata):
+def compiled(**metadata: Any) -> dict[str, Any]:
     """The program as `aetherc compile` writes it."""
     text, style = _parameter("{{text}}", "complaint"), _parameter("{{style}}", "style")
     return copy.deepcopy(
@@ -91,7 +94,7 @@ def compiled(**metadata):
     )  # fmt: skip
 
 
-def write_program(folder: Path, value=None, *, source: bool = True) -> Path:
+def write_program(folder: Path, value: dict[str, Any] | list[Any] | None = None, *, source: bool = True) -> Path:
     """Write the compiled program into a folder, with its source beside it."""
     if source:
         (folder / "tired.aether").write_text(SOURCE, encoding="utf-8")
@@ -114,7 +117,7 @@ if "nothing" not in text:
 """
 
 
-def install_compiler(folder: Path, value=None) -> Path:
+def install_compiler(folder: Path, value: Any = None) -> Path:
     """Write an `aetherc` into a folder for the PATH; it logs each source that it is given to the file returned."""
     folder.mkdir()
     log = folder / "compiled.log"

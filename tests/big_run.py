@@ -36,7 +36,7 @@ def make_big_run(results: Path, requests: int, rate_rps: int = 1000) -> RunFolde
 
 def _write_records(folder: RunFolder, requests: int, rate_rps: int) -> list[int]:
     chance = np.random.default_rng(1)
-    times = np.minimum(chance.lognormal(4, 0.5, requests), 9000).astype(np.int64).tolist()
+    times: list[int] = np.minimum(chance.lognormal(4, 0.5, requests), 9000).astype(np.int64).tolist()
     buffer = RecordBuffer(
         [f"{name}/{row}" for name in DATASETS for row in range(10)], [name for name in DATASETS for _ in range(10)]
     )

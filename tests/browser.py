@@ -133,9 +133,9 @@ class Page:
         found = self._ask("Page.printToPDF", printBackground=False, paperWidth=8.27, paperHeight=11.69)
         path.write_bytes(base64.b64decode(found["data"]))
 
-    def _ask(self, method: str, **parameters: object) -> Any:
+    def _ask(self, method: str, **parameters: Any) -> Any:
         self._last += 1
-        message: dict[str, object] = {"id": self._last, "method": method, "params": parameters}
+        message: dict[str, Any] = {"id": self._last, "method": method, "params": parameters}
         if self._session is not None:
             message["sessionId"] = self._session
         os.write(self._writer, json.dumps(message).encode() + b"\0")

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, ProbeRecord, SearchRecord, TargetRecord
+from aether_load.rundata.manifest import (
+    ClockPair,
+    Ended,
+    Manifest,
+    PhaseRecord,
+    ProbeRecord,
+    SearchRecord,
+    TargetRecord,
+)
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.schedule.search import Found
 from folders import BEGAN_NS, MS, answered, counted, fill, new_buffer, times_of, write_buffer, write_lines
@@ -68,12 +77,12 @@ class Driven(msgspec.Struct, frozen=True):
 
     phase: str
     repeat: int | None
-    requests: Sequence[dict[str, object]]
+    requests: Sequence[dict[str, Any]]
     ended_by: str = "passes"
     counted_more: int = 0
 
 
-def triage(latency_ms: float, node_ms: int, *, count: int = 20, **more: object) -> list[dict[str, object]]:
+def triage(latency_ms: float, node_ms: int, *, count: int = 20, **more: Any) -> list[dict[str, Any]]:
     """Requests one after the other, each of three nodes of the same time."""
     return [
         answered(place * (latency_ms + 1), latency_ms, int(latency_ms) - 1, nodes=(node_ms,) * 3, **more)
@@ -96,11 +105,11 @@ def ablation(*, repeats: int = 6, shift_ms: float = 2.0, state: int = 0) -> list
 
 def make_claims_run(
     folder: Path,
-    scenario: dict[str, object],
+    scenario: dict[str, Any],
     driven: Sequence[Driven],
     *,
-    kind: str = "runtime",
-    ended_as: str = "completed",
+    kind: Any = "runtime",
+    ended_as: Ended = "completed",
     found: Found | None = None,
     probes: Sequence[tuple[float, bool | None]] = (),
 ) -> RunFolder:
@@ -111,7 +120,7 @@ def make_claims_run(
     name = str(scenario["name"])
     run = RunFolder(folder / "runs" / f"20260304T050607Z-{name}-0001")
     run.path.mkdir(parents=True)
-    plans = {plan["name"]: plan for plan in scenario["phases"]}  # type: ignore[attr-defined]
+    plans = {plan["name"]: plan for plan in scenario["phases"]}
     buffer, records, scrapes = new_buffer(), [], []
     began_ns, index = BEGAN_NS, 0
     for one in driven:
@@ -157,7 +166,7 @@ def make_claims_run(
     return run
 
 
-def _record(name: str, one: Driven, plan: dict[str, object], began_ns: int) -> PhaseRecord:
+def _record(name: str, one: Driven, plan: dict[str, Any], began_ns: int) -> PhaseRecord:
     last_ms = max(float(request["at"]) + float(request["latency"]) for request in one.requests)
     return PhaseRecord(
         name=name, users=1, sequential=bool(plan["sequential"]), cache=plan["cache"], phase=one.phase,

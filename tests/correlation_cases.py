@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ class Run:
 
     @property
     def phase(self) -> dict[str, Any]:
-        return self.report["phases"][0]
+        answer: dict[str, Any] = self.report["phases"][0]
+        return answer
 
     @property
     def codes(self) -> list[str]:
@@ -348,6 +350,10 @@ def dropped_answers(setting: Setting) -> list[Finding]:
     ]
 
 
+def has_readings(process: LocustProcess, at_least: int) -> bool:
+    return process.readings() >= at_least
+
+
 def clock_steps(setting: Setting) -> list[Finding]:
     """The wall clock is set back an hour and on two hours while the load runs: no latency and no window shows it."""
     library = setting.folder / "step_clock.so"
@@ -363,7 +369,7 @@ def clock_steps(setting: Setting) -> list[Finding]:
             LD_PRELOAD=str(library), STEP_CLOCK_FILE=str(step),
         )  # fmt: skip
         for readings, seconds in ((2, -3600), (3, 3600)):
-            wait_for(lambda at_least=readings: process.readings() >= at_least, "a reading before the clock is set")
+            wait_for(partial(has_readings, process, readings), "a reading before the clock is set")
             # In place: a file that is empty for a moment would be no memory to read from.
             with step.open("r+b") as file:
                 file.write(struct.pack("q", seconds))
@@ -417,7 +423,7 @@ def findings_of(case: str, folder: Path) -> list[Finding]:
         setting.end()
 
 
-def table(found: dict[str, Sequence[Finding]]) -> str:
+def table(found: Mapping[str, Sequence[Finding]]) -> str:
     """Return the cases as a table in Markdown."""
     lines = ["| case | figure | by the record | found | within |", "|---|---|---|---|---|"]
     for case, findings in found.items():

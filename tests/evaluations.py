@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from aether_load.datasets.rows import SAMPLE_FOLDER
 from processes import LIMIT_S, REPOSITORY, SHARED_DATASETS
@@ -52,13 +54,13 @@ def lay_out_like_the_hub(folder: Path) -> Path:
     return folder
 
 
-def documents(rows: Path, task: str, limit: int) -> list[dict[str, object]]:
+def documents(rows: Path, task: str, limit: int) -> list[dict[str, Any]]:
     """Return a task's first documents as its dataset has them."""
     lines = (rows / FILES[task]).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[:limit]]
 
 
-def gold_letter(document: dict[str, object]) -> str:
+def gold_letter(document: dict[str, Any]) -> str:
     """Return the letter of a document's right option, read here and not by the code that is tested."""
     if "answerKey" in document:
         return "ABCDE"[document["choices"]["label"].index(document["answerKey"])]
@@ -74,7 +76,7 @@ def write_key(path: Path, rows: Path, limits: dict[str, int]) -> int:
     return len(entries)
 
 
-def _entry(document: dict[str, object]) -> dict[str, object]:
+def _entry(document: dict[str, Any]) -> dict[str, Any]:
     if "endings" in document:
         ending = document["endings"][int(document["label"])]
         return {"match": _tidy(document["ctx_a"]).strip(), "answer": _tidy(ending)}
@@ -115,13 +117,15 @@ class Evaluated:
         return folder
 
     @property
-    def report(self) -> dict[str, object]:
-        return json.loads((self.run_folder / "report.json").read_bytes())
+    def report(self) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads((self.run_folder / "report.json").read_bytes())
+        return answer
 
     @property
-    def phase(self) -> dict[str, object]:
+    def phase(self) -> dict[str, Any]:
         (phase,) = self.report["phases"]
-        return phase
+        answer: dict[str, Any] = phase
+        return answer
 
     def metric(self, task: str, name: str = "acc") -> float:
         """Return a figure of the table that lm-eval prints."""
@@ -167,7 +171,7 @@ class Evaluations:
             env={**self.environment, **more},
         )
 
-    def run(self, *words: str, **more: str) -> Evaluated:
+    def run(self, *words: str, **more: Any) -> Evaluated:
         """Run `python -m WORDS` to its end."""
         process = self.start(*words, **more)
         try:
@@ -177,17 +181,32 @@ class Evaluations:
         return Evaluated(process.returncode, out.decode(), err.decode(), self.folder)
 
 
+class CapturingServer(ThreadingHTTPServer):
+    """The requests that a server has received."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _CapturingHandler)
+        self.bodies: list[bytes] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.read: list[str] = []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
 class _CapturingHandler(BaseHTTPRequestHandler):
+    server: CapturingServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format, *args):  # noqa: A002 -- the name is the base class's
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name is the base class's
         pass
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self.server.read.append(self.path)
         self._answer(200 if self.path.endswith("/health") else 404, b"OK")
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"{}":
             self._answer(422, b"missing field `dag`")
@@ -199,7 +218,7 @@ class _CapturingHandler(BaseHTTPRequestHandler):
         answer = {"execution_id": "0" * 32, "results": [result], "total_execution_time_ms": 1, "errors": []}
         self._answer(200, json.dumps(answer).encode())
 
-    def _answer(self, status, body):
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -207,12 +226,9 @@ class _CapturingHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def capturing_runtime():
+def capturing_runtime() -> Iterator[CapturingServer]:
     """A runtime that always answers A and keeps every request, to see what was sent."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _CapturingHandler) as server:
-        server.daemon_threads = True
-        server.bodies, server.headers, server.paths, server.read = [], [], [], []
-        server.url = f"http://127.0.0.1:{server.server_port}"
+    with CapturingServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

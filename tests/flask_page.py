@@ -25,7 +25,7 @@ def locust_web_ui() -> Any:
     environment = Environment()
     environment.parsed_options = argparse.Namespace(web_base_path="")
     web_ui = WebUI(environment, "127.0.0.1", 0, delayed_start=True)
-    live_view = SimpleNamespace(
+    live_view: Any = SimpleNamespace(
         folders={},
         users_sending=None,
         snapshot_json=lambda: b"{}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
-from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.manifest import ClockPair, Ended, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, LEVEL, NODE, RequestRecord
 from aether_load.rundata.records.record_writer import RecordWriter
@@ -23,7 +24,7 @@ TOKENS = 7
 """What each node that succeeded costs in these folders."""
 
 
-def exposition(counts, total_s, **counters):
+def exposition(counts: list[int], total_s: float | str, **counters: int) -> str:
     """The text that a runtime with these bucket counts would give."""
     values = {"executed_nodes_total": sum(counts), "token_cost_total": 0, "errors_total": 0, **counters}
     lines = []
@@ -57,7 +58,7 @@ def clock(monotonic_ms: float) -> ClockPair:
     return ClockPair(BEGAN_NS + int(monotonic_ms * MS), "2026-03-04T05:06:07.000000Z")
 
 
-def answered(at_ms: float, latency_ms: float, server_ms: int = 60, **more: object) -> dict[str, object]:
+def answered(at_ms: float, latency_ms: float, server_ms: int = 60, **more: Any) -> dict[str, Any]:
     """A request of one node that was answered: sent at, taking so long, `server_ms` of it in the server.
 
     `nodes` takes the place of that node: the times of several, or a state in place of a time. `due_ms` is when it
@@ -67,22 +68,22 @@ def answered(at_ms: float, latency_ms: float, server_ms: int = 60, **more: objec
     return {"at": at_ms, "latency": latency_ms, "server": server_ms, "outcome": Outcome.OK, "nodes": nodes, **more}
 
 
-def failed(at_ms: float, latency_ms: float, outcome: Outcome, **more: object) -> dict[str, object]:
+def failed(at_ms: float, latency_ms: float, outcome: Outcome, **more: Any) -> dict[str, Any]:
     """A request that brought no answer that could be read."""
     return {"at": at_ms, "latency": latency_ms, "server": ABSENT, "outcome": outcome, "nodes": (), **more}
 
 
-def dropped(due_ms: float) -> dict[str, object]:
+def dropped(due_ms: float) -> dict[str, Any]:
     """A request that was due and never sent."""
     return {"at": None, "due_ms": due_ms, "latency": 0, "server": ABSENT, "outcome": Outcome.DROPPED, "nodes": ()}
 
 
-def times_of(requests: Sequence[dict[str, object]]) -> list[int]:
+def times_of(requests: Sequence[dict[str, Any]]) -> list[int]:
     """The times of all nodes that succeeded in these requests."""
     return [time for request in requests for time in request["nodes"] if not isinstance(time, NodeState)]
 
 
-def write_records(path: Path, requests: Sequence[dict[str, object]], indexes: Sequence[int] | None = None) -> None:
+def write_records(path: Path, requests: Sequence[dict[str, Any]], indexes: Sequence[int] | None = None) -> None:
     """Write requests of one phase, `closed`, as the records of a run that goes on, of two prompts of one dataset."""
     buffer = new_buffer()
     fill(buffer, requests, "closed", indexes)
@@ -104,7 +105,7 @@ def write_buffer(path: Path, buffer: RecordBuffer, *, ended: bool = True) -> Non
     writer.close()
 
 
-def write_lines(path: Path, values: Sequence[object]) -> None:
+def write_lines(path: Path, values: Sequence[Any]) -> None:
     """Write values as a new file of JSON lines."""
     path.unlink(missing_ok=True)
     lines = LineFile(path)
@@ -124,7 +125,7 @@ def packed_nodes(times: Sequence[object], cached: int = 0) -> bytes:
 
 def fill(
     buffer: RecordBuffer,
-    requests: Sequence[dict[str, object]],
+    requests: Sequence[dict[str, Any]],
     phase: str,
     indexes: Sequence[int] | None = None,
     began_ns: int = BEGAN_NS,
@@ -155,26 +156,26 @@ def add_holds(buffer: RecordBuffer, holds: Sequence[tuple[float, float, float]],
 
 def make_run(
     results: Path,
-    requests: list[dict[str, object]],
+    requests: list[dict[str, Any]],
     *,
     counted_ms: list[int] | None = None,
-    readings: list[str | None] | None = None,
+    readings: Sequence[str | None] | None = None,
     reading_at_ms: Sequence[float] | None = None,
     window_ms: tuple[float, float | None] = (0, 1000),
     phase_ms: float = 2000,
     users: int | None = 1,
-    ended_as: str = "completed",
+    ended_as: Ended = "completed",
     run_id: str = "20260304T050607Z-made-0001",
-    scenario: dict[str, object] | None = None,
-    kind: str = "runtime",
+    scenario: dict[str, Any] | None = None,
+    kind: Any = "runtime",
     generation: Generation = Generation.V2,
     nodes: tuple[NodeShape, ...] = (NodeShape("answer"),),
     indexes: Sequence[int] | None = None,
     sender: Sequence[object] = (),
     server: Sequence[object] = (),
-    machine: dict[str, str | int | float | None] | None = None,
+    machine: dict[str, Any] | None = None,
     holds: Sequence[tuple[float, float, float]] = (),
-    **phase: object,
+    **phase: Any,
 ) -> RunFolder:
     """Write a run's folder: requests of one phase, and readings before and after that differ by `counted_ms`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.manifest import ClockPair, Ended, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.gate_plan import GatePlan, gate_scenario
 from aether_load.scenario.load import from_plain, to_plain
@@ -18,10 +19,10 @@ UTC = "2026-03-04T05:06:07.000000Z"
 APART_MS = 2000
 """From the beginning of a window to that of the next."""
 
-Requests = list[dict[str, object]]
+Requests = list[dict[str, Any]]
 
 
-def one_user(latency_ms: float, window_ms: float = 1000, **more: object) -> Requests:
+def one_user(latency_ms: float, window_ms: float = 1000, **more: Any) -> Requests:
     """The requests of one user who sends for a window, each taking so long."""
     count = int(-(-window_ms // latency_ms))
     return [answered(place * latency_ms, latency_ms, **more) for place in range(count)]
@@ -34,12 +35,12 @@ def make_gate(
     *,
     pairs: int = 30,
     metrics: Sequence[str] = ("ok_throughput_rps",),
-    ended_as: str = "completed",
+    ended_as: Ended = "completed",
     counted_more: Callable[[str, int], int] = lambda _side, _pair: 0,
-    scenario: dict[str, object] | None = None,
+    scenario: dict[str, Any] | None = None,
     kind: str = "runtime",
     holds: Sequence[tuple[float, float, float]] = (),
-    **plan: object,
+    **plan: Any,
 ) -> RunFolder:
     """Write a gate's folder: each side's requests by the number of the pair, in the order ABBA.
 
@@ -105,5 +106,5 @@ def _scrape(phase: str, role: str, at_ns: int, text: str) -> RawScrape:
     return RawScrape(phase=phase, role=role, began_ns=at_ns, ended_ns=at_ns + 1, began_utc=UTC, text=text)
 
 
-def _target(url: str, kind: str) -> TargetRecord:
+def _target(url: str, kind: Any) -> TargetRecord:
     return TargetRecord(url=url, kind=kind, generation=Generation.V2, server=None)

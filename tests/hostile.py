@@ -46,5 +46,6 @@ def _one_kind(plain: Any, kind: Any) -> Any:
     if not isinstance(kind, msgspec.inspect.UnionType):
         return kind
     kinds = [_one_kind(plain, one) for one in kind.types]
-    wanted = {str: _TEXTS, dict: _TABLES, list: _LISTS, tuple: _LISTS}.get(type(plain), ())
+    known: dict[type, tuple[Any, ...]] = {str: _TEXTS, dict: _TABLES, list: _LISTS, tuple: _LISTS}
+    wanted = known.get(type(plain), ())
     return next((one for one in kinds if isinstance(one, wanted)), None)

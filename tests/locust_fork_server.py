@@ -28,7 +28,7 @@ _poll = monkey.get_original("select", "select")
 class ForkedObserver:
     """An observer that another process has forked, as much of a Popen as its client needs."""
 
-    def __init__(self, _command: list[str], *, stdin: int, env: dict[str, str], **_more: object) -> None:
+    def __init__(self, _command: list[str], *, stdin: int, env: dict[str, str], **_more: Any) -> None:
         control = socket.socket(fileno=os.dup(_OBSERVERS))
         order = {"folder": str(Path.cwd()), "environment": env}
         socket.send_fds(control, [json.dumps(order).encode()], [stdin, 2])
@@ -56,9 +56,8 @@ def serve() -> None:
     """Fork for each order and say the fork's id, or say how one has ended; in a fork, become Locust."""
     waitpid = monkey.get_original("os", "waitpid")
     if hasattr(os, "pidfd_open"):
-        observer_client.gsubprocess = SimpleNamespace(
-            Popen=ForkedObserver, TimeoutExpired=gevent.subprocess.TimeoutExpired
-        )
+        forking = SimpleNamespace(Popen=ForkedObserver, TimeoutExpired=gevent.subprocess.TimeoutExpired)
+        observer_client.gsubprocess = forking  # type: ignore[attr-defined]
     gc.freeze()  # what is imported is not looked through again in each fork
     while line := sys.stdin.readline():
         order = json.loads(line)
@@ -70,7 +69,7 @@ def serve() -> None:
         if child == 0:
             become(order)
             sys.argv = ["locust", *order["arguments"]]
-            locust.main.main()
+            locust.main.main()  # type: ignore[no-untyped-call]
             return
         print(child, flush=True)
 

@@ -107,7 +107,7 @@ class LocustFork(LocustProcess):
 
     def __init__(self, folder: Path, process: Fork) -> None:
         self.folder = folder
-        self.process: Fork = process  # type: ignore[assignment] -- as much of a Popen as is used
+        self.process: Fork = process  # type: ignore[assignment]  # as much of a Popen as is used
 
     def said(self) -> str:
         """Return what it has written to standard error so far."""
@@ -131,7 +131,7 @@ def running_forks() -> Iterator[LocustForks]:
         )
         observers = subprocess.Popen(
             [sys.executable, str(REPOSITORY / "tests" / "observer_fork_server.py")],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             env=locust_environment(),
         )
     try:

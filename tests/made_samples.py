@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aether_load.rundata.records.table import PhaseSamples
 
 
 def made_samples(
-    sent_ns: Sequence[int], ended_ns: Sequence[int], window_ns: tuple[int | None, int | None], **columns: Any
+    sent_ns: Sequence[int] | NDArray[Any],
+    ended_ns: Sequence[int] | NDArray[Any],
+    window_ns: tuple[int | None, int | None],
+    **columns: Any,
 ) -> PhaseSamples:
     """Return samples of closed load; what `columns` does not say is 0, which is `ok` for an outcome."""
     count = len(sent_ns)
@@ -23,7 +27,7 @@ def made_samples(
     }  # fmt: skip
     of_nodes = {"node_times_ms": np.int32, "node_states": np.int8, "node_cached": np.int8}
     plain = {"request_index": range(count), "due_ns": sent_ns, "sent_nodes": [nodes] * count} | columns
-    made = {name: np.array(plain.get(name, [0] * count), kind) for name, kind in kinds.items()}
+    made: dict[str, Any] = {name: np.array(plain.get(name, [0] * count), kind) for name, kind in kinds.items()}
     made |= {
         name: np.array(plain.get(name, np.zeros((count, nodes))), kind).reshape(count, nodes)
         for name, kind in of_nodes.items()

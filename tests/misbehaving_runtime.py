@@ -46,7 +46,7 @@ def misbehaving_runtime(spoilt: Mapping[int, Spoil], probed: bytes | None = None
     `probed` is what a probe with an empty object is answered, in place of a runtime's refusal.
     """
     lock = threading.Lock()
-    state = {"count": 0, "last": b""}
+    state: dict[str, Any] = {"count": 0, "last": b""}
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:

@@ -54,7 +54,7 @@ class LocustPage:
         said = self.swarm(users, **fields)
         assert said["success"], said
 
-    def refusal(self, **fields: str) -> str:
+    def refusal(self, **fields: Any) -> str:
         """Press Start, which is to be refused; return the sentence."""
         said = self.swarm(**fields)
         assert not said["success"], said

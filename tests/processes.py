@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -44,11 +44,14 @@ class Simulator:
     process: subprocess.Popen[bytes]
     url: str
 
-    def record(self) -> dict[str, int]:
+    def record(self) -> dict[str, Any]:
         """Return the totals that the simulator itself has counted."""
-        return msgspec.json.decode(urllib3.request("GET", f"{self.url}/_sim/record?summary=true").data)
+        answer: dict[str, Any] = msgspec.json.decode(
+            urllib3.request("GET", f"{self.url}/_sim/record?summary=true").data
+        )
+        return answer
 
-    def order(self, faults: dict[str, object]) -> None:
+    def order(self, faults: dict[str, Any]) -> None:
         """Order faults."""
         answer = urllib3.request("POST", f"{self.url}/_sim/faults", json=faults)
         assert answer.status == 200, answer.data
@@ -69,6 +72,7 @@ def running_simulator(*options: str) -> Iterator[Simulator]:
     finally:
         process.kill()
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()
 
 
@@ -170,7 +174,7 @@ class LocustProcess:
         """Return the command lines of the processes that this one started."""
         return [line for line in self.left_behind() if " locust " not in line]
 
-    def send(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         self.process.send_signal(number)
 
     def finish(self) -> Finished:

@@ -10,4 +10,6 @@ QUICK = 20
 
 def examples(number: int) -> int:
     """Return the number of examples that the profile leaves of these."""
-    return max(1, number * settings.default.max_examples // ALL)
+    profile = settings.default
+    assert profile is not None
+    return max(1, number * profile.max_examples // ALL)

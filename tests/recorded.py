@@ -15,7 +15,8 @@ from processes import Finished
 
 def samples_of(finished: Finished) -> list[dict[str, Any]]:
     """Every request of a run that has ended, in the order of their numbers, as samples.arrow has them."""
-    return samples_table(finished.run_folder).to_pylist()
+    answer: list[dict[str, Any]] = samples_table(finished.run_folder).to_pylist()
+    return answer
 
 
 def samples_table(run_folder: Path) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import Any
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.protocol import Generation, NodeShape, NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, TargetRecord
+from aether_load.rundata.manifest import ClockPair, Ended, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, RequestRecord
@@ -46,9 +46,9 @@ def make_rich_run(
     run_id: str = "20260304T050607Z-evening-0001",
     slower: float = 1.0,
     scenario: dict[str, Any] | None = None,
-    kind: str = "runtime",
+    kind: Any = "runtime",
     machine: dict[str, Any] = MACHINE,
-    ended_as: str = "completed",
+    ended_as: Ended = "completed",
     seed: int = 7,
     dataset: str = "piqa",
 ) -> RunFolder:

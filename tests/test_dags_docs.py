@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -22,15 +23,17 @@ FILES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 ROW = Prompt("set/0", "set", "Why?", columns={"query": "Why?", "customer.plan": "pro"})
 
 
-def test_every_shape_has_its_section():
+def test_every_shape_has_its_section() -> None:
     """The names are those of the key, and the comment beside it lists them."""
     assert [*SHAPES, "file", "program"] == list(get_args(DagName))
-    listed = re.search(r"^dag = .*# (.*)$", PAGE, re.MULTILINE)[1]
+    match = re.search(r"^dag = .*# (.*)$", PAGE, re.MULTILINE)
+    assert match is not None
+    listed = match[1]
     assert re.findall(r"[a-z_]{4,}", listed) == list(get_args(DagName))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_pictures_show_the_nodes_that_are_sent(shape):
+def test_the_pictures_show_the_nodes_that_are_sent(shape: DagName) -> None:
     """Each node of the default shape stands in its picture, and no other; the default number beside it is so."""
     nodes = [node.id for node in build_workload([ROW], WorkloadPlan(dag=shape), Generation.V2).nodes]
     picture = re.sub(r"dag_nodes = .*", "", SHAPES[shape])
@@ -40,7 +43,7 @@ def test_the_pictures_show_the_nodes_that_are_sent(shape):
         assert [node.id for node in given.nodes] == nodes
 
 
-def test_the_scenarios_of_the_page_are_valid(tmp_path):
+def test_the_scenarios_of_the_page_are_valid(tmp_path: Path) -> None:
     """Each fragment is a whole scenario."""
     plans = []
     for number, text in enumerate(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)):
@@ -54,7 +57,7 @@ def test_the_scenarios_of_the_page_are_valid(tmp_path):
 
 
 @pytest.mark.parametrize(("number", "generation"), [(0, Generation.V2), (1, Generation.V1)])
-def test_the_files_of_the_page_are_sent(number, generation, tmp_path):
+def test_the_files_of_the_page_are_sent(number: int, generation: Generation, tmp_path: Path) -> None:
     """Each is found right, is of the generation said, answers by its last node and loses every placeholder of ours."""
     path = tmp_path / "my.json"
     path.write_text(FILES[number])
@@ -69,7 +72,7 @@ def test_the_files_of_the_page_are_sent(number, generation, tmp_path):
     assert sorted(raws) == sorted(left)
 
 
-def test_the_rows_of_the_scenarios_are_as_many_as_the_page_says():
+def test_the_rows_of_the_scenarios_are_as_many_as_the_page_says() -> None:
     """Forty requests, twenty documents."""
     for words, name in (("40 requests", "queries"), ("20 documents", "documents")):
         assert f"brings {words}" in PAGE

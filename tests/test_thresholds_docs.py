@@ -1,6 +1,7 @@
 """What docs/thresholds.md says of thresholds is so."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ BLOCKS = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path, block):
+def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path: Path, block: str) -> None:
     """As it stands; --dry-run shows each of its thresholds."""
     (tmp_path / "mine.toml").write_text(block)
     scenario = load_scenario(tmp_path / "mine.toml")
@@ -34,7 +35,7 @@ def test_every_example_is_a_scenario_that_a_run_can_answer(tmp_path, block):
     ]
 
 
-def test_every_name_that_is_named_is_a_number():
+def test_every_name_that_is_named_is_a_number() -> None:
     """In the table, with its aggregation where it has one; in the text, the shares that have an interval."""
     table = DOCS[DOCS.index("| what | names |") : DOCS.index("Lists (series")]
     named = re.findall(r"`([a-z][\w.]*(?::p\(\d+\))?)`", table)
@@ -44,26 +45,31 @@ def test_every_name_that_is_named_is_a_number():
         assert find_metric(plain) is not None
         if ":" in name:
             metric_in(parse_threshold(f"{name}<1"))
-    with_interval = re.search(r"\| shares \((.*?)\) \|", DOCS)[1]
+    match = re.search(r"\| shares \((.*?)\) \|", DOCS)
+    assert match is not None
+    with_interval = match[1]
     assert set(re.findall(r"`(\w+)`", with_interval)) == {
         metric.name for metric in METRICS.values() if metric.form == "share"
     }
 
 
-def test_every_aggregation_is_named():
+def test_every_aggregation_is_named() -> None:
     """And an operator each."""
     grammar = DOCS[DOCS.index("## Grammar") : DOCS.index("| what | names |")]
     assert set(AGGREGATIONS) <= set(re.findall(r"`(\w+)`", grammar))
     assert all(f"`{sign}`" in grammar for sign in ("<", "<=", ">", ">=", "==", "!="))
 
 
-def test_the_figures_of_the_text_are_those_of_the_code():
+def test_the_figures_of_the_text_are_those_of_the_code() -> None:
     """What 400 samples without a failure show, and what a look costs."""
-    assert f"ends at {wilson(0, 400).high:.4f}" in DOCS
-    assert wilson(0, 400).high < 0.01 < wilson(0, 100).high
+    of_400, of_100 = wilson(0, 400), wilson(0, 100)
+    assert of_400 is not None
+    assert of_100 is not None
+    assert f"ends at {of_400.high:.4f}" in DOCS
+    assert of_400.high < 0.01 < of_100.high
     assert f"{CONFIDENCE:.1%} interval".replace("%", " %") in DOCS
 
 
-def test_no_scenario_ships_with_a_threshold():
+def test_no_scenario_ships_with_a_threshold() -> None:
     """What a machine can do is not known beforehand."""
     assert [name for name, path in shipped_scenarios().items() if load_scenario(path).thresholds] == []
