@@ -94,6 +94,7 @@ SENDERS = (
     Sender(EXECUTE, _execute),
     Sender("HttpUser", _stock("cost_of_http_user.py")),
     Sender(FAST, _stock("cost_of_fast_http.py")),
+    Sender("bare gevent", _loop("gevent_loop.py")),
     Sender("aiohttp", _loop("aiohttp_loop.py"), modules=("aiohttp", "orjson")),
     Sender("httpx", _loop("httpx_loop.py", _SHORT), modules=("httpx",)),
     Sender(HEY, hey, program="hey"),

@@ -36,6 +36,7 @@ from aether_load.protocol import (
 _START_LIMIT_S = 15.0
 REFUSAL = "Failed to deserialize the JSON body into the target type: missing field `dag` at line 1 column 2"
 _COUNTERS = (CACHE_HITS_TOTAL, CACHE_MISSES_TOTAL, ERRORS_TOTAL, EXECUTED_NODES_TOTAL, TOKEN_COST_TOTAL)
+EXECUTION_ID = "the same in every answer"
 TOKENS = 116
 """What an answer says that its node cost."""
 
@@ -75,7 +76,7 @@ def answer(request: bytes, time_ms: int = 0) -> bytes:
     latencies = {f"{of}_latency_{rank}_ms": time_ms for of in ("node", "level") for rank in ("p50", "p95", "p99")}
     whole = {
         # A UUID that comes twice would say that an answer was read twice.
-        "execution_id": "the same in every answer",
+        "execution_id": EXECUTION_ID,
         "results": [
             {
                 "node_id": node_id,
@@ -127,7 +128,7 @@ def _start_nginx(nginx: str, folder: Path, core: int) -> tuple[subprocess.Popen[
 
 
 def _nginx_configuration(port: int, temporary: list[str], answered: bytes) -> str:
-    """Return a configuration that answers from memory and never closes a connection of its own accord."""
+    """Return a configuration that answers from memory, each time with an id of its own, and closes no connection."""
     return f"""
 daemon off;
 master_process off;
@@ -138,6 +139,7 @@ http {{
   {" ".join(temporary)}
   keepalive_requests 1000000000;
   keepalive_timeout 3600s;
+  map $request_id $uuid {{ "~^(?<a>.{{8}})(?<b>.{{4}})(?<c>.{{4}})(?<d>.{{4}})(?<e>.{{12}})$" "$a-$b-$c-$d-$e"; }}
   map $content_length $is_empty_object {{ default 0; 2 1; }}
   server {{
     listen 127.0.0.1:{port} backlog=16384;
@@ -145,7 +147,7 @@ http {{
     location = /execute {{
       default_type application/json;
       if ($is_empty_object) {{ return 422 {_quoted(REFUSAL)}; }}
-      return 200 {_quoted(answered.decode())};
+      return 200 {_quoted(answered.decode()).replace(EXECUTION_ID, "$uuid")};
     }}
     location = /health {{ return 200 OK; }}
     location = /metrics {{ return 200 {_quoted(_metrics())}; }}

@@ -54,7 +54,7 @@ class Sending:
     def send(self, work: Work) -> None:
         """Send one request of the stage and record it."""
         request, prompt, _, _ = work
-        self.execute(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
+        self._exchange(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
 
     def execute(
         self, work: Work, data: bytes, prompt: Raw | None, *, name: str | None = None, dag: int | None = None
@@ -64,19 +64,25 @@ class Sending:
         `prompt` is what the answer repeats, `name` the request's own name, and `dag` the place of its DAG where that
         is not its prompt's.
         """
+        return Answer(*self._exchange(work, data, prompt, name, dag))
+
+    def _exchange(
+        self, work: Work, data: bytes, prompt: Raw | None, name: str | None = None, dag: int | None = None
+    ) -> tuple[Outcome, str | None, Execution | None, int, int]:
+        """Send a request and record it; return an answer's fields."""
         due = work[2]
         sent = monotonic_ns()
         try:
             status, body = self._connection.exchange(data)
         except TransportError as error:
             ended = monotonic_ns()
-            answer = Answer(_outcome_of(error), str(error), None, sent, ended)
-            self._recorder.unanswered(work, sent, ended, answer.outcome, str(error), name=name, dag=dag)
+            outcome = _outcome_of(error)
+            self._recorder.unanswered(work, sent, ended, outcome, str(error), name=name, dag=dag)
             self._lost_in_a_row += 1
             if due is None:
                 # A dead target must not be asked ten thousand times a second; in open load the rate sees to that.
                 gevent.sleep(min(_LONGEST_PAUSE_S, _SHORTEST_PAUSE_S * 2 ** (self._lost_in_a_row - 1)))
-            return answer
+            return outcome, str(error), None, sent, ended
         except GreenletExit:
             why = "given up when the run was ended, after the stop time-out"
             self._recorder.unanswered(work, sent, monotonic_ns(), Outcome.CANCELLED, why, name=name, dag=dag)
@@ -90,7 +96,7 @@ class Sending:
             if outcome is Outcome.INVALID_RESPONSE:
                 # What comes next on this connection may be the answer to another request.
                 self._connection.close()
-            return Answer(outcome, reason, execution, sent, ended)
+            return outcome, reason, execution, sent, ended
 
 
 def _outcome_of(error: TransportError) -> Outcome:

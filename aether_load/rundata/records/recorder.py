@@ -16,6 +16,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
 from aether_load.schedule.order import Work
 
+_UUID_LENGTHS = (32, 36)
 _SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
 
@@ -258,6 +259,8 @@ def _nodes(execution: Execution, dag: _Dag) -> tuple[bytes, object]:
 
 def _uuid_bytes(text: str) -> bytes:
     """Return the 16 bytes of an execution id, or none when it is not a UUID."""
+    if len(text) not in _UUID_LENGTHS:
+        return b""
     try:
         raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
