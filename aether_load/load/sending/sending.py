@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import NamedTuple
+from typing import TypeAlias
 
 import gevent
 from gevent import GreenletExit
@@ -20,14 +20,11 @@ _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 0.5
 
 
-class Answer(NamedTuple):
-    """What became of a request: sent and ended in monotonic ns, the reason unless it is `ok`, and what was read."""
+Answer: TypeAlias = tuple[Outcome, str | None, Execution | None, int, int]
+"""What became of a request: its outcome, the reason unless it is `ok`, what was read, sent and ended in monotonic ns.
 
-    outcome: Outcome
-    reason: str | None
-    execution: Execution | None
-    sent_ns: int
-    ended_ns: int
+A plain tuple, because most are made for nobody to read.
+"""
 
 
 class Sending:
@@ -54,7 +51,7 @@ class Sending:
     def send(self, work: Work) -> None:
         """Send one request of the stage and record it."""
         request, prompt, _, _ = work
-        self._exchange(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
+        self.execute(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
 
     def execute(
         self, work: Work, data: bytes, prompt: Raw | None, *, name: str | None = None, dag: int | None = None
@@ -64,12 +61,6 @@ class Sending:
         `prompt` is what the answer repeats, `name` the request's own name, and `dag` the place of its DAG where that
         is not its prompt's.
         """
-        return Answer(*self._exchange(work, data, prompt, name, dag))
-
-    def _exchange(
-        self, work: Work, data: bytes, prompt: Raw | None, name: str | None = None, dag: int | None = None
-    ) -> tuple[Outcome, str | None, Execution | None, int, int]:
-        """Send a request and record it; return an answer's fields."""
         due = work[2]
         sent = monotonic_ns()
         try:

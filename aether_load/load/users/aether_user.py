@@ -166,13 +166,15 @@ class AetherUser(User):
             data = context.sides[0].prepared.bytes_of(work[0], request.place)
         current.requests += 1
         try:
-            answer = self._sendings[0].execute(work, data, request.prompt, name=name, dag=request.dag)
+            outcome, reason, told, sent_ns, ended_ns = self._sendings[0].execute(
+                work, data, request.prompt, name=name, dag=request.dag
+            )
         except BaseException:
             context.user_pool.leave()
             raise
-        current.request_ns += answer.ended_ns - answer.sent_ns
+        current.request_ns += ended_ns - sent_ns
         context.user_pool.end_request()
-        return execution_of(answer, request.answer_node)
+        return execution_of(outcome, reason, told, (ended_ns - sent_ns) / 1e6, request.answer_node)
 
     # Passes of tasks
 

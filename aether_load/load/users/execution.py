@@ -9,7 +9,7 @@ import msgspec
 from aether_load.protocol import Outcome
 
 if TYPE_CHECKING:
-    from aether_load.load.sending.sending import Answer
+    from aether_load import response
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,16 +40,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 NOT_SENT = Execution(outcome=Outcome.DROPPED.label, error="the load has ended, so that nothing was sent")
 
 
-def execution_of(answer: Answer, answer_node: str | None) -> Execution:
+def execution_of(
+    outcome: Outcome, reason: str | None, told: response.Execution | None, latency_ms: float, answer_node: str | None
+) -> Execution:
     """Return an answer as user code sees it; its output is that of `answer_node`, or (None) of the last node."""
-    latency_ms = (answer.ended_ns - answer.sent_ns) / 1e6
-    told = answer.execution
     if told is None:
-        return Execution(outcome=answer.outcome.label, latency_ms=latency_ms, error=answer.reason)
+        return Execution(outcome=outcome.label, latency_ms=latency_ms, error=reason)
     if len(told.results) == 1:
         (only,) = told.results
         return Execution(
-            outcome=answer.outcome.label,
+            outcome=outcome.label,
             output=only.output if answer_node in {None, only.node_id} else None,
             outputs={only.node_id: only.output},
             node_times_ms={only.node_id: only.execution_time_ms},
@@ -57,13 +57,13 @@ def execution_of(answer: Answer, answer_node: str | None) -> Execution:
             server_total_ms=told.total_execution_time_ms,
             tokens_total=told.total_token_cost,
             cache_hits_total=None if only.cache_hit is None else int(only.cache_hit),
-            error=answer.reason,
+            error=reason,
         )
     outputs = {result.node_id: result.output for result in told.results}
     last = told.results[-1].node_id if told.results else None
     cached = [result.cache_hit for result in told.results if result.cache_hit is not None]
     return Execution(
-        outcome=answer.outcome.label,
+        outcome=outcome.label,
         output=outputs.get(answer_node if answer_node is not None else last or ""),
         outputs=outputs,
         node_times_ms={result.node_id: result.execution_time_ms for result in told.results},
@@ -71,5 +71,5 @@ def execution_of(answer: Answer, answer_node: str | None) -> Execution:
         server_total_ms=told.total_execution_time_ms,
         tokens_total=told.total_token_cost,
         cache_hits_total=sum(cached) if cached else None,
-        error=answer.reason,
+        error=reason,
     )
