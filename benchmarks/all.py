@@ -88,9 +88,9 @@ def _distributed(found: Found) -> Iterator[Figure]:
 
 
 def _analysis(found: Found) -> Iterator[Figure]:
-    for key, unit in (("seconds", "s"), ("resident_max_mb", "MB")):
+    for key, unit in (("cpu_s", "s"), ("own_max_mb", "MB")):
         value = median(turn[key] for turn in found["rounds"])
-        yield Figure(f"report of {found['requests']}", "ours", "time" if unit == "s" else "memory", value, unit)
+        yield Figure(f"report of {found['requests']}", "ours", "CPU time" if unit == "s" else "memory", value, unit)
 
 
 def _big_report(found: Found) -> Iterator[Figure]:

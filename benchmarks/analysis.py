@@ -1,8 +1,11 @@
 """Measure what the analysis of a large run takes: `aether-load report` on so many requests, on one core.
 
 The benchmark makes the run's folder: open load, `--nodes` nodes a request, a phase as long as the requests take at
-5,000/s, a reading of /metrics and of both processes each second, counts that reconcile. The bar: 10,000,000 requests
-in under 60 s and under 2 GB of resident memory, with every output that a run leaves. Needs 2 GB of disk for 10,000,000.
+5,000/s, a reading of /metrics and of both processes each second, counts that reconcile. The bar: 20 s of CPU time for
+10,000,000 requests, and in proportion for more, with every output that a run leaves; 1.5 GB of memory for as many, and
+3 GB for 50,000,000. Memory is what the process has for itself: pages of files, in which the columns of more than
+16,000,000 requests lie, are the system's to write out. Needs 1 GB of disk for 10,000,000 requests and 10 GB for
+50,000,000.
 
     python benchmarks/analysis.py [--requests 10000000] [--nodes 1] [--rounds 1] [--json FILE]
 """
@@ -45,8 +48,9 @@ from aether_load.rundata.records.record_format import ABSENT, ANSWER, DATASET, P
 from aether_load.rundata.records.record_reader import NODE_TYPE, REQUEST_TYPE
 from aether_load.rundata.scrapes import RawScrape
 
-BAR_S = 60.0
-BAR_MB = 2000
+BAR_CPU_S = 20.0
+BAR_REQUESTS = 10_000_000
+BAR_MB, BAR_BEYOND_MB = 1500, 3000
 PER_SECOND = 5_000
 _BATCH = 256 * BLOCK_ROWS
 _DATASETS = ("hellaswag", "piqa", "winogrande", "arc_easy", "arc_challenge")
@@ -71,14 +75,18 @@ def main() -> None:
         folder = make_run(Path(name), arguments.requests, arguments.nodes)
         size = folder.records.stat().st_size
         rounds = [_report(folder, cores()[1]) for _ in range(arguments.rounds)]
-    seconds, megabytes = (max(found[key] for found in rounds) for key in ("seconds", "resident_max_mb"))
+    cpu_s, own_mb, resident_mb = (
+        max(found[key] for found in rounds) for key in ("cpu_s", "own_max_mb", "resident_max_mb")
+    )
+    bar_s = BAR_CPU_S * max(1.0, arguments.requests / BAR_REQUESTS)
+    bar_mb = BAR_MB if arguments.requests <= BAR_REQUESTS else BAR_BEYOND_MB
     print(
-        f"{arguments.requests} requests of {arguments.nodes} nodes ({size / 1e9:.2f} GB): {seconds:.1f} s, "
-        f"{megabytes:.0f} MB at most (the bar for 10,000,000 of one node: {BAR_S:g} s, {BAR_MB} MB)"
+        f"{arguments.requests} requests of {arguments.nodes} nodes ({size / 1e9:.2f} GB): {cpu_s:.1f} s of CPU time, "
+        f"{own_mb:.0f} MB at most, {resident_mb:.0f} MB with pages of files (the bar: {bar_s:g} s, {bar_mb} MB)"
     )
     result = environment("none") | {"requests": arguments.requests, "nodes": arguments.nodes, "rounds": rounds}
     write_json(arguments.json, result)
-    if seconds > BAR_S or megabytes > BAR_MB:
+    if cpu_s > bar_s or own_mb > bar_mb:
         raise SystemExit("above the bar")
 
 
@@ -89,7 +97,11 @@ def _report(folder: RunFolder, core: int) -> dict[str, float]:
         process = subprocess.Popen(
             [sys.executable, "-m", "aether_load", "report", str(folder.path)], stdout=out, stderr=subprocess.STDOUT
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        own_mb = 0.0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            own_mb = max(own_mb, _own_mb(process.pid))
+            time.sleep(0.05)
+        _, status, usage = ended
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
@@ -97,7 +109,18 @@ def _report(folder: RunFolder, core: int) -> dict[str, float]:
     if process.returncode != 0 or "trusted, 0 unexplained" not in said:
         raise BenchmarkFailed(f"exit code {process.returncode}: {said[-3000:]}")
     cpu_s = usage.ru_utime + usage.ru_stime
-    return {"seconds": seconds, "cpu_s": cpu_s, "resident_max_mb": usage.ru_maxrss / 1000}
+    return {
+        "seconds": seconds, "cpu_s": cpu_s, "own_max_mb": own_mb, "resident_max_mb": usage.ru_maxrss / 1000,
+    }  # fmt: skip
+
+
+def _own_mb(pid: int) -> float:
+    """Return the memory that a process has for itself: anonymous pages, which no file holds."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith("RssAnon:")), 0.0)
 
 
 def make_run(results: Path, requests: int, nodes: int) -> RunFolder:

@@ -15,13 +15,15 @@ from aether_load.analysis.statistics.distribution import Share
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
 from aether_load.analysis.verdict.verdict import Verdict
 from aether_load.errors import ResultsError, UsageError
-from aether_load.outputs.results import report_json, write_results
+from aether_load.outputs.results import write_results
 from aether_load.outputs.summary import SUMMARY_COLUMNS, append_summary, check_summary
 from aether_load.outputs.terminal import write_summary
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.records import table_reader
 from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, exposition, failed, make_run
+from rich_run import make_rich_run
 
 TEN_MORE = "the server counted 10 nodes more than were answered: other clients used it meanwhile"
 CLEAN = [answered(100 * number, 62 + number) for number in range(10)]
@@ -290,10 +292,24 @@ def test_threats_to_validity_are_values(tmp_path: Path) -> None:
     assert all(warning.advice for warning in report.warnings)
 
 
+def written(folder: RunFolder) -> dict[Path, bytes]:
+    """Return the bytes of every file that a report writes, beside the run's own and around it."""
+    write_results(build_report(folder), folder)
+    return {path: path.read_bytes() for path in folder.results.rglob("*") if path.is_file()}
+
+
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
-    """A report depends on its folder alone."""
-    folder = make_run(tmp_path, CLEAN)
-    assert report_json(build_report(folder)) == report_json(build_report(folder))
+    """All files of a report depend on the run's folder alone."""
+    folder = make_rich_run(tmp_path)
+    assert written(folder) == written(folder)
+
+
+def test_columns_in_files_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of so many requests that their columns lie in files is analysed like any other, and leaves none of them."""
+    folder = make_rich_run(tmp_path)
+    expected = written(folder)
+    monkeypatch.setattr(table_reader, "MOST_ROWS_IN_MEMORY", 0)
+    assert written(folder) == expected
 
 
 def test_the_summary_on_the_terminal(tmp_path: Path) -> None:

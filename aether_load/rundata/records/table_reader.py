@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.records.column import Column
 from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.iterations import Iterations
 from aether_load.rundata.records.node_columns import NodeColumns, RowTable
@@ -21,8 +23,10 @@ from aether_load.rundata.records.record_set import RecordPart, RecordSet
 from aether_load.rundata.records.slowest import SlowestRecords, SlowRecord
 from aether_load.rundata.records.table import PhaseSamples
 
-Column = NDArray[Any]
+Values = NDArray[Any]
 
+MOST_ROWS_IN_MEMORY = 16_000_000
+"""Of larger runs the columns lie in files in the run's folder: of 50,000,000 requests they take 4 GB."""
 _MOST_ERRORS = np.iinfo(np.int16).max
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
@@ -59,7 +63,9 @@ def read_phases(
 
     A phase that was cut off by force has no end of its window; then it is where its last answer came in.
     """
-    growing = [GrowingPhase(len(level_of), _rows_each(parts, len(records))) for _ in records]
+    rows_each = _rows_each(parts, len(records))
+    folder = parts[0].path.parent if rows_each * len(records) > MOST_ROWS_IN_MEMORY else None
+    growing = [GrowingPhase(len(level_of), rows_each, folder) for _ in records]
     holds, iterations = Holds(), Iterations()
     places = {record.name: place for place, record in enumerate(records)}
     columns_of = RecordColumns(datasets, node_ids, level_of)
@@ -97,17 +103,17 @@ def _rows_each(parts: Sequence[RecordPart], phases: int) -> int:
 
 
 class GrowingPhase:
-    """One phase's columns while they grow; they have room for `rows` at first."""
+    """One phase's columns while they grow; they have room for `rows` at first, in a file if there is a `folder`."""
 
-    def __init__(self, node_count: int, rows: int = 0) -> None:
+    def __init__(self, node_count: int, rows: int = 0, folder: Path | None = None) -> None:
         self._nodes = node_count
         self._columns = {
-            name: _Column(kind, rows * (node_count if name in _OF_NODES else 1)) for name, kind in _TYPES.items()
+            name: Column(kind, rows * (node_count if name in _OF_NODES else 1), folder) for name, kind in _TYPES.items()
         }
         self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
         self._errors: Counter[tuple[int, int]] = Counter()
 
-    def add(self, columns: Mapping[str, Column], which: NDArray[np.bool_] | None = None) -> None:
+    def add(self, columns: Mapping[str, Values], which: NDArray[np.bool_] | None = None) -> None:
         """Append the rows of some columns, or those `which` are meant."""
         for name, column in self._columns.items():
             column.append((columns[name] if which is None else columns[name][which]).reshape(-1))
@@ -178,42 +184,6 @@ class GrowingPhase:
         )
 
 
-class _Column:
-    """An array that grows at its end where it lies: joining pieces would need the memory twice."""
-
-    def __init__(self, kind: type, room: int = 0) -> None:
-        self._values: Column = np.empty(room, kind)
-        self._length = 0
-
-    def append(self, values: Column) -> None:
-        length = self._length + len(values)
-        if length > len(self._values):
-            self._values.resize(max(length, len(self._values) * 5 // 4), refcheck=False)
-        self._values[self._length : length] = values
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def view(self) -> Column:
-        return self._values[: self._length]
-
-    def thin(self, width: int) -> None:
-        kept = self.view().reshape(-1, width)[::2].ravel()
-        self._values[: len(kept)] = kept
-        self._length = len(kept)
-
-    def widen(self, width: int, wider: int) -> None:
-        values = np.full(self._length // width * wider, ABSENT, self._values.dtype)
-        values.reshape(-1, wider)[:, :width] = self.view().reshape(-1, width)
-        self._values, self._length = values, len(values)
-
-    def finish(self) -> Column:
-        self._values.resize(self._length, refcheck=False)
-        self._values.flags.writeable = False
-        return self._values
-
-
 class RecordColumns:
     """Turns batches of records into columns."""
 
@@ -231,7 +201,7 @@ class RecordColumns:
         self._nodes = NodeColumns(node_ids)
         self._level_of = tuple(level_of)
 
-    def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Column]:
+    def __call__(self, batch: RecordBatch, tables: Tables) -> dict[str, Values]:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
         rows, nodes = batch.requests, batch.nodes
         dense = self._nodes.table(rows, tables)
@@ -278,7 +248,7 @@ class RecordColumns:
         places = [ABSENT if name is None else self._datasets.get(name, ABSENT) for name in [*tables.datasets, None]]
         return [ABSENT if link >= len(places) else places[link] for link in tables.dataset_of_prompt]
 
-    def _levels(self, batch: RecordBatch, found: Mapping[str, Column]) -> dict[str, Column]:
+    def _levels(self, batch: RecordBatch, found: Mapping[str, Values]) -> dict[str, Values]:
         """Tell of each row whether levels were told, add up to more than the total, or are below one of their nodes."""
         rows = batch.requests
         depth = max(self._level_of, default=0) + 1
@@ -291,7 +261,7 @@ class RecordColumns:
         return {"levels_told": told, "levels_over": over, "levels_short": told & short}
 
 
-def _counted(pairs: Column) -> tuple[Column, Column]:
+def _counted(pairs: Values) -> tuple[Values, Values]:
     """Return the pairs that occur, one a row, and how often each does."""
     different, counts = np.unique(pairs, axis=1, return_counts=True)
     return different.T, counts
