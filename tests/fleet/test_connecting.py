@@ -77,6 +77,7 @@ def test_numbers_that_mean_nothing_are_refused(
     assert_refused(fork_locust(*options), 2, words)
 
 
+@pytest.mark.slow
 def test_children_join_no_master_but_their_own(
     start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], free_port: int
 ) -> None:

@@ -193,7 +193,8 @@ def test_somebody_elses_load_is_exit_5(
     assert ": contaminated: " in done.report["verdict"]["sentence"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_gate_says_what_it_has_and_leaves_nothing_behind(
     gate: Callable[..., Any], number: signal.Signals
 ) -> None:

@@ -186,6 +186,7 @@ def test_what_the_disk_refuses_is_rescued_elsewhere(tmp_path: Path) -> None:
     assert table.num_rows == pa.compute.max(table["request_index"]).as_py() + 1
 
 
+@pytest.mark.slow
 def test_a_progress_line_is_shown_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal one line tells of the prompts that load, then done of all, rate, failures and time left."""
     main, other = pty.openpty()

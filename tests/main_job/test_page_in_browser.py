@@ -181,8 +181,15 @@ def test_from_the_form_to_the_downloads(locust: LocustPage, browser: Page, tmp_p
     browser.wait_for(f"{text_of('#pill')} == 'ended'", "the end")
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        pytest.param(400, False, id="400-light"),
+        pytest.param(1400, True, id="1400-dark"),
+        pytest.param(400, True, id="400-dark", marks=pytest.mark.slow),
+        pytest.param(1400, False, id="1400-light", marks=pytest.mark.slow),
+    ],
+)
 def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(
     locust: LocustPage, browser: Page, tmp_path: Path, width: int, dark: bool
 ) -> None:

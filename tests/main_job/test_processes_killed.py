@@ -99,6 +99,7 @@ def test_a_run_whose_sender_is_killed_is_written_by_its_observer(under_load: tup
     assert reported(process, finished.run_folder) == (5, report)
 
 
+@pytest.mark.slow
 def test_a_run_whose_two_processes_are_killed_can_be_reported(under_load: tuple[LocustProcess, Path]) -> None:
     """What was measured until a second before is in the folder, for `aether-load report` to read."""
     process, record = under_load

@@ -43,6 +43,7 @@ def starts(http: urllib3.PoolManager, url: str, form: dict[str, str]) -> bool:
     return bool(json.loads(http.request("POST", f"{url}/swarm", fields=form).data)["success"])
 
 
+@pytest.mark.slow
 def test_each_start_in_the_web_page_is_a_run_of_its_own(
     start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], free_port: int
 ) -> None:

@@ -219,6 +219,7 @@ def test_runs_have_letters() -> None:
     assert [letter(place) for place in (0, 25, 26, 701, 702)] == ["A", "Z", "AA", "ZZ", "AAA"]
 
 
+@pytest.mark.slow
 def test_the_command_shows_draws_and_says_by_its_exit_code(tmp_path: Path) -> None:
     """0 where ranked, 5 where not, 2 for a mistake; pictures of an earlier comparison go, other files stay."""
     pytest.importorskip("vl_convert", reason="vl-convert-python draws the charts")

@@ -70,8 +70,15 @@ def small_run(tmp_path: Path) -> tuple[RunFolder, Report]:
 class TestInABrowser:
     pytestmark = NEEDS_CHROMIUM
 
-    @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-    @pytest.mark.parametrize("width", [390, 1280])
+    @pytest.mark.parametrize(
+        ("width", "dark"),
+        [
+            pytest.param(390, False, id="390-light"),
+            pytest.param(1280, True, id="1280-dark"),
+            pytest.param(390, True, id="390-dark", marks=pytest.mark.slow),
+            pytest.param(1280, False, id="1280-light", marks=pytest.mark.slow),
+        ],
+    )
     def test_it_is_drawn_and_quiet(self, run: RunFolder, browser: Page, width: int, dark: bool) -> None:
         """Each chart has its marks, nothing is said on the console, nothing is fetched, nothing runs over the edge."""
         browser.show(width, dark=dark)

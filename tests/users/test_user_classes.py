@@ -235,7 +235,7 @@ def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], tmp_path: 
         assert {row["state"] for row in report["thresholds"]} == {"holds"}
 
 
-@pytest.mark.parametrize("name", ["conversation", "mixed_users", "load_shape"])
+@pytest.mark.parametrize("name", ["conversation", "mixed_users", pytest.param("load_shape", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
 )

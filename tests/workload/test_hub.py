@@ -104,6 +104,7 @@ def test_the_hub_gives_the_rows_of_the_sample_and_its_cache_gives_them_again(
     assert len(hub.asked) == asked
 
 
+@pytest.mark.slow
 def test_a_limit_takes_the_first_rows_of_the_seeded_order(hub: Hub) -> None:
     """Of a set's prompts, as many as the limit says are taken; the record tells how many there were."""
     expected = in_seeded_order(hub_prompts("piqa", sample_rows("piqa")), 42)[:7]
