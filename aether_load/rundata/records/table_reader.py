@@ -26,7 +26,7 @@ from aether_load.rundata.records.table import PhaseSamples
 Values = NDArray[Any]
 
 MOST_ROWS_IN_MEMORY = 16_000_000
-"""Of larger runs the columns lie in files in the run's folder: of 50,000,000 requests they take 4 GB."""
+"""Of larger runs the columns lie in files in the run's folder: of 50,000,000 requests they take 3.5 GB."""
 _MOST_ERRORS = np.iinfo(np.int16).max
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _TYPES: dict[str, type] = {
