@@ -125,7 +125,10 @@ def main() -> None:
             raise BenchmarkFailed(f"exit code {ended.exit_code}\n{ended.last_words}")
         requests = len(read_records(only_run(setting.results)).sent)
     result = about | {"rate_rps": arguments.rate, "requests_total": requests, "exit_code": ended.exit_code}
-    result |= {"slopes": _slopes(watch.readings), "readings": [reading._asdict() for reading in watch.readings]}
+    result |= {
+        "slopes": _slopes(watch.readings, seconds),
+        "readings": [reading._asdict() for reading in watch.readings],
+    }
     _print(result)
     write_json(arguments.json, result)
 
@@ -137,9 +140,14 @@ def _sender() -> psutil.Process | None:
     return None
 
 
-def _slopes(readings: list[Reading]) -> dict[str, Any]:
-    """Return each quantity's first and last settled value, its slope an hour, and the range that it was seen in."""
-    settled = [reading for reading in readings if reading.at_s >= readings[0].at_s + SETTLED_S] if readings else []
+def _slopes(readings: list[Reading], seconds: float) -> dict[str, Any]:
+    """Return each quantity's first and last settled value, its slope an hour, and the range that it was seen in.
+
+    The report, which the observer makes after the load, is left out.
+    """
+    began_s = readings[0].at_s if readings else 0.0
+    until_s = began_s + seconds - 2 * INTERVAL_S
+    settled = [reading for reading in readings if began_s + SETTLED_S <= reading.at_s <= until_s]
     if len(settled) < 2:
         raise BenchmarkFailed("the run was too short to be read after its first two minutes")
     hours = np.array([reading.at_s for reading in settled]) / 3600
