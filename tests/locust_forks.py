@@ -46,7 +46,7 @@ class LocustForks:
             "outputs": [str(output) for output in outputs],
             "limit_s": limit_s,
         }
-        return LocustFork(folder, Fork(self, int(self.ask(order)), outputs))
+        return LocustFork(folder, Fork(self, int(self.ask(order)), outputs, limit_s))
 
     def ask(self, order: dict[str, object]) -> str:
         """Return the answer to an order."""
@@ -61,11 +61,12 @@ class LocustForks:
 class Fork:
     """One fork, as much of a Popen as tests need."""
 
-    def __init__(self, forks: LocustForks, pid: int, outputs: tuple[Path, Path]) -> None:
+    def __init__(self, forks: LocustForks, pid: int, outputs: tuple[Path, Path], limit_s: float) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._forks = forks
         self._outputs = outputs
+        self._limit_s = limit_s
 
     def poll(self) -> int | None:
         """Return its exit code once it has ended."""
@@ -84,7 +85,7 @@ class Fork:
 
     def communicate(self, timeout: float = LIMIT_S) -> tuple[bytes, bytes]:
         """Wait for its end and return what it wrote."""
-        self.wait(timeout)
+        self.wait(max(timeout, self._limit_s))
         return self.written()
 
     def written(self) -> tuple[bytes, bytes]:

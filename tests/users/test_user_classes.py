@@ -204,7 +204,7 @@ def test_on_start_and_on_stop_may_send(run_users: Callable[..., Any]) -> None:
 
 
 @pytest.mark.slow
-def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], tmp_path: Path) -> None:
+def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], free_port: int, tmp_path: Path) -> None:
     """Ramp, warm and cold cache, open load, passes, requests and steps, over two processes as over one."""
     (tmp_path / "phases.toml").write_text(
         "name = 'phases'\nrequest_names = ['ask']\nthresholds = ['ask:error_rate<0.5', 'warm:ask:p(50)<60000']\n"
@@ -216,7 +216,8 @@ def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], tmp_path: 
         "[[phases]]\nname = 'requests'\nusers = 3\nrequests = 30\n"
         "[[phases]]\nname = 'steps'\nsteps = [1, 3]\nduration = '1s'\n"
     )
-    for processes in ((), ("--processes", "2")):
+    ports = ("--master-port", str(free_port), "--master-bind-port", str(free_port))
+    for processes in ((), ("--processes", "2", *ports)):
         folder = tmp_path / f"results{len(processes)}"
         finished, _, _ = run_users(
             PLAIN, "--scenario", str(tmp_path / "phases.toml"), "--results-dir", str(folder), *processes
@@ -239,10 +240,14 @@ def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], tmp_path: 
 @pytest.mark.parametrize(
     "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
 )
-def test_the_examples_run(start_fork: Callable[..., LocustFork], name: str, processes: tuple[Any, ...]) -> None:
+def test_the_examples_run(
+    start_fork: Callable[..., LocustFork], free_port: int, name: str, processes: tuple[Any, ...]
+) -> None:
     """As their own first lines say, against the simulated runtime."""
     times = () if name == "load_shape" else ("-u", "9", "-t", "3s")
-    process = start_fork("--headless", *times, *processes, locustfile=REPOSITORY / "examples" / f"{name}.py")
+    # Locust's own port is one for the whole machine.
+    ports = ("--master-port", str(free_port), "--master-bind-port", str(free_port)) if processes else ()
+    process = start_fork("--headless", *times, *processes, *ports, locustfile=REPOSITORY / "examples" / f"{name}.py")
     finished = process.finish()
     report = json.loads(finished.nightly.read_bytes())
     (phase,) = report["phases"]
