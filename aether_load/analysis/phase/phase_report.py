@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.latency.correlate import Correlation, correlate
 from aether_load.analysis.latency.dag_shape import DagShape
-from aether_load.analysis.latency.decomposition import Decomposition, PartMeans, decompose, part_means
+from aether_load.analysis.latency.decomposition import Decomposition, Divisions, decompose, part_means
 from aether_load.analysis.latency.nodes import NodeReport, node_reports
 from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
@@ -151,18 +151,11 @@ def phase_report(
     rates = window_rates(samples, record, clock_error_s(manifest))
     load = open_load(samples, record, rates, worker_lost=bool(lost))
     correlation = correlate(samples, record, rates)
-    why_no_ratio = correlation.reasons.get("littles_law_ratio")
-    reached = achieved_load(
-        record, load, correlation.littles_law_ratio, why_no_ratio=why_no_ratio, why_no_rate=rates.reason
-    )
     groups = _groups(manifest, samples)
     divisions = decompose(samples, inputs.shape, sequential=sequential, groups=[*groups.values()])
-    decomposition = divisions.whole
-    nodes = node_reports(
-        samples, manifest.node_ids, manifest.nodes, inputs.shape, divisions.shares, decomposition.reasons
-    )
-    parts_ms = (part_means(decomposition), *divisions.of_groups)
-    all_, *rows = _rows(inputs, record, samples, rates, [(ALL, None), *groups.items()], parts_ms)
+    decomposition, shares = divisions.whole, divisions.shares
+    nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
+    all_, *rows = _rows(inputs, record, samples, rates, groups, divisions)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
     process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
     report = PhaseReport(
@@ -173,7 +166,7 @@ def phase_report(
         search=record.search,
         users=record.users,
         load=record.load,
-        achieved_load=reached,
+        achieved_load=_achieved_load(record, load, correlation, rates),
         sequential=sequential,
         cache=record.cache,
         unique_prompts=record.unique_prompts,
@@ -239,10 +232,10 @@ def _rows(
     record: PhaseRecord,
     samples: PhaseSamples,
     rates: WindowRates,
-    groups: Sequence[tuple[str, NDArray[np.bool_] | None]],
-    parts_ms: Sequence[PartMeans | None],
+    groups: Mapping[str, NDArray[np.bool_]],
+    divisions: Divisions,
 ) -> list[Row]:
-    """Return the row of each group of a phase's requests."""
+    """Return the row of all of a phase's requests, and that of each group of them."""
     manifest = inputs.manifest
     terms = Terms(
         interrupted=was_ended_early(manifest.ended_as, record.ended_by),
@@ -250,10 +243,17 @@ def _rows(
         goodput_slo=inputs.scenario.goodput_slo,
         price_usd_per_1000_tokens=inputs.scenario.workload.price_usd_per_1000_tokens,
     )
-    return [
-        build_row(label, samples, which, terms, means, rates)
-        for (label, which), means in zip(groups, parts_ms, strict=True)
-    ]
+    rows = [build_row(ALL, samples, None, terms, part_means(divisions.whole), rates)]
+    for (label, which), means in zip(groups.items(), divisions.of_groups, strict=True):
+        rows.append(build_row(label, samples, which, terms, means, rates))
+    return rows
+
+
+def _achieved_load(
+    record: PhaseRecord, load: OpenLoad | None, correlation: Correlation, rates: WindowRates
+) -> AchievedLoad:
+    ratio, why_no_ratio = correlation.littles_law_ratio, correlation.reasons.get("littles_law_ratio")
+    return achieved_load(record, load, ratio, why_no_ratio=why_no_ratio, why_no_rate=rates.reason)
 
 
 def _groups(manifest: Manifest, samples: PhaseSamples) -> dict[str, NDArray[np.bool_]]:
