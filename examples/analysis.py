@@ -24,18 +24,18 @@ print(run.id, run.report.verdict.status)
 samples = run.samples()
 sent = samples[samples["in_window"] & samples["sent_utc"].notna()]
 latency_ms = sent.assign(response_latency_ms=sent["response_latency_us"].astype("float64") / 1000)
-by_second = latency_ms.groupby(["dataset", pd.Grouper(key="ended_utc", freq="1s")], observed=True)
-over_time = by_second["response_latency_ms"].quantile([0.5, 0.95]).rename_axis(["dataset", "ended_utc", "quantile"])
+by_second = latency_ms.groupby(["name", pd.Grouper(key="ended_utc", freq="1s")], observed=True)
+over_time = by_second["response_latency_ms"].quantile([0.5, 0.95]).rename_axis(["name", "ended_utc", "quantile"])
 lines = over_time.dropna().reset_index()
 lines["percentile"] = lines["quantile"].map({0.5: "p50", 0.95: "p95"})
 
 latency = (
-    alt.Chart(lines.astype({"dataset": "str"}), width=700, height=260)
+    alt.Chart(lines.astype({"name": "str"}), width=700, height=260)
     .mark_line(point=True)
     .encode(
         x=alt.X("ended_utc:T", title="answered at (UTC)"),
         y=alt.Y("response_latency_ms:Q", title="response latency (ms)"),
-        color="dataset:N",
+        color=alt.Color("name:N", title="dataset"),
         strokeDash="percentile:N",
     )
 )

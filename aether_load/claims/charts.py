@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aether_load.claims.report import ClaimsReport, Configuration
-from aether_load.outputs.charts.chart import LOG, LOG_ABOVE, Chart, axis, colours, file_stem, layered
+from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, layered, scale_of
 
 _POINT = {"type": "point", "filled": True, "size": 70, "opacity": 1}
 
@@ -27,11 +27,10 @@ def _latency(scenario: str, configurations: list[Configuration]) -> Chart | None
     ]
     if not values:
         return None
-    latencies = [value["ms"] for value in values if value["ms"] > 0]  # type: ignore[operator] # these are numbers
-    wide = bool(latencies) and max(latencies) > LOG_ABOVE * min(latencies)  # type: ignore[type-var, operator]
+    latencies = [latency for one in configurations for curve in one.curves for latency in curve.latency_ms]
     encoding = {
         "x": {"field": "percent", "type": "quantitative", "axis": axis("percent of requests")},
-        "y": {"field": "ms", "type": "quantitative", "axis": axis("ms"), "scale": LOG if wide else {"zero": True}},
+        "y": {"field": "ms", "type": "quantitative", "axis": axis("ms"), "scale": scale_of(latencies, zero=True)},
         "color": colours("configuration", [one.phase for one in configurations], range(8)),
         "detail": {"field": "repetition"},
     }

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aether_load.errors import ExitCode, UsageError
 from aether_load.text import terminal_text
+
+if TYPE_CHECKING:
+    from aether_load.rundata.folder import RunFolder
 
 DESCRIPTION = (
     "Show runs side by side, a row a figure and a column a run, and draw them in results/comparison_charts/. Runs of "
@@ -21,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folders",
         metavar="RUN",
         nargs="+",
-        help="folders in results/runs/, their names, latest, or a folder of runs; the first is the base",
+        help="folders in results/runs/, their names, latest, or a folder of runs, of which those of the newest one's "
+        "scenario are taken; the first is the base",
     )
     parser.add_argument("--datasets", action="store_true", help="a row for each dataset too, not only for all of them")
     parser.add_argument(
@@ -41,6 +48,7 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.rundata.locate import find_runs  # noqa: PLC0415
 
     folders = find_runs(parsed.folders)
+    folders = _named(folders) if len(folders) == len(parsed.folders) else _alike(folders)
     paths = [folder.path for folder in folders]
     if len(paths) < 2:
         raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")
@@ -60,3 +68,24 @@ def run(parsed: argparse.Namespace) -> int:
     elif parsed.format == "text":
         print(f"\ncharts: {terminal_text(str(charts))}")
     return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)
+
+
+def _named(folders: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return runs that were named one by one; raises UsageError for that of a gate."""
+    for folder in folders:
+        if folder.read_manifest().gate is not None:
+            raise UsageError(f"compare: {folder.path} is a gate's run: read it with aether-load report.")
+    return list(folders)
+
+
+def _alike(folders: Sequence[RunFolder]) -> list[RunFolder]:
+    """Return the runs of the newest one's scenario in a folder of runs, and say what is left out."""
+    scenarios = [
+        "a gate" if (one := folder.read_manifest()).gate is not None else one.scenario["name"] for folder in folders
+    ]
+    newest = next((name for name in reversed(scenarios) if name != "a gate"), None)
+    left_out = Counter(name for name in scenarios if name != newest)
+    if left_out:
+        of = ", ".join(f"{count} of {name}" for name, count in sorted(left_out.items()))
+        sys.stderr.write(f"aether-load: compared are the runs of {newest}; left out: {terminal_text(of)}.\n")
+    return [folder for folder, name in zip(folders, scenarios, strict=True) if name == newest]

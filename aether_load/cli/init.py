@@ -39,4 +39,8 @@ def run(parsed: argparse.Namespace) -> int:
         raise UsageError(f"init: {error.filename} cannot be written: {error.strerror}.") from None
     where = "" if folder == Path() else f"cd {folder} && "
     print(f"\nNext: {where}aether-load run scenario.toml -f locustfile.py")
+    print(
+        "Before you push: set AETHER_LOAD in load-test.yml; GitHub reads workflows in .github/workflows/ of the "
+        "repository's root only."
+    )
     return int(ExitCode.PASSED)

@@ -57,6 +57,8 @@ _ELSEWHERE = {
     "--iterations": "requests in all are a key of a scenario: --set phases.0.requests=1000",
     "--stage": "stages are keys of a scenario, such as steps or ramp: see the page on loads",
     "--out": "the report goes to a file with --output PATH",
+    "--junit": "each run writes junit.xml into its own folder; aether-load report latest --format junit prints it",
+    "--junit-file": "each run writes junit.xml into its own folder; aether-load report latest --format junit prints it",
 }
 """What other tools call an option, and how it is given here."""
 

@@ -13,6 +13,7 @@ from aether_load.dag.file import BARE, ROW, WRAPPED, DagFile, read_dag_file
 from aether_load.dag.program import ProgramIdentity
 from aether_load.dag.shapes import make_shape
 from aether_load.dag.template import PLACEHOLDER, NameOf, Template, compile_template, escaped, strings_in
+from aether_load.datasets.columns import WORKLOAD_COLUMNS
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import WORDS
 from aether_load.errors import UsageError
@@ -198,7 +199,7 @@ def answering_node(where: str, nodes: Sequence[NodeShape], plan: WorkloadPlan) -
 
 def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
     """Return the columns that the plan or its DAG wants of each row, each with the place that asks for it."""
-    return dict.fromkeys(plan.columns, "workload.columns") | _asked_by_dag(plan)
+    return dict.fromkeys(plan.columns, WORKLOAD_COLUMNS) | _asked_by_dag(plan)
 
 
 def _asked_by_dag(plan: WorkloadPlan) -> dict[str, str]:

@@ -11,6 +11,9 @@ import msgspec
 from aether_load.errors import UsageError
 from aether_load.scenario.validation import did_you_mean
 
+WORKLOAD_COLUMNS = "workload.columns"
+"""The place of columns that a scenario asks for itself, and not in a DAG."""
+
 
 def column_texts(row: Mapping[str, Any], asked: Mapping[str, str], dataset: str) -> dict[str, str] | None:
     """Return the text of each column in `asked`, which maps it to the place that asks; None when nothing is asked.
@@ -82,8 +85,12 @@ def _find(row: Mapping[str, Any], name: str, place: str, dataset: str) -> object
             return None  # this row has nothing there
         if not isinstance(value, Mapping) or step not in value:
             known = [".".join([*steps[:depth], key]) for key in value] if isinstance(value, Mapping) else list(row)
-            raise UsageError(
-                f"{place}: {{{{row.{name}}}}}: dataset {dataset} has no column {name!r}; {did_you_mean(name, known)}"
-            )
+            near = did_you_mean(name, known)
+            if place == WORKLOAD_COLUMNS:
+                raise UsageError(
+                    f"{place}: dataset {dataset} has no column {name!r}; {near} Send only datasets that have it, as by "
+                    "--dataset."
+                )
+            raise UsageError(f"{place}: {{{{row.{name}}}}}: dataset {dataset} has no column {name!r}; {near}")
         value = value[step]
     return value

@@ -22,8 +22,11 @@ from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import hide_header, read_options
 from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, questions_of
 from aether_load.redaction import sentence_of
+from aether_load.text import shorten
 
 NAME = "aether_stub"
+_HUB_PACKAGES = {"datasets", "huggingface_hub"}
+_LONGEST_REASON = 200
 _NO_TEMPLATE = "--apply_chat_template: a runtime takes a plain prompt and no turns; leave it away."
 
 
@@ -248,7 +251,23 @@ def _say_and_exit(kind: type[BaseException], error: BaseException, trace: Traceb
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("aether-load: interrupted.\n")
         raise SystemExit(int(ExitCode.INTERRUPTED))
+    if isinstance(error, Exception) and _is_of_hub(trace):
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        sys.stderr.write(
+            f"aether-load: lm-eval could not load a dataset: {sentence_of(shorten(lines[0], _LONGEST_REASON))}\n"
+            "Without the hub, set HF_HUB_OFFLINE=1 and give the dataset in a folder of its name: docs/lm-eval.md.\n"
+        )
+        raise SystemExit(int(ExitCode.USAGE))
     _hooks_before[-1](kind, error, trace)
+
+
+def _is_of_hub(trace: TracebackType | None) -> bool:
+    """Tell whether an exception comes from where the hub's datasets are read."""
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _HUB_PACKAGES:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _fail(error: BaseException) -> None:

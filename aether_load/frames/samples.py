@@ -21,7 +21,8 @@ SAMPLE_COLUMNS: Mapping[str, str] = {
     "worker": "number of the sending process, from 0",
     "request_index": "number of the request in its process, from 0",
     "prompt_id": "dataset and row of the prompt",
-    "dataset": "name of the dataset",
+    "dataset": "name of the dataset; NA: a request of user code that has a name only",
+    "name": "the row of the report that counts it: the request's own name, else its dataset",
     "in_window": "whether it was due inside the phase's window; the report's figures are of these requests",
     "due_utc": "when it was due",
     "sent_utc": "when it was sent; NaT: never (`dropped`)",
@@ -49,7 +50,8 @@ NODE_COLUMNS: Mapping[str, str] = {
     "worker": "number of the sending process; with `request_index` it names the request",
     "request_index": "number of the request in its process",
     "prompt_id": "dataset and row of the prompt",
-    "dataset": "name of the dataset",
+    "dataset": "name of the dataset; NA: a request of user code that has a name only",
+    "name": "the row of the report that counts it: the request's own name, else its dataset",
     "in_window": "whether the request was due inside the phase's window",
     "outcome": "outcome of the request",
     "node": "id of the node",
@@ -75,6 +77,7 @@ def samples_frame(read: SamplesTable, manifest: Manifest) -> pd.DataFrame:
     clock = RunClock(manifest.began)
     columns = read.table.drop_columns([*_LISTS, "node_ids", "execution_id"])
     frame: pd.DataFrame = columns.to_pandas(types_mapper=_TYPES.get).rename(columns=_NAMES)
+    frame["name"] = _row_names(frame)
     instants = {name: frame[f"{name}_ns"].to_numpy(np.int64, na_value=ABSENT) for name in ("due", "sent", "ended")}
     for name, at_ns in instants.items():
         frame[f"{name}_utc"] = clock.utc(at_ns)
@@ -92,8 +95,9 @@ def nodes_frame(read: SamplesTable, manifest: Manifest, level_of: Sequence[int])
     times, states, cached, levels = (_list_of(table, name) for name in _LISTS)
     row, place = _places(times)
     place = _columns(_list_of(table, "node_ids"), row, place, manifest.node_ids)
-    request = table.select(["phase", "worker", "request_index", "prompt_id", "dataset", "outcome"])
+    request = table.select(["phase", "worker", "request_index", "prompt_id", "dataset", "request_name", "outcome"])
     frame: pd.DataFrame = request.take(pa.array(row)).to_pandas(types_mapper=_TYPES.get)
+    frame["name"] = _row_names(frame)
     due_ns = table["intended_start_ns"].to_numpy()[row]
     frame["in_window"] = _in_window(frame["phase"], due_ns, manifest)
     frame["node"] = categories(place, manifest.node_ids)
@@ -107,6 +111,14 @@ def nodes_frame(read: SamplesTable, manifest: Manifest, level_of: Sequence[int])
     frame.loc[level == ABSENT, "level"] = pd.NA
     frame["level_time_ms"] = _level_times(levels, row, level)
     return frame[[*NODE_COLUMNS]]
+
+
+def _row_names(frame: pd.DataFrame) -> pd.Categorical:
+    """Return of each request its own name, and its dataset where it has none."""
+    own, dataset = frame["request_name"].cat, frame["dataset"].cat
+    names = list(dict.fromkeys([*own.categories, *dataset.categories]))
+    of_dataset = np.array([*map(names.index, dataset.categories), ABSENT], np.int64)[dataset.codes.to_numpy()]
+    return categories(np.where(own.codes >= 0, own.codes, of_dataset), names)
 
 
 def _in_window(phases: pd.Series, due_ns: NDArray[np.int64], manifest: Manifest) -> ExtensionArray:

@@ -17,14 +17,13 @@ from aether_load.rundata.manifest import Manifest
 
 _PARTS = tuple(PART_NAMES)
 SLOWEST_COLUMNS: Mapping[str, str] = {
-    "phase": "name of the phase",
-    "worker": "number of the sending process; with `request_index` it names the request",
-    "request_index": "number of the request in its process",
-    "prompt_id": "dataset and row of the prompt",
-    "dataset": "name of the dataset",
-    "outcome": "`ok` or how it failed",
-    "due_utc": "when it was due",
     "response_latency_ms": "from due to answered; the parts add up to it",
+    "phase": "name of the phase",
+    "name": "the row of the report that counts it: the request's own name, else its dataset",
+    "largest_part": "the part that took longest",
+    "slowest_node": "the node that took longest; NA: no node's time is known",
+    "slowest_node_ms": "its time",
+    "outcome": "`ok` or how it failed",
     "start_delay_ms": "from due to sent",
     "sender_hold_ms": "the most by which its answer may have been read late",
     "overhead_ms": "outside the server: network, HTTP, waiting in the runtime",
@@ -33,9 +32,11 @@ SLOWEST_COLUMNS: Mapping[str, str] = {
     "node_path_ms": "the longest path through the nodes",
     "undivided_server_ms": "server time of a request whose nodes did not all succeed",
     "unanswered_ms": "time of a request without a readable answer",
-    "largest_part": "the part that took longest",
-    "slowest_node": "the node that took longest; NA: no node's time is known",
-    "slowest_node_ms": "its time",
+    "due_utc": "when it was due",
+    "worker": "number of the sending process; with `request_index` it names the request",
+    "request_index": "number of the request in its process",
+    "dataset": "name of the dataset",
+    "prompt_id": "dataset and row of the prompt",
     "execution_id": "the runtime's id of the execution",
 }
 """Each column of `Run.slowest()`, in order."""

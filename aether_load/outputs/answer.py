@@ -68,17 +68,19 @@ def threshold_lines(report: Report) -> list[tuple[str, str]]:
 def _comparison(metrics: list[RepeatComparison]) -> str:
     """Return the ratios of two phases that were repeated in turns."""
     first = metrics[0]
+    reasons = {one.reason for one in metrics}
     said = []
     for one in metrics:
         name = _METRIC_NAMES.get(one.metric, one.metric)
         if one.ratio_median is None:
             said.append(f"{name} none")
         elif one.ratio_low is None or one.ratio_high is None:
-            said.append(f"{name} {one.ratio_median:.3f}")
+            said.append(f"{name} {one.ratio_median:.3f}" + (f" ({one.reason})" if len(reasons) > 1 else ""))
         else:
             said.append(f"{name} {one.ratio_median:.3f} [{one.ratio_low:.3f}, {one.ratio_high:.3f}]")
-    reason = next((one.reason for one in metrics if one.reason is not None), None)
-    note = f" ({reason})" if reason else f" (median of {first.pairs_total} pairs, 95 % interval)"
+    note = f" (median of {first.pairs_total} pairs, 95 % interval)"
+    if reasons != {None}:
+        note = f" ({first.reason})" if len(reasons) == 1 else ""
     return f"{first.other} / {first.base}: {', '.join(said)}{note}"
 
 

@@ -23,7 +23,7 @@ from aether_load.scenario.parts import datasets_of
 from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
-from aether_load.scenario.validation import describe_mistake
+from aether_load.scenario.validation import describe_mistake, did_you_mean
 from aether_load.text import decode_text, encodable_text, shorten
 
 _MOST_BYTES = 16 << 20
@@ -74,7 +74,7 @@ def find_scenario(name_or_path: str) -> Path:
     shipped = shipped_scenarios()
     if name_or_path not in shipped:
         raise UsageError(
-            f"--scenario {name_or_path}: no scenario of that name ships; there are {', '.join(shipped)}. "
+            f"--scenario {name_or_path}: no scenario of that name ships; {did_you_mean(name_or_path, shipped)} "
             "A file of your own is given by its path, ending in .toml."
         )
     return shipped[name_or_path]

@@ -138,7 +138,8 @@ def _of_phases() -> dict[str, Metric]:
         **_metrics("phase", "number", None, "decomposition.parallel_speedup_bound"),
         **_metrics("phase", "number", "higher", "open_load.achieved_rps open_load.achieved_share"),
         **_metrics("phase", "number", None, "open_load.target_rps open_load.due_rps"),
-        **_metrics("phase", "number", "lower", "open_load.dropped_total"),
+        **_metrics("phase", "number", "lower", "open_load.dropped_total open_load.waiting_at_middle_total "
+                   "open_load.waiting_at_end_total"),
         **_metrics("phase", "number", None, "steadiness.cut_s steadiness.rate_before_rps steadiness.rate_after_rps"),
         **_metrics("phase", "number", "lower", "sender.cpu_share_mean sender.cpu_share_max sender.resident_max_bytes "
                    "sender.master_cpu_share_max server_process.cpu_share_mean server_process.cpu_share_max "

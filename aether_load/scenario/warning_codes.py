@@ -33,6 +33,7 @@ class WarningCode(StrEnum):
     MORE_IN_FLIGHT_THAN_USERS = "more_in_flight_than_users"
     ACHIEVED_RATE_LOW = "achieved_rate_low"
     DROPPED = "dropped"
+    FALLING_BEHIND = "falling_behind"
     NOT_STEADY = "not_steady"
     FEW_SAMPLES = "few_samples"
     MOCK_PROVIDER = "mock_provider"
@@ -168,6 +169,12 @@ MEANINGS: Mapping[WarningCode, WarningMeaning] = {
         "requests were due and never sent",
         "requests of an open load were due and never sent",
         "Judge by the achieved rate beside the latencies, and raise max_concurrency or take a lower rate.",
+    ),
+    WarningCode.FALLING_BEHIND: WarningMeaning(
+        "the runtime fell behind an open load",
+        "in an open load more requests waited at the window's end than in its middle: by over 5 % of those due "
+        "meanwhile, and by more than chance explains",
+        "Take a lower rate: the longer such a window is, the higher its latencies. A search finds the rate that holds.",
     ),
     WarningCode.NOT_STEADY: WarningMeaning(
         "throughput began higher or lower than it went on",

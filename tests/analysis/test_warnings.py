@@ -1,6 +1,7 @@
 """Threats to validity: each is a value with a code, and the codes, the docs and the gate agree on them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -54,6 +55,26 @@ def test_open_load_that_was_not_reached(tmp_path: Path) -> None:
     assert (rates.target_rps, rates.due_rps, rates.achieved_rps, rates.achieved_share) == (100.0, 100.0, 90.0, 0.9)
     assert codes(report) == ["achieved_rate_low", "dropped", "few_samples"]
     assert report.phases[0].correlation.reasons["littles_law_ratio"] == "open load has no fixed number of active users"
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "waiting", "said"),
+    [
+        (lambda n: 5 * n / 3, (24, 49), True),  # 150 a second are answered of 200 that are due
+        (lambda _n: 100, (19, 19), False),
+        (lambda _n: 700, (100, 139), False),  # nothing is answered before the middle: only how the load began
+    ],
+)
+def test_an_open_load_that_the_runtime_falls_behind(
+    tmp_path: Path, latency_ms: Callable[[int], float], waiting: tuple[int, int], said: bool
+) -> None:
+    """More and more requests wait, so that latencies depend on the window's length."""
+    requests = [answered(5 * n + 0.5, latency_ms(n) - 0.6, 0) for n in range(200)]
+    report = report_of(tmp_path, requests, load="open", rate_rps=200.0, users=200)
+    load = report.phases[0].open_load
+    assert load is not None
+    assert (load.waiting_at_middle_total, load.waiting_at_end_total) == waiting
+    assert ("falling_behind" in codes(report)) is said
 
 
 def test_users_that_think_are_busy(tmp_path: Path) -> None:

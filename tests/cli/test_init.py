@@ -22,7 +22,8 @@ def test_what_is_written_can_be_run(tmp_path: Path) -> None:
     made = call_command("init", "first", cwd=tmp_path)
     folder = tmp_path / "first"
     assert (made.returncode, files_in(folder)) == (0, WRITTEN)
-    assert made.stdout.endswith("\nNext: cd first && aether-load run scenario.toml -f locustfile.py\n")
+    assert "\nNext: cd first && aether-load run scenario.toml -f locustfile.py\n" in made.stdout
+    assert "set AETHER_LOAD in load-test.yml" in made.stdout
     scenario = load_scenario(folder / "scenario.toml")
     assert (scenario.name, len(scenario.thresholds), scenario.phases[0].duration) == ("first", 2, 10.0)
     code = compile((folder / "locustfile.py").read_text(), "locustfile.py", "exec")

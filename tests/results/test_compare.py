@@ -21,6 +21,7 @@ from aether_load.compare.text import write_text
 from aether_load.compare.comparable import letter
 from aether_load.analysis.report import build_report
 from folders import answered, make_run
+from gate_folders import make_gate, one_user
 from processes import call_command, run_command
 from rich_run import MACHINE, SCENARIO, make_rich_run
 
@@ -271,3 +272,20 @@ def test_what_cannot_be_compared_is_a_sentence(tmp_path: Path, arguments: list[s
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_of_runs_is_compared_by_its_newest_scenario(tmp_path: Path) -> None:
+    """Other scenarios and gates are counted and left out; a gate that is named is refused."""
+    results = tmp_path / "results"
+    gate = make_gate(results, lambda _: one_user(60), lambda _: one_user(60), pairs=2)
+    other = {"name": "another", "phases": [{"name": "closed", "users": 1}]}
+    make_run(results, [answered(0, 60)], run_id="20260304T050607Z-another-0001", scenario=other)
+    runs = [make_run(results, [answered(0, 60)], run_id=f"20260304T050607Z-made-000{n}") for n in (1, 2)]
+    shown = call_command("compare", str(results), "--format", "json", cwd=tmp_path)
+    assert shown.stderr.startswith(
+        "aether-load: compared are the runs of made; left out: 1 of a gate, 1 of another.\n"
+    ), shown.stderr
+    assert [run["id"] for run in json.loads(shown.stdout)["runs"]] == [run.path.name for run in runs]
+    refused = call_command("compare", str(runs[0].path), str(gate.path), cwd=tmp_path)
+    assert refused.returncode == 2
+    assert f"{gate.path} is a gate's run: read it with aether-load report." in refused.stderr

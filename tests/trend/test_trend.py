@@ -168,3 +168,16 @@ def test_every_column_of_the_summary_is_a_metric_or_known_to_be_none() -> None:
     }
     assert set(SUMMARY_COLUMNS) - set(METRICS) == SETTINGS | (bounds - {"phase_server_node_mean_low_ms"})
     assert {better(name) for name in METRICS} == {"higher", "lower", "neither"}
+
+
+def test_a_judged_figure_that_runs_lack_does_not_pass(tmp_path: Path) -> None:
+    """A percentile is absent where it is an interval only; what never has an upper bound is no reason."""
+    rows = [night(place, 80.0, ok_throughput_rps=100.0 + place % 3) for place in range(12)]
+    for row in rows[:4]:
+        row["response_latency_p95_ms"] = ""
+    results = write_nights(tmp_path / "absent", rows)
+    said = "response_latency_p95_ms of nightly/closed/all/runtime-v2 was not searched: 8 of 12 runs have it, and 10 are"
+    assert said in " ".join(trend(results).stdout.split())
+    assert [trend(results, *options).returncode for options in ((), ("--fail-on-regression",))] == [0, 5]
+    weak = [row | {"response_latency_p95_ms": 80.0, "response_latency_p95_reliability": "unreliable"} for row in rows]
+    assert trend(write_nights(tmp_path / "weak", weak), "--fail-on-regression").returncode == 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import aether_load
 from processes import REPOSITORY, Finished, Simulator
 from recorded import records_table
 
@@ -80,6 +81,8 @@ def test_prompts_texts_and_dags_are_samples_of_one_run(run_users: Callable[..., 
     assert tasks_of(phase) == {"Customer.talk": (20, 0, 3.0)}
     asked = [row["prompt_id"] for row in table.to_pylist() if row["request_name"] == "ask"]
     assert len(set(asked)) == len(asked) == 20
+    samples = aether_load.open_run(finished.run_folder).samples()
+    assert samples["name"].astype("str").value_counts().to_dict() == {"ask": 20, "shorten": 20, "write": 20}
     assert runtime.record()["nodes"]["succeeded"] == 80
     line = phase["reconciliation"]
     assert (line["trust"], line["answered_nodes_total"], line["unexplained_nodes_total"]) == ("trusted", 80, 0)

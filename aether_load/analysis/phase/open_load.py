@@ -17,6 +17,8 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     `due_rps` is what the drawn arrivals came to, `achieved_rps` what was sent while the window was open;
     `achieved_share` is of requests, those sent then of those due then. `target_rps` is None where it changed; what was
     due is not known, and neither is the share, where a worker was lost, and the rest of its schedule with it.
+    `waiting_at_middle_total` and `waiting_at_end_total` are the requests that were due and not answered in the middle
+    of the window and at its end: with a runtime that keeps up they are about as many.
     """
 
     target_rps: float | None
@@ -24,6 +26,8 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     achieved_rps: float
     achieved_share: float | None
     dropped_total: int
+    waiting_at_middle_total: int
+    waiting_at_end_total: int
 
 
 def open_load(
@@ -43,4 +47,11 @@ def open_load(
         achieved_rps=round(sent / window_s, 6),
         achieved_share=round(sent / due, 6) if due and not worker_lost else None,
         dropped_total=int(np.count_nonzero(window & (samples.outcome == Outcome.DROPPED))),
+        waiting_at_middle_total=_waiting(samples, samples.window_ended_ns - round(window_s / 2 * 1e9)),
+        waiting_at_end_total=_waiting(samples, samples.window_ended_ns),
     )
+
+
+def _waiting(samples: PhaseSamples, at_ns: int) -> int:
+    """Return how many requests were due by an instant, and not answered; those that were never sent left out."""
+    return int(np.count_nonzero(samples.was_sent & (samples.due_ns <= at_ns) & (samples.ended_ns > at_ns)))

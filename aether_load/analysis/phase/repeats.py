@@ -50,7 +50,8 @@ def _compare(
     base: str, other: str, metric: str, of_base: dict[int, PhaseReport], of_other: dict[int, PhaseReport]
 ) -> RepeatComparison:
     ratios = []
-    for repeat in sorted(of_base.keys() & of_other.keys()):
+    there = sorted(of_base.keys() & of_other.keys())
+    for repeat in there:
         below, above = _value(of_base[repeat], metric), _value(of_other[repeat], metric)
         if below and above:
             ratios.append(above / below)
@@ -60,6 +61,8 @@ def _compare(
         reason = "no repetition has a figure on both sides"
     elif median.low is None or median.high is None:
         reason = f"{len(ratios)} pairs bound nothing; {FEWEST_VALUES} are needed (repeat = {FEWEST_VALUES})"
+        if len(there) >= FEWEST_VALUES:
+            reason = f"{len(ratios)} of {len(there)} pairs have the figure on both sides; {FEWEST_VALUES} are needed"
     return RepeatComparison(
         base=base,
         other=other,

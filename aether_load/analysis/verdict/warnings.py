@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from aether_load.scenario.warning_codes import MEANINGS
 from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
+    from aether_load.analysis.phase.open_load import OpenLoad
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.server.repeated_answers import RepeatedAnswers
     from aether_load.rundata.manifest import Manifest
@@ -25,6 +27,8 @@ SATURATED_BELOW = 0.95
 COUNTED_TWICE_ABOVE = 1.02
 ACHIEVED_BELOW = 0.99
 UNSTEADY_ABOVE = 0.05
+FALLING_BEHIND_ABOVE = 0.05
+CHANCE_OF_WAITING = 3
 FLOORS_BELOW_MEDIAN = 5
 CEILING_SHARE = 0.7
 SHORTEST_JUDGED_S = 1.0
@@ -272,6 +276,13 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
         yield warn(
             Code.DROPPED, phase.name, f"{load.dropped_total} requests were due and never sent; no latency counts them."
         )
+    if load is not None and _falls_behind(phase, load):
+        yield warn(
+            Code.FALLING_BEHIND,
+            phase.name,
+            f"{load.waiting_at_middle_total} requests waited in the middle of the window and "
+            f"{load.waiting_at_end_total} at its end: latency grew meanwhile, and depends on the window's length.",
+        )
     steady = phase.steadiness
     if steady is None or steady.rate_before_rps is None or not steady.rate_after_rps:
         return
@@ -283,6 +294,23 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
             f"Throughput in the window's first {steady.cut_s} s was {off:+.1%} off the rest of it (MSER-5).",
             f"Look at the time series, and give the phase a warm-up longer by {steady.cut_s} s if it shows one.",
         )
+
+
+def _falls_behind(phase: PhaseReport, load: OpenLoad) -> bool:
+    """Tell whether more and more requests waited; by chance their number varies with its root.
+
+    Where a request takes as long as half of the window, all that it shows is how the load began.
+    """
+    latency = phase.all.response_latency_ms
+    if load.due_rps is None or latency is None or phase.window_s is None:
+        return False
+    half_s = phase.window_s / 2
+    if latency.mean > half_s * 1000:
+        return False
+    grown = load.waiting_at_end_total - load.waiting_at_middle_total
+    return grown > max(
+        FALLING_BEHIND_ABOVE * load.due_rps * half_s, CHANCE_OF_WAITING * math.sqrt(load.waiting_at_end_total)
+    )
 
 
 def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:

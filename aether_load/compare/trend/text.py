@@ -10,14 +10,15 @@ from typing import TextIO
 import msgspec
 
 from aether_load.compare.trend.change_points import FEWEST_RUNS
-from aether_load.compare.trend.history import TrendRun
-from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, commit_text, size_text
+from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, run_text, size_text
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import Column, fitted, write_table
 from aether_load.text import json_text, markdown_text, terminal_text, with_safe_texts
 
 _WIDEST = 120
 MOST_LINES = 40
+MOST_REGRESSIONS = 6
+MOST_UNDECIDED = 4
 """Change points that a terminal shows; trend.md and trend.json have all."""
 HEADER = ("series", "metric", "size with 95 % interval", "kind", "last before", "first after", "runs since")
 _LEFT_OUT = {"runs since": 1, "last before": 2}
@@ -26,9 +27,17 @@ NONE_FOUND = "No figure changed."
 
 
 def change_rows(trend: Trend) -> list[tuple[str, ...]]:
-    """Return the change points as cells under `HEADER`, the newest first."""
+    """Return the change points as cells under `HEADER`: the newest first, of one run the judged and the whole first."""
     found = [(one, change) for one in trend.histories for change in one.changes]
-    found.sort(key=lambda pair: (-pair[1].first_after, pair[0].history.series))
+    judged = trend.terms.judged
+    found.sort(
+        key=lambda pair: (
+            -pair[1].first_after,
+            pair[0].history.metric not in judged,
+            pair[0].history.dataset != "all",
+            pair[0].history.series,
+        )
+    )
     return [_row(trend, one, change) for one, change in found]
 
 
@@ -38,14 +47,10 @@ def _row(trend: Trend, one: Searched, change: ChangePoint) -> tuple[str, ...]:
         one.history.metric,
         size_text(change),
         change.kind,
-        _where(trend.runs[change.last_before]),
-        _where(trend.runs[change.first_after]),
+        run_text(trend.runs[change.last_before]),
+        run_text(trend.runs[change.first_after]),
         str(change.runs_since),
     )
-
-
-def _where(run: TrendRun) -> str:
-    return f"{run.time_utc[:10]} {commit_text(run)}"
 
 
 def facts(trend: Trend) -> Iterator[str]:
@@ -63,6 +68,9 @@ def facts(trend: Trend) -> Iterator[str]:
         yield f"{len(machines)} machines, whose histories are not mixed: {said}."
     if left := sum(not run.trusted for run in runs):
         yield f"{left} runs were invalid, undecided or cut off: shown, and not searched."
+    yield from trend.undecided[:MOST_UNDECIDED]
+    if len(trend.undecided) > MOST_UNDECIDED:
+        yield f"{len(trend.undecided) - MOST_UNDECIDED} further judged figures were not searched either."
 
 
 def verdict(trend: Trend) -> list[str]:
@@ -73,7 +81,8 @@ def verdict(trend: Trend) -> list[str]:
         return [f"Too few runs: no history has {FEWEST_RUNS} runs on one machine that can be searched."]
     if not trend.regressions:
         return [f"No regression: no newest change point is {what}."]
-    return [f"Regression: {one.sentence}." for one in trend.regressions]
+    whole_first = sorted(trend.regressions, key=lambda one: trend.histories[one.history].history.dataset != "all")
+    return [f"Regression: {one.sentence}." for one in whole_first]
 
 
 def write_text(trend: Trend, out: TextIO) -> None:
@@ -87,11 +96,15 @@ def write_text(trend: Trend, out: TextIO) -> None:
         columns = [Column(name, tuple(own), _LEFT_OUT.get(name, 0)) for name, own in zip(HEADER, cells, strict=True)]
         write_table(fitted(columns, _WIDEST), out)
         if len(rows) > MOST_LINES:
-            out.write(f"  and {len(rows) - MOST_LINES} older ones, in trend.md\n")
+            out.write(f"  and {len(rows) - MOST_LINES} more, in trend.md\n")
     else:
         out.write(f"{NONE_FOUND}\n")
     out.write("\n")
-    out.writelines(f"{textwrap.fill(line, _WIDEST, subsequent_indent='  ')}\n" for line in verdict(trend))
+    said = verdict(trend)
+    more = [f"and {len(said) - MOST_REGRESSIONS} more, in trend.md"] if len(said) > MOST_REGRESSIONS else []
+    out.writelines(
+        f"{textwrap.fill(line, _WIDEST, subsequent_indent='  ')}\n" for line in (*said[:MOST_REGRESSIONS], *more)
+    )
 
 
 def write_markdown(trend: Trend, out: TextIO) -> None:

@@ -78,11 +78,40 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
         """Return how many histories had runs enough."""
         return sum(one.reason is None for one in self.histories)
 
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Return a sentence for each judged figure of all requests that too many runs lack for a search.
+
+        Their percentiles are known as intervals only. Those that are always bounded from below are left out.
+        """
+        totals = {_place_of(one.history): len(one.history.runs) for one in self.histories if one.reason is None}
+        return tuple(
+            f"{one.history.metric} of {one.history.series} was not searched: {sum(one.history.used)} of "
+            f"{totals[_place_of(one.history)]} runs have it, and {FEWEST_RUNS} are needed."
+            for one in self.histories
+            if one.reason is not None
+            and one.history.dataset == "all"
+            and one.history.metric in self.terms.judged
+            and _place_of(one.history) in totals
+            and totals[_place_of(one.history)] - one.history.used.count(False) >= FEWEST_RUNS
+        )
+
     def exit_code(self, *, fail_on_regression: bool) -> ExitCode:
-        """Return INVALID where no history has runs enough, THRESHOLD for a regression if that is to fail."""
+        """Return INVALID where no history has runs enough, THRESHOLD for a regression if that is to fail.
+
+        A judged figure that was not searched does not pass either, if a regression is to fail.
+        """
         if not self.searched_total:
             return ExitCode.INVALID
-        return ExitCode.THRESHOLD if fail_on_regression and self.regressions else ExitCode.PASSED
+        if not fail_on_regression:
+            return ExitCode.PASSED
+        if self.regressions:
+            return ExitCode.THRESHOLD
+        return ExitCode.INVALID if self.undecided else ExitCode.PASSED
+
+
+def _place_of(history: History) -> tuple[str, str]:
+    return history.series, history.machine
 
 
 def build_trend(folder: Path, metrics: Sequence[str] = METRICS, terms: Terms | None = None) -> Trend:
@@ -161,8 +190,8 @@ def sentence(history: History, change: ChangePoint, runs: Sequence[TrendRun]) ->
     """Return what changed, by how much, and between which two runs."""
     before, after = runs[change.last_before], runs[change.first_after]
     return (
-        f"{history.metric} of {history.series} changed by {size_text(change)} between "
-        f"{commit_text(before)} ({before.time_utc[:10]}) and {commit_text(after)} ({after.time_utc[:10]})"
+        f"{history.metric} of {history.series} changed by {size_text(change)} between {run_text(before)} and "
+        f"{run_text(after)}"
     )
 
 
@@ -174,6 +203,9 @@ def size_text(change: ChangePoint) -> str:
     return f"{size:+.1f} % [{low:+.1f}, {high:+.1f}]"
 
 
-def commit_text(run: TrendRun) -> str:
-    """Return a run's commit, shortened, or that it has none."""
-    return run.commit[:8] if run.commit else "no commit"
+def run_text(run: TrendRun) -> str:
+    """Return what tells a run from its neighbours: its commit and day, or else its time and labels."""
+    if run.commit:
+        return f"{run.commit[:8]} ({run.time_utc[:10]})"
+    time = run.time_utc[:19].replace("T", " ")
+    return f"{time} ({run.labels})" if run.labels else time

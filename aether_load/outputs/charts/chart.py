@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 LOG_ABOVE = 20
 """A span of values that many times as wide as its least is drawn on a logarithmic scale."""
-LOG = {"type": "log", "nice": True}
 LIGHT: Mapping[str, str] = {
     "--paper": "#ffffff", "--ink": "#1d2129", "--faint": "#5c6470", "--line": "#dfe3e8",
     "--c0": "#2f6db5", "--c1": "#d0690a", "--c2": "#258a56", "--c3": "#bf3a2b", "--c4": "#7d5ba6", "--c5": "#a67c00",
@@ -72,6 +71,17 @@ def colours(field: str, domain: Sequence[str], places: Sequence[int]) -> dict[st
         "scale": {"domain": list(domain), "range": [f"var(--c{place})" for place in places[: len(domain)]]},
         "legend": {"title": None, "orient": "top", "symbolOpacity": 1},
     }
+
+
+def scale_of(values: Iterable[float], *, zero: bool) -> dict[str, Any]:
+    """Return the scale of values: logarithmic where they span much, and otherwise from 0 if `zero` says so.
+
+    A logarithm has no place for 0, which lies on the lower edge then.
+    """
+    above = [value for value in values if value > 0]
+    if not above or max(above) <= LOG_ABOVE * min(above):
+        return {"zero": zero}
+    return {"type": "log", "nice": True, "domainMin": min(above), "clamp": True}
 
 
 def axis(title: str | None, **more: Any) -> dict[str, Any]:

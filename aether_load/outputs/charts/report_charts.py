@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.charts.chart import (
-    LOG,
-    LOG_ABOVE,
     PART_PLACES,
     Chart,
     axis,
@@ -18,6 +16,7 @@ from aether_load.outputs.charts.chart import (
     file_stem,
     interval_tooltip,
     layered,
+    scale_of,
 )
 from aether_load.outputs.charts.sweep_charts import load_latency, load_throughput
 from aether_load.outputs.charts.time_charts import time_charts
@@ -107,14 +106,12 @@ def _curve(phase: PhaseReport) -> Chart | None:
     ]
     stalled = lines if is_stalled else []
     bands = list(_bands(phase))
-    everything = [value for values, _ in kinds.values() for value in values if value > 0]
+    everything = [value for values, _ in kinds.values() for value in values]
     everything += [edge for band in bands for edge in (band["low"], band["high"])]
-    wide = bool(everything) and max(everything) > LOG_ABOVE * min(everything)
-    scale = LOG if wide else {"zero": False}
     domain = [*kinds, *(["server: one node"] if bands else [])]
     shared = {
         "x": _percentile_axis(curve.requests_total),
-        "y": {"field": "ms", "type": "quantitative", "scale": scale, "axis": axis("ms")},
+        "y": {"field": "ms", "type": "quantitative", "scale": scale_of(everything, zero=False), "axis": axis("ms")},
         "color": colours("kind", domain, [0, 1, 2] if len(kinds) == 2 else [0, 2]),
     }
     layers = _curve_layers(shared, bands, stalled, lines, list(_bounds(phase, list(kinds))))

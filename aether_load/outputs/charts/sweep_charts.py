@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aether_load.outputs.charts.chart import LOG, LOG_ABOVE, Chart, axis, colours, file_stem, interval_tooltip, layered
+from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, interval_tooltip, layered, scale_of
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.sweeps import SweepReport
@@ -19,13 +19,12 @@ def load_latency(sweep: SweepReport) -> Chart | None:
     if not values:
         return None
     stalled = [value for value in values if value["stalled"]]
-    wide = max(v["ms"] for v in values) > LOG_ABOVE * max(min(v["ms"] for v in values), 1e-3)
     x = {"field": "load", "type": "quantitative", "axis": axis(sweep.unit), "scale": {"zero": False, "nice": True}}
     y = {
         "field": "ms",
         "type": "quantitative",
         "axis": axis("response latency, ms"),
-        "scale": LOG if wide else {"zero": True},
+        "scale": scale_of((value["ms"] for value in values), zero=True),
     }
     colour = colours("point", list(_POINTS), [0, 1, 3])
     layers: list[dict[str, Any]] = [
