@@ -112,9 +112,13 @@ class RecordBuffer:
 
     def add(self, record: RequestRecord, nodes: bytes = b"", levels: bytes = b"") -> None:
         """Append a request with its packed nodes and levels."""
-        if not self._introduced[record.prompt]:
-            self._introduce(record.prompt)
-        self._requests += REQUEST.pack(*record)
+        self.add_packed(record.prompt, REQUEST.pack(*record), nodes, levels)
+
+    def add_packed(self, prompt: int, record: bytes, nodes: bytes, levels: bytes) -> None:
+        """Append the packed record of a request of a prompt."""
+        if not self._introduced[prompt]:
+            self._introduce(prompt)
+        self._requests += record
         self._nodes += nodes
         self._levels += levels
         if len(self._requests) >= _BLOCK_BYTES or len(self._nodes) >= _BLOCK_NODE_BYTES:

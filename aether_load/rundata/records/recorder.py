@@ -13,7 +13,7 @@ from aether_load.datasets.prompt import Prompt
 from aether_load.protocol import NodeState, Outcome
 from aether_load.response import Execution, SentDag, is_mock_output, read_answer, state_of_missing
 from aether_load.rundata.records.record_buffer import RecordBuffer
-from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, RequestRecord
+from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES, LEVEL, NODE, REQUEST, RequestRecord
 from aether_load.schedule.order import Work
 
 _UUID_LENGTHS = (32, 36)
@@ -203,15 +203,17 @@ class Recorder:
             level_times = execution.level_execution_times_ms or ()
             state, letter, correct = self._score(prompt, output)
             tokens = execution.total_token_cost
-            buffer.add(
-                RequestRecord(
+            # In the order of RequestRecord, which takes as long to make as to pack.
+            buffer.add_packed(
+                prompt,
+                REQUEST.pack(
                     request, sent_ns if due is None else due, sent_ns, ended_ns, ABSENT if tokens is None else tokens,
                     execution.total_execution_time_ms, prompt, sent.count, len(level_times), length,
                     phase, buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
                     named, sent.place, outcome, state, correct, _uuid_bytes(execution.execution_id),
                 ),
                 nodes,
-                b"".join(map(LEVEL.pack, level_times)),
+                LEVEL.pack(level_times[0]) if len(level_times) == 1 else b"".join(map(LEVEL.pack, level_times)),
             )  # fmt: skip
         if self._listener is not None and (self._tells_all or outcome is not Outcome.OK):
             failure = None if outcome is Outcome.OK else RequestFailed(f"{outcome.label}: {reason}")
