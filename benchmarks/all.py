@@ -135,7 +135,7 @@ BENCHMARKS = (
     Benchmark("loop_holds", ("--seconds", "8"), _loop_holds),
     Benchmark("accuracy", ("--seconds", "4"), _accuracy),
     Benchmark("distributed", ("--rounds", "1", "--seconds", "3"), _distributed),
-    Benchmark("web_page", ("--rounds", "2", "--seconds", "3"), _web_page),
+    Benchmark("web_page", ("--rounds", "2", "--seconds", "4"), _web_page),
     Benchmark("many_users", ("--users", "1000", "--seconds", "4"), _many_users),
     Benchmark("memory", ("--requests", "200000"), _memory),
     Benchmark("reading_answers", ("--rounds", "50", "--cold", "4"), _reading_answers),
