@@ -68,6 +68,8 @@ def main() -> int:
         _say(Note(error=str(error)))
         return int(error.exit_code)
     except MemoryError:
+        # What filled the memory is still there, and the sentence needs some.
+        _lift_limit()
         _say(Note(error=f"The datasets take more than {size_text(memory)} of memory to read; take smaller files."))
         return int(ExitCode.USAGE)
     if _write(prompts, Path(job.prompts_file)) > MOST_PROMPT_BYTES:
@@ -97,6 +99,12 @@ def _limit_memory() -> int:
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
     return limit
+
+
+def _lift_limit() -> None:
+    with suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def _quieten() -> None:
