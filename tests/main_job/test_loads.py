@@ -152,13 +152,9 @@ sequential = true
         "cold#1": 0, "warm#1": 80, "unseen#1": 0, "unseen#2": 0, "warm#2": 80, "cold#2": 0,
     }  # fmt: skip
     assert {phase["reconciliation"]["trust"] for phase in phases.values()} == {"trusted"}
-    # Rates only: a latency in which the sender was held has no one value, and its pair does not count.
-    pairs = {
-        (row["base"], row["other"], row["pairs_total"])
-        for row in report_of(finished)["comparisons"]
-        if row["metric"].endswith("_rps")
-    }
-    assert pairs == {("cold", "warm", 2), ("cold", "unseen", 2), ("warm", "unseen", 2)}
+    # Which repetitions have a figure on both sides depends on the machine: of a held sender it has no one value.
+    pairs = {(row["base"], row["other"]) for row in report_of(finished)["comparisons"]}
+    assert pairs == {("cold", "warm"), ("cold", "unseen"), ("warm", "unseen")}
     # Six phases of 80, and each of the two warm ones sends its prompts once before, off the record.
     assert len(samples_of(finished)) == 480
     assert sum(json.loads(line)["status"] == 200 for line in record.open()) == 640
