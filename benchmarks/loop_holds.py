@@ -40,7 +40,7 @@ from support.setting import (
 
 from aether_load.load.process.loop_watch import HEARTBEAT_NS
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.records.holds import Holds
+from aether_load.rundata.samples.holds import Holds
 
 LIMIT_MS = 0.5
 _SHOWN = 20

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples.samples_arrow import read_samples
 from processes import Finished
 
 

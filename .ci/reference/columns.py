@@ -3,7 +3,7 @@
 from markdown import code, table
 
 from aether_load.outputs.summary import COLUMNS
-from aether_load.rundata.records.samples_arrow import SCHEMA
+from aether_load.rundata.samples.samples_arrow import SCHEMA
 
 SAMPLES = {
     "phase": "name of the phase",

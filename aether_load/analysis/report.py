@@ -32,8 +32,8 @@ from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Ended, Manifest, PhaseRecord, TargetRecord
 from aether_load.rundata.process_usage import SelfCheck
-from aether_load.rundata.records.table import PhaseSamples, together
 from aether_load.rundata.run_data import read_run
+from aether_load.rundata.samples.table import PhaseSamples, together
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import ThresholdPlan

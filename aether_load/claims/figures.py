@@ -11,7 +11,7 @@ from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.report import Report, build_report
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples.samples_arrow import read_samples
 from aether_load.scenario.warning_codes import WarningCode
 
 ENDS_IN_ORDER = frozenset(["duration", "requests", "passes", "trace"])

@@ -252,7 +252,7 @@ class EvaluationRun:
     def _write_samples(self) -> None:
         """Write samples.arrow from the records."""
         # Every start of lm-eval imports this module, and pyarrow is needed only here.
-        from aether_load.rundata.records.samples_arrow import write_samples  # noqa: PLC0415
+        from aether_load.rundata.samples.samples_arrow import write_samples  # noqa: PLC0415
 
         write_samples([RecordPart(self.folder.records)], self.folder.samples)
 

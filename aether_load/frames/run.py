@@ -22,7 +22,7 @@ from aether_load.rundata.json_lines import read_lines
 from aether_load.rundata.locate import find_run
 from aether_load.rundata.manifest import Manifest
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import SamplesTable, read_samples
+from aether_load.rundata.samples.samples_arrow import SamplesTable, read_samples
 from aether_load.rundata.scrapes import RawScrape
 
 

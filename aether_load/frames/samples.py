@@ -14,7 +14,7 @@ from pandas.api.extensions import ExtensionArray
 from aether_load.frames.instants import RunClock
 from aether_load.rundata.manifest import Manifest
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.samples_arrow import SamplesTable
+from aether_load.rundata.samples.samples_arrow import SamplesTable
 
 SAMPLE_COLUMNS: Mapping[str, str] = {
     "phase": "name of the phase",

@@ -10,7 +10,7 @@ from aether_load.outputs.results import write_results
 from aether_load.outputs.terminal import NARROWEST, WIDEST, write_summary
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import write_samples
+from aether_load.rundata.samples.samples_arrow import write_samples
 
 
 def write_all(folder: RunFolder, output: Path | None) -> tuple[Report, list[Path]]:

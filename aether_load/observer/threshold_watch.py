@@ -18,10 +18,10 @@ from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord
-from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.record_reader import RecordBatch, Tables
-from aether_load.rundata.records.table import PhaseSamples
-from aether_load.rundata.records.table_reader import GrowingPhase, RecordColumns
+from aether_load.rundata.samples.holds import Holds
+from aether_load.rundata.samples.table import PhaseSamples
+from aether_load.rundata.samples.table_reader import GrowingPhase, RecordColumns
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import Scope, ThresholdPlan, scope_of
 

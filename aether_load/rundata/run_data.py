@@ -14,9 +14,9 @@ from aether_load.rundata.json_lines import Lines, read_lines
 from aether_load.rundata.manifest import Manifest, PhaseRecord
 from aether_load.rundata.process_usage import SenderReading, ServerReading
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.slowest import SlowRecord
-from aether_load.rundata.records.table import PhaseSamples
-from aether_load.rundata.records.table_reader import read_phases
+from aether_load.rundata.samples.slowest import SlowRecord
+from aether_load.rundata.samples.table import PhaseSamples
+from aether_load.rundata.samples.table_reader import read_phases
 from aether_load.rundata.scrapes import RawScrape
 
 T = TypeVar("T")

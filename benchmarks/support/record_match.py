@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_set import RecordSet, record_parts
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples.samples_arrow import read_samples
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from aether_load.analysis.statistics.distribution import percentile, wilson
 from aether_load.analysis.verdict.conditions import Finding, Measured, decide, judge_condition
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.table_reader import read_phases
+from aether_load.rundata.samples.table_reader import read_phases
 from aether_load.scenario.threshold import parse_threshold
 from folders import answered, failed, make_run
 

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from aether_load.analysis.phase.iterations import iteration_reports
-from aether_load.rundata.records.iterations import Iterations
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, IterationRecord
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
 from aether_load.rundata.records.record_writer import RecordWriter
+from aether_load.rundata.samples.iterations import Iterations
 
 MS = 1_000_000
 COMPLETED, FAILED, INTERRUPTED = range(3)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aether_load.analysis.report import build_report
 from aether_load.analysis.server.repeated_answers import RepeatedAnswers, repeated_answers
 from aether_load.gate.report import build_gate_report
-from aether_load.rundata.records.table_reader import _keys
+from aether_load.rundata.samples.table_reader import _keys
 from folders import answered, make_run
 from gate_folders import make_gate
 from property_tests import examples

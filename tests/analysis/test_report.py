@@ -20,7 +20,7 @@ from aether_load.outputs.summary import SUMMARY_COLUMNS, append_summary, check_s
 from aether_load.outputs.terminal import write_summary
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.records import table_reader
+from aether_load.rundata.samples import table_reader
 from aether_load.scenario.warning_codes import WarningCode
 from folders import answered, exposition, failed, make_run
 from rich_run import make_rich_run

@@ -18,7 +18,7 @@ from aether_load.protocol import Outcome
 from aether_load.rundata.clock import ClockReading
 from aether_load.rundata.manifest import ClockPair, PhaseRecord, WorkerRecord
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 from made_samples import made_samples
 from property_tests import examples
 

@@ -17,7 +17,7 @@ from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import LossRecord, WorkerRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading
 from aether_load.rundata.records.record_set import record_parts
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples.samples_arrow import read_samples
 from aether_load.rundata.worker_clock import WorkerClock
 from folders import BEGAN_NS, MS, answered, clock, fill, make_run, new_buffer, times_of, write_buffer
 

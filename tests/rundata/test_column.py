@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aether_load.rundata.records.column import Column
+from aether_load.rundata.samples.column import Column
 
 
 @pytest.mark.parametrize("in_file", [False, True])

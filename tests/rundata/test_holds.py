@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.record_reader import HOLD_TYPE
+from aether_load.rundata.samples.holds import Holds
 
 
 def late(holds: list[tuple[int, int, int]], requests: list[tuple[int, int]], worker: int = 0) -> list[int]:

@@ -13,8 +13,8 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import FILE_PREFIX, NODE, RequestRecord, file_header
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
-from aether_load.rundata.records.samples_arrow import read_samples
-from aether_load.rundata.records.table_reader import read_phases
+from aether_load.rundata.samples.samples_arrow import read_samples
+from aether_load.rundata.samples.table_reader import read_phases
 from folders import clock
 
 BLOCKS = 4

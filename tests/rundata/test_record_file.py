@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aether_load.rundata.records import record_reader, samples_arrow
+from aether_load.rundata.records import record_reader
 from aether_load.rundata.records.record_buffer import BLOCK_ROWS, RecordBuffer, TextTable
 from aether_load.rundata.records.record_format import ABSENT, ERROR, HOLD, LEVEL, NODE, PHASE, REQUEST, RequestRecord
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
-from aether_load.rundata.records.samples_arrow import SCHEMA, read_samples, write_samples
+from aether_load.rundata.samples import samples_arrow
+from aether_load.rundata.samples.samples_arrow import SCHEMA, read_samples, write_samples
 
 EXECUTION = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
 INSTANTS = st.integers(ABSENT, 2**63 - 1)

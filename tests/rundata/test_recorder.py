@@ -17,7 +17,7 @@ from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder, RequestFailed
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples.samples_arrow import read_samples
 
 WORK = (4, 0, None, 0)
 RESULT = {"node_id": "answer", "output": "B", "execution_time_ms": 50, "token_cost": 7}

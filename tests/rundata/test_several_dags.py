@@ -23,15 +23,15 @@ from aether_load.observer.live.time_bucket import PARTS
 from aether_load.observer.threshold_watch import ThresholdWatch
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.rundata.manifest import Manifest, PhaseRecord
-from aether_load.rundata.records.node_columns import NodeColumns
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 from aether_load.rundata.records.recorder import Recorder
-from aether_load.rundata.records.samples_arrow import read_samples
-from aether_load.rundata.records.table import PhaseSamples
-from aether_load.rundata.records.table_reader import SamplesRead, read_phases
+from aether_load.rundata.samples.node_columns import NodeColumns
+from aether_load.rundata.samples.samples_arrow import read_samples
+from aether_load.rundata.samples.table import PhaseSamples
+from aether_load.rundata.samples.table_reader import SamplesRead, read_phases
 from aether_load.scenario.load import from_plain
 from folders import BEGAN_NS, clock, make_run, write_buffer
 

@@ -19,7 +19,6 @@ from aether_load.datasets.rows import Job
 from aether_load.errors import UsageError
 from aether_load.rundata.folder import MOST_PHASES, RunFolder, encode_manifest
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records import table_reader
 from aether_load.rundata.records.record_format import (
     ABSENT,
     CHECKSUM,
@@ -39,7 +38,8 @@ from aether_load.rundata.records.record_format import (
 )
 from aether_load.rundata.records.record_reader import RecordReader
 from aether_load.rundata.records.record_set import RecordPart
-from aether_load.rundata.records.samples_arrow import read_samples
+from aether_load.rundata.samples import table_reader
+from aether_load.rundata.samples.samples_arrow import read_samples
 from aether_load.scenario.check import MOST_STAGES
 from aether_load.scenario.load import load_scenario
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan

@@ -10,7 +10,7 @@ from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
 from aether_load.analysis.statistics.distribution import Distribution, ascending, distribution
 from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.table import Latencies, PhaseSamples, pieces, service_latencies, service_ms
+from aether_load.rundata.samples.table import Latencies, PhaseSamples, pieces, service_latencies, service_ms
 
 
 class Correlation(msgspec.Struct, frozen=True, kw_only=True):

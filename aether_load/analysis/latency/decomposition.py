@@ -20,7 +20,7 @@ from aether_load.analysis.statistics.distribution import (
 )
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples, pieces
+from aether_load.rundata.samples.table import PhaseSamples, pieces
 
 TAIL_SAMPLES = 10
 

@@ -11,7 +11,7 @@ from aether_load.analysis.latency.dag_shape import DagShape
 from aether_load.analysis.latency.decomposition import PathShares
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, wilson
 from aether_load.protocol import NodeShape, NodeState
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 _NO_TIME = "the paths' times add up to less than a millisecond"
 

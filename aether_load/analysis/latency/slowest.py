@@ -9,7 +9,7 @@ import msgspec
 from aether_load.analysis.latency.dag_shape import DagShape, dag_shape
 from aether_load.protocol import Generation, NodeState
 from aether_load.rundata.manifest import Manifest, PhaseRecord
-from aether_load.rundata.records.slowest import SlowNode, SlowRecord
+from aether_load.rundata.samples.slowest import SlowNode, SlowRecord
 
 _NOT_ALL = "not all of its nodes succeeded, and the answer does not tell the times of its levels"
 _NO_LEVELS = "the run does not say how its nodes depend on each other"

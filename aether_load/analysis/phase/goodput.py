@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aether_load.analysis.statistics.distribution import Share, rounded, wilson
 from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.protocol import Outcome
-from aether_load.rundata.records.table import PhaseSamples, response_ms, service_ms
+from aether_load.rundata.samples.table import PhaseSamples, response_ms, service_ms
 from aether_load.scenario.threshold import Threshold
 
 

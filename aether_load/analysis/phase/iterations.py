@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import Distribution, distribution, rounded
-from aether_load.rundata.records.iterations import PhaseIterations
 from aether_load.rundata.records.record_format import ABSENT, ITERATION_STATES
+from aether_load.rundata.samples.iterations import PhaseIterations
 
 _COMPLETED, _FAILED, _INTERRUPTED = range(len(ITERATION_STATES))
 _MOST_ERRORS = 10

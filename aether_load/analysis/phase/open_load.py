@@ -8,7 +8,7 @@ import numpy as np
 from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 
 class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ from aether_load.analysis.statistics.window_rates import WindowRates, clock_erro
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, was_ended_early
 from aether_load.rundata.process_usage import SenderReading, ServerReading
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.scenario import Scenario
 

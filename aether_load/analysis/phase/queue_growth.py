@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from aether_load.rundata.records.table import PhaseSamples, response_ms
+from aether_load.rundata.samples.table import PhaseSamples, response_ms
 
 _BINS = 10
 _FEWEST_IN_BIN = 3

@@ -15,7 +15,7 @@ from aether_load.analysis.statistics.distribution import Distribution, Share, di
 from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
-from aether_load.rundata.records.table import PhaseSamples, response_latencies, service_latencies, service_ms
+from aether_load.rundata.samples.table import PhaseSamples, response_latencies, service_latencies, service_ms
 from aether_load.scenario.threshold import Threshold
 
 _UNANSWERED = ANSWER_STATES.index("unanswered")

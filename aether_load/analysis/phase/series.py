@@ -17,7 +17,7 @@ from aether_load.analysis.server.server_process import SHORTEST_NS
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 MOST_POINTS = 300
 """Points a phase that the JSON has at most; the run's folder has every second."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from aether_load.analysis.statistics.distribution import Share, rounded
 from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 _UNTOLD = "an answer in the window did not state its tokens"
 

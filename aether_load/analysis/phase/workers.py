@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 if TYPE_CHECKING:
     from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord

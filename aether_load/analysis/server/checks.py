@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from aether_load.analysis.server.readings import Readings, nodes_since
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 _WHOLE_MS = 1e-3
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import BUCKET_EDGES_MS, NodeState, Outcome
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 
 class OwnCounts(msgspec.Struct, frozen=True, kw_only=True):

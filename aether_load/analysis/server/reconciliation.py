@@ -21,7 +21,7 @@ from aether_load.protocol import (
     TOKEN_COST_TOTAL,
     Outcome,
 )
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 Trust = Literal["trusted", "contaminated", "restarted", "no_server_data"]
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 MOST_NAMED = 3
 

@@ -7,7 +7,7 @@ import msgspec
 from aether_load.analysis.server.scrape import Scrape
 from aether_load.analysis.statistics.distribution import QUANTILES, Distribution, distribution
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval, mean_interval, quantile_interval
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 
 _PUBLISHED = ("p50", "p90", "p95", "p99")
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.statistics.distribution import ascending, rounded
-from aether_load.rundata.records.table import Latencies, PhaseSamples, response_latencies, service_latencies
+from aether_load.rundata.samples.table import Latencies, PhaseSamples, response_latencies, service_latencies
 
 SHARES = tuple(
     sorted(

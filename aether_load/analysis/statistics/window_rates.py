@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import Manifest, PhaseRecord
-from aether_load.rundata.records.table import PhaseSamples, pieces
+from aether_load.rundata.samples.table import PhaseSamples, pieces
 
 CLOCK_ERROR_S = 0.001
 """How late an event loop may notice that a window has opened or shut."""

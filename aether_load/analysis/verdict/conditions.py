@@ -25,7 +25,7 @@ from aether_load.analysis.statistics.distribution import (
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
 from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, metric_in, read
 from aether_load.protocol import Outcome
-from aether_load.rundata.records.table import PhaseSamples, response_latencies, service_latencies
+from aether_load.rundata.samples.table import PhaseSamples, response_latencies, service_latencies
 from aether_load.scenario.metrics import Metric
 from aether_load.scenario.threshold import Threshold
 

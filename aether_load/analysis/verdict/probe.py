@@ -20,7 +20,7 @@ from aether_load.analysis.verdict.conditions import Finding, judge_condition
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW, SHORTEST_JUDGED_S
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.scenario.phase import Phase
 from aether_load.scenario.threshold import Threshold
 from aether_load.schedule.probe import Judgement, LimitedBy, ProbeMeasurement, SloReading

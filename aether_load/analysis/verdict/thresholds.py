@@ -13,7 +13,7 @@ from aether_load.analysis.statistics.distribution import STALLED
 from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number
 from aether_load.analysis.verdict.metric_catalog import metric_in
 from aether_load.rundata.manifest import AbortRecord, Manifest, was_ended_early
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.scenario.check import check_threshold
 from aether_load.scenario.command_line.scenario_options import with_asked_thresholds
 from aether_load.scenario.load import from_plain

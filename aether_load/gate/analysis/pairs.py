@@ -14,7 +14,7 @@ from aether_load.analysis.statistics.distribution import Distribution, distribut
 from aether_load.dag.program import ProgramIdentity
 from aether_load.gate.analysis.window import GateWindow
 from aether_load.rundata.manifest import Manifest, TargetRecord
-from aether_load.rundata.records.table import PhaseSamples, response_ms
+from aether_load.rundata.samples.table import PhaseSamples, response_ms
 from aether_load.scenario.gate_plan import SIDES
 
 _FIGURES = re.compile(r"[0-9.]+%?")

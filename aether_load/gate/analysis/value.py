@@ -14,7 +14,7 @@ from aether_load.analysis.statistics.distribution import percentile
 from aether_load.analysis.statistics.window_rates import WindowRates
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_format import ABSENT
-from aether_load.rundata.records.table import PhaseSamples, response_latencies, service_latencies
+from aether_load.rundata.samples.table import PhaseSamples, response_latencies, service_latencies
 from aether_load.scenario.gate_plan import GateMetric
 
 Which = NDArray[np.bool_]

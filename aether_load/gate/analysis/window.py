@@ -20,7 +20,7 @@ from aether_load.analysis.statistics.window_rates import WindowRates, window_rat
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, SATURATED_ABOVE, SATURATED_BELOW
 from aether_load.gate.analysis.value import Ends, gate_value
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.scenario.gate_plan import GateMetric
 
 

@@ -18,9 +18,9 @@ from aether_load.observer.live.reconciliation import LiveReconciliation
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.live.totals import Totals
 from aether_load.protocol import BUCKET_EDGES_MS, NodeShape, Outcome
-from aether_load.rundata.records.node_columns import NodeColumns
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.records.record_reader import RecordBatch, Tables
+from aether_load.rundata.samples.node_columns import NodeColumns
 from aether_load.rundata.scrapes import RawScrape
 
 _NS_PER_S = 1_000_000_000

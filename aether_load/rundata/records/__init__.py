@@ -1,1 +1,1 @@
-"""Write the request records as the sender does, and read them as tables."""
+"""Write the request records as the sender does, and read their blocks."""

@@ -12,11 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from aether_load.protocol import NodeState, Outcome
-from aether_load.rundata.records.holds import Holds
-from aether_load.rundata.records.node_columns import nodes_of
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
+from aether_load.rundata.samples.holds import Holds
+from aether_load.rundata.samples.node_columns import nodes_of
 
 
 def _category(index: pa.DataType) -> pa.DataType:

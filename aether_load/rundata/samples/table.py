@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.protocol import READABLE, NodeState, Outcome
-from aether_load.rundata.records.iterations import NO_ITERATIONS, PhaseIterations
 from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.samples.iterations import NO_ITERATIONS, PhaseIterations
 
 _PIECE_ROWS = 131_072
 

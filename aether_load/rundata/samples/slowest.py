@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import READABLE, NodeState, Outcome
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.holds import Holds
 from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.record_reader import RecordBatch, Tables
+from aether_load.rundata.samples.holds import Holds
 
 KEPT = 10
 """Requests that are kept of each dataset."""

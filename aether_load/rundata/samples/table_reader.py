@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import CYCLE_PREFIX, Outcome
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.column import Column
-from aether_load.rundata.records.holds import Holds
-from aether_load.rundata.records.iterations import Iterations
-from aether_load.rundata.records.node_columns import NodeColumns, RowTable
 from aether_load.rundata.records.record_format import ABSENT, REQUEST
 from aether_load.rundata.records.record_reader import RecordBatch, Tables, look_up
 from aether_load.rundata.records.record_set import RecordPart, RecordSet
-from aether_load.rundata.records.slowest import SlowestRecords, SlowRecord
-from aether_load.rundata.records.table import PhaseSamples
+from aether_load.rundata.samples.column import Column
+from aether_load.rundata.samples.holds import Holds
+from aether_load.rundata.samples.iterations import Iterations
+from aether_load.rundata.samples.node_columns import NodeColumns, RowTable
+from aether_load.rundata.samples.slowest import SlowestRecords, SlowRecord
+from aether_load.rundata.samples.table import PhaseSamples
 
 Values = NDArray[Any]
 
