@@ -9,7 +9,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.analysis.latency.dag_shape import DagShape, longest_paths
+from aether_load.analysis.latency.dag_shape import DagShape
+from aether_load.analysis.latency.divided import Divided, PathShares, divide, ratio, selected, why_undivided
 from aether_load.analysis.statistics.distribution import (
     Distribution,
     Percentile,
@@ -18,8 +19,6 @@ from aether_load.analysis.statistics.distribution import (
     percentile,
     rounded,
 )
-from aether_load.protocol import Outcome
-from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.samples.table import PhaseSamples, pieces
 
 TAIL_SAMPLES = 10
@@ -79,28 +78,6 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, str]
 
 
-class PathShares(msgspec.Struct, frozen=True):
-    """Of each node, the part that it has of the node paths' time: of all divided requests, and of those in the tail.
-
-    `on_path` is how often it was on the path, of the requests whose DAG has it. None where the time adds up to nothing,
-    the tail is too small, or no such request was divided.
-    """
-
-    of_all: tuple[float | None, ...]
-    of_tail: tuple[float | None, ...]
-    on_path: tuple[float | None, ...]
-
-
-class Divided(msgspec.Struct, frozen=True):
-    """What the nodes' times of the divided requests come to, request by request, in ms."""
-
-    which: NDArray[np.bool_]
-    levels_ms: NDArray[np.integer]
-    path_ms: NDArray[np.integer]
-    nodes_ms: NDArray[np.integer]
-    shares: PathShares
-
-
 PartMeans = dict[PartName, float]
 """Each part's mean contribution in ms; they add up to the mean response latency."""
 
@@ -142,11 +119,11 @@ def decompose(
     parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
     # One after the other, because of ten million requests each column takes 80 MB.
     parts |= _client_parts(samples, window, measure, total_ms, late_ms)
-    divided = _divide(samples, window, measure.tail, shape, sequential=sequential)
+    divided = divide(samples, window, measure.tail, shape, sequential=sequential)
     parts |= _server_parts(samples, window, measure, total_ms, shape, divided, sequential=sequential)
     speedup, bound = _speedups(divided, total_ms)
     if divided is None:
-        why = _why_undivided(samples, window, shape)
+        why = why_undivided(samples, window, shape)
         reasons |= dict.fromkeys(("scheduler", "barrier", "node_path"), why)
     elif sequential:
         reasons["barrier"] = "nodes ran one after the other, so that no level waited for its slowest"
@@ -187,7 +164,7 @@ def _client_parts(
         parts["sender_hold"] = measure("sender_hold", hold[hold > 0], hold > 0, 0)
         client -= hold
     parts["unanswered"] = measure("unanswered", client[~readable], ~readable, 0)
-    parts["overhead"] = measure("overhead", _of(client, readable), readable, 1)
+    parts["overhead"] = measure("overhead", selected(client, readable), readable, 1)
     return parts
 
 
@@ -210,7 +187,7 @@ def _server_parts(
         floors = int(samples.sent_nodes[window][which].max()) if sequential else shape.levels
         within = divided.nodes_ms if sequential else divided.levels_ms
         path = within if sequential else divided.path_ms
-        parts["scheduler"] = measure("scheduler", _of(total_ms, which) - within, which, floors)
+        parts["scheduler"] = measure("scheduler", selected(total_ms, which) - within, which, floors)
         parts["node_path"] = measure("node_path", path, which, floors)
         if not sequential:
             parts["barrier"] = measure("barrier", within - path, which, floors)
@@ -224,7 +201,7 @@ def _speedups(divided: Divided | None, total_ms: NDArray[np.int32]) -> tuple[flo
     if divided is None:
         return None, None
     nodes_ms = divided.nodes_ms.sum()
-    return _ratio(nodes_ms, total_ms.sum(where=divided.which)), _ratio(nodes_ms, divided.path_ms.sum())
+    return ratio(nodes_ms, total_ms.sum(where=divided.which)), ratio(nodes_ms, divided.path_ms.sum())
 
 
 def part_means(decomposition: Decomposition) -> PartMeans | None:
@@ -263,7 +240,7 @@ class _Measure:
     ) -> Part:
         total = float(times.sum())
         for (group, count), means in zip(self._groups, self._means, strict=True):
-            mine = _of(group, which)
+            mine = selected(group, which)
             # Of a group of which no request was divided, the parts of divided ones are left out, as in a phase.
             if count and (name not in _OF_DIVIDED or mine.any()):
                 means[name] = round(float(times[mine].sum()) / count, 6)
@@ -271,9 +248,11 @@ class _Measure:
         varies = self._squares > 1e-9 * self._count
         return Part(
             mean_contribution_ms=round(total / self._count, 6),
-            mean_share=_ratio(total, self._sum),
-            tail_share=_ratio(times[_of(self.tail, which)].sum(), self._tail_sum) if self.tail is not None else None,
-            variance_share=round(self._product(times, _of(self._response, which)) / self._squares, 6)
+            mean_share=ratio(total, self._sum),
+            tail_share=ratio(times[selected(self.tail, which)].sum(), self._tail_sum)
+            if self.tail is not None
+            else None,
+            variance_share=round(self._product(times, selected(self._response, which)) / self._squares, 6)
             if varies
             else None,
             resolution_ms=resolution_ms,
@@ -285,62 +264,6 @@ class _Measure:
         return tuple({name: means[name] for name in _PARTS if name in means} or None for means in self._means)
 
 
-def _divide(
-    samples: PhaseSamples,
-    window: NDArray[np.bool_],
-    tail: NDArray[np.bool_] | None,
-    shape: DagShape | None,
-    *,
-    sequential: bool,
-) -> Divided | None:
-    """Return the paths of the window's requests whose nodes all succeeded, chunk by chunk; None when there are none."""
-    which = _are_divisible(samples, window)
-    count = int(np.count_nonzero(which))
-    if shape is None or count == 0 or samples.node_times_ms.shape[1] != len(shape.ids):
-        return None
-    mine = window.copy()
-    mine[window] = which
-    in_tail = _of(tail, which) if tail is not None else np.zeros(count, np.bool_)
-    most_ms = int(samples.node_times_ms.max(initial=0)) * len(shape.ids)
-    kind: type[np.int32 | np.int64] = np.int32 if most_ms <= np.iinfo(np.int32).max else np.int64
-    levels, path, nodes = (np.empty(count, kind) for _ in range(3))
-    time_all, time_tail, often, present = (np.zeros(len(shape.ids)) for _ in range(4))
-    end = 0
-    for rows in pieces(len(samples)):
-        times = samples.node_times_ms[rows][mine[rows]]
-        part = slice(end, end := end + len(times))
-        paths = longest_paths(shape, times)
-        is_there = times != ABSENT
-        weight = is_there.astype(np.float64) if sequential else paths.weight
-        levels[part], path[part] = paths.levels_ms, paths.path_ms
-        nodes[part] = times.sum(axis=1, dtype=np.int64, where=is_there)
-        spent = weight * times
-        present += is_there.sum(axis=0)
-        time_all += spent.sum(axis=0)
-        time_tail += spent[in_tail[part]].sum(axis=0)
-        often += weight.sum(axis=0)
-    shares = PathShares(
-        tuple(_ratio(time, time_all.sum()) for time in time_all),
-        tuple(_ratio(time, time_tail.sum()) for time in time_tail),
-        tuple(rounded(on / of) if of else None for on, of in zip(often, present, strict=True)),
-    )
-    return Divided(which, levels, path, nodes, shares)
-
-
-def _are_divisible(samples: PhaseSamples, window: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which of a window's requests succeeded with a time of every node."""
-    which: NDArray[np.bool_] = (samples.outcome == Outcome.OK)[window] & samples.all_succeeded[window]
-    return which
-
-
-def _why_undivided(samples: PhaseSamples, window: NDArray[np.bool_], shape: DagShape | None) -> str:
-    if shape is None:
-        return "the run does not say how its nodes depend on each other"
-    if not np.any(_are_divisible(samples, window)):
-        return "no request of the window succeeded, so that not all of its nodes' times are known"
-    return "the samples do not have the nodes that the manifest names"
-
-
 def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the time between two instants of some requests, in ms."""
     took = np.empty(int(np.count_nonzero(which)))
@@ -350,15 +273,6 @@ def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDA
         ns = late_ns[rows][mine] - early_ns[rows][mine]
         np.divide(ns, 1e6, out=took[end : (end := end + len(ns))])
     return took
-
-
-def _of(values: NDArray[Any], which: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Return the values of some requests, without a copy where that is all of them."""
-    return values if which is None or which.all() else values[which]
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return round(float(part) / float(whole), 6) if whole > 0 else None
 
 
 def _nothing(reason: str) -> Decomposition:

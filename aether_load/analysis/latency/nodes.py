@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.latency.dag_shape import DagShape
-from aether_load.analysis.latency.decomposition import PathShares
+from aether_load.analysis.latency.divided import PathShares
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, wilson
 from aether_load.protocol import NodeShape, NodeState
 from aether_load.rundata.samples.table import PhaseSamples
