@@ -26,7 +26,10 @@ def trend_charts(trend: Trend) -> list[Chart]:
     groups = [
         list(own)
         for _, own in groupby(
-            sorted(trend.histories, key=lambda one: (one.history.series, one.history.metric)),
+            sorted(
+                (one for one in trend.histories if one.history.values),
+                key=lambda one: (one.history.series, one.history.metric),
+            ),
             key=lambda one: (one.history.series, one.history.metric),
         )
     ]

@@ -39,6 +39,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     `runs` are places in the trend's runs. `used` tells of each value whether it is searched for changes: it is of a
     trusted run, and no percentile that is only bounded from below. `low` and `high` bound a value's 95 % interval.
+    `intervals_total` counts the trusted runs that know it as an interval only, because the sender was held up.
     """
 
     scenario: str
@@ -52,6 +53,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
     used: tuple[bool, ...]
+    intervals_total: int
 
     @property
     def series(self) -> str:
@@ -87,7 +89,7 @@ def _report(folder: Path, run_id: str) -> str | None:
 
 
 def histories_of(frame: pd.DataFrame, runs: Sequence[TrendRun], metrics: Sequence[str]) -> Iterator[History]:
-    """Yield the history of each metric in each series and on each machine; one without a value is left out."""
+    """Yield the history of each metric in each series and on each machine; one that no run has is left out."""
     places = {run.id: place for place, run in enumerate(runs)}
     trusted = np.array([run.trusted for run in runs])
     machines = frame["machine"].astype("object").fillna(NOT_KNOWN)
@@ -96,14 +98,14 @@ def histories_of(frame: pd.DataFrame, runs: Sequence[TrendRun], metrics: Sequenc
         first = rows.iloc[0]
         for metric in metrics:
             value = _numbers(rows, metric)
-            there = np.isfinite(value)
-            if not there.any():
-                continue
-            used = trusted[place]
+            there, used = np.isfinite(value), trusted[place]
             if (reliability := reliability_of(metric)) is not None:
                 used = used & (rows[reliability] != "unreliable").to_numpy(np.bool_)
             bounds = bounds_of(metric)
             low, high = (_absent(_numbers(rows, name)) for name in bounds or (_NO_BOUND, _NO_BOUND))
+            intervals = sum(bool(used[at] and not there[at]) and low[at] is not None for at in range(len(rows)))
+            if not there.any() and not intervals:
+                continue
             keep = np.flatnonzero(there)
             yield History(
                 scenario=str(first["scenario"]),
@@ -117,6 +119,7 @@ def histories_of(frame: pd.DataFrame, runs: Sequence[TrendRun], metrics: Sequenc
                 low=tuple(low[at] for at in keep),
                 high=tuple(high[at] for at in keep),
                 used=tuple(bool(used[at]) for at in keep),
+                intervals_total=intervals,
             )
 
 

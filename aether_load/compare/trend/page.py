@@ -17,7 +17,7 @@ def trend_html(trend: Trend) -> str:
     sections: dict[str, list[Chart]] = {}
     for chart in charts:
         sections.setdefault(chart.section, []).append(chart)
-    shown = {(one.history.series, one.history.metric) for one in trend.histories}
+    shown = {(one.history.series, one.history.metric) for one in trend.histories if one.history.values}
     return charts_page(
         "trend.html",
         charts,

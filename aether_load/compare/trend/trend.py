@@ -80,20 +80,15 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """Return a sentence for each judged figure of all requests that too many runs lack for a search.
-
-        Their percentiles are known as intervals only. Those that are always bounded from below are left out.
-        """
-        totals = {_place_of(one.history): len(one.history.runs) for one in self.histories if one.reason is None}
+        """Return a sentence for each judged figure of all requests that too many runs know as an interval only."""
         return tuple(
-            f"{one.history.metric} of {one.history.series} was not searched: {sum(one.history.used)} of "
-            f"{totals[_place_of(one.history)]} runs have it, and {FEWEST_RUNS} are needed."
+            f"{one.history.metric} of {one.history.series} was not searched: {sum(one.history.used)} runs have it, "
+            f"{one.history.intervals_total} know it as an interval only (sender_stalled), and {FEWEST_RUNS} are needed."
             for one in self.histories
             if one.reason is not None
             and one.history.dataset == "all"
             and one.history.metric in self.terms.judged
-            and _place_of(one.history) in totals
-            and totals[_place_of(one.history)] - one.history.used.count(False) >= FEWEST_RUNS
+            and sum(one.history.used) + one.history.intervals_total >= FEWEST_RUNS
         )
 
     def exit_code(self, *, fail_on_regression: bool) -> ExitCode:
@@ -108,10 +103,6 @@ class Trend(msgspec.Struct, frozen=True, kw_only=True):
         if self.regressions:
             return ExitCode.THRESHOLD
         return ExitCode.INVALID if self.undecided else ExitCode.PASSED
-
-
-def _place_of(history: History) -> tuple[str, str]:
-    return history.series, history.machine
 
 
 def build_trend(folder: Path, metrics: Sequence[str] = METRICS, terms: Terms | None = None) -> Trend:
