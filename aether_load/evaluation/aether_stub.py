@@ -227,8 +227,11 @@ def run_lm_eval(arguments: Sequence[str]) -> int:
     try:
         cli_evaluate()
     except BaseException as error:
-        _fail(error)
-        raise
+        mistake = _mistake_in(error)
+        _fail(mistake)
+        if mistake is error:
+            raise
+        raise mistake from None
     return next((code for model in _models if (code := model.end())), int(ExitCode.PASSED))
 
 
@@ -244,6 +247,7 @@ def _end_with_a_sentence() -> None:
 
 
 def _say_and_exit(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    error = _mistake_in(error)
     _fail(error)
     if isinstance(error, AetherLoadError):
         sys.stderr.write(f"aether-load: {sentence_of(error)}\n")
@@ -251,14 +255,18 @@ def _say_and_exit(kind: type[BaseException], error: BaseException, trace: Traceb
     if isinstance(error, KeyboardInterrupt):
         sys.stderr.write("aether-load: interrupted.\n")
         raise SystemExit(int(ExitCode.INTERRUPTED))
-    if isinstance(error, Exception) and _is_of_hub(trace):
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        sys.stderr.write(
-            f"aether-load: lm-eval could not load a dataset: {sentence_of(shorten(lines[0], _LONGEST_REASON))}\n"
-            "Without the hub, set HF_HUB_OFFLINE=1 and give the dataset in a folder of its name: docs/lm-eval.md.\n"
-        )
-        raise SystemExit(int(ExitCode.USAGE))
     _hooks_before[-1](kind, error, trace)
+
+
+def _mistake_in(error: BaseException) -> BaseException:
+    """Return an exception of where the hub's datasets are read as one for lm-eval's user, any other as it is."""
+    if not isinstance(error, Exception) or isinstance(error, AetherLoadError) or not _is_of_hub(error.__traceback__):
+        return error
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return UsageError(
+        f"lm-eval could not load a dataset: {shorten(first, _LONGEST_REASON).rstrip('.')}. Without the hub, set "
+        "HF_HUB_OFFLINE=1 and give the dataset in a folder of its name; see docs/lm-eval.md."
+    )
 
 
 def _is_of_hub(trace: TracebackType | None) -> bool:

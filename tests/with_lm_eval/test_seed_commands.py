@@ -146,3 +146,18 @@ def test_arc_and_a_task_that_generates(evaluations: Any, simulator: Callable[...
         ("arc_easy", 30, None),
     ]
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", manifest["datasets"][0]["revision"])
+
+
+@pytest.mark.parametrize("program", [("lm_eval",), ("aether_load", "lm-eval")])
+def test_a_dataset_that_cannot_be_had_is_a_sentence(
+    evaluations: Any, simulator: Callable[..., Simulator], tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    """Neither from the hub, nor from a cache, nor from a folder of its name."""
+    runtime = simulator(*FAST)
+    (evaluations.folder / "Rowan").unlink()
+    options = ("--model", "aether_stub", "--model_args", f"aether_url={runtime.url}", "--tasks", "hellaswag")
+    done = evaluations.run(*program, *options, "--limit", "2", HF_HOME=str(tmp_path / "home"))
+    assert done.code == 2, done.err
+    assert done.err.splitlines()[-1].startswith("aether-load: lm-eval could not load a dataset: ")
+    assert "HF_HUB_OFFLINE=1 and give the dataset in a folder of its name" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
