@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,21 @@ def test_in_flight_is_the_time_in_flight_over_the_steps_length(spans: list[tuple
         low, high = step * step_s * 1000 * MS, (step + 1) * step_s * 1000 * MS
         overlaps = [max(0, min(late, high) - max(early, low)) for early, late in zip(sent, ended, strict=True)]
         assert mean == pytest.approx(sum(overlaps) / (high - low), abs=1e-6)
+
+
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.mark.parametrize("longest_ns", [5_000, 9 * HOUR_NS, 10 * HOUR_NS, 500 * HOUR_NS])
+def test_percentiles_of_a_step_are_of_its_own_answers(longest_ns: int) -> None:
+    """By nearest rank, however long a request took, and against the plain sort of each step."""
+    chance = np.random.default_rng(7)
+    sent = np.sort(chance.integers(0, 8_000_000_000, 400))
+    took = chance.integers(0, longest_ns, 400) * (chance.random(400) < 0.5) + 1
+    steps = _Steps(0, 1, 8, 8.0)
+    p50, p99 = _Requests(steps, made_samples(sent, sent + took, (None, None))).percentiles(0.50, 0.99)
+    place = steps.place(sent + took)
+    for step in range(steps.count):
+        own = np.sort(took[place == step]) / 1e6
+        for found, q in ((p50, 0.50), (p99, 0.99)):
+            assert found[step] == (round(float(own[max(1, math.ceil(q * len(own))) - 1]), 6) if len(own) else None)

@@ -284,23 +284,37 @@ class _Requests:
 
         With `at_least` they are of the least latencies that there may have been.
         """
-        keys = np.empty(int(self.answers.sum()), np.int64)
-        end = 0
-        for piece in self._samples.pieces():
-            came_in = piece.was_sent & (piece.outcome != Outcome.CANCELLED)
-            took = piece.ended_ns - piece.due_ns
-            if at_least:
-                took -= piece.late_ns
-            own = (self._steps.place(piece.ended_ns) << _LATENCY_BITS) + np.clip(took + _ZERO, 0, 2 * _ZERO - 1)
-            own = own[came_in]
-            keys[end : (end := end + len(own))] = own
-        keys.sort()
+        ordered_ns = self._ordered_ns(at_least=at_least)
         ends = np.cumsum(self.answers)
         found: list[Floats] = []
         for q in quantiles:
             ranks = np.maximum(1, np.ceil(q * self.answers)).astype(np.int64)
             places = np.where(self.answers > 0, ends - self.answers + ranks - 1, 0)
-            took = (keys[places] & (2 * _ZERO - 1)) - _ZERO if len(keys) else places
-            ms = (took / 1e6).tolist()
+            ms = (ordered_ns[places] / 1e6).tolist() if len(ordered_ns) else places.tolist()
             found.append(tuple(round(own, 6) if count else None for own, count in zip(ms, self.answers, strict=True)))
         return found
+
+    def _ordered_ns(self, *, at_least: bool) -> NDArray[np.int64]:
+        """Return the response latencies of all answers, step by step, ascending in each."""
+        keys = np.empty(int(self.answers.sum()), np.int64)
+        end = 0
+        for piece in self._samples.pieces():
+            place, took = self._answers_of(piece, at_least=at_least)
+            if len(took) and not -_ZERO <= took.min() <= took.max() < _ZERO:
+                return self._ordered_apart_ns(at_least=at_least)
+            keys[end : (end := end + len(took))] = (place << _LATENCY_BITS) + (took + _ZERO)
+        keys.sort()
+        return (keys & (2 * _ZERO - 1)) - _ZERO
+
+    def _ordered_apart_ns(self, *, at_least: bool) -> NDArray[np.int64]:
+        """Return the same where latencies are longer than a number has room for beside its step."""
+        place, took = self._answers_of(self._samples, at_least=at_least)
+        return took[np.lexsort((took, place))]
+
+    def _answers_of(self, piece: PhaseSamples, *, at_least: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the step and the response latency in ns of each answer that came in."""
+        came_in = piece.was_sent & (piece.outcome != Outcome.CANCELLED)
+        took: NDArray[np.int64] = (piece.ended_ns - piece.due_ns)[came_in]
+        if at_least:
+            took -= piece.late_ns[came_in]
+        return self._steps.place(piece.ended_ns[came_in]), took
