@@ -47,8 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.compare.text import WRITERS  # noqa: PLC0415
     from aether_load.rundata.locate import find_runs  # noqa: PLC0415
 
-    folders = find_runs(parsed.folders)
-    folders = _named(folders) if len(folders) == len(parsed.folders) else _alike(folders)
+    folders = [run for name in parsed.folders for run in _meant(find_runs([name]))]
     paths = [folder.path for folder in folders]
     if len(paths) < 2:
         raise UsageError("compare: one run is nothing to compare; name two or more folders of results/runs/.")
@@ -70,22 +69,20 @@ def run(parsed: argparse.Namespace) -> int:
     return int(ExitCode.PASSED if comparison.comparable else ExitCode.INVALID)
 
 
-def _named(folders: Sequence[RunFolder]) -> list[RunFolder]:
-    """Return runs that were named one by one; raises UsageError for that of a gate."""
-    for folder in folders:
-        if folder.read_manifest().gate is not None:
-            raise UsageError(f"compare: {folder.path} is a gate's run: read it with aether-load report.")
-    return list(folders)
+def _meant(runs: Sequence[RunFolder]) -> Sequence[RunFolder]:
+    """Return what a name means: one run, or of a folder of runs those of its newest one's scenario.
 
-
-def _alike(folders: Sequence[RunFolder]) -> list[RunFolder]:
-    """Return the runs of the newest one's scenario in a folder of runs, and say what is left out."""
-    scenarios = [
-        "a gate" if (one := folder.read_manifest()).gate is not None else one.scenario["name"] for folder in folders
-    ]
-    newest = next((name for name in reversed(scenarios) if name != "a gate"), None)
-    left_out = Counter(name for name in scenarios if name != newest)
+    Raises UsageError for the run of a gate; in a folder of runs it is left out, which is said.
+    """
+    if len(runs) == 1:
+        if runs[0].read_manifest().gate is not None:
+            raise UsageError(f"compare: {runs[0].path} is a gate's run: read it with aether-load report.")
+        return runs
+    manifests = [run.read_manifest() for run in runs]
+    scenarios = [None if one.gate is not None else str(one.scenario["name"]) for one in manifests]
+    newest = next((name for name in reversed(scenarios) if name is not None), None)
+    left_out = Counter("a gate" if name is None else name for name in scenarios if name != newest)
     if left_out:
         of = ", ".join(f"{count} of {name}" for name, count in sorted(left_out.items()))
         sys.stderr.write(f"aether-load: compared are the runs of {newest}; left out: {terminal_text(of)}.\n")
-    return [folder for folder, name in zip(folders, scenarios, strict=True) if name == newest]
+    return [run for run, name in zip(runs, scenarios, strict=True) if name == newest is not None]
