@@ -18,7 +18,8 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     `achieved_share` is of requests, those sent then of those due then. `target_rps` is None where it changed; what was
     due is not known, and neither is the share, where a worker was lost, and the rest of its schedule with it.
     `waiting_at_middle_total` and `waiting_at_end_total` are the requests that were due and not answered in the middle
-    of the window and at its end: with a runtime that keeps up they are about as many.
+    of the window and at its end: with a runtime that keeps up they are about as many. They are not known where a worker
+    was lost.
     """
 
     target_rps: float | None
@@ -26,8 +27,8 @@ class OpenLoad(msgspec.Struct, frozen=True, kw_only=True):
     achieved_rps: float
     achieved_share: float | None
     dropped_total: int
-    waiting_at_middle_total: int
-    waiting_at_end_total: int
+    waiting_at_middle_total: int | None
+    waiting_at_end_total: int | None
 
 
 def open_load(
@@ -41,14 +42,15 @@ def open_load(
     due = int(np.count_nonzero(window))
     assert samples.window_ended_ns is not None
     sent = int(np.count_nonzero(window & samples.was_sent & (samples.sent_ns <= samples.window_ended_ns)))
+    middle_ns = samples.window_ended_ns - round(window_s / 2 * 1e9)
     return OpenLoad(
         target_rps=record.rate_rps,
         due_rps=None if worker_lost else round(due / window_s, 6),
         achieved_rps=round(sent / window_s, 6),
         achieved_share=round(sent / due, 6) if due and not worker_lost else None,
         dropped_total=int(np.count_nonzero(window & (samples.outcome == Outcome.DROPPED))),
-        waiting_at_middle_total=_waiting(samples, samples.window_ended_ns - round(window_s / 2 * 1e9)),
-        waiting_at_end_total=_waiting(samples, samples.window_ended_ns),
+        waiting_at_middle_total=None if worker_lost else _waiting(samples, middle_ns),
+        waiting_at_end_total=None if worker_lost else _waiting(samples, samples.window_ended_ns),
     )
 
 

@@ -281,6 +281,8 @@ def _reasons(report: PhaseReport, rates: WindowRates, lost: Sequence[WorkerRecor
         "open_load": None if load else why_no_load,
         "open_load.due_rps": not_due,
         "open_load.achieved_share": not_due,
+        "open_load.waiting_at_middle_total": not_due,
+        "open_load.waiting_at_end_total": not_due,
         "steadiness": None if report.steadiness else "the window is shorter than two minutes",
         "latency_curve": None if report.latency_curve else "no request was sent in the window",
         **report.reasons,

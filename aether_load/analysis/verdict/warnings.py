@@ -302,15 +302,13 @@ def _falls_behind(phase: PhaseReport, load: OpenLoad) -> bool:
     Where a request takes as long as half of the window, all that it shows is how the load began.
     """
     latency = phase.all.response_latency_ms
-    if load.due_rps is None or latency is None or phase.window_s is None:
+    middle, end = load.waiting_at_middle_total, load.waiting_at_end_total
+    if load.due_rps is None or latency is None or phase.window_s is None or middle is None or end is None:
         return False
     half_s = phase.window_s / 2
     if latency.mean > half_s * 1000:
         return False
-    grown = load.waiting_at_end_total - load.waiting_at_middle_total
-    return grown > max(
-        FALLING_BEHIND_ABOVE * load.due_rps * half_s, CHANCE_OF_WAITING * math.sqrt(load.waiting_at_end_total)
-    )
+    return end - middle > max(FALLING_BEHIND_ABOVE * load.due_rps * half_s, CHANCE_OF_WAITING * math.sqrt(end))
 
 
 def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
