@@ -30,15 +30,19 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 def open_own(path: Path) -> BinaryIO:
     """Open a regular file of a run's folder to read; raises OSError for a link, which may lead out of it."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    _check_own(path)
     return path.open("rb")
 
 
 def read_own(path: Path, most_bytes: int) -> bytes:
     """Return what a regular file of a run's folder holds; raises OSError as `open_own` and `read_bounded` do."""
-    open_own(path).close()
+    _check_own(path)
     return read_bounded(path, most_bytes)
+
+
+def _check_own(path: Path) -> None:
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def size_text(size: int) -> str:

@@ -71,16 +71,16 @@ def _comparison(metrics: list[RepeatComparison]) -> str:
     reasons = {one.reason for one in metrics}
     said = []
     for one in metrics:
-        name = _METRIC_NAMES.get(one.metric, one.metric)
+        name, why = _METRIC_NAMES.get(one.metric, one.metric), f" ({one.reason})" if len(reasons) > 1 else ""
         if one.ratio_median is None:
-            said.append(f"{name} none")
+            said.append(f"{name} none{why}")
         elif one.ratio_low is None or one.ratio_high is None:
-            said.append(f"{name} {one.ratio_median:.3f}" + (f" ({one.reason})" if len(reasons) > 1 else ""))
+            said.append(f"{name} {one.ratio_median:.3f}{why}")
         else:
             said.append(f"{name} {one.ratio_median:.3f} [{one.ratio_low:.3f}, {one.ratio_high:.3f}]")
-    note = f" (median of {first.pairs_total} pairs, 95 % interval)"
-    if reasons != {None}:
-        note = f" ({first.reason})" if len(reasons) == 1 else ""
+    note = ""
+    if len(reasons) == 1:
+        note = f" ({first.reason or f'median of {first.pairs_total} pairs, 95 % interval'})"
     return f"{first.other} / {first.base}: {', '.join(said)}{note}"
 
 

@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aether_load.rundata.samples.table import pieces
+
 CONFIDENCE = 0.95
 STALLED: Literal["sender_stalled"] = "sender_stalled"
 """Why a percentile is an interval: the sender's event loop was held, and may have read answers late."""
@@ -17,7 +19,6 @@ _STALLED_SHARE, _STALLED_MS = 0.02, 0.2
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _ENOUGH_BEYOND = 10
 _BISECTIONS = 50
-_PIECE = 131_072
 
 
 class Percentile(msgspec.Struct, frozen=True):
@@ -96,8 +97,8 @@ def ascending(values: NDArray[Any]) -> NDArray[Any]:
 def _deviation(values: NDArray[Any]) -> float:
     """Return the standard deviation of a sample, piece by piece, because the squares of all would take their memory."""
     mean, squares = float(values.mean()), 0.0
-    for start in range(0, len(values), _PIECE):
-        centred = values[start : start + _PIECE] - mean
+    for rows in pieces(len(values)):
+        centred = values[rows] - mean
         squares += float((centred * centred).sum())
     return math.sqrt(squares / (len(values) - 1))
 

@@ -79,5 +79,6 @@ def _room(kind: np.dtype[Any], room: int, folder: Path | None) -> NDArray[Any]:
             # All of it now: a disk that is full later would end the process.
             os.posix_fallocate(file.fileno(), 0, size)
             return np.frombuffer(mmap.mmap(file.fileno(), size), kind, room)
-    except OSError:
+    except (OSError, AttributeError):
+        # A full disk, a folder that takes no file, or a system that cannot reserve room.
         return np.empty(room, kind)
