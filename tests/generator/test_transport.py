@@ -230,16 +230,17 @@ def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(
     wire = answer[0]
     for place, gone, new in damages:
         wire = wire[:place] + new + wire[place + gone :]
-    head = transport._common_head(wire)
+    start = wire.find(b"\r\n\r\n") + 4
+    head = transport._common_head(wire[:start])
     if head is None:
         return
-    length = int(head[2])
-    wire = wire[: head.end() + length]
-    if len(wire) < head.end() + length <= 100_000:
-        wire += b"x" * (head.end() + length - len(wire))
-    elif len(wire) < head.end() + length:
+    status, length = head
+    wire = wire[: start + length]
+    if len(wire) < start + length <= 100_000:
+        wire += b"x" * (start + length - len(wire))
+    elif len(wire) < start + length:
         return
-    assert read_answer(wire, bytes, 1 << 20) == (int(head[1]), wire[head.end() :], True)
+    assert read_answer(wire, bytes, 1 << 20) == (status, wire[start:], True)
 
 
 @settings(max_examples=examples(400), deadline=None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import select
 import ssl
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -30,6 +31,7 @@ MOST_RESPONSE_BYTES = 64 << 20
 _RECEIVE_BYTES = 65536
 _MOST_BODY_RECEIVE_BYTES = 1 << 20
 _PEEKED_BYTES = 512
+_LONGEST_REMEMBERED_HEAD = 2048
 _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408\b")
 # Locust has the process patched, and gevent's own poll would yield to the hub.
 _poll: Any = monkey.get_original("select", "poll")
@@ -41,7 +43,7 @@ _OTHER_HEADERS = (
     rb"(?:(?!(?i:content-length|transfer-encoding|(?:proxy-)?connection(?!:[ \t]*+keep-alive[ \t]*+\r)):)"
     rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _VALUE + rb")*+"
 )
-_common_head = re.compile(
+_common_head_match = re.compile(
     rb"HTTP/1\.1 (?!204|304)([2-9][0-9][0-9]) "
     + _VALUE
     + _OTHER_HEADERS
@@ -49,6 +51,19 @@ _common_head = re.compile(
     + _OTHER_HEADERS
     + rb"\r\n"
 ).match
+
+
+@lru_cache(maxsize=512)
+def _common_head(head: bytes) -> tuple[int, int] | None:
+    """Return status and Content-Length of the common answer's head, None for any other.
+
+    The heads of a server recur, but for the second in them, and to find one costs a third of reading it.
+    """
+    match = _common_head_match(head)
+    if match is None:
+        return None
+    status, digits = match.groups()
+    return int(status), int(digits)
 
 
 class TransportError(Exception):
@@ -95,6 +110,7 @@ class Connection:
         self._plain: Any = None
         self._readable: Any = None
         self._look: Any = None
+        self._switch: Any = None
 
     def open(self) -> None:
         """Connect now, if not connected; raises ConnectError or TimedOut."""
@@ -120,7 +136,8 @@ class Connection:
         self._pool.opened += 1
         if not self._endpoint.tls:
             self._plain = connected._sock  # noqa: SLF001 -- gevent's own send and recv each make a failing call first
-            self._readable = gevent.get_hub().loop.io(connected.fileno(), 1)
+            hub = gevent.get_hub()
+            self._readable, self._switch = hub.loop.io(connected.fileno(), 1), hub.switch
             look = _poll()
             look.register(connected.fileno(), select.POLLIN)
             self._look = look.poll
@@ -142,16 +159,9 @@ class Connection:
         The limit of the answer counts from the first byte sent to the last one received. Where an answer is there
         before the request went out, the request is not sent: that answer belongs to another one.
         """
-        if self._socket is None:
-            self.open()
-        elif (unread := self._unread()) is not None:
-            self.close()
-            if _is_an_answer(unread):
-                raise NotHttp(
-                    f"answer of another request: it came before this one was sent: {foreign_text(unread, 60)}"
-                )
-            self._pool.stale_reopened += 1
-            self.open()
+        # poll costs a quarter of a recv that finds no bytes, and takes descriptors of any number.
+        if self._plain is None or self._look(0):
+            self._make_ready()
         self._answer_due = monotonic() + self._answer_timeout_s
         try:
             answer = self._receive(self._send(request))
@@ -172,6 +182,19 @@ class Connection:
             self.close()
             raise
         return answer
+
+    def _make_ready(self) -> None:
+        """Connect where there is no connection or the other side closed it; raises NotHttp for an early answer."""
+        if self._socket is None:
+            self.open()
+        elif (unread := self._unread()) is not None:
+            self.close()
+            if _is_an_answer(unread):
+                raise NotHttp(
+                    f"answer of another request: it came before this one was sent: {foreign_text(unread, 60)}"
+                )
+            self._pool.stale_reopened += 1
+            self.open()
 
     def _why(self, error: OSError) -> str:
         if isinstance(error, ssl.SSLError):
@@ -199,9 +222,6 @@ class Connection:
         assert self._socket is not None
         try:
             if self._plain is not None:
-                # poll costs a quarter of a recv that finds no bytes, and takes descriptors of any number.
-                if not self._look(0):
-                    return None
                 plain: bytes = self._plain.recv(_PEEKED_BYTES)
                 return plain
             # Bytes on the wire may be a TLS session ticket: only a read can tell.
@@ -214,31 +234,33 @@ class Connection:
 
     def _send(self, request: bytes) -> bytes:
         """Send the request and return the first bytes of what comes back; none when the other side has closed."""
-        connected = self._socket
-        assert connected is not None
-        sent = 0
-        if self._plain is not None:
+        plain = self._plain
+        if plain is None:
+            sent = 0
+        else:
             try:
-                sent = self._plain.send(request)
+                sent = plain.send(request)
             except BlockingIOError:
                 sent = 0
             if sent == len(request):
-                return self._first_bytes()
+                return self._first_bytes(plain)
+        connected = self._socket
+        assert connected is not None
         with self._time_left():
             connected.sendall(memoryview(request)[sent:])
         return self._receive_more()
 
-    def _first_bytes(self) -> bytes:
+    def _first_bytes(self, plain: Any) -> bytes:
         """Wait for the answer to begin."""
         me = gevent.getcurrent()
-        due_s, readable = self._pool.due_s, self._readable
+        due_s, readable, switch = self._pool.due_s, self._readable, self._switch
         due_s[me] = self._answer_due
         try:
             while True:
                 readable.start(me.switch)
-                gevent.get_hub().switch()
+                switch()
                 try:
-                    data: bytes = self._plain.recv(_RECEIVE_BYTES)
+                    data: bytes = plain.recv(_RECEIVE_BYTES)
                 except BlockingIOError:
                     continue
                 return data
@@ -248,17 +270,16 @@ class Connection:
 
     def _receive(self, data: bytes) -> tuple[int, bytes]:
         """Read the rest of the answer that begins with `data`."""
-        head = _common_head(data)
+        start = data.find(b"\r\n\r\n") + 4
+        head = _common_head(data[:start]) if start <= _LONGEST_REMEMBERED_HEAD else None
         if head is None:
             return self._receive_any(data)
-        status, digits = head.groups()
-        start = head.end()
-        length = int(digits)
+        status, length = head
         if length > self._most_response_bytes:
             raise MalformedAnswer(f"the answer has {length} bytes, and the limit is {self._most_response_bytes}")
         have = len(data) - start
         if have == length:
-            return int(status), data[start:]
+            return status, data[start:]
         if have > length:
             raise MalformedAnswer("more bytes came than the answer's Content-Length")
         parts = [data[start:]]
@@ -268,7 +289,7 @@ class Connection:
                 raise AnswerCutShort(f"connection closed after {have} of {length} bytes of the body")
             parts.append(more)
             have += len(more)
-        return int(status), b"".join(parts)
+        return status, b"".join(parts)
 
     def _receive_any(self, data: bytes) -> tuple[int, bytes]:
         """Read an answer of any legal form through the C parser."""
