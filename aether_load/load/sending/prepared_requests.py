@@ -56,6 +56,13 @@ class PreparedRequests:
         self._unique = stage.unique_prompts
         self._sent_prompts = None if stage.unique_prompts else self._prompts.get(stage.sequential)
 
+    def of(self, request: int, prompt: int) -> tuple[bytes, Raw | None]:
+        """Return what `bytes_of` and `prompt_of` do."""
+        if self._unique:
+            return self.bytes_of(request, prompt), None
+        sent = self._sent_prompts
+        return self._requests[prompt], None if sent is None else sent[prompt]
+
     def bytes_of(self, request: int, prompt: int) -> bytes:
         """Return what goes out for a prompt in the run's request of that index."""
         if self._unique:

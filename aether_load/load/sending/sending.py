@@ -50,11 +50,11 @@ class Sending:
 
     def send(self, work: Work) -> None:
         """Send one request of the stage and record it."""
-        request, prompt, _, _ = work
-        self.execute(work, self._prepared.bytes_of(request, prompt), self._prepared.prompt_of(prompt))
+        data, prompt = self._prepared.of(work[0], work[1])
+        self.execute(work, data, prompt)
 
     def execute(
-        self, work: Work, data: bytes, prompt: Raw | None, *, name: str | None = None, dag: int | None = None
+        self, work: Work, data: bytes, prompt: Raw | None, name: str | None = None, dag: int | None = None
     ) -> Answer:
         """Send a request and record it.
 
@@ -82,7 +82,7 @@ class Sending:
             ended = monotonic_ns()
             self._lost_in_a_row = 0
             outcome, reason, execution = self._recorder.answered(
-                work, sent, ended, status, body, data, prompt, name=name, dag=dag
+                work, sent, ended, status, body, data, prompt, name, dag
             )
             if outcome is Outcome.INVALID_RESPONSE:
                 # What comes next on this connection may be the answer to another request.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from msgspec import Raw
 
@@ -19,6 +20,8 @@ from aether_load.schedule.order import Work
 _UUID_LENGTHS = (32, 36)
 _SUCCEEDED = int(NodeState.SUCCEEDED)
 _ANSWERED, _UNANSWERED, _MOCK = range(len(ANSWER_STATES))
+_SCORED = (_ANSWERED, _UNANSWERED)
+_LONGEST_REMEMBERED = 64
 
 
 class RequestFailed(Exception):
@@ -120,14 +123,13 @@ class Recorder:
         body: bytes,
         request: bytes = b"",
         prompt: Raw | None = None,
-        *,
         name: str | None = None,
         dag: int | None = None,
     ) -> tuple[Outcome, str | None, Execution | None]:
         """Record a request that brought a whole HTTP answer, and return what was read; see `read_answer`."""
         sent = self._only_dag if dag is None and self._only_dag is not None else self._dag_of(work[1], dag)
         read = outcome, reason, execution = read_answer(status, body, sent.sent, request, prompt)
-        self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), name=name, dag=dag)
+        self._record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), sent, name)
         return read
 
     def unanswered(
@@ -179,6 +181,22 @@ class Recorder:
         dag: int | None = None,
     ) -> None:
         """Record a request that was sent, with what its answer said where that could be read."""
+        sent = self._dag_of(work[1], dag)
+        self._record(work, sent_ns, ended_ns, outcome, status, reason, execution, length, sent, name)
+
+    def _record(
+        self,
+        work: Work,
+        sent_ns: int,
+        ended_ns: int,
+        outcome: Outcome,
+        status: int,
+        reason: str | None,
+        execution: Execution | None,
+        length: int,
+        sent: _Dag,
+        name: str | None,
+    ) -> None:
         self.done += 1
         if outcome is not Outcome.OK:
             self.failed += 1
@@ -186,22 +204,23 @@ class Recorder:
             return
         request, prompt, due, phase = work
         buffer = self._buffer
-        sent = self._only_dag if dag is None and self._only_dag is not None else self._dag_of(prompt, dag)
         if name is None and self._names:
             name = self._names[prompt]
         named = ABSENT if name is None else buffer.names.place(name)
+        error = ABSENT if reason is None else buffer.errors.place(reason)
         if execution is None:
             buffer.add(
                 RequestRecord(
                     request, sent_ns if due is None else due, sent_ns, ended_ns,
                     prompt=prompt, length=length, phase=phase, worker=buffer.worker, http_status=status,
-                    error=buffer.errors.place(reason), name=named, dag=sent.place, outcome=outcome,
+                    error=error, name=named, dag=sent.place, outcome=outcome,
                 )
             )  # fmt: skip
         else:
             nodes, output = _nodes(execution, sent)
             level_times = execution.level_execution_times_ms or ()
             state, letter, correct = self._score(prompt, output)
+            answer = ABSENT if letter is None else buffer.answers.place(letter)
             tokens = execution.total_token_cost
             # In the order of RequestRecord, which takes as long to make as to pack.
             buffer.add_packed(
@@ -209,7 +228,7 @@ class Recorder:
                 REQUEST.pack(
                     request, sent_ns if due is None else due, sent_ns, ended_ns, ABSENT if tokens is None else tokens,
                     execution.total_execution_time_ms, prompt, sent.count, len(level_times), length,
-                    phase, buffer.worker, status, buffer.answers.place(letter), buffer.errors.place(reason),
+                    phase, buffer.worker, status, answer, error,
                     named, sent.place, outcome, state, correct, _uuid_bytes(execution.execution_id),
                 ),
                 nodes,
@@ -224,16 +243,31 @@ class Recorder:
 
         The mock provider's fixed text is no answer at all, neither right nor wrong.
         """
-        asked = self._prompts[prompt]
         if output is None:
             return ABSENT, None, ABSENT
-        if is_mock_output(output):
-            return _MOCK, None, ABSENT
-        if not asked.options:
-            return ABSENT, None, ABSENT
-        letter = parse_letter(output, len(asked.options)) if isinstance(output, str) else None
-        correct = ABSENT if asked.gold is None else int(letter == LETTERS[asked.gold])
-        return (_UNANSWERED if letter is None else _ANSWERED), letter, correct
+        asked = self._prompts[prompt]
+        options_total = len(asked.options)
+        if isinstance(output, str) and len(output) <= _LONGEST_REMEMBERED:
+            state, letter = _remembered(output, options_total)
+        else:
+            state, letter = _state_and_letter(output, options_total)
+        if asked.gold is None or state not in _SCORED:
+            return state, letter, ABSENT
+        return state, letter, int(letter == LETTERS[asked.gold])
+
+
+def _state_and_letter(output: object, options_total: int) -> tuple[int, str | None]:
+    """Return the state of an answer to a question of so many options, and its letter."""
+    if is_mock_output(output):
+        return _MOCK, None
+    if not options_total:
+        return ABSENT, None
+    letter = parse_letter(output, options_total) if isinstance(output, str) else None
+    return (_UNANSWERED if letter is None else _ANSWERED), letter
+
+
+# Answers that are a letter recur; what is remembered is bounded in number and in length.
+_remembered: Callable[[str, int], tuple[int, str | None]] = lru_cache(maxsize=512)(_state_and_letter)
 
 
 def _nodes(execution: Execution, dag: _Dag) -> tuple[bytes, object]:
