@@ -247,7 +247,7 @@ class Session:
         except OSError as error:
             raise UsageError(f"{folder.records} cannot be written: {error.strerror}.") from None
         run = self._run(folder, manifest, targets, records, feed, live=live)
-        context.recorder.on_new_dag = run.list_dag
+        context.recorder.dags.on_new = run.list_dag
         self.sender_contexts.current = context
         return run, context
 

@@ -274,11 +274,11 @@ def test_a_dag_can_join_while_the_run_goes_on(recording: Callable[..., Any]) -> 
     """Whoever keeps the manifest hears of it once, before its first request; others keep their columns."""
     heard: list[Any] = []
     made = recording()
-    made.recorder.on_new_dag = heard.append
+    made.recorder.dags.on_new = heard.append
     made.answer(0, {"first": 1, "answer": 2})
     further = WorkloadDag(nodes=(*CHAIN, NodeShape("more", ("answer",))), answer_node="more", part="own")
-    place = made.recorder.add_dag(further)
-    assert made.recorder.add_dag(further) == place
+    place = made.recorder.dags.add(further)
+    assert made.recorder.dags.add(further) == place
     assert made.answer(0, {"first": 3, "answer": 4, "more": 5}, dag=place) is Outcome.OK
     assert made.answer(0, {"first": 6, "answer": 7}) is Outcome.OK
     (listed,) = heard
@@ -294,18 +294,18 @@ def test_too_many_shapes_are_refused_in_a_sentence(recording: Callable[..., Any]
     """A place for each of a hundred; a prompt in its text makes no DAG another one, its nodes do."""
     made = recording()
     for number in range(MOST_DAGS - len(MIX.dags)):
-        made.recorder.add_dag(WorkloadDag(nodes=(NodeShape(f"n{number}"),)))
+        made.recorder.dags.add(WorkloadDag(nodes=(NodeShape(f"n{number}"),)))
     with pytest.raises(
         ValueError, match=r"^100 DAGs of different shape were sent in this run, and no more can be told"
     ):
-        made.recorder.add_dag(WorkloadDag(nodes=(NodeShape("one too many"),)))
+        made.recorder.dags.add(WorkloadDag(nodes=(NodeShape("one too many"),)))
 
 
 def test_nodes_that_the_manifest_lacks_are_no_others(recording: Callable[..., Any]) -> None:
     """A run that was cut off before its manifest named a DAG: its requests stay undivided."""
     made = recording()
     made.answer(0, {"first": 1, "answer": 2})
-    place = made.recorder.add_dag(WorkloadDag(nodes=(NodeShape("unknown"),)))
+    place = made.recorder.dags.add(WorkloadDag(nodes=(NodeShape("unknown"),)))
     made.answer(0, {"unknown": 9}, dag=place)
     samples = made.samples(COLUMNS)
     assert samples.node_times_ms.tolist() == [[1, 2, -1, -1, -1, -1], [-1] * 6]
@@ -328,7 +328,7 @@ def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording: Callable[..
         },
     )
     manifest = folder.read_manifest()
-    made.recorder.on_new_dag = manifest.list_dag
+    made.recorder.dags.on_new = manifest.list_dag
     watch = ThresholdWatch(manifest, from_plain(manifest.scenario))
     writer = RecordWriter(made.buffer, made.path)
     reader = RecordReader(made.path, follow=True)
@@ -343,7 +343,7 @@ def test_figures_of_a_run_that_goes_on_take_a_further_dag(recording: Callable[..
         made.answer(0, {"first": 1, "answer": 2}, total=4)
     follow()
     assert watch.look(manifest) is None
-    place = made.recorder.add_dag(WorkloadDag(nodes=FAN_OUT, answer_node="answer", part="own"))
+    place = made.recorder.dags.add(WorkloadDag(nodes=FAN_OUT, answer_node="answer", part="own"))
     for _ in range(20):
         made.answer(0, {"left": 10, "right": 20, "answer": 30}, total=60, dag=place)
     follow()

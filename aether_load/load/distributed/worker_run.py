@@ -63,7 +63,7 @@ class WorkerRun:
         self._driving: gevent.Greenlet | None = None
         self._announced = self._announced_before = 0
         self._announced_ns = monotonic_ns()
-        sender_context.recorder.on_new_dag = lambda dag: speaker.send(say.NewDag(dag))
+        sender_context.recorder.dags.on_new = lambda dag: speaker.send(say.NewDag(dag))
         self._sample_sender = SampleSender()
         self._loop_watch = LoopWatch(sender_context.buffer)
         self.is_closed = self.is_closed_for_good = False

@@ -68,7 +68,7 @@ class UserRequests:
         assert own.dag is not None
         dag = self._dags.get(own.dag)
         if dag is None:
-            dag = self._dags[own.dag] = self._context.recorder.add_dag(own.dag)
+            dag = self._dags[own.dag] = self._context.recorder.dags.add(own.dag)
         return Request(self._place_of(name), own.data, own.prompt, dag, own.dag.answer_node)
 
     def _of_prompt(self, place: int, settings: ModelSettings) -> Request:
