@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 
 from aether_load.load.http import connection as transport
 from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
-from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost, NotHttp, TimedOut, TransportError
+from aether_load.load.http.common_head import common_head
+from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.http.errors import ConnectError, ConnectionLost, NotHttp, TimedOut, TransportError
 from aether_load.tls import tls_context
 from generator.peer import CLOSE, RESET, Peer
 from property_tests import examples
@@ -50,12 +52,12 @@ def limit() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_short_way() -> Iterator[None]:
-    before = transport._common_head
-    transport._common_head = lambda _data: None  # type: ignore[assignment]
+    names = vars(transport)
+    before, names["common_head"] = names["common_head"], lambda _data: None
     try:
         yield
     finally:
-        transport._common_head = before
+        names["common_head"] = before
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
@@ -231,7 +233,7 @@ def test_the_short_way_takes_nothing_that_the_parser_reads_otherwise(
     for place, gone, new in damages:
         wire = wire[:place] + new + wire[place + gone :]
     start = wire.find(b"\r\n\r\n") + 4
-    head = transport._common_head(wire[:start])
+    head = common_head(wire[:start])
     if head is None:
         return
     status, length = head

@@ -12,9 +12,10 @@ import pytest
 
 from aether_load.errors import TargetError, UsageError
 from aether_load.evaluation.target import Target
-from aether_load.load.http.connection import ConnectError, Connection, ConnectionLost
+from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.http.errors import ConnectError, ConnectionLost
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, probe
 from aether_load.tls import TlsSettings

@@ -1,29 +1,23 @@
-"""Exchange HTTP/1.1 requests over one keep-alive connection a user.
-
-TransportError
- ├── ConnectError     no connection could be made
- ├── TimedOut         it took longer than its limit
- ├── ConnectionLost   the other side closed or reset while an answer was due
- └── NotHttp          what came back is no HTTP/1.1 answer to the request
-"""
+"""Exchange HTTP/1.1 requests over one keep-alive connection a user."""
 
 from __future__ import annotations
 
 import re
 import select
 import ssl
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
 import gevent
 from gevent import monkey
 from gevent import socket as gsocket
-from gevent import ssl as gssl
 
 from aether_load.load.http.answer_parser import AnswerCutShort, MalformedAnswer, read_answer
+from aether_load.load.http.common_head import LONGEST_HEAD, common_head
+from aether_load.load.http.connecting import connect, reason_of
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.http.errors import ConnectionLost, NotHttp, TimedOut
 from aether_load.redaction import foreign_text
 from aether_load.tls import refused_handshake
 
@@ -31,59 +25,9 @@ MOST_RESPONSE_BYTES = 64 << 20
 _RECEIVE_BYTES = 65536
 _MOST_BODY_RECEIVE_BYTES = 1 << 20
 _PEEKED_BYTES = 512
-_LONGEST_REMEMBERED_HEAD = 2048
 _IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408\b")
 # Locust has the process patched, and gevent's own poll would yield to the hub.
 _poll: Any = monkey.get_original("select", "poll")
-
-# The head of the common answer, and nothing that the C parser would read in another way: no second
-# Content-Length, no Transfer-Encoding, no Connection but keep-alive, no status that has no body.
-_VALUE = rb"[\t -~\x80-\xff]*+\r\n"
-_OTHER_HEADERS = (
-    rb"(?:(?!(?i:content-length|transfer-encoding|(?:proxy-)?connection(?!:[ \t]*+keep-alive[ \t]*+\r)):)"
-    rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:" + _VALUE + rb")*+"
-)
-_common_head_match = re.compile(
-    rb"HTTP/1\.1 (?!204|304)([2-9][0-9][0-9]) "
-    + _VALUE
-    + _OTHER_HEADERS
-    + rb"(?i:content-length):[ \t]*+([0-9]{1,15})[ \t]*+\r\n"
-    + _OTHER_HEADERS
-    + rb"\r\n"
-).match
-
-
-@lru_cache(maxsize=512)
-def _common_head(head: bytes) -> tuple[int, int] | None:
-    """Return status and Content-Length of the common answer's head, None for any other.
-
-    The heads of a server recur, but for the second in them, and to find one costs a third of reading it.
-    """
-    match = _common_head_match(head)
-    if match is None:
-        return None
-    status, digits = match.groups()
-    return int(status), int(digits)
-
-
-class TransportError(Exception):
-    """An exchange without a whole answer; the text says what happened."""
-
-
-class ConnectError(TransportError):
-    """No connection could be made."""
-
-
-class TimedOut(TransportError):
-    """It took longer than its limit."""
-
-
-class ConnectionLost(TransportError):
-    """The other side closed or reset the connection while an answer was due."""
-
-
-class NotHttp(TransportError):
-    """What came back is no HTTP/1.1 answer to the request, or is too large."""
 
 
 class Connection:
@@ -116,21 +60,7 @@ class Connection:
         """Connect now, if not connected; raises ConnectError or TimedOut."""
         if self._socket is not None:
             return
-        # One limit for the name's look-up, all of its addresses, and the TLS handshake.
-        limit = gevent.Timeout(self._connect_timeout_s)
-        try:
-            with limit:
-                connected = self._connect()
-        except gevent.Timeout as raised:
-            if raised is not limit:
-                raise
-            raise TimedOut(f"no connection within {self._connect_timeout_s:g} s") from None
-        except ssl.SSLError as error:
-            why = refused_handshake(error, self._endpoint.tls_settings)
-            raise ConnectError(f"no connection: {why}") from None
-        except (OSError, ValueError) as error:
-            # A name that cannot be written in DNS is a ValueError.
-            raise ConnectError(f"no connection: {_reason(error)}") from None
+        connected = connect(self._endpoint, self._connect_timeout_s)
         connected.settimeout(self._answer_timeout_s)
         self._socket = connected
         self._pool.opened += 1
@@ -200,22 +130,7 @@ class Connection:
         if isinstance(error, ssl.SSLError):
             # In TLS 1.3 a server refuses the client's certificate after the handshake.
             return refused_handshake(error, self._endpoint.tls_settings)
-        return _reason(error)
-
-    def _connect(self) -> gsocket.socket:
-        endpoint = self._endpoint
-        connected = gsocket.create_connection((endpoint.host, endpoint.port), timeout=None)
-        try:
-            connected.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
-            if endpoint.tls:
-                connected = endpoint.tls_settings.context(gssl.SSLContext).wrap_socket(
-                    connected, server_hostname=endpoint.host, do_handshake_on_connect=False
-                )
-                connected.do_handshake()
-        except BaseException:
-            connected.close()
-            raise
-        return connected
+        return reason_of(error)
 
     def _unread(self) -> bytes | None:
         """Return what came on an idle connection: no bytes where the other side closed it, None where nothing came."""
@@ -271,7 +186,7 @@ class Connection:
     def _receive(self, data: bytes) -> tuple[int, bytes]:
         """Read the rest of the answer that begins with `data`."""
         start = data.find(b"\r\n\r\n") + 4
-        head = _common_head(data[:start]) if start <= _LONGEST_REMEMBERED_HEAD else None
+        head = common_head(data[:start]) if start <= LONGEST_HEAD else None
         if head is None:
             return self._receive_any(data)
         status, length = head
@@ -319,7 +234,3 @@ def _is_an_answer(unread: bytes) -> bool:
     15.5.9).
     """
     return bool(unread.strip(b"\r\n")) and not _IDLE_TIMEOUT.match(unread)
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

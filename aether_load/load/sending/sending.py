@@ -9,7 +9,8 @@ import gevent
 from gevent import GreenletExit
 from msgspec import Raw
 
-from aether_load.load.http.connection import Connection, NotHttp, TimedOut, TransportError
+from aether_load.load.http.connection import Connection
+from aether_load.load.http.errors import NotHttp, TimedOut, TransportError
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.protocol import Outcome
 from aether_load.response import Execution

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aether_load.errors import TargetError
-from aether_load.load.http.connection import Connection, TransportError
+from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.http.errors import TransportError
 from aether_load.observer.messages import MetricsTarget
 from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH, Generation
 from aether_load.runtime_client import encoded_url
