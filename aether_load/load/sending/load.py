@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,12 @@ import gevent
 from gevent.event import Event
 
 from aether_load.load.sending.pacer import Pacer
+from aether_load.load.sending.request_source import RequestSource
 from aether_load.load.sending.sender_context import SenderContext, Window
-from aether_load.load.sending.stage_work import StageWork
-from aether_load.schedule.arrivals import arrival_offsets
-from aether_load.schedule.order import Work, prompt_order, prompts_of
+from aether_load.schedule.order import Work
 from aether_load.schedule.ramp import user_steps
 from aether_load.schedule.shard import WHOLE, Share
 from aether_load.schedule.think_time import pauses
-from aether_load.schedule.work_limit import work_limit
 
 if TYPE_CHECKING:
     from aether_load.load.sending.load_callbacks import LoadCallbacks
@@ -39,17 +37,14 @@ class Load:
         self._stopping = callbacks.stopping
         self._follow = follow_user_count
         self._pacer = Pacer(sender_context.user_pool)
-        self._next_request = 0
-        self._announce_at = 0
-        self._share = WHOLE
-        self._limited_by = ""
+        self._source = RequestSource(sender_context, callbacks.announce)
         self._began_ns: int | None = None
         self.planned_requests: int | None = None
 
     @property
     def handed_out(self) -> int:
         """Return how many requests were handed out so far."""
-        return self._next_request
+        return self._source.handed_out
 
     def close(self) -> None:
         """Give the clock back."""
@@ -57,7 +52,7 @@ class Load:
 
     def warm(self, stage: Stage, share: Share = WHOLE) -> None:
         """Send every prompt of the stage once, off the record, with nothing else in flight."""
-        self._share = share
+        self._source.share = share
         self._sender_context.turn_to(stage)
         self._send_all_once(stage)
 
@@ -67,7 +62,7 @@ class Load:
         The load begins now, or began at an instant that is just over. The sender_context's `window` tells when it was
         open.
         """
-        self._share = share
+        self._source.share = share
         self._began_ns = began_ns
         self._sender_context.window = Window()
         self._sender_context.turn_to(stage)
@@ -83,7 +78,7 @@ class Load:
     def end(self) -> None:
         """Stop sending; record what was due and not sent as dropped."""
         self._pacer.stop()
-        self._take_back()
+        self._source.take_back(self._pacer.take_back())
         left = self._user_pool.shut()
         if self._sender_context.window.began_ns is not None and self._sender_context.window.ended_ns is None:
             self._shut_window(monotonic_ns())
@@ -92,20 +87,20 @@ class Load:
     # Closed load
 
     def _drive_closed(self, stage: Stage, place: int) -> str:
-        pause_s = pauses(stage, self._sender_context.scenario.seed, self._share)
+        pause_s = pauses(stage, self._sender_context.scenario.seed, self._source.share)
         if stage.has_ramp:
-            self._user_pool.open(self._closed_work(stage, place, None), pause_s)
+            self._user_pool.open(self._source.closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
                 return self._early_end()
-        limit = self._limit(stage)
-        self._user_pool.open(self._closed_work(stage, place, limit), pause_s)
+        limit, limited_by = self._limit(stage)
+        self._user_pool.open(self._source.closed_work(stage, place, limit), pause_s)
         self._open_window()
         self._allow(stage.users)
         self._wait(stage.duration_s)
         if self._is_over:
             return self._early_end()
         if self._user_pool.exhausted.is_set():
-            return self._limited_by
+            return limited_by
         self._shut_window(monotonic_ns())
         return "duration"
 
@@ -113,7 +108,7 @@ class Load:
         """Activate users one after the other; return False when the run is to end before all are active."""
         began = (self._began_ns or monotonic_ns()) / 1e9
         if not self._follow:
-            for users, at_s in self._share.steps(user_steps(stage)):
+            for users, at_s in self._source.share.steps(user_steps(stage)):
                 if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
                     return False
                 self._user_pool.allow(users)
@@ -123,69 +118,36 @@ class Load:
         return True
 
     def _allow(self, users: int) -> None:
-        self._user_pool.allow(_EVERYBODY if self._follow else self._share.users(users))
-
-    def _closed_work(self, stage: Stage, place: int, limit: int | None) -> Iterator[Work]:
-        work = self._stage_work(stage, place, limit)
-        return self._taken_from(work)
-
-    def _taken_from(self, work: StageWork) -> Iterator[Work]:
-        for prompt in work.prompts:
-            request = work.next_request()
-            if request is None:
-                return
-            yield request, prompt, None, work.place
-
-    def _stage_work(self, stage: Stage, place: int, limit: int | None) -> StageWork:
-        """Have users take requests and prompts of a stage from now on."""
-        is_window = limit is not None or not stage.has_ramp
-        self._sender_context.work = StageWork(
-            place,
-            self._prompts(stage, limit),
-            self._number,
-            requests=self._share.count(stage.requests) if is_window else None,
-            passes=stage.passes if is_window else None,
-        )
-        return self._sender_context.work
-
-    def _number(self) -> int:
-        """Return the index of the next request in the run."""
-        request = self._next_request
-        self._next_request += 1
-        if request >= self._announce_at:
-            self._announce_at = self._callbacks.announce(request)
-        return request
+        self._user_pool.allow(_EVERYBODY if self._follow else self._source.share.users(users))
 
     # Open load
 
     def _drive_open(self, stage: Stage, place: int) -> str:
         user_pool, pacer = self._user_pool, self._pacer
-        # Each arrival brings the prompt of its first request; further ones of its task begin over.
-        self._sender_context.work = StageWork(place, self._prompts(stage, None), self._number)
+        self._source.begin_arrivals(stage, place)
         user_pool.open_for_due()
         self._allow(stage.users)
         began = self._began_ns or monotonic_ns()
         before_window_s = stage.ramp_over_s + stage.warmup_s
         if stage.has_ramp:
-            offsets = self._arrivals(stage, "ramp", ramp=True)
             ended = began + int(before_window_s * _NS_PER_S)
-            pacer.start(self._open_work(offsets, self._prompts(stage, None), began, place), ended)
+            pacer.start(self._source.ramp_arrivals(stage, place, began), ended)
             if not (self._wait_for(pacer.ended) and self._cool(stage)):
                 return self._early_end()
-            self._take_back()
+            self._source.take_back(self._pacer.take_back())
             # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
             began = monotonic_ns() if stage.cache == "cold" else ended
             if stage.cache == "cold":
                 user_pool.open_for_due()
                 self._allow(stage.users)
-        limit = self._limit(stage)
+        limit, limited_by = self._limit(stage)
         end = None if stage.duration_s is None else began + int(stage.duration_s * _NS_PER_S)
-        offsets, prompts = self._window_schedule(stage, limit)
+        arriving = self._source.window_arrivals(stage, place, limit, began)
         self._open_window(began)
-        pacer.start(self._open_work(offsets, prompts, began, place), end)
+        pacer.start(arriving, end)
         if not self._wait_for(pacer.ended):
             return self._early_end()
-        self._take_back()
+        self._source.take_back(self._pacer.take_back())
         if end is not None and monotonic_ns() >= end:
             self._shut_window(end)
             return "duration"
@@ -193,38 +155,7 @@ class Load:
         if not self._wait_for(user_pool.exhausted):
             return self._early_end()
         self._shut_window(monotonic_ns())
-        return self._limited_by
-
-    def _window_schedule(self, stage: Stage, limit: int | None) -> tuple[Iterator[int], Iterator[int]]:
-        """Return the times of the window's requests, from its start, and their prompts."""
-        if not stage.trace:
-            return self._arrivals(stage, "window", ramp=False), self._prompts(stage, limit)
-        trace = self._sender_context.traces[stage.phase]
-        return self._share.items(trace.offsets_ns), self._prompts(stage, limit)
-
-    def _arrivals(self, stage: Stage, part: str, *, ramp: bool) -> Iterator[int]:
-        assert stage.rate_rps is not None
-        seed = f"{self._sender_context.scenario.seed} {stage.name} {part}"
-        if not ramp or not stage.ramp_over_s:
-            return arrival_offsets(stage.arrivals, stage.rate_rps, seed, share=self._share)
-        return arrival_offsets(
-            stage.arrivals,
-            stage.rate_rps,
-            seed,
-            ramp_from_rps=stage.ramp_from,
-            ramp_over_s=stage.ramp_over_s,
-            share=self._share,
-        )
-
-    def _open_work(self, offsets: Iterator[int], prompts: Iterator[int], began_ns: int, place: int) -> Iterator[Work]:
-        # The shorter one ends it; a prompt is drawn first, so that no due time is lost to a limit.
-        for prompt, offset in zip(prompts, offsets, strict=False):
-            yield self._number(), prompt, began_ns + offset, place
-
-    def _take_back(self) -> None:
-        """Give the index of a request that never became due to the next one."""
-        if (left := self._pacer.take_back()) is not None:
-            self._next_request = left[0]
+        return limited_by
 
     # Both
 
@@ -237,20 +168,10 @@ class Load:
         self._sender_context.window.ended_ns = ended_ns
         self._callbacks.window_edge()
 
-    def _limit(self, stage: Stage) -> int | None:
-        limit, self._limited_by = work_limit(
-            stage, self._sender_context.workload.of_phase(stage.phase), self._sender_context.traces
-        )
-        self.planned_requests = None if self._user_pool.has_tasks else self._share.count(limit)
-        return limit
-
-    def _prompts(self, stage: Stage, limit: int | None) -> Iterator[int]:
-        """Return the places of the share's prompts from the first one on, pass after pass."""
-        trace = self._sender_context.traces.get(stage.phase)
-        if trace is not None and trace.prompts is not None:
-            return self._share.items(trace.prompts[:limit])
-        parts = self._sender_context.workload.of_phase(stage.phase)
-        return prompt_order(parts, self._sender_context.scenario.seed, limit, self._share)
+    def _limit(self, stage: Stage) -> tuple[int | None, str]:
+        limit, limited_by = self._source.limit(stage)
+        self.planned_requests = None if self._user_pool.has_tasks else self._source.share.count(limit)
+        return limit, limited_by
 
     @property
     def _is_over(self) -> bool:
@@ -298,10 +219,7 @@ class Load:
         Where the run ends meanwhile, what is in flight stays off the record.
         """
         recorder, user_pool = self._sender_context.recorder, self._user_pool
-        trace = self._sender_context.traces.get(stage.phase)
-        prompts = prompts_of(self._sender_context.workload.of_phase(stage.phase))
-        every = prompts if trace is None or trace.prompts is None else list(dict.fromkeys(trace.prompts))
-        mine = list(self._share.items(every))
+        mine = self._source.each_prompt_once(stage)
         done, failed = recorder.done, recorder.failed
         recorder.off_the_record = True
         user_pool.is_warming = True
