@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ from aether_load.load.session import Session
 from aether_load.load.users.user_classes import our_users, user_class_records
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
-from aether_load.redaction import sentence_of
 from aether_load.scenario.command_line.scenario_options import scenario_from
 from aether_load.scenario.load import scenario_hash
 from aether_load.scenario.stage import most_users
@@ -189,7 +187,7 @@ class Listener:
         """End, and return True, where a master without a page waits for its workers."""
         if not self._headless or self._controller is not None or self._master is None:
             return False
-        sys.stderr.write("aether-load: interrupted before the load began.\n")
+        self._line.say("interrupted before the load began.")
         self._leave_before_load(ExitCode.INTERRUPTED)
         return True
 
@@ -260,8 +258,7 @@ class Listener:
 
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
-        self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._line.say(sentence)
         if self._headless and self._controller is None:
             self._leave_before_load(code)
 
@@ -274,17 +271,15 @@ class Listener:
         gevent.kill(self._main, SystemExit(int(code)))
 
     def _give_up(self, sentence: str, code: ExitCode) -> None:
-        self._line.clear()
         if self._shown is not None:
             self._shown.live.refuse(sentence)
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._line.say(sentence)
         self._environment.process_exit_code = int(code)
         gevent.spawn(self._environment.runner.quit if self._headless else self._environment.runner.stop)
 
     def _on_failure(self, sentence: str, code: ExitCode) -> None:
         """Say what went wrong in a handler, and end the run if there is one."""
-        self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._line.say(sentence)
         self._environment.process_exit_code = int(code)
         if self._controller is not None:
             self._controller.fail(sentence)
@@ -314,7 +309,7 @@ class Listener:
             # Locust would exit 0, though nothing was measured.
             gone = self._master is not None and not self._master.has_workers
             why = "the workers have gone" if gone else "interrupted"
-            sys.stderr.write(f"aether-load: {why} before the load began.\n")
+            self._line.say(f"{why} before the load began.")
             self._environment.process_exit_code = int(ExitCode.INVALID if gone else ExitCode.INTERRUPTED)
 
     def _on_quit(self, **_kwargs: Any) -> None:

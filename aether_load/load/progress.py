@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from aether_load.redaction import sentence_of
 from aether_load.text import terminal_text
 
 
@@ -15,14 +16,9 @@ class ProgressLine:
         self._stream = stream if stream is not None else sys.stderr
         self._shown = False
 
-    @property
-    def visible(self) -> bool:
-        """Tell whether there is a terminal to write on."""
-        return self._stream.isatty()
-
     def show(self, text: str) -> None:
         """Put `text` in place of what stood there."""
-        if self.visible:
+        if self._stream.isatty():
             self._stream.write(f"\r\x1b[K{terminal_text(text)}")
             self._stream.flush()
             self._shown = True
@@ -33,3 +29,9 @@ class ProgressLine:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
             self._shown = False
+
+    def say(self, sentence: object) -> None:
+        """Write a sentence in place of the line, on a terminal or not."""
+        self.clear()
+        self._stream.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._stream.flush()

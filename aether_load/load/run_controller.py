@@ -21,7 +21,6 @@ from aether_load.load.run_ending import EndReason
 from aether_load.load.users.user_classes import note_on_others
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
-from aether_load.redaction import sentence_of
 from aether_load.streams import refusal_of_output
 
 if TYPE_CHECKING:
@@ -69,10 +68,7 @@ class RunController:
         """End the load in order and wait for the results: answers in flight, last reading of /metrics, files."""
         if not self._load_over.is_set():
             limit_s = self._environment.stop_timeout
-            self._line.clear()
-            sys.stderr.write(
-                f"aether-load: ending the run; answers in flight have {limit_s:g} s (Ctrl-C again: none).\n"
-            )
+            self._line.say(f"ending the run; answers in flight have {limit_s:g} s (Ctrl-C again: none).")
             self._run.ending.end(EndReason.INTERRUPTED, limit_s)
         self._finished.wait()
 
@@ -92,8 +88,7 @@ class RunController:
             # They went when their work was done.
             self._finished.wait()
             return
-        self._line.clear()
-        sys.stderr.write("aether-load: the last worker is gone, and the run ends with it.\n")
+        self._line.say("the last worker is gone, and the run ends with it.")
         self._run.ending.end(EndReason.WORKERS_GONE, 0)
         self._finished.wait()
         # Locust ends by itself only where the last worker took its leave.
@@ -121,10 +116,9 @@ class RunController:
         self._run.manifest.aborted = record
         self._run.ending.end(EndReason.THRESHOLD)
         where = record.phase if record.dataset is None else f"{record.phase}, {record.dataset}"
-        self._line.clear()
-        sys.stderr.write(
-            f"aether-load: threshold {record.condition} is broken in phase {where}: {record.shown}; the run ends when "
-            "the answers in flight are in.\n"
+        self._line.say(
+            f"threshold {record.condition} is broken in phase {where}: {record.shown}; the run ends when "
+            "the answers in flight are in."
         )
 
     # From the first phase to the results
@@ -193,14 +187,13 @@ class RunController:
 
     def _on_stalled(self, sentence: str) -> None:
         """End a run in which nothing happens: in order, then by force, then this process."""
-        self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)} The run ends.\n")
+        self._line.say(f"{sentence} The run ends.")
         self._run.fail(sentence, EndReason.STALLED)
         gevent.spawn(self._driver.senders.cancel)
         gevent.sleep(_END_LIMIT_S)
         gevent.kill(self._taking, ResultsError(f"The run did not end by itself: {sentence}"), block=False)
         gevent.sleep(_END_LIMIT_S)
-        sys.stderr.write(f"aether-load: the run cannot be ended in order. {self._run.folder.what_is_left()}\n")
+        self._line.say(f"the run cannot be ended in order. {self._run.folder.what_is_left()}")
         os._exit(int(ExitCode.INVALID))
 
     def _finish(self) -> None:
@@ -250,6 +243,5 @@ class RunController:
         self._say(" ".join([str(lost), *self._run.rescued, left]), ExitCode.INVALID)
 
     def _say(self, sentence: str, code: ExitCode) -> None:
-        self._line.clear()
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        self._line.say(sentence)
         self._environment.process_exit_code = int(code)

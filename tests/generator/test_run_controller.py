@@ -13,6 +13,7 @@ from gevent.event import Event
 
 from aether_load.errors import ResultsError, TargetError
 from aether_load.load.observer_client import ObserverLost
+from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
@@ -91,11 +92,6 @@ class Driver:
             self._step()
 
 
-class Line:
-    def clear(self) -> None:
-        """Show nothing."""
-
-
 class Controlled:
     """A controller with what it was made of, and what it had Locust do."""
 
@@ -113,9 +109,8 @@ class Controlled:
             runner=runner, parsed_options=options, stop_timeout=7, process_exit_code=None, user_classes=[]
         )
         self.run, self.driver = run, driver
-        line: Any = Line()
         feed: Any = SimpleNamespace(names=set())
-        self.controller = RunController(self.environment, run, driver, line, feed)
+        self.controller = RunController(self.environment, run, driver, ProgressLine(), feed)
 
     def to_the_end(self) -> Controlled:
         with gevent.Timeout(20):

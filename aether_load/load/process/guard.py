@@ -10,7 +10,6 @@ import gevent
 from aether_load.errors import ExitCode, explain
 from aether_load.load.process.signals import raising_in
 from aether_load.load.progress import ProgressLine
-from aether_load.redaction import sentence_of
 
 
 def run_or_end(prepare: Callable[[], None]) -> None:
@@ -23,12 +22,11 @@ def run_or_end(prepare: Callable[[], None]) -> None:
         with raising_in(gevent.getcurrent()):
             prepare()
     except Exception as error:  # noqa: BLE001 -- Locust would log it and send its load all the same
-        ProgressLine().clear()
         sentence, code = explain(error, ExitCode.USAGE)
-        sys.stderr.write(f"aether-load: {sentence_of(sentence)}\n")
+        ProgressLine().say(sentence)
         sys.exit(int(code))
     except KeyboardInterrupt:
-        sys.stderr.write("aether-load: interrupted before the load began.\n")
+        ProgressLine().say("interrupted before the load began.")
         sys.exit(int(ExitCode.INTERRUPTED))
 
 
