@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from types import SimpleNamespace
 from typing import Any
 
-_UNPATCHED = "LOCUST_SKIP_MONKEY_PATCH"
-os.environ[_UNPATCHED] = "1"
-try:
-    import locust  # noqa: F401 -- whatever imports it later finds it as it is now
-finally:
-    del os.environ[_UNPATCHED]
+import unpatched_locust  # noqa: F401
 
 
 def locust_web_ui() -> Any:

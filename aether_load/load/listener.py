@@ -22,7 +22,6 @@ from aether_load.load.options import (
     is_plain,
 )
 from aether_load.load.phases import PhaseDriver
-from aether_load.load.preparation import checked_scenario, fill_in_options, prepare_session
 from aether_load.load.process.guard import guarded, run_or_end
 from aether_load.load.process.signals import (
     end_early_on_signals,
@@ -33,7 +32,9 @@ from aether_load.load.process.signals import (
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
-from aether_load.load.session import Session
+from aether_load.load.session.preparation import checked_scenario, fill_in_options, prepare_session
+from aether_load.load.session.session import Session
+from aether_load.load.session.targets import described
 from aether_load.load.users.user_classes import our_users, user_class_records
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
@@ -110,7 +111,7 @@ class Listener:
         """Tell whether Locust says how many users send, by its page or a load shape: of one plain closed load only."""
         if self._environment.shape_class is not None:
             return True
-        return is_plain(self._session.scenario) and not self._headless
+        return is_plain(self._session.load.scenario) and not self._headless
 
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
@@ -127,17 +128,18 @@ class Listener:
         if options.master:
             self._master = Master(environment, self._on_refused)
         scenario = checked_scenario(environment, self._line, is_master=self._master is not None)
-        self._session = Session(scenario, Path(options.results_dir), self._line)
+        self._session = Session(Path(options.results_dir), self._line)
         try:
-            prepare_session(self._session, environment)
+            prepare_session(self._session, scenario, environment)
             self._shown = Monitoring.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
+            self._session.has_live_view = self._shown is not None
             if self._master is not None:
                 self._hand_over()
         except BaseException:
             self._session.end()
             raise
         environment.aether = self._session.sender_contexts
-        environment.host = options.host = self._session.target.url
+        environment.host = options.host = self._session.load.target.url
         most = most_users(scenario)
         users = self._master.users_for(most) if self._master is not None and self._headless else most
         fill_in_options(environment, users, most)
@@ -196,15 +198,12 @@ class Listener:
             self._controller.hurry()
 
     def _announce(self) -> None:
-        target, scenario = self._session.target, self._session.scenario
-        what = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
+        load = self._session.load
         logging.getLogger("aether_load").info(
-            "scenario %s: %d prompts against the %s %s at %s",
-            scenario.name,
-            len(self._session.workload.prompts),
-            what,
-            target.generation.value,
-            target.url,
+            "scenario %s: %d prompts against the %s",
+            load.scenario.name,
+            len(load.workload.prompts),
+            described(load.target),
         )
 
     def _on_test_start(self, environment: Any, **_kwargs: Any) -> None:
@@ -219,15 +218,14 @@ class Listener:
             if environment.host:
                 self._session.follow_host(environment.host)
             feed, follow, runner = LocustFeed(environment), self._follows_user_count, environment.runner
-            live = self._shown is not None
             run: Run
             senders: Senders
             if self._master is not None:
                 self._hand_over()
                 self._master.wait_for_workers(self._line)
-                run, senders = self._master.start_run(self._session, feed, live=live, follow_user_count=follow)
+                run, senders = self._master.start_run(self._session, feed, follow_user_count=follow)
             else:
-                run, sender_context = self._session.start_run(feed, live=live)
+                run, sender_context = self._session.start_run(feed)
                 senders = LocalSenders(run, sender_context, runner, follow_user_count=follow)
             if (plan := environment.parsed_options.gate) is not None:
                 # Who started this process analyses the run, also one that ends by force.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aether_load.load.distributed.messages import Message
     from aether_load.load.run import Run
     from aether_load.load.sending.locust_feed import LocustFeed
-    from aether_load.load.session import Session
+    from aether_load.load.session.session import Session
 
 READY_LIMIT_S = 60.0
 _JOIN_LIMIT_S = 10.0
@@ -65,7 +65,7 @@ class Master:
 
     def hand_over(self, session: Session, scenario: str) -> None:
         """Give the workers what they need, where it is not what they have; `scenario` is the command line's, hashed."""
-        identity, data = session.handover(self._expected)
+        identity, data = session.load.handover(self._expected)
         if identity != self._handed_over:
             self._registry.hand_over(scenario, identity, data)
             self._handed_over = identity
@@ -115,18 +115,16 @@ class Master:
         raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
 
     def start_run(
-        self, session: Session, feed: LocustFeed, *, live: bool, follow_user_count: bool
+        self, session: Session, feed: LocustFeed, *, follow_user_count: bool
     ) -> tuple[Run, DistributedSenders]:
         """Make a new run folder, and have the workers begin."""
-        run, sample_receiver = session.start_fleet_run(
-            feed, lambda folder, _manifest: SampleReceiver(folder), live=live
-        )
+        run, sample_receiver = session.start_distributed_run(feed, SampleReceiver)
         senders = DistributedSenders(
             run,
             self._registry,
             sample_receiver,
             self._runner,
-            session.prompts.traces,
+            session.load.prompts.traces,
             follow_user_count=follow_user_count,
         )
         return run, senders

@@ -8,7 +8,7 @@ from aether_load.load.observer_client import ASK_LIMIT_S
 from aether_load.observer import messages as say
 
 if TYPE_CHECKING:
-    from aether_load.load.session import Session
+    from aether_load.load.session.session import Session
     from aether_load.rundata.folder import RunFolder
 
 

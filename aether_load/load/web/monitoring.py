@@ -13,7 +13,7 @@ from aether_load.load.web.start_form import Busy, StartForm
 if TYPE_CHECKING:
     from gevent.pywsgi import WSGIServer
 
-    from aether_load.load.session import Session
+    from aether_load.load.session.session import Session
 
 
 class Monitoring:
@@ -43,7 +43,7 @@ class Monitoring:
 
             guard_every_route(web_ui, guard)
             check_before_start(web_ui, StartForm(session, options, busy=busy, has_senders=has_senders))
-            add_aether_tab(web_ui, live, lambda: session.headers.limits)
+            add_aether_tab(web_ui, live, lambda: session.load.credentials.limits)
         environment.events.reset_stats.add_listener(lambda **_: live.reset())
         return cls(live, server)
 

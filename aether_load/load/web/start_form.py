@@ -11,7 +11,7 @@ from locust.util.timespan import parse_timespan
 from aether_load.datasets.dataset import HUB_DATASETS
 from aether_load.errors import UsageError
 from aether_load.load.options import ends_by_itself, planned_scenario, without_end
-from aether_load.load.session import Session
+from aether_load.load.session.session import Session
 from aether_load.runtime_client import check_url
 from aether_load.scenario.command_line.run_options import CACHE_STATES
 from aether_load.scenario.load import shipped_scenarios
@@ -95,7 +95,7 @@ class StartForm:
         wanted = dict(self._last) | _wanted(form)
         if str(wanted["scenario"]).endswith(".toml") and wanted["scenario"] != self._given.scenario:
             raise UsageError("Scenario: choose one of the menu; name a file of your own with --scenario.")
-        host = form.get("host") or self._session.target.url
+        host = form.get("host") or self._session.load.target.url
         busy = self._busy()
         if busy == "writing":
             raise UsageError("The results of the last run are still being written; press Start again in a moment.")
@@ -125,7 +125,7 @@ class StartForm:
 
     def _refuse_changes(self, wanted: Mapping[str, object], host: str) -> None:
         changed = [field.replace("_", " ") for field in _FIELDS if wanted[field] != self._last[field]]
-        if check_url(host) != self._session.target.url:
+        if check_url(host) != self._session.load.target.url:
             changed.append("host")
         if changed:
             raise UsageError(

@@ -20,12 +20,15 @@ from aether_load.load.options import (
     without_end,
 )
 from aether_load.load.process.descriptors import check_descriptors
-from aether_load.load.session import Session
+from aether_load.load.session.credentials import Credentials
+from aether_load.load.session.session import Session
+from aether_load.load.session.targets import described, find_target
 from aether_load.load.users.user_classes import check_user_classes
 from aether_load.outputs.output_path import check_output
 from aether_load.outputs.summary import check_summary
 from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
+from aether_load.runtime_client import check_url
 from aether_load.scenario.gate_plan import SIDES
 from aether_load.scenario.stage import most_users
 
@@ -43,6 +46,8 @@ def checked_scenario(environment: Any, line: ProgressLine, *, is_master: bool) -
     scenario = planned_scenario(options)
     if options.gate is not None and is_master:
         raise UsageError("A gate sends from one process: leave --processes and --master away.")
+    if environment.host is not None and options.simulate is not None:
+        raise UsageError(f"--host and --simulate {options.simulate} contradict each other: leave one away.")
     if options.dry_run:
         _show_plan(scenario, environment.host, options, line)
         sys.exit(int(ExitCode.PASSED))
@@ -65,15 +70,11 @@ def checked_scenario(environment: Any, line: ProgressLine, *, is_master: bool) -
     return scenario
 
 
-def prepare_session(session: Session, environment: Any) -> None:
-    """Start the observer, find the target and the prompts, and let the self-check send what it checks with."""
+def prepare_session(session: Session, scenario: Scenario, environment: Any) -> None:
+    """Find the target and the prompts, and let the self-check send what it checks with."""
     options = environment.parsed_options
-    # It starts while other things are prepared.
-    _ = session.observer
-    session.find_target(environment.host, options.simulate)
-    if options.gate is not None:
-        session.find_candidate(read_gate_job(options.gate).plan)
-    session.load_workload()
+    gate = None if options.gate is None else read_gate_job(options.gate).plan
+    session.prepare(scenario, environment.host, options.simulate, gate)
     if not options.no_self_check:
         session.check_self()
 
@@ -99,9 +100,6 @@ def _show_plan(scenario: Scenario, host: str | None, options: Any, line: Progres
         generation = options.simulate or Generation.V2.value
         sys.stdout.write(f"  target: a simulated runtime {generation}, started for the run\n")
         return
-    session = Session(scenario, Path(options.results_dir), line)
-    session.find_target(host, options.simulate)
+    target = find_target(scenario, host, Credentials(scenario.target, [check_url(host)]), line)
     line.clear()
-    target = session.target
-    kind = "SIMULATED runtime" if target.kind == "simulated" else "runtime"
-    sys.stdout.write(f"  target: {kind} {target.generation.value} at {target.url} answers\n")
+    sys.stdout.write(f"  target: {described(target)} answers\n")
