@@ -74,6 +74,7 @@ def claims(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_interrupted_measurement_reports_what_is_complete(
     claims: Path, start: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from processes import EVAL, REPOSITORY, locust_environment
 
 START = """
@@ -38,6 +40,7 @@ def test_a_locustfile_of_ours_shows_its_groups() -> None:
     assert "  --threshold CONDITION\n" in text
 
 
+@pytest.mark.slow
 def test_any_other_locustfile_is_left_to_locust(tmp_path: Path) -> None:
     """It is not even run: its help is Locust's."""
     (tmp_path / "theirs.py").write_text("raise SystemExit(9)\n")

@@ -44,6 +44,7 @@ def has_a_whole_point(shown: Any) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_figures_of_all_workers_are_shown_and_are_what_the_report_says(
     locust: tuple[LocustProcess, LocustPage, Simulator, Simulator],
 ) -> None:

@@ -118,6 +118,7 @@ def test_an_open_load_is_the_one_schedule_of_one_process(
     assert len(due[0]) > 200
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_missed_and_the_run_goes_on(
     start_locust: Callable[..., LocustProcess],
     simulator: Callable[..., Simulator],

@@ -95,6 +95,7 @@ def gate(tmp_path: Path) -> Iterator[Callable[..., Any]]:
             each.process.communicate()
 
 
+@pytest.mark.slow
 def test_a_slower_build_is_found_and_everything_is_written(gate: Callable[..., Any], tmp_path: Path) -> None:
     """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
     files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")

@@ -124,6 +124,7 @@ def test_what_was_shown_is_what_the_report_says(
     assert after["runs"][0]["trust"] == ["trusted"]
 
 
+@pytest.mark.slow
 def test_a_reset_begins_the_charts_anew_and_a_start_does_too(
     page: LocustPage, ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_reset_begins_the_charts_anew_and_a_start_does_too(
     page.stop()
 
 
+@pytest.mark.slow
 def test_a_change_of_host_is_followed(
     page: LocustPage,
     ended: tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]], str],
@@ -204,6 +206,7 @@ class TestTheStartForm:
         """A cold cache is of v2."""
         assert "which has no cache and no parallel mode" in page.refusal(host=runtimes[1].url, cache="cold")
 
+    @pytest.mark.slow
     def test_what_it_asks_for_is_what_is_run(
         self, locust: tuple[LocustProcess, LocustPage], page: LocustPage, runtimes: tuple[Simulator, Simulator]
     ) -> None:
@@ -228,6 +231,7 @@ class TestTheStartForm:
         assert (now["run"]["dag"], len(now["run"]["datasets"])) == ("single", 5)
         page.stop()
 
+    @pytest.mark.slow
     def test_a_scenario_of_several_phases_is_driven_from_the_page(self, page: LocustPage) -> None:
         """Its loads are its own, and it ends by itself."""
         page.start(users=1, scenario="smoke", limit="2")
@@ -317,6 +321,7 @@ def test_no_other_page_may_read_or_start_anything(
     assert page.live()["run"]["id"] == before
 
 
+@pytest.mark.slow
 def test_secret_headers_go_to_the_command_lines_target_only(
     locust: tuple[LocustProcess, LocustPage], page: LocustPage, runtimes: tuple[Simulator, Simulator]
 ) -> None:
@@ -396,6 +401,7 @@ def test_the_login_covers_our_routes(start_fork: Callable[..., LocustFork], free
     assert "Traceback" not in process.finish().err
 
 
+@pytest.mark.slow
 def test_a_headless_run_has_metrics_on_a_port_of_their_own(
     start_fork: Callable[..., LocustFork], free_port: int
 ) -> None:

@@ -92,6 +92,7 @@ def test_the_rate_that_is_found_is_right(
         assert any("requests queue before the server" in reason for reason in found["against"]), found["sentence"]
 
 
+@pytest.mark.slow
 def test_a_search_that_runs_out_of_time_says_how_wide_the_gap_is(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ def test_damaged_records_leave_the_earlier_report_alone(fork_locust: Callable[..
     assert finished.nightly.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_runtime_that_dies_is_booked_and_fails_the_run(
     start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_runtime_that_dies_is_booked_and_fails_the_run(
     assert "Traceback" not in finished.err
 
 
+@pytest.mark.slow
 def test_a_restart_in_the_middle_voids_the_servers_side(
     start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator]
 ) -> None:

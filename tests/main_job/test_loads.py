@@ -33,6 +33,7 @@ def phases_of(finished: Finished) -> dict[str, Any]:
     return {phase["name"]: phase for phase in report_of(finished)["phases"]}
 
 
+@pytest.mark.slow
 def test_an_open_load_shows_what_a_stall_does_to_those_who_come(
     start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

@@ -190,6 +190,7 @@ def test_from_the_form_to_the_downloads(locust: LocustPage, browser: Page, tmp_p
         pytest.param(1400, False, id="1400-light", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(
     locust: LocustPage, browser: Page, tmp_path: Path, width: int, dark: bool
 ) -> None:

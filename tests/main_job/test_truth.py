@@ -262,6 +262,7 @@ def test_outcomes_agree_where_faults_strike_many_users_at_random(
     assert out_of_order(pairs) == []
 
 
+@pytest.mark.slow
 def test_a_stall_is_in_the_latency_of_one_request_of_each_closed_user(
     start_fork: Callable[..., LocustFork], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

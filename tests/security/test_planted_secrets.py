@@ -89,6 +89,7 @@ def test_no_secret_is_found_after_a_run(
     assert searched(folder, *said) == {}
 
 
+@pytest.mark.slow
 def test_no_secret_of_a_config_file_or_a_table_is_found(
     fork_locust: Callable[..., Finished], runtime: str, tmp_path: Path
 ) -> None:

@@ -243,6 +243,7 @@ def test_every_kind_of_phase_is_driven(run_users: Callable[..., Any], free_port:
 @pytest.mark.parametrize(
     "processes", [(), pytest.param(("--processes", "2"), marks=pytest.mark.slow)], ids=["one process", "two"]
 )
+@pytest.mark.slow
 def test_the_examples_run(
     start_fork: Callable[..., LocustFork], free_port: int, name: str, processes: tuple[Any, ...]
 ) -> None:

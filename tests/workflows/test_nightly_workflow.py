@@ -88,6 +88,7 @@ def passed(github_of_the_module: GitHub, free_port_of_the_module: int) -> Ended:
     return night(github_of_the_module, free_port_of_the_module)
 
 
+@pytest.mark.slow
 def test_a_night_that_passes_executes_every_step(passed: Ended) -> None:
     """All but the installation; each ends with 0."""
     assert {step.name: step.code for step in passed.steps if step.code != 0} == {

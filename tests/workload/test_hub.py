@@ -89,6 +89,7 @@ def identities(revisions: dict[str, str]) -> tuple[DatasetIdentity, ...]:
     )
 
 
+@pytest.mark.slow
 def test_the_hub_gives_the_rows_of_the_sample_and_its_cache_gives_them_again(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
