@@ -6,8 +6,11 @@ a constant rate for vegeta and k6. Clients that are not installed are left out. 
 their ratios to hey in the same round. hey has no open load, so that open load is compared with hey's closed turn at the
 same rate. CPU time is that of the sending process alone; that of a compiled program includes its start and end.
 
+A turn in which the server itself was late by more than 0.5 ms at its p99 says more of the machine than of the client:
+it is repeated, twice at most, and the quietest counts.
+
 Whether a bar is met is printed beside the figures and decides nothing: the exit code is 0. 127.0.0.1 only; the default
-run takes about a quarter of an hour, --quick under a minute.
+run takes a quarter of an hour on a quiet machine, --quick under a minute.
 
     python benchmarks/tail.py [--quick] [--rates 100,1000,5000] [--rounds 5] [--seconds 6] [--only NAME,NAME]
         [--json FILE]
@@ -22,6 +25,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +48,8 @@ OPEN_ONLY_RPS = 10_000
 _RATES = (100, 1000, 5000)
 _QUICK = {"rates": [1000], "rounds": 1, "seconds": 4.0}
 _CHECK_S = 1.0
+_MOST_LATENESS_US = 500
+_MOST_TRIES = 3
 
 
 class Client(NamedTuple):
@@ -165,11 +171,20 @@ def _check(setting: Setting, server: FixedLatencyServer) -> dict[str, Any]:
 
 
 def _turn(client: Client, setting: Setting, load: Load, server: FixedLatencyServer) -> Turn:
-    server.lateness()
-    turn = client.run(setting, load)
-    if not turn["requests"]:
-        raise BenchmarkFailed(f"{client.name} had no request answered ({load.name})")
-    return turn | {"server_lateness": asdict(server.lateness())}
+    """Return a client's turn; one in which the machine held up the server itself is repeated, whoever's it is."""
+    tries: list[tuple[int, Turn]] = []
+    while len(tries) < _MOST_TRIES:
+        server.lateness()
+        turn = client.run(setting, load)
+        if not turn["requests"]:
+            raise BenchmarkFailed(f"{client.name} had no request answered ({load.name})")
+        lateness = server.lateness()
+        late_us = lateness.p99_us or 0
+        tries.append((late_us, turn | {"server_lateness": asdict(lateness)}))
+        if late_us <= _MOST_LATENESS_US:
+            break
+    _, quietest = min(tries, key=itemgetter(0))
+    return quietest | {"tries": len(tries)}
 
 
 if __name__ == "__main__":

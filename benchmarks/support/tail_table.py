@@ -58,6 +58,8 @@ def print_table(turns: Turns) -> None:
         "delay: start delay of open load, ms; CPU us, observer: CPU time a request of the sending process and of the\n"
         "observer; server late: p99 of how late the server itself was, us"
     )
+    repeated = sum(turn["tries"] - 1 for of_load in turns.values() for found in of_load.values() for turn in found)
+    print(f"turns repeated because the machine held up the server: {repeated}")
 
 
 def _row(turns: Turns, load: Load, name: str, found: Sequence[Turn]) -> str:
