@@ -10,14 +10,16 @@ import msgspec
 
 from aether_load.claims.claim import PUBLISHED, ClaimsFile, PlannedRun, read_claims
 from aether_load.errors import UsageError
-from aether_load.outputs.output_path import check_output
+from aether_load.outputs.output_path import checked_outputs
 from aether_load.rundata.folder import RunFolder
+from aether_load.scenario.command_line.option_values import as_words
+from aether_load.scenario.command_line.run_options import TLS_OPTIONS, add_target_options
 from aether_load.scenario.command_line.scenario_options import labels_from
 from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
 
 FORMS = ("json", "markdown", "latex")
-_PASSED_ON = ("host", "ca_file", "client_cert", "client_key", "server_metrics_url")
+_PASSED_ON = ("host", *TLS_OPTIONS, "server_metrics_url", "header", "label")
 
 
 class ClaimsOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     target = parser.add_argument_group("target")
     target.add_argument("--host", "-H", metavar="URL", help="the runtime (default: a simulated one is started)")
-    target.add_argument("--header", action="append", metavar="'NAME: VALUE'", help="send this header; repeatable")
-    target.add_argument("--insecure", action="store_true", help="accept any TLS certificate")
-    target.add_argument("--ca-file", metavar="FILE", help="trust these certificates' authorities (PEM)")
-    target.add_argument("--client-cert", metavar="FILE", help="show this client certificate (PEM)")
-    target.add_argument("--client-key", metavar="FILE", help="the certificate's key (PEM)")
+    add_target_options(target)
     target.add_argument("--server-metrics-url", metavar="URL", help="read the server's metrics here")
     output = parser.add_argument_group("results")
     output.add_argument("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="default: results")
@@ -74,10 +72,7 @@ def read_options(parsed: argparse.Namespace) -> ClaimsOptions:
     learn_secrets(parsed)
     file = read_claims(parsed.claims)
     runs = _chosen(file, parsed.only)
-    asked = {"json": parsed.output, "markdown": parsed.markdown, "latex": parsed.latex}
-    files = {form: path for form, path in asked.items() if path is not None}
-    for form, path in files.items():
-        check_output(path, "--output" if form == "json" else f"--{form}")
+    files = checked_outputs({"json": parsed.output, "markdown": parsed.markdown, "latex": parsed.latex})
     labels_from(parsed.label)
     if parsed.report is not None:
         if parsed.host is not None:
@@ -129,13 +124,7 @@ def _words(run: PlannedRun, parsed: argparse.Namespace) -> tuple[str, ...]:
     words = ["--scenario", run.scenario, "--no-page"]
     for text in settings:
         words += ["--set", text]
-    for option in _PASSED_ON:
-        if (value := getattr(parsed, option)) is not None:
-            words += [f"--{option.replace('_', '-')}", str(value)]
-    for option in ("header", "label"):
-        for value in getattr(parsed, option) or ():
-            words += [f"--{option}", value]
-    return (*words, *(["--insecure"] if parsed.insecure else []))
+    return (*words, *as_words(parsed, _PASSED_ON))
 
 
 def _quoted(path: Path) -> str:

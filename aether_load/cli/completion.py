@@ -13,24 +13,12 @@ DESCRIPTION = (
     "Print a script that completes commands, options and scenarios: bash: source <(aether-load completion bash); zsh: "
     "aether-load completion zsh > a folder of $fpath, as _aether-load; fish: aether-load completion fish | source."
 )
-_FILES = frozenset(
-    [
-        "output",
-        "markdown",
-        "junit",
-        "dag_file",
-        "program",
-        "candidate_program",
-        "record",
-        "answer_key",
-        "locustfile",
-        "html",
-        "claims",
-        "latex",
-    ]
-)
-_FOLDERS = frozenset(["results_dir", "dataset_dir", "folder", "folders", "runtime_checkout", "report"])
-_SCENARIOS = frozenset(["scenario", "scenario_name", "words"])
+_FILES = (
+    "output", "markdown", "junit", "dag_file", "program", "candidate_program", "record", "answer_key", "locustfile",
+    "html", "claims", "latex",
+)  # fmt: skip
+_FOLDERS = ("results_dir", "dataset_dir", "folder", "folders", "runtime_checkout", "report")
+_SCENARIOS = ("scenario", "scenario_name", "words")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

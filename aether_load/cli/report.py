@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         choices=_FORMATS,
-        default=None,
         help="what goes to standard output: a text for the terminal (the default), or the report as JSON, CSV, "
         "Markdown or JUnit XML",
     )

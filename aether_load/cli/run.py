@@ -20,35 +20,12 @@ DESCRIPTION = (
 )
 USAGE = "aether-load run [SCENARIO] [--host URL] [-u N] [-t TIME] [options]"
 
-_LOCUST_FLAGS = frozenset(
-    [
-        "-h",
-        "--help",
-        "-l",
-        "--list",
-        "--headless",
-        "--autostart",
-        "--headful",
-        "--web-login",
-        "--class-picker",
-        "--legacy-ui",
-        "--enable-rebalancing",
-        "--expect-slaves",
-        "--slave",
-        "--csv-full-history",
-        "--print-stats",
-        "--only-summary",
-        "--reset-stats",
-        "--json",
-        "--skip-log-setup",
-        "--show-task-ratio",
-        "--show-task-ratio-json",
-        "-V",
-        "--version",
-        "--equal-weights",
-        "--otel",
-    ]
-)
+_LOCUST_FLAGS = {
+    "-h", "--help", "-l", "--list", "--headless", "--autostart", "--headful", "--web-login", "--class-picker",
+    "--legacy-ui", "--enable-rebalancing", "--expect-slaves", "--slave", "--csv-full-history", "--print-stats",
+    "--only-summary", "--reset-stats", "--json", "--skip-log-setup", "--show-task-ratio", "--show-task-ratio-json",
+    "-V", "--version", "--equal-weights", "--otel",
+}  # fmt: skip
 """Options of Locust that take no value, beside those that the command's own help lists."""
 _ELSEWHERE = {
     "--vus": "users are -u N, as in -u 16",

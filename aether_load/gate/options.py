@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from aether_load.errors import UsageError
-from aether_load.outputs.output_path import check_one_standard_output, check_output
+from aether_load.outputs.output_path import checked_outputs
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
+from aether_load.scenario.command_line.option_values import as_words
+from aether_load.scenario.command_line.run_options import TLS_OPTIONS, add_target_options
 from aether_load.scenario.command_line.scenario_options import add_scenario_options
 from aether_load.scenario.duration import parse_duration
 from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GateJob, GatePlan, gate_plan_mistake
 
 MOST_GATES = 1000
+_PASSED_ON = (
+    "scenario", "dataset", "dataset_source", "dataset_dir", "limit", "dag", "dag_nodes", "dag_file", "program", "seed",
+    "bind", *TLS_OPTIONS,
+)  # fmt: skip
+"""Options of the load that hold no secret: those stand on Locust's command line, for all users of the machine."""
 
 
 class GateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     test.add_argument(
         "--metric",
         action="append",
-        default=None,
         metavar="METRIC",
         help=f"what is compared, e.g. 'response_latency_ms:p(95)'; may be given again (default: {DEFAULT_METRIC})",
     )
@@ -65,13 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load = parser.add_argument_group("the load")
     add_scenario_options(load, "gate")
     load.add_argument("--phase", metavar="NAME", help="whose load is sent, where the scenario has several phases")
-    load.add_argument(
-        "--header", action="append", default=None, metavar="'NAME: VALUE'", help="send this header with every request"
-    )
-    load.add_argument("--ca-file", metavar="FILE", help="trust these certificates' authorities (PEM)")
-    load.add_argument("--client-cert", metavar="FILE", help="show this client certificate (PEM)")
-    load.add_argument("--client-key", metavar="FILE", help="the certificate's key (PEM)")
-    load.add_argument("--insecure", action="store_true", help="take any TLS certificate")
+    add_target_options(load)
 
     output = parser.add_argument_group("results")
     output.add_argument("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="default: results")
@@ -104,9 +103,7 @@ def _add_sides(parser: argparse.ArgumentParser) -> None:
     sides.add_argument(
         "--self-test", action="store_true", help="hold the base against itself, to learn what the gate is worth here"
     )
-    sides.add_argument(
-        "--gates", type=int, default=None, metavar="N", help="how often a self-test does so (default: 1)"
-    )
+    sides.add_argument("--gates", type=int, metavar="N", help="how often a self-test does so (default: 1)")
 
 
 def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOptions:
@@ -136,11 +133,7 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
     if plan.base and plan.base == plan.candidate and not plan.self_test and program is None:
         raise UsageError(f"--base and --candidate are both {plan.base}; for a build against itself say --self-test.")
     RunFolder.check_room(parsed.results_dir)
-    asked = {"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit}
-    files = {form: path for form, path in asked.items() if path is not None}
-    check_one_standard_output(files.values())
-    for form, path in files.items():
-        check_output(path, "--output" if form == "json" else f"--{form}")
+    files = checked_outputs({"json": parsed.output, "markdown": parsed.markdown, "junit": parsed.junit})
     return GateOptions(
         plan=plan,
         base_command=parsed.base_command,
@@ -149,7 +142,7 @@ def read_options(parsed: argparse.Namespace, command: Sequence[str]) -> GateOpti
         gates=parsed.gates or 1,
         results=parsed.results_dir,
         files=files,
-        words=tuple(_words(parsed)),
+        words=tuple(as_words(parsed, _PASSED_ON)),
         header=tuple(parsed.header or ()),
         set=tuple(parsed.set or ()),
     )
@@ -188,28 +181,3 @@ def _duration(option: str, text: str) -> float:
     if seconds <= 0:
         raise UsageError(f"{option} {text}: it must be above zero.")
     return seconds
-
-
-def _words(parsed: argparse.Namespace) -> list[str]:
-    """Return the options of the load that hold no secret, as Locust's command line takes them."""
-    words: list[Any] = ["--scenario", parsed.scenario]
-    of_tls = ("ca_file", "client_cert", "client_key")
-    for option in (
-        "dataset",
-        "dataset_source",
-        "dataset_dir",
-        "limit",
-        "dag",
-        "dag_nodes",
-        "dag_file",
-        "program",
-        "seed",
-        *of_tls,
-    ):
-        if (value := getattr(parsed, option)) is not None:
-            words += [f"--{option.replace('_', '-')}", value]
-    for binding in parsed.bind or ():
-        words += ["--bind", binding]
-    if parsed.insecure:
-        words.append("--insecure")
-    return [str(word) for word in words]

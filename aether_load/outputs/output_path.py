@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from aether_load.errors import UsageError
@@ -43,10 +43,19 @@ def check_output(path: Path, option: str = "--output") -> None:
         raise UsageError(f"{option} {path}: the folder {folder} cannot be written to.")
 
 
-def check_one_standard_output(paths: Iterable[Path]) -> None:
-    """Raise UsageError where several outputs are to go to standard output."""
-    if sum(map(is_standard_output, paths)) > 1:
-        raise UsageError("Only one of --output, --markdown and --junit can be - (standard output).")
+def checked_outputs(asked: Mapping[str, Path | None]) -> dict[str, Path]:
+    """Return the output files that were asked for, by form; raise UsageError as `check_output` does.
+
+    Each form has an option of its name, but for json, whose option is --output. One alone may go to standard output.
+    """
+    options = {form: "--output" if form == "json" else f"--{form}" for form in asked}
+    files = {form: path for form, path in asked.items() if path is not None}
+    if sum(map(is_standard_output, files.values())) > 1:
+        *first, last = options.values()
+        raise UsageError(f"Only one of {', '.join(first)} and {last} can be - (standard output).")
+    for form, path in files.items():
+        check_output(path, options[form])
+    return files
 
 
 def write_output(path: Path, content: bytes) -> None:

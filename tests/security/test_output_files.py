@@ -14,7 +14,7 @@ from aether_load.errors import UsageError
 from aether_load.gate.output import write_gate
 from aether_load.gate.report import build_gate_report
 from aether_load.outputs.charts.drawing import write_pictures
-from aether_load.outputs.output_path import check_one_standard_output, check_output
+from aether_load.outputs.output_path import check_output, checked_outputs
 from aether_load.rundata.folder import RunFolder
 from folders import answered, make_run
 from gate_folders import make_gate, one_user
@@ -121,7 +121,7 @@ def test_a_gates_outputs_follow_the_same_rules(pipe: tuple[Path, Callable[..., A
     assert link.is_symlink()
     assert (tmp_path / "aim.xml").read_bytes() == folder.junit.read_bytes()
     with pytest.raises(UsageError, match="Only one of"):
-        check_one_standard_output([Path("-"), Path("/dev/stdout")])
+        checked_outputs({"json": Path("-"), "junit": Path("/dev/stdout")})
 
 
 def test_what_a_run_folder_holds_is_never_followed(run: RunFolder, tmp_path: Path) -> None:

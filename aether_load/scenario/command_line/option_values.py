@@ -1,10 +1,10 @@
-"""Check the values of options as argparse reads them: ports, names of hosts, whole numbers."""
+"""Check the values of options as argparse reads them, and write them as words again."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _MOST_PORT = 65535
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9_.-]*))(?::(?P<port>[0-9]{1,5}))?")
@@ -42,3 +42,16 @@ def whole_number(what: str, allowed: Callable[[int], bool]) -> Callable[[str], i
         return value
 
     return number
+
+
+def as_words(parsed: argparse.Namespace, names: Iterable[str]) -> list[str]:
+    """Return the named options of a command line as its words; what was not given is left out."""
+    words: list[str] = []
+    for name in names:
+        value, option = getattr(parsed, name), f"--{name.replace('_', '-')}"
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            for each in value if isinstance(value, list) else [value]:
+                words += [option, str(each)]
+    return words

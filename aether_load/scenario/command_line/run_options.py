@@ -10,54 +10,47 @@ from aether_load.scenario.command_line.option_values import host_name, port
 from aether_load.scenario.command_line.scenario_options import add_scenario_options
 
 CACHE_STATES = ("keep", "cold", "warm")
+TLS_OPTIONS = ("ca_file", "client_cert", "client_key", "insecure")
 
 
 def add_run_options(parser: argparse.ArgumentParser, default_scenario: str) -> None:
     """Add every option of a load to a parser, a group for each purpose."""
     add_scenario_options(parser.add_argument_group("Scenario and prompts"), default_scenario)
-    _add_target(parser.add_argument_group("Target"))
+    target = parser.add_argument_group("Target")
+    target.add_argument(
+        "--simulate",
+        choices=[generation.value for generation in Generation],
+        help="generation of the simulated runtime, without --host (default: v2)",
+    )
+    add_target_options(target)
+    target.add_argument(
+        "--server-metrics-url", metavar="URL", help="read the server's metrics here, not at the target's /metrics"
+    )
     _add_load(parser.add_argument_group("Load"))
     _add_verdict(parser.add_argument_group("Verdict"))
     results = parser.add_argument_group("Results")
     _add_results(results)
     # `aether-load gate` passes its plan to the Locust that it starts; users do not type this. In a group, because
     # Locust's form asks for each option that its parser has directly.
-    results.add_argument("--gate", metavar="FILE", default=None, help=argparse.SUPPRESS)
+    results.add_argument("--gate", metavar="FILE", help=argparse.SUPPRESS)
 
 
-def _add_target(group: Any) -> None:
-    group.add_argument(
-        "--simulate",
-        choices=[generation.value for generation in Generation],
-        default=None,
-        help="generation of the simulated runtime, without --host (default: v2)",
-    )
+def add_target_options(group: Any) -> None:
+    """Add the options that say how to talk to a target; `TLS_OPTIONS` are those that hold no secret."""
     group.add_argument(
         "--header",
         action="append",
-        default=None,
         metavar="'NAME: VALUE'",
-        help="send this header; ${VAR} is read from the environment",
+        help="send this header; ${VAR} is read from the environment; repeatable",
     )
     group.add_argument("--insecure", action="store_true", help="accept any TLS certificate; the report says so")
-    group.add_argument("--ca-file", metavar="FILE", default=None, help="trust these certificates' authorities (PEM)")
-    group.add_argument("--client-cert", metavar="FILE", default=None, help="show this client certificate (PEM)")
-    group.add_argument("--client-key", metavar="FILE", default=None, help="the certificate's key (PEM)")
-    group.add_argument(
-        "--server-metrics-url",
-        metavar="URL",
-        default=None,
-        help="read the server's metrics here, not at the target's /metrics",
-    )
+    group.add_argument("--ca-file", metavar="FILE", help="trust these certificates' authorities (PEM)")
+    group.add_argument("--client-cert", metavar="FILE", help="show this client certificate (PEM)")
+    group.add_argument("--client-key", metavar="FILE", help="the certificate's key (PEM)")
 
 
 def _add_load(group: Any) -> None:
-    group.add_argument(
-        "--cache",
-        choices=CACHE_STATES,
-        default=None,
-        help="the runtime's cache before each phase",
-    )
+    group.add_argument("--cache", choices=CACHE_STATES, help="the runtime's cache before each phase")
     group.add_argument("--sequential", action="store_true", help="run a DAG's nodes one after the other in each phase")
     group.add_argument(
         "--dry-run", action="store_true", help="check the target, print the plan, and exit without sending"
@@ -71,15 +64,11 @@ def _add_verdict(group: Any) -> None:
     group.add_argument(
         "--threshold",
         action="append",
-        default=None,
         metavar="CONDITION",
         help="exit with 4 if this is broken, e.g. 'p(95)<500'; repeatable",
     )
     group.add_argument(
-        "--fail-on-warning",
-        metavar="CODE,…",
-        default=None,
-        help="exit with 5 on one of these warnings, e.g. client_saturated",
+        "--fail-on-warning", metavar="CODE,…", help="exit with 5 on one of these warnings, e.g. client_saturated"
     )
 
 
@@ -87,13 +76,9 @@ def _add_results(group: Any) -> None:
     group.add_argument(
         "--results-dir", default="results", metavar="DIR", help="folder of the results (default: results)"
     )
-    group.add_argument("--output", metavar="PATH", default=None, help="write the report as JSON to this file too")
+    group.add_argument("--output", metavar="PATH", help="write the report as JSON to this file too")
     group.add_argument(
-        "--label",
-        action="append",
-        default=None,
-        metavar="KEY=VALUE",
-        help="label the run, e.g. build=1.4.2; repeatable",
+        "--label", action="append", metavar="KEY=VALUE", help="label the run, e.g. build=1.4.2; repeatable"
     )
     group.add_argument("--no-page", action="store_true", help="do not write report.html")
     group.add_argument("--charts", action="store_true", help="draw the page's charts as SVG and PNG too, in charts/")
@@ -103,7 +88,6 @@ def _add_results(group: Any) -> None:
         "--prometheus-port",
         type=port,
         metavar="PORT",
-        default=None,
         help="serve live figures for Prometheus on 127.0.0.1 (or --web-host)",
     )
     group.add_argument(
@@ -111,6 +95,5 @@ def _add_results(group: Any) -> None:
         action="append",
         type=host_name,
         metavar="NAME",
-        default=None,
         help="the page answers to this name beside localhost and --web-host; repeatable",
     )

@@ -20,22 +20,10 @@ from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names, quoted, with_conditions
 from aether_load.scenario.workload_plan import MODEL_KEYS, DagName, WorkloadPlan
 
-_SCENARIO_OPTIONS = frozenset(
-    [
-        "--scenario",
-        "--dataset-source",
-        "--dataset-dir",
-        "--dataset",
-        "--limit",
-        "--dag",
-        "--dag-nodes",
-        "--dag-file",
-        "--program",
-        "--bind",
-        "--seed",
-        "--set",
-    ]
-)
+_SCENARIO_OPTIONS = {
+    "--scenario", "--dataset-source", "--dataset-dir", "--dataset", "--limit", "--dag", "--dag-nodes", "--dag-file",
+    "--program", "--bind", "--seed", "--set",
+}  # fmt: skip
 _END = re.compile(rf"phases\.(\d+)\.({'|'.join(PHASE_ENDS)})")
 
 
@@ -50,47 +38,28 @@ def add_scenario_options(group: Any, default_scenario: str) -> None:
     group.add_argument(
         "--set",
         action="append",
-        default=None,
         metavar="KEY=VALUE",
         help="override a key of the scenario, e.g. phases.0.users=16; repeatable",
     )
-    group.add_argument(
-        "--dataset", default=None, metavar="NAME,NAME", help="send these datasets' rows and not the scenario's"
-    )
+    group.add_argument("--dataset", metavar="NAME,NAME", help="send these datasets' rows and not the scenario's")
     group.add_argument(
         "--dataset-source",
         choices=["sample", "hub", "folder"],
-        default=None,
         metavar="SOURCE",
         help="sample (bundled), hub, or folder (--dataset-dir)",
     )
+    group.add_argument("--dataset-dir", metavar="DIR", help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/")
+    group.add_argument("--limit", type=int, metavar="N", help="take N rows of each dataset")
+    group.add_argument("--seed", type=int, metavar="N", help="order of the prompts, and which rows --limit takes")
     group.add_argument(
-        "--dataset-dir", metavar="DIR", default=None, help="a folder laid out like the hub, e.g. DIR/Rowan/hellaswag/"
+        "--dag", choices=get_args(DagName), metavar="SHAPE", help=f"each request: {', '.join(get_args(DagName))}"
     )
-    group.add_argument("--limit", type=int, default=None, metavar="N", help="take N rows of each dataset")
-    group.add_argument(
-        "--seed", type=int, default=None, metavar="N", help="order of the prompts, and which rows --limit takes"
-    )
-    group.add_argument(
-        "--dag",
-        choices=get_args(DagName),
-        default=None,
-        metavar="SHAPE",
-        help=f"each request: {', '.join(get_args(DagName))}",
-    )
-    group.add_argument(
-        "--dag-nodes", type=int, default=None, metavar="N", help="length of a chain, or width of a fan_out"
-    )
-    group.add_argument(
-        "--dag-file", metavar="PATH", default=None, help="your own DAG as JSON, with {{prompt}} and {{row.column}}"
-    )
-    group.add_argument(
-        "--program", metavar="PATH", default=None, help="your Aether program: .aether, or what aetherc compile writes"
-    )
+    group.add_argument("--dag-nodes", type=int, metavar="N", help="length of a chain, or width of a fan_out")
+    group.add_argument("--dag-file", metavar="PATH", help="your own DAG as JSON, with {{prompt}} and {{row.column}}")
+    group.add_argument("--program", metavar="PATH", help="your Aether program: .aether, or what aetherc compile writes")
     group.add_argument(
         "--bind",
         action="append",
-        default=None,
         metavar="INPUT=TEXT",
         help="a program's input: {{prompt}}, {{row.column}} or a constant; repeatable",
     )
