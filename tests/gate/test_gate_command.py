@@ -96,6 +96,7 @@ def gate(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_slower_build_is_found_and_everything_is_written(gate: Callable[..., Any], tmp_path: Path) -> None:
     """Exit code 4; both servers are started and ended, their words kept, and the files lie where they were wanted."""
     files = ("--output", "g.json", "--markdown", "g.md", "--junit", "g.xml")
@@ -124,6 +125,7 @@ def test_a_slower_build_is_found_and_everything_is_written(gate: Callable[..., A
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_two_programs_are_compared_on_one_runtime(gate: Callable[..., Any], tmp_path: Path) -> None:
     """The new version has one more node in a row: a regression, with both programs named and their nodes listed."""
     value = compiled()
@@ -151,6 +153,7 @@ def test_two_programs_are_compared_on_one_runtime(gate: Callable[..., Any], tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_self_test_holds_two_of_the_same_build_against_each_other(gate: Callable[..., Any]) -> None:
     """A/A of one gate: exit code 0 and its own power, or 5 where this machine is too noisy to decide."""
     done = gate("--self-test", "--base-command", simulate("40ms"), *SHORT, "--output", "test.json").finish()

@@ -65,6 +65,7 @@ def check(found: Any, share: float, capacity: float, tolerance: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_number_of_users_that_is_found_is_right(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
 ) -> None:
@@ -78,6 +79,7 @@ def test_the_number_of_users_that_is_found_is_right(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_rate_that_is_found_is_right(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
 ) -> None:

@@ -73,6 +73,7 @@ def true_latencies_ms(run_folder: Path, record: Any, stops: Any) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_interval_holds_the_truth(
     start_locust: Callable[..., LocustProcess], simulator: Callable[..., Simulator], tmp_path: Path, run_number: int
 ) -> None:

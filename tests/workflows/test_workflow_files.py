@@ -164,7 +164,7 @@ def test_ci_runs_every_part_of_the_script() -> None:
     every = match[1].split()
     runs = "\n".join(step.get("run", "") for file, _, step in STEPS if file == "ci.yml")
     named = [re.findall(r"[a-z_]+", words) for words in re.findall(r"\.ci/run ((?:[a-z_]+ ?)+)", runs)]
-    assert sorted({part for parts in named for part in parts}) == sorted([*every, "coverage", "lowest", "slow"])
+    assert sorted({part for parts in named for part in parts}) == sorted([*every, "coverage", "lowest"])
     assert all(parts[0] == "install" or parts == ["lowest"] for parts in named)
 
 
