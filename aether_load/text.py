@@ -88,6 +88,11 @@ def json_text(text: str) -> str:
     return _RAW_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def json_document(value: object, indent: int = 2) -> str:
+    """Return a value as JSON, one key a line, without control characters: the same value is always the same text."""
+    return json_text(msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()) + "\n"
+
+
 def shorten(text: str, most: int) -> str:
     """Return a text of at most `most` characters, the last of which is an ellipsis if some were cut off."""
     return text if len(text) <= most else text[: most - 1] + "…"

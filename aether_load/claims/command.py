@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import secrets
 import signal
 import sys
@@ -21,16 +20,16 @@ from aether_load.claims.latex import write_claims_latex
 from aether_load.claims.options import ClaimsOptions, read_options
 from aether_load.claims.page import write_claims_page
 from aether_load.claims.report import ClaimsReport, build_claims_report
-from aether_load.claims.text import write_claims_json, write_claims_markdown, write_claims_text
+from aether_load.claims.text import write_claims_markdown, write_claims_text
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError, UsageError
 from aether_load.gate.driver import run_locust
-from aether_load.outputs.output_path import is_standard_output, write_output
+from aether_load.outputs.output_path import is_standard_output, write_json, write_output, written
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import write_whole
 from aether_load.rundata.locate import runs_in
 
 _WRITERS: Mapping[str, Callable[[ClaimsReport, TextIO], None]] = {
-    "json": write_claims_json,
+    "json": write_json,
     "markdown": write_claims_markdown,
     "latex": write_claims_latex,
 }
@@ -131,12 +130,12 @@ def _write(report: ClaimsReport, folder: Path, options: ClaimsOptions) -> None:
     files = [folder / name for name in _NAMES.values()]
     try:
         for form, name in _NAMES.items():
-            write_whole(folder / name, _formatted(report, form))
+            write_whole(folder / name, written(_WRITERS[form], report).encode())
         if options.page:
             write_claims_page(folder / _PAGE, report)
             files.insert(0, folder / _PAGE)
         for form, path in options.files.items():
-            write_output(path, _formatted(report, form))
+            write_output(path, written(_WRITERS[form], report).encode())
     except OSError as error:
         raise ResultsError(
             f"The claims could not be written ({error.strerror}: {error.filename}); the runs are safe. When that is "
@@ -145,9 +144,3 @@ def _write(report: ClaimsReport, folder: Path, options: ClaimsOptions) -> None:
     shown = [path for path in options.files.values() if not is_standard_output(path)]
     out = sys.stderr if len(shown) < len(options.files) else sys.stdout
     write_claims_text(report, [*files, *shown], out)
-
-
-def _formatted(report: ClaimsReport, form: str) -> bytes:
-    out = io.StringIO()
-    _WRITERS[form](report, out)
-    return out.getvalue().encode()

@@ -1,4 +1,4 @@
-"""Write the report on claims for the terminal, as Markdown and as JSON."""
+"""Write the report on claims for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-import msgspec
-
 from aether_load.claims.measurement import Measured
 from aether_load.claims.report import ClaimReport, ClaimsReport, Configuration, MeasuredRun, Repetition, Spread
 from aether_load.claims.verdict import SIMULATED
@@ -16,7 +14,7 @@ from aether_load.outputs.formatting import number, share
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
-from aether_load.text import json_text, markdown_text, terminal_text, with_safe_texts
+from aether_load.text import markdown_text, terminal_text, with_safe_texts
 
 HEADER = ("claim", "published", "measured (95 % interval)", "of possible", "verdict")
 CELLS_HEADER = ("configuration", "repetitions", "mean ms", "p50 ms", "p95 ms", "p99 ms", "speed-up", "bound")
@@ -62,11 +60,6 @@ def write_claims_markdown(report: ClaimsReport, out: TextIO) -> None:
         out.write(table(head, (tuple(map(markdown_text, row)) for row in more)) + "\n")
         out.write(f"{markdown_text(note)}\n\n" if note else "")
     out.writelines(f"- {markdown_text(line)}\n" for line in run_lines(report))
-
-
-def write_claims_json(report: ClaimsReport, out: TextIO) -> None:
-    """Write the report's value."""
-    out.write(json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()) + "\n")
 
 
 def what(report: ClaimsReport) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-import msgspec
-
 from aether_load.errors import ExitCode, UsageError
 from aether_load.scenario.command_line.scenario_options import add_scenario_options, scenario_from
 from aether_load.scenario.load import load_scenario, shipped_scenarios, to_plain
 from aether_load.scenario.toml_text import toml_text
-from aether_load.text import json_text, terminal_text
+from aether_load.text import json_document, terminal_text
 
 DESCRIPTION = "List the scenarios that ship, or show one with every default filled in."
 
@@ -38,5 +36,5 @@ def run(parsed: argparse.Namespace) -> int:
         if parsed.toml:
             print(toml_text(scenario), end="")
             return int(ExitCode.PASSED)
-        print(json_text(msgspec.json.format(msgspec.json.encode(to_plain(scenario)), indent=2).decode()))
+        print(json_document(to_plain(scenario)), end="")
     return int(ExitCode.PASSED)

@@ -78,13 +78,14 @@ def run(parsed: argparse.Namespace) -> int:
 def _write(trend: Trend, folder: Path) -> list[Path]:
     """Write the files and return them."""
     from aether_load.compare.trend.page import trend_html  # noqa: PLC0415
-    from aether_load.compare.trend.text import formatted  # noqa: PLC0415
+    from aether_load.compare.trend.text import write_json, write_markdown  # noqa: PLC0415
+    from aether_load.outputs.output_path import written  # noqa: PLC0415
     from aether_load.rundata.folder import write_whole  # noqa: PLC0415
 
     texts = {
         "trend.html": trend_html(trend),
-        "trend.md": formatted(trend, "markdown"),
-        "trend.json": formatted(trend, "json"),
+        "trend.md": written(write_markdown, trend),
+        "trend.json": written(write_json, trend),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

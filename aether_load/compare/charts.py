@@ -17,7 +17,7 @@ from aether_load.compare.comparison import Comparison
 from aether_load.outputs.charts.chart import PART_PLACES, Chart, axis, bare, colours, file_stem, interval_tooltip
 from aether_load.outputs.charts.drawing import drawn_in_child, in_light, static_svg
 from aether_load.rundata.folder import write_whole
-from aether_load.text import json_text, with_safe_texts, xml_text
+from aether_load.text import json_document, with_safe_texts, xml_text
 
 FOLDER = "comparison_charts"
 MOST_ROWS = 60
@@ -158,8 +158,7 @@ def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) 
     command = [sys.executable, "-m", "aether_load.compare.charts", str(folder)]
     why = drawn_in_child(command, msgspec.json.encode([with_safe_texts(chart, xml_text) for chart in charts]))
     names = [f"{chart.name}.{kind}" for chart in charts for kind in ("svg", "png")] if why is None else []
-    content = msgspec.json.encode(msgspec.to_builtins(comparison) | {"charts": names})
-    write_whole(folder / _LIST, json_text(msgspec.json.format(content, indent=2).decode()).encode() + b"\n")
+    write_whole(folder / _LIST, json_document(msgspec.to_builtins(comparison) | {"charts": names}).encode())
     return why
 
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Literal, TextIO
 
-import msgspec
-
 from aether_load.compare.comparison import CAVEAT, ComparedRow, ComparedRun, Comparison, Figure
 from aether_load.outputs.markdown import table
+from aether_load.outputs.output_path import write_json
 from aether_load.outputs.table import write_table
-from aether_load.text import json_text, markdown_text, shorten, terminal_text, with_safe_texts
+from aether_load.text import markdown_text, shorten, terminal_text, with_safe_texts
 
 WIDEST = 120
 MOST_COLUMNS = 8
@@ -68,11 +67,6 @@ def write_markdown(comparison: Comparison, out: TextIO) -> None:
         out.write(table(tuple(map(markdown_text, header)), cells) + "\n")
     if comparison.comparable:
         out.write(f"{markdown_text(_legend(comparison))} {CAVEAT}\n")
-
-
-def write_json(comparison: Comparison, out: TextIO) -> None:
-    """Write the comparison's value."""
-    out.write(json_text(msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode()) + "\n")
 
 
 WRITERS: Mapping[str, Callable[[Comparison, TextIO], None]] = {

@@ -30,6 +30,7 @@ from aether_load.scenario.command_line.secrets import hidden_command
 from aether_load.scenario.gate_plan import SIDES, GatePlan, gate_scenario
 from aether_load.scenario.parts import parts_of
 from aether_load.scenario.scenario import Scenario
+from aether_load.text import json_document
 
 _OWN_FAULTS = {int(ExitCode.USAGE), int(ExitCode.TARGET), int(ExitCode.INVALID)}
 
@@ -119,7 +120,7 @@ def _say_self_test(reports: Sequence[GateReport], options: GateOptions) -> int:
     write_self_test(test, _terminal(options))
     try:
         if (path := options.files.get("json")) is not None:
-            write_output(path, msgspec.json.format(msgspec.json.encode(test), indent=2) + b"\n")
+            write_output(path, json_document(test).encode())
     except OSError as error:
         raise UsageError(f"--output {path}: cannot be written: {error.strerror}.") from None
     return test.exit_code

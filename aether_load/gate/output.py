@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
-
-import msgspec
 
 from aether_load.errors import ResultsError
 from aether_load.gate.junit import write_gate_junit
 from aether_load.gate.report import GateReport
 from aether_load.gate.text import write_gate_markdown, write_gate_text
-from aether_load.outputs.output_path import is_standard_output, write_output
+from aether_load.outputs.output_path import is_standard_output, write_json, write_output, written
 from aether_load.rundata.folder import RunFolder, write_whole
-from aether_load.text import json_text
-
-
-def _write_json(report: GateReport, out: TextIO) -> None:
-    out.write(json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()) + "\n")
 
 
 def _write_text(report: GateReport, out: TextIO) -> None:
@@ -28,7 +20,7 @@ def _write_text(report: GateReport, out: TextIO) -> None:
 
 GATE_FORMATS: Mapping[str, Callable[[GateReport, TextIO], None]] = {
     "text": _write_text,
-    "json": _write_json,
+    "json": write_json,
     "markdown": write_gate_markdown,
     "junit": write_gate_junit,
 }
@@ -36,9 +28,7 @@ GATE_FORMATS: Mapping[str, Callable[[GateReport, TextIO], None]] = {
 
 def gate_formatted(report: GateReport, name: str) -> str:
     """Return a gate's report in the form of that name."""
-    out = io.StringIO()
-    GATE_FORMATS[name](report, out)
-    return out.getvalue()
+    return written(GATE_FORMATS[name], report)
 
 
 def write_gate(report: GateReport, folder: RunFolder, more: Mapping[str, Path] | None = None) -> list[Path]:

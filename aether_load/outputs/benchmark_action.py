@@ -10,7 +10,7 @@ import msgspec
 
 from aether_load.rundata.folder import write_whole
 from aether_load.scenario.metrics import METRICS, Better, Metric
-from aether_load.text import json_text
+from aether_load.text import json_document
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -57,8 +57,7 @@ def write_benchmark_files(report: Report, results: Path) -> list[Path]:
     paths = []
     for better, name in FILES.items():
         path = results / name
-        content = msgspec.json.format(msgspec.json.encode(benchmark_entries(report, better)), indent=2).decode()
-        write_whole(path, json_text(content).encode() + b"\n")
+        write_whole(path, json_document(benchmark_entries(report, better)).encode())
         paths.append(path)
     return paths
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
-from aether_load.outputs.results import report_json
+from aether_load.outputs.output_path import write_json, written
 from aether_load.outputs.summary import write_summary_csv
 from aether_load.outputs.terminal import write_summary
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
-
-
-def _write_json(report: Report, out: TextIO) -> None:
-    out.write(report_json(report).decode())
 
 
 def _write_text(report: Report, out: TextIO) -> None:
@@ -26,7 +21,7 @@ def _write_text(report: Report, out: TextIO) -> None:
 
 FORMATS: Mapping[str, Callable[[Report, TextIO], None]] = {
     "text": _write_text,
-    "json": _write_json,
+    "json": write_json,
     "csv": write_summary_csv,
     "markdown": write_markdown,
     "junit": write_junit,
@@ -35,6 +30,4 @@ FORMATS: Mapping[str, Callable[[Report, TextIO], None]] = {
 
 def formatted(report: Report, name: str) -> str:
     """Return a report in the form of that name."""
-    out = io.StringIO()
-    FORMATS[name](report, out)
-    return out.getvalue()
+    return written(FORMATS[name], report)

@@ -1,18 +1,35 @@
-"""Write a report where an option such as --output says: a file, a pipe, or standard output."""
+"""Write a value in one of its forms where an option such as --output says: a file, a pipe, or standard output."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TextIO, TypeVar
 
 from aether_load.errors import UsageError
 from aether_load.rundata.folder import write_whole
+from aether_load.text import json_document
+
+T = TypeVar("T")
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+
+
+def write_json(value: object, out: TextIO) -> None:
+    """Write a value as JSON."""
+    out.write(json_document(value))
+
+
+def written(write: Callable[[T, TextIO], None], value: T) -> str:
+    """Return what a function writes of a value."""
+    out = io.StringIO()
+    write(value, out)
+    return out.getvalue()
 
 
 def is_standard_output(path: Path | str | None) -> bool:

@@ -16,11 +16,11 @@ from aether_load.errors import ResultsError
 from aether_load.outputs.benchmark_action import write_benchmark_files
 from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
-from aether_load.outputs.output_path import is_standard_output, write_output
+from aether_load.outputs.output_path import is_standard_output, write_output, written
 from aether_load.outputs.series_csv import write_series_csv
 from aether_load.outputs.summary import append_summary, write_summary_csv
 from aether_load.rundata.folder import RunFolder, write_whole
-from aether_load.text import json_text
+from aether_load.text import json_document
 
 _MOST_REPORT_BYTES = 1 << 30
 
@@ -40,15 +40,12 @@ def write_results(
         content = report_json(report)
         write_whole(folder.report, content)
         text = io.StringIO()
-        write_summary_csv(report, text)
-        write_whole(folder.summary, text.getvalue().encode())
-        text = io.StringIO()
         write_series_csv([phase.name for phase in report.phases], series, text)
         write_whole(folder.series, text.getvalue().encode())
-        for path, writer in ((folder.markdown, write_markdown), (folder.junit, write_junit)):
-            text = io.StringIO()
-            writer(report, text)
-            write_whole(path, text.getvalue().encode())
+        for path, writer in (
+            (folder.summary, write_summary_csv), (folder.markdown, write_markdown), (folder.junit, write_junit),
+        ):  # fmt: skip
+            write_whole(path, written(writer, report).encode())
         nightly = _write_nightly(folder.results, report, content)
         charted = write_benchmark_files(report, folder.results)
         if output is not None:
@@ -65,8 +62,8 @@ def write_results(
 
 
 def report_json(report: Report) -> bytes:
-    """Return the report as JSON, one key a line: the same report is always the same bytes."""
-    return json_text(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()).encode() + b"\n"
+    """Return the report as JSON."""
+    return json_document(report).encode()
 
 
 def _write_nightly(results: Path, report: Report, content: bytes) -> Path:

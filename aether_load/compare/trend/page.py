@@ -6,7 +6,7 @@ from aether_load.compare.trend.charts import MOST_CHARTS, trend_charts
 from aether_load.compare.trend.text import HEADER, change_rows, facts, verdict
 from aether_load.compare.trend.trend import Trend
 from aether_load.outputs.charts.chart import Chart
-from aether_load.outputs.page.html import charts_page
+from aether_load.outputs.page.html import charts_page, vega
 from aether_load.text import with_safe_texts, xml_text
 
 
@@ -21,6 +21,7 @@ def trend_html(trend: Trend) -> str:
     return charts_page(
         "trend.html",
         charts,
+        vega(),
         trend=trend,
         facts=list(facts(trend)),
         verdict=verdict(trend),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
-
-import msgspec
 
 from aether_load.compare.trend.change_points import FEWEST_RUNS
 from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, run_text, size_text
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import Column, fitted, write_table
-from aether_load.text import json_text, markdown_text, terminal_text, with_safe_texts
+from aether_load.text import json_document, markdown_text, terminal_text, with_safe_texts
 
 _WIDEST = 120
 MOST_LINES = 40
@@ -118,7 +115,7 @@ def write_markdown(trend: Trend, out: TextIO) -> None:
 
 def write_json(trend: Trend, out: TextIO) -> None:
     """Write the trend's value."""
-    out.write(json_text(msgspec.json.format(msgspec.json.encode(trend), indent=1).decode()) + "\n")
+    out.write(json_document(trend, indent=1))
 
 
 WRITERS: Mapping[str, Callable[[Trend, TextIO], None]] = {
@@ -126,10 +123,3 @@ WRITERS: Mapping[str, Callable[[Trend, TextIO], None]] = {
     "markdown": write_markdown,
     "json": write_json,
 }
-
-
-def formatted(trend: Trend, name: str) -> str:
-    """Return a trend in the form of that name."""
-    out = io.StringIO()
-    WRITERS[name](trend, out)
-    return out.getvalue()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from aether_load.outputs import formatting as cells
 from aether_load.outputs.answer import findings, threshold_lines, why
@@ -29,6 +29,7 @@ MOST_PHASES = 40
 """Phases that the page has tables of; every one is in report.json."""
 _MOST_PLAN_LINES = 12
 _MOST_REASONS = 4
+_PACKAGE = "aether_load.outputs.page"
 
 
 def write_page(folder: RunFolder, report: Report, pictures: Mapping[str, str] | None = None) -> None:
@@ -45,58 +46,41 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
 
     The charts are drawn by `script` when the page is opened; where no script runs, `pictures` stand in their places.
     """
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            answer=why(report),
-            thresholds=threshold_lines(report),
-            findings=[found for found in findings(report) if found != why(report)],
-            plan=_plan(report),
-            most_reasons=_MOST_REASONS,
-            charts=charts,
-            pictures=pictures,
-            script=script,
-            specifications=in_script({chart.name: chart.spec for chart in charts}),
-            warnings=_by_code(report),
-            phases=report.phases[:MOST_PHASES],
-            left_out=len(report.phases) - MOST_PHASES,
-            tables=tables,
-            datasets=tables.filtered_datasets(report),
-            slowest=waterfall(report),
-            unread=unread(report),
-            legend=LEGEND,
-            number=cells.number,
-            light=LIGHT,
-            dark=DARK,
-        )
+    return charts_page(
+        "report.html",
+        charts,
+        script,
+        report=report,
+        answer=why(report),
+        thresholds=threshold_lines(report),
+        findings=[found for found in findings(report) if found != why(report)],
+        plan=_plan(report),
+        most_reasons=_MOST_REASONS,
+        pictures=pictures,
+        warnings=_by_code(report),
+        phases=report.phases[:MOST_PHASES],
+        left_out=len(report.phases) - MOST_PHASES,
+        tables=tables,
+        datasets=tables.filtered_datasets(report),
+        slowest=waterfall(report),
+        unread=unread(report),
+        legend=LEGEND,
+        number=cells.number,
     )
 
 
-def charts_page(template: str, charts: Sequence[Chart], **values: Any) -> str:
-    """Return a page of charts from another template, with the same looks and the same promise."""
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            charts=charts,
-            datasets=(),
-            script=vega(),
-            specifications=in_script({chart.name: chart.spec for chart in charts}),
-            light=LIGHT,
-            dark=DARK,
-            **values,
-        )
-    )
+def charts_page(template: str, charts: Sequence[Chart], script: str, package: str = _PACKAGE, **values: Any) -> str:
+    """Return a page of charts from a template of a package; every text is escaped, and it may fetch nothing."""
+    specifications = in_script({chart.name: chart.spec for chart in charts})
+    common = {"charts": charts, "script": script, "datasets": (), "light": LIGHT, "dark": DARK}
+    return _environment(package).get_template(template).render(specifications=specifications, **(common | values))
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("aether_load.outputs.page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
+@lru_cache(maxsize=4)
+def _environment(package: str) -> Environment:
+    # The style of all pages, and the script that puts charts into their places, are those of a run's page.
+    loader = ChoiceLoader([PackageLoader(package), PackageLoader(_PACKAGE)])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def vega() -> str:
