@@ -16,12 +16,12 @@ from aether_load.errors import ExitCode, explain
 from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
-from aether_load.load.local_senders import LocalSenders
 from aether_load.load.options import (
     add_options,
     is_plain,
 )
-from aether_load.load.phases import PhaseDriver
+from aether_load.load.phases.local_senders import LocalSenders
+from aether_load.load.phases.phase_driver import PhaseDriver
 from aether_load.load.process.guard import guarded, run_or_end
 from aether_load.load.process.signals import (
     end_early_on_signals,
@@ -46,8 +46,8 @@ from aether_load.streams import mend_streams
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from aether_load.load.phases.senders import Senders
     from aether_load.load.run import Run
-    from aether_load.load.senders import Senders
 
 _END_LIMIT_S = 60.0
 _CSV_SLACK_S = 0.1

@@ -15,7 +15,7 @@ from gevent.event import Event
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError, TargetError, explain
 from aether_load.load.observer_client import PAGE_LIMIT_S, ObserverLost
 from aether_load.load.process.guard import guarded
-from aether_load.load.process.watchdog import Waiting, Watchdog, waiting_for
+from aether_load.load.process.watchdog import Watchdog
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
 from aether_load.load.users.user_classes import note_on_others
@@ -24,7 +24,7 @@ from aether_load.outputs.output_path import is_standard_output
 from aether_load.streams import refusal_of_output
 
 if TYPE_CHECKING:
-    from aether_load.load.phases import PhaseDriver
+    from aether_load.load.phases.phase_driver import PhaseDriver
     from aether_load.load.run import Run
     from aether_load.load.sending.locust_feed import LocustFeed
 
@@ -99,7 +99,7 @@ class RunController:
 
         That is the end that a load has whose scenario gives it none.
         """
-        reason = EndReason.STOPPED if self._driver.is_endless else EndReason.INTERRUPTED
+        reason = EndReason.STOPPED if self._driver.progress.is_endless else EndReason.INTERRUPTED
         self._run.ending.end(reason, self._environment.stop_timeout)
         self._load_over.wait()
 
@@ -155,7 +155,7 @@ class RunController:
     def _load(self) -> None:
         """Drive the phases, and close the run however they end."""
         run = self._run
-        watchdog = Watchdog(self._state, self._on_stalled)
+        watchdog = Watchdog(self._driver.progress.state, self._on_stalled)
         watching = gevent.spawn(guarded(watchdog.watch_for_ever, lambda sentence, _: self.fail(sentence)))
         try:
             self._driver.run_phases()
@@ -173,17 +173,6 @@ class RunController:
                 run.close()
             finally:
                 self._load_over.set()
-
-    def _state(self) -> tuple[object, Waiting | None]:
-        """Return what changes whenever something happens in the run, and what it waits for."""
-        run, tally, current = self._run, self._driver.senders.tally(), self._driver.current
-        of_tally = tally.done, tally.failed, tally.ready, tally.active, tally.thinking
-        of_phases = len(run.manifest.phases), current and (current[1].window_began_ns, current[1].window_ended_ns)
-        # What the tasks of somebody's own class do may take any time.
-        own = any(each.own_tasks for each in run.manifest.user_classes)
-        any_time = own or self._driver.may_take_any_time
-        waiting = waiting_for(tally, current and current[0], run.scenario.target, any_time=any_time)
-        return (of_tally, of_phases, run.ending.is_set()), waiting
 
     def _on_stalled(self, sentence: str) -> None:
         """End a run in which nothing happens: in order, then by force, then this process."""

@@ -10,11 +10,11 @@ import pytest
 from gevent.event import Event
 
 from aether_load.errors import ExitCode
-from aether_load.load import phases as phases_module
 from aether_load.load.observer_client import CommandFailed
-from aether_load.load.phases import PhaseDriver
+from aether_load.load.phases import phase_driver
+from aether_load.load.phases.phase_driver import PhaseDriver
+from aether_load.load.phases.senders import Tally
 from aether_load.load.run_ending import EndReason, RunEnding
-from aether_load.load.senders import Tally
 from aether_load.observer import messages as say
 from aether_load.observer.messages import Gauges, Judge, Judged, StageNow, Watch
 from aether_load.protocol import Generation
@@ -234,7 +234,7 @@ def test_a_defect_of_a_load_leaves_the_server_read_and_the_senders_ended() -> No
 
 def test_users_that_do_not_come_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the limit the load begins with those that are there."""
-    monkeypatch.setattr(phases_module, "SPAWN_LIMIT_S", 0.01)
+    monkeypatch.setattr(phase_driver, "SPAWN_LIMIT_S", 0.01)
     run, _, events = driven(scenario_of(ONE | {"users": 40}), ready=False)
     assert run.manifest.notes == ["Only 3 of 40 users were ready within 0.01 s."]
     assert ("drive", "one") in events
@@ -252,16 +252,16 @@ def test_only_a_phase_without_an_end_is_endless() -> None:
     seen = []
 
     def open_window() -> str:
-        seen.append(driver.is_endless)
+        seen.append(driver.progress.is_endless)
         run.manifest.phases[-1].window_began_ns = 1
-        seen.append(driver.is_endless)
+        seen.append(driver.progress.is_endless)
         return "stopped"
 
     events: list[Any] = []
     run: Any = FakeRun(scenario_of({"name": "on", "users": 1}), events)
     fakes: Any = FakeSenders(events, [open_window])
     driver = PhaseDriver(run, fakes, follow_user_count=False)
-    assert driver.is_endless is False
+    assert driver.progress.is_endless is False
     driver.run_phases()
     assert seen == [False, True]
 

@@ -81,7 +81,7 @@ class Driver:
         self, step: Callable[..., Any] | None = None, *, waits: bool = False, is_endless: bool = False
     ) -> None:
         self._step = step
-        self.is_endless = is_endless
+        self.progress = SimpleNamespace(is_endless=is_endless, state=lambda: (None, None))
         self.go = Event()
         if not waits:
             self.go.set()

@@ -9,8 +9,8 @@ from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.message_handler import MessageHandler
 from aether_load.load.distributed.run_workers import RunWorkers
 from aether_load.load.distributed.signature import DROPPED
+from aether_load.load.phases.senders import Tally
 from aether_load.load.run_ending import EndReason
-from aether_load.load.senders import Tally
 from aether_load.schedule.shard import users_alike
 from aether_load.schedule.work_limit import work_limit
 

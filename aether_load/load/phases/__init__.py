@@ -1,0 +1,1 @@
+"""Drive a scenario's phases over senders: the users of this process, or those of many workers."""
