@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from aether_load.analysis.phase.rows import Row
 from aether_load.analysis.report import Report
 from aether_load.analysis.statistics.distribution import Distribution
+from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.evaluation.asking import Reply
 from aether_load.protocol import Outcome
 
@@ -19,6 +20,12 @@ MEANING = (
     "asked once, the letter counts 0.0 and every other option a large negative number, so that no figure that weighs "
     "likelihoods (acc_norm, Brier, perplexity) says more than acc. Failed and unanswered documents count as wrong."
 )
+
+
+class NothingSucceeded(AetherLoadError):
+    """No document of a call was answered, so there is nothing to score."""
+
+    exit_code = ExitCode.FAILED
 
 
 class SentArguments(msgspec.Struct, frozen=True):
@@ -80,15 +87,13 @@ class TaskAccount:
 
 def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str, model: str) -> dict[str, Any]:
     """Return our part of lm-eval's results file; latencies in ms, null with a reason where not measured."""
-    mock = sum(task.mock for task in tasks.values())
-    answers = sum(task.outcomes[Outcome.OK] for task in tasks.values())
     return {
         "aether_load": {
             "run_id": report.run.id,
             "run_folder": folder,
             "target": msgspec.to_builtins(report.target),
             "verdict": msgspec.to_builtins(report.verdict),
-            "accuracy_meaning": meaningless(mock, answers) or MEANING,
+            "accuracy_meaning": meaningless(tasks.values()) or MEANING,
             "tasks": {name: task.plain(model) for name, task in tasks.items()},
             "phases": {
                 phase.name: {
@@ -104,8 +109,10 @@ def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str, model
     }
 
 
-def meaningless(mock: int, answers: int) -> str | None:
+def meaningless(tasks: Iterable[TaskAccount]) -> str | None:
     """Return why accuracy means nothing, None where it means something."""
+    counts = [(task.mock, task.outcomes[Outcome.OK]) for task in tasks]
+    mock, answers = sum(mock for mock, _ in counts), sum(answers for _, answers in counts)
     if not mock:
         return None
     return (

@@ -9,7 +9,7 @@ from time import monotonic_ns
 
 import msgspec
 
-from aether_load.evaluation.run import EvaluationRun
+from aether_load.evaluation.request_log import RequestLog
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
 from aether_load.protocol import NodeShape, Outcome
 from aether_load.redaction import REDACTOR
@@ -32,9 +32,9 @@ class Reply(msgspec.Struct, frozen=True):
 class Asking:
     """Sends the documents of one call of lm-eval, `in_flight` at a time, and retries where that is safe."""
 
-    def __init__(self, target: Target, run: EvaluationRun, *, in_flight: int, max_retries: int) -> None:
+    def __init__(self, target: Target, log: RequestLog, *, in_flight: int, max_retries: int) -> None:
         self._target = target
-        self._run = run
+        self._log = log
         self._in_flight = in_flight
         self._max_retries = max_retries
         self._stop = threading.Event()
@@ -94,7 +94,7 @@ class Asking:
         except KeyboardInterrupt:
             pass
         finally:
-            self._run.cancel("given up when the evaluation was interrupted")
+            self._log.cancel("given up when the evaluation was interrupted")
 
     def _ask_one(self, prompt: int, body: bytes) -> Reply:
         attempt = 0
@@ -104,19 +104,19 @@ class Asking:
             if not exchange.never_began:
                 self._target_is_gone.clear()
             if pause_s is None:
-                return _reply(outcome, reason, execution)
+                break
             if attempt >= self._max_retries or (exchange.never_began and self._target_is_gone.is_set()):
                 if exchange.never_began:
                     self._target_is_gone.set()
-                return _reply(outcome, reason, execution)
+                break
             if self._stop.wait(pause_s):
-                return _reply(outcome, reason, execution)
+                break
             attempt += 1
+        return _reply(outcome, reason, execution)
 
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
         """Send once and record the result."""
-        sent = monotonic_ns()
-        request = self._run.began(prompt, sent)
+        request = self._log.began(prompt, monotonic_ns())
         exchange = self._target.execute(body)
         ended = monotonic_ns()
         outcome: Outcome
@@ -127,7 +127,7 @@ class Asking:
             outcome, reason = exchange.failure, exchange.reason
         else:
             outcome, reason, execution = read_answer(exchange.status, exchange.body, _DAG, body)
-        self._run.record(request, sent, ended, outcome, exchange.status, reason, execution, len(exchange.body))
+        self._log.record(request, ended, outcome, exchange.status, reason, execution, len(exchange.body))
         return exchange, outcome, reason, execution
 
 

@@ -53,15 +53,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_command_line(arguments: Sequence[str]) -> Wishes:
     """Return what a command line of lm-eval asks for; the words win over the file that `--config` names."""
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--output_path", "-o")
-    parser.add_argument("--config", "-C")
-    parser.add_argument("--gen_kwargs", nargs="*")
-    parser.add_argument("--device")
-    parser.add_argument("--max_batch_size")
-    try:
-        known, _ = parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError:
+    known = _parsed(arguments)
+    if known is None:
         return Wishes()
     said = _config(known.config)
 
@@ -80,17 +73,28 @@ def read_command_line(arguments: Sequence[str]) -> Wishes:
 
 def learn_headers(arguments: Sequence[str]) -> None:
     """Have `REDACTOR` learn the headers in `--model_args` before lm-eval logs them, which it does before it asks us."""
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--model_args", "-a", nargs="*", action="extend", default=[])
-    parser.add_argument("--config", "-C")
-    try:
-        known, _ = parser.parse_known_args(list(arguments))
-    except argparse.ArgumentError:
+    known = _parsed(arguments)
+    if known is None:
         return
     redact_log_records()
     for given in (*known.model_args, _config(known.config).get("model_args")):
         for text in _headers_in(given):
             REDACTOR.learn_headers({"": text.partition(":")[2].strip()})
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """Return lm-eval's options that concern the model; None for a command line that lm-eval itself refuses."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--output_path", "-o")
+    parser.add_argument("--config", "-C")
+    parser.add_argument("--gen_kwargs", nargs="*")
+    parser.add_argument("--device")
+    parser.add_argument("--max_batch_size")
+    parser.add_argument("--model_args", "-a", nargs="*", action="extend", default=[])
+    try:
+        return parser.parse_known_args(list(arguments))[0]
+    except argparse.ArgumentError:
+        return None
 
 
 def _headers_in(given: Any) -> list[str]:

@@ -198,7 +198,7 @@ def test_an_interruption_keeps_what_was_answered(
     with pytest.raises(KeyboardInterrupt):
         asking.choose(questions(50), rows(50), press_at_the_third)
     info = finish(asking)
-    manifest = RunFolder.open(RunFolder(asking._run.folder.path).path).read_manifest()
+    manifest = RunFolder.open(RunFolder(asking.session.run.folder.path).path).read_manifest()
     assert (manifest.ended_as, manifest.phases[0].ended_by) == ("interrupted", "interrupted")
     assert (info["verdict"]["status"], info["verdict"]["exit_code"]) == ("interrupted", 130)
     outcomes = info["phases"]["loglikelihood"]["all"]["outcomes"]
@@ -246,7 +246,7 @@ def test_both_kinds_of_request_are_phases_of_one_run(
     assert set(table["dataset"]) == {"piqa", "chat"}
     assert info["tasks"]["chat"]["sent"] == {"model": "gpt-4o-mini", "temperature": [0.0], "max_tokens": [9]}
     assert info["tasks"]["chat"]["not_sent"] == {"top_k": [3]}
-    scenario = json.loads((asking._run.folder.manifest).read_bytes())["scenario"]
+    scenario = json.loads((asking.session.run.folder.manifest).read_bytes())["scenario"]
     assert [phase["name"] for phase in scenario["phases"]] == ["loglikelihood", "generate_until"]
     assert (scenario["seed"], scenario["workload"]["source"], scenario["workload"]["max_tokens"]) == (None, None, None)
 
@@ -276,7 +276,7 @@ def test_what_a_v1_runtime_takes_no_place_for_is_not_recorded_as_sent(
     assert capsys.readouterr().err == f"aether-load: warning: {sentence}\n"
     assert info["tasks"]["piqa"]["sent"] == {"model": "gpt-4o-mini", "temperature": [], "max_tokens": []}
     assert info["tasks"]["piqa"]["not_sent"] == {"temperature": [0.7], "max_tokens": [16]}
-    manifest = RunFolder(asking._run.folder.path).read_manifest()
+    manifest = RunFolder(asking.session.run.folder.path).read_manifest()
     assert (manifest.scenario["workload"]["temperature"], manifest.scenario["workload"]["max_tokens"]) == (None, None)
     assert manifest.notes == [sentence]
     assert "note" in info["warnings"]
@@ -300,7 +300,7 @@ def test_a_command_that_fails_has_no_verdict_of_its_run_beside_it(
         asking.finish()
     asking.fail(code)
     assert asking.end(None) == code
-    folder = asking._run.folder
+    folder = asking.session.run.folder
     assert capsys.readouterr().err == (
         f"aether-load: there is no evaluation; what was sent is in {folder.path} (aether-load report {folder.path}).\n"
     )

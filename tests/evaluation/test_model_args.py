@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from aether_load.datasets.prompt import Prompt
-from aether_load.evaluation import evaluation as room
+from aether_load.evaluation import session as room
 from aether_load.evaluation.asking import Asking, Reply
 from aether_load.evaluation.evaluation import Evaluation
-from aether_load.evaluation.generation import read_generation
+from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import StubOptions, read_options
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.protocol import Generation, Outcome
@@ -75,9 +75,9 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         evaluation.generate(
             [(prompt.dataset, prompt.id, prompt.text) for prompt in prompts], [plan] * 3, [{}] * 3, lambda: None
         )
-        bodies = [evaluation._body(prompts[0], options.max_tokens, options.temperature)]
-        assert evaluation._run is not None
-        return list(made), bodies, evaluation._run.folder.path.parent
+        bodies = [evaluation.session.body(prompts[0], GenerationPlan((), options.max_tokens, options.temperature, {}))]
+        assert evaluation.session.run is not None
+        return list(made), bodies, evaluation.session.run.folder.path.parent
 
     return evaluate
 

@@ -1,0 +1,81 @@
+"""Record the requests of an evaluation, from the threads that send them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from time import monotonic_ns
+
+from aether_load.dag.sent_dag import WorkloadDag
+from aether_load.dag.workload import Workload
+from aether_load.datasets.prompt import Prompt
+from aether_load.evaluation.target import ANSWER_NODE
+from aether_load.protocol import NodeShape, Outcome
+from aether_load.response import Execution
+from aether_load.rundata.records.record_buffer import RecordBuffer
+from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.recorder import Recorder
+from aether_load.schedule.order import Work
+
+_DAG = WorkloadDag(nodes=(NodeShape(ANSWER_NODE),), answer_node=ANSWER_NODE)
+
+
+class RequestLog:
+    """Records each request once, by what came of it.
+
+    Threads record through one lock, after they have read their clocks, so that no latency includes waiting for it.
+    """
+
+    def __init__(self, buffer: RecordBuffer, lock: threading.RLock) -> None:
+        self._buffer = buffer
+        self._lock = lock
+        self._prompts: list[Prompt] = []
+        self._phase = ""
+        self._requests = 0
+        self._flying: dict[int, tuple[Work, int]] = {}
+        self._recorder: Recorder | None = None
+
+    def begin_phase(self, name: str, prompts: Sequence[Prompt]) -> int:
+        """Take the requests that follow for a phase's; return the index of the first of its prompts."""
+        with self._lock:
+            first = len(self._prompts)
+            self._prompts += prompts
+            self._phase = name
+            self._buffer.add_prompts([prompt.id for prompt in prompts], [prompt.dataset for prompt in prompts])
+            workload = Workload(prompts=tuple(self._prompts), bodies=(), dags=(_DAG,), prompt_count=len(self._prompts))
+            self._recorder = Recorder(self._buffer, workload)
+            return first
+
+    def began(self, prompt: int, sent_ns: int) -> int:
+        """Note a request that goes out for a prompt now, and return its index in the run."""
+        with self._lock:
+            request = self._requests
+            self._requests += 1
+            self._flying[request] = (request, prompt, None, self._buffer.phases.place(self._phase)), sent_ns
+            return request
+
+    def record(
+        self,
+        request: int,
+        ended_ns: int,
+        outcome: Outcome,
+        status: int | None,
+        reason: str | None,
+        execution: Execution | None,
+        length: int = 0,
+    ) -> None:
+        """Record a request by what came of it; one that was cancelled before stays that."""
+        with self._lock:
+            assert self._recorder is not None
+            flying = self._flying.pop(request, None)
+            if flying is not None:
+                work, sent_ns = flying
+                code = ABSENT if status is None else status
+                self._recorder.record(work, sent_ns, ended_ns, outcome, code, reason, execution, length)
+
+    def cancel(self, reason: str) -> None:
+        """Record what is still in flight as cancelled."""
+        ended = monotonic_ns()
+        with self._lock:
+            for request in list(self._flying):
+                self.record(request, ended, Outcome.CANCELLED, None, reason, None)

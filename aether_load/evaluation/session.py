@@ -1,0 +1,121 @@
+"""Send what lm-eval asks, each call as a phase of one run, which is made with the first request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aether_load.datasets.prompt import Prompt
+from aether_load.datasets.question import question_text
+from aether_load.evaluation.account import NothingSucceeded, SentArguments, TaskAccount, nothing_succeeded
+from aether_load.evaluation.asking import Asking, Reply
+from aether_load.evaluation.generation import GenerationPlan
+from aether_load.evaluation.options import StubOptions, hidden_model_args
+from aether_load.evaluation.plan import NAME, Sent, identity_of, plain_scenario
+from aether_load.evaluation.run import EvaluationRun
+from aether_load.evaluation.target import ANSWER_NODE, Target
+from aether_load.outputs.summary import check_summary
+from aether_load.protocol import DagRequest, Generation, LlmNode, Outcome, encode_request
+from aether_load.rundata.folder import RunFolder
+from aether_load.runtime_client import probe
+from aether_load.scenario.command_line.headers import filled_in
+
+Document = Mapping[str, Any]
+
+
+class EvaluationSession:
+    """The runtime that is asked, the run that is written, and what became of each task's documents."""
+
+    def __init__(self, options: StubOptions) -> None:
+        """Find the runtime; raises TargetError when none is there, UsageError for options that do not work."""
+        headers = filled_in(options.headers)
+        self._results = Path(options.results_dir)
+        RunFolder.check_room(self._results)
+        check_summary(self._results / "summary.csv")
+        facts = probe(options.aether_url, headers, tls=options.tls, option="--model_args aether_url=")
+        self._options = options
+        self._target = Target(
+            facts,
+            headers,
+            tls=options.tls,
+            connect_timeout_s=options.connect_timeout,
+            request_timeout_s=options.request_timeout,
+        )
+        self._calls: list[Sent] = []
+        self.generation = facts.generation
+        self.run: EvaluationRun | None = None
+        self.tasks: dict[str, TaskAccount] = {}
+        self.was_interrupted = False
+
+    def ask(
+        self,
+        kind: str,
+        prompts: Sequence[Prompt],
+        plans: Sequence[GenerationPlan],
+        documents: Sequence[Document],
+        is_answered: Callable[[Prompt, Reply], bool],
+        on_reply: Callable[[], None],
+    ) -> list[Reply]:
+        """Ask the documents of one call of lm-eval, count what became of them, and return a reply for each.
+
+        `on_reply` is called after each. Raises NothingSucceeded.
+        """
+        sent = [self._arguments(plan) for plan in plans]
+        bodies = [self.body(prompt, plan) for prompt, plan in zip(prompts, plans, strict=True)]
+        run, users, first = self._begin_phase(kind, prompts, documents, sent)
+        asking = Asking(self._target, run.requests, in_flight=users, max_retries=self._options.max_retries)
+        try:
+            replies = asking.ask(bodies, first, on_reply)
+        except BaseException:
+            self.was_interrupted = True
+            run.end_phase("interrupted")
+            raise
+        run.end_phase("passes")
+        for prompt, arguments, reply in zip(prompts, sent, replies, strict=True):
+            unanswered = reply.outcome is Outcome.OK and not is_answered(prompt, reply)
+            self.tasks[prompt.dataset].add(reply, arguments, unanswered=unanswered)
+        if (reason := nothing_succeeded(replies)) is not None:
+            raise NothingSucceeded(f"The evaluation has no result: {reason}.")
+        return replies
+
+    def _begin_phase(
+        self, kind: str, prompts: Sequence[Prompt], documents: Sequence[Document], sent: Sequence[SentArguments]
+    ) -> tuple[EvaluationRun, int, int]:
+        """Begin the phase of a call; return the run, how many requests go at a time, and the first prompt's index."""
+        by_task: dict[str, list[Document]] = {}
+        for prompt, document in zip(prompts, documents, strict=True):
+            by_task.setdefault(prompt.dataset, []).append(document)
+            self.tasks.setdefault(prompt.dataset, TaskAccount())
+        known = {task for call in self._calls for task in call.tasks}
+        identities = [identity_of(task, rows) for task, rows in by_task.items() if task not in known]
+        users = min(self._options.num_concurrent, len(prompts))
+        repeats = sum(call.phase.split(".")[0] == kind for call in self._calls)
+        name = f"{kind}.{repeats + 1}" if repeats else kind
+        bounds = frozenset(each.max_tokens for each in sent)
+        temperatures = frozenset(each.temperature for each in sent)
+        self._calls.append(Sent(name, users, tuple(by_task), bounds, temperatures))
+        scenario = plain_scenario(self._options, self._calls)
+        if self.run is None:
+            command = ["lm_eval", *hidden_model_args(sys.argv[1:])]
+            self.run = EvaluationRun(RunFolder.create(self._results, NAME), scenario, self._target, command)
+        return self.run, users, self.run.begin_phase(name, users, prompts, identities, scenario)
+
+    def _arguments(self, plan: GenerationPlan) -> SentArguments:
+        """Return what a request is sent with: a v1 runtime has no place for the model's arguments."""
+        if self.generation is Generation.V1:
+            lost = {"temperature": plan.temperature, "max_tokens": plan.max_tokens}
+            return SentArguments(None, None, {**lost, **plan.not_sent})
+        return SentArguments(plan.temperature, plan.max_tokens, plan.not_sent)
+
+    def body(self, prompt: Prompt, plan: GenerationPlan) -> bytes:
+        """Return the request that asks a prompt."""
+        node = LlmNode(
+            id=ANSWER_NODE,
+            prompt=question_text(prompt),
+            model=self._options.model_name,
+            temperature=plan.temperature,
+            max_tokens=plan.max_tokens,
+        )
+        return encode_request(DagRequest(f"{NAME}_{prompt.dataset}", (node,)), self.generation)
