@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aether_load.claims.report import ClaimsReport, Configuration
-from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, layered, scale_of
+from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, layer, layered, names, quantity, scale_of
 
 _POINT = {"type": "point", "filled": True, "size": 70, "opacity": 1}
 
@@ -28,27 +28,20 @@ def _latency(scenario: str, configurations: list[Configuration]) -> Chart | None
     if not values:
         return None
     latencies = [latency for one in configurations for curve in one.curves for latency in curve.latency_ms]
-    encoding = {
-        "x": {"field": "percent", "type": "quantitative", "axis": axis("percent of requests")},
-        "y": {"field": "ms", "type": "quantitative", "axis": axis("ms"), "scale": scale_of(latencies, zero=True)},
-        "color": colours("configuration", [one.phase for one in configurations], range(8)),
-        "detail": {"field": "repetition"},
-    }
+    line = layer(
+        values,
+        {"type": "line", "interpolate": "step-before", "strokeWidth": 1.3, "opacity": 0.8},
+        x=quantity("percent", "percent of requests"),
+        y=quantity("ms", "ms", scale=scale_of(latencies, zero=True)),
+        color=colours("configuration", [one.phase for one in configurations], range(8)),
+        detail={"field": "repetition"},
+    )
     return Chart(
         name=f"latency-{file_stem(scenario)}",
         section="latency",
         title=f"Latency in {scenario}",
         caption="The latency that a share of the requests did not exceed; a line is a repetition.",
-        spec=layered(
-            [
-                {
-                    "data": {"values": values},
-                    "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 1.3, "opacity": 0.8},
-                    "encoding": encoding,
-                }
-            ],
-            280,
-        ),
+        spec=layered([line], 280),
     )
 
 
@@ -56,28 +49,24 @@ def _speedup(report: ClaimsReport) -> Chart | None:
     values = list(_speedups(report))
     if not values:
         return None
-    y = {"field": "what", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)}
-    x = {"field": "value", "type": "quantitative", "scale": {"zero": True}, "axis": axis("times faster (p50)")}
+    y, x = names("what", 220), quantity("value", "times faster (p50)", scale={"zero": True})
     kinds = ["measured", "bound by the dependencies"]
     colour = colours("kind", kinds, [0, 3])
     tip = [{"field": "what", "title": "of"}, {"field": "kind"}, {"field": "value", "format": ".2f"}]
     bounded = [value for value in values if value.get("low") is not None]
-    layers: list[dict[str, Any]] = [
-        {"data": {"values": bounded}, "mark": {"type": "rule", "strokeWidth": 2},
-         "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour}},
-        {"data": {"values": values}, "mark": _POINT,
-         "encoding": {
-             "y": y, "x": x, "color": colour, "tooltip": tip,
-             "shape": {"condition": {"test": "datum.kind != 'measured'", "value": "diamond"}, "value": "circle"},
-         }},
-    ]  # fmt: skip
+    rule = {"type": "rule", "strokeWidth": 2}
+    shape = {"condition": {"test": "datum.kind != 'measured'", "value": "diamond"}, "value": "circle"}
+    layers = [
+        layer(bounded, rule, y=y, x={**x, "field": "low"}, x2={"field": "high"}, color=colour),
+        layer(values, _POINT, y=y, x=x, color=colour, tooltip=tip, shape=shape),
+    ]
     return Chart(
         name="speedup",
         section="speedup",
         title="Speed-up against its bound",
         caption="Against the first configuration of the scenario, with 95 % intervals. The bound is the time of all "
         "nodes over the longest path through the dependencies; answers from the cache are not bound by it.",
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 40 * len({v["what"] for v in values})),
+        spec=layered(layers, 40 * len({v["what"] for v in values})),
     )
 
 
@@ -105,8 +94,7 @@ def _hit_rate(report: ClaimsReport) -> Chart | None:
     if not values:
         return None
     encoding = {
-        "x": {"field": "times", "type": "quantitative", "axis": axis("requests for each different one"),
-              "scale": {"zero": True}},
+        "x": quantity("times", "requests for each different one", scale={"zero": True}),
         "y": {"field": "rate", "type": "quantitative", "axis": axis("hit rate", format="%"),
               "scale": {"domain": [0, 1]}},
         "color": colours("kind", ["measured", "possible"], [0, 3]),
@@ -114,15 +102,15 @@ def _hit_rate(report: ClaimsReport) -> Chart | None:
     }  # fmt: skip
     possible = [value for value in values if value["kind"] == "possible"]
     measured = [value for value in values if value["kind"] == "measured"]
-    layers: list[dict[str, Any]] = [
-        {"data": {"values": possible}, "mark": {"type": "line"}, "encoding": encoding},
-        {"data": {"values": possible}, "mark": {**_POINT, "shape": "diamond"}, "encoding": encoding},
-        {"data": {"values": measured}, "mark": {**_POINT, "size": 35}, "encoding": encoding},
+    layers = [
+        layer(possible, {"type": "line"}, **encoding),
+        layer(possible, {**_POINT, "shape": "diamond"}, **encoding),
+        layer(measured, {**_POINT, "size": 35}, **encoding),
     ]
     return Chart(
         name="hit-rate",
         section="hit-rate",
         title="Hit rate against repetition",
         caption="Of LLM calls, from an empty cache; possible is the share of requests that had been sent before.",
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
+        spec=layered(layers, 260),
     )

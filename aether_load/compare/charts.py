@@ -14,8 +14,19 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.analysis.report import Report
 from aether_load.bounded import read_bounded
 from aether_load.compare.comparison import Comparison
-from aether_load.outputs.charts.chart import PART_PLACES, Chart, axis, bare, colours, file_stem, interval_tooltip
-from aether_load.outputs.charts.drawing import drawn_in_child, in_light, static_svg
+from aether_load.outputs.charts.chart import (
+    Chart,
+    axis,
+    bare,
+    colours,
+    file_stem,
+    interval_tooltip,
+    layer,
+    names,
+    part_colours,
+    quantity,
+)
+from aether_load.outputs.charts.drawing import drawn_in_child, static_svg, write_picture
 from aether_load.rundata.folder import write_whole
 from aether_load.text import json_document, with_safe_texts, xml_text
 
@@ -53,30 +64,21 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
     ]  # fmt: skip
     unit = rows[0].unit
     shared = _rows_of(letters) if few else _rows_of_many()
-    x = {"field": "value", "type": "quantitative", "scale": {"zero": unit != "ms"}, "axis": axis(unit)}
+    x = quantity("value", unit, scale={"zero": unit != "ms"})
     bounded = [value for value in values if value["low"] is not None and value["high"] is not None]
-    layers: list[dict[str, Any]] = [
-        {
-            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-            "encoding": {
-                **shared,
-                "x": x,
-                "shape": {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"},
-                "tooltip": interval_tooltip("run", "where"),
-            },
-        }
-    ]
-    if bounded:
-        layers.append(
-            {
-                "data": {"values": bounded},
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
-            }
-        )
+    point: dict[str, Any] = {
+        "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+        "encoding": {
+            **shared,
+            "x": x,
+            "shape": {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"},
+            "tooltip": interval_tooltip("run", "where"),
+        },
+    }
+    rule = layer(bounded, {"type": "rule", "strokeWidth": 2}, **shared, x={**x, "field": "low"}, x2={"field": "high"})
     spec = bare(values) | {
         "height": {"step": 14},
-        "layer": layers,
+        "layer": [point, rule] if bounded else [point],
         "title": _title(comparison, figure, len(all_rows) - len(rows)),
     }
     return Chart(name=file_stem(figure.replace(" ", "-")), section="compare", title=figure, caption="", spec=spec)
@@ -85,7 +87,7 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
 def _rows_of(letters: Sequence[str]) -> dict[str, Any]:
     """Return a row a phase and dataset, with a colour a run."""
     return {
-        "y": {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)},
+        "y": names("where", 220),
         "yOffset": {"field": "run", "sort": None},
         "color": colours("run", letters, range(len(letters))),
     }
@@ -98,7 +100,7 @@ def _rows_of_many() -> dict[str, Any]:
     """
     ranks = [_FIRST, "better", "worse", "not told apart", _UNRANKED]
     return {
-        "y": {"field": "row", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=260)},
+        "y": names("row", 260),
         "color": colours("rank", ranks, [0, 2, 3, 7, 5]),
     }
 
@@ -130,16 +132,14 @@ def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart |
     if not values:
         return None
     values.sort(key=lambda value: (value["at"], value["where"]))
-    there = [part for part, name in PART_NAMES.items() if any(value["part"] == name for value in values)]
-    shown, places = [PART_NAMES[part] for part in there], [PART_PLACES[part] for part in there]
     spec = bare(values) | {
         "height": {"step": 24},
         "title": _title(comparison, "mean response latency, part by part"),
         "mark": {"type": "bar", "height": {"band": 0.75}},
         "encoding": {
-            "y": {"field": "where", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=220)},
+            "y": names("where", 220),
             "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
-            "color": colours("part", shown, places),
+            "color": part_colours(values),
             "order": {"field": "order", "type": "quantitative"},
         },
     }
@@ -157,23 +157,20 @@ def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) 
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "aether_load.compare.charts", str(folder)]
     why = drawn_in_child(command, msgspec.json.encode([with_safe_texts(chart, xml_text) for chart in charts]))
-    names = [f"{chart.name}.{kind}" for chart in charts for kind in ("svg", "png")] if why is None else []
-    write_whole(folder / _LIST, json_document(msgspec.to_builtins(comparison) | {"charts": names}).encode())
+    written = [f"{chart.name}.{kind}" for chart in charts for kind in ("svg", "png")] if why is None else []
+    write_whole(folder / _LIST, json_document(msgspec.to_builtins(comparison) | {"charts": written}).encode())
     return why
 
 
 def main() -> int:
     """Draw the charts that standard input has as JSON into the folder that the argument names."""
+    folder = Path(sys.argv[1])
     try:
-        import vl_convert  # noqa: PLC0415 -- an engine of eighty megabytes
+        for chart in msgspec.json.decode(sys.stdin.buffer.read(), type=list[Chart]):
+            write_picture(folder, chart.name, static_svg(chart))
     except ImportError:
         sys.stderr.write("what draws them is not installed: pip install 'aether-load[charts]'\n")
         return 1
-    folder = Path(sys.argv[1])
-    for chart in msgspec.json.decode(sys.stdin.buffer.read(), type=list[Chart]):
-        svg = in_light(static_svg(chart))
-        write_whole(folder / f"{chart.name}.svg", svg.encode())
-        write_whole(folder / f"{chart.name}.png", vl_convert.svg_to_png(svg, scale=1.5))
     return 0
 
 
@@ -182,9 +179,9 @@ def _written_before(folder: Path) -> list[str]:
         plain = msgspec.json.decode(read_bounded(folder / _LIST, _MOST_BYTES))
     except (OSError, msgspec.DecodeError, RecursionError):
         return []
-    names = plain.get("charts", []) if isinstance(plain, dict) else []
+    listed = plain.get("charts", []) if isinstance(plain, dict) else []
     return [
-        name for name in names if isinstance(name, str) and Path(name).name == name and name.endswith((".svg", ".png"))
+        name for name in listed if isinstance(name, str) and Path(name).name == name and name.endswith((".svg", ".png"))
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from aether_load.compare.trend.history import TrendRun
 from aether_load.compare.trend.metrics import JUDGED
 from aether_load.compare.trend.trend import Searched, Trend, size_text
-from aether_load.outputs.charts.chart import Chart, axis, colours, layered
+from aether_load.outputs.charts.chart import Chart, axis, colours, layer, layered, quantity, tooltip
 
 MOST_CHARTS = 40
 """Charts of a page: of histories that changed first, then of the metrics that are judged."""
@@ -23,17 +22,11 @@ _X = {"field": "time", "type": "temporal", "axis": axis(None)}
 
 def trend_charts(trend: Trend) -> list[Chart]:
     """Return a chart a series and metric, with every machine in it; at most `MOST_CHARTS`, the changed ones first."""
-    groups = [
-        list(own)
-        for _, own in groupby(
-            sorted(
-                (one for one in trend.histories if one.history.values),
-                key=lambda one: (one.history.series, one.history.metric),
-            ),
-            key=lambda one: (one.history.series, one.history.metric),
-        )
-    ]
-    groups.sort(key=_rank)
+    of: dict[tuple[str, str], list[Searched]] = {}
+    for one in trend.histories:
+        if one.history.values:
+            of.setdefault((one.history.series, one.history.metric), []).append(one)
+    groups = sorted((of[key] for key in sorted(of)), key=_rank)
     machines = list(dict.fromkeys(run.machine for run in trend.runs))
     return [_chart(f"trend-{place}", group, trend.runs, machines) for place, group in enumerate(groups[:MOST_CHARTS])]
 
@@ -51,25 +44,24 @@ def _chart(name: str, group: Sequence[Searched], runs: Sequence[TrendRun], machi
     if len(machines) == 1:
         colour["legend"] = None
     points = [point for one in group for point in _points(one, runs)]
-    y = {"field": "value", "type": "quantitative", "scale": {"zero": False}, "axis": axis(_unit(first.metric))}
-    layers: list[dict[str, Any]] = [
-        {
-            "data": {"values": [point for point in points if point["low"] is not None and point["high"] is not None]},
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.45},
-            "encoding": {"x": _X, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-        },
-        {
-            "data": {"values": [level for one in group for level in _levels(one, runs)]},
-            "mark": {"type": "rule", "strokeWidth": 2},
-            "encoding": {"x": _X, "x2": {"field": "until"}, "y": y, "color": colour},
-        },
+    y = quantity("value", _unit(first.metric), scale={"zero": False})
+    bounded = [point for point in points if point["low"] is not None and point["high"] is not None]
+    levels = (level for one in group for level in _levels(one, runs))
+    interval, line = {"type": "rule", "strokeWidth": 1.5, "opacity": 0.45}, {"type": "rule", "strokeWidth": 2}
+    layers = [
+        layer(bounded, interval, x=_X, y={**y, "field": "low"}, y2={"field": "high"}, color=colour),
+        layer(levels, line, x=_X, x2={"field": "until"}, y=y, color=colour),
         *_marks([mark for one in group for mark in _changes(one, runs)]),
         *(
-            {
-                "data": {"values": [point for point in points if point["used"] is used]},
-                "mark": {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": used, "opacity": 0.8},
-                "encoding": {"x": _X, "y": y, "color": colour, "href": {"field": "report"}, "tooltip": _tooltip()},
-            }
+            layer(
+                [point for point in points if point["used"] is used],
+                {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": used, "opacity": 0.8},
+                x=_X,
+                y=y,
+                color=colour,
+                href={"field": "report"},
+                tooltip=_tooltip(),
+            )
             for used in (True, False)
         ),
     ]
@@ -78,18 +70,13 @@ def _chart(name: str, group: Sequence[Searched], runs: Sequence[TrendRun], machi
         section=first.series,
         title=first.metric,
         caption=_caption(group),
-        spec=layered([layer for layer in layers if layer["data"]["values"]], _HEIGHT),
+        spec=layered(layers, _HEIGHT),
     )
 
 
 def _unit(metric: str) -> str:
-    for ending, unit in {
-        "_ms": "ms",
-        "_rps": "requests/s",
-        "_per_s": "tokens/s",
-        "_usd": "USD",
-        "_total": "count",
-    }.items():
+    units = {"_ms": "ms", "_rps": "requests/s", "_per_s": "tokens/s", "_usd": "USD", "_total": "count"}
+    for ending, unit in units.items():
         if metric.endswith(ending):
             return unit
     return "tokens" if metric.startswith("tokens_per") else "share" if "load" not in metric else "load"
@@ -141,35 +128,19 @@ def _changes(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]
 
 def _marks(changes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a line and a text for the changes of each kind; one scale for all kinds would mix with the machines'."""
-    tooltip = [
-        {"field": name, "title": title}
-        for name, title in {
-            "detail": "size with 95 % interval", "kind": "kind", "before": "last commit before",
-            "after": "first commit after",
-        }.items()
-    ]  # fmt: skip
+    tip = tooltip(
+        ("detail", "size with 95 % interval"), ("kind", "kind"), ("before", "last commit before"),
+        ("after", "first commit after"),
+    )  # fmt: skip
     for kind, colour in _KINDS.items():
-        data = {"values": [change for change in changes if change["kind"] == kind]}
-        yield {
-            "data": data,
-            "mark": {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5, "color": colour},
-            "encoding": {"x": _X, "tooltip": tooltip},
-        }
-        yield {
-            "data": data,
-            "mark": {"type": "text", "align": "left", "dx": 4, "dy": 8, "y": 0, "fontWeight": "bold", "color": colour},
-            "encoding": {"x": _X, "text": {"field": "size"}, "tooltip": tooltip},
-        }
+        own = [change for change in changes if change["kind"] == kind]
+        line = {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5, "color": colour}
+        text = {"type": "text", "align": "left", "dx": 4, "dy": 8, "y": 0, "fontWeight": "bold", "color": colour}
+        yield layer(own, line, x=_X, tooltip=tip)
+        yield layer(own, text, x=_X, text={"field": "size"}, tooltip=tip)
 
 
 def _tooltip() -> list[dict[str, Any]]:
-    return [
-        {"field": "value", "title": "value", "format": ".4~g"},
-        {"field": "low", "title": "at least", "format": ".4~g"},
-        {"field": "high", "title": "at most", "format": ".4~g"},
-        {"field": "time", "type": "temporal", "title": "run of", "format": "%Y-%m-%d %H:%M"},
-        {"field": "commit", "title": "commit"},
-        {"field": "run", "title": "run"},
-        {"field": "machine", "title": "machine"},
-        {"field": "labels", "title": "labels"},
-    ]
+    figures = (("value", "value", ".4~g"), ("low", "at least", ".4~g"), ("high", "at most", ".4~g"))
+    time = {"field": "time", "type": "temporal", "title": "run of", "format": "%Y-%m-%d %H:%M"}
+    return [*tooltip(*figures), time, *tooltip(*((name, name) for name in ("commit", "run", "machine", "labels")))]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aether_load.analysis.latency.part_names import PART_NAMES
+
 if TYPE_CHECKING:
     from aether_load.analysis.latency.decomposition import PartName
 
@@ -51,12 +53,17 @@ def bare(values: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"width": "container", "data": {"values": list(values)}, "config": _config(), "autosize": _AUTOSIZE}
 
 
-def layered(layers: Sequence[Mapping[str, Any]], height: int) -> dict[str, Any]:
-    """Return a chart of several layers, as wide as where it stands."""
+def layer(values: Iterable[Mapping[str, Any]], mark: Mapping[str, Any], **encoding: Any) -> dict[str, Any]:
+    """Return a layer that draws values with a mark."""
+    return {"data": {"values": list(values)}, "mark": mark, "encoding": encoding}
+
+
+def layered(layers: Iterable[Mapping[str, Any]], height: int) -> dict[str, Any]:
+    """Return a chart of several layers, as wide as where it stands; layers without values are left out."""
     return {
         "width": "container",
         "height": height,
-        "layer": list(layers),
+        "layer": [one for one in layers if one["data"]["values"]],
         "config": _config(),
         "autosize": _AUTOSIZE,
     }
@@ -89,14 +96,32 @@ def axis(title: str | None, **more: Any) -> dict[str, Any]:
     return {"title": title, **more}
 
 
-def interval_tooltip(*fields: str) -> list[dict[str, Any]]:
+def quantity(field: str, title: str | None, **more: Any) -> dict[str, Any]:
+    """Return the encoding of a field of numbers, with the title of its axis and whatever else is said of it."""
+    return {"field": field, "type": "quantitative", "axis": axis(title), **more}
+
+
+def names(field: str, width: int) -> dict[str, Any]:
+    """Return the encoding of a field of names along an axis, in their order, at most so wide."""
+    return {"field": field, "type": "nominal", "sort": None, "axis": axis(None, labelLimit=width)}
+
+
+def tooltip(*fields: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return a tooltip of fields, each with a title and a format, as far as it has them."""
+    return [dict(zip(("field", "title", "format"), field, strict=False)) for field in fields]
+
+
+def interval_tooltip(*fields: str) -> list[dict[str, str]]:
     """Return a tooltip of a value in ms with its 95 % interval, behind the fields named."""
-    return [
-        *({"field": field, "title": field} for field in fields),
-        {"field": "value", "title": "ms", "format": ".2f"},
-        {"field": "low", "title": "at least", "format": ".2f"},
-        {"field": "high", "title": "at most", "format": ".2f"},
-    ]
+    interval = (("value", "ms", ".2f"), ("low", "at least", ".2f"), ("high", "at most", ".2f"))
+    return tooltip(*((field, field) for field in fields), *interval)
+
+
+def part_colours(values: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the colours of the parts of latency that values are of."""
+    named = {value["part"] for value in values}
+    there = [part for part, name in PART_NAMES.items() if name in named]
+    return colours("part", [PART_NAMES[part] for part in there], [PART_PLACES[part] for part in there])
 
 
 _AUTOSIZE = {"type": "fit-x", "contains": "padding", "resize": True}

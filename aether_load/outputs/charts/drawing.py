@@ -88,8 +88,6 @@ def in_light(svg: str) -> str:
 
 def write_pictures(folder: Path, pictures: Mapping[str, str]) -> None:
     """Write each picture as SVG and as PNG, and take away those of an earlier report."""
-    import vl_convert  # noqa: PLC0415
-
     if folder.is_symlink():
         # What somebody else's folder links to is not ours to clear.
         folder.unlink()
@@ -99,6 +97,13 @@ def write_pictures(folder: Path, pictures: Mapping[str, str]) -> None:
         if path.suffix in {".svg", ".png"} and path.name not in wanted:
             path.unlink()
     for name, picture in pictures.items():
-        svg = in_light(picture)
-        write_whole(folder / f"{name}.svg", svg.encode())
-        write_whole(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=1.5))
+        write_picture(folder, name, picture)
+
+
+def write_picture(folder: Path, name: str, picture: str) -> None:
+    """Write a picture as SVG and as PNG, in the light colours."""
+    import vl_convert  # noqa: PLC0415
+
+    svg = in_light(picture)
+    write_whole(folder / f"{name}.svg", svg.encode())
+    write_whole(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=1.5))

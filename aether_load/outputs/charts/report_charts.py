@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.charts.chart import (
-    PART_PLACES,
     Chart,
     axis,
     bare,
     colours,
     file_stem,
     interval_tooltip,
+    layer,
     layered,
+    names,
+    part_colours,
+    quantity,
     scale_of,
+    tooltip,
 )
 from aether_load.outputs.charts.sweep_charts import load_latency, load_throughput
 from aether_load.outputs.charts.time_charts import time_charts
@@ -58,8 +62,6 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
     ]
     if not values:
         return None
-    there = [part for part, name in PART_NAMES.items() if any(value["part"] == name for value in values)]
-    shown, places = [PART_NAMES[part] for part in there], [PART_PLACES[part] for part in there]
     return Chart(
         name="decomposition",
         section="decomposition",
@@ -70,20 +72,17 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
             "height": 30 * len(phases),
             "mark": {"type": "bar", "height": {"band": 0.7}},
             "encoding": {
-                "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},
+                "y": names("phase", 110),
                 "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
-                "color": colours("part", shown, places),
+                "color": part_colours(values),
                 "order": {"field": "order", "type": "quantitative"},
-                "tooltip": [
-                    {"field": "phase", "title": "phase"},
-                    {"field": "part", "title": "part"},
-                    {"field": "ms", "title": "mean ms", "format": ".2f"},
-                    {"field": "share", "title": "of mean", "format": ".1%"},
-                    {"field": "tail", "title": "of tail", "format": ".1%"},
-                ],
+                "tooltip": tooltip(
+                    ("phase", "phase"), ("part", "part"), ("ms", "mean ms", ".2f"), ("share", "of mean", ".1%"),
+                    ("tail", "of tail", ".1%"),
+                ),
             },
         },
-    )
+    )  # fmt: skip
 
 
 def _curve(phase: PhaseReport) -> Chart | None:
@@ -111,7 +110,7 @@ def _curve(phase: PhaseReport) -> Chart | None:
     domain = [*kinds, *(["server: one node"] if bands else [])]
     shared = {
         "x": _percentile_axis(curve.requests_total),
-        "y": {"field": "ms", "type": "quantitative", "scale": scale_of(everything, zero=False), "axis": axis("ms")},
+        "y": quantity("ms", "ms", scale=scale_of(everything, zero=False)),
         "color": colours("kind", domain, [0, 1, 2] if len(kinds) == 2 else [0, 2]),
     }
     layers = _curve_layers(shared, bands, stalled, lines, list(_bounds(phase, list(kinds))))
@@ -123,7 +122,7 @@ def _curve(phase: PhaseReport) -> Chart | None:
         section="latency",
         title=f"Latency in {phase.name}",
         caption=f"{curve.requests_total} requests of the window; {bounds}. Failures too.",
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
+        spec=layered(layers, 260),
     )
 
 
@@ -152,63 +151,20 @@ def _curve_layers(
 ) -> list[dict[str, Any]]:
     """Return the server's bars, what the sender may have added, the curves, their tooltips and their intervals."""
     x, y = shared["x"], shared["y"]
-    least = [{"field": "least", "title": "at least", "format": ".2f"}] if stalled else []
+    low = {**shared, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+    least = {**shared, "y": {**y, "field": "least", "stack": None}, "y2": {"field": "ms"}}
+    bar = {**shared, "y": {**y, "field": "low", "stack": None}, "y2": {"field": "high"}}
+    of_line = [("kind", "latency"), ("share", "share", ".5~g"), ("ms", "ms", ".2f")]
+    of_line += [("least", "at least", ".2f")] if stalled else []
+    of_bar = tooltip(("kind", "of"), ("point", "percentile"), ("text", "lies in, ms"))
+    step = {"interpolate": "step-before", "clip": True}
     return [
-        _server_bars(shared, bands),
-        {
-            "data": {"values": stalled},
-            "mark": {"type": "area", "interpolate": "step-before", "opacity": 0.25, "clip": True},
-            "encoding": {**shared, "y": {**y, "field": "least", "stack": None}, "y2": {"field": "ms"}},
-        },
-        {
-            "data": {"values": lines},
-            "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2, "clip": True},
-            "encoding": shared,
-        },
-        {
-            "data": {"values": lines},
-            "mark": {"type": "point", "opacity": 0, "size": 80, "filled": True},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "tooltip": [
-                    {"field": "kind", "title": "latency"},
-                    {"field": "share", "title": "share", "format": ".5~g"},
-                    {"field": "ms", "title": "ms", "format": ".2f"},
-                    *least,
-                ],
-            },
-        },
-        {
-            "data": {"values": bounds},
-            "mark": {"type": "rule", "strokeWidth": 1.5},
-            "encoding": {
-                **shared,
-                "y": {**y, "field": "low"},
-                "y2": {"field": "high"},
-                "tooltip": interval_tooltip("point"),
-            },
-        },
+        layer(bands, {"type": "bar", "width": 11, "opacity": 0.45, "clip": True}, **bar, tooltip=of_bar),
+        layer(stalled, {"type": "area", "opacity": 0.25, **step}, **least),
+        layer(lines, {"type": "line", "strokeWidth": 2, **step}, **shared),
+        layer(lines, {"type": "point", "opacity": 0, "size": 80, "filled": True}, x=x, y=y, tooltip=tooltip(*of_line)),
+        layer(bounds, {"type": "rule", "strokeWidth": 1.5}, **low, tooltip=interval_tooltip("point")),
     ]
-
-
-def _server_bars(shared: dict[str, Any], bands: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a layer with a bar for each interval that one of the server's percentiles lies in."""
-    return {
-        "data": {"values": bands},
-        "mark": {"type": "bar", "width": 11, "opacity": 0.45, "clip": True},
-        "encoding": {
-            "x": shared["x"],
-            "y": {**shared["y"], "field": "low", "stack": None},
-            "y2": {"field": "high"},
-            "color": shared["color"],
-            "tooltip": [
-                {"field": "kind", "title": "of"},
-                {"field": "point", "title": "percentile"},
-                {"field": "text", "title": "lies in, ms"},
-            ],
-        },
-    }
 
 
 def _beyond(share: float, count: int) -> float:
@@ -244,11 +200,11 @@ def _bands(phase: PhaseReport) -> Iterator[dict[str, Any]]:
 
 
 def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
-    names = list(dict.fromkeys(name for phase in phases for name, count in phase.all.outcomes.items() if count))
-    if set(names) <= {"ok"}:
+    there = dict.fromkeys(name for phase in phases for name, count in phase.all.outcomes.items() if count)
+    if set(there) <= {"ok"}:
         # That all went well is said elsewhere in one word.
         return None
-    order = [*(name for name in names if name == "ok"), *(name for name in names if name != "ok")]
+    order = sorted(there, key=lambda name: name != "ok")
     values = [
         {"phase": phase.name, "outcome": name, "requests": count, "order": order.index(name)}
         for phase in phases
@@ -267,19 +223,15 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
             "height": 26 * len(phases),
             "mark": {"type": "bar", "height": {"band": 0.7}},
             "encoding": {
-                "y": {"field": "phase", "type": "nominal", "sort": None, "axis": axis(None, labelLimit=110)},
-                "x": {
-                    "field": "requests",
-                    "type": "quantitative",
-                    "stack": "normalize",
-                    "axis": axis("share of requests", format="%"),
-                },
+                "y": names("phase", 110),
+                "x": {"field": "requests", "type": "quantitative", "stack": "normalize",
+                      "axis": axis("share of requests", format="%")},
                 "color": colours("outcome", order, places),
                 "order": {"field": "order", "type": "quantitative"},
-                "tooltip": [{"field": name} for name in ("phase", "outcome", "requests")],
+                "tooltip": tooltip(("phase",), ("outcome",), ("requests",)),
             },
         },
-    )
+    )  # fmt: skip
 
 
 def _others(order: Sequence[str]) -> list[int]:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, interval_tooltip, layered, scale_of
+from aether_load.outputs.charts.chart import (
+    Chart,
+    colours,
+    file_stem,
+    interval_tooltip,
+    layer,
+    layered,
+    quantity,
+    scale_of,
+    tooltip,
+)
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.sweeps import SweepReport
@@ -19,43 +29,20 @@ def load_latency(sweep: SweepReport) -> Chart | None:
     if not values:
         return None
     stalled = [value for value in values if value["stalled"]]
-    x = {"field": "load", "type": "quantitative", "axis": axis(sweep.unit), "scale": {"zero": False, "nice": True}}
-    y = {
-        "field": "ms",
-        "type": "quantitative",
-        "axis": axis("response latency, ms"),
-        "scale": scale_of((value["ms"] for value in values), zero=True),
-    }
+    bounded = [value for value in values if value["low"] is not None and value["high"] is not None]
+    x = quantity("load", sweep.unit, scale={"zero": False, "nice": True})
+    y = quantity("ms", "response latency, ms", scale=scale_of((value["ms"] for value in values), zero=True))
     colour = colours("point", list(_POINTS), [0, 1, 3])
-    layers: list[dict[str, Any]] = [
+    # Where the samples bound a percentile from below only, it lies there or higher.
+    shape = {"condition": {"test": "datum.high === null", "value": "triangle-up"}, "value": "circle"}
+    point, tip = {"type": "point", "filled": True, "size": 55, "opacity": 1}, interval_tooltip("point", "load", "phase")
+    broad = {"type": "rule", "strokeWidth": 7, "opacity": 0.35}
+    layers = [
         *_knee(sweep, x),
-        {
-            "data": {"values": values},
-            "mark": {"type": "line"},
-            "encoding": {"x": x, "y": y, "color": colour},
-        },
-        {
-            "data": {"values": values},
-            "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colour,
-                # Where the samples bound a percentile from below only, it lies there or higher.
-                "shape": {"condition": {"test": "datum.high === null", "value": "triangle-up"}, "value": "circle"},
-                "tooltip": interval_tooltip("point", "load", "phase"),
-            },
-        },
-        {
-            "data": {"values": [v for v in values if v["low"] is not None and v["high"] is not None]},
-            "mark": {"type": "rule"},
-            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-        },
-        {
-            "data": {"values": stalled},
-            "mark": {"type": "rule", "strokeWidth": 7, "opacity": 0.35},
-            "encoding": {"x": x, "y": {**y, "field": "least"}, "y2": {"field": "ms"}, "color": colour},
-        },
+        layer(values, {"type": "line"}, x=x, y=y, color=colour),
+        layer(values, point, x=x, y=y, color=colour, shape=shape, tooltip=tip),
+        layer(bounded, {"type": "rule"}, x=x, y={**y, "field": "low"}, y2={"field": "high"}, color=colour),
+        layer(stalled, broad, x=x, y={**y, "field": "least"}, y2={"field": "ms"}, color=colour),
     ]
     held = "A broad bar: where it lies, since the sender may have read answers late. " if stalled else ""
     return Chart(
@@ -65,7 +52,7 @@ def load_latency(sweep: SweepReport) -> Chart | None:
         caption="From due to answered, with 95 % intervals; a triangle is there or higher. "
         + held
         + _knee_sentence(sweep),
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 260),
+        spec=layered(layers, 260),
     )
 
 
@@ -91,28 +78,13 @@ def load_throughput(sweep: SweepReport) -> Chart | None:
     ]
     if not values:
         return None
-    x = {"field": "load", "type": "quantitative", "axis": axis(sweep.unit), "scale": {"zero": False, "nice": True}}
-    layers = [
-        *_knee(sweep, x),
-        {
-            "data": {"values": values},
-            "mark": {
-                "type": "line",
-                "point": {"filled": True, "size": 55, "color": "var(--c2)"},
-                "color": "var(--c2)",
-            },
-            "encoding": {
-                "x": x,
-                "y": {"field": "rps", "type": "quantitative", "axis": axis("good answers a second")},
-                "tooltip": [
-                    {"field": "load", "title": sweep.unit},
-                    {"field": "rps", "title": "good answers/s", "format": ".1f"},
-                    {"field": "errors", "title": "error rate", "format": ".2%"},
-                    {"field": "phase", "title": "phase"},
-                ],
-            },
-        },
-    ]
+    x = quantity("load", sweep.unit, scale={"zero": False, "nice": True})
+    point = {"filled": True, "size": 55, "color": "var(--c2)"}
+    tip = tooltip(
+        ("load", sweep.unit), ("rps", "good answers/s", ".1f"), ("errors", "error rate", ".2%"), ("phase", "phase")
+    )
+    line = {"type": "line", "point": point, "color": "var(--c2)"}
+    layers = [*_knee(sweep, x), layer(values, line, x=x, y=quantity("rps", "good answers a second"), tooltip=tip)]
     return Chart(
         name=f"load-throughput-{file_stem(sweep.name)}",
         section="load",
@@ -125,19 +97,10 @@ def load_throughput(sweep: SweepReport) -> Chart | None:
 def _knee(sweep: SweepReport, x: dict[str, Any]) -> list[dict[str, Any]]:
     if sweep.knee_load is None:
         return []
-    data = {"values": [{"load": sweep.knee_load, "text": f"knee: {sweep.knee_load:g}"}]}
-    return [
-        {
-            "data": data,
-            "mark": {"type": "rule", "strokeDash": [4, 3], "color": "var(--ink)", "clip": True},
-            "encoding": {"x": x},
-        },
-        {
-            "data": data,
-            "mark": {"type": "text", "align": "left", "baseline": "top", "dx": 4, "y": 2, "color": "var(--ink)"},
-            "encoding": {"x": x, "text": {"field": "text"}},
-        },
-    ]
+    values = [{"load": sweep.knee_load, "text": f"knee: {sweep.knee_load:g}"}]
+    rule = {"type": "rule", "strokeDash": [4, 3], "color": "var(--ink)", "clip": True}
+    text = {"type": "text", "align": "left", "baseline": "top", "dx": 4, "y": 2, "color": "var(--ink)"}
+    return [layer(values, rule, x=x), layer(values, text, x=x, text={"field": "text"})]
 
 
 def _knee_sentence(sweep: SweepReport) -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aether_load.outputs.charts.chart import Chart, axis, colours, layered
+from aether_load.outputs.charts.chart import Chart, colours, layer, layered, quantity, tooltip
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -16,7 +16,7 @@ MOST_POINTS = 3000
 """Steps of all phases together that a chart has at most."""
 _MOST_LABELS = 8
 _HELD = " The area below a line is what the sender itself may have added."
-_SECONDS = {"field": "s", "type": "quantitative", "axis": axis("seconds of the run"), "scale": {"nice": False}}
+_SECONDS = quantity("s", "seconds of the run", scale={"nice": False})
 
 
 def time_charts(phases: Sequence[PhaseReport]) -> list[Chart | None]:
@@ -119,84 +119,49 @@ def _chart(
         return None
     words = [word for word, _ in columns.values()]
     colour = colours("what", words, [place for _, place in columns.values()])
+    window = (("phase", "window of"), ("from", "from, s", ".1f"), ("to", "to, s", ".1f"))
+    line = (("what",), ("value", unit, ".2f"), ("s", "second", ".1f"), ("phase",))
+    value, detail = quantity("value", unit, scale={"zero": True}), {"field": "phase"}
+    label = {
+        "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120, "color": "var(--faint)",
+    }  # fmt: skip
     layers = [
-        _windows(marks),
-        _held(stalled, unit, colour),
-        _lines(values, unit, colour, with_points=len(points) <= 80),
-        *([_labels(marks)] if len(marks) <= _MOST_LABELS else []),
+        # Each phase's window is shaded, neighbours differently.
+        layer(
+            marks,
+            {"type": "rect", "color": "var(--c7)"},
+            x={**_SECONDS, "field": "from"},
+            x2={"field": "to"},
+            opacity={"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
+            tooltip=tooltip(*window),
+        ),
+        # What the sender itself may have added.
+        layer(
+            stalled,
+            {"type": "area", "opacity": 0.25},
+            x=_SECONDS,
+            y={**value, "field": "low", "stack": None},
+            y2={"field": "high"},
+            color=colour,
+            detail=detail,
+        ),
+        layer(
+            values,
+            {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if len(points) <= 80 else False},
+            x=_SECONDS,
+            y=value,
+            color=colour,
+            detail=detail,
+            tooltip=tooltip(*line),
+        ),
+        layer(
+            marks if len(marks) <= _MOST_LABELS else (), label, x={**_SECONDS, "field": "from"}, text={"field": "phase"}
+        ),
     ]
     return Chart(
         name=name,
         section="time",
         title=title,
         caption=f"{caption} Shaded: the phases' windows.{_HELD if stalled else ''}",
-        spec=layered([layer for layer in layers if layer["data"]["values"]], 220),
+        spec=layered(layers, 220),
     )
-
-
-def _windows(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a layer that shades each phase's window, neighbours differently."""
-    return {
-        "data": {"values": list(marks)},
-        "mark": {"type": "rect", "color": "var(--c7)"},
-        "encoding": {
-            "x": {**_SECONDS, "field": "from"},
-            "x2": {"field": "to"},
-            "opacity": {"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
-            "tooltip": [
-                {"field": "phase", "title": "window of"},
-                {"field": "from", "title": "from, s", "format": ".1f"},
-                {"field": "to", "title": "to, s", "format": ".1f"},
-            ],
-        },
-    }
-
-
-def _held(stalled: Sequence[dict[str, Any]], unit: str, colour: dict[str, Any]) -> dict[str, Any]:
-    """Return a layer with an area for what the sender itself may have added."""
-    return {
-        "data": {"values": list(stalled)},
-        "mark": {"type": "area", "opacity": 0.25},
-        "encoding": {
-            "x": _SECONDS,
-            "y": {**_values(unit), "field": "low", "stack": None},
-            "y2": {"field": "high"},
-            "color": colour,
-            "detail": {"field": "phase"},
-        },
-    }
-
-
-def _values(unit: str) -> dict[str, Any]:
-    return {"field": "value", "type": "quantitative", "axis": axis(unit), "scale": {"zero": True}}
-
-
-def _lines(values: Sequence[dict[str, Any]], unit: str, colour: dict[str, Any], *, with_points: bool) -> dict[str, Any]:
-    """Return a layer with a line for each column and phase."""
-    return {
-        "data": {"values": list(values)},
-        "mark": {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if with_points else False},
-        "encoding": {
-            "x": _SECONDS,
-            "y": _values(unit),
-            "color": colour,
-            "detail": {"field": "phase"},
-            "tooltip": [
-                {"field": "what"},
-                {"field": "value", "title": unit, "format": ".2f"},
-                {"field": "s", "title": "second", "format": ".1f"},
-                {"field": "phase"},
-            ],
-        },
-    }
-
-
-def _labels(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return a layer with each phase's name at the beginning of its window."""
-    return {
-        "data": {"values": list(marks)},
-        "mark": {
-            "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120, "color": "var(--faint)",
-        },
-        "encoding": {"x": {**_SECONDS, "field": "from"}, "text": {"field": "phase"}},
-    }  # fmt: skip
