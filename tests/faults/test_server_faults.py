@@ -13,13 +13,12 @@ import msgspec
 import pytest
 
 from aether_load.simulator.fault_kinds import parse_fault
+from locust_forks import LocustFork
 from misbehaving_runtime import misbehaving_runtime
-from processes import Finished, running_simulator
+from processes import Finished, running_simulator, wait_for
 
 REQUESTS = 60
 RUN = ("-u", "4", "--set", f"phases.0.requests={REQUESTS}", "--set", "target.request_timeout=1", "--stop-timeout", "2")
-AFTER_PROBE = "700ms"
-"""The runtime is found, and the prompts are loaded; the requests that follow take longer than that."""
 
 FAULTS = [
     ("close:share=0.5", {"connection_error"}),
@@ -67,10 +66,13 @@ FAULTS = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("fault", "outcomes"), FAULTS, ids=[fault for fault, _ in FAULTS])
-def test_a_fault_of_a_server(fork_locust: Callable[..., Finished], fault: str, outcomes: Any) -> None:
+def test_a_fault_of_a_server(start_fork: Callable[..., LocustFork], fault: str, outcomes: Any) -> None:
+    """It begins with the load: a runtime that fails its probe is not sent to."""
     with running_simulator("--latency", "constant:50ms") as runtime:
-        runtime.order({**msgspec.to_builtins(parse_fault(fault)), "after": AFTER_PROBE})
-        finished = fork_locust("--host", runtime.url, *RUN)
+        process = start_fork("--headless", "--host", runtime.url, *RUN)
+        wait_for(lambda: runtime.record()["nodes"].get("succeeded", 0) > 0, "the first answer")
+        runtime.order(msgspec.to_builtins(parse_fault(fault)))
+        finished = process.finish()
     assert finished.code in {0, 1, 5}, finished.err
     assert "Traceback" not in finished.err
     (phase,) = json.loads(finished.nightly.read_bytes())["phases"]

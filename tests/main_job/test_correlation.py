@@ -10,7 +10,10 @@ from correlation_cases import BEGIN, CASES, DOCS, END, OF_TIME, findings_of
 SLOW = ("slow node", "saturated client", "slow network")
 
 
-@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in OF_TIME])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow, pytest.mark.alone] if case in SLOW else []) for case in OF_TIME],
+)
 def test_where_the_time_went_is_what_the_record_says(case: str, tmp_path: Path) -> None:
     """Reconciliation, parts and tail of each case are right, within the error that stands beside them."""
     findings = findings_of(case, tmp_path)
