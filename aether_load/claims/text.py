@@ -10,8 +10,8 @@ from typing import TextIO
 from aether_load.claims.measurement import Measured
 from aether_load.claims.report import ClaimReport, ClaimsReport, Configuration, MeasuredRun, Repetition, Spread
 from aether_load.claims.verdict import SIMULATED
-from aether_load.outputs.formatting import number, share
-from aether_load.outputs.markdown import table
+from aether_load.outputs.formatting import machine_text, number, share
+from aether_load.outputs.markdown import text_table
 from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
 from aether_load.text import markdown_text, terminal_text, with_safe_texts
@@ -54,10 +54,10 @@ def write_claims_markdown(report: ClaimsReport, out: TextIO) -> None:
         (row.claim.claim, *cells(row, report), row.reason, row.claim.source, row.claim.condition)
         for row in report.claims
     ]
-    out.write(table(header, (tuple(map(markdown_text, row)) for row in rows)) + "\n")
+    out.write(text_table(header, rows) + "\n")
     for title, head, more, note in tables(report):
         out.write(f"**{markdown_text(title)}**\n\n")
-        out.write(table(head, (tuple(map(markdown_text, row)) for row in more)) + "\n")
+        out.write(text_table(head, more) + "\n")
         out.write(f"{markdown_text(note)}\n\n" if note else "")
     out.writelines(f"- {markdown_text(line)}\n" for line in run_lines(report))
 
@@ -159,7 +159,7 @@ def run_lines(report: ClaimsReport) -> Iterator[str]:
     yield from (f"{_run_text(run)}{mark}" for run in report.runs)
     machine, git = report.environment.get("machine", {}), report.environment.get("git", {})
     if machine:
-        yield f"machine: {machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"
+        yield f"machine: {machine_text(machine)}"
     if git.get("commit"):
         yield f"commit of the folder: {git['commit']}{' with changes' if git.get('dirty') else ''}"
 

@@ -11,7 +11,7 @@ from aether_load.gate.analysis.comparison import GateComparison
 from aether_load.gate.analysis.pairs import SideReport
 from aether_load.gate.report import GateReport
 from aether_load.outputs.details import write_warnings
-from aether_load.outputs.formatting import number, points, share
+from aether_load.outputs.formatting import machine_text, number, points, share
 from aether_load.outputs.markdown import table
 from aether_load.outputs.table import write_table
 from aether_load.outputs.terminal import short_path
@@ -113,8 +113,8 @@ def _side_cells(side: SideReport) -> tuple[str, ...]:
 
 
 def _facts(report: GateReport) -> Iterator[tuple[str, str]]:
-    git, machine = report.environment["git"], report.environment["machine"]
+    git = report.environment["git"]
     yield "run", report.run.id
     yield "command", " ".join(report.run.command)
     yield "commit of aether-load", f"{git.get('commit') or git.get('reason')}"
-    yield "machine", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"
+    yield "machine", machine_text(report.environment["machine"])

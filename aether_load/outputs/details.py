@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
+from aether_load.analysis.latency.decomposition import PartName, parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
     ITERATIONS_HEADER,
     LEAST_SHARE,
+    REPEATS_HEADER,
     THRESHOLD_HEADER,
     WORKER_HEADER,
     bounded,
+    failures_text,
     iteration_cells,
     number,
+    points,
+    repeat_cells,
     share,
     share_with_interval,
     threshold_rows,
@@ -32,7 +36,6 @@ from aether_load.text import terminal_text
 if TYPE_CHECKING:
     from aether_load.analysis.latency.nodes import NodeReport
     from aether_load.analysis.phase.phase_report import PhaseReport
-    from aether_load.analysis.phase.repeats import RepeatComparison
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.report import Report
     from aether_load.analysis.server.reconciliation import Reconciliation
@@ -50,7 +53,6 @@ _OPEN_HEADER = (
     "accuracy", "server",
 )  # fmt: skip
 _PARTS_HEADER = ("part of response latency", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance")
-_REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
 _NODES_HEADER = (
     "node", "level", "succeeded", "other", "mean ms", "p50 ms", "p99 ms", "cached", "of path", "of tail path",
 )  # fmt: skip
@@ -76,7 +78,7 @@ def write_details(report: Report, out: TextIO) -> None:
             _write_phase(phase, out)
     if report.comparisons:
         out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
-        write_table([_REPEATS_HEADER, *map(_repeat_cells, report.comparisons)], out)
+        write_table([REPEATS_HEADER, *map(repeat_cells, report.comparisons)], out)
     if rows := worker_rows(report.workers):
         out.write("\nworkers\n")
         write_table([WORKER_HEADER, *rows], out)
@@ -130,9 +132,8 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     is_open = phase.load == "open"
     rows = [_cells(row, is_open=is_open) for row in (*phase.datasets, phase.all)]
     write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
-    failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
-    if failures:
-        out.write("  failed: " + ", ".join(f"{count} {name}" for name, count in failures.items()) + "\n")
+    if failures := failures_text(phase.all.outcomes):
+        out.write(f"  failed: {failures}\n")
     out.writelines(
         _filled(f"  {error.requests_total} {error.outcome}: {terminal_text(error.text)}") for error in phase.errors
     )
@@ -168,17 +169,6 @@ def _load(phase: PhaseReport) -> str:
     )
     users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
     return f"{phase.load} load, {users}"
-
-
-def _repeat_cells(comparison: RepeatComparison) -> tuple[str, ...]:
-    low, high, median = comparison.ratio_low, comparison.ratio_high, comparison.ratio_median
-    return (
-        f"{comparison.other} / {comparison.base}",
-        comparison.metric,
-        str(comparison.pairs_total),
-        "-" if median is None else f"{median:.3f}",
-        f"none; {comparison.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]",
-    )
 
 
 def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
@@ -218,22 +208,17 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
         out.write("  a negative share of the variance: that part is smaller where latency is larger\n")
     why = phase.reasons.get("tail_sentence")
     out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")
-    for key in ("node_path",):
-        if key in parts.reasons:
-            out.write(f"  {PART_NAMES['node_path']}: none; {parts.reasons[key]}\n")
-    _write_speedup(parts, len(phase.nodes), out)
-
-
-def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
-    return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
-
-
-def _write_speedup(parts: Decomposition, nodes: int, out: TextIO) -> None:
-    if nodes > 1 and parts.parallel_speedup is not None and parts.parallel_speedup_bound is not None:
+    if "node_path" in parts.reasons:
+        out.write(f"  {PART_NAMES['node_path']}: none; {parts.reasons['node_path']}\n")
+    if len(phase.nodes) > 1 and parts.parallel_speedup is not None and parts.parallel_speedup_bound is not None:
         out.write(
             f"  parallel speedup {parts.parallel_speedup:.2f} (all node time by the server's total), of "
             f"{parts.parallel_speedup_bound:.2f} that the dependencies allow\n"
         )
+
+
+def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
+    return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
 
 
 def _middle_and_tail(times: Distribution | None) -> tuple[str, str]:
@@ -247,9 +232,8 @@ def _node_cells(node: NodeReport) -> tuple[str, ...]:
         "-" if node.level is None else str(node.level),
         str(node.states["succeeded"]),
         ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",
-        f"{times.mean:.1f}" if times else "-",
-        bounded(times.p50) if times else "-",
-        bounded(times.p99) if times else "-",
+        number(times.mean if times else None, 1),
+        *points(times, "p50", "p99"),
         share(node.cached_share.value) if node.cached_share else "-",
         share(node.path_share),
         share(node.tail_path_share),

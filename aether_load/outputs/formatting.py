@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
@@ -10,6 +10,9 @@ from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.iterations import Iterations
+    from aether_load.analysis.phase.phase_report import PhaseReport
+    from aether_load.analysis.phase.repeats import RepeatComparison
+    from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.phase.workers import WorkerReport
     from aether_load.analysis.verdict.thresholds import ThresholdReport
 
@@ -55,6 +58,32 @@ def share_with_interval(value: Share | None) -> str:
     return "-" if value is None else f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
 
 
+REPEATS_HEADER = ("ratio", "of", "pairs", "median", "95 % interval")
+
+
+def repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
+    """Return the cells of phases that were repeated in turns: the median of their ratios, with its interval."""
+    low, high = pair.ratio_low, pair.ratio_high
+    interval = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+    return f"{pair.other} / {pair.base}", pair.metric, str(pair.pairs_total), number(pair.ratio_median, 3), interval
+
+
+def cached_share(figures: Row | PhaseReport) -> str:
+    """Return the share of nodes that came from the cache, of those that said whether they did."""
+    hits, misses = figures.cached_nodes_total, figures.uncached_nodes_total
+    return share(hits / (hits + misses) if hits is not None and misses is not None and hits + misses else None)
+
+
+def failures_text(outcomes: Mapping[str, int]) -> str:
+    """Return how many requests failed in which way, empty where none did."""
+    return ", ".join(f"{count} {name}" for name, count in outcomes.items() if count and name != "ok")
+
+
+def machine_text(machine: Mapping[str, object]) -> str:
+    """Return on what machine it was."""
+    return f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"
+
+
 def worker_rows(workers: Sequence[WorkerReport]) -> list[tuple[str, ...]]:
     """Return a row for each sending process; none where there was one alone."""
     if len(workers) < 2:
@@ -93,15 +122,8 @@ def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...
 
 
 ITERATIONS_HEADER = (
-    "task",
-    "iterations",
-    "failed",
-    "p50, ms",
-    "p95, ms",
-    "requests each",
-    "in requests, ms",
-    "own time, ms",
-)
+    "task", "iterations", "failed", "p50, ms", "p95, ms", "requests each", "in requests, ms", "own time, ms",
+)  # fmt: skip
 
 
 def iteration_cells(task: Iterations) -> tuple[str, ...]:

@@ -9,11 +9,15 @@ from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
     ITERATIONS_HEADER,
+    REPEATS_HEADER,
     THRESHOLD_HEADER,
     WORKER_HEADER,
+    failures_text,
     iteration_cells,
+    machine_text,
     number,
     points,
+    repeat_cells,
     share,
     share_with_interval,
     threshold_rows,
@@ -25,7 +29,6 @@ from aether_load.text import markdown_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
-    from aether_load.analysis.phase.repeats import RepeatComparison
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.report import Report
     from aether_load.analysis.verdict.warnings import Warning_
@@ -37,7 +40,7 @@ _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
     "accuracy", "tokens per s",
 )  # fmt: skip
-_REPEATS_HEADER = ("repeated phases", "of", "pairs", "median", "95 % interval")
+_REPEATS_HEADER = ("repeated phases", *REPEATS_HEADER[1:])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -45,6 +48,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "|".join([":--", *["--:"] * (len(header) - 1)]) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of texts that may hold markup, which is shown as it is."""
+    return table(tuple(map(markdown_text, header)), (tuple(map(markdown_text, row)) for row in rows))
 
 
 def write_markdown(report: Report, out: TextIO) -> None:
@@ -63,15 +71,13 @@ def write_markdown(report: Report, out: TextIO) -> None:
         out.write("</details>\n\n")
     if report.thresholds:
         found = threshold_rows(report.thresholds)
-        out.write(table(THRESHOLD_HEADER, (tuple(map(markdown_text, cells)) for cells in found[:MOST_LINES])) + "\n")
+        out.write(text_table(THRESHOLD_HEADER, found[:MOST_LINES]) + "\n")
         if len(found) > MOST_LINES:
             out.write(f"{len(found) - MOST_LINES} more are in the run's report.html.\n\n")
     for search in report.searches:
         out.write(f"**search {markdown_text(search.name)}** under {markdown_text(' and '.join(search.slo))}: ")
         out.write(f"{markdown_text(search.sentence)}\n\n")
-        header = tuple(map(markdown_text, probe_header(search)))
-        rows = probe_rows(search)[:MOST_LINES]
-        out.write(table(header, (tuple(map(markdown_text, cells)) for cells in rows)) + "\n")
+        out.write(text_table(probe_header(search), probe_rows(search)[:MOST_LINES]) + "\n")
     for sweep in report.sweeps:
         knee = (
             f"knee at {sweep.knee_load:g} {sweep.unit}"
@@ -80,9 +86,9 @@ def write_markdown(report: Report, out: TextIO) -> None:
         )
         out.write(f"**loads of {markdown_text(sweep.name)}**: {knee}\n\n")
     if report.comparisons:
-        out.write(table(_REPEATS_HEADER, map(_repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
+        out.write(text_table(_REPEATS_HEADER, map(repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
     if rows := worker_rows(report.workers):
-        out.write(table(WORKER_HEADER, (tuple(map(markdown_text, cells)) for cells in rows[:MOST_LINES])) + "\n")
+        out.write(text_table(WORKER_HEADER, rows[:MOST_LINES]) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)
@@ -103,13 +109,6 @@ def _warning_line(warning: Warning_) -> str:
     return f"`{warning.code}`{where}: {markdown_text(warning.message)} {markdown_text(warning.advice)}"
 
 
-def _repeat_cells(pair: RepeatComparison) -> tuple[str, ...]:
-    low, high = pair.ratio_low, pair.ratio_high
-    bounds = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-    cells = (f"{pair.other} / {pair.base}", pair.metric, pair.pairs_total, number(pair.ratio_median, 3), bounds)
-    return tuple(map(markdown_text, cells))
-
-
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     asked = phase.achieved_load
     load = "a load that varied" if asked.asked is None else f"{asked.asked:g} {asked.unit}"
@@ -118,11 +117,9 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.write(f"#### {markdown_text(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
     out.write(table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
     if phase.iterations:
-        rows = [tuple(map(markdown_text, iteration_cells(task))) for task in phase.iterations]
-        out.write(table(ITERATIONS_HEADER, rows) + "\n")
-    failures = {name: count for name, count in phase.all.outcomes.items() if count and name != "ok"}
-    if failures:
-        out.write("failed: " + ", ".join(f"{count} {markdown_text(name)}" for name, count in failures.items()) + "\n\n")
+        out.write(text_table(ITERATIONS_HEADER, map(iteration_cells, phase.iterations)) + "\n")
+    if failures := failures_text(phase.all.outcomes):
+        out.write(f"failed: {markdown_text(failures)}\n\n")
     if phase.decomposition.requests_total:
         means = [
             f"{PART_NAMES[name]} {part.mean_contribution_ms:.2f} ms ({share(part.mean_share)})"
@@ -163,7 +160,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _write_environment(report: Report, out: TextIO) -> None:
-    git, machine = report.environment["git"], report.environment["machine"]
+    git = report.environment["git"]
     state = " (with changes)" if git.get("dirty") else ""
     out.write("<details><summary>environment</summary>\n\n")
     facts = (
@@ -171,7 +168,7 @@ def _write_environment(report: Report, out: TextIO) -> None:
         ("commit", f"{git.get('commit') or git.get('reason')}{state}"),
         ("command", " ".join(report.run.command)),
         ("seed", "none" if report.run.seed is None else report.run.seed),
-        ("machine", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('os')}"),
+        ("machine", machine_text(report.environment["machine"])),
         ("versions", ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())),
         ("datasets", ", ".join(f"{identity.name} {identity.revision}" for identity in report.datasets)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -13,7 +14,7 @@ from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.answer import findings, threshold_lines, verdict_name, why
 from aether_load.outputs.details import write_details
-from aether_load.outputs.formatting import bounded, number, share
+from aether_load.outputs.formatting import bounded, cached_share, failures_text, number, share
 from aether_load.outputs.probes import probe_columns
 from aether_load.outputs.table import Column, fitted, table_lines
 from aether_load.scenario.warning_codes import MEANINGS, WarningCode
@@ -147,7 +148,7 @@ def _columns(phases: Sequence[PhaseReport]) -> list[Column]:
         Column("p95" if is_open else "p95 ms", tuple(_point(row, "p95") for row in rows)),
         Column("p99" if is_open else "p99 ms", tuple(_point(row, "p99") for row in rows)),
         Column("failed", tuple(map(_failed, rows))),
-        Column("cached", tuple(share(_cached(phase)) for phase in phases), rank=3),
+        Column("cached", tuple(map(cached_share, phases)), rank=3),
     ]
     if any(row.accuracy is not None for row in rows):
         columns.append(Column("accuracy", tuple(_accuracy(row) for row in rows), rank=1))
@@ -156,19 +157,14 @@ def _columns(phases: Sequence[PhaseReport]) -> list[Column]:
 
 def _below_the_table(report: Report, width: int) -> Iterator[str]:
     """Yield what failed, and of a single phase its datasets and where its time went."""
-    outcomes: dict[str, int] = {}
+    outcomes, errors = Counter[str](), Counter[str]()
     for phase in report.phases:
-        for name, count in phase.all.outcomes.items():
-            if count and name != "ok":
-                outcomes[name] = outcomes.get(name, 0) + count
-    if outcomes:
-        yield shorten("  failed: " + ", ".join(f"{count} {name}" for name, count in outcomes.items()), width)
-    errors: dict[str, int] = {}
-    for phase in report.phases:
+        outcomes.update({name: count for name, count in phase.all.outcomes.items() if count})
         for error in phase.errors:
-            said = f"{error.outcome}: {error.text}"
-            errors[said] = errors.get(said, 0) + error.requests_total
-    for said, count in sorted(errors.items(), key=lambda pair: -pair[1])[:_MOST_ERRORS]:
+            errors[f"{error.outcome}: {error.text}"] += error.requests_total
+    if failures := failures_text(outcomes):
+        yield shorten(f"  failed: {failures}", width)
+    for said, count in errors.most_common(_MOST_ERRORS):
         yield shorten(f"    {count} {terminal_text(said)}", width)
     if len(report.phases) != 1:
         return
@@ -277,13 +273,6 @@ def _point(row: Row, name: str, latency: str = "response") -> str:
 def _failed(row: Row) -> str:
     failed = row.requests_total - row.ok_total
     return f"{failed} ({failed / row.requests_total:.1%})" if failed else "0"
-
-
-def _cached(phase: PhaseReport) -> float | None:
-    if phase.cached_nodes_total is None or phase.uncached_nodes_total is None:
-        return None
-    told = phase.cached_nodes_total + phase.uncached_nodes_total
-    return phase.cached_nodes_total / told if told else None
 
 
 def _accuracy(row: Row) -> str:

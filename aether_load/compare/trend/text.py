@@ -8,7 +8,7 @@ from typing import TextIO
 
 from aether_load.compare.trend.change_points import FEWEST_RUNS
 from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, run_text, size_text
-from aether_load.outputs.markdown import table
+from aether_load.outputs.markdown import text_table
 from aether_load.outputs.table import Column, fitted, write_table
 from aether_load.text import json_document, markdown_text, terminal_text, with_safe_texts
 
@@ -109,8 +109,8 @@ def write_markdown(trend: Trend, out: TextIO) -> None:
     out.write("### aether-load: trend\n\n")
     out.write("".join(f"{markdown_text(line)}\n\n" for line in verdict(trend)))
     out.write("".join(f"- {markdown_text(fact)}\n" for fact in facts(trend)) + "\n")
-    rows = [tuple(map(markdown_text, row)) for row in change_rows(trend)]
-    out.write(table(HEADER, rows) if rows else f"{NONE_FOUND}\n")
+    rows = change_rows(trend)
+    out.write(text_table(HEADER, rows) if rows else f"{NONE_FOUND}\n")
 
 
 def write_json(trend: Trend, out: TextIO) -> None:

@@ -89,19 +89,15 @@ def _overview_cells(report: Report, phase: PhaseReport, row: Row) -> tuple[str, 
     is_open = phase.load == "open"
     return (
         phase.name,
-        "-"
-        if load.asked is None
-        else "1 user"
-        if (load.asked, load.unit) == (1, "users")
-        else f"{load.asked:g} {load.unit}",
+        _load(load),
         "-" if load.reached is None or not is_open else f"{load.reached:.4g}",
         str(row.requests_total),
         cells.number(row.request_throughput_rps, 1),
         cells.number(row.goodput_rps, 1) if report.scenario.get("goodput_slo") else "-",
-        *_percentiles(row, "p50", "p95"),
+        *cells.points(row.response_latency_ms, "p50", "p95"),
         cells.with_interval(row.response_latency_ms.p99) if row.response_latency_ms else "-",
         str(row.requests_total - row.ok_total),
-        _cached(row),
+        cells.cached_share(row),
         cells.share_with_interval(row.accuracy),
         phase.reconciliation.trust.replace("_", " ") if row is phase.all else "-",
     )
@@ -111,15 +107,6 @@ def _load(load: AchievedLoad) -> str:
     if load.asked is None:
         return "-"
     return "1 user" if (load.asked, load.unit) == (1, "users") else f"{load.asked:g} {load.unit}"
-
-
-def _percentiles(row: Row, *names: str) -> list[str]:
-    return cells.points(row.response_latency_ms, *names)
-
-
-def _cached(row: Row) -> str:
-    hits, misses = row.cached_nodes_total, row.uncached_nodes_total
-    return "-" if hits is None or misses is None else cells.share(hits / (hits + misses) if hits + misses else None)
 
 
 def thresholds(report: Report) -> PageTable:
@@ -135,13 +122,7 @@ def probes(search: SearchReport) -> PageTable:
 
 def repeats(report: Report) -> PageTable:
     """Return the ratios of phases that were repeated in turns."""
-    rows = []
-    for pair in report.comparisons:
-        low, high = pair.ratio_low, pair.ratio_high
-        interval = f"none; {pair.reason}" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-        name = f"{pair.other} / {pair.base}"
-        rows.append(TableRow((name, pair.metric, str(pair.pairs_total), cells.number(pair.ratio_median, 3), interval)))
-    return _table(("ratio", "of", "pairs", "median", "95 % interval"), rows, ("of",))
+    return _table(cells.REPEATS_HEADER, [TableRow(cells.repeat_cells(pair)) for pair in report.comparisons], ("of",))
 
 
 def workers(report: Report) -> PageTable | None:
@@ -172,7 +153,7 @@ def _dataset_cells(row: Row) -> tuple[str, ...]:
         str(row.requests_total),
         str(row.ok_total),
         cells.number(row.request_throughput_rps, 1),
-        *_percentiles(row, "p50", "p95"),
+        *cells.points(latency, "p50", "p95"),
         cells.with_interval(latency.p99) if latency else "-",
         cells.share_with_interval(row.accuracy),
         "-" if row.tokens_total is None else str(row.tokens_total),
