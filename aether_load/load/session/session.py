@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import UsageError
 from aether_load.load.observer_client import ObserverClient
-from aether_load.load.run import OwnRecords, RecordSink, Run, now
+from aether_load.load.run import Run, now
+from aether_load.load.run_records import OwnRecords, RecordSink
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
 from aether_load.load.session.embedded import EmbeddedRuntime
 from aether_load.load.session.prepared_load import PreparedLoad, prepare_load
