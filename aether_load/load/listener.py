@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,26 +14,22 @@ from aether_load.errors import ExitCode, explain
 from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master import Master
 from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
+from aether_load.load.interruption import Interruption
 from aether_load.load.options import (
     add_options,
-    is_plain,
 )
-from aether_load.load.phases.local_senders import LocalSenders
-from aether_load.load.phases.phase_driver import PhaseDriver
 from aether_load.load.process.guard import guarded, run_or_end
 from aether_load.load.process.signals import (
     end_early_on_signals,
     hold_signals,
-    on_signal,
-    take_hangup_as_termination,
 )
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
-from aether_load.load.sending.locust_feed import LocustFeed, keep_entries
+from aether_load.load.run_start import new_run
+from aether_load.load.sending.locust_feed import keep_entries
 from aether_load.load.session.preparation import checked_scenario, fill_in_options, prepare_session
 from aether_load.load.session.session import Session
 from aether_load.load.session.targets import described
-from aether_load.load.users.user_classes import our_users, user_class_records
 from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.scenario.command_line.scenario_options import scenario_from
@@ -46,8 +40,6 @@ from aether_load.streams import mend_streams
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from aether_load.load.phases.senders import Senders
-    from aether_load.load.run import Run
 
 _END_LIMIT_S = 60.0
 _CSV_SLACK_S = 0.1
@@ -94,24 +86,17 @@ class Listener:
     def __init__(self, environment: Any) -> None:
         """Take Locust's environment, whose types are looser than what is read of it here."""
         self._environment = environment
-        self._main = gevent.getcurrent()
         self._line = ProgressLine()
         self._controller: RunController | None = None
-        self._is_starting = self._is_leaving = False
-        self._signals = self._quits = 0
+        self._interruption = Interruption(environment, self._line, lambda: self._controller)
+        self._is_starting = False
+        self._quits = 0
         self._shown: Monitoring | None = None
         self._master: Master | None = None
 
     @property
     def _headless(self) -> bool:
         return bool(self._environment.parsed_options.headless)
-
-    @property
-    def _follows_user_count(self) -> bool:
-        """Tell whether Locust says how many users send, by its page or a load shape: of one plain closed load only."""
-        if self._environment.shape_class is not None:
-            return True
-        return is_plain(self._session.load.scenario) and not self._headless
 
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
@@ -156,46 +141,11 @@ class Listener:
         heard.test_stopping.add_listener(guarded(self._on_test_stopping, self._on_failure))
         heard.quitting.add_listener(guarded(self._on_quitting, self._on_failure))
         heard.quit.add_listener(guarded(self._on_quit, self._on_failure))
-        on_signal(signal.SIGINT, self._on_interrupt)
-        on_signal(signal.SIGTERM, self._on_terminate)
-        take_hangup_as_termination()
+        self._interruption.listen()
 
     def _hand_over(self) -> None:
         assert self._master is not None
         self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
-
-    def _on_interrupt(self) -> None:
-        """Hand the first Ctrl-C to Locust's main greenlet, which waits for the run; later ones wait for no answers.
-
-        Python's own handler raises in whichever greenlet runs just then: a user's request would be lost with it.
-        """
-        self._signals += 1
-        if self._signals > 1:
-            self._hurry()
-        elif self._headless and self._controller is not None and self._controller.is_finished:
-            return  # The results are written and the process is about to end by itself.
-        elif not self._leaves_before_load():
-            gevent.kill(self._main, KeyboardInterrupt)
-
-    def _on_terminate(self) -> None:
-        """End where Locust, whose own handler is called too, does not listen yet; a second one waits for no answers."""
-        self._signals += 1
-        if self._signals > 1:
-            self._hurry()
-        else:
-            self._leaves_before_load()
-
-    def _leaves_before_load(self) -> bool:
-        """End, and return True, where a master without a page waits for its workers."""
-        if not self._headless or self._controller is not None or self._master is None:
-            return False
-        self._line.say("interrupted before the load began.")
-        self._leave_before_load(ExitCode.INTERRUPTED)
-        return True
-
-    def _hurry(self) -> None:
-        if self._controller is not None:
-            self._controller.hurry()
 
     def _announce(self) -> None:
         load = self._session.load
@@ -210,37 +160,21 @@ class Listener:
         self._is_starting = True
         try:
             self._start(environment)
-        finally:
-            self._is_starting = False
-
-    def _start(self, environment: Any) -> None:
-        try:
-            if environment.host:
-                self._session.follow_host(environment.host)
-            feed, follow, runner = LocustFeed(environment), self._follows_user_count, environment.runner
-            run: Run
-            senders: Senders
-            if self._master is not None:
-                self._hand_over()
-                self._master.wait_for_workers(self._line)
-                run, senders = self._master.start_run(self._session, feed, follow_user_count=follow)
-            else:
-                run, sender_context = self._session.start_run(feed)
-                senders = LocalSenders(run, sender_context, runner, follow_user_count=follow)
-            if (plan := environment.parsed_options.gate) is not None:
-                # Who started this process analyses the run, also one that ends by force.
-                Path(f"{plan}.run").write_bytes(os.fsencode(run.folder.path))
         except Exception as error:  # noqa: BLE001 -- Locust would log it, and its users would wait without end
             self._give_up(*explain(error, ExitCode.USAGE))
             # Locust would go on to spawn its users, or to give them to workers, of whom there may be none.
             raise gevent.GreenletExit from None
-        run.manifest.user_classes = user_class_records(environment)
-        driver = PhaseDriver(
-            run, senders, follow_user_count=follow, measured_users=lambda users: our_users(runner, users)
-        )
-        self._controller = RunController(environment, run, driver, self._line, feed)
-        if self._shown is not None:
-            self._shown.live.follow(run.folder)
+        finally:
+            self._is_starting = False
+
+    def _start(self, environment: Any) -> None:
+        if environment.host:
+            self._session.follow_host(environment.host)
+        if self._master is not None:
+            self._hand_over()
+            self._master.wait_for_workers(self._line)
+        live_view = None if self._shown is None else self._shown.live
+        self._controller = new_run(environment, self._session, self._master, live_view, self._line)
         self._controller.begin()
 
     def _has_senders(self) -> bool:
@@ -257,16 +191,7 @@ class Listener:
     def _on_refused(self, sentence: str, code: ExitCode) -> None:
         """Say that a worker cannot be used; without a page to wait at, a load that is not begun is not begun then."""
         self._line.say(sentence)
-        if self._headless and self._controller is None:
-            self._leave_before_load(code)
-
-    def _leave_before_load(self, code: ExitCode) -> None:
-        """End while Locust still waits for workers, where it listens to nothing else; once, however many refuse."""
-        if self._is_leaving:
-            return
-        self._is_leaving = True
-        self._environment.runner.send_message("quit")
-        gevent.kill(self._main, SystemExit(int(code)))
+        self._interruption.leave_before_load(code)
 
     def _give_up(self, sentence: str, code: ExitCode) -> None:
         if self._shown is not None:
@@ -318,7 +243,7 @@ class Listener:
         if self._shown is not None:
             self._shown.end()
         if self._controller is not None:
-            self._controller.write_summary()
+            self._controller.results.show_summary()
         if self._environment.parsed_options.csv_prefix and self._controller is not None:
             # Locust writes its CSV once a second, and not when it ends.
             gevent.sleep(CSV_STATS_INTERVAL_SEC + _CSV_SLACK_S)

@@ -77,7 +77,6 @@ class ObserverClient:
         self.on_broken: Callable[[say.Broken], None] | None = None
         self.on_counted: Callable[[say.Counted], None] | None = None
         self.on_refused: Callable[[str], None] | None = None
-        self.users_sending: int | None = None
         self._greenlets = [gevent.spawn(self._receive_for_ever), gevent.spawn(self._send_for_ever)]
 
     @property
@@ -95,8 +94,6 @@ class ObserverClient:
 
     def send(self, command: say.Command) -> None:
         """Send a command that is not answered; what cannot be sent any more is dropped."""
-        if isinstance(command, say.Gauges):
-            self.users_sending = command.active
         if not self.lost.is_set():
             self._out.put(say.frame(command))
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
-import msgspec
 from gevent.event import Event
 
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError, TargetError, explain
@@ -18,10 +14,9 @@ from aether_load.load.process.guard import guarded
 from aether_load.load.process.watchdog import Watchdog
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_ending import EndReason
+from aether_load.load.run_results import RunResults
 from aether_load.load.users.user_classes import note_on_others
 from aether_load.observer import messages as say
-from aether_load.outputs.output_path import is_standard_output
-from aether_load.streams import refusal_of_output
 
 if TYPE_CHECKING:
     from aether_load.load.phases.phase_driver import PhaseDriver
@@ -44,8 +39,7 @@ class RunController:
         self._feed = feed
         self._load_over = Event()
         self._finished = Event()
-        self.results: say.Finished | None = None
-        self._is_said = False
+        self.results = RunResults(run, environment.parsed_options)
         run.observer.on_broken = self._abort
 
     @property
@@ -125,25 +119,12 @@ class RunController:
 
     def _take(self) -> None:
         environment, run = self._environment, self._run
-        sentence: str | None = None
         try:
             self._load()
-            self._finish()
-        except ObserverLost as error:
-            sentence = str(error)
-            self._finish_alone(error)
-        except AetherLoadError as error:
-            measured = run.manifest.phases and isinstance(error, TargetError)
-            more = [run.folder.what_is_left()] if measured else []
-            sentence = " ".join([str(error), *run.rescued, *more])
-            self._say(sentence, error.exit_code)
+            environment.process_exit_code = self.results.write()
         except Exception as error:  # noqa: BLE001 -- Locust would log it and exit 0
-            why, code = explain(error)
-            sentence = " ".join([why, *run.rescued, run.folder.what_is_left()])
-            self._say(sentence, code)
+            self._say_failure(error)
         finally:
-            if sentence is not None:
-                run.observer.send(say.Abandon(sentence=sentence))
             self._load_over.set()
             self._finished.set()
         # The results are on the screen by then; the page goes on being drawn when the next run begins.
@@ -151,6 +132,22 @@ class RunController:
         if not run.ending.by_hand:
             runner = environment.runner
             gevent.spawn(runner.quit if environment.parsed_options.headless else runner.stop)
+
+    def _say_failure(self, error: Exception) -> None:
+        """Say why there are no results, and what there is of the run."""
+        run = self._run
+        sentence, code = explain(error)
+        is_defect = not isinstance(error, AetherLoadError)
+        if isinstance(error, ObserverLost):
+            self._line.say(self.results.write_alone(error))
+        else:
+            # A target that is gone before the first phase leaves nothing.
+            is_measured = bool(run.manifest.phases) if isinstance(error, TargetError) else is_defect
+            left = [run.folder.what_is_left()] if is_measured else []
+            sentence = " ".join([sentence, *run.rescued, *left])
+            self._line.say(sentence)
+        self._environment.process_exit_code = int(code)
+        run.observer.send(say.Abandon(sentence=sentence))
 
     def _load(self) -> None:
         """Drive the phases, and close the run however they end."""
@@ -184,53 +181,3 @@ class RunController:
         gevent.sleep(_END_LIMIT_S)
         self._line.say(f"the run cannot be ended in order. {self._run.folder.what_is_left()}")
         os._exit(int(ExitCode.INVALID))
-
-    def _finish(self) -> None:
-        """Have the results written; raises AetherLoadError."""
-        run, options = self._run, self._environment.parsed_options
-        is_gate = run.manifest.gate is not None
-        to_stdout = is_standard_output(options.output)
-        output = None if options.output is None or to_stdout else os.fsencode(Path(options.output).absolute())
-        finish = say.Finish(
-            content=msgspec.json.encode(run.manifest),
-            report=not is_gate,
-            output=output,
-            page=options.charts or not options.no_page,
-            charts=options.charts,
-            verbose=options.verbose,
-            width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None,
-        )
-        if finish.page and finish.report:
-            run.observer.page_made.clear()
-        self.results = run.observer.call(finish, None)
-        if to_stdout and not is_gate:
-            sys.stdout.write(run.folder.report.read_text(encoding="utf-8"))
-            sys.stdout.flush()
-        if to_stdout and refusal_of_output() is not None:
-            raise ResultsError(f"The report did not go to standard output whole. {run.folder.what_is_left()}")
-        self._environment.process_exit_code = int(ExitCode.PASSED) if is_gate else self.results.exit_code
-        if not (options.locust_summary or options.print_stats):
-            self.write_summary()
-
-    def write_summary(self) -> None:
-        """Put the results on the screen, once; standard output stays free for a report or --json."""
-        if self.results is None or self._is_said:
-            return
-        self._is_said = True
-        options = self._environment.parsed_options
-        out = sys.stderr if options.json or is_standard_output(options.output) else sys.stdout
-        out.write(self.results.summary)
-        out.flush()
-
-    def _finish_alone(self, lost: ObserverLost) -> None:
-        """Write run.json without the observer, and say how the report can be had."""
-        try:
-            self._run.write_manifest_alone()
-            left = f"The run was ended. {self._run.folder.what_is_left()}"
-        except AetherLoadError as error:
-            left = str(error)
-        self._say(" ".join([str(lost), *self._run.rescued, left]), ExitCode.INVALID)
-
-    def _say(self, sentence: str, code: ExitCode) -> None:
-        self._line.say(sentence)
-        self._environment.process_exit_code = int(code)

@@ -133,7 +133,7 @@ def test_a_run_ends_with_the_exit_code_of_its_results(tmp_path: Path) -> None:
     ended = Controlled(FakeRun(tmp_path), Driver()).to_the_end()
     assert [type(command) for command in ended.run.sent] == [say.Finish]
     assert (ended.run.closed, ended.environment.process_exit_code, ended.calls) == (True, 4, ["quit"])
-    assert (ended.controller.results, ended.controller.is_load_over) == (RESULTS, True)
+    assert (ended.controller.results.written, ended.controller.is_load_over) == (RESULTS, True)
 
 
 def test_on_the_page_locust_stops_and_goes_on(tmp_path: Path) -> None:

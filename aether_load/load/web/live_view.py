@@ -8,6 +8,7 @@ from aether_load.load.observer_client import ASK_LIMIT_S
 from aether_load.observer import messages as say
 
 if TYPE_CHECKING:
+    from aether_load.load.phases.senders import Senders
     from aether_load.load.session.session import Session
     from aether_load.rundata.folder import RunFolder
 
@@ -17,11 +18,13 @@ class LiveView:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._senders: Senders | None = None
         self.folders: dict[str, RunFolder] = {}
 
-    def follow(self, folder: RunFolder) -> None:
-        """Offer this run's files."""
+    def follow(self, folder: RunFolder, senders: Senders) -> None:
+        """Offer a run's files, and show how many of its users send from now on."""
         self.folders[folder.path.name] = folder
+        self._senders = senders
 
     def snapshot_json(self) -> bytes:
         """Return the latest figures as JSON; raises AetherLoadError where the observer is gone."""
@@ -38,7 +41,7 @@ class LiveView:
     @property
     def users_sending(self) -> int | None:
         """Return how many users send by now, None before the first run."""
-        return self._session.observer.users_sending
+        return None if self._senders is None else self._senders.tally().active
 
     def reset(self) -> None:
         """Begin the charts anew."""
