@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from aether_load.bounded import read_bounded
 from aether_load.errors import UsageError
-from aether_load.scenario.load import find_scenario, load_scenario
+from aether_load.scenario.load import find_scenario, load_scenario, read_toml
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names
 from aether_load.scenario.validation import Strict, describe_mistake, did_you_mean
-from aether_load.text import decode_text
 
 PUBLISHED = Path(__file__).with_name("published.toml")
-_MOST_BYTES = 16 << 20
 
 Quantity = Literal[
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "latency_reduction",
-    "speedup",
-    "hit_rate",
-    "tokens_saved",
-    "capacity_rps",
-    "success_rate",
-]
+    "latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "latency_reduction", "speedup", "hit_rate", "tokens_saved",
+    "capacity_rps", "success_rate",
+]  # fmt: skip
 NEED_AGAINST = frozenset(["latency_reduction", "speedup", "tokens_saved"])
 """Quantities that compare a phase with another one."""
 
@@ -82,14 +71,7 @@ class ClaimsFile(Strict, frozen=True, kw_only=True):
 
 def read_claims(path: Path = PUBLISHED) -> ClaimsFile:
     """Return what a file claims; raises UsageError that names file, claim and key."""
-    try:
-        raw = tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
-    except OSError as error:
-        raise UsageError(f"Claims {path} cannot be read: {error.strerror}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"Claims {path} is not valid TOML: {error}.") from None
-    except ValueError as error:
-        raise UsageError(f"Claims {path}, {error}.") from None
+    raw = read_toml(path, "Claims")
     try:
         found = msgspec.convert(raw, ClaimsFile)
     except msgspec.ValidationError as error:

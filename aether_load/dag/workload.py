@@ -14,6 +14,7 @@ from aether_load.datasets.prompt import Prompt
 from aether_load.errors import UsageError
 from aether_load.protocol import Generation, NodeShape
 from aether_load.scenario.parts import PhasePart
+from aether_load.scenario.validation import changed_key
 
 if TYPE_CHECKING:
     from aether_load.scenario.workload_plan import WorkloadPlan
@@ -171,8 +172,7 @@ def _not_sent(part: PhasePart, generation: Generation) -> list[str]:
     plan = part.plan
     if generation is not Generation.V1 or plan.dag in {"file", "program"}:
         return []
-    defaults = {field.name: field.default for field in msgspec.structs.fields(plan)}
-    lost = [key for key in ("temperature", "max_tokens") if getattr(plan, key) != defaults[key]]
+    lost = [key for key in ("temperature", "max_tokens") if changed_key(plan, [key])]
     if not lost:
         return []
     said = " and ".join(f"{part.where}.{key} = {getattr(plan, key)!r}" for key in lost)

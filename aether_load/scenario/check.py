@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from aether_load.errors import UsageError
 from aether_load.redaction import hidden_url
 from aether_load.runtime_client import encoded_url
@@ -16,7 +14,7 @@ from aether_load.scenario.parts import PhasePart, datasets_of, owners_of_changes
 from aether_load.scenario.phase import phase_mistake
 from aether_load.scenario.stage import name_of_two, names_of, plan_stages
 from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
-from aether_load.scenario.validation import did_you_mean, nearest
+from aether_load.scenario.validation import changed_key, did_you_mean, nearest
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import MODEL_KEYS, WorkloadPlan
 from aether_load.text import terminal_text
@@ -53,7 +51,7 @@ def _check_target(target: Target) -> None:
             raise UsageError(f"target.{key} is 0; an answer needs time.")
     if (mistake := tls_mistake(target)) is not None:
         raise UsageError(f"target.{mistake}")
-    if not target.server_metrics and _changed(target, ("server_metrics_timeout",)) is not None:
+    if not target.server_metrics and changed_key(target, ("server_metrics_timeout",)) is not None:
         raise UsageError("target.server_metrics_timeout and server_metrics = false contradict each other.")
     if target.server_metrics_url is None:
         return
@@ -97,7 +95,7 @@ def _check_workload(scenario: Scenario) -> None:
             raise UsageError(f"workload.files.{name}: that name is a known dataset's; choose another.")
         if file.answer is not None and file.options is None:
             raise UsageError(f"workload.files.{name}.answer: an answer is one of the options, so say options too.")
-        if file.answer is None and (key := _changed(file, ("answer_is",))):
+        if file.answer is None and (key := changed_key(file, ("answer_is",))):
             raise UsageError(f"workload.files.{name}.{key}: it says how answers are written, and no answer is named.")
     _check_source(plan, datasets_of(scenario))
 
@@ -143,12 +141,6 @@ def _check_source(plan: WorkloadPlan, datasets: Iterable[str]) -> None:
             f'workload.dataset_dir = {plan.dataset_dir!r}: it goes with workload.source = "folder", not '
             f'"{plan.source}".'
         )
-
-
-def _changed(plan: msgspec.Struct, keys: Iterable[str]) -> str | None:
-    """Return the first of the keys whose value is not its default."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(plan)}
-    return next((key for key in keys if getattr(plan, key) != defaults[key]), None)
 
 
 def _check_phases(scenario: Scenario) -> None:
@@ -239,7 +231,7 @@ def _check_dag(part: PhasePart) -> None:
             raise UsageError(f'{where}.{key} = {value!r}: it goes with {where}.dag = "{dag}", not "{plan.dag}".')
         if plan.dag == dag and value is None:
             raise UsageError(f'{where}.dag = "{dag}": say which with {where}.{key} = "path.json", or {option} PATH.')
-    if plan.dag in {"file", "program"} and (model_key := _changed(plan, MODEL_KEYS)) is not None:
+    if plan.dag in {"file", "program"} and (model_key := changed_key(plan, MODEL_KEYS)) is not None:
         raise UsageError(
             f"{where}.{model_key} = {getattr(plan, model_key)!r}: the nodes of a {plan.dag} have their own; leave it "
             "away."

@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,7 +20,15 @@ from aether_load.scenario.command_line.headers import hidden
 from aether_load.scenario.command_line.secrets import MOST_DEPTH
 from aether_load.scenario.duration import LONGEST_S, Seconds, parse_duration
 from aether_load.scenario.parts import datasets_of
-from aether_load.scenario.phase import LEAST_SPAWN_RATE, MOST_RATE_RPS, MOST_USERS, Phase, default_name, phase_mistake
+from aether_load.scenario.phase import (
+    LEAST_SPAWN_RATE,
+    MOST_RATE_RPS,
+    MOST_USERS,
+    PHASE_ENDS,
+    Phase,
+    default_name,
+    phase_mistake,
+)
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import RequestLimit, Threshold, parse_request_limit, parse_threshold
 from aether_load.scenario.validation import describe_mistake, did_you_mean
@@ -35,8 +43,7 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 SENDER = "aether_load.load.process"
 """The module that sends: Locust, as `python -m` runs it."""
 
-PHASE_ENDS = ("duration", "requests", "passes")
-"""Keys of a phase that end it; the first to be reached does."""
+S = TypeVar("S", bound=msgspec.Struct)
 
 _CONDITIONS: dict[type, Callable[[str], Threshold]] = {
     Threshold: parse_threshold,
@@ -107,15 +114,20 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
         raise UsageError(f"Scenario {path}, or what --set adds to it, is nested too deeply.") from None
 
 
-def _load(path: Path, overrides: Mapping[str, object]) -> Scenario:
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Return what a TOML file says; raises UsageError that names `what` the file is, and the file."""
     try:
-        raw = tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
+        return tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
     except OSError as error:
-        raise UsageError(f"Scenario {path} cannot be read: {error.strerror}.") from None
+        raise UsageError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"Scenario {path} is not valid TOML: {error}.") from None
+        raise UsageError(f"{what} {path} is not valid TOML: {error}.") from None
     except ValueError as error:
-        raise UsageError(f"Scenario {path}, {error}.") from None
+        raise UsageError(f"{what} {path}, {error}.") from None
+
+
+def _load(path: Path, overrides: Mapping[str, object]) -> Scenario:
+    raw = read_toml(path, "Scenario")
     raw.setdefault("name", _NO_NAME.sub("-", path.stem).strip("-_")[:64] or "scenario")
     for key, value in overrides.items():
         _override(raw, key, value)
@@ -123,9 +135,7 @@ def _load(path: Path, overrides: Mapping[str, object]) -> Scenario:
     if isinstance(workload := raw.get("workload"), dict) and workload.get("program") is not None:
         workload.setdefault("dag", "program")
     scenario = _convert(raw, str(path))
-    named = [
-        phase if phase.name else msgspec.structs.replace(phase, name=default_name(phase)) for phase in scenario.phases
-    ]
+    named = (msgspec.structs.replace(phase, name=phase.name or default_name(phase)) for phase in scenario.phases)
     scenario = msgspec.structs.replace(scenario, phases=tuple(named))
     check_scenario(scenario, str(path))
     used = datasets_of(scenario)
@@ -185,39 +195,28 @@ def _place(text: str) -> int:
 
 def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
     """Read paths inside a scenario as relative to its file, wherever the command was started."""
-    plan = scenario.workload
-    files = {
-        name: msgspec.structs.replace(dataset, path=str((folder / dataset.path).resolve()))
-        for name, dataset in plan.files.items()
-    }
-    directory = None if plan.dataset_dir is None else str((folder / plan.dataset_dir).resolve())
-    phases = tuple(_with_absolute_paths_of_phase(phase, folder) for phase in scenario.phases)
-    dag_file = None if plan.dag_file is None else str((folder / plan.dag_file).resolve())
-    of_tls = {
-        key: str((folder / path).resolve())
-        for key in ("ca_file", "client_cert", "client_key")
-        if (path := getattr(scenario.target, key)) is not None
-    }
-    target = msgspec.structs.replace(scenario.target, **of_tls)
-    program = None if plan.program is None else str((folder / plan.program).resolve())
-    plan = msgspec.structs.replace(plan, files=files, dataset_dir=directory, dag_file=dag_file, program=program)
-    return msgspec.structs.replace(scenario, workload=plan, phases=phases, target=target)
-
-
-def _with_absolute_paths_of_phase(phase: Phase, folder: Path) -> Phase:
-    changes: dict[str, object] = {}
-    if phase.trace is not None:
-        changes["trace"] = msgspec.structs.replace(phase.trace, path=str((folder / phase.trace.path).resolve()))
-    if phase.dag_file is not None:
-        changes["dag_file"] = str((folder / phase.dag_file).resolve())
-    if phase.mix is not None:
-        changes["mix"] = tuple(
-            part
-            if part.dag_file is None
-            else msgspec.structs.replace(part, dag_file=str((folder / part.dag_file).resolve()))
-            for part in phase.mix
+    files = {name: _absolute(dataset, folder, "path") for name, dataset in scenario.workload.files.items()}
+    workload = _absolute(scenario.workload, folder, "dataset_dir", "dag_file", "program")
+    phases = tuple(
+        msgspec.structs.replace(
+            _absolute(phase, folder, "dag_file"),
+            trace=phase.trace and _absolute(phase.trace, folder, "path"),
+            mix=phase.mix and tuple(_absolute(part, folder, "dag_file") for part in phase.mix),
         )
-    return msgspec.structs.replace(phase, **changes) if changes else phase
+        for phase in scenario.phases
+    )
+    return msgspec.structs.replace(
+        scenario,
+        workload=msgspec.structs.replace(workload, files=files),
+        phases=phases,
+        target=_absolute(scenario.target, folder, "ca_file", "client_cert", "client_key"),
+    )
+
+
+def _absolute(table: S, folder: Path, *keys: str) -> S:
+    """Return a table with the paths at these keys made absolute."""
+    paths = {key: str((folder / path).resolve()) for key in keys if (path := getattr(table, key)) is not None}
+    return msgspec.structs.replace(table, **paths)
 
 
 def with_command_line_load(

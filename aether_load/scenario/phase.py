@@ -9,7 +9,7 @@ import msgspec
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.metrics import METRICS, aggregation_meant, check_aggregation, find_metric
 from aether_load.scenario.threshold import Threshold, quoted, undecidable
-from aether_load.scenario.validation import Strict, nearest
+from aether_load.scenario.validation import Strict, changed_key, nearest
 from aether_load.scenario.workload_plan import DagName, MixPart
 
 Kind = Literal["users", "rate"]
@@ -137,7 +137,8 @@ class Phase(Strict, frozen=True, kw_only=True):
 
 
 _SHAPES = ("sweep", "steps", "spike", "trace", "find")
-_ENDS = ("duration", "requests", "passes")
+PHASE_ENDS = ("duration", "requests", "passes")
+"""Keys of a phase that end it; the first to be reached does."""
 _CLOSED_ONLY = ("users", "spawn_rate")
 _OPEN_ONLY = ("rate", "arrivals", "max_concurrency")
 _FIND_ONLY = ("max_load", "tolerance", "shortest_probe", "longest_probe", "time_limit")
@@ -155,17 +156,10 @@ def phase_mistake(phase: Phase) -> str | None:
         or _trace_mistake(phase)
         or _kind_mistake(phase)
         or _whole_users_mistake(phase)
-        or _time_mistake(phase)
-        or _cache_mistake(phase)
+        or _time_or_cache_mistake(phase)
         or _mix_mistake(phase)
         or _find_mistake(phase)
     )
-
-
-def _given(phase: Phase, keys: tuple[str, ...]) -> str | None:
-    """Return the first of the keys that does not have its default."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(Phase)}
-    return next((key for key in keys if getattr(phase, key) != defaults[key]), None)
 
 
 def _shape_mistake(phase: Phase) -> str | None:
@@ -177,13 +171,13 @@ def _shape_mistake(phase: Phase) -> str | None:
         return f"ramp: it leads to one load, so it does not go with {shape}."
     if phase.load_unit is not None and shape not in {"sweep", "steps", "spike"} and phase.ramp is None:
         return "load_unit: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
-    if shape in {"spike", "find"} and (key := _given(phase, _ENDS)):
+    if shape in {"spike", "find"} and (key := changed_key(phase, PHASE_ENDS)):
         return f"{key}: {shape} says itself how long it lasts."
     if shape == "steps" and phase.duration is None:
         return "duration: each of the steps needs one."
-    if shape == "steps" and (key := _given(phase, ("requests", "passes"))):
+    if shape == "steps" and (key := changed_key(phase, ("requests", "passes"))):
         return f"{key}: steps follow each other by the clock, so only duration is possible."
-    if shape in {"sweep", "steps"} and (key := _given(phase, ("users", "rate"))):
+    if shape in {"sweep", "steps"} and (key := changed_key(phase, ("users", "rate"))):
         kind = ' and say load_unit = "rate"' if key == "rate" and phase.load_unit is None else ""
         return f"{key}: the loads are those of {shape}; leave it away{kind}."
     if shape in {"steps", "spike"} and phase.spawn_rate is not None:
@@ -197,7 +191,7 @@ def _shape_mistake(phase: Phase) -> str | None:
 def _trace_mistake(phase: Phase) -> str | None:
     if phase.trace is None:
         return None
-    if key := _given(phase, ("rate", "arrivals")):
+    if key := changed_key(phase, ("rate", "arrivals")):
         return f"{key}: the times of a trace are in its file; say trace.speed to change them."
     if phase.warmup:
         return "warmup: a trace begins with its first request; put a phase before it that warms up."
@@ -226,12 +220,6 @@ def _whole_users_mistake(phase: Phase) -> str | None:
     return None
 
 
-def _cache_mistake(phase: Phase) -> str | None:
-    if phase.cache == "warm" and phase.unique_prompts:
-        return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
-    return None
-
-
 def _mix_mistake(phase: Phase) -> str | None:
     if phase.mix is None:
         return None
@@ -247,7 +235,7 @@ def _mix_mistake(phase: Phase) -> str | None:
 
 def _kind_mistake(phase: Phase) -> str | None:
     if phase.kind == "rate":
-        if key := _given(phase, _CLOSED_ONLY):
+        if key := changed_key(phase, _CLOSED_ONLY):
             return (
                 f"{key}: that is of closed load, and this phase is open; max_concurrency says how many users serve it."
             )
@@ -256,7 +244,7 @@ def _kind_mistake(phase: Phase) -> str | None:
         has_goal = phase.ramp is not None and phase.ramp.to is not None
         if phase.rate is None and not has_goal and phase.shape not in {"sweep", "steps", "find", "trace"}:
             return "rate: an open load needs one."
-    elif key := _given(phase, _OPEN_ONLY):
+    elif key := changed_key(phase, _OPEN_ONLY):
         return f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
     if phase.think_time_distribution == "exponential" and not phase.think_time:
         return "think_time_distribution: there is no think_time to draw."
@@ -271,7 +259,7 @@ def _how_to_open(phase: Phase) -> str:
     return "give it a rate to open it"
 
 
-def _time_mistake(phase: Phase) -> str | None:
+def _time_or_cache_mistake(phase: Phase) -> str | None:
     if phase.duration is not None and phase.duration <= 0:
         return "duration is 0; a window needs time."
     if phase.spike is not None:
@@ -287,6 +275,8 @@ def _time_mistake(phase: Phase) -> str | None:
             return f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
         if phase.spawn_rate is not None:
             return "spawn_rate: the ramp already says how fast users start; leave one of them away."
+    if phase.cache == "warm" and phase.unique_prompts:
+        return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
     return None
 
 
@@ -294,7 +284,7 @@ def _find_mistake(phase: Phase) -> str | None:
     if phase.find is None:
         if phase.slo:
             return "slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds."
-        key = _given(phase, _FIND_ONLY)
+        key = changed_key(phase, _FIND_ONLY)
         return f"{key}: it bounds a search, and there is no find." if key else None
     if not phase.slo:
         return 'slo: a search needs at least one condition, as in slo = "p(99)<500".'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from statistics import NormalDist
 from typing import Literal
@@ -25,6 +26,9 @@ _CONDITION = re.compile(r"(?P<what>[^<>=!]*)(?P<operator><=|>=|==|!=|<|>)(?P<val
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*")
 _LIMIT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _PERCENTILE = re.compile(r"p\(\s*([0-9]+(?:\.[0-9]+)?)\s*\)")
+_OPERATORS: dict[Operator, Callable[[float, float], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 _REQUEST_LIMIT = 'expected a limit on the latency of each request, as in "response_latency_ms<500"'
 
 
@@ -49,11 +53,13 @@ class Threshold:
     as their text.
     """
 
-    __slots__ = ("measure", "operator", "text", "value")
+    __slots__ = ("aggregation", "measure", "metric", "operator", "quantile", "text", "value", "where")
 
     def __init__(self, text: str, measure: Measure, operator: Operator, value: float) -> None:
         self.text = text
         self.measure = measure
+        self.metric, self.where = measure.metric, measure.where
+        self.aggregation, self.quantile = measure.aggregation, measure.quantile
         self.operator: Operator = operator
         self.value = value
 
@@ -73,36 +79,9 @@ class Threshold:
     def _meaning(self) -> tuple[Measure, str, float]:
         return self.measure, self.operator, self.value
 
-    @property
-    def metric(self) -> str:
-        """Return the name of the metric."""
-        return self.measure.metric
-
-    @property
-    def where(self) -> tuple[str, ...]:
-        """Return the names before the metric."""
-        return self.measure.where
-
-    @property
-    def aggregation(self) -> str | None:
-        """Return what is taken of a distribution."""
-        return self.measure.aggregation
-
-    @property
-    def quantile(self) -> float | None:
-        """Return which percentile is taken of a distribution."""
-        return self.measure.quantile
-
     def holds(self, number: float) -> bool:
         """Tell whether `number` fulfils the condition."""
-        return {
-            "<": number < self.value,
-            "<=": number <= self.value,
-            ">": number > self.value,
-            ">=": number >= self.value,
-            "==": number == self.value,
-            "!=": number != self.value,
-        }[self.operator]
+        return bool(_OPERATORS[self.operator](number, self.value))
 
 
 class RequestLimit(Threshold):

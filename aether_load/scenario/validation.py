@@ -161,3 +161,9 @@ def _strip(info: Any) -> Any:
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of a scenario: every key is known."""
+
+
+def changed_key(table: msgspec.Struct, keys: Iterable[str]) -> str | None:
+    """Return the first of a table's keys whose value is not its default, None where all are."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(table)}
+    return next((key for key in keys if getattr(table, key) != defaults[key]), None)

@@ -13,8 +13,9 @@ import msgspec
 from aether_load.errors import UsageError
 from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
-from aether_load.scenario.load import PHASE_ENDS, find_scenario, load_scenario
+from aether_load.scenario.load import find_scenario, load_scenario
 from aether_load.scenario.parts import owners_of_changes
+from aether_load.scenario.phase import PHASE_ENDS
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names, quoted, with_conditions
