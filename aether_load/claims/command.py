@@ -126,7 +126,6 @@ class _Planned(msgspec.Struct):
 
 
 def _write(report: ClaimsReport, folder: Path, options: ClaimsOptions) -> None:
-    """Write the report in each form, the page, and what the terminal shows."""
     files = [folder / name for name in _NAMES.values()]
     try:
         for form, name in _NAMES.items():

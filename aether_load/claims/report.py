@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.rundata.manifest import Ended, TargetRecord
 
 CLAIMS_SCHEMA_VERSION = "1.0"
+_POINTS = ("p50", "p95", "p99")
 
 
 class ClaimReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,16 +140,14 @@ def _claim_report(claim: Claim, figures: Figures, *, simulated: bool) -> ClaimRe
 
 
 def _measured_run(run: RunFigures) -> MeasuredRun:
-    report, counts = run.report, dict[str, int]()
-    for warning in report.warnings:
-        counts[warning.code] = counts.get(warning.code, 0) + 1
+    report = run.report
     return MeasuredRun(
         id=report.run.id,
         scenario=report.run.scenario,
         status=report.verdict.status,
         reasons=report.verdict.reasons,
         ended_as=report.run.ended_as,
-        warnings=counts,
+        warnings=Counter(warning.code for warning in report.warnings),
     )
 
 
@@ -179,9 +179,7 @@ def _configurations(runs: Sequence[RunFigures], figures: Figures) -> Iterator[Co
             repetitions_total=len(found.phases),
             requests_total=sum(phase.all.requests_total for phase in found.phases),
             latency_mean_ms=_spread([phase.all.response_latency_ms.mean for phase in found.phases]),  # type: ignore[union-attr] # a phase that can be used has latencies
-            latency_p50_ms=_spread([_point(phase, "p50") for phase in found.phases]),
-            latency_p95_ms=_spread([_point(phase, "p95") for phase in found.phases]),
-            latency_p99_ms=_spread([_point(phase, "p99") for phase in found.phases]),
+            **{f"latency_{point}_ms": _spread([_point(phase, point) for phase in found.phases]) for point in _POINTS},
             speedup=speedup.value,
             speedup_low=speedup.low,
             speedup_high=speedup.high,

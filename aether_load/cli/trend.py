@@ -76,7 +76,6 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _write(trend: Trend, folder: Path) -> list[Path]:
-    """Write the files and return them."""
     from aether_load.compare.trend.page import trend_html  # noqa: PLC0415
     from aether_load.compare.trend.text import write_json, write_markdown  # noqa: PLC0415
     from aether_load.outputs.output_path import written  # noqa: PLC0415

@@ -93,7 +93,6 @@ def _legend(comparison: Comparison) -> str:
 
 
 def _width(comparison: Comparison, detail: Detail) -> int:
-    """Return how wide the widest table would be."""
     tables = [cells for _, cells in _tables(comparison, detail)]
     return max((sum(2 + max(map(len, column)) for column in zip(*rows, strict=True)) for rows in tables), default=0)
 

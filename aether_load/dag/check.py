@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 
 from aether_load.protocol import NodeShape
 from aether_load.scenario.validation import did_you_mean
@@ -36,32 +37,13 @@ def check_graph(nodes: Sequence[NodeShape]) -> None:
 
 
 def find_cycle(nodes: Sequence[NodeShape]) -> list[str]:
-    """Return ids of which each depends on the next and the last on the first, or nothing when there is no cycle.
-
-    Nodes are taken away whose dependencies are all taken away already (Kahn); of what is left, each depends on
-    something left, so that a walk along dependencies comes round.
-    """
-    needs = {node.id: node.depends_on for node in nodes}
-    waits_for = {name: len(set(needed)) for name, needed in needs.items()}
-    needed_by: dict[str, list[str]] = {name: [] for name in needs}
-    for name, needed in needs.items():
-        for other in set(needed):
-            needed_by[other].append(name)
-    ready = [name for name, count in waits_for.items() if count == 0]
-    for name in ready:
-        for other in needed_by[name]:
-            waits_for[other] -= 1
-            if waits_for[other] == 0:
-                ready.append(other)
-    left = set(needs).difference(ready)
-    if not left:
-        return []
-    name = next(name for name in needs if name in left)
-    walked: dict[str, int] = {}
-    while name not in walked:
-        walked[name] = len(walked)
-        name = next(needed for needed in needs[name] if needed in left)
-    return list(walked)[walked[name] :]
+    """Return ids of which each depends on the next and the last on the first, or nothing when there is no cycle."""
+    try:
+        TopologicalSorter({node.id: node.depends_on for node in nodes}).prepare()
+    except CycleError as error:
+        _, needed_first = error.args
+        return list(reversed(needed_first[1:]))
+    return []
 
 
 def ancestors(nodes: Sequence[NodeShape], node_id: str) -> set[str]:

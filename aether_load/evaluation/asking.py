@@ -115,7 +115,6 @@ class Asking:
         return _reply(outcome, reason, execution)
 
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
-        """Send once and record the result."""
         request = self._log.began(prompt, monotonic_ns())
         exchange = self._target.execute(body)
         ended = monotonic_ns()

@@ -146,7 +146,6 @@ class _TooLarge(Exception):
 
 
 def _body(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
-    """Return an answer's body; raises _TooLarge."""
     parts: list[bytes] = []
     received = 0
     while part := answer.read1(_MOST_READ_BYTES):

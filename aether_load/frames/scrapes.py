@@ -53,7 +53,6 @@ def scrapes_frame(scrapes: Sequence[RawScrape], clock: RunClock) -> pd.DataFrame
 
 
 def _values(raw: RawScrape) -> Iterator[tuple[str | None, float, float, str | None]]:
-    """Yield metric, bucket edge, value and error."""
     if raw.text is None:
         yield None, math.nan, math.nan, raw.error or "no answer"
         return

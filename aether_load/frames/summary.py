@@ -89,7 +89,6 @@ _TIME = "datetime64[ns, UTC]"
 
 
 def _kind(name: str) -> str:
-    """Return a column's type."""
     if name == "time":
         return _TIME
     if name in _REPEATED or name.endswith("_reliability"):

@@ -51,7 +51,6 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _check_programs(scenario: Scenario, plan: GatePlan) -> None:
-    """Raise UsageError for a program that cannot be sent."""
     for part in parts_of(scenario):
         asked_columns(part.plan)
         if plan.candidate_program is not None:
@@ -59,7 +58,6 @@ def _check_programs(scenario: Scenario, plan: GatePlan) -> None:
 
 
 def _side_by_side(options: GateOptions) -> int:
-    """Start what is to be started, drive the gates, and say what came of them."""
     with ExitStack() as stack:
         own = stack.enter_context(gate_folder())
         plan, cores = stack.enter_context(_both_sides(options, own))
@@ -100,7 +98,6 @@ def _both_sides(options: GateOptions, logs: Path) -> Iterator[tuple[GatePlan, fr
 
 
 def _finish(folder: RunFolder, options: GateOptions, *, shown: bool) -> GateReport:
-    """Analyse a gate's run, write its results, and show them."""
     report = build_gate_report(folder)
     files = write_gate(report, folder, {} if options.plan.self_test else options.files)
     if shown:

@@ -66,7 +66,6 @@ def threshold_lines(report: Report) -> list[tuple[str, str]]:
 
 
 def _comparison(metrics: list[RepeatComparison]) -> str:
-    """Return the ratios of two phases that were repeated in turns."""
     first = metrics[0]
     reasons = {one.reason for one in metrics}
     said = []

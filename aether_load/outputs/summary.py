@@ -125,7 +125,6 @@ _LATENCY_NOTE = {"service": "from sent to answered", "response": "from due to an
 
 
 def _latency_descriptions(name: str) -> dict[str, str]:
-    """Return what each column of a latency holds."""
     since = _LATENCY_NOTE[name.split("_", maxsplit=1)[0]]
     found = {}
     for column in _latency_columns(name, None):

@@ -214,7 +214,6 @@ def _with_absolute_paths(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def _absolute(table: S, folder: Path, *keys: str) -> S:
-    """Return a table with the paths at these keys made absolute."""
     paths = {key: str((folder / path).resolve()) for key in keys if (path := getattr(table, key)) is not None}
     return msgspec.structs.replace(table, **paths)
 

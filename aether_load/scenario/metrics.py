@@ -95,7 +95,6 @@ def _metrics(of: Of, form: Form, better: Better | None, names: str) -> dict[str,
 
 
 def _of_requests() -> dict[str, Metric]:
-    """Return the metrics of a phase's requests, all or those of one dataset."""
     failures = " ".join(f"outcomes.{outcome.label}" for outcome in Outcome if outcome is not Outcome.OK)
     return {
         **_metrics("row", "distribution", "lower", "response_latency_ms service_latency_ms"),
@@ -112,7 +111,6 @@ def _of_requests() -> dict[str, Metric]:
 
 
 def _of_phases() -> dict[str, Metric]:
-    """Return the metrics of a whole phase."""
     found = {
         **_metrics("phase", "number", None, "repeat users window_s requests_outside_window_total"),
         **_metrics("phase", "number", "higher", "achieved_load.asked achieved_load.reached"),

@@ -201,7 +201,6 @@ def _trace_mistake(phase: Phase) -> str | None:
 
 
 def _whole_users_mistake(phase: Phase) -> str | None:
-    """Return a mistake where a load of a closed phase is no number of users."""
     if phase.kind != "users":
         return None
     loads = [("sweep", load) for load in phase.sweep or ()] + [("steps", load) for load in phase.steps or ()]
@@ -306,7 +305,6 @@ def _find_mistake(phase: Phase) -> str | None:
 
 
 def _slo_mistake(condition: Threshold) -> str | None:
-    """Return what is wrong with a condition of a search, in a sentence, or None."""
     metric = find_metric(condition.metric)
     if metric is None or not metric.in_search:
         known = [name for name, metric in METRICS.items() if metric.in_search]

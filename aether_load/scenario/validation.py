@@ -131,7 +131,6 @@ def _choices_at(kind: Any, path: list[str | int]) -> list[str]:
 
 
 def _struct_at(kind: Any, path: list[str | int]) -> type:
-    """Return the struct type that `path` leads to from `kind`."""
     struct = _strip(_type_at(kind, path))
     assert isinstance(struct, msgspec.inspect.StructType)
     return struct.cls

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aether_load.analysis.latency.decomposition import TAIL_SAMPLES
+from aether_load.analysis.latency.divided import ratio
 from aether_load.analysis.statistics.distribution import Distribution, ascending, distribution
 from aether_load.analysis.statistics.window_rates import WindowRates, window_rates
 from aether_load.rundata.manifest import PhaseRecord
@@ -53,8 +54,8 @@ def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | N
         reasons["littles_law_ratio"] = why
     return Correlation(
         overhead_ms=overhead,
-        server_time_share=_ratio(server.sum(), client.sum()),
-        tail_server_share=_ratio(server[tail].sum(), client[tail].sum()) if enough else None,
+        server_time_share=ratio(server.sum(), client.sum()),
+        tail_server_share=ratio(server[tail].sum(), client[tail].sum()) if enough else None,
         server_variance_share=variance,
         littles_law_ratio=little,
         reasons=reasons,
@@ -116,7 +117,3 @@ def mean_in_flight(samples: PhaseSamples, since_ns: int | None = None) -> float 
         inside_ns = np.minimum(piece.ended_ns[sent], end) - np.maximum(piece.sent_ns[sent], start)
         total_ns += float(np.maximum(inside_ns, 0).sum(dtype=np.float64))
     return total_ns / (end - start)
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return round(float(part) / float(whole), 6) if whole > 0 else None

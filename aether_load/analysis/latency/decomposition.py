@@ -151,7 +151,6 @@ def _client_parts(
     total_ms: NDArray[np.int32],
     late_ms: NDArray[np.float64] | None,
 ) -> dict[PartName, Part]:
-    """Return the parts outside the server."""
     readable = samples.readable[window]
     parts: dict[PartName, Part] = {}
     parts["start_delay"] = measure("start_delay", _between(samples.due_ns, samples.sent_ns, window), None, 0)

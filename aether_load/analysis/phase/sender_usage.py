@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import msgspec
 
+from aether_load.analysis.server.server_process import SHORTEST_NS, cpu_shares
 from aether_load.rundata.process_usage import MASTER, SenderReading
 
-_SHORTEST_NS = 500_000_000
 _READ_WITHIN_NS = 50_000_000
 """The reading at a window's end is taken a little after it."""
 
@@ -57,16 +56,11 @@ def by_worker(readings: Sequence[SenderReading]) -> dict[int, list[SenderReading
 
 def _process_over(inside: Sequence[SenderReading]) -> Sender | None:
     # Two readings in one scheduling quantum say nothing about a second.
-    if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < _SHORTEST_NS:
+    if len(inside) < 2 or inside[-1].at_ns - inside[0].at_ns < SHORTEST_NS:
         return None
-    shares = [_share(early, late) for early, late in pairwise(inside) if late.at_ns - early.at_ns >= _SHORTEST_NS]
-    mean = _share(inside[0], inside[-1])
+    mean, largest = cpu_shares(inside)
     return Sender(
         cpu_share_mean=round(mean, 4),
-        cpu_share_max=round(max(shares, default=mean), 4),
+        cpu_share_max=round(largest, 4),
         resident_max_bytes=max(reading.resident_bytes for reading in inside),
     )
-
-
-def _share(early: SenderReading, late: SenderReading) -> float:
-    return (late.cpu_s - early.cpu_s) / ((late.at_ns - early.at_ns) / 1e9)

@@ -111,7 +111,6 @@ def _buckets(series: dict[str, dict[Labels, str]]) -> tuple[int, ...]:
 
 
 def _total(name: str, values: dict[Labels, str]) -> int:
-    """Return the sum of a counter's series."""
     _refuse_totals(name, values)
     total = sum(_count(name, value) for value in values.values())
     if total > MOST_COUNTED:
@@ -120,7 +119,6 @@ def _total(name: str, values: dict[Labels, str]) -> int:
 
 
 def _sum_ms(values: dict[Labels, str]) -> float:
-    """Return the sum of all node times in ms."""
     _refuse_totals(_SUM, values)
     total = math.fsum(_float(_SUM, value) * 1000 for value in values.values())
     if not 0 <= total <= MOST_COUNTED:

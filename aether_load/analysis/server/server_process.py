@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
-from aether_load.rundata.process_usage import ServerReading
+from aether_load.rundata.process_usage import SenderReading, ServerReading
 
 SHORTEST_NS = 500_000_000
 """Between two readings of a process's CPU time; closer ones lie in a scheduling quantum or two and say nothing."""
@@ -39,25 +39,31 @@ def server_process_over(
     if len(read) < 2 or read[-1].at_ns - read[0].at_ns < SHORTEST_NS:
         reasons = [reading.reason for reading in readings if reading.reason and reading.at_ns <= ended_ns]
         return None, reasons[-1] if reasons else "the target's process was not read twice, half a second apart"
-    # A process that came or went breaks the row.
-    shares = [
-        share
-        for early, late in pairwise(read)
-        if late.at_ns - early.at_ns >= SHORTEST_NS and (share := _share(early, late)) >= 0
-    ]
-    mean = _share(read[0], read[-1])
+    mean, largest = cpu_shares(read)
     if mean < 0:
         return None, "the target's processes were replaced by others inside the window"
     if mean == 0:
         return None, "the target's process took less CPU time than its system counts, which goes in steps of 10 ms"
     return ServerProcess(
         cpu_share_mean=round(mean, 4),
-        cpu_share_max=round(max(shares, default=mean), 4),
+        cpu_share_max=round(largest, 4),
         resident_max_bytes=max(reading.resident_bytes or 0 for reading in read),
         processes=max(reading.processes or 0 for reading in read),
         names=read[-1].names,
     ), None
 
 
-def _share(early: ServerReading, late: ServerReading) -> float:
+def cpu_shares(readings: Sequence[SenderReading | ServerReading]) -> tuple[float, float]:
+    """Return the mean share of a core over all readings of a process, and the largest from one to the next."""
+    # A process that came or went breaks the row.
+    shares = [
+        share
+        for early, late in pairwise(readings)
+        if late.at_ns - early.at_ns >= SHORTEST_NS and (share := _share(early, late)) >= 0
+    ]
+    mean = _share(readings[0], readings[-1])
+    return mean, max(shares, default=mean)
+
+
+def _share(early: SenderReading | ServerReading, late: SenderReading | ServerReading) -> float:
     return ((late.cpu_s or 0.0) - (early.cpu_s or 0.0)) / ((late.at_ns - early.at_ns) / 1e9)

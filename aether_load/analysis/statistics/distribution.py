@@ -165,7 +165,6 @@ def _binomial(count: int, q: float) -> tuple[int, NDArray[np.float64]]:
 
 
 def _share_up_to(k: int, count: int, q: float) -> float:
-    """Return P(Bin(count, q) <= k)."""
     first, below = _binomial(count, q)
     return 0.0 if k < first else float(below[min(k - first, len(below) - 1)] / below[-1])
 

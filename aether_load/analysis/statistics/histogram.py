@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,14 +26,6 @@ class QuantileInterval(msgspec.Struct, frozen=True):
     low: float
     high: float | None
     promql: float
-
-
-def bucket_of(times_ms: Iterable[int]) -> tuple[int, ...]:
-    """Return how many of whole-ms node times fall into each of the server's twelve buckets."""
-    counts = [0] * (len(BUCKET_EDGES_MS) + 1)
-    for time_ms in times_ms:
-        counts[next((i for i, edge in enumerate(BUCKET_EDGES_MS) if time_ms <= edge), len(BUCKET_EDGES_MS))] += 1
-    return tuple(counts)
 
 
 def mean_interval(buckets: Sequence[int], sum_ms: float) -> Interval | None:

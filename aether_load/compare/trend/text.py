@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TextIO
 
@@ -57,9 +58,7 @@ def facts(trend: Trend) -> Iterator[str]:
         f"{len(runs)} runs from {runs[0].time_utc[:10]} to {runs[-1].time_utc[:10]}; {trend.searched_total} of "
         f"{len(trend.histories)} histories have the {FEWEST_RUNS} runs that a search needs."
     )
-    machines: dict[str, int] = {}
-    for run in runs:
-        machines[run.machine] = machines.get(run.machine, 0) + 1
+    machines = Counter(run.machine for run in runs)
     if len(machines) > 1:
         said = "; ".join(f"{name} ({count} runs)" for name, count in machines.items())
         yield f"{len(machines)} machines, whose histories are not mixed: {said}."

@@ -38,7 +38,6 @@ def gate_value(
 
 
 def _single(metric: GateMetric, samples: PhaseSamples, which: Which, terms: Terms, rates: WindowRates) -> float | None:
-    """Return a metric that is no distribution."""
     if metric.metric == "accuracy":
         accuracy = build_row("", samples, which, terms, rates=rates).accuracy
         return None if accuracy is None else accuracy.value
