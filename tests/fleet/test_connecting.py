@@ -33,6 +33,7 @@ def test_what_is_wrong_with_a_worker_is_said_before_there_is_a_master(
     assert "Traceback" not in finished.err
 
 
+@pytest.mark.slow
 def test_a_worker_says_whom_it_waits_for_until_it_is_interrupted(
     start_locust: Callable[..., LocustProcess], free_port: int, tmp_path: Path
 ) -> None:

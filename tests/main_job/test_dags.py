@@ -70,7 +70,7 @@ def assert_nothing_unexplained(phase: dict[str, Any], nodes: int) -> None:
 RUNS = [
     ("v2", "chain"),
     ("v2", "fan_out"),
-    ("v2", "extraction"),
+    pytest.param("v2", "extraction", marks=pytest.mark.slow),
     ("v1", "fan_out"),
     *(pytest.param("v1", shape, marks=pytest.mark.slow) for shape in ("chain", "triage", "extraction")),
 ]
@@ -173,6 +173,7 @@ def test_a_failing_node_takes_with_it_what_the_first_nodes_policy_says(
     )
 
 
+@pytest.mark.slow
 def test_a_v1_file_runs_on_a_v1_runtime(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

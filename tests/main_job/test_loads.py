@@ -210,6 +210,7 @@ def test_a_plan_is_printed_and_nothing_sent(
     assert [line for line in record.open() if json.loads(line)["status"] == 200] == []
 
 
+@pytest.mark.slow
 def test_the_self_check_is_written_down(fork_locust: Callable[..., Finished]) -> None:
     """What this client costs stands in the report; left out, it is null with the reason."""
     with_check = fork_locust(SELF_CHECK, "--scenario", "smoke", "-t", "1", "--verbose")

@@ -87,6 +87,7 @@ def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust: Callable[..., F
     assert TOKEN.encode() not in written + finished.out.encode() + finished.err.encode()
 
 
+@pytest.mark.slow
 def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(
     fork_locust: Callable[..., Finished], proxy: str
 ) -> None:

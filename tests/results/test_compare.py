@@ -114,6 +114,7 @@ def test_holm_adjusts_as_published() -> None:
 
 
 @pytest.mark.parametrize("draw", ["lognormal", "spikes"])
+@pytest.mark.slow
 def test_equal_runs_are_not_called_better(draw: str) -> None:
     """Eight runs from one distribution, five figures each: in at most 5 % of comparisons is any of them ranked."""
     chance = np.random.default_rng(7)

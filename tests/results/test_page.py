@@ -97,6 +97,7 @@ class TestInABrowser:
         labels = "getComputedStyle(document.querySelector('[data-chart] svg .role-axis-label text')).fill"
         assert browser.evaluate(labels) == ("rgb(163, 171, 183)" if dark else "rgb(92, 100, 112)")
 
+    @pytest.mark.slow
     def test_no_legend_is_cut_off_on_a_phone(self, run: RunFolder, browser: Page) -> None:
         """Each entry of each legend lies inside its chart."""
         browser.show(400)
@@ -111,6 +112,7 @@ class TestInABrowser:
         assert browser.evaluate(outside) == []
 
     @pytest.mark.parametrize("width", [390, 1280])
+    @pytest.mark.slow
     def test_no_table_is_cut(self, run: RunFolder, browser: Page, width: int) -> None:
         """With everything unfolded each cell lies within the page, and no table has to be scrolled."""
         browser.show(width)
@@ -122,6 +124,7 @@ class TestInABrowser:
         beyond += "cell.getBoundingClientRect().right > innerWidth).map(cell => cell.textContent)"
         assert browser.evaluate(beyond) == []
 
+    @pytest.mark.slow
     def test_the_answer_and_the_thresholds_come_first(self, run: RunFolder, browser: Page) -> None:
         """The headline decides; warnings are folded, and no section is empty."""
         browser.show(1280)
@@ -136,6 +139,7 @@ class TestInABrowser:
         assert "broken" in header
         assert browser.evaluate("document.querySelector('#warnings').open") is False
 
+    @pytest.mark.slow
     def test_one_click_filters_a_dataset(self, run: RunFolder, browser: Page) -> None:
         """Rows of the overview and the slowest requests are then that dataset's, at most ten of them."""
         browser.show(1280)
@@ -153,6 +157,7 @@ class TestInABrowser:
         browser.evaluate("document.getElementById('only-all').click()")
         assert browser.evaluate(f"new Set({slow}.map(row => row.className)).size") == 2
 
+    @pytest.mark.slow
     def test_a_slow_request_opens_into_its_levels_and_nodes(self, run: RunFolder, browser: Page) -> None:
         """The bars of a request end where it ends, and each node stands under its level."""
         browser.show(1280)
@@ -165,6 +170,7 @@ class TestInABrowser:
         assert max(browser.evaluate(ends)) == pytest.approx(100, abs=0.1)
         assert browser.evaluate(f"{found}.querySelector('dl').offsetParent !== null")
 
+    @pytest.mark.slow
     def test_paper_has_what_a_click_would_show(self, run: RunFolder, browser: Page, tmp_path: Path) -> None:
         """Printed in the dark it is ink on white, with each phase's tables open; afterwards they are shut again."""
         browser.show(1400, dark=True)
@@ -181,6 +187,7 @@ class TestInABrowser:
         browser.paper(tmp_path / "page.pdf")
         assert (tmp_path / "page.pdf").stat().st_size > 50_000
 
+    @pytest.mark.slow
     def test_where_no_script_runs_the_pictures_stand(self, drawn_run: RunFolder, browser: Page) -> None:
         """Some viewers of CI artefacts run no script: with --charts every chart is there all the same."""
         browser.show(400)

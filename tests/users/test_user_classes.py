@@ -90,6 +90,7 @@ def test_prompts_texts_and_dags_are_samples_of_one_run(run_users: Callable[..., 
     assert (phase["users"], phase["ended_by"], phase["correlation"]["littles_law_ratio"]) == (3, "passes", None)
 
 
+@pytest.mark.slow
 def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users: Callable[..., Any]) -> None:
     """Those of the row that the prompt is of."""
     classes = (
@@ -149,6 +150,7 @@ def test_users_that_send_nothing_do_not_pass(run_users: Callable[..., Any]) -> N
     assert "ValueError: execute: expected a prompt, a text or a DAG, got int." in json.dumps(report["phases"])
 
 
+@pytest.mark.slow
 def test_other_classes_run_beside_and_are_told_apart(run_users: Callable[..., Any]) -> None:
     """Nothing waits for them; their requests are in no figure of ours, and a note counts them."""
     classes = (
@@ -194,6 +196,7 @@ def test_what_cannot_measure_is_refused(
     assert all(word in said[0] for word in words)
 
 
+@pytest.mark.slow
 def test_on_start_and_on_stop_may_send(run_users: Callable[..., Any]) -> None:
     """A request of on_start waits for its phase and is a sample; one of on_stop sends nothing once the load is over."""
     classes = (

@@ -140,6 +140,7 @@ def test_the_charts_get_one_direction_each(charted: Ended, github_of_the_module:
     assert smaller[2] & bigger[2] == set()
 
 
+@pytest.mark.slow
 def test_the_trend_is_published_night_by_night(charted: Ended, github_of_the_module: GitHub, tmp_path: Path) -> None:
     """The first night begins it; the next one reads the branch and adds its own row and report."""
     assert charted.conclusion == "success", charted["Publish the trend"].text
