@@ -1,24 +1,18 @@
-"""Start the observer, and talk to it over a socket that never blocks the event loop."""
+"""Talk to the observer over a socket that never blocks the event loop."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 import gevent
 import msgspec
-import psutil
-from gevent import socket
-from gevent import subprocess as gsubprocess
 from gevent.event import AsyncResult, Event
 from gevent.queue import Queue
 
-from aether_load.environment import child_environment
 from aether_load.errors import AetherLoadError, ExitCode, explain
+from aether_load.load.observer_process import ObserverProcess
 from aether_load.observer import messages as say
 
 START_LIMIT_S = 30.0
@@ -32,7 +26,6 @@ STILL_LIMIT_S = 120.0
 _STANDS_STILL = f"it has done nothing for {STILL_LIMIT_S:g} s"
 _LOOK_INTERVAL_S = 2.0
 _RECEIVE_BYTES = 1 << 16
-_END_LIMIT_S = 5.0
 
 
 class ObserverLost(AetherLoadError):
@@ -52,19 +45,8 @@ class CommandFailed(AetherLoadError):
 class ObserverClient:
     """One observer process and what it says; `lost` is set when it is gone, with the reason in `why`."""
 
-    def __init__(self) -> None:
-        """Start the process; it becomes ready while other things are prepared."""
-        ours, theirs = socket.socketpair()
-        self._socket = ours
-        self._process = gsubprocess.Popen(
-            [sys.executable, "-m", "aether_load.observer"],
-            stdin=theirs.fileno(),
-            stdout=subprocess.DEVNULL,
-            # The sender decides when it ends: a Ctrl-C at the terminal is for the load.
-            start_new_session=True,
-            env=child_environment(),
-        )
-        theirs.close()
+    def __init__(self, process: ObserverProcess) -> None:
+        self._process = process
         self.lost = Event()
         self.why = ""
         self._ready = Event()
@@ -78,12 +60,6 @@ class ObserverClient:
         self.on_counted: Callable[[say.Counted], None] | None = None
         self.on_refused: Callable[[str], None] | None = None
         self._greenlets = [gevent.spawn(self._receive_for_ever), gevent.spawn(self._send_for_ever)]
-
-    @property
-    def pid(self) -> int:
-        """Return its process id."""
-        pid: int = self._process.pid
-        return pid
 
     def wait_until_ready(self) -> None:
         """Wait until it listens; raises ObserverLost."""
@@ -124,16 +100,15 @@ class ObserverClient:
 
     def _get_while_it_works(self, result: AsyncResult) -> Any:
         """Return an answer; raises gevent.Timeout when the process has done nothing for a time."""
-        taken, left_s = -1.0, STILL_LIMIT_S
+        taken: float | None = None
+        left_s = STILL_LIMIT_S
         while True:
             began = monotonic()
             try:
                 return result.get(timeout=_LOOK_INTERVAL_S)
             except gevent.Timeout:
-                with suppress(psutil.Error):
-                    times = psutil.Process(self.pid).cpu_times()
-                    if (now := sum(times[:4])) != taken:
-                        taken, left_s = now, STILL_LIMIT_S
+                if (now := self._process.cpu_s()) not in {None, taken}:
+                    taken, left_s = now, STILL_LIMIT_S
                 # A machine that slept, or a sender that was stopped, has waited for less than it seems.
                 left_s -= min(monotonic() - began, 2 * _LOOK_INTERVAL_S)
                 if left_s <= 0:
@@ -144,26 +119,22 @@ class ObserverClient:
         gevent.wait([self.page_made, self.lost], timeout=PAGE_LIMIT_S, count=1)
         self._is_closing = True
         self.send(say.Quit())
-        try:
-            self._process.wait(timeout=_END_LIMIT_S)
-        except gsubprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.end()
         gevent.killall(self._greenlets)
-        self._socket.close()
+        self._process.socket.close()
 
     def _send_for_ever(self) -> None:
         while True:
             data = self._out.get()
             try:
-                self._socket.sendall(data)
+                self._process.socket.sendall(data)
             except OSError:
                 return
 
     def _receive_for_ever(self) -> None:
         frames = say.Frames()
         try:
-            while data := self._socket.recv(_RECEIVE_BYTES):
+            while data := self._process.socket.recv(_RECEIVE_BYTES):
                 for content in frames.feed(data):
                     self._take(say.decode_answer(content))
         except (OSError, msgspec.MsgspecError, ValueError) as error:
@@ -197,7 +168,6 @@ class ObserverClient:
             return
         self.why = why
         self.lost.set()
-        if self._process.poll() is None:
-            self._process.kill()
+        self._process.kill()
         for waiting in list(self._waiting.values()):
             waiting.set_exception(ObserverLost(f"The observer is gone: {why}."))

@@ -110,7 +110,8 @@ def test_a_change_that_fails_changes_nothing(
     probed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Neither a target that is gone nor one that lacks what the scenario asks takes the place of the last."""
-    monkeypatch.setattr(session_module, "ObserverClient", lambda: None)
+    monkeypatch.setattr(session_module, "ObserverProcess", lambda: None)
+    monkeypatch.setattr(session_module, "ObserverClient", lambda _process: None)
     session = Session(tmp_path, ProgressLine())
     session.prepare(scenario(), HERE, None, None)
     before = session.load

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aether_load.environment import git_state, machine, versions
 from aether_load.errors import UsageError
 from aether_load.load.observer_client import ObserverClient
+from aether_load.load.observer_process import ObserverProcess
 from aether_load.load.run import Run, now
 from aether_load.load.run_records import OwnRecords, RecordSink
 from aether_load.load.sending.sender_context import SenderContext, SenderContexts
@@ -48,7 +49,7 @@ class Session:
         """Start the observer; it becomes ready while other things are prepared."""
         self._results = results
         self._line = line
-        self._observer = ObserverClient()
+        self._observer = ObserverClient(ObserverProcess())
         self._embedded: EmbeddedRuntime | None = None
         self._self_check: tuple[SelfCheck | None, str | None] = None, "the self-check was left out (--no-self-check)"
         self.sender_contexts = SenderContexts()
@@ -89,7 +90,7 @@ class Session:
     def observer(self) -> ObserverClient:
         """Return the observer; a new one where the last is gone."""
         if self._observer.lost.is_set():
-            self._observer = ObserverClient()
+            self._observer = ObserverClient(ObserverProcess())
         return self._observer
 
     def start_run(self, feed: LocustFeed) -> tuple[Run, SenderContext]:
