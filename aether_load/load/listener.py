@@ -40,6 +40,8 @@ from aether_load.streams import mend_streams
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from aether_load.scenario.scenario import Scenario
+
 
 _END_LIMIT_S = 60.0
 _CSV_SLACK_S = 0.1
@@ -89,14 +91,11 @@ class Listener:
         self._line = ProgressLine()
         self._controller: RunController | None = None
         self._interruption = Interruption(environment, self._line, lambda: self._controller)
+        self._headless = bool(environment.parsed_options.headless)
         self._is_starting = False
         self._quits = 0
         self._shown: Monitoring | None = None
         self._master: Master | None = None
-
-    @property
-    def _headless(self) -> bool:
-        return bool(self._environment.parsed_options.headless)
 
     def prepare(self) -> None:
         """Find target and prompts, fill in Locust's options, and listen from now on."""
@@ -113,16 +112,7 @@ class Listener:
         if options.master:
             self._master = Master(environment, self._on_refused)
         scenario = checked_scenario(environment, self._line, is_master=self._master is not None)
-        self._session = Session(Path(options.results_dir), self._line)
-        try:
-            prepare_session(self._session, scenario, environment)
-            self._shown = Monitoring.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
-            self._session.has_live_view = self._shown is not None
-            if self._master is not None:
-                self._hand_over()
-        except BaseException:
-            self._session.end()
-            raise
+        self._make_session(scenario)
         environment.aether = self._session.sender_contexts
         environment.host = options.host = self._session.load.target.url
         most = most_users(scenario)
@@ -132,7 +122,23 @@ class Listener:
         self._listen()
         if self._master is not None and self._headless:
             self._master.limit_wait()
-        self._announce()
+        load = self._session.load
+        logging.getLogger("aether_load").info(
+            "scenario %s: %d prompts against the %s", scenario.name, len(load.workload.prompts), described(load.target)
+        )
+
+    def _make_session(self, scenario: Scenario) -> None:
+        environment = self._environment
+        self._session = Session(Path(environment.parsed_options.results_dir), self._line)
+        try:
+            prepare_session(self._session, scenario, environment)
+            self._shown = Monitoring.of(environment, self._session, busy=self._busy, has_senders=self._has_senders)
+            self._session.has_live_view = self._shown is not None
+            if self._master is not None:
+                self._hand_over()
+        except BaseException:
+            self._session.end()
+            raise
 
     def _listen(self) -> None:
         """Take part in Locust's events and in the process's signals."""
@@ -146,15 +152,6 @@ class Listener:
     def _hand_over(self) -> None:
         assert self._master is not None
         self._master.hand_over(self._session, scenario_hash(scenario_from(self._environment.parsed_options)))
-
-    def _announce(self) -> None:
-        load = self._session.load
-        logging.getLogger("aether_load").info(
-            "scenario %s: %d prompts against the %s",
-            load.scenario.name,
-            len(load.workload.prompts),
-            described(load.target),
-        )
 
     def _on_test_start(self, environment: Any, **_kwargs: Any) -> None:
         self._is_starting = True

@@ -86,7 +86,7 @@ class PhaseDriver:
         self._run.turn_to(first)
         self.senders.prepare(first)
         if self._ending.is_set():
-            self._drain()
+            _drain(self._run, self.senders)
         else:
             self._drive_from_rest(stages)
 
@@ -122,7 +122,7 @@ class PhaseDriver:
                     break
         finally:
             self.senders.end(records[-1] if records else None)
-            drained = self._drain()
+            drained = _drain(self._run, self.senders)
             run.observer.send(say.Watch(phase=None))
         run.flush()
         run.scrape(scraped_as, "after" if drained else "during")
@@ -156,22 +156,20 @@ class PhaseDriver:
         self.progress.begin(stage, record)
         return record
 
-    def _drain(self) -> bool:
-        """Wait for the answers in flight; what is not in when the limit is reached is cancelled."""
-        target = self._run.scenario.target
-        limit = target.connect_timeout + target.request_timeout + _DRAIN_SLACK_S
-        deadline = monotonic_ns() + limit * 1e9
-        drained = self.senders.drained
-        while not drained.is_set():
-            if self._ending.is_set() and self._ending.stop_timeout_s is not None:
-                deadline = min(deadline, monotonic_ns() + self._ending.stop_timeout_s * 1e9)
-                self._ending.stop_timeout_s = None
-            left = (deadline - monotonic_ns()) / 1e9
-            if left <= 0:
-                break
-            # Short steps, because a second interruption moves the deadline.
-            drained.wait(min(left, 0.05))
-        if drained.is_set():
-            return True
-        self.senders.cancel()
-        return False
+
+def _drain(run: Run, senders: Senders) -> bool:
+    """Wait for the answers in flight; what is not in when the limit is reached is cancelled."""
+    ending, drained, target = run.ending, senders.drained, run.scenario.target
+    limit_s = target.connect_timeout + target.request_timeout + _DRAIN_SLACK_S
+    deadline = monotonic_ns() + limit_s * 1e9
+    while not drained.is_set():
+        if ending.is_set() and ending.stop_timeout_s is not None:
+            deadline = min(deadline, monotonic_ns() + ending.stop_timeout_s * 1e9)
+            ending.stop_timeout_s = None
+        left_s = (deadline - monotonic_ns()) / 1e9
+        if left_s <= 0:
+            senders.cancel()
+            return False
+        # Short steps, because a second interruption moves the deadline.
+        drained.wait(min(left_s, 0.05))
+    return True

@@ -41,11 +41,6 @@ class EmbeddedRuntime:
             self.end()
             raise
 
-    @property
-    def pid(self) -> int:
-        """Return the simulator's process id."""
-        return self._process.pid
-
     def end(self) -> None:
         """End the process and wait for it."""
         if self._process.poll() is None:
