@@ -12,8 +12,8 @@ from locust.stats import CSV_STATS_INTERVAL_SEC
 
 from aether_load.errors import ExitCode, explain
 from aether_load.load.distributed.connecting import explain_connecting
-from aether_load.load.distributed.master import Master
-from aether_load.load.distributed.worker import own_scenario_hash, prepare_worker
+from aether_load.load.distributed.master.master import Master
+from aether_load.load.distributed.worker.worker import own_scenario_hash, prepare_worker
 from aether_load.load.interruption import Interruption
 from aether_load.load.options import (
     add_options,

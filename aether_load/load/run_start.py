@@ -14,7 +14,7 @@ from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.load.users.user_classes import our_users, user_class_records
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.master import Master
+    from aether_load.load.distributed.master.master import Master
     from aether_load.load.phases.senders import Senders
     from aether_load.load.progress import ProgressLine
     from aether_load.load.run import Run

@@ -20,7 +20,7 @@ from locust import rpc
 
 from aether_load._version import __version__
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.sample_sender import IN_FLIGHT_BYTES
+from aether_load.load.distributed.worker.parcel_queue import IN_FLIGHT_BYTES
 from aether_load.protocol import NodeState, Outcome
 from aether_load.rundata.records.record_buffer import BLOCK_ROWS, RecordBuffer
 from aether_load.rundata.records.record_format import (

@@ -11,10 +11,10 @@ import pytest
 
 from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.message_handler import MessageHandler
-from aether_load.load.distributed.run_workers import RunWorkers
-from aether_load.load.distributed.sample_receiver import SampleReceiver
-from aether_load.load.distributed.worker_registry import WorkerSession
+from aether_load.load.distributed.master.message_handler import MessageHandler
+from aether_load.load.distributed.master.run_workers import RunWorkers
+from aether_load.load.distributed.master.sample_receiver import SampleReceiver
+from aether_load.load.distributed.master.worker_session import WorkerSession
 from aether_load.observer.messages import Usage
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.folder import RunFolder
@@ -22,8 +22,7 @@ from aether_load.rundata.manifest import ClockPair, Manifest, PhaseRecord, Targe
 from aether_load.rundata.process_usage import SenderReading
 
 if TYPE_CHECKING:
-    from aether_load.load.distributed.messages import Received
-    from aether_load.load.distributed.worker_session import Part
+    from aether_load.load.distributed.master.run_worker import RunWorker
 
 RUN = "the-run"
 AHEAD_NS = 1_000_000_000_000
@@ -55,38 +54,35 @@ class FakeRun:
         self.flushes += 1
 
 
-class FakeRegistry:
-    """A registry that keeps what it is to send."""
-
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    def send(self, session: WorkerSession, message: Received) -> None:
-        self.sent.append((session.number, message))
-
-
 class Fleet:
     """Two workers of one run, the second with a clock that is ahead."""
 
     def __init__(self, folder: Path) -> None:
         self.run = FakeRun()
-        self.registry = FakeRegistry()
+        self.sent: list[tuple[str, say.Message]] = []
         self.folder = RunFolder(folder)
         run: Any = self.run
-        registry: Any = self.registry
-        self.workers = RunWorkers(run)
         self.receiver = SampleReceiver(self.folder)
-        self.handler = MessageHandler(run, registry, self.receiver, self.workers)
-        self.sessions = [self._member(0, 0), self._member(1, AHEAD_NS)]
+        self.workers = RunWorkers(run, self.receiver)
+        self.handler = MessageHandler(run, self.receiver, self.workers, follow_user_count=False)
+        self.sessions = [self.session(0, 0), self.session(1, AHEAD_NS)]
         for session in self.sessions:
-            self.workers.add(session)
+            self.handler.on_ready(session)
         self.workers.activate(None)
 
-    def _member(self, number: int, ahead_ns: int) -> WorkerSession:
-        session = WorkerSession(f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number))
+    def session(self, number: int, ahead_ns: int) -> WorkerSession:
+        session = WorkerSession(
+            f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number), self._send
+        )
         now = monotonic_ns()
         session.echoed(say.Echoed(now, now + ahead_ns, 0.0))
         return session
+
+    def _send(self, client: str, message: say.Message) -> None:
+        self.sent.append((client, message))
+
+    def confirmed(self) -> list[tuple[str, say.Message]]:
+        return [(client, message) for client, message in self.sent if isinstance(message, say.Received)]
 
     def begin_phase(self) -> int:
         """Begin a stage in which both workers have a share."""
@@ -95,15 +91,15 @@ class Fleet:
             began=ClockPair(0, ""),
         )  # fmt: skip
         self.workers.drained.clear()
-        for part in self.workers.of_active():
-            part.begin_stage()
+        for worker in self.workers.active:
+            worker.begin_stage()
         return self.handler.ask()
 
     def says(self, number: int, message: Any) -> None:
-        self.handler.take(self.sessions[number], message)
+        self.handler.on_message(self.sessions[number], message)
 
-    def part(self, number: int) -> Part:
-        return self.workers.parts[number]
+    def worker(self, number: int) -> RunWorker:
+        return self.workers.by_number[number]
 
 
 @pytest.fixture
@@ -120,8 +116,11 @@ def test_a_reply_counts_for_the_question_that_was_asked_last(fleet: Fleet) -> No
     for reply in (say.Mustered, say.Warmed, say.Rested, say.HandedIn):
         fleet.says(0, reply(first))
         fleet.says(1, reply(second))
-    states = [(part.mustered, part.warmed, part.rested, part.handed_in) for part in fleet.workers.parts.values()]
-    assert states == [(False,) * 4, (True,) * 4]
+    kinds = (say.Mustered, say.Warmed, say.Rested, say.HandedIn)
+    states = [[worker.has_said(kind) for kind in kinds] for worker in fleet.workers.by_number.values()]
+    assert states == [[False] * 4, [True] * 4]
+    fleet.worker(1).forget(say.Mustered, say.Warmed)
+    assert [fleet.worker(1).has_said(kind) for kind in kinds] == [False, False, True, True]
 
 
 def test_a_window_is_open_from_the_first_worker_to_the_last(fleet: Fleet) -> None:
@@ -134,7 +133,7 @@ def test_a_window_is_open_from_the_first_worker_to_the_last(fleet: Fleet) -> Non
     assert fleet.workers.record.window_began_ns == AHEAD_NS + 5_000_000_000 - ahead
     fleet.says(0, say.Driven(question, "duration", 6_000_000_000, 9_000_000_000))
     fleet.says(0, say.Drained(question, None, None))
-    assert (fleet.part(0).ended_by, fleet.workers.drained.is_set()) == ("duration", False)
+    assert (fleet.worker(0).ended_by, fleet.workers.drained.is_set()) == ("duration", False)
     fleet.says(1, say.Drained(question, None, AHEAD_NS + 7_000_000_000))
     assert fleet.workers.drained.is_set()
     assert fleet.workers.record.window_ended_ns == 9_000_000_000
@@ -147,15 +146,15 @@ def test_records_are_written_as_they_come_and_confirmed(fleet: Fleet) -> None:
     fleet.says(0, say.Parcel("another", 1, 9, b"xyz"))
     fleet.says(0, say.Parcel(RUN, 1, 2, b"de"))
     assert fleet.folder.records_of(0).read_bytes().endswith(b"abcde")
-    assert (fleet.part(0).parcels, fleet.part(0).rows_received) == (2, 5)
-    assert fleet.registry.sent == [(0, say.Received(RUN, number)) for number in (0, 0, 1)]
+    assert (fleet.receiver.rows_of(0), fleet.receiver.rows_of(1)) == (5, 0)
+    assert fleet.confirmed() == [("client-0", say.Received(RUN, number)) for number in (0, 0, 1)]
 
 
 def test_records_that_the_disk_refuses_are_not_confirmed(fleet: Fleet) -> None:
     """They wait in memory, and the run is asked to flush, which meets the full disk."""
     fleet.folder.path.rmdir()
     fleet.says(0, say.Parcel(RUN, 0, 3, b"abc"))
-    assert (fleet.run.flushes, fleet.registry.sent) == (1, [])
+    assert (fleet.run.flushes, fleet.confirmed()) == (1, [])
     assert fleet.receiver.rows_total() == {"records-0.bin": 3}
 
 
@@ -170,7 +169,7 @@ def test_figures_and_notes_go_where_they_belong(fleet: Fleet) -> None:
     at_ns = fleet.sessions[1].to_run(AHEAD_NS + 7)
     assert fleet.run.sent == [Usage(reading=SenderReading(1, at_ns, 2.5, 99))]
     assert fleet.run.manifest.notes == ["Worker 1: odd"]
-    assert (fleet.part(1).announced, fleet.part(1).stats) == (200, stats)
+    assert (fleet.worker(1).announced, fleet.worker(1).stats) == (200, stats)
 
 
 def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet: Fleet) -> None:
@@ -193,12 +192,12 @@ def test_a_worker_that_is_lost_owes_what_it_had_announced(fleet: Fleet) -> None:
     fleet.says(1, say.Drained(question, None, None))
     assert not fleet.workers.drained.is_set()
     fleet.sessions[0].gone = "lost"
-    fleet.workers.lose(fleet.sessions[0])
+    fleet.handler.on_gone(fleet.sessions[0])
     (record, _) = fleet.run.manifest.workers
     assert record.loss is not None
     assert (record.loss.how, record.loss.phase, record.loss.unaccounted_at_most) == ("lost", "one", 30)
     assert fleet.workers.drained.is_set()
-    assert [session.number for session in fleet.workers.there] == [1]
+    assert [worker.session.number for worker in fleet.workers.there] == [1]
 
 
 def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet: Fleet) -> None:
@@ -209,28 +208,26 @@ def test_a_worker_that_is_lost_after_it_closed_owes_nothing(fleet: Fleet) -> Non
     fleet.says(0, closed)
     fleet.says(1, say.Leaving())
     fleet.sessions[0].gone = "lost"
-    fleet.workers.lose(fleet.sessions[0])
-    assert fleet.part(0).closed == closed
-    assert [part.record().loss for part in fleet.workers.parts.values()] == [None, None]
-    assert fleet.part(0).record().requests_total == 3
+    fleet.handler.on_gone(fleet.sessions[0])
+    assert fleet.worker(0).closed == closed
+    assert [worker.record().loss for worker in fleet.workers.by_number.values()] == [None, None]
+    assert fleet.worker(0).record().requests_total == 3
 
 
-def test_a_handler_that_is_over_takes_nothing(fleet: Fleet) -> None:
-    """Nor does one take the words of a worker that has no part in the run."""
-    fleet.handler.is_over = True
-    fleet.says(0, say.Noted("late"))
-    fleet.handler.is_over = False
-    fleet.handler.take(fleet._member(9, 0), say.Noted("unknown"))
-    fleet.workers.lose(fleet._member(9, 0))
+def test_a_worker_that_has_no_part_in_the_run_counts_for_nothing(fleet: Fleet) -> None:
+    """One that has a part is told of the run once."""
+    fleet.handler.on_message(fleet.session(9, 0), say.Noted("unknown"))
+    fleet.handler.on_gone(fleet.session(9, 0))
+    fleet.handler.on_ready(fleet.sessions[0])
     assert fleet.run.manifest.notes == []
-    assert fleet.workers.add(fleet.sessions[0]) is False
+    assert fleet.sent == [(f"client-{number}", say.Begin(RUN, False)) for number in (0, 1)]
 
 
 def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet: Fleet) -> None:
     """Once, whichever workers send it, so that a reader finds its nodes."""
     dag = WorkloadDag(nodes=(NodeShape("a"), NodeShape("b", ("a",))), answer_node="b", part="own")
     for session in fleet.sessions:
-        fleet.handler.take(session, say.decode(say.encode(say.NewDag(dag))))
+        fleet.handler.on_message(session, say.decode(say.encode(say.NewDag(dag))))
     assert fleet.run.manifest.node_ids == ("a", "b")
     assert [(listed.part, listed.node_ids, listed.answer_node) for listed in fleet.run.manifest.dags] == [
         ("own", ("a", "b"), "b")

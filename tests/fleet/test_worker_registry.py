@@ -14,9 +14,11 @@ import pytest
 from aether_load._version import __version__
 from aether_load.errors import ExitCode
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed import worker_registry
+from aether_load.load.distributed.handover import CHUNK_BYTES
+from aether_load.load.distributed.master import heartbeat
+from aether_load.load.distributed.master.worker_registry import WorkerRegistry
+from aether_load.load.distributed.master.worker_session import WorkerSession
 from aether_load.load.distributed.signature import DROPPED
-from aether_load.load.distributed.worker_registry import CHUNK_BYTES, WorkerRegistry
 
 SCENARIO = "abc"
 
@@ -58,9 +60,19 @@ class Master:
             lambda *refusal: self.refusals.append(refusal),
             own_children_only=own_children_only,
         )
-        self.registry.on_gone = self.gone.append
-        self.registry.on_ready = self.ready.append
-        self.registry.listener = lambda session, message: self.heard.append((session.number, message))
+        self.registry.listen(self)
+
+    def on_ready(self, session: WorkerSession) -> None:
+        self.ready.append(session)
+
+    def on_message(self, session: WorkerSession, message: say.Message) -> None:
+        self.heard.append((session.number, message))
+
+    def on_gone(self, session: WorkerSession) -> None:
+        self.gone.append(session)
+
+    def session_of(self, client: str) -> WorkerSession | None:
+        return next((session for session in self.registry.expected if session.client == client), None)
 
     def joins(self, client: str, **more: int | str) -> None:
         joined: dict[str, Any] = {
@@ -75,7 +87,7 @@ class Master:
 
     def has_everything(self, client: str, *, ahead_ns: int = 0) -> None:
         """Answer pings until the clock is known, and say that the handover has come."""
-        while (session := self.registry.session_of(client)) is None or not session.has_clock:
+        while (session := self.session_of(client)) is None or not session.has_clock:
             *_, ping = self.runner.sent_to(client, say.Ping)
             self.runner.says(client, say.Echoed(ping.sent_ns, monotonic_ns() + ahead_ns, time() + ahead_ns / 1e9))
         self.runner.says(client, say.Ready("run-1"))
@@ -159,7 +171,7 @@ def test_a_worker_that_cannot_work_is_reported_and_gone(master: Master) -> None:
     master.joins("a")
     master.runner.says("a", say.Unable("no such file", 3))
     assert master.refusals == [("worker 0 (process 7 on there) cannot work: no such file", ExitCode.TARGET)]
-    assert master.registry.session_of("a") is None
+    assert master.session_of("a") is None
 
 
 def test_bytes_that_are_no_message_are_refused_or_dropped(master: Master) -> None:
@@ -175,20 +187,20 @@ def test_bytes_that_are_no_message_are_refused_or_dropped(master: Master) -> Non
 
 
 def test_what_a_worker_says_of_its_run_goes_to_the_run(master: Master) -> None:
-    """Its figures are kept too; what a worker says that was never accepted, or has left, counts for nothing."""
+    """Its CPU time is kept too; what a worker says that was never accepted, or has left, counts for nothing."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
     stats = say.WorkerStats(5, 1, 2, 3, 0, 0)
     master.runner.says("a", stats)
     master.runner.says("a", say.ProcessUsage(0, 1.5, 100))
     master.runner.says("b", stats)
-    session = master.registry.session_of("a")
-    assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
+    session = master.session_of("a")
     assert session is not None
-    assert (session.stats, session.cpu_s) == (stats, 1.5)
+    assert session.cpu_s == 1.5
     master.runner.says("a", say.Left())
     master.runner.says("a", say.WorkerStats(9, 9, 9, 9, 9, 9))
-    assert (session.stats, session.gone, master.gone) == (stats, "left", [session])
+    assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
+    assert (session.gone, master.gone) == ("left", [session])
     assert master.registry.is_gone
 
 
@@ -200,7 +212,7 @@ def test_a_clock_of_its_own_is_translated(master: Master) -> None:
     master.has_everything("a", ahead_ns=ahead_ns)
     master.joins("b")
     master.has_everything("b")
-    far, near = master.registry.session_of("a"), master.registry.session_of("b")
+    far, near = master.session_of("a"), master.session_of("b")
     assert far is not None
     assert abs(far.to_run(ahead_ns)) < 1_000_000_000
     assert far.from_run(far.to_run(5)) == 5
@@ -212,7 +224,7 @@ def test_a_clock_of_its_own_is_translated(master: Master) -> None:
 @pytest.fixture
 def quick_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that looks at workers so often that a test need not wait a second."""
-    monkeypatch.setattr(worker_registry, "PING_INTERVAL_S", 0.001)
+    monkeypatch.setattr(heartbeat, "PING_INTERVAL_S", 0.001)
 
 
 def test_a_worker_that_is_silent_too_long_is_lost(quick_watch: None) -> None:
@@ -221,7 +233,7 @@ def test_a_worker_that_is_silent_too_long_is_lost(quick_watch: None) -> None:
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
     master.joins("b")
-    silent, heard = master.registry.session_of("a"), master.registry.session_of("b")
+    silent, heard = master.session_of("a"), master.session_of("b")
     assert silent is not None
     silent.heard_ns -= 3_600_000_000_000
     assert master.registry.wait_for(lambda: bool(master.gone), 20)
@@ -247,3 +259,18 @@ def test_waiting_ends_at_its_limit(master: Master) -> None:
     """A condition that does not come true is False, and no error."""
     with gevent.Timeout(20):
         assert master.registry.wait_for(lambda: False, 0.01) is False
+
+
+def test_a_run_is_told_of_the_workers_that_can_work_already(master: Master) -> None:
+    """And of none any more when it has ended, whatever they say."""
+    master.registry.hand_over(SCENARIO, "run-1", b"1")
+    master.joins("a")
+    master.has_everything("a")
+    master.joins("b")
+    master.ready.clear()
+    master.registry.listen(master)
+    assert [session.client for session in master.ready] == ["a"]
+    master.registry.listen(None)
+    master.runner.says("a", say.Noted("late"))
+    master.runner.says("a", say.Left())
+    assert (master.heard, master.gone) == ([], [])

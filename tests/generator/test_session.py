@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from aether_load.errors import TargetError, UsageError
-from aether_load.load.distributed.messages import Handover
+from aether_load.load.distributed.handover import Handover
 from aether_load.load.progress import ProgressLine
 from aether_load.load.session import session as session_module
 from aether_load.load.session import targets

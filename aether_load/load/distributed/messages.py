@@ -5,16 +5,11 @@ Instants are monotonic ns of the worker that a message goes to or comes from: th
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from aether_load.dag.sent_dag import WorkloadDag
-from aether_load.dag.workload import Workload
-from aether_load.protocol import Generation
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import Share
-from aether_load.schedule.trace import Trace
 
 LOCUST_TYPE = "aether_load"
 PROTOCOL = 5
@@ -272,21 +267,6 @@ Message = (
     | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
     Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Close
 )  # fmt: skip
-
-
-class Handover(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a worker needs to send; headers as the scenario has them, with the names of their secrets only.
-
-    `workers` is how many the master expects.
-    """
-
-    scenario: dict[str, Any]
-    headers: dict[str, str]
-    url: str
-    generation: Generation
-    workload: Workload
-    traces: dict[int, Trace]
-    workers: int
 
 
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

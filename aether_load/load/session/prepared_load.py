@@ -9,7 +9,7 @@ import msgspec
 
 from aether_load.dag.dag import asked_columns
 from aether_load.dag.sent_dag import list_dags
-from aether_load.load.distributed.messages import Handover
+from aether_load.load.distributed.handover import Handover
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.target_client import TargetClient

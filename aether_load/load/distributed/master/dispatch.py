@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from locust.dispatch import UsersDispatcher
@@ -42,3 +42,12 @@ def patient_dispatcher(may_work: Callable[[str], bool]) -> type[UsersDispatcher]
             return known.keys() != wanted or self._rebalance
 
     return PatientDispatcher
+
+
+def spread_users(runner: Any, clients: Sequence[str]) -> bool:
+    """Have Locust spread its users over the workers of these ids; tell whether it did not before."""
+    # Locust's runner has no public way to its dispatcher, whose class is ours.
+    dispatcher: Any = runner._users_dispatcher  # noqa: SLF001
+    if dispatcher is None:
+        return True
+    return bool(dispatcher.spread_over([runner.clients[client] for client in clients if client in runner.clients]))

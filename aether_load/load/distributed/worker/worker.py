@@ -1,4 +1,4 @@
-"""Run one worker of a master: send its share of each stage, and hand in its records."""
+"""Run one worker of a master, from Locust's `init` to its end."""
 
 from __future__ import annotations
 
@@ -7,38 +7,28 @@ import os
 import platform
 import signal
 import sys
-from math import ceil
-from time import monotonic_ns, process_time, time
+from time import monotonic_ns, time
 from typing import Any
 
 import gevent
 import msgspec
-import psutil
-from locust.exception import RPCError
 
 from aether_load._version import __version__
-from aether_load.errors import AetherLoadError, ExitCode, TargetError
+from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.cluster_socket import locust_message
 from aether_load.load.distributed.connecting import FORKED_FROM, is_own_child
-from aether_load.load.distributed.worker_run import WorkerRun
-from aether_load.load.http.endpoint import Endpoint
-from aether_load.load.process.descriptors import check_descriptors
+from aether_load.load.distributed.handover import ChunkReceiver, Handover
+from aether_load.load.distributed.worker.master_link import MasterLink
+from aether_load.load.distributed.worker.target_setup import check_handover, sender_context_of
+from aether_load.load.distributed.worker.worker_run import WorkerRun
 from aether_load.load.process.guard import guarded
 from aether_load.load.process.signals import take_hangup_as_termination
-from aether_load.load.sending.locust_feed import LocustFeed
-from aether_load.load.sending.prepared_requests import PreparedRequests
-from aether_load.load.sending.sender_context import SenderContext, SenderContexts
-from aether_load.load.sending.target_client import TargetClient
+from aether_load.load.sending.sender_context import SenderContexts
 from aether_load.redaction import sentence_of
-from aether_load.runtime_client import probe
-from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.command_line.scenario_options import names_scenario, scenario_from
-from aether_load.scenario.load import from_plain, scenario_hash
-from aether_load.scenario.stage import most_users, variants
+from aether_load.scenario.load import scenario_hash
 
 MASTER_SILENCE_S = 10.0
-PROBE_LIMIT_S = 3.5
 _WATCH_INTERVAL_S = 0.25
 _READING_INTERVAL_S = 1.0
 _JOIN_INTERVAL_S = 2.0
@@ -53,11 +43,11 @@ class Worker:
         self._runner = environment.runner
         self._scenario = scenario
         self._sender_contexts = SenderContexts()
+        self._link = MasterLink(environment.runner, self._end)
         self._number = 0
-        self._chunks: dict[int, bytes] = {}
-        self._handover: say.Handover | None = None
+        self._chunks = ChunkReceiver()
+        self._handover: Handover | None = None
         self._run: WorkerRun | None = None
-        self._process = psutil.Process()
         self._is_child = is_own_child(environment.parsed_options)
         # With --processes there is a parent to end with, be it the master or one that only waits.
         self._forked_from = FORKED_FROM if environment.parsed_options.processes else None
@@ -86,29 +76,10 @@ class Worker:
     def _ask_to_join(self) -> None:
         """Ask until there is an answer: a master that is still being made ready hears nothing yet."""
         while not (self._was_answered or self._ending):
-            self.send(
+            self._link.send(
                 say.Join(say.PROTOCOL, __version__, self._scenario, platform.node(), os.getpid(), self._forked_from)
             )
             gevent.sleep(_JOIN_INTERVAL_S)
-
-    def send(self, message: say.Message) -> None:
-        """Send the master a message; where that is refused for long the master is as good as gone."""
-        try:
-            self._runner.client.send(locust_message(message, self._runner.client_id))
-        except RPCError as error:
-            self.give_up(f"the master cannot be reached any more ({error}).")
-
-    def give_up(self, sentence: str) -> None:
-        """Stop sending at once, say why, and end this process."""
-        self._end(sentence, ExitCode.INVALID)
-
-    def read_process(self) -> None:
-        """Tell what this process has taken so far."""
-        self.send(say.ProcessUsage(monotonic_ns(), process_time(), self._process.memory_info().rss))
-
-    def send_statistics(self) -> None:
-        """Have Locust's own numbers on their way before anything that is said later."""
-        self._runner._send_stats()  # noqa: SLF001 -- Locust sends them each three seconds, and has no other way
 
     # What the master says
 
@@ -121,7 +92,7 @@ class Worker:
         self._heard_ns = monotonic_ns()
         self._was_answered = True
         if isinstance(message, say.Ping):
-            self.send(say.Echoed(message.sent_ns, monotonic_ns(), time()))
+            self._link.send(say.Echoed(message.sent_ns, monotonic_ns(), time()))
         elif isinstance(message, say.Refused):
             self._end(message.sentence, ExitCode(message.exit_code))
         elif isinstance(message, say.Chunk):
@@ -132,54 +103,30 @@ class Worker:
             self._run.take(message)
 
     def _take_chunk(self, chunk: say.Chunk) -> None:
-        if chunk.index == 0:
-            self._chunks.clear()
         self._number = chunk.worker
-        self._chunks[chunk.index] = chunk.data
-        if len(self._chunks) == chunk.of:
-            data = b"".join(self._chunks[index] for index in range(chunk.of))
-            self._chunks.clear()
+        if (data := self._chunks.take(chunk)) is not None:
             gevent.spawn(guarded(self._set_up, self._end), chunk.handover, data)
 
     def _set_up(self, identity: str, data: bytes) -> None:
-        """Make ready what was handed over; a target that is out of reach from here is said at once."""
-        handover = msgspec.msgpack.decode(data, type=say.Handover)
-        scenario = from_plain(handover.scenario)
-        late = TargetError(f"What answers at {handover.url} takes over {PROBE_LIMIT_S:g} s to say that it is well.")
+        """Make ready what was handed over, and say so, or why that cannot be."""
+        handover = msgspec.msgpack.decode(data, type=Handover)
         try:
-            check_descriptors(ceil(most_users(scenario) / handover.workers))
-            with gevent.Timeout(PROBE_LIMIT_S, late):
-                probe(handover.url, filled_in(handover.headers), tls=scenario.target.tls, option="the master's --host")
+            check_handover(handover)
         except AetherLoadError as error:
-            self.send(say.Unable(str(error), int(error.exit_code)))
+            self._link.send(say.Unable(str(error), int(error.exit_code)))
             self._end(str(error), error.exit_code)
             return
         self._handover = handover
-        self.send(say.Ready(identity))
+        self._link.send(say.Ready(identity))
 
-    def _begin(self, message: say.Begin) -> None:
-        handover = self._handover
-        if handover is None:
+    def _begin(self, begin: say.Begin) -> None:
+        if self._handover is None:
             return
         if self._run is not None:
             self._run.forget()
-        scenario = from_plain(handover.scenario)
-        endpoint = Endpoint.of(handover.url, filled_in(handover.headers), scenario.target.tls)
-        # Marks that make a prompt unique are of this worker's own: indexes are told apart by their worker only.
-        mark_seed = f"{message.run} {self._number}"
-        prepared = PreparedRequests(
-            endpoint, handover.workload.bodies, variants(scenario), mark_seed, handover.workload.prompt_nodes
-        )
-        sender_context = SenderContext(
-            scenario,
-            handover.workload,
-            [TargetClient(endpoint, scenario.target, prepared, handover.generation)],
-            handover.traces,
-            LocustFeed(self._environment),
-            self._number,
-        )
+        sender_context = sender_context_of(self._handover, begin.run, self._number, self._environment)
         self._sender_contexts.current = sender_context
-        self._run = WorkerRun(message, sender_context, self, self._runner)
+        self._run = WorkerRun(begin, sender_context, self._link, self._runner)
 
     # How it ends
 
@@ -194,20 +141,18 @@ class Worker:
         gevent.spawn(self._leave)
 
     def _leave(self) -> None:
-        self._hand_in_and_leave()
+        self._on_quitting()
         self._runner.quit()
 
     def _on_quitting(self, **_kwargs: Any) -> None:
-        self._hand_in_and_leave()
-
-    def _hand_in_and_leave(self) -> None:
+        """Hand in what there is, unless this worker ends for a reason that leaves no use for it."""
         if self._ending:
             return
         self._ending = True
         if self._run is not None and not self._run.is_closed:
             sys.stderr.write("aether-load: leaving; answers in flight are waited for and handed in.\n")
             self._run.leave(self._environment.stop_timeout or 0.0)
-            self.send(say.Left())
+            self._link.send(say.Left())
 
     def _watch_for_ever(self) -> None:
         """End when the master has ended, because its run has no use for more records."""
@@ -222,7 +167,7 @@ class Worker:
         while True:
             gevent.sleep(_READING_INTERVAL_S)
             if self._run is not None and not self._run.is_closed:
-                self.read_process()
+                self._link.send_process_usage()
 
     def _end(self, sentence: str, code: ExitCode) -> None:
         """Stop sending at once, say why, and end this process."""

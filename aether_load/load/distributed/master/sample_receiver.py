@@ -41,6 +41,11 @@ class SampleReceiver:
         """Return of each worker the number of the parcel up to which all is written."""
         return {worker: found.taken for worker, found in self._files.items() if not found.waiting}
 
+    def rows_of(self, worker: int) -> int:
+        """Return how many rows of a worker have come."""
+        found = self._files.get(worker)
+        return found.rows if found else 0
+
     def write_out(self) -> None:
         """Hand what waits to the operating system; raises OSError, with nothing lost, when it refuses."""
         for found in self._files.values():

@@ -12,10 +12,10 @@ import gevent
 
 from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.load.distributed.cluster_socket import locust_message
-from aether_load.load.distributed.dispatch import patient_dispatcher
-from aether_load.load.distributed.distributed_senders import DistributedSenders
-from aether_load.load.distributed.sample_receiver import SampleReceiver
-from aether_load.load.distributed.worker_registry import WorkerRegistry
+from aether_load.load.distributed.master.dispatch import patient_dispatcher
+from aether_load.load.distributed.master.distributed_senders import DistributedSenders
+from aether_load.load.distributed.master.sample_receiver import SampleReceiver
+from aether_load.load.distributed.master.worker_registry import WorkerRegistry
 from aether_load.load.progress import ProgressLine
 from aether_load.schedule.shard import users_alike
 

@@ -28,7 +28,7 @@ class _Spilled(msgspec.Struct, frozen=True):
     length: int
 
 
-class SampleSender:
+class ParcelQueue:
     """Parcels in order; what the master has not confirmed is bounded, and so is what waits in memory.
 
     Whoever puts a parcel here never waits: a master that is slow or out of reach is not seen in any latency.
@@ -95,7 +95,9 @@ class SampleSender:
             self._in_flight_bytes -= self._in_flight.popleft()[1]
 
     def close(self) -> None:
-        """Give the disk its room back."""
+        """Forget all parcels, and give the disk its room back."""
+        self._waiting.clear()
+        self._in_flight.clear()
         if self._spill is not None:
             os.close(self._spill)
             self._spill = None

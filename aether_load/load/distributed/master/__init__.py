@@ -1,0 +1,1 @@
+"""Drive the workers of a run from their master, and keep its folder."""

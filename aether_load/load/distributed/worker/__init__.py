@@ -1,0 +1,1 @@
+"""Carry out what a master says, and hand in the records."""
