@@ -9,6 +9,7 @@ import pytest
 from processes import Finished, Simulator, call_command
 
 
+@pytest.mark.slow
 def test_a_chosen_accuracy_is_measured_within_its_interval(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_perfect_model_is_right_at_every_row(
     assert (row["accuracy"]["hits"], row["accuracy"]["count"]) == (400, 400), finished.err
 
 
+@pytest.mark.slow
 def test_a_key_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     """A folder in the file's place is exit 2."""
     done = call_command("answer-key", "--limit", "1", "-o", str(tmp_path), cwd=tmp_path)

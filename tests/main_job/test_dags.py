@@ -68,7 +68,7 @@ def assert_nothing_unexplained(phase: dict[str, Any], nodes: int) -> None:
 
 # Triage of v2 is run with its answers below; the rest of v1 differs from its fan-out in words only.
 RUNS = [
-    ("v2", "chain"),
+    pytest.param("v2", "chain", marks=pytest.mark.slow),
     ("v2", "fan_out"),
     pytest.param("v2", "extraction", marks=pytest.mark.slow),
     ("v1", "fan_out"),
@@ -98,6 +98,7 @@ def test_every_node_of_a_shape_is_booked_and_counted(
     assert ("outputs_not_passed_on" in warnings) == (generation == "v1")
 
 
+@pytest.mark.slow
 def test_the_letter_of_one_node_is_scored_and_the_others_are_not(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def test_an_open_load_shows_what_a_stall_does_to_those_who_come(
     assert phase["all"]["response_latency_ms"]["max"] >= phase["all"]["service_latency_ms"]["max"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_sent_is_unsent(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -120,6 +121,7 @@ requests = 20
         assert len({sample["prompt_id"] for sample in samples if sample["phase"] == name}) == 80
 
 
+@pytest.mark.slow
 def test_the_runtimes_state_is_what_was_asked_for(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -161,6 +163,7 @@ sequential = true
     assert sum(json.loads(line)["status"] == 200 for line in record.open()) == 640
 
 
+@pytest.mark.slow
 def test_a_trace_is_sent_again_as_it_was(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def report_of(finished: Finished) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_metrics_behind_another_url_are_read_there(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
 ) -> None:
@@ -72,6 +73,7 @@ def test_metrics_behind_another_url_are_read_there(
     assert report["scenario"]["target"]["server_metrics_url"] == f"{url}/inside/metrics?***"
 
 
+@pytest.mark.slow
 def test_readings_that_never_change_say_so(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_forbidden_warning_is_exit_five(
     assert finished.out.index("forbidden warning") < finished.out.index("\nwarnings\n")
 
 
+@pytest.mark.slow
 def test_the_servers_process_stands_beside_the_senders(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
 ) -> None:

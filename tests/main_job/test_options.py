@@ -44,6 +44,7 @@ def test_users_rate_and_time_on_the_command_line_win(fork_locust: Callable[..., 
     assert phase["requests_outside_window_total"] > 0
 
 
+@pytest.mark.slow
 def test_a_duration_may_outlast_the_prompts(fork_locust: Callable[..., Finished]) -> None:
     """With a time for an end the prompts are sent pass after pass, and the cache's part is said."""
     finished = fork_locust("--limit", "1", "--scenario", "smoke", "--set", "phases.0.duration='700ms'")
@@ -65,6 +66,7 @@ def test_a_given_host_is_the_target_and_nothing_else(
     assert (report["target"]["kind"], report["target"]["generation"]) == ("simulated", "v1")
 
 
+@pytest.mark.slow
 def test_an_always_b_runtime_scores_the_share_of_gold_b(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
 ) -> None:
@@ -77,6 +79,7 @@ def test_an_always_b_runtime_scores_the_share_of_gold_b(
     assert row["unanswered_total"] == 0
 
 
+@pytest.mark.slow
 def test_an_answer_without_a_letter_is_wrong_and_counted_as_unanswered(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator]
 ) -> None:
@@ -87,6 +90,7 @@ def test_an_answer_without_a_letter_is_wrong_and_counted_as_unanswered(
     assert (row["accuracy"]["hits"], row["accuracy"]["count"], row["unanswered_total"]) == (0, 20, 20)
 
 
+@pytest.mark.slow
 def test_a_refused_prompt_is_told_from_a_failure(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

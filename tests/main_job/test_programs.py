@@ -26,6 +26,7 @@ NODES = ["mood", "summary", "advice"]
 
 
 @pytest.mark.parametrize("bind", ["literal", "context"])
+@pytest.mark.slow
 def test_a_program_runs_and_is_named_in_every_result(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path, bind: str
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_program_runs_and_is_named_in_every_result(
     assert "summary (sum_up, tired.aether:21)" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_runtime_renders_the_same_prompts_however_inputs_are_bound(
     simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_runtime_renders_the_same_prompts_however_inputs_are_bound(
     assert context["summary"] == ('In a {terse} style, sum up: so "so" \\ {style} <{é}> (so "so" \\ {style} <{é}>)')
 
 
+@pytest.mark.slow
 def test_the_answering_node_of_a_program_is_scored(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -118,6 +121,7 @@ def test_two_versions_of_a_program_are_compared(
     assert "flow of the program: tired in A and awake in B" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_source_is_compiled_by_the_compiler_on_the_path(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:

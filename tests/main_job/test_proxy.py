@@ -72,6 +72,7 @@ def proxy(simulator: Callable[..., Simulator], tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_secret_reaches_the_proxy_and_nothing_else(run_locust: Callable[..., Finished], proxy: str) -> None:
     """The header opens the proxy; its secret stands in no file and in no output. Unverified TLS is said."""
     finished = run_locust(
@@ -105,6 +106,7 @@ def test_a_secret_that_the_shell_filled_in_is_not_written_down_either(
         (("--insecure",), "GET /health answered 401"),
     ],
 )
+@pytest.mark.slow
 def test_without_trust_or_token_there_is_no_run(
     fork_locust: Callable[..., Finished], proxy: str, options: tuple[str, ...], words: str
 ) -> None:
@@ -115,6 +117,7 @@ def test_without_trust_or_token_there_is_no_run(
     assert TOKEN not in finished.err
 
 
+@pytest.mark.slow
 def test_what_is_written_of_headers() -> None:
     """Names and variables, never a value."""
     assert hidden({"A": "Bearer ${T}", "B": "plain"}) == {"A": "${T}", "B": "***"}
@@ -129,6 +132,7 @@ def test_what_is_written_of_headers() -> None:
         ({"A": "x\r\nB: y"}, "Header A: its value holds a character that a header cannot hold."),
     ],
 )
+@pytest.mark.slow
 def test_a_header_that_cannot_be_sent_is_refused(headers: dict[str, str], sentence: str) -> None:
     """The sentence names the header and quotes nothing of its value."""
     with pytest.raises(UsageError) as raised:

@@ -56,6 +56,7 @@ def check(phase: dict[str, Any], window: tuple[int, int], entries: list[dict[str
     assert phase["correlation"]["littles_law_ratio"] == pytest.approx(1, abs=WITHIN)
 
 
+@pytest.mark.slow
 def test_one_wave_has_its_rate(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_one_wave_has_its_rate(
     assert phase["all"]["ok_throughput_rps"] == phase["all"]["request_throughput_rps"]
 
 
+@pytest.mark.slow
 def test_less_than_one_wave_has_none(
     fork_locust: Callable[..., Finished], simulator: Callable[..., Simulator], tmp_path: Path
 ) -> None:
