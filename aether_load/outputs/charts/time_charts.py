@@ -99,6 +99,25 @@ def _marks(phases: Sequence[PhaseReport]) -> Iterator[dict[str, Any]]:
             }
 
 
+def _windows(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the layer that shades each phase's window, neighbours differently."""
+    return layer(
+        marks,
+        {"type": "rect", "color": "var(--c7)"},
+        x={**_SECONDS, "field": "from"},
+        x2={"field": "to"},
+        opacity={"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
+        tooltip=tooltip(("phase", "window of"), ("from", "from, s", ".1f"), ("to", "to, s", ".1f")),
+    )
+
+
+def _window_names(marks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the layer that names each phase's window, or an empty one where there are too many to read."""
+    mark = {"type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120, "color": "var(--faint)"}
+    shown = marks if len(marks) <= _MOST_LABELS else ()
+    return layer(shown, mark, x={**_SECONDS, "field": "from"}, text={"field": "phase"})
+
+
 def _chart(
     name: str,
     title: str,
@@ -119,22 +138,10 @@ def _chart(
         return None
     words = [word for word, _ in columns.values()]
     colour = colours("what", words, [place for _, place in columns.values()])
-    window = (("phase", "window of"), ("from", "from, s", ".1f"), ("to", "to, s", ".1f"))
     line = (("what",), ("value", unit, ".2f"), ("s", "second", ".1f"), ("phase",))
     value, detail = quantity("value", unit, scale={"zero": True}), {"field": "phase"}
-    label = {
-        "type": "text", "align": "left", "baseline": "top", "dx": 3, "y": 2, "limit": 120, "color": "var(--faint)",
-    }  # fmt: skip
     layers = [
-        # Each phase's window is shaded, neighbours differently.
-        layer(
-            marks,
-            {"type": "rect", "color": "var(--c7)"},
-            x={**_SECONDS, "field": "from"},
-            x2={"field": "to"},
-            opacity={"condition": {"test": "datum.even", "value": 0.14}, "value": 0.26},
-            tooltip=tooltip(*window),
-        ),
+        _windows(marks),
         # What the sender itself may have added.
         layer(
             stalled,
@@ -154,9 +161,7 @@ def _chart(
             detail=detail,
             tooltip=tooltip(*line),
         ),
-        layer(
-            marks if len(marks) <= _MOST_LABELS else (), label, x={**_SECONDS, "field": "from"}, text={"field": "phase"}
-        ),
+        _window_names(marks),
     ]
     return Chart(
         name=name,
