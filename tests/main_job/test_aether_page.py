@@ -379,6 +379,7 @@ class TestMetrics:
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_the_login_covers_our_routes(start_fork: Callable[..., LocustFork], free_port: int) -> None:
     """With --web-login nothing of ours is shown or started before one has logged in, and all of it after."""
     process = start_fork("-f", str(WITH_LOGIN), "--web-login", "--web-port", str(free_port), "--limit", "2")

@@ -34,6 +34,7 @@ def test_real_rows_of_four_sets_reconcile(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_users_rate_and_time_on_the_command_line_win(fork_locust: Callable[..., Finished]) -> None:
     """-u, -r and -t take the place of what the scenario's one phase says."""
     finished = fork_locust("-u", "3", "-r", "30", "-t", "1s")

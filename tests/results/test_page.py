@@ -194,6 +194,7 @@ class TestInABrowser:
         assert browser.document_without_scripts(drawn_run.page).count("'nodeName': 'svg'") == len(CHARTS)
 
 
+@pytest.mark.slow
 def test_the_same_charts_are_pictures_for_mails(drawn_run: RunFolder) -> None:
     """SVG with its colours in it, and PNG; those of an earlier report are gone."""
     assert {path.name for path in drawn_run.charts.iterdir()} == {f"{name}.{kind}" for name in CHARTS

@@ -169,6 +169,7 @@ def test_a_file_that_cannot_be_used_is_one_sentence(files: Path, given: dict[str
     assert str(raised.value) == sentence.format(files)
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_certificate_to_its_target_alone(
     files: Path, runtime: str, fork_locust: Callable[..., Finished]
 ) -> None:

@@ -100,6 +100,7 @@ def test_standard_output_has_the_report_and_nothing_else(run: RunFolder, tmp_pat
     assert not (tmp_path / "-").exists()
 
 
+@pytest.mark.slow
 def test_a_run_writes_its_report_to_standard_output(fork_locust: Callable[..., Finished]) -> None:
     """Standard output of a whole run is JSON; its summary is on standard error."""
     finished = fork_locust("--limit", "1", "--dataset", "piqa", "--output", "-")

@@ -103,6 +103,7 @@ def test_columns_that_the_scenario_names_are_read_from_the_prompt(run_users: Cal
     assert (finished.code, rows_of(report["phases"][0])) == (0, {"goal": 3}), finished.err
 
 
+@pytest.mark.slow
 def test_own_time_is_no_part_of_a_request(run_users: Callable[..., Any]) -> None:
     """What a task's code takes outside its requests stands with the task, and not in a latency."""
     classes = (

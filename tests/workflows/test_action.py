@@ -86,6 +86,7 @@ def test_what_it_uses_is_pinned_and_every_input_is_described() -> None:
     assert [name for name in ACTION["inputs"] if f"`{name}`" not in page] == []
 
 
+@pytest.mark.slow
 def test_a_run_is_summed_up_commented_on_and_kept(caller: Caller) -> None:
     """The first comment is new; figures of earlier runs are carried on."""
     (caller.folder / "comments").write_text("")

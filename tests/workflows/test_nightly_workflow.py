@@ -98,6 +98,7 @@ def test_a_night_that_passes_executes_every_step(passed: Ended) -> None:
     assert passed.scripts == EXECUTED["nightly.yml", "load"]
 
 
+@pytest.mark.slow
 def test_the_artifact_has_the_run_and_the_log(passed: Ended, github_of_the_module: GitHub) -> None:
     """The run's folder, the results beside it, and what the runtime said."""
     artifact = github_of_the_module.artifact("nightly")
@@ -112,6 +113,7 @@ def test_the_artifact_has_the_run_and_the_log(passed: Ended, github_of_the_modul
     assert (git["commit"], git["dirty"]) == (github_of_the_module.runtime.first, False)
 
 
+@pytest.mark.slow
 def test_the_summary_is_the_report(passed: Ended, github_of_the_module: GitHub) -> None:
     """What was measured, the report in Markdown, and the table of claims."""
     first, _, rest = passed.summary.partition("\n")
@@ -129,6 +131,7 @@ def charted(github_of_the_module: GitHub, passed: Ended) -> Ended:
     return charts(github_of_the_module, passed)
 
 
+@pytest.mark.slow
 def test_the_charts_get_one_direction_each(charted: Ended, github_of_the_module: GitHub) -> None:
     """Two steps, a file and a name each; what should fall is not in what should rise."""
     assert charted.conclusion == "success", charted["Publish the trend"].text
@@ -171,6 +174,7 @@ def second_night(folder: Path, script: str, pages: PagesRepository, run: Path) -
     return folder
 
 
+@pytest.mark.slow
 def test_the_runtime_is_ended(passed: Ended, free_port_of_the_module: int) -> None:
     """Nobody answers at its port when the job is over."""
     import socket
@@ -179,6 +183,7 @@ def test_the_runtime_is_ended(passed: Ended, free_port_of_the_module: int) -> No
         assert probe.connect_ex(("127.0.0.1", free_port_of_the_module)) != 0
 
 
+@pytest.mark.slow
 def test_a_trial_of_another_commit_draws_no_chart(passed: Ended, github: GitHub) -> None:
     """Charts are of the runtime's main branch."""
     needs = {"load": {"result": "success", "outputs": {}}}
