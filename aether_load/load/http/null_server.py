@@ -6,6 +6,7 @@ its port to standard output, and ends when standard input does.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import sys
@@ -16,12 +17,17 @@ _LENGTH = b"content-length:"
 
 def main() -> int:
     """Serve one connection after the other's turn, each request with the same bytes."""
-    length = int(sys.stdin.buffer.readline())
+    length = int(sys.stdin.buffer.readline() or 0)
     answer = sys.stdin.buffer.read(length)
+    if not answer or len(answer) < length:
+        # Whoever started it has ended before it had said what to serve.
+        return 0
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     listener.setblocking(False)
-    sys.stdout.write(f"{listener.getsockname()[1]}\n")
-    sys.stdout.flush()
+    try:
+        os.write(sys.stdout.fileno(), f"{listener.getsockname()[1]}\n".encode())
+    except BrokenPipeError:
+        return 0
     watch = select.poll()
     watch.register(listener, select.POLLIN)
     watch.register(sys.stdin, select.POLLIN | select.POLLHUP)
