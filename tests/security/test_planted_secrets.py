@@ -38,9 +38,10 @@ OUTPUTS = (
 def command_lines_of_children(process: Popen[bytes]) -> str:
     """Watch a process to its end and return the command lines of all that it started, once they are their own."""
     seen = set()
-    own = psutil.Process(process.pid).cmdline()
     while process.poll() is None:
         with contextlib.suppress(psutil.Error):
+            # Its own, as that of a child before its program, is at first another one.
+            own = psutil.Process(process.pid).cmdline()
             for child in psutil.Process(process.pid).children(recursive=True):
                 line = child.cmdline()
                 # Between its fork and its program a child has the command line that somebody typed.
