@@ -56,8 +56,8 @@ class PreparedRequests:
         self._unique = stage.unique_prompts
         self._sent_prompts = None if stage.unique_prompts else self._prompts.get(stage.sequential)
 
-    def of(self, request: int, prompt: int) -> tuple[bytes, Raw | None]:
-        """Return what `bytes_of` and `prompt_of` do."""
+    def request_of(self, request: int, prompt: int) -> tuple[bytes, Raw | None]:
+        """Return what goes out, as `bytes_of` does, and what its answer repeats, as `prompt_of`: in one call."""
         if self._unique:
             return self.bytes_of(request, prompt), None
         sent = self._sent_prompts

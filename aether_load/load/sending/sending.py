@@ -51,7 +51,7 @@ class Sending:
 
     def send(self, work: Work) -> None:
         """Send one request of the stage and record it."""
-        data, prompt = self._prepared.of(work[0], work[1])
+        data, prompt = self._prepared.request_of(work[0], work[1])
         self.execute(work, data, prompt)
 
     def execute(

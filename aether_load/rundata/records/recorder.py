@@ -76,7 +76,7 @@ class Recorder:
         dags = self.dags
         sent = dags.only if dag is None and dags.only is not None else dags.of(work[1], dag)
         read = outcome, reason, execution = read_answer(status, body, sent.sent, request, prompt)
-        self._record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), sent, name)
+        self.record(work, sent_ns, ended_ns, outcome, status, reason, execution, len(body), name, sent)
         return read
 
     def unanswered(
@@ -91,7 +91,7 @@ class Recorder:
         dag: int | None = None,
     ) -> None:
         """Record a request that brought no whole answer."""
-        self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0, name=name, dag=dag)
+        self.record(work, sent_ns, ended_ns, outcome, ABSENT, reason, None, 0, name, self.dags.of(work[1], dag))
 
     def dropped(self, work: Work, reason: str = "no user was free before the load ended") -> None:
         """Record a request that was due and never sent; Locust, which counts what was sent, does not see it."""
@@ -123,27 +123,13 @@ class Recorder:
         reason: str | None,
         execution: Execution | None,
         length: int,
-        *,
         name: str | None = None,
-        dag: int | None = None,
+        sent: RecordedDag | None = None,
     ) -> None:
-        """Record a request that was sent, with what its answer said where that could be read."""
-        sent = self.dags.of(work[1], dag)
-        self._record(work, sent_ns, ended_ns, outcome, status, reason, execution, length, sent, name)
+        """Record a request that was sent, with what its answer said where that could be read.
 
-    def _record(
-        self,
-        work: Work,
-        sent_ns: int,
-        ended_ns: int,
-        outcome: Outcome,
-        status: int,
-        reason: str | None,
-        execution: Execution | None,
-        length: int,
-        sent: RecordedDag,
-        name: str | None,
-    ) -> None:
+        `sent` is the DAG that it was sent in, None for its prompt's.
+        """
         self.done += 1
         if outcome is not Outcome.OK:
             self.failed += 1
@@ -151,6 +137,8 @@ class Recorder:
             return
         request, prompt, due, phase = work
         buffer = self._buffer
+        if sent is None:
+            sent = self.dags.of(prompt)
         if name is None and self._names:
             name = self._names[prompt]
         named = ABSENT if name is None else buffer.names.place(name)
