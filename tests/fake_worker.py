@@ -21,9 +21,11 @@ class FakeLink:
         self.sent: list[Any] = []
         self.ended: list[Any] = []
         self.statistics = self.usages = 0
+        self._more = Event()
 
     def send(self, message: say.Message) -> None:
         self.sent.append(message)
+        self._more.set()
 
     def send_process_usage(self) -> None:
         self.usages += 1
@@ -39,10 +41,15 @@ class FakeLink:
 
     def wait_for(self, kind: type[Any]) -> Any:
         """Wait for the first message of a kind."""
+        return self.wait_for_several(kind, 1)[0]
+
+    def wait_for_several(self, kind: type[Any], count: int) -> list[Any]:
+        """Wait for as many messages of a kind."""
         with gevent.Timeout(20):
-            while not self.said(kind):
-                gevent.sleep(0)
-        return self.said(kind)[0]
+            while len(self.said(kind)) < count:
+                self._more.wait()
+                self._more.clear()
+        return self.said(kind)
 
 
 def fake_context() -> Any:

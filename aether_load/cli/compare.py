@@ -85,4 +85,4 @@ def _meant(runs: Sequence[RunFolder]) -> Sequence[RunFolder]:
     if left_out:
         of = ", ".join(f"{count} of {name}" for name, count in sorted(left_out.items()))
         sys.stderr.write(f"aether-load: compared are the runs of {newest}; left out: {terminal_text(of)}.\n")
-    return [run for run, name in zip(runs, scenarios, strict=True) if name == newest is not None]
+    return [run for run, name in zip(runs, scenarios, strict=True) if name is not None and name == newest]

@@ -15,14 +15,9 @@ from aether_load.load.distributed.connecting import explain_connecting
 from aether_load.load.distributed.master.master import Master
 from aether_load.load.distributed.worker.worker import own_scenario_hash, prepare_worker
 from aether_load.load.interruption import Interruption
-from aether_load.load.options import (
-    add_options,
-)
+from aether_load.load.options import add_options
 from aether_load.load.process.guard import guarded, run_or_end
-from aether_load.load.process.signals import (
-    end_early_on_signals,
-    hold_signals,
-)
+from aether_load.load.process.signals import end_early_on_signals, hold_signals
 from aether_load.load.progress import ProgressLine
 from aether_load.load.run_controller import RunController
 from aether_load.load.run_start import new_run

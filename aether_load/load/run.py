@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.stage import Stage
 
-WRITE_INTERVAL_S = 0.25
-_LOOK_INTERVAL_S = 1.0
-_BALLAST_BYTES = 4 << 20
-
 
 def now() -> ClockPair:
     """Return this instant on both clocks."""

@@ -70,10 +70,7 @@ def test_announced_indexes_reach_as_far_as_half_a_second(
     assert reports.announce(0) == 16
     # 1,000 in a second: 250 in half of the half second.
     assert reports.announce(1000) == 1250
-    with gevent.Timeout(20):
-        while len(link.said(say.Announced)) < 2:
-            gevent.sleep(0)
-    assert link.said(say.Announced) == [say.Announced(32), say.Announced(1500)]
+    assert link.wait_for_several(say.Announced, 2) == [say.Announced(32), say.Announced(1500)]
 
 
 def test_users_notes_and_dags_are_sent_as_they_are(reports: LoadReports, link: FakeLink, context: Any) -> None:

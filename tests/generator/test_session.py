@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from aether_load.errors import TargetError, UsageError
+from aether_load.load import target_probe
 from aether_load.load.distributed.handover import Handover
 from aether_load.load.progress import ProgressLine
 from aether_load.load.session import session as session_module
-from aether_load.load.session import targets
 from aether_load.load.session.prepared_load import PreparedLoad, prepare_load
 from aether_load.load.session.session import Session, new_manifest
 from aether_load.protocol import Generation
@@ -38,7 +38,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise answer
         return TargetFacts(url=url, generation=answer, simulated=False, server=None)
 
-    monkeypatch.setattr(targets, "probe", probe)
+    monkeypatch.setattr(target_probe, "probe", probe)
     return answers
 
 

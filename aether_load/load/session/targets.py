@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import gevent
-
-from aether_load.errors import TargetError, UsageError
+from aether_load.errors import UsageError
+from aether_load.load.target_probe import probe_in_time
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import TargetRecord
-from aether_load.runtime_client import check_url, probe
+from aether_load.runtime_client import check_url
 
 if TYPE_CHECKING:
     from aether_load.load.progress import ProgressLine
     from aether_load.load.session.credentials import Credentials
     from aether_load.scenario.scenario import Scenario
-
-PROBE_LIMIT_S = 3.5
 
 
 def find_target(scenario: Scenario, host: str, credentials: Credentials, line: ProgressLine) -> TargetRecord:
@@ -51,10 +48,7 @@ def described(target: TargetRecord) -> str:
 def _find(host: str, credentials: Credentials, line: ProgressLine, option: str) -> TargetRecord:
     host = check_url(host, option)
     line.show(f"looking for the runtime at {host}")
-    # The probe limits each of its steps; this limits them together, and the look-up of the name with them.
-    late = TargetError(f"What answers at {host} takes more than {PROBE_LIMIT_S:g} s to say that it is well.")
-    with gevent.Timeout(PROBE_LIMIT_S, late):
-        facts = probe(host, credentials.headers_to(host), tls=credentials.tls_to(host), option=option)
+    facts = probe_in_time(host, credentials.headers_to(host), credentials.tls_to(host), option)
     return TargetRecord(
         url=facts.url,
         kind="simulated" if facts.simulated else "runtime",

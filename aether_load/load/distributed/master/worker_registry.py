@@ -63,7 +63,9 @@ class WorkerRegistry:
     def ready(self) -> list[WorkerSession]:
         """Return those that can work, in the order in which they came."""
         current = self._admission.handover
-        return [session for session in self.expected if session.has_clock and session.handover == current is not None]
+        if current is None:
+            return []
+        return [session for session in self.expected if session.has_clock and session.handover == current]
 
     @property
     def expected(self) -> list[WorkerSession]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
-import gevent
-
-from aether_load.errors import TargetError
 from aether_load.load.distributed.handover import Handover
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.process.descriptors import check_descriptors
@@ -15,12 +12,10 @@ from aether_load.load.sending.locust_feed import LocustFeed
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.sending.target_client import TargetClient
-from aether_load.runtime_client import probe
+from aether_load.load.target_probe import probe_in_time
 from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.stage import most_users, variants
-
-PROBE_LIMIT_S = 3.5
 
 
 def check_handover(handover: Handover) -> None:
@@ -29,10 +24,8 @@ def check_handover(handover: Handover) -> None:
     A target that is out of reach from here is said at once.
     """
     scenario = from_plain(handover.scenario)
-    late = TargetError(f"What answers at {handover.url} takes over {PROBE_LIMIT_S:g} s to say that it is well.")
     check_descriptors(ceil(most_users(scenario) / handover.workers))
-    with gevent.Timeout(PROBE_LIMIT_S, late):
-        probe(handover.url, filled_in(handover.headers), tls=scenario.target.tls, option="the master's --host")
+    probe_in_time(handover.url, filled_in(handover.headers), scenario.target.tls, "the master's --host")
 
 
 def sender_context_of(handover: Handover, run: str, worker: int, environment: Any) -> SenderContext:
