@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 from types import ModuleType
@@ -45,13 +46,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     """Run one command; what standard output did not take is no pass."""
-    if words[:1] == ["lm-eval"] or (words[:1] == ["run"] and not {"-h", "--help"} & set(words)):
-        # What follows is for lm-eval or Locust, which check it.
-        return int(_module(words[0]).run(words[1:]))
+    if words[:1] == ["lm-eval"]:
+        # What follows is for lm-eval, which checks it.
+        return int(_module("lm-eval").run(words[1:]))
+    if words[:1] == ["run"] and not {"-h", "--help"} & set(words):
+        return _run_load(words[1:])
     parsed = build_parser(words[:1]).parse_args(words)
     code = int(parsed.run(parsed))
     sys.stdout.flush()
     return code if refusal_of_output() is None else code or int(ExitCode.INVALID)
+
+
+def _run_load(words: list[str]) -> int:
+    """Have Locust's program take the place of this one; what follows is for Locust, which checks it.
+
+    An interrupt can get lost in an import: signals wait until that program listens, which lets them through.
+    """
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        return int(_module("run").run(words))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
 
 def build_parser(with_options_of: list[str]) -> Parser:

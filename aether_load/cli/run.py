@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,12 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(words: Sequence[str]) -> int:
-    """Replace this process by the Locust that runs the load."""
+    """Replace this process by the Locust that runs the load; that lets signals through which are blocked here."""
     command = locust_command(words)
     sys.stdout.flush()
     sys.stderr.flush()
-    # A signal that comes while Python starts anew waits until the program listens, which lets it through.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     os.execv(command[0], command)  # noqa: S606 -- one process: its signals and exit code are the run's
 
 

@@ -189,6 +189,34 @@ def test_a_hangup_is_ignored_under_nohup(start_locust: Callable[..., LocustProce
     assert_whole(tmp_path)
 
 
+SIGNALLED_IN_AN_IMPORT = """
+import os
+from aether_load.cli import main as cli
+imported = cli._module
+def import_module(name):
+    os.kill(os.getpid(), {number})
+    return imported(name)
+cli._module = import_module
+raise SystemExit(cli.main(["run", "--limit", "20", "-t", "60s"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_an_import_of_the_command_ends_the_run(tmp_path: Path, number: int) -> None:
+    """Python drops an interrupt that comes in a callback of its import machinery, and the load would begin."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_IN_AN_IMPORT.format(number=int(number))],
+        cwd=tmp_path,
+        env=locust_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "aether-load: interrupted before the load began.\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("after_ms", range(150, 1500, 150))
