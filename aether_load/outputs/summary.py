@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,13 +22,9 @@ if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.report import Report
-    from aether_load.analysis.statistics.distribution import Distribution
 
 LOCK_LIMIT_S = 30
-_LATENCIES = ("service_latency_ms", "response_latency_ms")
 _PERCENTILES = ("p50", "p90", "p95", "p99", "p99_9")
-_POINTS = ("mean", *_PERCENTILES, "max")
-_PERCENTILE_COLUMNS = ("_ms", "_low_ms", "_high_ms", "_reliability")
 
 
 def summary_rows(report: Report) -> list[dict[str, object]]:
@@ -48,55 +44,13 @@ def series_name(report: Report, phase: PhaseReport, row: Row) -> str:
 
 def summary_values(report: Report, phase: PhaseReport, row: Row) -> dict[str, object]:
     """Return one row of the summary as it is, before texts are made safe for a spreadsheet."""
-    server = phase.server
-    values: dict[str, object] = {
-        "time": report.run.began_utc,
-        "commit": report.environment["git"].get("commit"),
+    parts = {"report": report, "phase": phase, "row": row}
+    return {
+        **{name: _read(parts, way) for name, (way, _) in _TABLE.items()},
         "branch": series_name(report, phase, row),
-        "run_id": report.run.id,
         "labels": ";".join(f"{key}={value}" for key, value in report.run.labels.items()),
-        "scenario": report.run.scenario,
-        "phase": phase.name,
-        "dataset": row.dataset,
-        "target_kind": report.target.kind,
-        "generation": report.target.generation.value,
-        "program": report.program.flow_name if report.program else None,
-        "program_hash": report.program.hash if report.program else None,
-        "compiler_version": report.program.compiler_version if report.program else None,
         "machine": machine_name(report.environment["machine"]),
-        "users": phase.users,
-        "load_unit": phase.achieved_load.unit,
-        "target_load": phase.achieved_load.asked,
-        "achieved_load": phase.achieved_load.reached,
-        "window_s": phase.window_s,
-        "requests_total": row.requests_total,
-        **{f"{name}_total": count for name, count in row.outcomes.items()},
-        "error_rate": row.error_rate,
-        "request_throughput_rps": row.request_throughput_rps,
-        "ok_throughput_rps": row.ok_throughput_rps,
-        "goodput_rps": row.goodput_rps,
-        "goodput_share": row.goodput_share.value if row.goodput_share else None,
-        "server_time_share": row.server_time_share,
-        "tokens_total": row.tokens_total,
-        "tokens_per_s": row.tokens_per_s,
-        "tokens_per_correct_answer": row.tokens_per_correct_answer,
-        "cost_per_correct_answer_usd": row.cost_per_correct_answer_usd,
-        "cached_nodes_total": row.cached_nodes_total,
-        "uncached_nodes_total": row.uncached_nodes_total,
-        "accuracy": row.accuracy.value if row.accuracy else None,
-        "accuracy_low": row.accuracy.low if row.accuracy else None,
-        "accuracy_high": row.accuracy.high if row.accuracy else None,
-        "unanswered_total": row.unanswered_total,
-        "phase_server_node_mean_low_ms": server.node_time_mean_ms.low if server else None,
-        "phase_server_node_mean_high_ms": server.node_time_mean_ms.high if server else None,
-        "phase_unexplained_nodes_total": phase.reconciliation.unexplained_nodes_total,
-        "phase_littles_law_ratio": phase.correlation.littles_law_ratio,
-        "phase_trust": phase.reconciliation.trust,
-        "run_exit_code": report.verdict.exit_code,
     }
-    for name in _LATENCIES:
-        values.update(_latency_columns(name, getattr(row, name)))
-    return values
 
 
 def machine_name(machine: Mapping[str, Any]) -> str | None:
@@ -107,95 +61,115 @@ def machine_name(machine: Mapping[str, Any]) -> str | None:
     return f"{cpu}, {cores} cores, {memory / 2**30:.0f} GiB"
 
 
-def _latency_columns(name: str, latency: Distribution | None) -> dict[str, object]:
-    """Return a latency's columns; beside each percentile the bounds of its 95 % interval and its reliability."""
+def _read(whole: Any, way: str) -> Any:
+    """Return what lies at the end of a way of names, None where one of them holds nothing."""
+    for key in way.split("."):
+        if whole is None:
+            return None
+        whole = whole.get(key) if isinstance(whole, dict) else getattr(whole, key)
+    return whole
+
+
+def _latency(name: str, since: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Yield a latency's columns; behind each percentile the bounds of its 95 % interval and its reliability."""
     stem = name.removesuffix("_ms")
-    columns: dict[str, object] = {}
-    for point in _POINTS:
-        value = None if latency is None else getattr(latency, point)
+    for point in ("mean", *_PERCENTILES, "max"):
+        way, text = f"row.{name}.{point}", f"{point.replace('_', '.')} of latency {since}, in ms"
         if point not in _PERCENTILES:
-            columns[f"{stem}_{point}_ms"] = value
+            yield f"{stem}_{point}_ms", (way, text)
             continue
-        for suffix, part in zip(_PERCENTILE_COLUMNS, ("value", "low", "high", "reliability"), strict=True):
-            columns[f"{stem}_{point}{suffix}"] = getattr(value, part, None)
-    return columns
+        stalled = "; empty: the next two bound it, since answers may have been read late"
+        yield f"{stem}_{point}_ms", (f"{way}.value", text + stalled)
+        for bound, word in (("low", "lower"), ("high", "upper")):
+            says = f"{word} bound of its 95 % interval; empty: not bounded"
+            yield f"{stem}_{point}_{bound}_ms", (f"{way}.{bound}", says)
+        says = "`ok`, `few_beyond` (weak) or `unreliable`: then it is at least this value"
+        yield f"{stem}_{point}_reliability", (f"{way}.reliability", says)
 
 
-_LATENCY_NOTE = {"service": "from sent to answered", "response": "from due to answered"}
-
-
-def _latency_descriptions(name: str) -> dict[str, str]:
-    since = _LATENCY_NOTE[name.split("_", maxsplit=1)[0]]
-    found = {}
-    for column in _latency_columns(name, None):
-        point = column.removeprefix(f"{name.removesuffix('_ms')}_")
-        kind = next((word for word in ("low", "high", "reliability") if word in point), None)
-        found[column] = {
-            "low": "lower bound of its 95 % interval; empty: not bounded",
-            "high": "upper bound of its 95 % interval; empty: not bounded",
-            "reliability": "`ok`, `few_beyond` (weak) or `unreliable`: then it is at least this value",
-            None: f"{point.removesuffix('_ms').replace('p99_9', 'p99.9')} of latency {since}, in ms",
-        }[kind]
-    return found
-
-
-COLUMNS: Mapping[str, str] = {
-    "time": "when the run began, UTC",
-    "commit": "commit of the folder that the run was started in",
-    "branch": "scenario/phase/dataset/target: one series, under the name by which Apache Otava tells series apart",
-    "run_id": "name of the run's folder",
-    "labels": "labels as `key=value;key=value`",
-    "scenario": "name of the scenario",
-    "phase": "name of the phase",
-    "dataset": "name of the dataset, or `all`",
-    "target_kind": "`runtime` or `simulated`",
-    "generation": "wire format, `v1` or `v2`",
-    "program": "name of the Aether program, if one was sent",
-    "program_hash": "hash of the compiled program",
-    "compiler_version": "version of the compiler that built it",
-    "machine": "CPU, cores and memory of the sending machine; empty: not known",
-    "users": "users of a closed load, most requests in flight of an open load",
-    "load_unit": "unit of the next two: `users` or `requests/s`",
-    "target_load": "load that was asked for",
-    "achieved_load": "load that was reached",
-    "window_s": "length of the window",
-    "requests_total": "requests due in the window",
-    "ok_total": "requests that succeeded",
-    "rejected_total": "refused by the runtime's prompt guard",
-    "node_error_total": "answers with a failed node",
-    "aborted_total": "answers of a DAG that was aborted",
-    "http_error_total": "answers with another status than 200",
-    "invalid_response_total": "answers that could not be read or contradict the request",
-    "timeout_total": "requests without an answer in time",
-    "connection_error_total": "requests whose connection failed",
-    "dropped_total": "requests that were due and never sent",
-    "cancelled_total": "requests given up when the run ended",
-    "error_rate": "share of failures other than `rejected`",
-    "request_throughput_rps": "requests a second, by their time inside the window",
-    "ok_throughput_rps": "requests that succeeded a second, by their time inside the window",
-    "goodput_rps": "of those, the ones that kept `goodput_slo`",
-    "goodput_share": "good requests among all that were due",
-    **{name: text for latency in _LATENCIES for name, text in _latency_descriptions(latency).items()},
-    "server_time_share": "share of client time that the server's own total accounts for",
-    "tokens_total": "tokens as the runtime counts them",
-    "tokens_per_s": "tokens a second of the window",
-    "tokens_per_correct_answer": "all tokens over the right answers",
-    "cost_per_correct_answer_usd": "the same in money, with `workload.price_usd_per_1000_tokens`",
-    "cached_nodes_total": "nodes that came from the runtime's cache",
-    "uncached_nodes_total": "nodes that did not",
-    "accuracy": "right answers among those scored",
-    "accuracy_low": "lower bound of its 95 % interval",
-    "accuracy_high": "upper bound of its 95 % interval",
-    "unanswered_total": "scored answers without a letter",
-    "phase_server_node_mean_low_ms": "lower bound of the server's mean node time, of the whole phase",
-    "phase_server_node_mean_high_ms": "upper bound of it",
-    "phase_unexplained_nodes_total": "nodes that the server counted and no answer explains, of the whole phase",
-    "phase_littles_law_ratio": "share of the users' time that requests account for, of the whole phase",
-    "phase_trust": "`trusted`, `contaminated`, `restarted` or `no_server_data`, of the whole phase",
-    "run_exit_code": "exit code of the run",
+_TABLE: Mapping[str, tuple[str, str]] = {
+    "time": ("report.run.began_utc", "when the run began, UTC"),
+    "commit": ("report.environment.git.commit", "commit of the folder that the run was started in"),
+    "branch": (
+        "",
+        "scenario/phase/dataset/target: one series, under the name by which Apache Otava tells series apart",
+    ),
+    "run_id": ("report.run.id", "name of the run's folder"),
+    "labels": ("", "labels as `key=value;key=value`"),
+    "scenario": ("report.run.scenario", "name of the scenario"),
+    "phase": ("phase.name", "name of the phase"),
+    "dataset": ("row.dataset", "name of the dataset, or `all`"),
+    "target_kind": ("report.target.kind", "`runtime` or `simulated`"),
+    "generation": ("report.target.generation.value", "wire format, `v1` or `v2`"),
+    "program": ("report.program.flow_name", "name of the Aether program, if one was sent"),
+    "program_hash": ("report.program.hash", "hash of the compiled program"),
+    "compiler_version": ("report.program.compiler_version", "version of the compiler that built it"),
+    "machine": ("", "CPU, cores and memory of the sending machine; empty: not known"),
+    "users": ("phase.users", "users of a closed load, most requests in flight of an open load"),
+    "load_unit": ("phase.achieved_load.unit", "unit of the next two: `users` or `requests/s`"),
+    "target_load": ("phase.achieved_load.asked", "load that was asked for"),
+    "achieved_load": ("phase.achieved_load.reached", "load that was reached"),
+    "window_s": ("phase.window_s", "length of the window"),
+    "requests_total": ("row.requests_total", "requests due in the window"),
+    "ok_total": ("row.outcomes.ok", "requests that succeeded"),
+    "rejected_total": ("row.outcomes.rejected", "refused by the runtime's prompt guard"),
+    "node_error_total": ("row.outcomes.node_error", "answers with a failed node"),
+    "aborted_total": ("row.outcomes.aborted", "answers of a DAG that was aborted"),
+    "http_error_total": ("row.outcomes.http_error", "answers with another status than 200"),
+    "invalid_response_total": (
+        "row.outcomes.invalid_response",
+        "answers that could not be read or contradict the request",
+    ),
+    "timeout_total": ("row.outcomes.timeout", "requests without an answer in time"),
+    "connection_error_total": ("row.outcomes.connection_error", "requests whose connection failed"),
+    "dropped_total": ("row.outcomes.dropped", "requests that were due and never sent"),
+    "cancelled_total": ("row.outcomes.cancelled", "requests given up when the run ended"),
+    "error_rate": ("row.error_rate", "share of failures other than `rejected`"),
+    "request_throughput_rps": ("row.request_throughput_rps", "requests a second, by their time inside the window"),
+    "ok_throughput_rps": ("row.ok_throughput_rps", "requests that succeeded a second, by their time inside the window"),
+    "goodput_rps": ("row.goodput_rps", "of those, the ones that kept `goodput_slo`"),
+    "goodput_share": ("row.goodput_share.value", "good requests among all that were due"),
+    **dict(_latency("service_latency_ms", "from sent to answered")),
+    **dict(_latency("response_latency_ms", "from due to answered")),
+    "server_time_share": ("row.server_time_share", "share of client time that the server's own total accounts for"),
+    "tokens_total": ("row.tokens_total", "tokens as the runtime counts them"),
+    "tokens_per_s": ("row.tokens_per_s", "tokens a second of the window"),
+    "tokens_per_correct_answer": ("row.tokens_per_correct_answer", "all tokens over the right answers"),
+    "cost_per_correct_answer_usd": (
+        "row.cost_per_correct_answer_usd",
+        "the same in money, with `workload.price_usd_per_1000_tokens`",
+    ),
+    "cached_nodes_total": ("row.cached_nodes_total", "nodes that came from the runtime's cache"),
+    "uncached_nodes_total": ("row.uncached_nodes_total", "nodes that did not"),
+    "accuracy": ("row.accuracy.value", "right answers among those scored"),
+    "accuracy_low": ("row.accuracy.low", "lower bound of its 95 % interval"),
+    "accuracy_high": ("row.accuracy.high", "upper bound of its 95 % interval"),
+    "unanswered_total": ("row.unanswered_total", "scored answers without a letter"),
+    "phase_server_node_mean_low_ms": (
+        "phase.server.node_time_mean_ms.low",
+        "lower bound of the server's mean node time, of the whole phase",
+    ),
+    "phase_server_node_mean_high_ms": ("phase.server.node_time_mean_ms.high", "upper bound of it"),
+    "phase_unexplained_nodes_total": (
+        "phase.reconciliation.unexplained_nodes_total",
+        "nodes that the server counted and no answer explains, of the whole phase",
+    ),
+    "phase_littles_law_ratio": (
+        "phase.correlation.littles_law_ratio",
+        "share of the users' time that requests account for, of the whole phase",
+    ),
+    "phase_trust": (
+        "phase.reconciliation.trust",
+        "`trusted`, `contaminated`, `restarted` or `no_server_data`, of the whole phase",
+    ),
+    "run_exit_code": ("report.verdict.exit_code", "exit code of the run"),
 }
-"""Each column of the summary, in order, with what it holds."""
+"""Each column of the summary, in order: the way to its value in the report, phase or row, and what it holds.
 
+`summary_values` puts the values together that have no way.
+"""
+
+COLUMNS: Mapping[str, str] = {name: text for name, (_, text) in _TABLE.items()}
 SUMMARY_COLUMNS = tuple(COLUMNS)
 
 

@@ -17,6 +17,7 @@ from aether_load.analysis.statistics.distribution import QUANTILES, Percentile, 
 from aether_load.analysis.verdict.probe import ProbeInputs, judge_probe
 from aether_load.compare.comparison import Figure
 from aether_load.compare.text import figure_text
+from aether_load.frames.summary import DATASET_COLUMNS, datasets_frame
 from aether_load.outputs.charts.report_charts import report_charts
 from aether_load.outputs.details import write_details
 from aether_load.outputs.formats import formatted
@@ -221,6 +222,12 @@ class TestReport:
         assert row["response_latency_p99_ms"] == ""
         assert float(row["response_latency_p99_low_ms"]) <= TRUE_MS < 20 < float(row["response_latency_p99_high_ms"])
         assert row["response_latency_p50_ms"] == "10.0"
+
+    def test_the_frame_has_its_bounds_too_and_says_so(self, held: Report) -> None:
+        row = datasets_frame(held).iloc[0]
+        assert np.isnan(row["response_latency_p99_ms"])
+        assert row["response_latency_p99_low_ms"] <= TRUE_MS < 20 < row["response_latency_p99_high_ms"]
+        assert "empty: the next two bound it" in DATASET_COLUMNS["response_latency_p99_ms"]
 
 
 def test_requests_without_an_answer_were_late_too(tmp_path: Path) -> None:
