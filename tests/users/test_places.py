@@ -27,24 +27,24 @@ class User:
             while True:
                 self._task()
         finally:
-            self.pool.forget(self.greenlet)
+            self.pool.places.forget(self.greenlet)
 
     def _task(self) -> None:
-        while not self.pool.begin_task():
+        while not self.pool.places.begin_task():
             self.state = "waits"
             self.pool.enter(self.kind, self.weight)
-            if self.pool.take_place():
+            if self.pool.places.take():
                 break
         for _ in range(2):
             self._pause("thinks")
-            if not self.pool.begin_request():
+            if not self.pool.places.begin_request():
                 self.state = "interrupted"
-                self.pool.end_task()
+                self.pool.places.end_task()
                 return
             self._pause("sends")
-            self.pool.end_request()
+            self.pool.places.end_request()
         self.tasks += 1
-        self.pool.end_task()
+        self.pool.places.end_task()
         self._pause("rests")
 
     def _pause(self, state: str) -> None:
@@ -201,9 +201,9 @@ def test_a_retired_user_comes_back_in_the_next_stage(pool: UserPool) -> None:
 
     def one_task_a_stage() -> None:
         while True:
-            while not pool.begin_task():
+            while not pool.places.begin_task():
                 pool.enter()
-                if pool.take_place():
+                if pool.places.take():
                     break
             gevent.sleep(0)
             done.append(pool.exhausted.is_set())

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from gevent import getcurrent
+
+
+class PlaceGiver(Protocol):
+    """What the places are of: a pool of users with a phase under way, or none."""
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether no phase gives out work."""
+
+    @property
+    def wants_places_back(self) -> bool:
+        """Tell whether a user is to come for another place after each task."""
+
+    def take_back(self, users: Sequence[Any]) -> None:
+        """Have the places of users back, which are not active any longer."""
 
 
 class Places:
@@ -11,11 +28,11 @@ class Places:
 
     Such a user holds a place in the load, which can be taken from it at any time: it finds out when it wants to send.
     A user that has lost its place between two tasks, or while its own code ran, rests until it comes for another one.
+    The user is the greenlet that calls.
     """
 
-    def __init__(self, gave_up: Callable[[Sequence[Any]], None]) -> None:
-        """Take what is called with the users whose places are free again."""
-        self._gave_up = gave_up
+    def __init__(self, giver: PlaceGiver) -> None:
+        self._giver = giver
         self._inside: dict[Any, None] = {}
         self._between: dict[Any, None] = {}
         self.resting: dict[Any, None] = {}
@@ -25,56 +42,69 @@ class Places:
         """Return how many users hold a place."""
         return len(self._inside) + len(self._between)
 
-    def enter(self, user: Any) -> None:
-        """Give a user a place that has just been activated."""
-        self.resting.pop(user, None)
-        self._inside[user] = None
-
-    def is_between(self, user: Any) -> bool:
-        """Tell whether a user holds a place between two tasks."""
-        return user in self._between
-
-    def take_up(self, user: Any) -> bool:
-        """Begin a task on a place that was kept; False when there is none."""
-        self.resting.pop(user, None)
-        if user not in self._between:
+    def take(self) -> bool:
+        """Keep the place that the pool has just given; False when its phase has ended meanwhile."""
+        me = getcurrent()
+        if self._giver.is_over:
+            self._giver.take_back([me])
             return False
-        del self._between[user]
-        self._inside[user] = None
+        self.resting.pop(me, None)
+        self._inside[me] = None
         return True
 
-    def put_down(self, user: Any) -> bool:
-        """End a task and keep the place; False when it was lost meanwhile."""
-        if user not in self._inside:
-            self.resting[user] = None
+    def is_kept(self) -> bool:
+        """Tell whether a place was kept since the last task."""
+        return getcurrent() in self._between
+
+    def begin_task(self) -> bool:
+        """Take up a place that was kept since the last task; False when there is none, or it is wanted back."""
+        me = getcurrent()
+        self.resting.pop(me, None)
+        if me not in self._between:
             return False
-        del self._inside[user]
-        self._between[user] = None
+        del self._between[me]
+        if self._giver.wants_places_back:
+            self._giver.take_back([me])
+            return False
+        self._inside[me] = None
         return True
 
-    def begin_request(self, user: Any) -> bool:
-        """Send from now on, without which the place cannot be taken; False when it was lost."""
-        if user not in self._inside:
+    def end_task(self) -> None:
+        """Keep the place until the next task, unless it is wanted back."""
+        me = getcurrent()
+        if me not in self._inside:
+            self.resting[me] = None
+            return
+        del self._inside[me]
+        if self._giver.wants_places_back:
+            self.resting[me] = None
+            self._giver.take_back([me])
+        else:
+            self._between[me] = None
+
+    def begin_request(self) -> bool:
+        """Send from now on, without which the place cannot be taken; False when it was lost, and nothing may be sent."""
+        me = getcurrent()
+        if me not in self._inside:
             return False
-        del self._inside[user]
+        del self._inside[me]
         return True
 
-    def end_request(self, user: Any) -> None:
-        """Send no longer."""
-        self._inside[user] = None
+    def end_request(self) -> None:
+        """Send no longer; the place is kept, unless the phase has ended meanwhile."""
+        me = getcurrent()
+        if self._giver.is_over:
+            self.resting[me] = None
+            self._giver.take_back([me])
+        else:
+            self._inside[me] = None
 
-    def rest(self, user: Any) -> None:
-        """Have a user rest that holds no place."""
-        self.resting[user] = None
-
-    def give_up(self, user: Any, *, rests: bool = False) -> None:
+    def give_up(self, user: Any) -> None:
         """Give a user's place back, if it holds one."""
-        if rests:
-            self.resting[user] = None
         for places in (self._inside, self._between):
             if user in places:
                 del places[user]
-                self._gave_up([user])
+                self._giver.take_back([user])
 
     def revoke_between(self, count: int) -> None:
         """Take the places of up to `count` users that are between two tasks."""
@@ -83,7 +113,7 @@ class Places:
             del self._between[user]
             self.resting[user] = None
         if users:
-            self._gave_up(users)
+            self._giver.take_back(users)
 
     def revoke_all(self) -> None:
         """Take the places of all that are not sending."""
@@ -92,9 +122,9 @@ class Places:
         self._inside.clear()
         self._between.clear()
         if users:
-            self._gave_up(users)
+            self._giver.take_back(users)
 
     def forget(self, user: Any) -> None:
-        """Forget a user that has ended."""
+        """Take back what a user holds that has ended."""
         self.give_up(user)
         self.resting.pop(user, None)

@@ -43,7 +43,7 @@ class UserPool:
         self.backlog: deque[Work] = deque()
         self.active = 0
         self._thinking = 0
-        self.places = Places(self._give_up_places)
+        self.places = Places(self)
         self._is_running_out = False
         self.has_tasks = False
         """Whether any user has tasks of its own, which are to come to their end."""
@@ -67,6 +67,16 @@ class UserPool:
     def is_open_load(self) -> bool:
         """Tell whether work is handed to users when it is due."""
         return self._is_open_load
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether no phase gives out work."""
+        return self._work is None
+
+    @property
+    def wants_places_back(self) -> bool:
+        """Tell whether users with tasks come for another place after each: in open load, where each is handed out."""
+        return self._is_open_load or self.active > self._allowed
 
     def open(self, work: Iterator[Work], pause_s: Callable[[], float] | None = None) -> None:
         """Give out `work` to as many users as `allow` says; each thinks for `pause_s()` before a request."""
@@ -150,65 +160,19 @@ class UserPool:
 
     def leave(self) -> None:
         """Come back: this user will send nothing more until it entered again."""
-        self._waiting.came_back(getcurrent())
-        self._leave(1)
+        self.take_back((getcurrent(),))
 
-    def _give_up_places(self, users: Sequence[Any]) -> None:
-        """Take the places of users that are not sending."""
+    def take_back(self, users: Sequence[Any]) -> None:
+        """Have the places of users back, which are not active any longer."""
         for user in users:
             self._waiting.came_back(user)
-        self._leave(len(users))
-
-    def _leave(self, users: int) -> None:
-        self.active -= users
+        self.active -= len(users)
         self._activate()
         # Only now: whoever waits for `drained` must not wake up when the place was taken at once by the next user.
         if self.active == 0:
             self.drained.set()
             if self._is_running_out:
                 self._exhaust()
-
-    # Users with tasks of their own
-
-    def take_place(self) -> bool:
-        """Keep the place that `enter` gave; False when the phase has ended meanwhile."""
-        if self._work is None:
-            self.leave()
-            return False
-        self.places.enter(getcurrent())
-        return True
-
-    def begin_task(self) -> bool:
-        """Take up a place that was kept since the last task; False when there is none, or it is wanted back."""
-        me = getcurrent()
-        if not self.places.take_up(me):
-            return False
-        if self._is_open_load or self.active > self._allowed:
-            self.places.give_up(me)
-            return False
-        return True
-
-    def may_begin_task(self) -> bool:
-        """Tell whether a place was kept since the last task."""
-        return self.places.is_between(getcurrent())
-
-    def end_task(self) -> None:
-        """Keep the place until the next task, unless it is wanted back; in open load each task is handed out."""
-        me = getcurrent()
-        if self.places.put_down(me) and (self._is_open_load or self.active > self._allowed):
-            self.places.give_up(me, rests=True)
-
-    def begin_request(self) -> bool:
-        """Send from now on; False when the phase has ended, and nothing may be sent."""
-        return self.places.begin_request(getcurrent())
-
-    def end_request(self) -> None:
-        """Send no longer; the place is kept, unless the phase has ended meanwhile."""
-        if self._work is None:
-            self.places.rest(getcurrent())
-            self.leave()
-        else:
-            self.places.end_request(getcurrent())
 
     def retire(self) -> None:
         """Leave, and come back in the next stage; the stage is over when no user is left."""
@@ -219,10 +183,6 @@ class UserPool:
             return
         if all(map(self._waiting.is_retired, self.places.resting)):
             self._exhaust()
-
-    def forget(self, user: Any) -> None:
-        """Take back what a user holds that has ended."""
-        self.places.forget(user)
 
     def run_out(self) -> None:
         """Begin no further task; `exhausted` is set when those under way have ended."""

@@ -95,7 +95,7 @@ class AetherUser(User):
         settings = PLAIN if plain else ModelSettings(context, model, temperature, max_tokens, sequential)
         request = self._sender.requests.request(what, name, settings)
         if passes.current is None:
-            if self._is_ending and not self._sender.context.user_pool.may_begin_task():
+            if self._is_ending and not self._sender.context.user_pool.places.is_kept():
                 return NOT_SENT
             with passes.own_pass() as current:
                 return self._send(passes, current, request, name)
@@ -120,7 +120,7 @@ class AetherUser(User):
             context.user_pool.leave()
             raise
         current.request_ns += ended_ns - sent_ns
-        context.user_pool.end_request()
+        context.user_pool.places.end_request()
         return execution_of(outcome, reason, told, (ended_ns - sent_ns) / 1e6, request.answer_node)
 
     def _replay(self) -> None:

@@ -89,7 +89,7 @@ class TaskPasses:
         sender, context = self._sender, self._sender.context
         pool = context.user_pool
         arrival = None
-        if not pool.begin_task():
+        if not pool.places.begin_task():
             while True:
                 arrival = sender.wait_for_work()
                 if pool.is_warming:
@@ -100,7 +100,7 @@ class TaskPasses:
                     if arrival is None:
                         pool.leave()
                         continue
-                if pool.take_place():
+                if pool.places.take():
                     break
                 if arrival is not None:
                     context.recorder.dropped(arrival)
@@ -129,7 +129,7 @@ class TaskPasses:
         if limit is not None and not self._drew and self._in_stage >= limit:
             context.user_pool.retire()
         else:
-            context.user_pool.end_task()
+            context.user_pool.places.end_task()
 
     def _tell(self, name: str, error: Exception) -> None:
         """Tell Locust of each failed pass, and the log of each kind of failure once."""
@@ -145,7 +145,7 @@ class TaskPasses:
         """Return the request's work; raises PhaseOver when nothing more may be sent."""
         context = self._sender.context
         pool, stage = context.user_pool, context.work
-        if not pool.begin_request():
+        if not pool.places.begin_request():
             raise PhaseOver
         assert stage is not None
         if current.arrival is not None and current.requests == 0:
@@ -153,7 +153,7 @@ class TaskPasses:
             return number, prompt, due, place
         next_number = stage.next_request()
         if next_number is None:
-            pool.end_request()
+            pool.places.end_request()
             pool.run_out()
             raise PhaseOver
         return next_number, prompt, None, stage.place
@@ -166,7 +166,7 @@ class TaskPasses:
             yield current
         finally:
             self.current = None
-            self._sender.context.user_pool.end_task()
+            self._sender.context.user_pool.places.end_task()
 
     def next_prompt(self, current: TaskPass) -> Prompt:
         """Return the next prompt; raises PhaseOver when the stage has handed out all of its passes."""

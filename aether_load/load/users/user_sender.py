@@ -64,6 +64,6 @@ class UserSender:
 
     def _detach(self, greenlet: Any) -> None:
         """Hang up, and give back what this user held."""
-        self.context.user_pool.forget(greenlet)
+        self.context.user_pool.places.forget(greenlet)
         for sending in self._sendings:
             sending.close()
