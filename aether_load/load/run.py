@@ -62,6 +62,8 @@ class Run:
         self.observer = observer
         self._targets = tuple(targets)
         self.target = self._targets[0]
+        self.follow_user_count = False
+        """Whether every user is active that Locust has spawned: its page or a load shape decides how many."""
         self._records = records
         self._disk = RunDisk(folder, records, self.ending)
         folder.write_manifest(manifest)

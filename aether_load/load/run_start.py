@@ -28,21 +28,21 @@ def new_run(
 ) -> RunController:
     """Return a new run of what the session has prepared, which has not begun; raises AetherLoadError."""
     runner, feed = environment.runner, LocustFeed(environment)
-    follow = follows_user_count(environment, session.load.scenario)
+    session.follow_user_count = follows_user_count(environment, session.load.scenario)
     run: Run
     senders: Senders
     if master is not None:
-        run, senders = master.start_run(session, feed, follow_user_count=follow)
+        run, senders = master.start_run(session, feed)
     else:
         run, sender_context = session.start_run(feed)
-        senders = LocalSenders(run, sender_context, runner, follow_user_count=follow)
+        senders = LocalSenders(run, sender_context, runner)
     if (plan := environment.parsed_options.gate) is not None:
         # Who started this process analyses the run, also one that ends by force.
         Path(f"{plan}.run").write_bytes(os.fsencode(run.folder.path))
     run.manifest.user_classes = user_class_records(environment)
     if live_view is not None:
         live_view.follow(run.folder, senders)
-    driver = PhaseDriver(run, senders, follow_user_count=follow, measured_users=lambda users: our_users(runner, users))
+    driver = PhaseDriver(run, senders, lambda users: our_users(runner, users))
     return RunController(environment, run, driver, line, feed)
 
 

@@ -38,6 +38,7 @@ class FakeRun:
             began=ClockPair(0, ""),
         )  # fmt: skip
         self.observer = self
+        self.follow_user_count = False
         self.sent: list[Any] = []
         self.flushes = 0
 
@@ -57,14 +58,15 @@ class FakeRun:
 class Fleet:
     """Two workers of one run, the second with a clock that is ahead."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, follow: bool = False) -> None:
         self.run = FakeRun()
+        self.run.follow_user_count = follow
         self.sent: list[tuple[str, say.Message]] = []
         self.folder = RunFolder(folder)
         run: Any = self.run
         self.receiver = SampleReceiver(self.folder)
         self.workers = RunWorkers(run, self.receiver)
-        self.handler = MessageHandler(run, self.receiver, self.workers, follow_user_count=False)
+        self.handler = MessageHandler(run, self.receiver, self.workers)
         self.sessions = [self.session(0, 0), self.session(1, AHEAD_NS)]
         for session in self.sessions:
             self.handler.on_ready(session)
@@ -221,6 +223,12 @@ def test_a_worker_that_has_no_part_in_the_run_counts_for_nothing(fleet: Fleet) -
     fleet.handler.on_ready(fleet.sessions[0])
     assert fleet.run.manifest.notes == []
     assert fleet.sent == [(f"client-{number}", say.Begin(RUN, False)) for number in (0, 1)]
+
+
+def test_a_worker_is_told_that_locust_decides_how_many_users_send(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path, follow=True)
+    assert fleet.sent == [(f"client-{number}", say.Begin(RUN, True)) for number in (0, 1)]
+    fleet.receiver.close()
 
 
 def test_a_dag_that_a_worker_takes_on_is_in_the_manifest(fleet: Fleet) -> None:

@@ -27,10 +27,9 @@ STAGE: Any = SimpleNamespace(name="one")
 class FakeLoad:
     """A load that ends when it is told to, and opens its window at once."""
 
-    def __init__(self, sender_context: Any, reports: Any, *, follow_user_count: bool) -> None:
+    def __init__(self, sender_context: Any, reports: Any) -> None:
         self._sender_context = sender_context
         self.reports = reports
-        self.follow_user_count = follow_user_count
         self.over = Event()
         self.done: list[str] = []
         self.handed_out = 9
@@ -58,13 +57,13 @@ class FakeLoad:
 class Worked:
     """A run of a worker, with what is behind it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, follow: bool = False) -> None:
         self.link = FakeLink()
         self.context = fake_context()
         self.kills = 0
         self.runner = SimpleNamespace(user_greenlets=SimpleNamespace(kill=self._kill), user_classes_count={})
         link: Any = self.link
-        self.run = WorkerRun(say.Begin(RUN, follow_user_count=False), self.context, link, self.runner)
+        self.run = WorkerRun(say.Begin(RUN, follow_user_count=follow), self.context, link, self.runner)
         load: Any = self.run._load
         self.load: FakeLoad = load
 
@@ -103,6 +102,17 @@ def waited(condition: Callable[[], bool]) -> bool:
         while not condition():
             gevent.sleep(0.001)
     return True
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_master_says_whether_locust_decides_how_many_users_send(
+    follow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The load asks its context, as it does in a run of one process."""
+    monkeypatch.setattr(worker_run, "Load", FakeLoad)
+    made = Worked(follow=follow)
+    made.run.forget()
+    assert made.context.follow_user_count is follow
 
 
 def test_users_are_mustered_when_enough_of_them_wait(worked: Worked) -> None:

@@ -56,6 +56,7 @@ class FakeRun:
     ) -> None:
         self.scenario = scenario
         self.ending = RunEnding()
+        self.follow_user_count = False
         self.observer = FakeObserver(events, judgements)
         target = TargetRecord(url="http://here", kind="runtime", generation=Generation.V2, server=None)
         self.manifest = Manifest(
@@ -155,9 +156,10 @@ def driven(
     """Drive a scenario; return its run, its driver, and what happened in order."""
     events: list[Any] = []
     run: Any = FakeRun(scenario, events, judgements, gate=gate)
+    run.follow_user_count = follow
     bound = [(lambda ending=ending: ending(run)) if callable(ending) else ending for ending in endings]
     fakes: Any = FakeSenders(events, bound, **senders)
-    driver = PhaseDriver(run, fakes, follow_user_count=follow)
+    driver = PhaseDriver(run, fakes)
     with gevent.Timeout(20):
         driver.run_phases()
     return run, driver, events
@@ -226,7 +228,7 @@ def test_a_defect_of_a_load_leaves_the_server_read_and_the_senders_ended() -> No
     events: list[Any] = []
     run: Any = FakeRun(scenario_of(ONE), events)
     fakes: Any = FakeSenders(events, [lambda: broken(run)])
-    driver = PhaseDriver(run, fakes, follow_user_count=False)
+    driver = PhaseDriver(run, fakes)
     with pytest.raises(ZeroDivisionError):
         driver.run_phases()
     assert [event for event in events if event[0] in {"end", "close"}] == [("end",), ("close",)]
@@ -260,7 +262,7 @@ def test_only_a_phase_without_an_end_is_endless() -> None:
     events: list[Any] = []
     run: Any = FakeRun(scenario_of({"name": "on", "users": 1}), events)
     fakes: Any = FakeSenders(events, [open_window])
-    driver = PhaseDriver(run, fakes, follow_user_count=False)
+    driver = PhaseDriver(run, fakes)
     assert driver.progress.is_endless is False
     driver.run_phases()
     assert seen == [False, True]

@@ -36,9 +36,10 @@ def progress_of(
         observer=SimpleNamespace(send=sent.append),
         manifest=SimpleNamespace(phases=[], user_classes=classes),
         ending=RunEnding(),
+        follow_user_count=follow,
     )
     senders: Any = SimpleNamespace(tally=lambda: tally, planned_requests=60)
-    return PhaseProgress(run, senders, follow_user_count=follow), sent, plan_stages(scenario), run
+    return PhaseProgress(run, senders), sent, plan_stages(scenario), run
 
 
 def record_of(stage: Stage, window_began_ns: int | None = None) -> PhaseRecord:

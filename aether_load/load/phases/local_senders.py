@@ -29,14 +29,13 @@ SPAWN_RATE = 100
 class LocalSenders:
     """Drives this process's own users, and keeps what their load tells in the run's manifest."""
 
-    def __init__(self, run: Run, sender_context: SenderContext, runner: Runner, *, follow_user_count: bool) -> None:
-        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
+    def __init__(self, run: Run, sender_context: SenderContext, runner: Runner) -> None:
         self._run = run
         self._sender_context = sender_context
         self._runner = runner
         self.stopping: Event = run.ending.event
         self.drained = sender_context.user_pool.drained
-        self._load = Load(sender_context, self, follow_user_count=follow_user_count)
+        self._load = Load(sender_context, self)
         self._record: PhaseRecord | None = None
         self._mustered = 0
 

@@ -29,24 +29,13 @@ _DRAIN_SLACK_S = 2.0
 class PhaseDriver:
     """Takes a run through its phases, one after the other, until they are over or the run is ended."""
 
-    def __init__(
-        self,
-        run: Run,
-        senders: Senders,
-        *,
-        follow_user_count: bool,
-        measured_users: Callable[[int], int] = lambda users: users,
-    ) -> None:
-        """Activate every user that Locust has with `follow_user_count`: its web page or load shape decides how many.
-
-        `measured_users` says how many of so many users are ours; others may run beside them.
-        """
+    def __init__(self, run: Run, senders: Senders, measured_users: Callable[[int], int] = lambda users: users) -> None:
+        """Count with `measured_users`, which says how many of so many users are ours; others may run beside them."""
         self._run = run
-        self._follow = follow_user_count
         self._measured_users = measured_users
         self._ending = run.ending
         self.senders = senders
-        self.progress = PhaseProgress(run, senders, follow_user_count=follow_user_count)
+        self.progress = PhaseProgress(run, senders)
 
     def run_phases(self) -> None:
         """Run every phase to its end, or until the run is ended."""
@@ -77,7 +66,7 @@ class PhaseDriver:
     def _drive(self, stages: Sequence[Stage]) -> None:
         """Drive stages that are joined to each other, from rest to rest."""
         first = stages[0]
-        self._wait_for_users(1 if self._follow else most_of(stages))
+        self._wait_for_users(1 if self._run.follow_user_count else most_of(stages))
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
@@ -92,7 +81,7 @@ class PhaseDriver:
 
     def _wait_for_users(self, count: int) -> None:
         """Wait until Locust has spawned the users and each waits with its connection open."""
-        if not self._follow:
+        if not self._run.follow_user_count:
             # A number from Locust's page is the load of a plain closed phase only; here the scenario says it.
             self.senders.request_users(count)
         self.senders.muster(count)
@@ -137,7 +126,7 @@ class PhaseDriver:
         phase = self._run.scenario.phases[stage.phase]
         record = PhaseRecord(
             name=stage.name,
-            users=None if self._follow else self._measured_users(stage.users),
+            users=None if self._run.follow_user_count else self._measured_users(stage.users),
             load=stage.load,
             rate_rps=stage.rate_rps,
             think_time_mean_s=stage.think_time_s,

@@ -22,11 +22,9 @@ GAUGES_INTERVAL_S = 0.5
 class PhaseProgress:
     """The stage under way, and how its senders stand."""
 
-    def __init__(self, run: Run, senders: Senders, *, follow_user_count: bool) -> None:
-        """With `follow_user_count` somebody at a page says when something has to happen."""
+    def __init__(self, run: Run, senders: Senders) -> None:
         self._run = run
         self._senders = senders
-        self._follow = follow_user_count
         self._current: tuple[Stage, PhaseRecord] | None = None
         self._begun = 0
         items = list(plan_items(run.scenario))
@@ -96,6 +94,6 @@ class PhaseProgress:
         of_tally = tally.done, tally.failed, tally.ready, tally.active, tally.thinking
         of_phases = len(run.manifest.phases), record and (record.window_began_ns, record.window_ended_ns)
         # What the tasks of somebody's own class do may take any time.
-        any_time = self._follow or any(each.own_tasks for each in run.manifest.user_classes)
+        any_time = self._run.follow_user_count or any(each.own_tasks for each in run.manifest.user_classes)
         waiting = waiting_for(tally, stage, run.scenario.target, any_time=any_time)
         return (of_tally, of_phases, run.ending.is_set()), waiting

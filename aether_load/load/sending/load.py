@@ -29,13 +29,11 @@ _BOOKED_AT_ONCE = 500
 class Load:
     """Drives stages over a sender_context's user_pool; `stopping` of the callbacks ends whatever is under way."""
 
-    def __init__(self, sender_context: SenderContext, callbacks: LoadCallbacks, *, follow_user_count: bool) -> None:
-        """Activate every user that Locust has spawned, with `follow_user_count`: its page or load shape decides."""
+    def __init__(self, sender_context: SenderContext, callbacks: LoadCallbacks) -> None:
         self._sender_context = sender_context
         self._callbacks = callbacks
         self._user_pool = sender_context.user_pool
         self._stopping = callbacks.stopping
-        self._follow = follow_user_count
         self._pacer = Pacer(sender_context.user_pool)
         self._source = RequestSource(sender_context, callbacks.announce)
         self._began_ns: int | None = None
@@ -107,7 +105,7 @@ class Load:
     def _climb(self, stage: Stage) -> bool:
         """Activate users one after the other; return False when the run is to end before all are active."""
         began = (self._began_ns or monotonic_ns()) / 1e9
-        if not self._follow:
+        if not self._sender_context.follow_user_count:
             for users, at_s in self._source.share.steps(user_steps(stage)):
                 if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
                     return False
@@ -118,7 +116,7 @@ class Load:
         return True
 
     def _allow(self, users: int) -> None:
-        self._user_pool.allow(_EVERYBODY if self._follow else self._source.share.users(users))
+        self._user_pool.allow(_EVERYBODY if self._sender_context.follow_user_count else self._source.share.users(users))
 
     # Open load
 

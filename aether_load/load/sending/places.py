@@ -83,7 +83,7 @@ class Places:
             self._between[me] = None
 
     def begin_request(self) -> bool:
-        """Send from now on, without which the place cannot be taken; False when it was lost, and nothing may be sent."""
+        """Send from now on, so that the place cannot be taken; False when it was lost, and nothing may be sent."""
         me = getcurrent()
         if me not in self._inside:
             return False

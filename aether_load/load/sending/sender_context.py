@@ -56,6 +56,8 @@ class SenderContext:
         self.feed = feed
         self.window = Window()
         self.work: StageWork | None = None
+        self.follow_user_count = False
+        """Whether to activate every user that Locust has spawned: its page or a load shape decides how many."""
         self.user_requests: Any = None
         """What its users' own code sends, made by the first of them."""
         self.user_pool = UserPool()

@@ -55,6 +55,8 @@ class Session:
         self.sender_contexts = SenderContexts()
         self.has_live_view = False
         """Whether a page or a port shows live figures."""
+        self.follow_user_count = False
+        """Whether the next run activates every user that Locust has spawned: its page or a load shape decides."""
 
     def prepare(self, scenario: Scenario, host: str | None, simulate: str | None, gate: GatePlan | None) -> None:
         """Prepare the load, on the simulated runtime where the command line names no host; raises AetherLoadError."""
@@ -100,6 +102,7 @@ class Session:
         clients = load.clients(manifest.id)
         of_sides = () if load.candidate_workload is None else [workload for _, workload in load.sides]
         context = SenderContext(load.scenario, load.workload, clients, load.prompts.traces, feed, of_sides=of_sides)
+        context.follow_user_count = self.follow_user_count
         manifest.workers = [WorkerRecord(worker=0, pid=os.getpid(), began=manifest.began)]
         try:
             records = OwnRecords(context.buffer, folder.records)
@@ -138,7 +141,9 @@ class Session:
             live=self.has_live_view,
             secrets=REDACTOR.values,
         )
-        return Run(folder, manifest, scenario, self.load.workload, clients, records, observer, begin)
+        run = Run(folder, manifest, scenario, self.load.workload, clients, records, observer, begin)
+        run.follow_user_count = self.follow_user_count
+        return run
 
     def _new_folder(self) -> tuple[RunFolder, Manifest]:
         folder = RunFolder.create(self._results, self.load.scenario.name)

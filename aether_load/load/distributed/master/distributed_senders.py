@@ -43,17 +43,13 @@ class DistributedSenders:
         sample_receiver: SampleReceiver,
         runner: Any,
         traces: dict[int, Trace],
-        *,
-        follow_user_count: bool,
     ) -> None:
-        """With `follow_user_count`, activate every user that Locust has spawned: its page decides how many."""
         self._run = run
         self._registry = registry
         self._runner = runner
         self._traces = traces
-        self._follow = follow_user_count
         self._workers = RunWorkers(run, sample_receiver)
-        self._handler = MessageHandler(run, sample_receiver, self._workers, follow_user_count=follow_user_count)
+        self._handler = MessageHandler(run, sample_receiver, self._workers)
         self.planned_requests: int | None = None
         self.drained = self._workers.drained
         registry.listen(self._handler)
@@ -78,15 +74,15 @@ class DistributedSenders:
         """Have the workers say when their share of users stands before the user_pool, with their connections open."""
         number = self._handler.ask()
         # With fewer users than workers some have nothing to do; a worker without users would keep its requests.
-        self._workers.activate(None if self._follow else max(1, users))
+        self._workers.activate(None if self._run.follow_user_count else max(1, users))
         for worker, share in self._workers.shares():
             worker.forget(say.Mustered)
-            worker.session.send(say.Muster(number, 1 if self._follow else share.users(users)))
+            worker.session.send(say.Muster(number, 1 if self._run.follow_user_count else share.users(users)))
 
     def are_ready(self) -> bool:
         """Tell whether as many users as were mustered stand ready."""
         mustered = [worker.has_said(say.Mustered) for worker in self._workers.active]
-        return bool(mustered) and (any(mustered) if self._follow else all(mustered))
+        return bool(mustered) and (any(mustered) if self._run.follow_user_count else all(mustered))
 
     # A stage
 

@@ -114,20 +114,11 @@ class Master:
         why = "none has come" if in_time else f"none was ready within {READY_LIMIT_S:g} s"
         raise _NoWorkers(f"There is no worker to carry the load: {why}.", ExitCode.TARGET)
 
-    def start_run(
-        self, session: Session, feed: LocustFeed, *, follow_user_count: bool
-    ) -> tuple[Run, DistributedSenders]:
+    def start_run(self, session: Session, feed: LocustFeed) -> tuple[Run, DistributedSenders]:
         """Make a new run folder, and have the workers begin."""
         run, sample_receiver = session.start_distributed_run(feed, SampleReceiver)
-        senders = DistributedSenders(
-            run,
-            self._registry,
-            sample_receiver,
-            self._runner,
-            session.load.prompts.traces,
-            follow_user_count=follow_user_count,
-        )
-        return run, senders
+        traces = session.load.prompts.traces
+        return run, DistributedSenders(run, self._registry, sample_receiver, self._runner, traces)
 
     def close(self) -> None:
         """Stop watching the workers."""

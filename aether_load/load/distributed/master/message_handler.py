@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 class MessageHandler:
     """Takes every message where it belongs; an answer counts for the question that was asked last."""
 
-    def __init__(
-        self, run: Run, sample_receiver: SampleReceiver, workers: RunWorkers, *, follow_user_count: bool
-    ) -> None:
+    def __init__(self, run: Run, sample_receiver: SampleReceiver, workers: RunWorkers) -> None:
         self._run = run
         self._sample_receiver = sample_receiver
         self._workers = workers
-        self._begin = say.Begin(run.manifest.id, follow_user_count)
+        self._begin = say.Begin(run.manifest.id, run.follow_user_count)
         self._question = 0
 
     def ask(self) -> int:

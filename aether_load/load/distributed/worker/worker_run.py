@@ -35,10 +35,11 @@ class WorkerRun:
     def __init__(self, begin: say.Begin, sender_context: SenderContext, link: MasterLink, runner: Any) -> None:
         self._id = begin.run
         self._sender_context = sender_context
+        sender_context.follow_user_count = begin.follow_user_count
         self._link = link
         self._runner = runner
         self._reports = LoadReports(link, sender_context)
-        self._load = Load(sender_context, self._reports, follow_user_count=begin.follow_user_count)
+        self._load = Load(sender_context, self._reports)
         self._samples = SampleSender(begin.run, sender_context.buffer, link.send, self._on_disk_refused)
         self._loop_watch = LoopWatch(sender_context.buffer)
         self._told_what_next = Event()
