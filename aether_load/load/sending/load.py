@@ -7,11 +7,11 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
-from gevent.event import Event
 
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.request_source import RequestSource
 from aether_load.load.sending.sender_context import SenderContext, Window
+from aether_load.load.sending.waits import Waits
 from aether_load.schedule.order import Work
 from aether_load.schedule.ramp import user_steps
 from aether_load.schedule.shard import WHOLE, Share
@@ -33,7 +33,7 @@ class Load:
         self._sender_context = sender_context
         self._callbacks = callbacks
         self._user_pool = sender_context.user_pool
-        self._stopping = callbacks.stopping
+        self._waits = Waits(callbacks.stopping)
         self._pacer = Pacer(sender_context.user_pool)
         self._source = RequestSource(sender_context, callbacks.announce)
         self._began_ns: int | None = None
@@ -49,10 +49,32 @@ class Load:
         self._pacer.close()
 
     def warm(self, stage: Stage, share: Share = WHOLE) -> None:
-        """Send every prompt of the stage once, off the record, with nothing else in flight."""
+        """Send every prompt of the stage once, off the record and with nothing else in flight; wait for the answers.
+
+        Where the run ends meanwhile, what is in flight stays off the record.
+        """
         self._source.share = share
         self._sender_context.turn_to(stage)
-        self._send_all_once(stage)
+        recorder, user_pool = self._sender_context.recorder, self._user_pool
+        mine = self._source.each_prompt_once(stage)
+        done, failed = recorder.done, recorder.failed
+        recorder.off_the_record = True
+        user_pool.is_warming = True
+        user_pool.open((-1, prompt, None, 0) for prompt in mine)
+        self._allow(stage.users)
+        self._waits.wait_for(user_pool.exhausted)
+        user_pool.shut()
+        user_pool.is_warming = False
+        if not self._waits.wait_for(user_pool.drained):
+            return
+        recorder.off_the_record = False
+        failures = recorder.failed - failed
+        recorder.done, recorder.failed = done, failed
+        if failures:
+            self._callbacks.note(
+                f"Phase {stage.name}: {failures} of the {len(mine)} requests that were to warm the cache failed, so "
+                "that it is not warm for those."
+            )
 
     def drive(self, stage: Stage, share: Share = WHOLE, began_ns: int | None = None) -> str:
         """Take a share of a stage from its ramp to its window's end; return what ended it.
@@ -89,14 +111,14 @@ class Load:
         if stage.has_ramp:
             self._user_pool.open(self._source.closed_work(stage, place, None), pause_s)
             if not (self._climb(stage) and self._wait(stage.warmup_s) and self._cool(stage)):
-                return self._early_end()
+                return self._callbacks.why_stopped()
         limit, limited_by = self._limit(stage)
         self._user_pool.open(self._source.closed_work(stage, place, limit), pause_s)
         self._open_window()
         self._allow(stage.users)
         self._wait(stage.duration_s)
-        if self._is_over:
-            return self._early_end()
+        if self._waits.is_over:
+            return self._callbacks.why_stopped()
         if self._user_pool.exhausted.is_set():
             return limited_by
         self._shut_window(monotonic_ns())
@@ -104,13 +126,13 @@ class Load:
 
     def _climb(self, stage: Stage) -> bool:
         """Activate users one after the other; return False when the run is to end before all are active."""
-        began = (self._began_ns or monotonic_ns()) / 1e9
+        began_ns, exhausted = self._began_ns or monotonic_ns(), self._user_pool.exhausted
         if not self._sender_context.follow_user_count:
             for users, at_s in self._source.share.steps(user_steps(stage)):
-                if not self._wait(max(0.0, began + at_s - monotonic_ns() / 1e9)):
+                if not self._waits.wait_until(began_ns + int(at_s * _NS_PER_S), exhausted):
                     return False
                 self._user_pool.allow(users)
-            if not self._wait(max(0.0, began + stage.ramp_over_s - monotonic_ns() / 1e9)):
+            if not self._waits.wait_until(began_ns + int(stage.ramp_over_s * _NS_PER_S), exhausted):
                 return False
         self._allow(stage.users)
         return True
@@ -130,8 +152,8 @@ class Load:
         if stage.has_ramp:
             ended = began + int(before_window_s * _NS_PER_S)
             pacer.start(self._source.ramp_arrivals(stage, place, began), ended)
-            if not (self._wait_for(pacer.ended) and self._cool(stage)):
-                return self._early_end()
+            if not (self._waits.wait_for(pacer.ended) and self._cool(stage)):
+                return self._callbacks.why_stopped()
             self._source.take_back(self._pacer.take_back())
             # The schedule goes on where it ended, unless the cache had to be emptied at rest meanwhile.
             began = monotonic_ns() if stage.cache == "cold" else ended
@@ -143,15 +165,15 @@ class Load:
         arriving = self._source.window_arrivals(stage, place, limit, began)
         self._open_window(began)
         pacer.start(arriving, end)
-        if not self._wait_for(pacer.ended):
-            return self._early_end()
+        if not self._waits.wait_for(pacer.ended):
+            return self._callbacks.why_stopped()
         self._source.take_back(self._pacer.take_back())
         if end is not None and monotonic_ns() >= end:
             self._shut_window(end)
             return "duration"
         user_pool.all_is_due()
-        if not self._wait_for(user_pool.exhausted):
-            return self._early_end()
+        if not self._waits.wait_for(user_pool.exhausted):
+            return self._callbacks.why_stopped()
         self._shut_window(monotonic_ns())
         return limited_by
 
@@ -171,35 +193,17 @@ class Load:
         self.planned_requests = None if self._user_pool.has_tasks else self._source.share.count(limit)
         return limit, limited_by
 
-    @property
-    def _is_over(self) -> bool:
-        return bool(self._stopping.is_set())
-
-    def _early_end(self) -> str:
-        return self._callbacks.why_stopped()
-
     def _wait(self, duration_s: float | None) -> bool:
         """Wait for a time, or until there is no more work; False when the run is to end."""
-        ends = [self._stopping, self._user_pool.exhausted]
-        deadline = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
-        left_s = duration_s
-        # The event loop's timers ring up to a millisecond early.
-        while (left_s is None or left_s > 0) and not gevent.wait(ends, timeout=left_s, count=1):
-            assert deadline is not None
-            left_s = (deadline - monotonic_ns()) / _NS_PER_S
-        return not self._is_over
-
-    def _wait_for(self, event: Event) -> bool:
-        """Wait for an event; False when the run is to end."""
-        gevent.wait([self._stopping, event], count=1)
-        return not self._is_over
+        deadline_ns = None if duration_s is None else monotonic_ns() + int(duration_s * _NS_PER_S)
+        return self._waits.wait_until(deadline_ns, self._user_pool.exhausted)
 
     def _cool(self, stage: Stage) -> bool:
         """Between a ramp and a cold window: let what is in flight come in, and empty the cache."""
         if stage.cache != "cold":
             return True
         self._book_unsent(self._user_pool.shut())
-        if not self._wait_for(self._user_pool.drained):
+        if not self._waits.wait_for(self._user_pool.drained):
             return False
         self._callbacks.empty_cache()
         return True
@@ -210,29 +214,3 @@ class Load:
             self._sender_context.recorder.dropped(work)
             if place % _BOOKED_AT_ONCE == 0:
                 gevent.sleep(0)
-
-    def _send_all_once(self, stage: Stage) -> None:
-        """Send every prompt of the stage once, off the record, and wait for the answers.
-
-        Where the run ends meanwhile, what is in flight stays off the record.
-        """
-        recorder, user_pool = self._sender_context.recorder, self._user_pool
-        mine = self._source.each_prompt_once(stage)
-        done, failed = recorder.done, recorder.failed
-        recorder.off_the_record = True
-        user_pool.is_warming = True
-        user_pool.open((-1, prompt, None, 0) for prompt in mine)
-        self._allow(stage.users)
-        self._wait_for(user_pool.exhausted)
-        user_pool.shut()
-        user_pool.is_warming = False
-        if not self._wait_for(user_pool.drained):
-            return
-        recorder.off_the_record = False
-        failures = recorder.failed - failed
-        recorder.done, recorder.failed = done, failed
-        if failures:
-            self._callbacks.note(
-                f"Phase {stage.name}: {failures} of the {len(mine)} requests that were to warm the cache failed, so "
-                "that it is not warm for those."
-            )
