@@ -20,8 +20,9 @@ from aether_load.outputs.formatting import (
     bounded,
     failures_text,
     iteration_cells,
+    node_cells,
     number,
-    points,
+    part_cells,
     repeat_cells,
     share,
     share_with_interval,
@@ -34,13 +35,11 @@ from aether_load.outputs.table import write_table
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
-    from aether_load.analysis.latency.nodes import NodeReport
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.report import Report
     from aether_load.analysis.server.reconciliation import Reconciliation
     from aether_load.analysis.server.server_nodes import ServerNodes
-    from aether_load.analysis.statistics.distribution import Distribution
     from aether_load.analysis.statistics.histogram import QuantileInterval
     from aether_load.analysis.verdict.warnings import Warning_
 
@@ -152,7 +151,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
         _write_decomposition(phase, out)
     if len(phase.nodes) > 1:
         out.write("\n")
-        write_table([_NODES_HEADER, *map(_node_cells, phase.nodes)], out)
+        write_table([_NODES_HEADER, *map(node_cells, phase.nodes)], out)
     out.write("\n")
     _write_server(phase.server, phase.reconciliation, out)
     _write_processes(phase, out)
@@ -192,14 +191,7 @@ def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
 def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
     parts = phase.decomposition
     rows = [
-        (
-            PART_NAMES[name],
-            f"{part.mean_contribution_ms:.2f}",
-            *_middle_and_tail(part.time_ms),
-            share(part.mean_share),
-            share(part.tail_share),
-            share(part.variance_share),
-        )
+        part_cells(name, part)
         for name, part in parts_of(parts)
         if part.mean_contribution_ms or name in _always_shown(phase)
     ]
@@ -219,25 +211,6 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
 
 def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
     return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
-
-
-def _middle_and_tail(times: Distribution | None) -> tuple[str, str]:
-    return ("-", "-") if times is None else (f"{times.p50.value:.2f}", f"{times.p99.value:.2f}")
-
-
-def _node_cells(node: NodeReport) -> tuple[str, ...]:
-    times = node.node_time_ms
-    return (
-        node.title,
-        "-" if node.level is None else str(node.level),
-        str(node.states["succeeded"]),
-        ", ".join(f"{count} {state}" for state, count in node.states.items() if count and state != "succeeded") or "-",
-        number(times.mean if times else None, 1),
-        *points(times, "p50", "p99"),
-        share(node.cached_share.value) if node.cached_share else "-",
-        share(node.path_share),
-        share(node.tail_path_share),
-    )
 
 
 def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, out: TextIO) -> None:

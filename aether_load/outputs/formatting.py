@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
+    from aether_load.analysis.latency.decomposition import Part, PartName
+    from aether_load.analysis.latency.nodes import NodeReport
     from aether_load.analysis.phase.iterations import Iterations
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.phase.repeats import RepeatComparison
@@ -124,6 +127,34 @@ def threshold_rows(thresholds: Iterable[ThresholdReport]) -> list[tuple[str, ...
 ITERATIONS_HEADER = (
     "task", "iterations", "failed", "p50, ms", "p95, ms", "requests each", "in requests, ms", "own time, ms",
 )  # fmt: skip
+
+
+def part_cells(name: PartName, part: Part) -> tuple[str, ...]:
+    """Return the cells of a part of response latency: its times, and its shares of mean, tail and variance."""
+    return (
+        PART_NAMES[name],
+        number(part.mean_contribution_ms, 2),
+        *points(part.time_ms, "p50", "p99", digits=2),
+        share(part.mean_share),
+        share(part.tail_share),
+        share(part.variance_share),
+    )
+
+
+def node_cells(node: NodeReport) -> tuple[str, ...]:
+    """Return the cells of a node: its level, its states, its times, and its shares of cache hits and of paths."""
+    times, states = node.node_time_ms, node.states
+    return (
+        node.title,
+        "-" if node.level is None else str(node.level),
+        str(states["succeeded"]),
+        ", ".join(f"{count} {state}" for state, count in states.items() if count and state != "succeeded") or "-",
+        number(times.mean if times else None, 1),
+        *points(times, "p50", "p99"),
+        share(node.cached_share.value if node.cached_share else None),
+        share(node.path_share),
+        share(node.tail_path_share),
+    )
 
 
 def iteration_cells(task: Iterations) -> tuple[str, ...]:

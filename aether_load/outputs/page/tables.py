@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.analysis.latency.decomposition import parts_of
-from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs import formatting as cells
 from aether_load.outputs.probes import probe_header, probe_rows
 
@@ -166,16 +165,7 @@ def _dataset_cells(row: Row) -> tuple[str, ...]:
 def parts(phase: PhaseReport) -> PageTable | None:
     """Return the parts of a phase's response latency that took any time, None where there are none."""
     rows = [
-        TableRow(
-            (
-                PART_NAMES[name],
-                cells.number(part.mean_contribution_ms, 2),
-                *cells.points(part.time_ms, "p50", "p99", digits=2),
-                cells.share(part.mean_share),
-                cells.share(part.tail_share),
-                cells.share(part.variance_share),
-            )
-        )
+        TableRow(cells.part_cells(name, part))
         for name, part in parts_of(phase.decomposition)
         if part.mean_contribution_ms
     ]
@@ -199,22 +189,19 @@ def nodes(phase: PhaseReport) -> PageTable | None:
     """Return the nodes of a DAG, None where it has one alone."""
     if len(phase.nodes) < 2:
         return None
-    rows = [
-        TableRow(
-            (
-                node.title,
-                "-" if node.level is None else str(node.level),
-                str(node.states["succeeded"]),
-                cells.number(node.node_time_ms.mean, 1) if node.node_time_ms else "-",
-                *cells.points(node.node_time_ms, "p50", "p99"),
-                cells.share(node.cached_share.value if node.cached_share else None),
-                cells.share(node.path_share),
-                cells.share(node.tail_path_share),
-            )
-        )
-        for node in phase.nodes
-    ]
-    header = ("node", "level", "succeeded", "mean ms", "p50 ms", "p99 ms", "from cache", "of path", "of tail path")
+    rows = [TableRow(cells.node_cells(node)) for node in phase.nodes]
+    header = (
+        "node",
+        "level",
+        "succeeded",
+        "other",
+        "mean ms",
+        "p50 ms",
+        "p99 ms",
+        "from cache",
+        "of path",
+        "of tail path",
+    )
     return _table(header, rows)
 
 
