@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,14 +20,7 @@ from aether_load.scenario.command_line.scenario_options import with_asked_thresh
 from aether_load.scenario.load import from_plain
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
-from aether_load.scenario.threshold import (
-    Names,
-    Scope,
-    Threshold,
-    ThresholdPlan,
-    scope_of,
-    unnumbered,
-)
+from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, scope_of, unnumbered
 
 _WORST: tuple[State, ...] = ("broken", "undecided", "holds")
 _WORDS = {
@@ -122,25 +116,26 @@ def judge_thresholds(
     searches: Sequence[SearchReport],
 ) -> tuple[ThresholdReport, ...]:
     """Return what became of each threshold; one that this release cannot ask is undecided, with the reason."""
-    names = names_in(manifest, scenario)
-    return tuple(_judge(plan, names, manifest, phases, samples, searches) for plan in plans)
+    run = _Run(names_in(manifest, scenario), manifest, list(zip(phases, samples, strict=True)), searches)
+    return tuple(_judge(plan, run) for plan in plans)
 
 
-def _judge(
-    plan: ThresholdPlan,
-    names: Names,
-    manifest: Manifest,
-    phases: Sequence[PhaseReport],
-    samples: Sequence[PhaseSamples],
-    searches: Sequence[SearchReport],
-) -> ThresholdReport:
+class _Run(NamedTuple):
+    """What thresholds are decided on: each phase's report with its samples, and the searches."""
+
+    names: Names
+    manifest: Manifest
+    phases: Sequence[tuple[PhaseReport, PhaseSamples]]
+    searches: Sequence[SearchReport]
+
+
+def _judge(plan: ThresholdPlan, run: _Run) -> ThresholdReport:
     try:
-        check_threshold(plan, names)
-        condition = plan.condition
-        findings = tuple(_findings(condition, scope_of(condition.where, names), manifest, phases, samples, searches))
+        check_threshold(plan, run.names)
+        findings = tuple(_findings(plan.condition, scope_of(plan.condition.where, run.names), run))
     except ValueError as error:
         findings = (_nothing(ALL, str(error).rstrip(".")),)
-    aborted = manifest.aborted
+    aborted = run.manifest.aborted
     ended = aborted if aborted is not None and aborted.condition == plan.condition.text else None
     state = next(state for state in _WORST if state in {finding.state for finding in findings})
     return ThresholdReport(
@@ -153,30 +148,21 @@ def _judge(
     )
 
 
-def _findings(
-    condition: Threshold,
-    scope: Scope,
-    manifest: Manifest,
-    phases: Sequence[PhaseReport],
-    samples: Sequence[PhaseSamples],
-    searches: Sequence[SearchReport],
-) -> Iterator[ThresholdFinding]:
+def _findings(condition: Threshold, scope: Scope, run: _Run) -> Iterator[ThresholdFinding]:
     metric = metric_in(condition)
     if metric.of == "search":
-        mine = [search for search in searches if scope.covers(search.name)]
+        mine = [search for search in run.searches if scope.covers(search.name)]
         yield from (_finding(search.name, ALL, _judge_search(condition, search)) for search in mine)
         if not mine:
             yield _nothing(ALL, "no search began")
         return
     dataset = ALL if scope.dataset is None else scope.dataset
     covered = [
-        (phase, part)
-        for phase, part in zip(phases, samples, strict=True)
-        if phase.search is None and scope.covers(phase.name, phase.phase)
+        (phase, part) for phase, part in run.phases if phase.search is None and scope.covers(phase.name, phase.phase)
     ]
     if not covered:
         yield _nothing(dataset, "no phase began" if scope.phase is None else f"phase {scope.phase} never began")
-    datasets = [identity.name for identity in manifest.datasets]
+    datasets = [identity.name for identity in run.manifest.datasets]
     for phase, part in covered:
         if metric.of == "phase":
             yield _finding(phase.name, dataset, judge_number(condition, phase))
@@ -189,7 +175,7 @@ def _findings(
         if row is None:
             yield _nothing(dataset, f"no request of {dataset} was sent", phase.name)
         else:
-            interrupted = was_ended_early(manifest.ended_as, phase.ended_by)
+            interrupted = was_ended_early(run.manifest.ended_as, phase.ended_by)
             yield _finding(
                 phase.name, dataset, judge_condition(condition, row, part, np.asarray(which), interrupted=interrupted)
             )

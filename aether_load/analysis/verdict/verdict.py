@@ -38,23 +38,8 @@ class Against(msgspec.Struct, frozen=True):
     reason: str
 
 
-def decide(
-    ended_as: Ended,
-    phases: Sequence[PhaseReport],
-    scenario: Scenario,
-    warnings: Sequence[Warning_] = (),
-    searches: Sequence[SearchReport] = (),
-    thresholds: Sequence[ThresholdReport] = (),
-) -> Verdict:
-    """Return the verdict on a run: invalid when its records are damaged, else the first status that applies.
-
-    A run fails when nothing succeeded or errors other than refusals of the prompt guard are more than the
-    scenario's `max_error_rate`, in any phase. It is invalid when its figures are not to be trusted, or when one of
-    the `warnings` is there that the scenario forbids, and inconclusive when a threshold could not be decided. A
-    search under which no load held has failed its thresholds; one that was not brought to its end has decided
-    nothing. Its probes may fail: to find out which do is what they are for. An absence of data is never a pass.
-    """
-    against = all_against(ended_as, phases, scenario, warnings, searches, thresholds)
+def decide(against: Sequence[Against]) -> Verdict:
+    """Return the verdict that follows from everything that speaks against a run; an absence of data is never a pass."""
     if not against:
         return Verdict("passed", int(ExitCode.PASSED), ())
     first = against[0].status
@@ -69,43 +54,38 @@ def all_against(
     searches: Sequence[SearchReport] = (),
     thresholds: Sequence[ThresholdReport] = (),
 ) -> list[Against]:
-    """Return everything that speaks against a run, as in its verdict, with what each makes of it.
+    """Return everything that speaks against a run, the deciding reason first, with what each makes of it.
 
-    A run with damaged or missing records is invalid, whatever its other records show.
+    A run with damaged or missing records is invalid, whatever its other records show. It fails when nothing succeeded
+    or errors other than refusals of the prompt guard are more than the scenario's `max_error_rate`, in any phase. It is
+    invalid when its figures are not to be trusted, or when one of the `warnings` is there that the scenario forbids,
+    and inconclusive when a threshold could not be decided. A search under which no load held has failed its thresholds;
+    one that was not brought to its end has decided nothing. Its probes may fail: to find out which do is what they are
+    for.
     """
     damage = [Against("invalid", warning.message.rstrip(".")) for warning in warnings if warning.code == Code.DAMAGED]
-    found = [*_all_against(ended_as, phases, scenario, warnings, searches, thresholds)]
-    found.sort(key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
-    return [*damage, *found]
-
-
-def _all_against(
-    ended_as: Ended,
-    phases: Sequence[PhaseReport],
-    scenario: Scenario,
-    warnings: Sequence[Warning_],
-    searches: Sequence[SearchReport],
-    thresholds: Sequence[ThresholdReport],
-) -> Iterator[Against]:
     interrupted = ended_as == "interrupted"
+    found: list[Against] = []
     for phase in phases:
         failures = [*_failed_requests(phase, scenario, interrupted=interrupted), *_failed_iterations(phase, scenario)]
         # Where no request was sent, the tasks say why.
-        yield from failures if phase.all.requests_total else reversed(failures)
+        found += failures if phase.all.requests_total else reversed(failures)
     if not phases and not interrupted:
-        yield Against("failed", "no phase began, so nothing succeeded")
-    yield from _invalid(ended_as, phases, scenario, warnings)
+        found.append(Against("failed", "no phase began, so nothing succeeded"))
+    found += _invalid(ended_as, phases, scenario, warnings)
     for search in searches:
         reason = f"search {search.name}: {search.sentence}"
         if search.end == "nothing_held":
-            yield Against("threshold_failed", reason)
+            found.append(Against("threshold_failed", reason))
         elif not search.confirmed and not interrupted:
-            yield Against("inconclusive", reason)
+            found.append(Against("inconclusive", reason))
     for threshold in thresholds:
-        yield from (Against("threshold_failed", reason) for reason in threshold.broken)
-        yield from (Against("inconclusive", reason) for reason in threshold.undecided)
+        found += (Against("threshold_failed", reason) for reason in threshold.broken)
+        found += (Against("inconclusive", reason) for reason in threshold.undecided)
     if interrupted:
-        yield Against("interrupted", "the run was interrupted; the results are of a part")
+        found.append(Against("interrupted", "the run was interrupted; the results are of a part"))
+    found.sort(key=lambda one: _PRECEDENCE.index(_EXIT_CODES[one.status]))
+    return [*damage, *found]
 
 
 def _failed_requests(phase: PhaseReport, scenario: Scenario, *, interrupted: bool) -> Iterator[Against]:
