@@ -286,7 +286,7 @@ def test_every_advice_names_options_that_the_gate_has(tmp_path: Path) -> None:
     known = {option for action in parser._actions for option in action.option_strings}
     of_runs = set(re.findall(r"Code\.([A-Z_]+)", inspect.getsource(run_warnings) + inspect.getsource(gate_warnings)))
     report = build_gate_report(make_gate(tmp_path, equal, equal, kind="simulated"))
-    advised = [for_gate(warn(WarningCode[code], None, "")).advice for code in of_runs]
+    advised = [for_gate(warn(WarningCode[code], "")).advice for code in of_runs]
     advised += [warning.advice for warning in report.warnings]
     assert "Give runtimes with --base URL and --candidate URL, or with commands." in advised
     named = {option for advice in advised for option in re.findall(r"--[a-z-]+", advice)}

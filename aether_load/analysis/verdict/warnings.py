@@ -46,7 +46,7 @@ class Warning_(msgspec.Struct, frozen=True):  # noqa: N801 -- Warning is Python'
     advice: str
 
 
-def warn(code: Code, phase: str | None, message: str, advice: str | None = None) -> Warning_:
+def warn(code: Code, message: str, advice: str | None = None, *, phase: str | None = None) -> Warning_:
     """Return a warning, with the code's own remedy for advice unless there is a better one."""
     return Warning_(code, phase, message, advice or MEANINGS[code].remedy)
 
@@ -60,21 +60,19 @@ def run_warnings(
 ) -> Iterator[Warning_]:
     """Yield what concerns the run as a whole, and which answers were read twice."""
     for answers in repeated:
-        yield warn(Code.ANSWERS_REPEATED, answers.phase, f"Answers were read twice: {answers.sentence}.")
+        yield warn(Code.ANSWERS_REPEATED, f"Answers were read twice: {answers.sentence}.", phase=answers.phase)
     if manifest.target.kind == "simulated":
         yield warn(
-            Code.SIMULATED_TARGET, None, "The target is the simulated runtime: these figures say nothing about Aether."
+            Code.SIMULATED_TARGET, "The target is the simulated runtime: these figures say nothing about Aether."
         )
     if not scenario.target.verify_tls:
         yield warn(
             Code.TLS_NOT_VERIFIED,
-            None,
             "Certificates were not verified (--insecure): whoever answered, it may not have been the target.",
         )
     if manifest.ended_as == "running":
         yield warn(
             Code.CRASHED,
-            None,
             "The run was cut off by force, so its last second and its last reading of /metrics are missing."
             + (
                 " Workers on other machines may have gone on for some seconds more."
@@ -83,21 +81,19 @@ def run_warnings(
             ),
         )
     for found in damage:
-        yield warn(Code.DAMAGED, None, f"{found}.")
+        yield warn(Code.DAMAGED, f"{found}.")
     if torn:
         yield warn(
             Code.NOTE,
-            None,
             f"The end of {' and '.join(torn)} is cut off; all that was whole was read.",
             "Take the figures as those of a run that ended there.",
         )
     yield from _of_workers(manifest)
     for note in manifest.notes:
-        yield warn(Code.NOTE, None, note)
+        yield warn(Code.NOTE, note)
     if manifest.target.generation is Generation.V1 and any(node.depends_on for node in manifest.nodes):
         yield warn(
             Code.OUTPUTS_NOT_PASSED_ON,
-            None,
             "A v1 runtime fills in nothing and runs a DAG's nodes one after the other: no node read another's output.",
         )
     limit = scenario.workload.limit
@@ -105,7 +101,6 @@ def run_warnings(
         if limit is not None and identity.rows_available is not None and identity.rows_available < limit:
             yield warn(
                 Code.DATASET_SHORTER_THAN_ASKED,
-                None,
                 f"{identity.name} has {identity.rows_available} rows, fewer than the {limit} asked for.",
             )
 
@@ -118,7 +113,6 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
             at_most = loss.unaccounted_at_most
             yield warn(
                 Code.WORKER_LOST,
-                loss.phase,
                 f"Worker {which} "
                 + ("was lost" if loss.how == "lost" else "left before the run's end")
                 + f", heard of last at {loss.at.utc}: its part of the load was missing from then on, and "
@@ -127,11 +121,11 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
                     if at_most
                     else "there is a sample of all that it sent."
                 ),
+                phase=loss.phase,
             )
         if worker.utc_ahead_s is not None and abs(worker.utc_ahead_s) > UTC_OFF_ABOVE_S:
             yield warn(
                 Code.WORKER_CLOCK_OFF,
-                None,
                 f"The clock of worker {which} is {abs(worker.utc_ahead_s):.1f} s "
                 f"{'ahead of' if worker.utc_ahead_s > 0 else 'behind'} the master's; that is corrected for in all "
                 "figures but those of Locust's own table and charts.",
@@ -140,6 +134,11 @@ def _of_workers(manifest: Manifest) -> Iterator[Warning_]:
 
 def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -> Iterator[Warning_]:
     """Yield what concerns one phase."""
+    found = _of_phase(manifest, scenario, phase)
+    return (msgspec.structs.replace(warning, phase=phase.name) for warning in found)
+
+
+def _of_phase(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -> Iterator[Warning_]:
     record = next((record for record in manifest.phases if record.name == phase.name), None)
     lost = (
         [worker for worker in lost_in(manifest, record) if worker.loss and worker.loss.how == "lost"] if record else []
@@ -151,14 +150,10 @@ def phase_warnings(manifest: Manifest, scenario: Scenario, phase: PhaseReport) -
     latency = phase.all.response_latency_ms
     if latency is not None and latency.p99.reliability != "ok":
         known = "only bounded from below" if latency.p99.reliability == "unreliable" else "weak"
-        yield warn(
-            Code.FEW_SAMPLES, phase.name, f"{latency.count} samples: p99 is {known} (368 bound it, 1,000 make it firm)."
-        )
+        yield warn(Code.FEW_SAMPLES, f"{latency.count} samples: p99 is {known} (368 bound it, 1,000 make it firm).")
     if "accuracy" in phase.all.reasons and "mock provider" in phase.all.reasons["accuracy"]:
         yield warn(
-            Code.MOCK_PROVIDER,
-            phase.name,
-            "The runtime answers with its mock provider's fixed text, so there is no accuracy.",
+            Code.MOCK_PROVIDER, "The runtime answers with its mock provider's fixed text, so there is no accuracy."
         )
     yield from _of_cache(manifest, phase)
 
@@ -171,7 +166,6 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
     if latency is not None and latency.p50.at_most < FLOORS_BELOW_MEDIAN * check.latency_p50_ms:
         yield warn(
             Code.LATENCY_NEAR_OWN_FLOOR,
-            phase.name,
             f"The median of {latency.p50.at_most:.2f} ms is less than {FLOORS_BELOW_MEDIAN} times what this client "
             f"takes for an exchange with a server that does nothing ({check.latency_p50_ms:.2f} ms).",
         )
@@ -179,23 +173,21 @@ def _of_self_check(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]
     if rate is not None and rate > CEILING_SHARE * check.most_rps * senders:
         yield warn(
             Code.RATE_NEAR_OWN_CEILING,
-            phase.name,
             f"{rate:.0f} requests/s are more than {CEILING_SHARE:.0%} of what {senders} process"
             f"{'es' * (senders > 1)} of this client can send here ({check.most_rps:.0f}/s each).",
         )
 
 
 def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_lost: bool) -> Iterator[Warning_]:
-    reconciliation, name = phase.reconciliation, phase.name
+    reconciliation = phase.reconciliation
     if reconciliation.trust != "trusted" and scenario.target.server_metrics:
         code = Code(reconciliation.trust)
-        yield warn(code, name, f"The server's counts cannot be used: {reconciliation.reason}.")
+        yield warn(code, f"The server's counts cannot be used: {reconciliation.reason}.")
     elif reconciliation.trust == "trusted" and reconciliation.reason is not None and not worker_lost:
-        yield warn(Code.UNREAD_ANSWERS, name, f"Counts agree only within bounds: {reconciliation.reason}.")
+        yield warn(Code.UNREAD_ANSWERS, f"Counts agree only within bounds: {reconciliation.reason}.")
     if reconciliation.readings_unreadable_total and reconciliation.trust != "no_server_data":
         yield warn(
             Code.READINGS_MISSING,
-            name,
             f"{reconciliation.readings_unreadable_total} of {reconciliation.readings_total} readings of /metrics could "
             "not be read: the time series has gaps there, and a restart in one may have gone unseen.",
         )
@@ -203,24 +195,20 @@ def _of_counts(scenario: Scenario, phase: PhaseReport, *, cut_off: bool, worker_
     if lost and not cut_off:
         line = lost[0]
         yield warn(
-            Code.REQUESTS_UNACCOUNTED,
-            name,
-            f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}.",
+            Code.REQUESTS_UNACCOUNTED, f"{line.name} is {line.ours} by the samples and {line.theirs} by {line.against}."
         )
     # The server is ahead of samples that a lost worker took with it: that is said once, with its bound.
     expected = {"reading_not_ahead"} if worker_lost else set()
     broken = [check for check in phase.checks if check.violated_total and check.code not in expected]
     if broken and reconciliation.trust not in {"no_server_data", "restarted"}:
         which = ", ".join(f"{check.code} ({check.violated_total} of {check.checked_total})" for check in broken)
-        yield warn(Code.FIGURES_CONTRADICT, name, f"Figures contradict what must hold: {which}.")
+        yield warn(Code.FIGURES_CONTRADICT, f"Figures contradict what must hold: {which}.")
 
 
 def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
-    name = phase.name
     if phase.sender is not None and phase.sender.cpu_share_max > SATURATED_ABOVE:
         yield warn(
             Code.CLIENT_SATURATED,
-            name,
             f"The sending process used {phase.sender.cpu_share_max:.0%} of a core in its busiest second, so latencies "
             "are its own in part.",
             f"{_NO_OTHER_WORK} With cores to spare, more processes carry it together: --processes "
@@ -230,7 +218,6 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
         holds = phase.sender_holds
         yield warn(
             Code.SENDER_STALLED,
-            name,
             f"The sender's event loop was held {holds.holds_total} times, for up to {holds.longest_ms:.0f} ms at a "
             f"time: {holds.late_requests_total} answers may have been read late, and {', '.join(stalled)} of latency "
             f"{'is' if len(stalled) == 1 else 'are'} known as intervals only.",
@@ -240,12 +227,11 @@ def _of_client(phase: PhaseReport) -> Iterator[Warning_]:
     if long_enough and little is not None and little < SATURATED_BELOW:
         yield warn(
             Code.USERS_NOT_BUSY,
-            name,
             f"Requests account for {little:.1%} of the users' time; the rest went by in this client or in pauses "
             "after lost connections.",
         )
     elif long_enough and little is not None and little > COUNTED_TWICE_ABOVE:
-        yield warn(Code.MORE_IN_FLIGHT_THAN_USERS, name, f"Little's ratio is {little:.3f}.")
+        yield warn(Code.MORE_IN_FLIGHT_THAN_USERS, f"Little's ratio is {little:.3f}.")
 
 
 def _stalled(phase: PhaseReport) -> list[str]:
@@ -269,17 +255,13 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
     if load is not None and load.due_rps is not None and share is not None and share < ACHIEVED_BELOW:
         yield warn(
             Code.ACHIEVED_RATE_LOW,
-            phase.name,
             f"{load.achieved_rps:.1f} requests/s were sent, {share:.1%} of the {load.due_rps:.1f} due.",
         )
     if load is not None and load.dropped_total:
-        yield warn(
-            Code.DROPPED, phase.name, f"{load.dropped_total} requests were due and never sent; no latency counts them."
-        )
+        yield warn(Code.DROPPED, f"{load.dropped_total} requests were due and never sent; no latency counts them.")
     if load is not None and _falls_behind(phase, load):
         yield warn(
             Code.FALLING_BEHIND,
-            phase.name,
             f"{load.waiting_at_middle_total} requests waited in the middle of the window and "
             f"{load.waiting_at_end_total} at its end: latency grew meanwhile, and depends on the window's length.",
         )
@@ -290,7 +272,6 @@ def _of_load(phase: PhaseReport) -> Iterator[Warning_]:
     if abs(off) > UNSTEADY_ABOVE:
         yield warn(
             Code.NOT_STEADY,
-            phase.name,
             f"Throughput in the window's first {steady.cut_s} s was {off:+.1%} off the rest of it (MSER-5).",
             f"Look at the time series, and give the phase a warm-up longer by {steady.cut_s} s if it shows one.",
         )
@@ -312,23 +293,19 @@ def _falls_behind(phase: PhaseReport, load: OpenLoad) -> bool:
 
 
 def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
-    name, hits = phase.name, phase.cached_nodes_total or 0
+    hits = phase.cached_nodes_total or 0
     told = hits + (phase.uncached_nodes_total or 0)
     if hits and phase.cache == "keep":
         yield warn(
             Code.CACHE_ANSWERED,
-            name,
             f"{hits / told:.0%} of the nodes came from the runtime's cache, so latency is of "
             + ("hits." if hits == told else "hits and misses mixed."),
         )
     if hits and phase.cache == "cold":
-        yield warn(
-            Code.COLD_PHASE_WITH_HITS, name, f"The cache was to be cold, and {hits} of {told} nodes came from it."
-        )
+        yield warn(Code.COLD_PHASE_WITH_HITS, f"The cache was to be cold, and {hits} of {told} nodes came from it.")
     if phase.cache == "warm" and hits < told:
         yield warn(
             Code.WARM_PHASE_WITH_MISSES,
-            name,
             f"The cache was to be warm, and {told - hits} of {told} nodes were not in it.",
             f"Take prompts that fit into its {CACHE_ENTRIES} entries, and let nobody else evict them.",
         )
@@ -339,7 +316,6 @@ def _of_cache(manifest: Manifest, phase: PhaseReport) -> Iterator[Warning_]:
         nodes = "" if len(manifest.node_ids) == 1 or len(manifest.dags) > 1 else f" of {len(manifest.node_ids)} nodes"
         yield warn(
             Code.PROMPTS_EXCEED_CACHE,
-            name,
             f"{prompts} prompts{nodes} were sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts "
             "itself.",
         )

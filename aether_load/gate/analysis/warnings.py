@@ -32,7 +32,6 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
     if dropped:
         yield warn(
             Code.PAIRS_NOT_USED,
-            None,
             f"{len(dropped)} of {len(pairs) - 1} pairs are not used: {'; '.join(why_not_used(dropped)[:3])}.",
         )
     stalled = sum(
@@ -41,7 +40,6 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
     if stalled:
         yield warn(
             Code.SENDER_STALLED,
-            None,
             f"In {stalled} windows the sender may have read answers late, so that their latencies are intervals.",
         )
     hits = {side.side: side.cached_share for side in sides if side.cached_share}
@@ -49,7 +47,6 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
         said = " and ".join(f"{share:.0%} of the {side}'s" for side, share in hits.items())
         yield warn(
             Code.CACHE_ANSWERED,
-            None,
             f"{said} nodes came from the runtime's cache, so that the path behind it is compared only in part.",
             "Send each prompt once with --set phases.0.unique_prompts=true, or judge hits alone with --set "
             "phases.0.cache='warm'.",
@@ -60,7 +57,6 @@ def gate_warnings(scenario: Scenario, pairs: Sequence[GatePair], sides: Sequence
     if small and small[len(small) // 2] < FEW_REQUESTS:
         yield warn(
             Code.FEW_SAMPLES,
-            None,
             f"The windows have {small[len(small) // 2]} requests each (the middle one), so that chance moves them.",
             "Give longer windows, with --window.",
         )
