@@ -107,14 +107,14 @@ def plan_dag(plan: WorkloadPlan, generation: Generation) -> Dag:
         return _from_file(read_dag_file(plan.dag_file), plan, generation)
     if plan.dag == "program":
         return _from_program(bind_program(plan), plan, generation)
-    shape = make_shape(plan, passes_outputs=generation is Generation.V2)
-    nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.dag.nodes)
-    filled_in = {name for node in shape.dag.nodes for read in node.reads for name in (read, f"node.{read}.output")}
-    body = request_body(shape.dag, generation)
+    shape, answer_node = make_shape(plan, passes_outputs=generation is Generation.V2)
+    nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.nodes)
+    filled_in = {name for node in shape.nodes for read in node.reads for name in (read, f"node.{read}.output")}
+    body = request_body(shape, generation)
     return Dag(
         template=compile_template(body, _word_of_row),
         nodes=nodes,
-        answer_node=shape.answer_node,
+        answer_node=answer_node,
         filled_in=frozenset(filled_in),
         prompt_node=_prompt_node(body, _word_of_row),
     )

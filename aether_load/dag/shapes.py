@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from aether_load.protocol import DagRequest, LlmNode, output_placeholder
 
@@ -13,170 +10,134 @@ if TYPE_CHECKING:
     from aether_load.scenario.workload_plan import WorkloadPlan
 
 ANSWER = "answer"
-NODES_DEFAULT = {"chain": 3, "fan_out": 4}
+_NODES_DEFAULT = {"chain": 3, "fan_out": 4}
+_REQUEST = "Request: {{text}}"
+_DOCUMENT = "Document: {{text}}"
 
 
-class Shape(msgspec.Struct, frozen=True):
-    """A DAG whose prompts hold `{{words}}` of a row, and the node whose output is the answer to the row."""
+class _Node(NamedTuple):
+    """A node of a shape: between `prompt` and `ending` comes a line for each of `reads`, a label and a node's id."""
 
-    dag: DagRequest
-    answer_node: str
+    id: str
+    prompt: str
+    reads: tuple[tuple[str, str], ...] = ()
+    ending: str = ""
 
 
-class _Writer:
-    """Writes the nodes of one shape.
+def make_shape(plan: WorkloadPlan, *, passes_outputs: bool) -> tuple[DagRequest, str]:
+    """Return the shape that `plan.dag` names, and the node whose output is the answer to a row.
 
-    A v1 runtime fills nothing in: there a node has its dependencies and its own words, and what it would have read
-    is left out rather than sent as a placeholder.
+    Its prompts hold `{{words}}` of a row, which stand literally in the template: passed through `context`, a long value
+    with a multi-byte character at the wrong place makes the runtime panic. A v1 runtime fills nothing in: without
+    `passes_outputs` a node has its dependencies and its own words, and what it would have read is left out.
     """
-
-    def __init__(self, plan: WorkloadPlan, *, passes_outputs: bool) -> None:
-        self._plan = plan
-        self._passes_outputs = passes_outputs
-        self._nodes: list[LlmNode] = []
-
-    def add(self, node_id: str, prompt: str, *, reads: Sequence[tuple[str, str]] = (), ending: str = "") -> None:
-        """Add a node that, between `prompt` and `ending`, has a line for each of `reads`: a label and a node's id."""
-        lines = "\n".join(f"{label}: {output_placeholder(read)}" for label, read in reads)
-        parts = [prompt, lines if self._passes_outputs else "", ending]
-        read_nodes = tuple(read for _, read in reads)
-        self._nodes.append(
+    count = _NODES_DEFAULT.get(plan.dag, 1) if plan.dag_nodes is None else plan.dag_nodes
+    steps = {"chain": _chain, "fan_out": _fan_out}[plan.dag](count) if plan.dag in _NODES_DEFAULT else _SHAPES[plan.dag]
+    nodes = []
+    for step in steps:
+        needed = tuple(read for _, read in step.reads)
+        lines = "\n".join(f"{label}: {output_placeholder(read)}" for label, read in step.reads)
+        parts = (step.prompt, lines if passes_outputs else "", step.ending)
+        nodes.append(
             LlmNode(
-                id=node_id,
-                prompt="\n\n".join(part for part in parts if part),
-                model=self._plan.model,
-                temperature=self._plan.temperature,
-                max_tokens=self._plan.max_tokens,
-                dependencies=read_nodes,
-                reads=read_nodes if self._passes_outputs else (),
+                id=step.id,
+                prompt="\n\n".join(filter(None, parts)),
+                model=plan.model,
+                temperature=plan.temperature,
+                max_tokens=plan.max_tokens,
+                dependencies=needed,
+                reads=needed if passes_outputs else (),
             )
         )
-
-    def shape(self, answer_node: str) -> Shape:
-        """Return the DAG of the nodes added; the flow has the dataset's name."""
-        return Shape(DagRequest(flow_name="aether_load_{{dataset}}", nodes=tuple(self._nodes)), answer_node)
+    return DagRequest("aether_load_{{dataset}}", tuple(nodes)), _ANSWERING.get(plan.dag, ANSWER)
 
 
-def make_shape(plan: WorkloadPlan, *, passes_outputs: bool) -> Shape:
-    """Return the shape that `plan.dag` names, which is any but a file."""
-    writer = _Writer(plan, passes_outputs=passes_outputs)
-    count = NODES_DEFAULT.get(plan.dag, 1) if plan.dag_nodes is None else plan.dag_nodes
-    return _SHAPES[plan.dag](writer, count)
-
-
-def _single(writer: _Writer, _count: int) -> Shape:
-    """Return one node that asks the question.
-
-    The text stands literally in the template, as in all shapes: passed through `context`, a long value with a
-    multi-byte character at the wrong place makes the runtime panic.
-    """
-    writer.add(ANSWER, "{{prompt}}")
-    return writer.shape(ANSWER)
-
-
-def _chain(writer: _Writer, count: int) -> Shape:
+def _chain(count: int) -> tuple[_Node, ...]:
     """Return `count` nodes, each reading the one before; the last answers."""
-    for number in range(1, count):
-        last = [(f"What step {number - 1} says", f"step_{number - 1}")] if number > 1 else []
-        task = (
-            "Do not answer yet. Say in one sentence what the answer depends on."
-            if number == 1
-            else f"Step {number} of {count}: say in one sentence what the text bears out, and what it does not."
-        )
-        writer.add(f"step_{number}", "{{question}}", reads=last, ending=task)
     if count == 1:
-        return _single(writer, 1)
-    read = [(f"What step {count - 1} says", f"step_{count - 1}")]
-    writer.add(ANSWER, "{{question}}", reads=read, ending="{{ask}}")
-    return writer.shape(ANSWER)
+        return _SHAPES["single"]
+    tasks = ["Do not answer yet. Say in one sentence what the answer depends on."]
+    tasks += [
+        f"Step {number} of {count}: say in one sentence what the text bears out, and what it does not."
+        for number in range(2, count)
+    ]
+    nodes = []
+    for before, task in enumerate([*tasks, "{{ask}}"]):
+        reads = ((f"What step {before} says", f"step_{before}"),) if before else ()
+        nodes.append(_Node(ANSWER if task == "{{ask}}" else f"step_{before + 1}", "{{question}}", reads, task))
+    return tuple(nodes)
 
 
-def _fan_out(writer: _Writer, count: int) -> Shape:
+def _fan_out(count: int) -> tuple[_Node, ...]:
     """Return `count` parallel nodes, and one that reads them all and answers."""
-    readers = range(1, count + 1)
-    for number in readers:
-        task = f"Reader {number} of {count}: say in one sentence what you lean to, and why."
-        writer.add(f"reader_{number}", "{{question}}", ending=task)
-    reads = [(f"Reader {number}", f"reader_{number}") for number in readers]
-    writer.add(ANSWER, "{{question}}", reads=reads, ending="{{ask}}")
-    return writer.shape(ANSWER)
+    task = "say in one sentence what you lean to, and why."
+    readers = [
+        _Node(f"reader_{number}", "{{question}}", ending=f"Reader {number} of {count}: {task}")
+        for number in range(1, count + 1)
+    ]
+    reads = tuple((f"Reader {number}", reader.id) for number, reader in enumerate(readers, 1))
+    return (*readers, _Node(ANSWER, "{{question}}", reads, "{{ask}}"))
 
 
-def _triage(writer: _Writer, _count: int) -> Shape:
-    """Return three parallel classifiers, a node that routes by two of them, and one that replies.
-
-    Options, where a row has them, are its categories: then the category is a letter, and the answer to the row.
-    """
-    request = "Request: {{text}}"
-    writer.add(
-        "urgency",
-        f"How urgent is this support request: low, medium, high or critical? Answer with one word.\n\n{request}",
-    )
-    writer.add("category", f"Which category does this support request belong to?\n\n{request}\n\n{{{{choices}}}}")
-    writer.add(
-        "sentiment",
-        "In which mood is the writer of this support request: calm, worried, annoyed or angry? Answer with one word."
-        f"\n\n{request}",
-    )
-    writer.add(
-        "route",
-        f"Who should take this support request?\n\n{request}",
-        reads=[("Urgency", "urgency"), ("Category{{legend}}", "category")],
-        ending="Answer with one of self-service, first line, engineering, on call.",
-    )
-    writer.add(
-        "reply",
-        f"Write a reply of two sentences to this support request.\n\n{request}",
-        reads=[("Mood of the writer", "sentiment"), ("Who takes it", "route")],
-        ending="Promise nothing that is not known.",
-    )
-    return writer.shape("category")
-
-
-def _extraction(writer: _Writer, _count: int) -> Shape:
-    """Return four nodes that extract facts in parallel, one that joins them, and one that checks them.
-
-    Options, where a row has them, are topics: then the topic is a letter, and the answer to the row.
-    """
-    document = "Document: {{text}}"
-    writer.add(
-        "parties",
-        f"Which people and organisations does this document name? List them with commas, or say none.\n\n{document}",
-    )
-    writer.add(
-        "dates",
-        f"Which dates and spans of time does this document name? List them with commas, or say none.\n\n{document}",
-    )
-    writer.add(
-        "figures",
-        "Which amounts, shares and other figures does this document name? List each with its unit, or say none."
-        f"\n\n{document}",
-    )
-    writer.add("topic", f"What is this document about?\n\n{document}\n\n{{{{choices}}}}")
-    writer.add(
-        "merge",
-        f"Put what was found in this document together as one JSON object.\n\n{document}",
-        reads=[
-            ("Parties", "parties"),
-            ("Dates", "dates"),
-            ("Figures", "figures"),
-            ("Topic{{legend}}", "topic"),
-        ],
-        ending="Answer with the JSON alone; its keys are parties, dates, figures and topic.",
-    )
-    writer.add(
-        "validate",
-        f"Hold these findings against the document.\n\n{document}",
-        reads=[("Findings", "merge")],
-        ending="List what the document does not bear out, or say none.",
-    )
-    return writer.shape("topic")
-
-
-_SHAPES: dict[str, Callable[[_Writer, int], Shape]] = {
-    "single": _single,
-    "chain": _chain,
-    "fan_out": _fan_out,
-    "triage": _triage,
-    "extraction": _extraction,
+_SHAPES: dict[str, tuple[_Node, ...]] = {
+    "single": (_Node(ANSWER, "{{prompt}}"),),
+    # Three parallel classifiers, a node that routes by two of them, and one that replies. Options, where a row has
+    # them, are its categories: then the category is a letter, and the answer to the row.
+    "triage": (
+        _Node(
+            "urgency",
+            f"How urgent is this support request: low, medium, high or critical? Answer with one word.\n\n{_REQUEST}",
+        ),
+        _Node("category", f"Which category does this support request belong to?\n\n{_REQUEST}\n\n{{{{choices}}}}"),
+        _Node(
+            "sentiment",
+            "In which mood is the writer of this support request: calm, worried, annoyed or angry? Answer with one "
+            f"word.\n\n{_REQUEST}",
+        ),
+        _Node(
+            "route",
+            f"Who should take this support request?\n\n{_REQUEST}",
+            (("Urgency", "urgency"), ("Category{{legend}}", "category")),
+            "Answer with one of self-service, first line, engineering, on call.",
+        ),
+        _Node(
+            "reply",
+            f"Write a reply of two sentences to this support request.\n\n{_REQUEST}",
+            (("Mood of the writer", "sentiment"), ("Who takes it", "route")),
+            "Promise nothing that is not known.",
+        ),
+    ),
+    # Four nodes that extract facts in parallel, one that joins them, and one that checks them. Options, where a row has
+    # them, are topics: then the topic is a letter, and the answer to the row.
+    "extraction": (
+        _Node(
+            "parties",
+            "Which people and organisations does this document name? List them with commas, or say none."
+            f"\n\n{_DOCUMENT}",
+        ),
+        _Node(
+            "dates",
+            "Which dates and spans of time does this document name? List them with commas, or say none."
+            f"\n\n{_DOCUMENT}",
+        ),
+        _Node(
+            "figures",
+            "Which amounts, shares and other figures does this document name? List each with its unit, or say none."
+            f"\n\n{_DOCUMENT}",
+        ),
+        _Node("topic", f"What is this document about?\n\n{_DOCUMENT}\n\n{{{{choices}}}}"),
+        _Node(
+            "merge",
+            f"Put what was found in this document together as one JSON object.\n\n{_DOCUMENT}",
+            (("Parties", "parties"), ("Dates", "dates"), ("Figures", "figures"), ("Topic{{legend}}", "topic")),
+            "Answer with the JSON alone; its keys are parties, dates, figures and topic.",
+        ),
+        _Node(
+            "validate",
+            f"Hold these findings against the document.\n\n{_DOCUMENT}",
+            (("Findings", "merge"),),
+            "List what the document does not bear out, or say none.",
+        ),
+    ),
 }
+_ANSWERING = {"triage": "category", "extraction": "topic"}
