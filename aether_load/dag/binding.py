@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aether_load.dag.check import DagMistake
-from aether_load.dag.file import PROMPT, ROW
-from aether_load.dag.program import TEXT, Program, ProgramIdentity, read_program
+from aether_load.dag.check import DagMistake, mistakes_in
+from aether_load.dag.file import PROMPT, ROW, OwnDag, stands_for_row
+from aether_load.dag.program import TEXT, Program, read_program
 from aether_load.dag.refs import MEANT_AS_ONE
 from aether_load.dag.request_check import check_v2
 from aether_load.dag.template import PLACEHOLDER, Layout
-from aether_load.errors import UsageError
-from aether_load.protocol import NodeShape
+from aether_load.protocol import Generation
 from aether_load.scenario.validation import nearest
 
 if TYPE_CHECKING:
@@ -26,66 +25,32 @@ _MARK = "\0"
 _PROMPT_KEYS = ("prompt_template", "prompt")
 
 
-class Binding(msgspec.Struct, frozen=True):
-    """What one input is bound to: the text as it was written, and its fixed parts and names in turn."""
-
-    text: str
-    layout: Layout
-
-    @property
-    def columns(self) -> Iterator[str]:
-        """Yield the columns of a row that it takes."""
-        return (name.removeprefix(ROW) for name in self.layout[1::2] if name.startswith(ROW))
-
-
-class BoundProgram(msgspec.Struct, frozen=True):
-    """A program whose inputs are bound: the request's body, in which marks stand where inputs go, and its nodes."""
-
-    program: Program
-    bindings: dict[str, Binding]
-    body: dict[str, Any]
-    nodes: tuple[NodeShape, ...]
-
-    @property
-    def identity(self) -> ProgramIdentity:
-        """Return which program this is, and what its inputs are bound to."""
-        return self.program.identity({name: binding.text for name, binding in self.bindings.items()})
-
-    def name_of(self, inner: str) -> Layout | None:
-        """Return what goes in place of a placeholder, or None for one that is not an input's."""
-        return self.bindings[inner.removeprefix(_MARK)].layout if inner.startswith(_MARK) else None
-
-    @property
-    def columns(self) -> dict[str, str]:
-        """Return the columns that the inputs take of a row, each with the place that asks for it first."""
-        found: dict[str, str] = {}
-        for name, binding in self.bindings.items():
-            for column in binding.columns:
-                found.setdefault(column, f"Program {self.program.path}: input {name} (of {', '.join(self.bindings)})")
-        return found
-
-
-def bind_program(plan: WorkloadPlan) -> BoundProgram:
+def bind_program(plan: WorkloadPlan) -> OwnDag:
     """Return the plan's program with every input bound; raises UsageError that names the file."""
     assert plan.program is not None
     program = read_program(plan.program)
-    try:
-        return _bound(program, plan)
-    except DagMistake as mistake:
-        raise UsageError(f"Program {program.path}: {mistake}") from None
+    where = f"Program {program.path}"
+    with mistakes_in(where):
+        texts = _bindings(program, plan.inputs)
+        layouts = {name: _layout(name, text) for name, text in texts.items()}
+        dag = copy.deepcopy(program.dag)
+        marks = {name: f"{{{{{_MARK}{name}}}}}" for name in texts}
+        node_ids = {node.get("id") for node in dag["nodes"]}
+        in_context = False
+        for node in dag["nodes"]:
+            if node.get("template_refs"):
+                in_context |= _bind_node(node, marks, node_ids, program, into_context=plan.bind == "context")
+        body = {"dag": dag, "context": dict(marks) if in_context else {}}
+        nodes = program.named(check_v2(body))
 
+    def name_of(inner: str) -> Layout | None:
+        return layouts[inner.removeprefix(_MARK)] if inner.startswith(_MARK) else None
 
-def _bound(program: Program, plan: WorkloadPlan) -> BoundProgram:
-    bindings = _bindings(program, plan.inputs)
-    dag = copy.deepcopy(program.dag)
-    marks = {name: f"{{{{{_MARK}{name}}}}}" for name in bindings}
-    node_ids = {node.get("id") for node in dag["nodes"]}
-    in_context = False
-    for node in dag["nodes"]:
-        if node.get("template_refs"):
-            in_context |= _bind_node(node, marks, node_ids, program, into_context=plan.bind == "context")
-    body = {"dag": dag, "context": dict(marks) if in_context else {}}
-    return BoundProgram(program, bindings, body, program.named(check_v2(body)))
+    columns: dict[str, str] = {}
+    for name, layout in layouts.items():
+        for column in (word.removeprefix(ROW) for word in layout[1::2] if word.startswith(ROW)):
+            columns.setdefault(column, f"{where}: input {name} (of {', '.join(texts)})")
+    return OwnDag(where, Generation.V2, body, nodes, columns, name_of, program.identity(texts))
 
 
 def _bind_node(
@@ -132,8 +97,8 @@ def _input_of(
     )
 
 
-def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -> dict[str, Binding]:
-    """Return the binding of each input; raises DagMistake with the program's own list of inputs."""
+def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+    """Return the text that each input is bound to; raises DagMistake with the program's own list of inputs."""
     names = [known.name for known in program.inputs]
     for name in given:
         if name not in names:
@@ -153,7 +118,7 @@ def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -
         )
     for known in program.inputs:
         texts.setdefault(known.name, known.default_value or "")
-    return {name: Binding(texts[name], _layout(name, texts[name])) for name in names}
+    return {name: texts[name] for name in names}
 
 
 def _text(value: str | float | bool) -> str:
@@ -167,7 +132,7 @@ def _layout(name: str, text: str) -> Layout:
     end = 0
     for found in PLACEHOLDER.finditer(text):
         inner = found[1].strip()
-        if inner != PROMPT and not (inner.startswith(ROW) and len(inner) > len(ROW)):
+        if not stands_for_row(inner):
             if MEANT_AS_ONE.fullmatch(inner):
                 near = f"did you mean {{{{{PROMPT}}}}}?" if nearest(inner, [PROMPT]) else "a row has no such word."
                 raise DagMistake(

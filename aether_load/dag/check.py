@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
 
+from aether_load.errors import UsageError
 from aether_load.protocol import NodeShape
 from aether_load.scenario.validation import did_you_mean
 
 
 class DagMistake(Exception):
     """A mistake in a DAG; the text says which node and key, and what to do."""
+
+
+@contextmanager
+def mistakes_in(where: str) -> Iterator[None]:
+    """Raise a mistake that is found inside as a UsageError that begins with the file."""
+    try:
+        yield
+    except DagMistake as mistake:
+        raise UsageError(f"{where}: {mistake}") from None
+    except RecursionError:
+        raise UsageError(f"{where}: it is nested too deep.") from None
 
 
 def check_graph(nodes: Sequence[NodeShape]) -> None:

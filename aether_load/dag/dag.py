@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aether_load.dag.binding import BoundProgram, bind_program
+from aether_load.dag.binding import bind_program
 from aether_load.dag.check import sinks
-from aether_load.dag.file import BARE, ROW, WRAPPED, DagFile, read_dag_file
+from aether_load.dag.file import BARE, ROW, WRAPPED, OwnDag, read_dag_file
 from aether_load.dag.program import ProgramIdentity
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.shapes import make_shape
 from aether_load.dag.template import PLACEHOLDER, NameOf, Template, compile_template, escaped, strings_in
 from aether_load.datasets.columns import WORKLOAD_COLUMNS
@@ -30,19 +31,14 @@ _PREVIEW_CUT = 47
 class Dag(msgspec.Struct, frozen=True):
     """A DAG with places for a row's words, in the words of one generation.
 
-    `unscored` is the reason why no node's output is scored; then `answer_node` is None. `filled_in` is what the
-    runtime itself fills in, wherever it stands in a prompt. `context` are texts of a row that the runtime puts into a
-    prompt. `prompt_node` is a node whose prompt differs from row to row and reaches the model as it is sent, so that a
-    v2 answer repeats it; None where there is no such node.
+    `filled_in` is what the runtime itself fills in, wherever it stands in a prompt. `context` are texts of a row that
+    the runtime puts into a prompt. `program` says which compiled program it is, if it is one.
     """
 
     template: Template
-    nodes: tuple[NodeShape, ...]
-    answer_node: str | None
-    unscored: str | None = None
+    sent: WorkloadDag
     filled_in: frozenset[str] = frozenset()
     context: tuple[Template, ...] = ()
-    prompt_node: str | None = None
     program: ProgramIdentity | None = None
 
     def bodies(self, prompts: Sequence[Prompt]) -> Iterator[bytes]:
@@ -102,21 +98,16 @@ def _breaks(template: Template, words: dict[str, str]) -> bool:
 
 def plan_dag(plan: WorkloadPlan, generation: Generation) -> Dag:
     """Return the DAG that the plan asks for; raises UsageError for a file that is wrong, or of another generation."""
-    if plan.dag == "file":
-        assert plan.dag_file is not None
-        return _from_file(read_dag_file(plan.dag_file), plan, generation)
-    if plan.dag == "program":
-        return _from_program(bind_program(plan), plan, generation)
+    if (own := _own_dag(plan)) is not None:
+        return _of_own(own, plan, generation)
     shape, answer_node = make_shape(plan, passes_outputs=generation is Generation.V2)
     nodes = tuple(NodeShape(node.id, node.dependencies) for node in shape.nodes)
     filled_in = {name for node in shape.nodes for read in node.reads for name in (read, f"node.{read}.output")}
     body = request_body(shape, generation)
     return Dag(
         template=compile_template(body, _word_of_row),
-        nodes=nodes,
-        answer_node=answer_node,
+        sent=WorkloadDag(nodes=nodes, answer_node=answer_node, prompt_node=_prompt_node(body, _word_of_row)),
         filled_in=frozenset(filled_in),
-        prompt_node=_prompt_node(body, _word_of_row),
     )
 
 
@@ -136,28 +127,26 @@ def _prompt_node(body: Mapping[str, Any], name_of: NameOf) -> str | None:
     return None
 
 
-def _from_file(file: DagFile, plan: WorkloadPlan, generation: Generation) -> Dag:
-    if file.generation is not generation:
+def _own_dag(plan: WorkloadPlan) -> OwnDag | None:
+    """Return the file or the program that the plan names, or None for a shape; raises UsageError."""
+    if plan.dag == "file":
+        assert plan.dag_file is not None
+        return read_dag_file(plan.dag_file)
+    return bind_program(plan) if plan.dag == "program" else None
+
+
+def _of_own(own: OwnDag, plan: WorkloadPlan, generation: Generation) -> Dag:
+    """Return the user's own DAG with places for a row's words; raises UsageError where it is of another generation."""
+    if own.generation is not generation:
+        if own.program is not None:
+            raise UsageError(f"{own.where}: a compiled program is of v2, and the target speaks {generation}.")
         wanted = WRAPPED if generation is Generation.V2 else BARE
         raise UsageError(
-            f"DAG file {file.path}: it is written for a {file.generation} runtime, and the target speaks {generation}, "
-            f"which wants {wanted}."
+            f"{own.where}: it is written for a {own.generation} runtime, and the target speaks {generation}, which "
+            f"wants {wanted}."
         )
-    return _of_request(file.body, file.nodes, file.name_of, answering_node(f"DAG file {file.path}", file.nodes, plan))
-
-
-def _from_program(bound: BoundProgram, plan: WorkloadPlan, generation: Generation) -> Dag:
-    if generation is not Generation.V2:
-        raise UsageError(f"Program {plan.program}: a compiled program is of v2, and the target speaks {generation}.")
-    answering = answering_node(f"Program {plan.program}", bound.nodes, plan)
-    dag = _of_request(bound.body, bound.nodes, bound.name_of, answering)
-    return msgspec.structs.replace(dag, program=bound.identity)
-
-
-def _of_request(
-    body: dict[str, Any], nodes: tuple[NodeShape, ...], name_of: NameOf, answering: tuple[str | None, str | None]
-) -> Dag:
-    """Return the DAG of a request's body, of either generation, with places for what `name_of` names."""
+    body, nodes, name_of = own.body, own.nodes, own.name_of
+    answer_node, unscored = _answering_node(own, plan)
     refs = [ref for node in body.get("dag", {}).get("nodes", ()) for ref in node.get("template_refs") or ()]
     filled_in: set[str] = set()
     if "dag" in body:
@@ -169,26 +158,26 @@ def _of_request(
     )
     return Dag(
         template=compile_template(body, name_of),
-        nodes=nodes,
-        answer_node=answering[0],
-        unscored=answering[1],
+        sent=WorkloadDag(
+            nodes=nodes, answer_node=answer_node, unscored=unscored, prompt_node=_prompt_node(body, name_of)
+        ),
         filled_in=frozenset(filled_in),
         context=tuple(template for template in context if template.names),
-        prompt_node=_prompt_node(body, name_of),
+        program=own.program,
     )
 
 
-def answering_node(where: str, nodes: Sequence[NodeShape], plan: WorkloadPlan) -> tuple[str | None, str | None]:
+def _answering_node(own: OwnDag, plan: WorkloadPlan) -> tuple[str | None, str | None]:
     """Return the node whose output is scored, or None and the reason; raises UsageError for one that is not there."""
     if plan.answer_node is not None:
-        ids = [node.id for node in nodes]
+        ids = [node.id for node in own.nodes]
         if plan.answer_node not in ids:
             raise UsageError(
-                f"workload.answer_node = {plan.answer_node!r}: {where} has no such node; "
+                f"workload.answer_node = {plan.answer_node!r}: {own.where} has no such node; "
                 f"{did_you_mean(plan.answer_node, ids)}"
             )
         return plan.answer_node, None
-    ends = sinks(nodes)
+    ends = sinks(own.nodes)
     if len(ends) == 1:
         return ends[0], None
     return None, (
@@ -199,48 +188,30 @@ def answering_node(where: str, nodes: Sequence[NodeShape], plan: WorkloadPlan) -
 
 def asked_columns(plan: WorkloadPlan) -> dict[str, str]:
     """Return the columns that the plan or its DAG wants of each row, each with the place that asks for it."""
-    return dict.fromkeys(plan.columns, WORKLOAD_COLUMNS) | _asked_by_dag(plan)
-
-
-def _asked_by_dag(plan: WorkloadPlan) -> dict[str, str]:
-    if plan.dag == "program":
-        bound = bind_program(plan)
-        answering_node(f"Program {plan.program}", bound.nodes, plan)
-        return bound.columns
-    if plan.dag != "file":
-        return {}
-    assert plan.dag_file is not None
-    file = read_dag_file(plan.dag_file)
-    answering_node(f"DAG file {file.path}", file.nodes, plan)
-    return {column: f"DAG file {file.path}: {place}" for column, place in file.columns.items()}
+    asked = dict.fromkeys(plan.columns, WORKLOAD_COLUMNS)
+    if (own := _own_dag(plan)) is not None:
+        _answering_node(own, plan)
+        asked |= own.columns
+    return asked
 
 
 def notes_on(dag: Dag, prompts: Sequence[Prompt]) -> tuple[str, ...]:
     """Return what a reader of the results must know of these rows in this DAG."""
-    if not dag.template.names and dag.program is not None:
-        return (
-            (
-                "No input of the program takes anything of a row, so all requests are the same, and a v2 cache answers "
-                "them; bind one to {{prompt}} or {{row.…}}."
-            ),
-        )
+    is_program = dag.program is not None
     if not dag.template.names:
-        return (
-            (
-                "The DAG file takes nothing of a row, so all requests are the same, and a v2 cache answers them; put "
-                "{{prompt}} or {{row.…}} into it."
-            ),
+        takes, remedy = (
+            ("No input of the program takes anything", "bind one to {{prompt}} or {{row.…}}")
+            if is_program
+            else ("The DAG file takes nothing", "put {{prompt}} or {{row.…}} into it")
         )
+        return (f"{takes} of a row, so all requests are the same, and a v2 cache answers them; {remedy}.",)
     broken = dag.panics(prompts)
     if not broken:
         return ()
+    remedy = 'bind = "literal"' if is_program else "{{row.…}} or {{prompt}} in prompt_template itself"
     note = (
         f"{len(broken)} of {len(prompts)} rows (such as {broken[0]}) reach a prompt through context and have a "
         "character of several bytes where the runtime cuts its preview of a value over 50 bytes, on which it panics; "
-        + (
-            'bind = "literal" keeps clear of that.'
-            if dag.program is not None
-            else "{{row.…}} or {{prompt}} in prompt_template itself keeps clear of that."
-        )
+        f"{remedy} keeps clear of that."
     )
     return (note,)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from aether_load.dag.check import DagMistake
+from aether_load.dag.check import DagMistake, mistakes_in
 from aether_load.dag.json_file import read_json
+from aether_load.dag.program import ProgramIdentity
 from aether_load.dag.request_check import check_v1, check_v2
-from aether_load.dag.template import PLACEHOLDER, keys_in, strings_in
+from aether_load.dag.template import PLACEHOLDER, NameOf, keys_in, strings_in
 from aether_load.dag.template import Path as JsonPath
-from aether_load.errors import UsageError
 from aether_load.protocol import Generation, NodeShape
 
 PROMPT = "prompt"
@@ -22,44 +21,34 @@ WRAPPED = '{"dag": {"nodes": […]}, "context": {…}}'
 BARE = '{"nodes": […]}'
 
 
-class DagFile(msgspec.Struct, frozen=True):
-    """A DAG file that was found right: its JSON, the missing refs put in, and what it wants of a row.
+class OwnDag(msgspec.Struct, frozen=True):
+    """A DAG of the user's own that was found right: the request's body, the missing refs put in, and its nodes.
 
-    `columns` maps each `{{row.column}}`'s column to the first place that asks for it.
+    `where` names it in messages. `columns` maps each column that it wants of a row to the first place that asks for it.
+    `name_of` returns what goes in place of a placeholder, None where it is the prompt's own text. `program` says which
+    compiled program it is, if it is one.
     """
 
-    path: str
+    where: str
     generation: Generation
     body: dict[str, Any]
     nodes: tuple[NodeShape, ...]
     columns: dict[str, str]
-
-    @property
-    def row_names(self) -> set[str]:
-        """Return what may stand between braces for a row's words."""
-        return _row_names(self.columns)
-
-    def name_of(self, inner: str) -> str | None:
-        """Return `inner` when it stands for a row's words."""
-        return inner if inner in self.row_names else None
+    name_of: NameOf
+    program: ProgramIdentity | None = None
 
 
-def read_dag_file(path: str) -> DagFile:
+def read_dag_file(path: str) -> OwnDag:
     """Read and check a DAG file; raises UsageError that names file, node and key."""
-    try:
+    where = f"DAG file {path}"
+    with mistakes_in(where):
         body = read_json(Path(path))
         generation = _generation_of(body)
-        columns = _columns_of(body)
-        nodes = check_v1(body) if generation is Generation.V1 else check_v2(body, _row_names(columns))
-    except DagMistake as mistake:
-        raise UsageError(f"DAG file {path}: {mistake}") from None
-    except RecursionError:
-        raise UsageError(f"DAG file {path}: it is nested too deep.") from None
-    return DagFile(path, generation, body, nodes, columns)
-
-
-def _row_names(columns: Iterable[str]) -> set[str]:
-    return {PROMPT, *(ROW + column for column in columns)}
+        places = _columns_of(body)
+        row_names = {PROMPT, *(ROW + column for column in places)}
+        nodes = check_v1(body) if generation is Generation.V1 else check_v2(body, row_names)
+    columns = {column: f"{where}: {place}" for column, place in places.items()}
+    return OwnDag(where, generation, body, nodes, columns, lambda name: name if name in row_names else None)
 
 
 def _generation_of(body: Any) -> Generation:
@@ -83,13 +72,13 @@ def _generation_of(body: Any) -> Generation:
 def _columns_of(body: dict[str, Any]) -> dict[str, str]:
     """Return the columns that the file asks for, each with the place that does so first."""
     for path, key in keys_in(body):
-        if any(_stands_for_row(found[1].strip()) for found in PLACEHOLDER.finditer(key)):
+        if any(stands_for_row(found[1].strip()) for found in PLACEHOLDER.finditer(key)):
             raise DagMistake(f"{_place(path, body)}: a row's words go into values, not into the key {key!r}.")
     columns: dict[str, str] = {}
     for path, text in strings_in(body):
         for found in PLACEHOLDER.finditer(text):
             name = found[1].strip()
-            if _stands_for_row(name):
+            if stands_for_row(name):
                 if path[-1] in {"id", "node_type"} or "dependencies" in path:
                     raise DagMistake(f"{_place(path, body)}: {found[0]} there would make each row a DAG of its own.")
                 if name != PROMPT:
@@ -97,7 +86,8 @@ def _columns_of(body: dict[str, Any]) -> dict[str, str]:
     return columns
 
 
-def _stands_for_row(name: str) -> bool:
+def stands_for_row(name: str) -> bool:
+    """Tell whether the inside of a placeholder stands for a row's words."""
     return name == PROMPT or (name.startswith(ROW) and len(name) > len(ROW))
 
 

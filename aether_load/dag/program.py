@@ -9,12 +9,11 @@ from typing import Any
 
 import msgspec
 
-from aether_load.dag.check import DagMistake
+from aether_load.dag.check import DagMistake, mistakes_in
 from aether_load.dag.compiler import SOURCE, compiled
 from aether_load.dag.json_file import read_json
 from aether_load.dag.request_check import read_v2
 from aether_load.dag.source import Source
-from aether_load.errors import UsageError
 from aether_load.protocol import DagInput, NodeShape
 
 TEXT = "string"
@@ -83,12 +82,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 def read_program(path: str) -> Program:
     """Read a program, compiled or to be compiled; raises UsageError that names the file."""
     file = Path(path)
-    try:
+    with mistakes_in(f"Program {path}"):
         return _program(path, compiled(file) if file.suffix == SOURCE else read_json(file))
-    except DagMistake as mistake:
-        raise UsageError(f"Program {path}: {mistake}") from None
-    except RecursionError:
-        raise UsageError(f"Program {path}: it is nested too deep.") from None
 
 
 def _program(path: str, raw: Any) -> Program:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -135,7 +135,7 @@ def build_parts(
     )
 
 
-class _Written(msgspec.Struct, frozen=True):
+class _Written(NamedTuple):
     dag: WorkloadDag
     bodies: tuple[bytes, ...]
     notes: tuple[str, ...]
@@ -145,22 +145,13 @@ class _Written(msgspec.Struct, frozen=True):
 def _write(each: PartPrompts, generation: Generation) -> _Written:
     """Return the bodies of a part; a mistake names the phase or the part, where it is not the workload's own."""
     part = each.part
-    try:
+    with part.named_in_errors():
         dag = plan_dag(part.plan, generation)
         bodies = tuple(dag.bodies(each.prompts))
-    except UsageError as error:
-        raise error if part.where == "workload" else UsageError(f"{part.where}: {error}") from None
-    of_run = WorkloadDag(
-        nodes=dag.nodes,
-        answer_node=dag.answer_node,
-        unscored=dag.unscored,
-        prompt_node=dag.prompt_node,
-        part=part.label,
-    )
     notes = [*notes_on(dag, each.prompts), *_not_sent(part, generation)]
     if part.where != "workload":
         notes = [note if note.startswith(part.where) else f"{part.where}: {note}" for note in notes]
-    return _Written(of_run, bodies, tuple(notes), dag.program)
+    return _Written(msgspec.structs.replace(dag.sent, part=part.label), bodies, tuple(notes), dag.program)
 
 
 def _of_each_prompt(parts: Sequence[PartPrompts], values: Sequence[T]) -> tuple[T, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from aether_load.errors import UsageError
 from aether_load.scenario.workload_plan import CHANGES, MODEL_KEYS, MixPart, WorkloadPlan
 
 if TYPE_CHECKING:
@@ -42,6 +44,14 @@ class PhasePart(msgspec.Struct, frozen=True, kw_only=True):
             return f"{', '.join(plan.datasets)}; {dag} {Path(plan.dag_file or plan.program or '').name}"
         limit = "" if plan.max_tokens is None else f", at most {plan.max_tokens} tokens"
         return f"{', '.join(plan.datasets)}; {dag}; {plan.model}{limit}"
+
+    @contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Raise a UsageError inside with the part's place, where that is not the workload itself."""
+        try:
+            yield
+        except UsageError as error:
+            raise error if self.where == "workload" else UsageError(f"{self.where}: {error}") from None
 
     def sends_as(self, other: PhasePart) -> bool:
         """Tell whether two parts send the same requests."""

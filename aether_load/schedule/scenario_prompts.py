@@ -11,7 +11,6 @@ from aether_load.dag.dag import asked_columns
 from aether_load.dag.workload import PartPrompts, PromptRange, Workload, build_parts
 from aether_load.datasets.loading import load_prompts
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
-from aether_load.errors import UsageError
 from aether_load.scenario.parts import PhasePart, parts_of, parts_of_phase
 from aether_load.schedule.trace import Trace, read_traces
 
@@ -97,7 +96,8 @@ def _load_parts(
     groups = []
     sets = sum(len(part.plan.datasets) for part in parts)
     for part in parts:
-        columns = _asked(part, asked)
+        with part.named_in_errors():
+            columns = asked(part.plan)
         key = part.plan.datasets, tuple(columns)
         if key not in loaded:
             loaded[key], found = load_prompts(
@@ -122,13 +122,6 @@ def _beside(
         return None
     tell, sets_before, rows_before = progress, len(identities), sum(map(len, loaded.values()))
     return lambda done, rows: tell(sets_before + done, rows_before + rows, sets)
-
-
-def _asked(part: PhasePart, asked: Asked) -> dict[str, str]:
-    try:
-        return asked(part.plan)
-    except UsageError as error:
-        raise error if part.where == "workload" else UsageError(f"{part.where}: {error}") from None
 
 
 def _with_program(each: PartPrompts, program: str) -> PartPrompts:
