@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from aether_load.analysis.latency.decomposition import PartName, parts_of
+from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.formatting import (
     ITERATIONS_HEADER,
@@ -32,6 +32,7 @@ from aether_load.outputs.formatting import (
 )
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.outputs.table import write_table
+from aether_load.scenario.metrics import PartName
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -31,9 +31,11 @@ ALIASES = {
 """Other words for a metric."""
 _LIKE_A_PERCENTILE = re.compile(r"p_?([0-9]{1,2})(?:[._]?([1-9]|9+))?", re.IGNORECASE)
 _LIKE_AN_AGGREGATION = {"average": "avg", "median": "med", "maximum": "max", "minimum": "min"}
-_PARTS = (
-    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered",
-)  # fmt: skip
+PartName = Literal[
+    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
+]
+PARTS: tuple[PartName, ...] = get_args(PartName)
+"""The parts that `analysis.latency.decomposition` divides a response latency into."""
 _UNITS = {
     "_ms": "ms", "_ms_total": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes",
     "_usd": "USD", "_rate": "share", "_share": "share", "_ratio": "ratio",
@@ -106,7 +108,7 @@ def _of_requests() -> dict[str, Metric]:
         **_metrics("row", "number", "lower", f"{failures} unanswered_total tokens_per_correct_answer"),
         **_metrics("row", "number", "lower", "cost_per_correct_answer_usd"),
         **_metrics("row", "number", None, "tokens_total cached_nodes_total uncached_nodes_total"),
-        **_metrics("row", "number", "lower", " ".join(f"decomposition_mean_ms.{part}" for part in _PARTS)),
+        **_metrics("row", "number", "lower", " ".join(f"decomposition_mean_ms.{part}" for part in PARTS)),
     }  # fmt: skip
 
 
@@ -147,7 +149,7 @@ def _of_phases() -> dict[str, Metric]:
         **_metrics("phase", "number", None, "sender.processes_total server_process.processes series.resolution_s "
                    "series.began_s series.window_began_s series.window_ended_s"),
     }  # fmt: skip
-    for part in _PARTS:
+    for part in PARTS:
         way = f"decomposition.{part}"
         found |= _metrics("phase", "distribution", "lower", f"{way}.time_ms")
         found |= _metrics("phase", "number", "lower", f"{way}.mean_contribution_ms")

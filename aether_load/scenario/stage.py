@@ -6,7 +6,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -94,11 +94,11 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def stage(self, name: str, load: float, duration_s: float) -> Stage:
         """Return the stage that tries `load` for a time."""
-        stage = _stage(self.plan, self.phase, name, load)
+        changes: dict[str, Any] = {"duration_s": duration_s, "shape": self.name}
         if self.plan.kind == "rate" and self.plan.max_concurrency is None:
             # The same users for each probe: connections stay open, and no probe is unlike the others.
-            stage = msgspec.structs.replace(stage, users=open_users(self.max_load))
-        return msgspec.structs.replace(stage, duration_s=duration_s, shape=self.name)
+            changes["users"] = open_users(self.max_load)
+        return _stage(self.plan, self.phase, name, load, **changes)
 
 
 Item = tuple[Stage, ...] | SearchPlan
@@ -128,11 +128,11 @@ def plan_items(scenario: Scenario) -> list[Item]:
 
 
 def variants(scenario: Scenario) -> list[Stage]:
-    """Return stages that stand for every variant of a request that a run of the scenario may send."""
+    """Return the stages of the scenario, and of each search the one with its largest load."""
     return [
         stage
         for item in plan_items(scenario)
-        for stage in ((item.stage("", 1, 1.0),) if isinstance(item, SearchPlan) else item)
+        for stage in ((item.stage("", item.max_load, 1.0),) if isinstance(item, SearchPlan) else item)
     ]
 
 
@@ -174,11 +174,7 @@ def _names(item: Item) -> list[str]:
 
 def most_users(scenario: Scenario) -> int:
     """Return how many users the scenario needs at most at one time."""
-    most = 1
-    for item in plan_items(scenario):
-        for stage in (item.stage("", item.max_load, 1.0),) if isinstance(item, SearchPlan) else item:
-            most = max(most, stage.most_users)
-    return most
+    return max(stage.most_users for stage in variants(scenario))
 
 
 def _repeated(item: Item, repeat: int) -> Item:
@@ -201,7 +197,7 @@ def _items(phase: Phase, number: int) -> Iterator[Item]:
         yield SearchPlan(name=name, phase=number, plan=phase)
     elif phase.sweep is not None:
         for load in phase.sweep:
-            yield (msgspec.structs.replace(_stage(phase, number, f"{name}-{load:g}", load), shape=name),)
+            yield (_stage(phase, number, f"{name}-{load:g}", load, shape=name),)
     elif phase.steps is not None:
         stages = (_stage(phase, number, f"{name}-{load:g}", load) for load in phase.steps)
         yield _joined(phase, stages, name)
@@ -210,8 +206,7 @@ def _items(phase: Phase, number: int) -> Iterator[Item]:
         spike = phase.spike
         parts = (("before", base, spike.before), ("spike", spike.to, spike.duration), ("after", base, spike.after))
         stages = (
-            msgspec.structs.replace(_stage(phase, number, f"{name}-{part}", load), duration_s=float(duration))
-            for part, load, duration in parts
+            _stage(phase, number, f"{name}-{part}", load, duration_s=float(duration)) for part, load, duration in parts
         )
         yield _joined(phase, stages, name)
     else:
@@ -236,8 +231,8 @@ def _joined(phase: Phase, stages: Iterator[Stage], shape: str) -> tuple[Stage, .
     return tuple(joined)
 
 
-def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
-    """Return the stage of a phase under one load, which is the phase's own when None."""
+def _stage(phase: Phase, number: int, name: str, load: float | None, **changes: Any) -> Stage:
+    """Return the stage of a phase under one load, which is the phase's own when None, with some keys changed."""
     is_open = phase.kind == "rate"
     ramp = phase.ramp
     if load is None:
@@ -251,7 +246,7 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
         users, rate = phase.max_concurrency or open_users(highest), float(load)
     else:
         users, rate = int(load), None
-    return Stage(
+    stage = Stage(
         name=name,
         phase=number,
         load="open" if is_open else "closed",
@@ -272,3 +267,4 @@ def _stage(phase: Phase, number: int, name: str, load: float | None) -> Stage:
         sequential=phase.sequential,
         trace=phase.trace is not None,
     )
+    return msgspec.structs.replace(stage, **changes)

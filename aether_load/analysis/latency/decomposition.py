@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,13 +20,10 @@ from aether_load.analysis.statistics.distribution import (
     rounded,
 )
 from aether_load.rundata.samples.table import PhaseSamples, pieces
+from aether_load.scenario.metrics import PARTS, PartName
 
 TAIL_SAMPLES = 10
 
-PartName = Literal[
-    "start_delay", "sender_hold", "overhead", "scheduler", "barrier", "node_path", "undivided_server", "unanswered"
-]
-_PARTS: tuple[PartName, ...] = get_args(PartName)
 _OF_DIVIDED = {"scheduler", "barrier", "node_path"}
 
 
@@ -116,7 +113,7 @@ def decompose(
     mean = rounded(response.mean())
     measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail, [group[window] for group in groups])
     total_ms = samples.server_total_ms[window]
-    parts: dict[PartName, Part | None] = dict.fromkeys(_PARTS)
+    parts: dict[PartName, Part | None] = dict.fromkeys(PARTS)
     # One after the other, because of ten million requests each column takes 80 MB.
     parts |= _client_parts(samples, window, measure, total_ms, late_ms)
     divided = divide(samples, window, measure.tail, shape, sequential=sequential)
@@ -210,7 +207,7 @@ def part_means(decomposition: Decomposition) -> PartMeans | None:
 
 def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
     """Yield the parts that there are, by name, in the order in which a request passes them."""
-    for name in _PARTS:
+    for name in PARTS:
         part = getattr(decomposition, name)
         if part is not None:
             yield name, part
@@ -260,7 +257,7 @@ class _Measure:
 
     def of_groups(self) -> tuple[PartMeans | None, ...]:
         """Return the part means of each group, in the order in which a request passes the parts."""
-        return tuple({name: means[name] for name in _PARTS if name in means} or None for means in self._means)
+        return tuple({name: means[name] for name in PARTS if name in means} or None for means in self._means)
 
 
 def _between(early_ns: NDArray[np.int64], late_ns: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:

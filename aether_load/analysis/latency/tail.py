@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aether_load.analysis.latency.decomposition import Decomposition, PartName, parts_of
+from aether_load.analysis.latency.decomposition import Decomposition, parts_of
 from aether_load.analysis.latency.nodes import NodeReport
 from aether_load.analysis.statistics.distribution import Percentile
+from aether_load.scenario.metrics import PartName
 
 _WORDS: dict[PartName, str] = {
     "start_delay": "waiting in the client",

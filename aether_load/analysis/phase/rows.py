@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from aether_load.analysis.latency.decomposition import PartName
 from aether_load.analysis.phase.goodput import goodput
 from aether_load.analysis.phase.tokens import token_figures
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, rounded, wilson
@@ -16,6 +15,7 @@ from aether_load.analysis.statistics.window_rates import WindowRates, window_rat
 from aether_load.protocol import Outcome
 from aether_load.rundata.records.record_format import ABSENT, ANSWER_STATES
 from aether_load.rundata.samples.table import PhaseSamples, response_latencies, service_latencies, service_ms
+from aether_load.scenario.metrics import PartName
 from aether_load.scenario.threshold import Threshold
 
 _UNANSWERED = ANSWER_STATES.index("unanswered")

@@ -11,7 +11,7 @@ import msgspec
 from aether_load.analysis.latency.part_names import PART_NAMES
 
 if TYPE_CHECKING:
-    from aether_load.analysis.latency.decomposition import PartName
+    from aether_load.scenario.metrics import PartName
 
 LOG_ABOVE = 20
 """A span of values that many times as wide as its least is drawn on a logarithmic scale."""
