@@ -10,7 +10,7 @@ from aether_load.analysis.statistics.distribution import Distribution, Percentil
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
-    from aether_load.analysis.latency.decomposition import Part, PartName
+    from aether_load.analysis.latency.decomposition import Part
     from aether_load.analysis.latency.nodes import NodeReport
     from aether_load.analysis.phase.iterations import Iterations
     from aether_load.analysis.phase.phase_report import PhaseReport
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.phase.workers import WorkerReport
     from aether_load.analysis.verdict.thresholds import ThresholdReport
+    from aether_load.scenario.metrics import PartName
 
 WORKER_HEADER = ("worker", "process", "requests", "clock ahead, ms", "ended", "unaccounted")
 LEAST_SHARE = 0.0005
