@@ -45,12 +45,12 @@ def test_a_window_is_reported_with_its_stage(reports: LoadReports, link: FakeLin
 def test_an_empty_cache_is_the_masters_to_make(reports: LoadReports, link: FakeLink) -> None:
     """The load goes on when the master says so."""
     emptying = gevent.spawn(reports.empty_cache)
-    assert link.wait_for(say.Rested) == say.Rested(4)
+    assert link.wait_for(say.Idle) == say.Idle(4)
     assert not emptying.ready()
-    reports.go_on.set()
+    reports.may_open_window.set()
     emptying.get(timeout=20)
     reports.begin_stage(5)
-    assert not reports.go_on.is_set()
+    assert not reports.may_open_window.is_set()
 
 
 def test_a_load_that_is_to_end_waits_for_no_cache(reports: LoadReports) -> None:

@@ -77,7 +77,7 @@ class Fleet:
             f"client-{number}", number, say.Join(say.PROTOCOL, "", None, "there", 7 + number), self._send
         )
         now = monotonic_ns()
-        session.echoed(say.Echoed(now, now + ahead_ns, 0.0))
+        session.take_pong(say.Pong(now, now + ahead_ns, 0.0))
         return session
 
     def _send(self, client: str, message: say.Message) -> None:
@@ -115,14 +115,14 @@ def test_a_reply_counts_for_the_question_that_was_asked_last(fleet: Fleet) -> No
     """One to an earlier question comes too late."""
     first = fleet.begin_phase()
     second = fleet.handler.ask()
-    for reply in (say.Mustered, say.Warmed, say.Rested, say.HandedIn):
+    for reply in (say.UsersReady, say.Warmed, say.Idle, say.RecordsSent):
         fleet.says(0, reply(first))
         fleet.says(1, reply(second))
-    kinds = (say.Mustered, say.Warmed, say.Rested, say.HandedIn)
-    states = [[worker.has_said(kind) for kind in kinds] for worker in fleet.workers.by_number.values()]
+    kinds = (say.UsersReady, say.Warmed, say.Idle, say.RecordsSent)
+    states = [[worker.has_answered(kind) for kind in kinds] for worker in fleet.workers.by_number.values()]
     assert states == [[False] * 4, [True] * 4]
-    fleet.worker(1).forget(say.Mustered, say.Warmed)
-    assert [fleet.worker(1).has_said(kind) for kind in kinds] == [False, False, True, True]
+    fleet.worker(1).forget(say.UsersReady, say.Warmed)
+    assert [fleet.worker(1).has_answered(kind) for kind in kinds] == [False, False, True, True]
 
 
 def test_a_window_is_open_from_the_first_worker_to_the_last(fleet: Fleet) -> None:
@@ -133,7 +133,7 @@ def test_a_window_is_open_from_the_first_worker_to_the_last(fleet: Fleet) -> Non
     ahead = fleet.sessions[1].clock().offset_ns
     assert fleet.workers.record is not None
     assert fleet.workers.record.window_began_ns == AHEAD_NS + 5_000_000_000 - ahead
-    fleet.says(0, say.Driven(question, "duration", 6_000_000_000, 9_000_000_000))
+    fleet.says(0, say.StageEnded(question, "duration", 6_000_000_000, 9_000_000_000))
     fleet.says(0, say.Drained(question, None, None))
     assert (fleet.worker(0).ended_by, fleet.workers.drained.is_set()) == ("duration", False)
     fleet.says(1, say.Drained(question, None, AHEAD_NS + 7_000_000_000))

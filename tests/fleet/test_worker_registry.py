@@ -89,7 +89,7 @@ class Master:
         """Answer pings until the clock is known, and say that the handover has come."""
         while (session := self.session_of(client)) is None or not session.has_clock:
             *_, ping = self.runner.sent_to(client, say.Ping)
-            self.runner.says(client, say.Echoed(ping.sent_ns, monotonic_ns() + ahead_ns, time() + ahead_ns / 1e9))
+            self.runner.says(client, say.Pong(ping.sent_ns, monotonic_ns() + ahead_ns, time() + ahead_ns / 1e9))
         self.runner.says(client, say.Ready("run-1"))
 
 

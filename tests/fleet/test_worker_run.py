@@ -72,7 +72,7 @@ class Worked:
 
     def drives(self) -> None:
         """Have it begin a stage."""
-        self.run.take(say.Drive(2, STAGE, WHOLE, None))
+        self.run.take(say.RunStage(2, STAGE, WHOLE, None))
         self.link.wait_for(say.WindowOpened)
 
     def records(self, rows: int) -> None:
@@ -115,13 +115,13 @@ def test_the_master_says_whether_locust_decides_how_many_users_send(
     assert made.context.follow_user_count is follow
 
 
-def test_users_are_mustered_when_enough_of_them_wait(worked: Worked) -> None:
+def test_users_are_ready_when_enough_of_them_wait(worked: Worked) -> None:
     """The master knows how many there are before it hears that they are ready."""
-    worked.run.take(say.Muster(1, 4))
+    worked.run.take(say.AwaitUsers(1, 4))
     gevent.sleep(0.02)
-    assert worked.link.said(say.Mustered) == []
+    assert worked.link.said(say.UsersReady) == []
     worked.context.user_pool.waiting = 4
-    assert worked.link.wait_for(say.Mustered) == say.Mustered(1)
+    assert worked.link.wait_for(say.UsersReady) == say.UsersReady(1)
     assert isinstance(worked.link.sent[-2], say.WorkerStats)
 
 
@@ -136,26 +136,26 @@ def test_a_stage_says_what_ended_it_and_when_its_window_was_open(worked: Worked)
     worked.drives()
     worked.load.over.set()
     window = worked.context.window
-    driven = worked.link.wait_for(say.Driven)
-    assert driven == say.Driven(2, "duration", window.began_ns, window.ended_ns)
+    driven = worked.link.wait_for(say.StageEnded)
+    assert driven == say.StageEnded(2, "duration", window.began_ns, window.ended_ns)
     assert waited(lambda: worked.load.done == ["rest"])
 
 
 def test_a_stage_that_is_to_end_says_the_masters_reason(worked: Worked) -> None:
     worked.drives()
     worked.run.take(say.Stop("interrupted"))
-    assert worked.link.wait_for(say.Driven).ended_by == "interrupted"
+    assert worked.link.wait_for(say.StageEnded).ended_by == "interrupted"
 
 
 def test_a_stage_begins_at_the_instant_that_the_master_set(worked: Worked) -> None:
     """One that is over is no reason to wait, and a stop ends the wait."""
-    worked.run.take(say.Drive(2, STAGE, WHOLE, 5))
+    worked.run.take(say.RunStage(2, STAGE, WHOLE, 5))
     assert worked.link.wait_for(say.WindowOpened) == say.WindowOpened(2, 5)
     worked.run.take(say.Stop("stopped"))
-    worked.link.wait_for(say.Driven)
+    worked.link.wait_for(say.StageEnded)
     worked.link.sent.clear()
-    worked.run.take(say.Drive(3, STAGE, WHOLE, 1 << 62))
-    assert worked.link.wait_for(say.Driven).number == 3
+    worked.run.take(say.RunStage(3, STAGE, WHOLE, 1 << 62))
+    assert worked.link.wait_for(say.StageEnded).number == 3
 
 
 def test_an_end_hands_in_every_record_before_it_says_so(worked: Worked) -> None:
@@ -166,12 +166,12 @@ def test_an_end_hands_in_every_record_before_it_says_so(worked: Worked) -> None:
     worked.run.take(say.End(4))
     assert waited(lambda: worked.link.statistics == 1)
     (parcel,) = worked.link.said(say.Parcel)
-    assert (parcel.run, parcel.rows, worked.link.said(say.HandedIn)) == (RUN, 3, [])
+    assert (parcel.run, parcel.rows, worked.link.said(say.RecordsSent)) == (RUN, 3, [])
     worked.run.take(say.Received("another", parcel.number))
     worked.run.take(say.Received(RUN, parcel.number))
-    assert worked.link.wait_for(say.HandedIn) == say.HandedIn(4)
-    order = [type(message) for message in worked.link.said(say.Driven, say.Drained, say.Parcel, say.HandedIn)]
-    assert order == [say.Driven, say.Drained, say.Parcel, say.HandedIn]
+    assert worked.link.wait_for(say.RecordsSent) == say.RecordsSent(4)
+    order = [type(message) for message in worked.link.said(say.StageEnded, say.Drained, say.Parcel, say.RecordsSent)]
+    assert order == [say.StageEnded, say.Drained, say.Parcel, say.RecordsSent]
 
 
 def test_a_run_is_closed_once_and_states_its_totals(worked: Worked) -> None:
@@ -194,8 +194,8 @@ def test_a_worker_that_leaves_hands_in_what_it_has(worked: Worked) -> None:
     with gevent.Timeout(20):
         worked.run.leave(5.0)
     confirming.kill()
-    order = [type(message) for message in worked.link.said(say.Leaving, say.Driven, say.Parcel, say.Closed)]
-    assert order == [say.Leaving, say.Driven, say.Parcel, say.Closed]
+    order = [type(message) for message in worked.link.said(say.Leaving, say.StageEnded, say.Parcel, say.Closed)]
+    assert order == [say.Leaving, say.StageEnded, say.Parcel, say.Closed]
     assert (worked.run.is_closed, worked.kills) == (True, 0)
 
 
@@ -203,7 +203,7 @@ def test_answers_that_do_not_come_in_time_are_given_up(worked: Worked) -> None:
     """By the master's word, or when a worker leaves."""
     worked.context.user_pool.drained.clear()
     worked.run.leave(0.0)
-    worked.run.take(say.CutOff())
+    worked.run.take(say.Cancel())
     assert waited(lambda: worked.kills == 2)
 
 

@@ -109,8 +109,8 @@ class FakeSenders:
     def request_users(self, users: int) -> None:
         self._events.append(("users", users))
 
-    def muster(self, users: int) -> None:
-        self._events.append(("muster", users))
+    def await_users(self, users: int) -> None:
+        self._events.append(("await", users))
 
     def are_ready(self) -> bool:
         return self._ready
@@ -133,7 +133,7 @@ class FakeSenders:
     def cancel(self) -> None:
         self._events.append(("cancel",))
 
-    def hand_in(self) -> None:
+    def collect_records(self) -> None:
         self._events.append(("hand in",))
 
     def close(self) -> None:
@@ -179,7 +179,7 @@ def test_each_phase_is_driven_from_rest_to_rest() -> None:
     run, _, events = driven(scenario_of(ONE, TWO))
     whole = [
         [
-            ("users", users), ("muster", users), ("turn", name), ("prepare", name, cache), ("scrape", name, "before"),
+            ("users", users), ("await", users), ("turn", name), ("prepare", name, cache), ("scrape", name, "before"),
             ("watch", name), ("drive", name), ("end",), ("watch", None), ("scrape", name, "after"), ("hand in",),
             ("caught up",),
         ]
@@ -196,8 +196,8 @@ def test_joined_stages_share_one_rest() -> None:
     """Steps are read before the first and after the last, under their shape's name, with users for the largest."""
     steps = {"name": "up", "steps": [1, 4], "duration": "1s"}
     run, _, events = driven(scenario_of(steps))
-    assert [event for event in events if event[0] in {"muster", "scrape", "drive", "end"}] == [
-        ("muster", 4), ("scrape", "up", "before"), ("drive", "up-1"), ("drive", "up-4"), ("end",),
+    assert [event for event in events if event[0] in {"await", "scrape", "drive", "end"}] == [
+        ("await", 4), ("scrape", "up", "before"), ("drive", "up-1"), ("drive", "up-4"), ("end",),
         ("scrape", "up", "after"),
     ]  # fmt: skip
     assert [(record.name, record.joined_in) for record in run.manifest.phases] == [("up-1", "up"), ("up-4", "up")]
@@ -245,7 +245,7 @@ def test_users_that_do_not_come_are_noted(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_pages_users_are_not_asked_for() -> None:
     """Where Locust's page decides, the record has no number of users."""
     run, _, events = driven(scenario_of(ONE), follow=True)
-    assert [event for event in events if event[0] in {"users", "muster"}] == [("muster", 1)]
+    assert [event for event in events if event[0] in {"users", "await"}] == [("await", 1)]
     assert run.manifest.phases[0].users is None
 
 

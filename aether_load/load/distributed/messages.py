@@ -12,7 +12,7 @@ from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import Share
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 5
+PROTOCOL = 6
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
@@ -51,7 +51,7 @@ class Unable(_Said, frozen=True):
     exit_code: int
 
 
-class Echoed(_Said, frozen=True):
+class Pong(_Said, frozen=True):
     """Answers a ping, with both clocks."""
 
     sent_ns: int
@@ -59,7 +59,7 @@ class Echoed(_Said, frozen=True):
     there_utc_s: float
 
 
-class Mustered(_Said, frozen=True):
+class UsersReady(_Said, frozen=True):
     """So many users as were asked for stand ready."""
 
     number: int
@@ -71,7 +71,7 @@ class Warmed(_Said, frozen=True):
     number: int
 
 
-class Rested(_Said, frozen=True):
+class Idle(_Said, frozen=True):
     """Nothing is in flight between the ramp and a cold window."""
 
     number: int
@@ -84,7 +84,7 @@ class WindowOpened(_Said, frozen=True):
     began_ns: int
 
 
-class Driven(_Said, frozen=True):
+class StageEnded(_Said, frozen=True):
     """The stage is over here: what ended it, and when its window was open."""
 
     number: int
@@ -101,7 +101,7 @@ class Drained(_Said, frozen=True):
     window_ended_ns: int | None
 
 
-class HandedIn(_Said, frozen=True):
+class RecordsSent(_Said, frozen=True):
     """Every sample of what was drained has been confirmed."""
 
     number: int
@@ -203,8 +203,8 @@ class Begin(_Said, frozen=True):
     follow_user_count: bool
 
 
-class Muster(_Said, frozen=True):
-    """Reply when so many users are ready."""
+class AwaitUsers(_Said, frozen=True):
+    """Reply when so many users are ready, each with its connection open."""
 
     number: int
     users: int
@@ -218,7 +218,7 @@ class Warm(_Said, frozen=True):
     share: Share
 
 
-class Drive(_Said, frozen=True):
+class RunStage(_Said, frozen=True):
     """Drive a part of a stage, from an instant on, or (None) at once."""
 
     number: int
@@ -227,7 +227,7 @@ class Drive(_Said, frozen=True):
     begin_ns: int | None
 
 
-class GoOn(_Said, frozen=True):
+class OpenWindow(_Said, frozen=True):
     """The cache is empty: open the window."""
 
     number: int
@@ -245,7 +245,7 @@ class End(_Said, frozen=True):
     number: int
 
 
-class CutOff(_Said, frozen=True):
+class Cancel(_Said, frozen=True):
     """Give up what is in flight."""
 
 
@@ -263,9 +263,9 @@ class Close(_Said, frozen=True):
 
 
 Message = (
-    Join | Ready | Unable | Echoed | Mustered | Warmed | Rested | WindowOpened | Driven | Drained | HandedIn | Announced
-    | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left | Refused | Chunk | Ping | Begin |
-    Muster | Warm | Drive | GoOn | Stop | End | CutOff | Received | Close
+    Join | Ready | Unable | Pong | UsersReady | Warmed | Idle | WindowOpened | StageEnded | Drained | RecordsSent
+    | Announced | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left
+    | Refused | Chunk | Ping | Begin | AwaitUsers | Warm | RunStage | OpenWindow | Stop | End | Cancel | Received | Close
 )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class LocalSenders:
         self.drained = sender_context.user_pool.drained
         self._load = Load(sender_context, self)
         self._record: PhaseRecord | None = None
-        self._mustered = 0
+        self._expected_users = 0
 
     @property
     def planned_requests(self) -> int | None:
@@ -62,13 +62,13 @@ class LocalSenders:
         if self._runner.target_user_count < users:
             self._runner.start(users, spawn_rate=min(users, SPAWN_RATE))
 
-    def muster(self, users: int) -> None:
+    def await_users(self, users: int) -> None:
         """Take note of how many users have to stand before the user_pool, with their connections open."""
-        self._mustered = users
+        self._expected_users = users
 
     def are_ready(self) -> bool:
-        """Tell whether as many users as were mustered stand ready."""
-        return self._sender_context.user_pool.waiting >= our_users(self._runner, self._mustered)
+        """Tell whether as many users are ready as were asked for."""
+        return self._sender_context.user_pool.waiting >= our_users(self._runner, self._expected_users)
 
     def prepare(self, stage: Stage) -> None:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight."""
@@ -95,7 +95,7 @@ class LocalSenders:
         """Give up what is in flight."""
         self._runner.user_greenlets.kill()
 
-    def hand_in(self) -> None:
+    def collect_records(self) -> None:
         """Write every sample that there is."""
         self._run.flush()
 

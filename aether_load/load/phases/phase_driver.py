@@ -84,7 +84,7 @@ class PhaseDriver:
         if not self._run.follow_user_count:
             # A number from Locust's page is the load of a plain closed phase only; here the scenario says it.
             self.senders.request_users(count)
-        self.senders.muster(count)
+        self.senders.await_users(count)
         limit = monotonic_ns() + SPAWN_LIMIT_S * 1e9
         while not self.senders.are_ready():
             if self._ending.is_set():
@@ -117,7 +117,7 @@ class PhaseDriver:
         run.scrape(scraped_as, "after" if drained else "during")
         for record in records:
             record.ended = now()
-        self.senders.hand_in()
+        self.senders.collect_records()
         run.save_manifest()
         run.let_observer_catch_up()
         self.progress.report()

@@ -51,11 +51,11 @@ class Senders(Protocol):
     def request_users(self, users: int) -> None:
         """Have Locust spawn enough users for `users` of them to be active."""
 
-    def muster(self, users: int) -> None:
+    def await_users(self, users: int) -> None:
         """Ask for so many users to be ready for activation, each with its connection open."""
 
     def are_ready(self) -> bool:
-        """Tell whether as many users as were mustered stand ready."""
+        """Tell whether as many users are ready as were asked for."""
 
     def prepare(self, stage: Stage) -> None:
         """Put the runtime's cache into the state that the stage asks for, with nothing in flight and off the record.
@@ -72,7 +72,7 @@ class Senders(Protocol):
     def cancel(self) -> None:
         """Give up what is in flight."""
 
-    def hand_in(self) -> None:
+    def collect_records(self) -> None:
         """Wait until every sample has been handed in."""
 
     def close(self) -> None:

@@ -28,8 +28,8 @@ LEAD_NS = 150_000_000
 """How long before a load begins its workers are told: as long as a message may take to the farthest of them."""
 SPAWN_RATE = 1000
 _CLOSE_LIMIT_S = 60.0
-_HAND_IN_LIMIT_S = 300.0
-_CUT_OFF_LIMIT_S = 5.0
+_COLLECT_LIMIT_S = 300.0
+_CANCEL_LIMIT_S = 5.0
 _SPAWNED_LIMIT_S = 5.0
 
 
@@ -70,19 +70,19 @@ class DistributedSenders:
         self._registry.wait_for(lambda: bool(self._runner.spawning_completed), _SPAWNED_LIMIT_S)
         self._runner.start(needed, spawn_rate=max(SPAWN_RATE, needed))
 
-    def muster(self, users: int) -> None:
+    def await_users(self, users: int) -> None:
         """Have the workers say when their share of users stands before the user_pool, with their connections open."""
         number = self._handler.ask()
         # With fewer users than workers some have nothing to do; a worker without users would keep its requests.
         self._workers.activate(None if self._run.follow_user_count else max(1, users))
         for worker, share in self._workers.shares():
-            worker.forget(say.Mustered)
-            worker.session.send(say.Muster(number, 1 if self._run.follow_user_count else share.users(users)))
+            worker.forget(say.UsersReady)
+            worker.session.send(say.AwaitUsers(number, 1 if self._run.follow_user_count else share.users(users)))
 
     def are_ready(self) -> bool:
-        """Tell whether as many users as were mustered stand ready."""
-        mustered = [worker.has_said(say.Mustered) for worker in self._workers.active]
-        return bool(mustered) and (any(mustered) if self._run.follow_user_count else all(mustered))
+        """Tell whether as many users are ready as were asked for."""
+        ready = [worker.has_answered(say.UsersReady) for worker in self._workers.active]
+        return bool(ready) and (any(ready) if self._run.follow_user_count else all(ready))
 
     # A stage
 
@@ -101,11 +101,11 @@ class DistributedSenders:
         """Have every worker drive its share of a stage; return what ended it."""
         number = self._begin(stage, record)
         if stage.cache == "cold" and stage.has_ramp:
-            if not self._wait_for(say.Rested, say.Driven):
+            if not self._wait_for(say.Idle, say.StageEnded):
                 return self._stop()
             self._run.target.clear_cache()
-            self._workers.tell(say.GoOn(number))
-        if not self._wait_for(say.Driven):
+            self._workers.tell(say.OpenWindow(number))
+        if not self._wait_for(say.StageEnded):
             return self._stop()
         self._workers.window_ended()
         ends = [worker.ended_by for worker in self._workers.active if worker.ended_by]
@@ -123,31 +123,31 @@ class DistributedSenders:
         for worker, share in self._workers.shares():
             worker.begin_stage()
             at_ns = None if begin_ns is None else worker.session.from_run(begin_ns)
-            worker.session.send(say.Drive(number, stage, share, at_ns))
+            worker.session.send(say.RunStage(number, stage, share, at_ns))
         return number
 
     def end(self, record: PhaseRecord | None) -> None:
         """Stop all workers; `drained` is set when no worker has anything in flight."""
         self._workers.record = record or self._workers.record
-        if self._workers.without(say.Driven):
+        if self._workers.without(say.StageEnded):
             self._stop()
         number = self._handler.ask()
         for worker in self._workers.active:
-            worker.forget(say.Drained, say.HandedIn)
+            worker.forget(say.Drained, say.RecordsSent)
         self._workers.tell(say.End(number))
         self._workers.see_whether_drained()
 
     def cancel(self) -> None:
         """Cancel what is in flight."""
-        self._workers.tell(say.CutOff())
-        self.drained.wait(_CUT_OFF_LIMIT_S)
+        self._workers.tell(say.Cancel())
+        self.drained.wait(_CANCEL_LIMIT_S)
 
-    def hand_in(self) -> None:
+    def collect_records(self) -> None:
         """Wait until all is handed in, and write it, and what the workers' clocks say now."""
-        self._registry.wait_for(lambda: not self._workers.without(say.HandedIn), _HAND_IN_LIMIT_S)
-        if late := self._workers.without(say.HandedIn):
+        self._registry.wait_for(lambda: not self._workers.without(say.RecordsSent), _COLLECT_LIMIT_S)
+        if late := self._workers.without(say.RecordsSent):
             numbers = ", ".join(str(worker.session.number) for worker in late)
-            self._run.manifest.notes.append(f"Worker {numbers} had not handed in all after {_HAND_IN_LIMIT_S:g} s.")
+            self._run.manifest.notes.append(f"Worker {numbers} had not handed in all after {_COLLECT_LIMIT_S:g} s.")
         for worker in self._workers.by_number.values():
             worker.read_clock()
         self._workers.write_down()

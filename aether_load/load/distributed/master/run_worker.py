@@ -7,7 +7,7 @@ from aether_load.load.distributed.master.worker_session import WorkerSession
 from aether_load.load.run import now
 from aether_load.rundata.manifest import ClockPair, LossRecord, WorkerRecord
 
-Answer = say.Mustered | say.Warmed | say.Rested | say.WindowOpened | say.Driven | say.Drained | say.HandedIn
+Answer = say.UsersReady | say.Warmed | say.Idle | say.WindowOpened | say.StageEnded | say.Drained | say.RecordsSent
 
 
 class RunWorker:
@@ -37,13 +37,13 @@ class RunWorker:
         self._answers[type(message)] = message
         if isinstance(message, say.WindowOpened):
             self.window_began_ns = self.session.to_run(message.began_ns)
-        elif isinstance(message, say.Driven | say.Drained):
+        elif isinstance(message, say.StageEnded | say.Drained):
             if message.window_began_ns is not None:
                 self.window_began_ns = self.session.to_run(message.window_began_ns)
             if message.window_ended_ns is not None:
                 self.window_ended_ns = self.session.to_run(message.window_ended_ns)
 
-    def has_said(self, *kinds: type[Answer]) -> bool:
+    def has_answered(self, *kinds: type[Answer]) -> bool:
         """Tell whether it has given an answer of one of these kinds."""
         return any(kind in self._answers for kind in kinds)
 
@@ -55,8 +55,8 @@ class RunWorker:
     @property
     def ended_by(self) -> str | None:
         """Return what ended the stage here, None before."""
-        driven = self._answers.get(say.Driven)
-        return driven.ended_by if isinstance(driven, say.Driven) else None
+        driven = self._answers.get(say.StageEnded)
+        return driven.ended_by if isinstance(driven, say.StageEnded) else None
 
     # The run
 

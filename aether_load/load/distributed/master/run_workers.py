@@ -47,7 +47,7 @@ class RunWorkers:
 
     def without(self, *answers: type[Answer]) -> list[RunWorker]:
         """Return those of them that have given none of these answers."""
-        return [worker for worker in self.active if not worker.has_said(*answers)]
+        return [worker for worker in self.active if not worker.has_answered(*answers)]
 
     def shares(self) -> list[tuple[RunWorker, Share]]:
         """Return them with their shares."""

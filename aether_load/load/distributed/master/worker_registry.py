@@ -138,9 +138,9 @@ class WorkerRegistry:
             self._changed.set()
 
     def _take(self, session: WorkerSession, message: say.Message) -> None:
-        if isinstance(message, say.Echoed):
+        if isinstance(message, say.Pong):
             knew_clock = session.has_clock
-            session.echoed(message)
+            session.take_pong(message)
             if not session.has_clock:
                 session.ping()
             elif not knew_clock:

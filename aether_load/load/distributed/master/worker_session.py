@@ -78,7 +78,7 @@ class WorkerSession:
         """Return an instant of this process's clock by its own."""
         return instant_ns + self.clock().offset_ns
 
-    def echoed(self, message: say.Echoed) -> None:
+    def take_pong(self, message: say.Pong) -> None:
         """Take in the answer to a ping."""
         now_ns = monotonic_ns()
         self._echoes.append(Echo(message.sent_ns, message.there_ns, now_ns))

@@ -23,7 +23,7 @@ class LoadReports:
 
     def __init__(self, link: MasterLink, sender_context: SenderContext) -> None:
         self.stopping = Event()
-        self.go_on = Event()
+        self.may_open_window = Event()
         self._link = link
         self._sender_context = sender_context
         self._why = "stopped"
@@ -35,7 +35,7 @@ class LoadReports:
     def begin_stage(self, number: int) -> None:
         """Report of the stage of this number from now on."""
         self._stage = number
-        self.go_on.clear()
+        self.may_open_window.clear()
 
     def stop(self, why: str) -> None:
         """End the load, for a reason that its report states."""
@@ -70,8 +70,8 @@ class LoadReports:
 
     def empty_cache(self) -> None:
         """Say that nothing is in flight here, and wait for the master, who empties the cache when that is so of all."""
-        self._link.send(say.Rested(self._stage))
-        gevent.wait([self.go_on, self.stopping], count=1)
+        self._link.send(say.Idle(self._stage))
+        gevent.wait([self.may_open_window, self.stopping], count=1)
 
     def announce(self, request: int, /) -> int:
         """Tell the master how far the indexes may go: at the present rate as far as in the next half second.

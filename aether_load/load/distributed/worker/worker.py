@@ -92,7 +92,7 @@ class Worker:
         self._heard_ns = monotonic_ns()
         self._was_answered = True
         if isinstance(message, say.Ping):
-            self._link.send(say.Echoed(message.sent_ns, monotonic_ns(), time()))
+            self._link.send(say.Pong(message.sent_ns, monotonic_ns(), time()))
         elif isinstance(message, say.Refused):
             self._end(message.sentence, ExitCode(message.exit_code))
         elif isinstance(message, say.Chunk):

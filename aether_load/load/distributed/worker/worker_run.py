@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from aether_load.load.sending.sender_context import SenderContext
 
 FLUSH_INTERVAL_S = 0.25
-_MUSTER_STEP_S = 0.005
+_AWAIT_STEP_S = 0.005
 _NEXT_LIMIT_S = 0.2
-_HAND_IN_LIMIT_S = 10.0
+_SEND_LIMIT_S = 10.0
 
 
 class WorkerRun:
@@ -52,21 +52,21 @@ class WorkerRun:
         match message:
             case say.Received() if message.run == self._id:
                 self._samples.confirmed(message.number)
-            case say.Muster():
-                self._do(self._muster, message)
+            case say.AwaitUsers():
+                self._do(self._await_users, message)
             case say.Warm():
                 self._driving = self._do(self._warm, message)
-            case say.Drive():
+            case say.RunStage():
                 self._told_what_next.set()
                 self._driving = self._do(self._drive, message)
-            case say.GoOn():
-                self._reports.go_on.set()
+            case say.OpenWindow():
+                self._reports.may_open_window.set()
             case say.Stop():
                 self._reports.stop(message.why)
             case say.End():
                 self._told_what_next.set()
                 self._do(self._end, message)
-            case say.CutOff():
+            case say.Cancel():
                 gevent.spawn(self._runner.user_greenlets.kill)
             case say.Close() if message.run == self._id:
                 self._do(self._close)
@@ -77,28 +77,28 @@ class WorkerRun:
 
     # A stage
 
-    def _muster(self, message: say.Muster) -> None:
+    def _await_users(self, message: say.AwaitUsers) -> None:
         pool, stopping = self._sender_context.user_pool, self._reports.stopping
         while pool.waiting < our_users(self._runner, message.users) and not stopping.is_set():
-            gevent.sleep(_MUSTER_STEP_S)
+            gevent.sleep(_AWAIT_STEP_S)
         # What is there by now stays: the collector need not walk through it while answers come in.
         gc.collect()
         gc.freeze()
         self._reports.stats()
-        self._link.send(say.Mustered(message.number))
+        self._link.send(say.UsersReady(message.number))
 
     def _warm(self, message: say.Warm) -> None:
         self._load.warm(message.stage, message.share)
         self._link.send(say.Warmed(message.number))
 
-    def _drive(self, message: say.Drive) -> None:
+    def _drive(self, message: say.RunStage) -> None:
         self._reports.begin_stage(message.number)
         self._told_what_next.clear()
         if message.begin_ns is not None:
             self._wait_until(message.begin_ns)
         ended_by = self._load.drive(message.stage, message.share, message.begin_ns)
         window = self._sender_context.window
-        self._link.send(say.Driven(message.number, ended_by, window.began_ns, window.ended_ns))
+        self._link.send(say.StageEnded(message.number, ended_by, window.began_ns, window.ended_ns))
         if not self._told_what_next.wait(_NEXT_LIMIT_S):
             # The master waits for another worker, maybe for a dead one, and has asked for no load until then.
             self._load.rest()
@@ -119,7 +119,7 @@ class WorkerRun:
         self._link.send_statistics()
         while not self._samples.is_empty and not self.is_closed:
             gevent.sleep(0.005)
-        self._link.send(say.HandedIn(message.number))
+        self._link.send(say.RecordsSent(message.number))
 
     # Samples
 
@@ -165,7 +165,7 @@ class WorkerRun:
         if not self._sender_context.user_pool.drained.wait(stop_timeout_s):
             self._runner.user_greenlets.kill()
         self._close()
-        with gevent.Timeout(_HAND_IN_LIMIT_S, False):
+        with gevent.Timeout(_SEND_LIMIT_S, False):
             while not self._samples.is_empty:
                 gevent.sleep(0.02)
 
