@@ -90,16 +90,16 @@ class SyntheticWorker:
 
     def _take_ours(self, message: say.Message) -> None:
         if isinstance(message, say.Ping):
-            self._say(say.Echoed(message.sent_ns, time.monotonic_ns(), time.time()))
+            self._say(say.Pong(message.sent_ns, time.monotonic_ns(), time.time()))
         elif isinstance(message, say.Chunk):
             self._worker = message.worker
             if message.index == message.of - 1:
                 self._say(say.Ready(message.handover))
         elif isinstance(message, say.Begin):
             self._run = message.run
-        elif isinstance(message, say.Muster):
-            self._say(say.Mustered(message.number))
-        elif isinstance(message, say.Drive):
+        elif isinstance(message, say.AwaitUsers):
+            self._say(say.UsersReady(message.number))
+        elif isinstance(message, say.RunStage):
             self._begin(message)
         elif isinstance(message, say.Received):
             for number in range(self._confirmed + 1, message.number + 1):
@@ -107,14 +107,14 @@ class SyntheticWorker:
             self._confirmed = message.number
         elif isinstance(message, say.End):
             self._say(say.Drained(message.number, self._began_ns, self._ended_ns))
-            self._say(say.HandedIn(message.number))
+            self._say(say.RecordsSent(message.number))
         elif isinstance(message, say.Close):
             self._parcel(self._blocks.end(), 0)
             self._say(say.Closed(self._run, self._rows, 0, 0))
         elif isinstance(message, say.Refused):
             sys.exit(message.sentence)
 
-    def _begin(self, message: say.Drive) -> None:
+    def _begin(self, message: say.RunStage) -> None:
         self._number = message.number
         self._began_ns = message.begin_ns or time.monotonic_ns()
         self._until_ns = self._began_ns + int((message.stage.duration_s or 1.0) * 1e9)
@@ -126,7 +126,7 @@ class SyntheticWorker:
         now_ns = time.monotonic_ns()
         if now_ns >= self._until_ns:
             self._ended_ns, self._until_ns = self._until_ns, None
-            self._say(say.Driven(self._number, "duration", self._began_ns, self._ended_ns))
+            self._say(say.StageEnded(self._number, "duration", self._began_ns, self._ended_ns))
             return False
         due = max(0.0, (now_ns - self._began_ns) / 1e9) * self._rows_rps
         rows = PARCEL_BLOCKS * BLOCK_ROWS

@@ -264,8 +264,8 @@ class Close(_Said, frozen=True):
 
 Message = (
     Join | Ready | Unable | Pong | UsersReady | Warmed | Idle | WindowOpened | StageEnded | Drained | RecordsSent
-    | Announced | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left | Refused | Chunk | Ping
-    | Begin | AwaitUsers | Warm | RunStage | OpenWindow | Stop | End | Cancel | Received | Close
+    | Announced | WorkerStats | ProcessUsage | Parcel | Noted | NewDag | Closed | Leaving | Left | Refused | Chunk
+    | Ping | Begin | AwaitUsers | Warm | RunStage | OpenWindow | Stop | End | Cancel | Received | Close
 )  # fmt: skip
 
 
