@@ -109,6 +109,11 @@ class Gauges(Command, frozen=True, kw_only=True, tag=True):
     waiting: int
     cpu_s: float
 
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests were sent and not answered."""
+        return self.active - self.thinking
+
 
 class ReadProcesses(Command, frozen=True, kw_only=True, tag=True):
     """Note now what the processes have taken, at an edge of a window."""

@@ -12,31 +12,13 @@ from typing import Any
 
 from aether_load.errors import AetherLoadError, explain
 from aether_load.observer import messages as say
-from aether_load.observer.observed_run import ObservedRun
+from aether_load.observer.command_handler import CommandHandler
 from aether_load.observer.scraper import Scraper
 from aether_load.rundata.scrapes import RawScrape
 
 FOLLOW_INTERVAL_S = 0.2
 TICK_INTERVAL_S = 1.0
 _RECEIVE_BYTES = 1 << 18
-_METHODS: dict[type[say.Command], str] = {
-    say.Save: "save",
-    say.Turn: "turn",
-    say.Scrape: "scrape",
-    say.Watch: "watch",
-    say.StageNow: "at_stage",
-    say.Gauges: "gauges",
-    say.ReadProcesses: "read_processes",
-    say.Usage: "note_usage",
-    say.Judge: "judge",
-    say.Ask: "ask",
-    say.Reset: "reset",
-    say.Refuse: "refuse",
-    say.Flush: "flush",
-    say.Finish: "finish",
-    say.Abandon: "abandon",
-}
-"""The method of an observed run that carries a command out."""
 
 
 class Observer:
@@ -48,7 +30,7 @@ class Observer:
         self._wake_in, self._wake_out = os.pipe()
         self._scraped: deque[tuple[RawScrape, int]] = deque()
         self._scraper = Scraper(self._on_scraped)
-        self._run = ObservedRun.none(self._scraper)
+        self._handler = CommandHandler(self._scraper)
         self._over = False
 
     def run(self) -> None:
@@ -66,12 +48,12 @@ class Observer:
             now = monotonic()
             if now >= follow_at:
                 follow_at = now + FOLLOW_INTERVAL_S
-                self._watch(self._run.follow)
+                self._watch(self._handler.follow)
             if now >= tick_at:
                 tick_at = now + TICK_INTERVAL_S
-                self._watch(self._run.tick)
+                self._watch(self._handler.tick)
         if not self._over:
-            self._run.finish_as_crashed()
+            self._handler.finish_as_crashed()
         self._scraper.close()
 
     def _receive(self) -> bool:
@@ -84,6 +66,9 @@ class Observer:
             return False
         for content in self._frames.feed(data):
             command = say.decode_command(content)
+            if isinstance(command, say.Quit):
+                self._over = True
+                return True
             for answer in self._carry_out(command):
                 if not self._say(answer):
                     return False
@@ -92,23 +77,13 @@ class Observer:
     def _carry_out(self, command: say.Command) -> Sequence[say.Answer]:
         """Return the answers to a command; what goes wrong is an answer too, and never the end of the observer."""
         try:
-            if isinstance(command, say.Begin):
-                before, self._run = self._run, ObservedRun(command, self._scraper, self._run.live)
-                self._run.take_over(before)
-                return ()
-            if isinstance(command, say.Quit):
-                self._over = True
-                return ()
-            answer = getattr(self._run, _METHODS[type(command)])(command)
+            return self._handler.carry_out(command)
         except AetherLoadError as error:
             return [say.Failed(id=command.id, sentence=str(error), exit_code=int(error.exit_code))]
         except OSError as error:
             return [say.Refused(id=command.id, reason=error.strerror or str(error))]
         except Exception as error:  # noqa: BLE001 -- the sender says it, and the run ends in order
             return [_failed(error, command.id)]
-        if answer is None:
-            return ()
-        return answer if isinstance(answer, list) else [answer]
 
     def _watch(self, step: Callable[[], list[say.Answer]]) -> None:
         """Do a step that no command asked for, and report a failure to the sender."""
@@ -138,7 +113,7 @@ class Observer:
         os.read(self._wake_in, 4096)
         while self._scraped:
             raw, answer_to = self._scraped.popleft()
-            self._watch(lambda raw=raw: self._run.scraped(raw))  # type: ignore[misc]
+            self._watch(lambda raw=raw: self._handler.scraped(raw))  # type: ignore[misc]
             if answer_to:
                 self._say(say.Scraped(id=answer_to, error=raw.error))
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from aether_load.analysis.report import build_report
+from aether_load.observer.live.page import LivePage
 from aether_load.observer.live.state import LiveState
 from aether_load.observer.messages import Gauges, StageNow
 from aether_load.observer.threshold_watch import LiveThreshold
@@ -37,7 +38,7 @@ def test_each_phase_is_marked_where_it_begins(tmp_path: Path) -> None:
         state.at_stage(told)
     state.users = Gauges(done=9, failed=0, active=2, thinking=0, waiting=0, cpu_s=0.0)
     state.tick()
-    shown = json.loads(state.snapshot_json())
+    shown = json.loads(LivePage(state).snapshot())
     assert shown["phases"] == [{"name": "users-1", "began_s": 0.0}, {"name": "users-2", "began_s": 5.25}]
     phase = shown["phase"]
     assert (phase["number"], phase["of"], phase["name"], phase["users"]) == (2, 7, "users-2", 2)
@@ -48,10 +49,10 @@ def test_thresholds_stand_as_the_observer_sees_them_and_at_the_end_as_reported(t
     folder, state = followed(tmp_path)
     state.thresholds = [LiveThreshold(condition="p(50)<10", state="undecided", phase=None, shown="")]
     state.tick()
-    (live,) = json.loads(state.snapshot_json())["thresholds"]
+    (live,) = json.loads(LivePage(state).snapshot())["thresholds"]
     assert (live["condition"], live["state"], live["shown"]) == ("p(50)<10", "undecided", "")
     state.end(build_report(folder), None)
-    shown = json.loads(state.snapshot_json())["thresholds"]
+    shown = json.loads(LivePage(state).snapshot())["thresholds"]
     assert [(one["condition"], one["state"], one["phase"]) for one in shown] == [
         ("p(50)<10", "broken", "closed"), ("p(50)<500", "holds", "closed"),
     ]  # fmt: skip

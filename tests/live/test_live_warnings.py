@@ -76,6 +76,6 @@ def test_each_threat_is_said_once_it_shows(
 def test_the_reconciliations_verdict_is_a_warning_where_there_is_a_server_to_read() -> None:
     """Contaminated counts are said; a scenario that reads no server is not told that it has no data."""
     live = run()
-    live.reconciliation.begin(None, "no answer")
+    live.server.reconciliation.begin(None, "no answer")
     assert codes(live) == ["no_server_data"]
     assert codes(live, server_metrics=False) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,10 @@ from aether_load.analysis.latency.dag_shape import dag_shape, levels_and_path, l
 from aether_load.analysis.server.client_counts import bucket_of_counts
 from aether_load.observer.live.bins import BINS, bins_of, percentile_ms
 from aether_load.observer.live.figures import figures, point
-from aether_load.observer.live.run import Gauges, LiveRun
+from aether_load.observer.live.run import LiveRun
 from aether_load.observer.live.time_bucket import PARTS, TimeBucket, Timeline
 from aether_load.observer.live.totals import Totals
+from aether_load.observer.messages import Gauges
 from aether_load.protocol import NodeShape, NodeState, Outcome
 from aether_load.rundata.records.record_buffer import RecordBuffer
 from aether_load.rundata.records.record_format import ABSENT, NODE, RequestRecord
@@ -123,10 +123,7 @@ def written(sender: Sender) -> None:
         sender.run.take(batch, sender.tables)
 
 
-def gauges(**more: Any) -> Gauges:
-    return Gauges(
-        **{"in_flight": 2, "thinking_users": 0, "waiting_requests": 0, "cpu_s": 1.0, "target_rps": None, **more}
-    )
+USERS = Gauges(done=0, failed=0, active=2, thinking=0, waiting=0, cpu_s=1.0)
 
 
 def test_the_parts_of_a_request_add_up_to_its_response_latency() -> None:
@@ -137,7 +134,7 @@ def test_the_parts_of_a_request_add_up_to_its_response_latency() -> None:
     send(buffer, 200, 60, nodes=(), outcome=Outcome.TIMEOUT)
     send(buffer, 300, 40, nodes=(20, NodeState.FAILED, NodeState.SKIPPED), server_ms=25, outcome=Outcome.NODE_ERROR)
     written(buffer)
-    run.tick(3 * SECOND, gauges())
+    run.tick(3 * SECOND, USERS, None)
     (first, _) = run.timeline
     assert dict(zip(PARTS, first.parts_ms.tolist(), strict=True)) == pytest.approx(
         {"start_delay": 10, "overhead": 5 + 15, "scheduler": 5, "barrier": 0, "node_path": 40, "undivided_server": 25,
@@ -153,7 +150,7 @@ def test_in_sequence_no_level_waits() -> None:
     buffer = watched(run)
     send(buffer, 100, 70, server_ms=65)
     written(buffer)
-    run.tick(3 * SECOND, gauges())
+    run.tick(3 * SECOND, USERS, None)
     parts = dict(zip(PARTS, next(iter(run.timeline)).parts_ms.tolist(), strict=True))
     assert (parts["node_path"], parts["scheduler"], parts["barrier"]) == (60, 5, 0)
 
@@ -178,7 +175,7 @@ def test_a_request_counts_in_the_second_in_which_its_answer_came() -> None:
     send(buffer, 1100, 7, outcome=Outcome.REJECTED, nodes=())
     buffer.buffer.add(RequestRecord(0, 5, outcome=Outcome.DROPPED))
     written(buffer)
-    run.tick(4 * SECOND, gauges())
+    run.tick(4 * SECOND, USERS, None)
     assert [(bucket.began_s, bucket.requests, bucket.failed) for bucket in run.timeline] == [
         (0, 1, 0),
         (1, 2, 1),
@@ -210,7 +207,7 @@ def test_the_servers_side_is_what_it_counted_between_two_readings() -> None:
     run.scraped(scrape(counted([]), "before", 0.1), 0)
     run.scraped(scrape(counted([40] * 10), at_s=0.9), 0)
     run.scraped(scrape(counted([40] * 10 + [7] * 30), at_s=1.9), 0)
-    run.tick(4 * SECOND, gauges())
+    run.tick(4 * SECOND, USERS, None)
     points = [point(bucket) for bucket in run.timeline]
     assert [now.server_mean_ms for now in points] == [40, 7, None]
     assert (points[1].server_p95_low_ms, points[1].server_p95_high_ms) == (7, 11)
@@ -222,9 +219,9 @@ def test_after_a_restart_the_next_reading_counts_again() -> None:
     run.scraped(scrape(counted([5] * 9), "before", 0.1), 0)
     run.scraped(scrape(counted([]), at_s=0.9), 0)
     run.scraped(scrape(counted([7]), at_s=1.9), 0)
-    run.tick(4 * SECOND, gauges())
+    run.tick(4 * SECOND, USERS, None)
     assert [int(bucket.server_buckets.sum()) for bucket in run.timeline] == [0, 1, 0]
-    assert run.reconciliation.state.state == "restarted"
+    assert run.server.reconciliation.state.state == "restarted"
 
 
 def test_own_counts_by_request_are_the_analysis_own() -> None:
@@ -237,8 +234,8 @@ def test_own_counts_by_request_are_the_analysis_own() -> None:
     run.scraped(scrape(counted([]), "before", 0.0), 0)
     written(buffer)
     run.scraped(scrape(counted(times), "after", 6.0), 0)
-    run.tick(8 * SECOND, gauges())
-    lines = {line.name: line.ours for line in run.reconciliation.state.lines}
+    run.tick(8 * SECOND, USERS, None)
+    lines = {line.name: line.ours for line in run.server.reconciliation.state.lines}
     assert tuple(lines[name] for name in lines if name.startswith(("nodes up", "nodes above"))) == bucket_of_counts(
         np.array(times)
     )

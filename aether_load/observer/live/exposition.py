@@ -13,7 +13,7 @@ from aether_load._version import __version__
 from aether_load.observer.live.totals import EDGES_S, Histogram, Totals
 
 if TYPE_CHECKING:
-    from aether_load.observer.live.run import Gauges, LiveRun
+    from aether_load.observer.live.run import LiveRun
     from aether_load.observer.live.state import LiveState
 
 
@@ -38,7 +38,7 @@ class Exposition:
             "aether_load_running", "Whether a run is under way (1) or not (0).", int(self._live_state.is_running)
         )
         yield from _of_requests(self._live_state.totals)
-        yield from _of_now(self._live_state.gauges())
+        yield from _of_now(self._live_state)
         if self._live_state.live is not None:
             yield from _of_run(self._live_state.live, is_running=self._live_state.is_running)
 
@@ -71,25 +71,24 @@ def _of_requests(totals: Totals) -> Iterator[Metric]:
     )
 
 
-def _of_now(gauges: Gauges) -> Iterator[Metric]:
+def _of_now(live_state: LiveState) -> Iterator[Metric]:
     """Yield what the sender is doing at this moment."""
+    users = live_state.users
     yield GaugeMetricFamily(
-        "aether_load_requests_in_flight", "Requests that were sent and not answered.", gauges.in_flight
+        "aether_load_requests_in_flight", "Requests that were sent and not answered.", users.in_flight
     )
     yield GaugeMetricFamily(
-        "aether_load_requests_waiting", "Requests that are due and wait for a free user.", gauges.waiting_requests
+        "aether_load_requests_waiting", "Requests that are due and wait for a free user.", users.waiting
     )
-    yield GaugeMetricFamily(
-        "aether_load_users_thinking", "Users that pause before their next request.", gauges.thinking_users
-    )
+    yield GaugeMetricFamily("aether_load_users_thinking", "Users that pause before their next request.", users.thinking)
     yield CounterMetricFamily(
         "aether_load_generator_cpu_seconds",
         "CPU time of the sending process (the busiest of several), user and system; it can use one core.",
-        gauges.cpu_s,
+        users.cpu_s,
     )
-    if gauges.target_rps is not None:
+    if live_state.target_rps is not None:
         yield GaugeMetricFamily(
-            "aether_load_target_requests_per_second", "The open load that is asked for.", gauges.target_rps
+            "aether_load_target_requests_per_second", "The open load that is asked for.", live_state.target_rps
         )
 
 
@@ -101,7 +100,7 @@ def _of_run(live: LiveRun, *, is_running: bool) -> Iterator[Metric]:
             "Answers that came in in the last whole second.",
             latest[0].requests / latest[0].seconds,
         )
-    if (difference := live.reconciliation.state.difference_nodes) is not None:
+    if (difference := live.server.reconciliation.state.difference_nodes) is not None:
         yield GaugeMetricFamily(
             "aether_load_reconciliation_difference_nodes",
             "Nodes that the server counted in this phase beyond what was answered and what may be in flight "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import reduce
 
 import msgspec
 
@@ -66,7 +66,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 def point(bucket: TimeBucket) -> Point:
     """Return a bucket as a chart has it."""
     seconds, requests = bucket.seconds, bucket.requests
-    buckets = [int(count) for count in bucket.server_buckets]
+    buckets = bucket.server_buckets.tolist()
     mean = mean_interval(buckets, bucket.server_time_ms)
     p95 = quantile_interval(buckets, bucket.server_time_ms, 0.95)
     told = bucket.cached_nodes + bucket.uncached_nodes
@@ -92,22 +92,22 @@ def point(bucket: TimeBucket) -> Point:
 def figures(run: LiveRun) -> Figures:
     """Return the latest figures of a run."""
     latest = run.timeline.latest(_NOW_S)
-    buckets = [int(count) for count in run.server_buckets]
-    gauges = run.gauges
+    buckets, time_ms = run.server.buckets.tolist(), run.server.time_ms
+    users = run.users
     return Figures(
-        now=point(_joined(latest)) if latest else None,
+        now=point(reduce(together, latest)) if latest else None,
         requests_total=run.outcomes.total() - run.outcome_total(Outcome.DROPPED),
-        in_flight=None if gauges is None else gauges.in_flight,
-        thinking_users=None if gauges is None else gauges.thinking_users,
-        waiting_requests=None if gauges is None else gauges.waiting_requests,
+        in_flight=None if users is None else users.in_flight,
+        thinking_users=None if users is None else users.thinking,
+        waiting_requests=None if users is None else users.waiting,
         p50_ms=_percentile(run.latencies, 0.50),
         p95_ms=_percentile(run.latencies, 0.95),
         p99_ms=_percentile(run.latencies, 0.99),
-        client_buckets=tuple(int(count) for count in run.client_buckets),
+        client_buckets=tuple(run.client_buckets.tolist()),
         server_buckets=tuple(buckets),
-        server_mean_ms=_bounds(mean_interval(buckets, run.server_time_ms)),
-        server_p95_ms=_bounds(quantile_interval(buckets, run.server_time_ms, 0.95)),
-        server_p99_ms=_bounds(quantile_interval(buckets, run.server_time_ms, 0.99)),
+        server_mean_ms=_bounds(mean_interval(buckets, time_ms)),
+        server_p95_ms=_bounds(quantile_interval(buckets, time_ms, 0.95)),
+        server_p99_ms=_bounds(quantile_interval(buckets, time_ms, 0.99)),
         bucket_edges_ms=BUCKET_EDGES_MS,
         parts=PARTS,
         nodes_per_request=run.nodes_per_request,
@@ -120,13 +120,6 @@ def figures(run: LiveRun) -> Figures:
         cached_nodes=run.cached_nodes,
         uncached_nodes=run.uncached_nodes,
     )
-
-
-def _joined(buckets: Sequence[TimeBucket]) -> TimeBucket:
-    whole = buckets[0]
-    for bucket in buckets[1:]:
-        whole = together(whole, bucket)
-    return whole
 
 
 def _bounds(interval: Interval | QuantileInterval | None) -> tuple[float, float | None] | None:

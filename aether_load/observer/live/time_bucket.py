@@ -20,18 +20,6 @@ A hold of the sender is a part of the overhead here: it is recorded only after t
 """
 
 
-def _no_latencies() -> Counts:
-    return np.zeros(BINS, np.int64)
-
-
-def _no_parts() -> NDArray[np.float64]:
-    return np.zeros(len(PARTS))
-
-
-def _no_buckets() -> Counts:
-    return np.zeros(BUCKETS, np.int64)
-
-
 class TimeBucket(msgspec.Struct, kw_only=True):
     """What came in between two instants, in seconds since the run began; sums, so that two neighbours can be added.
 
@@ -45,11 +33,11 @@ class TimeBucket(msgspec.Struct, kw_only=True):
     ended_s: float
     requests: int = 0
     failed: int = 0
-    latencies: Counts = msgspec.field(default_factory=_no_latencies)
-    parts_ms: NDArray[np.float64] = msgspec.field(default_factory=_no_parts)
+    latencies: Counts = msgspec.field(default_factory=lambda: np.zeros(BINS, np.int64))
+    parts_ms: NDArray[np.float64] = msgspec.field(default_factory=lambda: np.zeros(len(PARTS)))
     cached_nodes: int = 0
     uncached_nodes: int = 0
-    server_buckets: Counts = msgspec.field(default_factory=_no_buckets)
+    server_buckets: Counts = msgspec.field(default_factory=lambda: np.zeros(BUCKETS, np.int64))
     server_time_ms: float = 0.0
     in_flight: int | None = None
     cpu_s: float | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from aether_load.observer.live.bins import Counts
@@ -34,12 +36,8 @@ class Totals:
     """Requests by dataset and outcome, nodes by cache, and the two histograms."""
 
     def __init__(self) -> None:
-        self.requests: dict[tuple[str, Outcome], int] = {}
+        self.requests: Counter[tuple[str, Outcome]] = Counter()
         self.latency = Histogram()
         self.overhead = Histogram()
         self.cached_nodes = 0
         self.uncached_nodes = 0
-
-    def add_requests(self, dataset: str, outcome: Outcome, count: int) -> None:
-        """Count requests of one dataset that ended in one way."""
-        self.requests[dataset, outcome] = self.requests.get((dataset, outcome), 0) + count

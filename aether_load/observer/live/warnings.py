@@ -53,7 +53,7 @@ def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
             Code.TLS_NOT_VERIFIED, "Certificates are not verified (--insecure).", "Let the certificate be trusted."
         )
     yield from _of_failures(run, around)
-    reconciliation = run.reconciliation.state
+    reconciliation = run.server.reconciliation.state
     if around.server_metrics and reconciliation.state in {"contaminated", "restarted", "no_server_data"}:
         yield LiveWarning(
             reconciliation.state,
