@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from aether_load.analysis.latency.divided import ratio
 from aether_load.analysis.phase.goodput import goodput
 from aether_load.analysis.phase.tokens import token_figures
 from aether_load.analysis.statistics.distribution import Distribution, Share, distribution, rounded, wilson
@@ -87,22 +86,23 @@ def build_row(
 ) -> Row:
     """Return a row of a phase's requests, `which` of them or all.
 
-    `parts_ms` has the parts of their response latency, `rates` what rates are made of; without it the number of users
-    is not looked at.
+    `parts_ms` has the parts of their response latency; without `rates` the number of users is not looked at.
     """
     which = np.ones(len(samples), np.bool_) if which is None else which
     rates = rates or window_rates(samples)
     due = samples.in_window & which
     told, sent = due & samples.readable, due & samples.was_sent
-    counts = _counts(samples, due, interrupted=terms.interrupted)
-    latencies = _latencies(samples, sent)
-    accuracy, unanswered, why = _accuracy(samples, due, terms.unscored)
-    good = goodput(samples, which, due & ~_given_up(samples, interrupted=terms.interrupted), rates, terms.goodput_slo)
-    tokens = token_figures(samples, which, due, rates, accuracy, why.get("accuracy"), terms.price_usd_per_1000_tokens)
-    client_ms = float(service_ms(samples, told).sum())
+    reasons: dict[str, str] = {}
+    outcomes, error_rate, rejected_rate = _counts(samples, due, reasons, interrupted=terms.interrupted)
+    service, response = _latencies(samples, sent, reasons)
+    accuracy, unanswered = _accuracy(samples, due, terms.unscored, reasons)
+    judged = due & (samples.outcome != Outcome.CANCELLED) if terms.interrupted else due
+    good_rps, good_share = goodput(samples, which, judged, rates, terms.goodput_slo, reasons)
+    tokens, tokens_per_s, tokens_each, usd_each = token_figures(
+        samples, which, due, rates, accuracy, terms.price_usd_per_1000_tokens, reasons
+    )
     cached = samples.node_cached[told]
     any_cache_told = bool((cached != ABSENT).any())
-    reasons: dict[str, str] = {**counts.reasons, **latencies.reasons}
     if rates.reason is not None:
         reasons["request_throughput_rps"] = reasons["ok_throughput_rps"] = rates.reason
     if not told.any():
@@ -113,83 +113,62 @@ def build_row(
         reasons["decomposition_mean_ms"] = "no request was sent in the window"
     return Row(
         dataset=name,
-        requests_total=counts.requests_total,
-        outcomes=counts.outcomes,
-        ok_total=counts.outcomes["ok"],
-        error_rate=counts.error_rate,
-        rejected_rate=counts.rejected_rate,
+        requests_total=sum(outcomes.values()),
+        outcomes=outcomes,
+        ok_total=outcomes["ok"],
+        error_rate=error_rate,
+        rejected_rate=rejected_rate,
         request_throughput_rps=rounded(rates.per_second(which)),
         ok_throughput_rps=rounded(rates.per_second(which & (samples.outcome == Outcome.OK))),
-        goodput_rps=good.rps,
-        goodput_share=good.share,
-        service_latency_ms=latencies.service,
-        response_latency_ms=latencies.response,
-        server_time_share=rounded(float(samples.server_total_ms[told].sum()) / client_ms) if client_ms else None,
-        tokens_total=tokens.tokens_total,
-        tokens_per_s=tokens.tokens_per_s,
-        tokens_per_correct_answer=tokens.tokens_per_correct_answer,
-        cost_per_correct_answer_usd=tokens.cost_per_correct_answer_usd,
-        cached_nodes_total=_count(cached == 1) if any_cache_told else None,
-        uncached_nodes_total=_count(cached == 0) if any_cache_told else None,
+        goodput_rps=good_rps,
+        goodput_share=good_share,
+        service_latency_ms=service,
+        response_latency_ms=response,
+        server_time_share=ratio(samples.server_total_ms[told].sum(), service_ms(samples, told).sum()),
+        tokens_total=tokens,
+        tokens_per_s=tokens_per_s,
+        tokens_per_correct_answer=tokens_each,
+        cost_per_correct_answer_usd=usd_each,
+        cached_nodes_total=int(np.count_nonzero(cached == 1)) if any_cache_told else None,
+        uncached_nodes_total=int(np.count_nonzero(cached == 0)) if any_cache_told else None,
         decomposition_mean_ms=parts_ms,
         unanswered_total=unanswered,
         accuracy=accuracy,
-        reasons={**reasons, **why, **good.reasons, **tokens.reasons},
+        reasons=reasons,
     )
 
 
-class _Counts(msgspec.Struct, frozen=True):
-    requests_total: int
-    outcomes: dict[str, int]
-    error_rate: float | None
-    rejected_rate: float | None
-    reasons: dict[str, str]
-
-
-def _counts(samples: PhaseSamples, due: NDArray[np.bool_], *, interrupted: bool) -> _Counts:
-    """Return how the requests due in the window ended, and the rates of failures."""
+def _counts(
+    samples: PhaseSamples, due: NDArray[np.bool_], reasons: dict[str, str], *, interrupted: bool
+) -> tuple[dict[str, int], float | None, float | None]:
+    """Return how the requests due in the window ended, the rate of errors, and that of rejected requests."""
     by_outcome = np.bincount(samples.outcome[due], minlength=len(Outcome))
     outcomes = {outcome.label: int(by_outcome[outcome]) for outcome in Outcome}
-    total = _count(due)
-    judged = total - (outcomes["cancelled"] if interrupted else 0)
+    judged = sum(outcomes.values()) - (outcomes["cancelled"] if interrupted else 0)
     if judged == 0:
-        why = "no request was sent in the window and had its time"
-        return _Counts(total, outcomes, None, None, {"error_rate": why, "rejected_rate": why})
+        reasons["error_rate"] = reasons["rejected_rate"] = "no request was sent in the window and had its time"
+        return outcomes, None, None
     errors = judged - outcomes["ok"] - outcomes["rejected"]
-    return _Counts(total, outcomes, rounded(errors / judged), rounded(outcomes["rejected"] / judged), {})
+    return outcomes, rounded(errors / judged), rounded(outcomes["rejected"] / judged)
 
 
-class _Latencies(msgspec.Struct, frozen=True):
-    service: Distribution | None
-    response: Distribution | None
-    reasons: dict[str, str]
-
-
-def _latencies(samples: PhaseSamples, sent: NDArray[np.bool_]) -> _Latencies:
+def _latencies(
+    samples: PhaseSamples, sent: NDArray[np.bool_], reasons: dict[str, str]
+) -> tuple[Distribution | None, Distribution | None]:
     """Return the distributions of service and response latency of the requests `sent`."""
     service = distribution(*service_latencies(samples, sent))
     if service is None:
-        why = "no request was sent in the window"
-        return _Latencies(None, None, {"service_latency_ms": why, "response_latency_ms": why})
+        reasons["service_latency_ms"] = reasons["response_latency_ms"] = "no request was sent in the window"
+        return None, None
     # In closed load a request is due when it is sent, and the two are one.
     late = bool(np.any(samples.sent_ns[sent] != samples.due_ns[sent]))
-    return _Latencies(service, distribution(*response_latencies(samples, sent)) if late else service, {})
-
-
-def _given_up(samples: PhaseSamples, *, interrupted: bool) -> NDArray[np.bool_]:
-    """Tell which requests the sender cancelled when the run was interrupted."""
-    given_up: NDArray[np.bool_] = samples.outcome == (Outcome.CANCELLED if interrupted else ABSENT)
-    return given_up
-
-
-def _count(which: NDArray[np.bool_]) -> int:
-    return int(np.count_nonzero(which))
+    return service, distribution(*response_latencies(samples, sent)) if late else service
 
 
 def _accuracy(
-    samples: PhaseSamples, which: NDArray[np.bool_], unscored: str | None
-) -> tuple[Share | None, int | None, Mapping[str, str]]:
-    """Return the share of right answers among those scored, how many gave no letter, and why either is None.
+    samples: PhaseSamples, which: NDArray[np.bool_], unscored: str | None, reasons: dict[str, str]
+) -> tuple[Share | None, int | None]:
+    """Return the share of right answers among those scored, and how many gave no letter.
 
     An answer without a letter is wrong, not left out. The mock's fixed text is no answer, so one of it voids the
     figure: the accuracy of the rest would be of another mixture of rows.
@@ -198,11 +177,13 @@ def _accuracy(
     mock = int(np.count_nonzero(states == _MOCK))
     if mock:
         why = f"{mock} of {len(states)} answers are the mock provider's fixed text, which answers nothing"
-        return None, None, {"accuracy": why, "unanswered_total": why}
+        reasons["accuracy"] = reasons["unanswered_total"] = why
+        return None, None
     correct = samples.correct[which]
     scored = int(np.count_nonzero(correct != ABSENT))
     if scored == 0:
         why = unscored or "no answer was scored: none came, or the rows do not say which option is right"
-        return None, None, {"accuracy": why, "unanswered_total": why}
+        reasons["accuracy"] = reasons["unanswered_total"] = why
+        return None, None
     right = int(np.count_nonzero(correct == 1))
-    return wilson(right, scored), int(np.count_nonzero(states == _UNANSWERED)), {}
+    return wilson(right, scored), int(np.count_nonzero(states == _UNANSWERED))

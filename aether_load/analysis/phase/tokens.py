@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,34 +13,22 @@ from aether_load.rundata.samples.table import PhaseSamples
 _UNTOLD = "an answer in the window did not state its tokens"
 
 
-class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens as the runtime counts them (`token_cost`); each None has a reason by its name.
-
-    The total is of readable answers to requests due in the window; the rate counts each readable answer by the part of
-    its time inside the window.
-    """
-
-    tokens_total: int | None
-    tokens_per_s: float | None
-    tokens_per_correct_answer: float | None
-    cost_per_correct_answer_usd: float | None
-    reasons: dict[str, str]
-
-
 def token_figures(
     samples: PhaseSamples,
     which: NDArray[np.bool_],
     due: NDArray[np.bool_],
     rates: WindowRates,
     accuracy: Share | None,
-    why_no_accuracy: str | None,
     price_usd_per_1000_tokens: float | None,
-) -> TokenFigures:
-    """Return what the answers to the requests `which` have cost, of which `due` were due in the window.
+    reasons: dict[str, str],
+) -> tuple[int | None, float | None, float | None, float | None]:
+    """Return tokens as the runtime counts them (`token_cost`): all, a second, and for a right answer, and that in USD.
 
-    A right answer is charged with the tokens of the wrong ones too: they were paid for on the way to it.
+    The total is of readable answers to requests `due` in the window; the rate counts each readable answer to the
+    requests `which` by the part of its time inside the window. A right answer is charged with the tokens of the wrong
+    ones too: they were paid for on the way to it. `reasons` has why there is no `accuracy`, and takes why a figure is
+    None.
     """
-    reasons: dict[str, str] = {}
     total = _tokens(samples, due & samples.readable)
     if total is None:
         any_readable = bool((due & samples.readable).any())
@@ -53,7 +40,7 @@ def token_figures(
     if total is None:
         reasons["tokens_per_correct_answer"] = reasons["tokens_total"]
     elif accuracy is None:
-        reasons["tokens_per_correct_answer"] = why_no_accuracy or "no answer was scored"
+        reasons["tokens_per_correct_answer"] = reasons["accuracy"]
     elif accuracy.hits == 0:
         reasons["tokens_per_correct_answer"] = f"none of {accuracy.count} answers was right"
     else:
@@ -64,14 +51,8 @@ def token_figures(
     elif each is None:
         reasons["cost_per_correct_answer_usd"] = reasons["tokens_per_correct_answer"]
     else:
-        cost = each * price_usd_per_1000_tokens / 1000
-    return TokenFigures(
-        tokens_total=total,
-        tokens_per_s=rounded(rate),
-        tokens_per_correct_answer=rounded(each),
-        cost_per_correct_answer_usd=None if cost is None else float(f"{cost:.6g}"),
-        reasons=reasons,
-    )
+        cost = float(f"{each * price_usd_per_1000_tokens / 1000:.6g}")
+    return total, rounded(rate), rounded(each), cost
 
 
 def _tokens(samples: PhaseSamples, which: NDArray[np.bool_]) -> int | None:
