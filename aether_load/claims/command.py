@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 import msgspec
 
@@ -23,6 +22,7 @@ from aether_load.claims.report import ClaimsReport, build_claims_report
 from aether_load.claims.text import write_claims_markdown, write_claims_text
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError, UsageError
 from aether_load.gate.driver import run_locust
+from aether_load.gate.signals import interrupt_on_signals
 from aether_load.outputs.output_path import is_standard_output, write_json, write_output, written
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import write_whole
@@ -42,7 +42,7 @@ _MOST_BYTES = 64 << 20
 def run(parsed: argparse.Namespace) -> int:
     """Measure the claims, or read what was measured, and return the exit code."""
     options = read_options(parsed)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_signals()
     if options.folder is not None:
         folder, code = options.folder, int(ExitCode.PASSED)
     else:
@@ -61,10 +61,6 @@ def run(parsed: argparse.Namespace) -> int:
     if options.folder is not None and report.ended_as == "interrupted":
         return int(ExitCode.INTERRUPTED)
     return code
-
-
-def _interrupt(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _make_folder(results: Path) -> Path:

@@ -9,8 +9,9 @@ from statistics import fmean
 import msgspec
 
 from aether_load.analysis.phase.phase_report import PhaseReport
+from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.statistics.distribution import Percentile, rounded, wilson
-from aether_load.analysis.statistics.median import FEWEST_VALUES, Median, median_of
+from aether_load.analysis.statistics.median import FEWEST_VALUES, median_of
 from aether_load.claims.claim import Claim, Quantity
 from aether_load.claims.figures import Figures, PhaseFigures
 from aether_load.rundata.manifest import ProbeRecord
@@ -51,81 +52,72 @@ def measure(claim: Claim, figures: Figures) -> Measured:
     """Return what was measured of a claim."""
     if claim.quantity is None or claim.of is None:
         return Measured(reason="nothing is measured of it")
-    measured = _MEASURES[claim.quantity](claim, figures)
-    return msgspec.structs.replace(measured, unit=UNITS[claim.quantity])
+    if claim.quantity == "capacity_rps":
+        return msgspec.structs.replace(_capacity(figures.search(claim.of)), unit=UNITS["capacity_rps"])
+    own = figures.phase(claim.of, failures=claim.quantity == "success_rate")
+    base = own if claim.against is None else figures.phase(claim.against)
+    return measure_phase(claim.quantity, own, base)
 
 
-def _latency(point: str) -> Callable[[Claim, Figures], Measured]:
-    def measured(claim: Claim, figures: Figures) -> Measured:
-        found = figures.phase(claim.of or "")
-        if found.reason is not None:
-            return Measured(reason=found.reason)
-        return _over_repetitions([_point(phase, point) for phase in found.phases], found)
+def measure_phase(quantity: Quantity, own: PhaseFigures, base: PhaseFigures) -> Measured:
+    """Return what was measured of a phase; `base` is the one that it is compared with, if it is compared."""
+    if (reason := own.reason or base.reason) is not None:
+        return Measured(reason=reason, unit=UNITS[quantity])
+    measured = _MEASURES[quantity](own, base)
+    return msgspec.structs.replace(measured, unit=UNITS[quantity], mock=own.mock, llm_ms=_llm_ms(own))
+
+
+def _latency(name: str) -> _Measure:
+    def measured(own: PhaseFigures, _base: PhaseFigures) -> Measured:
+        points = [_point(phase, name) for phase in own.phases]
+        return _median([(point.at_least, point.at_most, point.at_most) for point in points])
 
     return measured
 
 
-def _speedup(claim: Claim, figures: Figures) -> Measured:
-    return _compared(claim, figures, lambda base, own: base / own, lambda bound: bound)
-
-
-def _reduction(claim: Claim, figures: Figures) -> Measured:
-    return _compared(claim, figures, lambda base, own: 1 - own / base, lambda bound: 1 - 1 / bound)
-
-
-def _compared(
-    claim: Claim,
-    figures: Figures,
-    compare: Callable[[float, float], float],
-    possible: Callable[[float], float],
-) -> Measured:
+def _compared(compare: Callable[[float, float], float], possible: Callable[[float], float]) -> _Measure:
     """Compare the p50 of two phases, repetition by repetition; `possible` is of the speed-up that the DAG allows."""
-    own, base = figures.phase(claim.of or ""), figures.phase(claim.against or "")
-    if (reason := own.reason or base.reason) is not None:
-        return Measured(reason=reason)
-    of_base = {phase.repeat: _point(phase, "p50") for phase in base.phases}
-    pairs = [(of_base[phase.repeat], _point(phase, "p50")) for phase in own.phases if phase.repeat in of_base]
-    if not pairs:
-        return Measured(reason="no repetition has both phases")
-    ends = [
-        (
-            compare(slow.at_least, fast.at_most),
-            compare(slow.at_most, fast.at_least),
-            compare(slow.at_most, fast.at_most),
+
+    def measured(own: PhaseFigures, base: PhaseFigures) -> Measured:
+        of_base = {phase.repeat: _point(phase, "p50") for phase in base.phases}
+        pairs = [(of_base[phase.repeat], _point(phase, "p50")) for phase in own.phases if phase.repeat in of_base]
+        if not pairs:
+            return Measured(reason="no repetition has both phases")
+        found = _median(
+            [
+                (
+                    compare(slow.at_least, fast.at_most),
+                    compare(slow.at_most, fast.at_least),
+                    compare(slow.at_most, fast.at_most),
+                )
+                for slow, fast in pairs
+                if slow.at_least > 0 and fast.at_least > 0
+            ]
         )
-        for slow, fast in pairs
-        if slow.at_least > 0 and fast.at_least > 0
-    ]
-    measured = _with_median([low for low, _, _ in ends], [high for _, high, _ in ends], [mid for _, _, mid in ends])
-    bounds = [phase.decomposition.parallel_speedup_bound for phase in own.phases]
-    bound = median_of([value for value in bounds if value]).value
-    if bound is None or own.phases[0].cache == "warm" or measured.value is None:
-        return _of(measured, own)
-    most = possible(bound)
+        bounds = [phase.decomposition.parallel_speedup_bound for phase in own.phases]
+        bound = median_of([value for value in bounds if value]).value
+        if bound is None or own.phases[0].cache == "warm":
+            return found
+        return _beside(found, possible(bound))
+
+    return measured
+
+
+def _beside(measured: Measured, most: float | None) -> Measured:
+    """Return what was measured beside the most that is possible, if that is known."""
+    if measured.value is None or most is None:
+        return measured
     share = rounded(measured.value / most) if most > 0 else None
-    return _of(msgspec.structs.replace(measured, possible=rounded(most), of_possible=share), own)
+    return msgspec.structs.replace(measured, possible=rounded(most), of_possible=share)
 
 
-def _hit_rate(claim: Claim, figures: Figures) -> Measured:
+def _hit_rate(own: PhaseFigures, _base: PhaseFigures) -> Measured:
     """Return the share of nodes that came from the cache, of one repetition or all of them together."""
-    found = figures.phase(claim.of or "")
-    if found.reason is not None:
-        return Measured(reason=found.reason)
-    cached = sum(phase.all.cached_nodes_total or 0 for phase in found.phases)
-    share = wilson(cached, cached + sum(phase.all.uncached_nodes_total or 0 for phase in found.phases))
+    cached = sum(phase.all.cached_nodes_total or 0 for phase in own.phases)
+    share = wilson(cached, cached + sum(phase.all.uncached_nodes_total or 0 for phase in own.phases))
     if share is None:
-        return Measured(reason=found.phases[0].all.reasons.get("cached_nodes_total", "no node was answered"))
-    most = possible_hit_rate(found)
-    return _of(
-        Measured(
-            value=share.value,
-            low=share.low,
-            high=share.high,
-            possible=most,
-            of_possible=rounded(share.value / most) if most else None,
-        ),
-        found,
-    )
+        return Measured(reason=own.phases[0].all.reasons.get("cached_nodes_total", "no node was answered"))
+    return _beside(Measured(value=share.value, low=share.low, high=share.high), possible_hit_rate(own))
 
 
 def possible_hit_rate(found: PhaseFigures) -> float | None:
@@ -136,23 +128,19 @@ def possible_hit_rate(found: PhaseFigures) -> float | None:
     return rounded(1 - found.distinct_prompts / requests)
 
 
-def _tokens_saved(claim: Claim, figures: Figures) -> Measured:
+def _tokens_saved(own: PhaseFigures, base: PhaseFigures) -> Measured:
     """Return the tokens that a phase would have cost without a cache, less those that it did.
 
     What a request costs without a cache is the mean of the phase that it is compared with.
     """
-    own, base = figures.phase(claim.of or ""), figures.phase(claim.against or "")
-    if (reason := own.reason or base.reason) is not None:
-        return Measured(reason=reason)
     tokens, requests = base.phases[0].all.tokens_total, base.phases[0].all.ok_total
     if not tokens or not requests or own.phases[0].all.tokens_total is None:
         return Measured(reason="no answer told its tokens")
     saved = own.phases[0].all.ok_total * tokens / requests - own.phases[0].all.tokens_total
-    return _of(Measured(value=rounded(saved), reason="it was counted once, so that it has no interval"), own)
+    return Measured(value=rounded(saved), reason="it was counted once, so that it has no interval")
 
 
-def _capacity(claim: Claim, figures: Figures) -> Measured:
-    search = figures.search(claim.of or "")
+def _capacity(search: SearchReport | str) -> Measured:
     if isinstance(search, str):
         return Measured(reason=search)
     held, broken = search.largest_held, search.smallest_not_held
@@ -181,46 +169,29 @@ def _bounds_of_several(probes: Sequence[ProbeRecord]) -> tuple[float | None, flo
     return low, high
 
 
-def _success_rate(claim: Claim, figures: Figures) -> Measured:
-    found = figures.phase(claim.of or "", failures=True)
-    if found.reason is not None:
-        return Measured(reason=found.reason)
-    share = wilson(
-        sum(phase.all.ok_total for phase in found.phases), sum(phase.all.requests_total for phase in found.phases)
-    )
+def _success_rate(own: PhaseFigures, _base: PhaseFigures) -> Measured:
+    rows = [phase.all for phase in own.phases]
+    share = wilson(sum(row.ok_total for row in rows), sum(row.requests_total for row in rows))
     if share is None:
         return Measured(reason="no request was due")
-    return _of(Measured(value=share.value, low=share.low, high=share.high), found)
+    return Measured(value=share.value, low=share.low, high=share.high)
 
 
-def _over_repetitions(points: Sequence[Percentile], found: PhaseFigures) -> Measured:
-    most = [point.at_most for point in points]
-    return _of(_with_median([point.at_least for point in points], most, most), found)
-
-
-def _with_median(lows: Sequence[float], highs: Sequence[float], values: Sequence[float]) -> Measured:
-    """Return a median over repetitions whose values each lie between a low and a high."""
-    low, high, middle = median_of(lows), median_of(highs), median_of(values)
+def _median(ends: Sequence[tuple[float, float, float]]) -> Measured:
+    """Return the median over repetitions, each of which is a low, a high, and a value between them."""
+    low, high, middle = (median_of([end[place] for end in ends]) for place in range(3))
+    count = len(ends)
+    reason = f"{count} complete repetition{'s' * (count != 1)} bound nothing; {FEWEST_VALUES} are needed"
     return Measured(
         value=middle.value,
         low=low.low,
         high=high.high,
-        repetitions_total=len(values),
-        reason=_why_no_interval(middle, len(values)),
+        repetitions_total=count,
+        reason=reason if middle.low is None else None,
     )
 
 
-def _why_no_interval(median: Median, count: int) -> str | None:
-    if median.low is not None:
-        return None
-    return f"{count} complete repetition{'s' * (count != 1)} bound nothing; {FEWEST_VALUES} are needed"
-
-
-def _of(measured: Measured, found: PhaseFigures) -> Measured:
-    return msgspec.structs.replace(measured, mock=found.mock, llm_ms=llm_ms(found))
-
-
-def llm_ms(found: PhaseFigures) -> float | None:
+def _llm_ms(found: PhaseFigures) -> float | None:
     """Return the mean time that all nodes of a request took together, the mean of all repetitions."""
     times = [
         sum(node.node_time_ms.mean for node in phase.nodes if node.node_time_ms is not None) for phase in found.phases
@@ -235,14 +206,14 @@ def _point(phase: PhaseReport, name: str) -> Percentile:
     return point
 
 
-_MEASURES: Mapping[Quantity, Callable[[Claim, Figures], Measured]] = {
+_Measure = Callable[[PhaseFigures, PhaseFigures], Measured]
+_MEASURES: Mapping[Quantity, _Measure] = {
     "latency_p50_ms": _latency("p50"),
     "latency_p95_ms": _latency("p95"),
     "latency_p99_ms": _latency("p99"),
-    "latency_reduction": _reduction,
-    "speedup": _speedup,
+    "latency_reduction": _compared(lambda base, own: 1 - own / base, lambda bound: 1 - 1 / bound),
+    "speedup": _compared(lambda base, own: base / own, lambda bound: bound),
     "hit_rate": _hit_rate,
     "tokens_saved": _tokens_saved,
-    "capacity_rps": _capacity,
     "success_rate": _success_rate,
 }

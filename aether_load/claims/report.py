@@ -13,7 +13,7 @@ from aether_load.analysis.phase.phase_report import PhaseReport
 from aether_load.analysis.statistics.distribution import rounded
 from aether_load.claims.claim import Claim, ClaimsFile
 from aether_load.claims.figures import Figures, PhaseFigures, RunFigures
-from aether_load.claims.measurement import Measured, measure, possible_hit_rate
+from aether_load.claims.measurement import Measured, measure, measure_phase, possible_hit_rate
 from aether_load.claims.verdict import Finding, decide_claim
 from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.rundata.manifest import Ended, TargetRecord
@@ -163,16 +163,11 @@ def _phases(runs: Sequence[RunFigures], figures: Figures) -> Iterator[tuple[str,
 
 def _configurations(runs: Sequence[RunFigures], figures: Figures) -> Iterator[Configuration]:
     """Yield each phase that was repeated; speed-ups are against the first of its scenario."""
-    firsts: dict[str, str] = {}
+    firsts: dict[str, PhaseFigures] = {}
     for scenario, name, found in _phases(runs, figures):
         if found.phases[0].repeat is None:
             continue
-        first = firsts.setdefault(scenario, name)
-        base = Claim(
-            id="speedup", claim="", source="", published="", quantity="speedup", of=f"{scenario}/{name}",
-            against=f"{scenario}/{first}",
-        )  # fmt: skip
-        speedup = measure(base, figures)
+        speedup = measure_phase("speedup", found, firsts.setdefault(scenario, found))
         yield Configuration(
             scenario=scenario,
             phase=name,
@@ -211,12 +206,11 @@ def _repetitions(runs: Sequence[RunFigures], figures: Figures) -> Iterator[Repet
         phase = found.phases[0]
         if phase.repeat is not None or phase.cache != "cold" or not possible_hit_rate(found):
             continue
-        wanted = Claim(id="hit-rate", claim="", source="", published="", quantity="hit_rate", of=f"{scenario}/{name}")
         assert found.distinct_prompts is not None
         yield Repetition(
             scenario=scenario,
             phase=name,
             requests_total=phase.all.requests_total,
             distinct_prompts=found.distinct_prompts,
-            hit_rate=measure(wanted, figures),
+            hit_rate=measure_phase("hit_rate", found, found),
         )
