@@ -113,11 +113,10 @@ def decompose(
     mean = rounded(response.mean())
     measure = _Measure(response, None if in_tail < TAIL_SAMPLES else tail, [group[window] for group in groups])
     total_ms = samples.server_total_ms[window]
-    parts: dict[PartName, Part | None] = dict.fromkeys(PARTS)
     # One after the other, because of ten million requests each column takes 80 MB.
-    parts |= _client_parts(samples, window, measure, total_ms, late_ms)
+    _measure_client(samples, window, measure, total_ms, late_ms)
     divided = divide(samples, window, measure.tail, shape, sequential=sequential)
-    parts |= _server_parts(samples, window, measure, total_ms, shape, divided, sequential=sequential)
+    _measure_server(samples, window, measure, total_ms, shape, divided, sequential=sequential)
     speedup, bound = _speedups(divided, total_ms)
     if divided is None:
         why = why_undivided(samples, window, shape)
@@ -136,35 +135,33 @@ def decompose(
         parallel_speedup=speedup,
         parallel_speedup_bound=bound,
         reasons=reasons,
-        **parts,
+        **measure.parts,
     )
     return Divisions(whole, divided.shares if divided else None, measure.of_groups())
 
 
-def _client_parts(
+def _measure_client(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
     measure: _Measure,
     total_ms: NDArray[np.int32],
     late_ms: NDArray[np.float64] | None,
-) -> dict[PartName, Part]:
+) -> None:
     readable = samples.readable[window]
-    parts: dict[PartName, Part] = {}
-    parts["start_delay"] = measure("start_delay", _between(samples.due_ns, samples.sent_ns, window), None, 0)
+    measure("start_delay", _between(samples.due_ns, samples.sent_ns, window), None, 0)
     client = _between(samples.sent_ns, samples.ended_ns, window)
     np.subtract(client, total_ms, out=client, where=readable)
     if late_ms is None:
-        parts["sender_hold"] = measure("sender_hold", client[:0], np.zeros(len(client), np.bool_), 0)
+        measure("sender_hold", client[:0], np.zeros(len(client), np.bool_), 0)
     else:
         hold = np.minimum(late_ms, np.maximum(client, 0.0))
-        parts["sender_hold"] = measure("sender_hold", hold[hold > 0], hold > 0, 0)
+        measure("sender_hold", hold[hold > 0], hold > 0, 0)
         client -= hold
-    parts["unanswered"] = measure("unanswered", client[~readable], ~readable, 0)
-    parts["overhead"] = measure("overhead", selected(client, readable), readable, 1)
-    return parts
+    measure("unanswered", client[~readable], ~readable, 0)
+    measure("overhead", selected(client, readable), readable, 1)
 
 
-def _server_parts(
+def _measure_server(
     samples: PhaseSamples,
     window: NDArray[np.bool_],
     measure: _Measure,
@@ -173,9 +170,8 @@ def _server_parts(
     divided: Divided | None,
     *,
     sequential: bool,
-) -> dict[PartName, Part]:
-    """Return the parts of the server's own time, which stays whole where not all of its nodes' times are known."""
-    parts: dict[PartName, Part] = {}
+) -> None:
+    """Measure the parts of the server's own time, which stays whole where not all of its nodes' times are known."""
     left = samples.readable[window]
     if divided is not None:
         assert shape is not None
@@ -183,13 +179,12 @@ def _server_parts(
         floors = int(samples.sent_nodes[window][which].max()) if sequential else shape.levels
         within = divided.nodes_ms if sequential else divided.levels_ms
         path = within if sequential else divided.path_ms
-        parts["scheduler"] = measure("scheduler", selected(total_ms, which) - within, which, floors)
-        parts["node_path"] = measure("node_path", path, which, floors)
+        measure("scheduler", selected(total_ms, which) - within, which, floors)
+        measure("node_path", path, which, floors)
         if not sequential:
-            parts["barrier"] = measure("barrier", within - path, which, floors)
+            measure("barrier", within - path, which, floors)
         left &= ~which
-    parts["undivided_server"] = measure("undivided_server", total_ms[left], left, 1)
-    return parts
+    measure("undivided_server", total_ms[left], left, 1)
 
 
 def _speedups(divided: Divided | None, total_ms: NDArray[np.int32]) -> tuple[float | None, float | None]:
@@ -214,13 +209,14 @@ def parts_of(decomposition: Decomposition) -> Iterator[tuple[PartName, Part]]:
 
 
 class _Measure:
-    """Makes parts of the times of the requests `which` have a part (None: all), and their means in each group."""
+    """Makes `parts` of the times of the requests `which` have a part (None: all), and their means in each group."""
 
     def __init__(
         self, response: NDArray[np.float64], tail: NDArray[np.bool_] | None, groups: Sequence[NDArray[np.bool_]] = ()
     ) -> None:
         self._groups = [(group, int(np.count_nonzero(group))) for group in groups]
         self._means: list[PartMeans] = [{} for _ in groups]
+        self.parts: dict[PartName, Part | None] = dict.fromkeys(PARTS)
         self._response, self._mean, self._sum = response, float(response.mean()), float(response.sum())
         self.tail = tail
         self._tail_sum = float(response[tail].sum()) if tail is not None else 0.0
@@ -233,7 +229,7 @@ class _Measure:
 
     def __call__(
         self, name: PartName, times: NDArray[Any], which: NDArray[np.bool_] | None, resolution_ms: int
-    ) -> Part:
+    ) -> None:
         total = float(times.sum())
         for (group, count), means in zip(self._groups, self._means, strict=True):
             mine = selected(group, which)
@@ -242,7 +238,7 @@ class _Measure:
                 means[name] = round(float(times[mine].sum()) / count, 6)
         # What all requests share to the last ns has no variance to explain, only rounding errors.
         varies = self._squares > 1e-9 * self._count
-        return Part(
+        self.parts[name] = Part(
             mean_contribution_ms=round(total / self._count, 6),
             mean_share=ratio(total, self._sum),
             tail_share=ratio(times[selected(self.tail, which)].sum(), self._tail_sum)
