@@ -102,15 +102,7 @@ def analyse(folder: RunFolder, asked: Sequence[ThresholdPlan] = ()) -> Analysis:
     shape = shape_of(manifest.node_ids, manifest.nodes)
     level_of = shape.level_of if shape else (0,) * len(manifest.node_ids)
     data = read_run(folder, manifest, level_of)
-    inputs = PhaseInputs(
-        manifest=manifest,
-        scenario=scenario,
-        shape=shape,
-        scrapes=data.scrapes,
-        sender=data.sender,
-        server=data.server,
-        damage=data.damage,
-    )
+    inputs = PhaseInputs(manifest=manifest, scenario=scenario, shape=shape, data=data)
     wholes = _wholes(manifest.phases, data.phases)
     readings = [phase_readings(inputs, record) for record in manifest.phases]
     phases = tuple(

@@ -50,15 +50,7 @@ def build_gate_report(folder: RunFolder) -> GateReport:
         raise UsageError(f"{folder.path} is no gate's run; read it with: aether-load report {folder.path}")
     scenario = from_plain(manifest.scenario, f"in {folder.manifest}")
     data = read_run(folder, manifest, (0,) * len(manifest.node_ids))
-    inputs = PhaseInputs(
-        manifest=manifest,
-        scenario=scenario,
-        shape=None,
-        scrapes=data.scrapes,
-        sender=data.sender,
-        server=(),
-        damage=data.damage,
-    )
+    inputs = PhaseInputs(manifest=manifest, scenario=scenario, shape=None, data=data)
     metrics = [parse_gate_metric(text) for text in plan.metrics]
     windows = {
         (record.phase, record.repeat): gate_window(inputs, record, samples, metrics)

@@ -35,9 +35,8 @@ from aether_load.analysis.statistics.steady import Steadiness, mser5
 from aether_load.analysis.statistics.window_rates import WindowRates, clock_error_s, window_rates
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord, was_ended_early
-from aether_load.rundata.process_usage import SenderReading, ServerReading
+from aether_load.rundata.run_data import RunData
 from aether_load.rundata.samples.table import PhaseSamples
-from aether_load.rundata.scrapes import RawScrape
 from aether_load.scenario.scenario import Scenario
 
 ALL = "all"
@@ -102,15 +101,12 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class PhaseInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a phase's report is made of beside its samples; readings are those of the whole run."""
+    """What a phase's report is made of beside its samples: `data` is that of the whole run."""
 
     manifest: Manifest
     scenario: Scenario
     shape: DagShape | None
-    scrapes: Sequence[RawScrape]
-    sender: Sequence[SenderReading]
-    server: Sequence[ServerReading]
-    damage: tuple[str, ...] = ()
+    data: RunData
 
 
 def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
@@ -118,10 +114,10 @@ def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
     void = None
     if not inputs.scenario.target.server_metrics:
         void = "the scenario says that there are no metrics (target.server_metrics = false)"
-    elif inputs.damage:
-        void = f"{inputs.damage[0]}, so that the server's counts have nothing to be compared with"
+    elif inputs.data.damage:
+        void = f"{inputs.data.damage[0]}, so that the server's counts have nothing to be compared with"
     read_as = record.joined_in or record.name
-    return take_together([scrape for scrape in inputs.scrapes if scrape.phase == read_as], void=void)
+    return take_together([scrape for scrape in inputs.data.scrapes if scrape.phase == read_as], void=void)
 
 
 def series_of(
@@ -132,8 +128,8 @@ def series_of(
         samples,
         record,
         readings,
-        inputs.sender,
-        inputs.server,
+        inputs.data.sender,
+        inputs.data.server,
         run_began_ns=inputs.manifest.began.monotonic_ns,
         resolution_s=resolution_s,
     )
@@ -157,7 +153,7 @@ def phase_report(
     nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
     all_, *rows = _rows(inputs, record, samples, rates, groups, divisions)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
-    process, why_no_process = server_process_over(inputs.server, samples.window_began_ns, samples.window_ended_ns)
+    process, why_no_process = server_process_over(inputs.data.server, samples.window_began_ns, samples.window_ended_ns)
     report = PhaseReport(
         name=record.name,
         phase=record.phase,
@@ -190,7 +186,7 @@ def phase_report(
         nodes=nodes,
         open_load=load,
         steadiness=_steadiness(samples),
-        sender=sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns),
+        sender=sender_over(inputs.data.sender, samples.window_began_ns, samples.window_ended_ns),
         sender_holds=sender_holds(samples),
         server_process=process,
         series=series_of(inputs, record, samples, readings),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from aether_load.analysis.phase.sender_usage import by_worker
 from aether_load.analysis.server.readings import Reading, Readings
 from aether_load.analysis.server.scrape import fell
-from aether_load.analysis.server.server_process import SHORTEST_NS
+from aether_load.analysis.server.server_process import SHORTEST_NS, cpu_share
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
@@ -102,9 +102,8 @@ def phase_series(
     least_p50, least_p99 = requests.percentiles(0.50, 0.99, at_least=True) if samples.late_ns.any() else (p50, p99)
     rates, means = steps.of_server(readings.readable)
     sender_cpu, sender_memory = steps.of_busiest(sender)
-    server_cpu, server_memory = steps.of_process(
-        [(at.at_ns, at.cpu_s, at.resident_bytes) for at in server if at.cpu_s is not None and at.resident_bytes]
-    )
+    read = [reading for reading in server if reading.cpu_s is not None and reading.resident_bytes]
+    server_cpu, server_memory = steps.of_process(read)
     return Series(
         resolution_s=resolution_s,
         began_s=round((began_ns - run_began_ns) / 1e9, 3),
@@ -188,29 +187,21 @@ class _Steps:
                 means[step] = round((after.scrape.node_time_sum_ms - before.scrape.node_time_sum_ms) / nodes, 6)
         return tuple(rates), tuple(means)
 
-    def of_process(self, readings: Sequence[tuple[int, float, int]]) -> tuple[Floats, Floats]:
+    def of_process(self, readings: Sequence[SenderReading | ServerReading]) -> tuple[Floats, Floats]:
         """Return a process's CPU share between the last readings of steps, and its resident memory at the last one."""
         shares: list[float | None] = [None] * self.count
         sizes: list[float | None] = [None] * self.count
-        for step, early, late in self._last_of_steps([(at_ns, (cpu, size)) for at_ns, cpu, size in readings]):
-            (early_ns, (early_cpu, _)), (late_ns, (late_cpu, size)) = early, late
-            sizes[step] = float(size)
-            if late_ns - early_ns >= SHORTEST_NS and late_cpu >= early_cpu:
-                shares[step] = round((late_cpu - early_cpu) / ((late_ns - early_ns) / 1e9), 4)
+        for step, (_, early), (_, late) in self._last_of_steps([(at.at_ns, at) for at in readings]):
+            sizes[step] = float(late.resident_bytes)
+            if late.at_ns - early.at_ns >= SHORTEST_NS and (share := cpu_share(early, late)) >= 0:
+                shares[step] = round(share, 4)
         return tuple(shares), tuple(sizes)
 
     def of_busiest(self, readings: Sequence[SenderReading]) -> tuple[Floats, Floats]:
         """Return the largest CPU share and the largest memory that any of the sending processes had in each step."""
-        processes = [
-            self.of_process([(at.at_ns, at.cpu_s, at.resident_bytes) for at in own])
-            for worker, own in by_worker(readings).items()
-            if worker != MASTER
-        ]
-        largest: list[Floats] = []
-        for place in (0, 1):
-            columns = [process[place] for process in processes] or [(None,) * self.count]
-            largest.append(tuple(_largest(step) for step in zip(*columns, strict=True)))
-        return largest[0], largest[1]
+        processes = [self.of_process(own) for worker, own in by_worker(readings).items() if worker != MASTER]
+        shares, sizes = zip(*processes, strict=True) if processes else ([(None,) * self.count],) * 2
+        return tuple(map(_largest, zip(*shares, strict=True))), tuple(map(_largest, zip(*sizes, strict=True)))
 
     def _last_of_steps(
         self, readings: Sequence[tuple[int, Any]]

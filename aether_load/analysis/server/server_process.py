@@ -59,11 +59,12 @@ def cpu_shares(readings: Sequence[SenderReading | ServerReading]) -> tuple[float
     shares = [
         share
         for early, late in pairwise(readings)
-        if late.at_ns - early.at_ns >= SHORTEST_NS and (share := _share(early, late)) >= 0
+        if late.at_ns - early.at_ns >= SHORTEST_NS and (share := cpu_share(early, late)) >= 0
     ]
-    mean = _share(readings[0], readings[-1])
+    mean = cpu_share(readings[0], readings[-1])
     return mean, max(shares, default=mean)
 
 
-def _share(early: SenderReading | ServerReading, late: SenderReading | ServerReading) -> float:
+def cpu_share(early: SenderReading | ServerReading, late: SenderReading | ServerReading) -> float:
+    """Return the share of a core that a process took between two readings; below 0 where another took its place."""
     return ((late.cpu_s or 0.0) - (early.cpu_s or 0.0)) / ((late.at_ns - early.at_ns) / 1e9)

@@ -121,7 +121,7 @@ def _why_overloaded(
     """Return why the sender did not send what it should have sent, None where it did."""
     if little is not None and little < SATURATED_BELOW:
         return f"requests account for {little:.1%} of the users' time (Little): the client had no time to send"
-    sender = sender_over(inputs.sender, samples.window_began_ns, samples.window_ended_ns)
+    sender = sender_over(inputs.data.sender, samples.window_began_ns, samples.window_ended_ns)
     if sender is not None and sender.cpu_share_mean > SATURATED_ABOVE:
         return f"the sending process used {sender.cpu_share_mean:.0%} of a core"
     if achieved is not None and achieved < ACHIEVED_BELOW:
