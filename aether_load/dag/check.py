@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from aether_load.errors import UsageError
 from aether_load.protocol import NodeShape
-from aether_load.scenario.validation import did_you_mean
+from aether_load.scenario.validation import did_you_mean, first_repeated
 
 
 class DagMistake(Exception):
@@ -35,10 +35,9 @@ def check_graph(nodes: Sequence[NodeShape]) -> None:
     if not nodes:
         raise DagMistake("it has no nodes.")
     ids = [node.id for node in nodes]
-    known = set(ids)
-    if len(known) < len(ids):
-        twice = next(name for number, name in enumerate(ids) if name in ids[:number])
+    if (twice := first_repeated(ids)) is not None:
         raise DagMistake(f"node {twice!r}: id {twice!r} stands there twice; each node needs one of its own.")
+    known = set(ids)
     for node in nodes:
         for needed in node.depends_on:
             if needed not in known:

@@ -10,6 +10,7 @@ import msgspec
 
 from aether_load.bounded import read_bounded
 from aether_load.dag.check import DagMistake
+from aether_load.scenario.validation import first_repeated
 from aether_load.text import decode_text
 
 _MOST_BYTES = 16 << 20
@@ -40,12 +41,9 @@ def read_json(path: Path) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    held = dict(pairs)
-    if len(held) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
+    if (twice := first_repeated(key for key, _ in pairs)) is not None:
         raise DagMistake(f"key {twice!r} stands twice in one object, so it is unclear which is meant.")
-    return held
+    return dict(pairs)
 
 
 def _refuse_constant(name: str) -> NoReturn:

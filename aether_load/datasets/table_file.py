@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aether_load.bounded import read_bounded, size_text
+from aether_load.scenario.validation import first_repeated
 from aether_load.text import decode_text
 
 Row = dict[str, Any]
@@ -135,9 +136,7 @@ def _delimiter(text: str) -> str:
 
 def _check_header(path: Path, line: int, columns: list[str]) -> None:
     """Raise ValueError for two columns of one name; an empty name, as pandas writes for its index, cannot be asked."""
-    named = [name for name in columns if name]
-    twice = next((name for place, name in enumerate(named) if name in named[:place]), None)
-    if twice is not None:
+    if (twice := first_repeated(filter(None, columns))) is not None:
         raise ValueError(f"{path}, line {line}: the header names column {twice!r} twice; give each a name of its own")
 
 
@@ -180,8 +179,7 @@ def _read_parquet(path: Path, content: bytes) -> Table:
         raise ValueError(f"{path}: {error}; at most {most} are read") from None
     except Exception:  # noqa: BLE001 -- whatever the library says is about the bytes of the file
         raise ValueError(f"{path} is not a Parquet file, or it is damaged") from None
-    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
-    if twice is not None:
+    if (twice := first_repeated(names)) is not None:
         raise ValueError(f"{path}: it has two columns {twice!r}; give each a name of its own")
     return Table(path, rows)
 

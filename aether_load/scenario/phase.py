@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.metrics import METRICS, aggregation_meant, check_aggregation, find_metric
 from aether_load.scenario.threshold import Threshold, quoted, undecidable
-from aether_load.scenario.validation import Strict, changed_key, nearest
+from aether_load.scenario.validation import Strict, changed_key, first_repeated, nearest
 from aether_load.scenario.workload_plan import DagName, MixPart
 
 Kind = Literal["users", "rate"]
@@ -151,58 +152,48 @@ def default_name(phase: Phase) -> str:
 
 def phase_mistake(phase: Phase) -> str | None:
     """Return the first contradiction in a phase, as "key: sentence", or None."""
-    return (
-        _shape_mistake(phase)
-        or _trace_mistake(phase)
-        or _kind_mistake(phase)
-        or _whole_users_mistake(phase)
-        or _time_or_cache_mistake(phase)
-        or _mix_mistake(phase)
-        or _find_mistake(phase)
-    )
+    checks = (_of_shape, _of_trace, _of_kind, _of_whole_users, _of_times, _of_mix, _of_search)
+    return next((mistake for check in checks for mistake in check(phase)), None)
 
 
-def _shape_mistake(phase: Phase) -> str | None:
+def _of_shape(phase: Phase) -> Iterator[str]:
     shapes = [key for key in _SHAPES if getattr(phase, key) is not None]
     if len(shapes) > 1:
-        return f"{shapes[1]}: a phase has one shape, and {shapes[0]} is there already; make two phases of it."
+        yield f"{shapes[1]}: a phase has one shape, and {shapes[0]} is there already; make two phases of it."
     shape = phase.shape
     if phase.ramp is not None and shape is not None:
-        return f"ramp: it leads to one load, so it does not go with {shape}."
+        yield f"ramp: it leads to one load, so it does not go with {shape}."
     if phase.load_unit is not None and shape not in {"sweep", "steps", "spike"} and phase.ramp is None:
-        return "load_unit: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
+        yield "load_unit: it says what sweep, steps, spike or ramp are loads of, and none of them is there."
     if shape in {"spike", "find"} and (key := changed_key(phase, PHASE_ENDS)):
-        return f"{key}: {shape} says itself how long it lasts."
+        yield f"{key}: {shape} says itself how long it lasts."
     if shape == "steps" and phase.duration is None:
-        return "duration: each of the steps needs one."
+        yield "duration: each of the steps needs one."
     if shape == "steps" and (key := changed_key(phase, ("requests", "passes"))):
-        return f"{key}: steps follow each other by the clock, so only duration is possible."
+        yield f"{key}: steps follow each other by the clock, so only duration is possible."
     if shape in {"sweep", "steps"} and (key := changed_key(phase, ("users", "rate"))):
         kind = ' and say load_unit = "rate"' if key == "rate" and phase.load_unit is None else ""
-        return f"{key}: the loads are those of {shape}; leave it away{kind}."
+        yield f"{key}: the loads are those of {shape}; leave it away{kind}."
     if shape in {"steps", "spike"} and phase.spawn_rate is not None:
-        return f"spawn_rate: in {shape} one load follows the other at once; a phase of one load may have it."
+        yield f"spawn_rate: in {shape} one load follows the other at once; a phase of one load may have it."
     loads = phase.sweep or phase.steps or ()
     if len(set(loads)) != len(loads):
-        return f"{shape}: a load stands there twice; for repetitions there is the scenario's repeat."
-    return None
+        yield f"{shape}: a load stands there twice; for repetitions there is the scenario's repeat."
 
 
-def _trace_mistake(phase: Phase) -> str | None:
-    if phase.trace is None:
-        return None
-    if key := changed_key(phase, ("rate", "arrivals")):
-        return f"{key}: the times of a trace are in its file; say trace.speed to change them."
-    if phase.warmup:
-        return "warmup: a trace begins with its first request; put a phase before it that warms up."
-    if phase.passes is not None:
-        return "passes: a trace is sent once; for repetitions there is the scenario's repeat."
-    return None
+def _of_trace(phase: Phase) -> Iterator[str]:
+    if phase.trace is not None:
+        if key := changed_key(phase, ("rate", "arrivals")):
+            yield f"{key}: the times of a trace are in its file; say trace.speed to change them."
+        if phase.warmup:
+            yield "warmup: a trace begins with its first request; put a phase before it that warms up."
+        if phase.passes is not None:
+            yield "passes: a trace is sent once; for repetitions there is the scenario's repeat."
 
 
-def _whole_users_mistake(phase: Phase) -> str | None:
+def _of_whole_users(phase: Phase) -> Iterator[str]:
     if phase.kind != "users":
-        return None
+        return
     loads = [("sweep", load) for load in phase.sweep or ()] + [("steps", load) for load in phase.steps or ()]
     if phase.spike is not None:
         loads.append(("spike.to", phase.spike.to))
@@ -212,42 +203,35 @@ def _whole_users_mistake(phase: Phase) -> str | None:
         loads.append(("max_load", phase.max_load or 1))
     for key, load in loads:
         if load != int(load) or load > MOST_USERS:
-            advice = (
-                ' for rates there is find = "max_rate".' if key == "max_load" else ' for rates say load_unit = "rate".'
-            )
-            return f"{key}: {load:g} is no number of users from 0 to {MOST_USERS};{advice}"
-    return None
+            advice = 'there is find = "max_rate".' if key == "max_load" else 'say load_unit = "rate".'
+            yield f"{key}: {load:g} is no number of users from 0 to {MOST_USERS}; for rates {advice}"
 
 
-def _mix_mistake(phase: Phase) -> str | None:
+def _of_mix(phase: Phase) -> Iterator[str]:
     if phase.mix is None:
-        return None
+        return
     if phase.trace is not None:
-        return "mix: a trace says itself what is sent, and in which order; leave one of them away."
+        yield "mix: a trace says itself what is sent, and in which order; leave one of them away."
     if phase.passes is not None:
-        return "passes: the parts of a mix are drawn, so that no pass sends each prompt once; say requests or duration."
-    names = [part.name for part in phase.mix]
-    if len(set(names)) < len(names):
-        return f"mix: two parts have the name {next(name for name in names if names.count(name) > 1)!r}."
-    return None
+        yield "passes: the parts of a mix are drawn, so that no pass sends each prompt once; say requests or duration."
+    if (twice := first_repeated(part.name for part in phase.mix)) is not None:
+        yield f"mix: two parts have the name {twice!r}."
 
 
-def _kind_mistake(phase: Phase) -> str | None:
+def _of_kind(phase: Phase) -> Iterator[str]:
     if phase.kind == "rate":
         if key := changed_key(phase, _CLOSED_ONLY):
-            return (
-                f"{key}: that is of closed load, and this phase is open; max_concurrency says how many users serve it."
-            )
+            how = "max_concurrency says how many users serve it"
+            yield f"{key}: that is of closed load, and this phase is open; {how}."
         if phase.think_time:
-            return "think_time: in open load no user thinks; the rate says when requests are due."
+            yield "think_time: in open load no user thinks; the rate says when requests are due."
         has_goal = phase.ramp is not None and phase.ramp.to is not None
         if phase.rate is None and not has_goal and phase.shape not in {"sweep", "steps", "find", "trace"}:
-            return "rate: an open load needs one."
+            yield "rate: an open load needs one."
     elif key := changed_key(phase, _OPEN_ONLY):
-        return f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
+        yield f"{key}: that is of open load, and this phase is closed; {_how_to_open(phase)}."
     if phase.think_time_distribution == "exponential" and not phase.think_time:
-        return "think_time_distribution: there is no think_time to draw."
-    return None
+        yield "think_time_distribution: there is no think_time to draw."
 
 
 def _how_to_open(phase: Phase) -> str:
@@ -258,50 +242,49 @@ def _how_to_open(phase: Phase) -> str:
     return "give it a rate to open it"
 
 
-def _time_or_cache_mistake(phase: Phase) -> str | None:
-    if phase.duration is not None and phase.duration <= 0:
-        return "duration is 0; a window needs time."
-    if phase.spike is not None:
-        for key in ("before", "duration", "after"):
-            if getattr(phase.spike, key) <= 0:
-                return f"spike.{key} is 0; a window needs time."
-    ramp = phase.ramp
+def _of_times(phase: Phase) -> Iterator[str]:
+    spike, ramp = phase.spike, phase.ramp
+    windows = {"duration": phase.duration}
+    if spike is not None:
+        windows |= {"spike.before": spike.before, "spike.duration": spike.duration, "spike.after": spike.after}
+    for key, lasts in windows.items():
+        if lasts is not None and lasts <= 0:
+            yield f"{key} is 0; a window needs time."
     if ramp is not None:
         if ramp.over <= 0:
-            return "ramp.over is 0; a ramp takes time."
+            yield "ramp.over is 0; a ramp takes time."
         load = phase.rate if phase.kind == "rate" else phase.users
         if ramp.to is not None and load is not None and ramp.to != load:
-            return f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
+            yield f"ramp.to: {ramp.to:g} is not the phase's load of {load:g}; leave one of them away."
         if phase.spawn_rate is not None:
-            return "spawn_rate: the ramp already says how fast users start; leave one of them away."
+            yield "spawn_rate: the ramp already says how fast users start; leave one of them away."
     if phase.cache == "warm" and phase.unique_prompts:
-        return 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
-    return None
+        yield 'unique_prompts: no cache has seen them, so that cache = "warm" has nothing to warm; leave one away.'
 
 
-def _find_mistake(phase: Phase) -> str | None:
+def _of_search(phase: Phase) -> Iterator[str]:
     if phase.find is None:
         if phase.slo:
-            return "slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds."
-        key = changed_key(phase, _FIND_ONLY)
-        return f"{key}: it bounds a search, and there is no find." if key else None
+            yield "slo: it is what find searches under; for a limit on any phase there are the scenario's thresholds."
+        if key := changed_key(phase, _FIND_ONLY):
+            yield f"{key}: it bounds a search, and there is no find."
+        return
     if not phase.slo:
-        return 'slo: a search needs at least one condition, as in slo = "p(99)<500".'
+        yield 'slo: a search needs at least one condition, as in slo = "p(99)<500".'
     for condition in phase.slo:
         if (mistake := _slo_mistake(condition)) is not None:
-            return f"slo: {quoted(condition)}: {mistake}"
+            yield f"slo: {quoted(condition)}: {mistake}"
     if len(set(phase.slo)) < len(phase.slo):
-        return "slo: a condition stands there twice."
+        yield "slo: a condition stands there twice."
     for key in ("shortest_probe", "longest_probe", "time_limit"):
         if getattr(phase, key) <= 0:
-            return f"{key} is 0; a probe needs time."
+            yield f"{key} is 0; a probe needs time."
     for key in ("longest_probe", "time_limit"):
         if getattr(phase, key) < phase.shortest_probe:
-            return f"{key}: {getattr(phase, key):g} s is below the {phase.shortest_probe:g} s of shortest_probe."
+            yield f"{key}: {getattr(phase, key):g} s is below the {phase.shortest_probe:g} s of shortest_probe."
     start = phase.rate if phase.kind == "rate" else phase.users
     if phase.max_load is not None and start is not None and phase.max_load < start:
-        return f"max_load: {phase.max_load:g} is below the load of {start:g} that the search begins at."
-    return None
+        yield f"max_load: {phase.max_load:g} is below the load of {start:g} that the search begins at."
 
 
 def _slo_mistake(condition: Threshold) -> str | None:

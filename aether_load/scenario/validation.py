@@ -90,6 +90,16 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"there are {', '.join(names)}." if names else "there are none."
 
 
+def first_repeated(words: Iterable[str]) -> str | None:
+    """Return the first word that stands there a second time, or None."""
+    seen: set[str] = set()
+    for word in words:
+        if word in seen:
+            return word
+        seen.add(word)
+    return None
+
+
 def _plain(word: str) -> str:
     return word.lower().replace("_", "").replace("-", "")
 
