@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
@@ -52,6 +54,18 @@ class ResultsError(AetherLoadError):
     """Results could not be written, though the run's own folder is safe."""
 
     exit_code = ExitCode.INVALID
+
+
+@contextmanager
+def explained(
+    before: str, caught: type[Exception] = OSError, kind: type[Exception] = UsageError, *, end: str = "."
+) -> Iterator[None]:
+    """Raise a `caught` error inside as one of another `kind`: its reason, between `before` and `end`."""
+    try:
+        yield
+    except caught as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise kind(f"{before}{reason}{end}") from None
 
 
 TRACEBACK_VARIABLE = "AETHER_LOAD_TRACEBACK"

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 
 _WANTS_CERTIFICATE = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 _WRONG_NAME = (62, 64)
@@ -63,11 +63,9 @@ def _load_authorities(context: ssl.SSLContext, path: str) -> None:
 
 def _load_identity(context: ssl.SSLContext, cert: str, key: str | None) -> None:
     for option, path in (("--client-cert", cert), ("--client-key", key)):
-        try:
+        with explained(f"{option} {path}: it cannot be read: "):
             if path is not None:
                 open(path, "rb").close()  # noqa: PTH123 -- only whether it can be read
-        except OSError as error:
-            raise UsageError(f"{option} {path}: it cannot be read: {error.strerror}.") from None
     try:
         context.load_cert_chain(cert, key, password=_refuse_password)
     except _EncryptedKey:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aether_load.errors import ExitCode, UsageError
+from aether_load.errors import ExitCode, explained
 from aether_load.scenario.command_line.scenario_options import add_scenario_options, scenario_from
 
 DESCRIPTION = (
@@ -33,10 +33,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.output is None or is_standard_output(parsed.output):
         write_answer_key(prompts, sys.stdout.buffer)
         return int(ExitCode.PASSED)
-    try:
-        with parsed.output.open("wb") as out:
-            written = write_answer_key(prompts, out)
-    except OSError as error:
-        raise UsageError(f"--output {parsed.output}: cannot be written: {error.strerror}.") from None
+    with explained(f"--output {parsed.output}: cannot be written: "), parsed.output.open("wb") as out:
+        written = write_answer_key(prompts, out)
     print(f"{written} answers written to {parsed.output}")
     return int(ExitCode.PASSED)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aether_load.errors import ExitCode, UsageError
+from aether_load.errors import ExitCode, UsageError, explained
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
@@ -58,10 +58,8 @@ def run(parsed: argparse.Namespace) -> int:
     comparison = compare(reports, datasets=parsed.datasets)
     WRITERS[parsed.format](comparison, sys.stdout)
     charts = (parsed.results_dir or folders[0].results) / FOLDER
-    try:
+    with explained(f"{charts} cannot be written: ", end=". Say where with --results-dir."):
         why = write_charts(charts, comparison, comparison_charts(comparison, reports))
-    except OSError as error:
-        raise UsageError(f"{charts} cannot be written: {error.strerror}. Say where with --results-dir.") from None
     if why is not None:
         sys.stderr.write(f"aether-load: no charts were drawn ({why}).\n")
     elif parsed.format == "text":

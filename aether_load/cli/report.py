@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aether_load.errors import ResultsError, UsageError
+from aether_load.errors import ResultsError, UsageError, explained
 
 if TYPE_CHECKING:
     from aether_load.rundata.folder import RunFolder
@@ -92,10 +92,8 @@ def run(parsed: argparse.Namespace) -> int:
 def _write_output(path: Path, content: bytes) -> None:
     from aether_load.outputs.output_path import write_output  # noqa: PLC0415
 
-    try:
+    with explained(f"--output {path}: it could not be written: ", kind=ResultsError):
         write_output(path, content)
-    except OSError as error:
-        raise ResultsError(f"--output {path}: it could not be written: {error.strerror}.") from None
 
 
 def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:

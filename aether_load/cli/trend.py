@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
@@ -86,10 +86,8 @@ def _write(trend: Trend, folder: Path) -> list[Path]:
         "trend.md": written(write_markdown, trend),
         "trend.json": written(write_json, trend),
     }
-    try:
+    with explained(f"{folder} cannot be written: ", end=". Say where with --output-dir."):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             write_whole(folder / name, text.encode())
-    except OSError as error:
-        raise UsageError(f"{folder} cannot be written: {error.strerror}. Say where with --output-dir.") from None
     return [folder / name for name in texts]

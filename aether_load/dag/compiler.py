@@ -11,6 +11,7 @@ from typing import Any
 
 from aether_load.dag.check import DagMistake
 from aether_load.dag.json_file import read_json
+from aether_load.errors import explained
 from aether_load.text import shorten, terminal_text
 
 COMPILER = "aetherc"
@@ -24,10 +25,8 @@ def compiled(source: Path) -> Any:
 
     A source that has not changed is compiled once in a process.
     """
-    try:
+    with explained("it cannot be read: ", kind=DagMistake):
         state = source.stat()
-    except OSError as error:
-        raise DagMistake(f"it cannot be read: {error.strerror}.") from None
     return _compiled(source, state.st_mtime_ns, state.st_size)
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from aether_load.bounded import read_bounded
 from aether_load.dag.check import DagMistake
+from aether_load.errors import explained
 from aether_load.scenario.validation import first_repeated
 from aether_load.text import decode_text
 
@@ -18,14 +19,10 @@ _MOST_BYTES = 16 << 20
 
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file; raises DagMistake."""
-    try:
+    with explained("it cannot be read: ", kind=DagMistake):
         data = read_bounded(path, _MOST_BYTES)
-    except OSError as error:
-        raise DagMistake(f"it cannot be read: {error.strerror}.") from None
-    try:
+    with explained("", ValueError, DagMistake):
         text = decode_text(data)
-    except ValueError as error:
-        raise DagMistake(f"{error}.") from None
     try:
         body = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
         msgspec.json.encode(body)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.scenario.validation import did_you_mean
 
 WORKLOAD_COLUMNS = "workload.columns"
@@ -24,10 +24,8 @@ def column_texts(row: Mapping[str, Any], asked: Mapping[str, str], dataset: str)
         return None
     texts = {}
     for name, place in asked.items():
-        try:
+        with explained(f"column {name!r} ", ValueError, ValueError, end=""):
             texts[name] = column_text(_find(row, name, place, dataset))
-        except ValueError as error:
-            raise ValueError(f"column {name!r} {error}") from None
     return texts
 
 

@@ -12,7 +12,7 @@ import msgspec
 from aether_load.datasets.answer import LETTERS
 from aether_load.datasets.columns import column_texts, scalar_text
 from aether_load.datasets.prompt import Prompt
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.scenario.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -156,10 +156,8 @@ def _cell(row: Row, column: str) -> object:
 
 def _text(row: Row, column: str) -> str:
     value = _cell(row, column)
-    try:
+    with explained(f"column {column!r} ", ValueError, ValueError, end=""):
         return scalar_text(value)
-    except ValueError as error:
-        raise ValueError(f"column {column!r} {error}") from None
 
 
 def _given(row: Row, column: str) -> str:
@@ -173,10 +171,8 @@ def _list(row: Row, column: str) -> tuple[str, ...]:
     listed = _cell(row, column)
     if not isinstance(listed, list | tuple):
         raise ValueError(f"column {column!r} holds no list of texts")  # noqa: TRY004
-    try:
+    with explained(f"column {column!r} ", ValueError, ValueError, end=""):
         return tuple(map(scalar_text, listed))
-    except ValueError as error:
-        raise ValueError(f"column {column!r} {error}") from None
 
 
 def _place_of_number(row: Row, column: str, count: int, *, base: int) -> int | None:

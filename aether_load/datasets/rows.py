@@ -27,7 +27,7 @@ from aether_load.datasets.dataset import HUB_DATASETS, Row, file_prompts, hub_pr
 from aether_load.datasets.hub import hub_revisions, hub_rows
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import FORMATS, Table, read_table
-from aether_load.errors import ExitCode, UsageError
+from aether_load.errors import ExitCode, UsageError, explained
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 from aether_load.text import with_encodable_texts
 
@@ -211,10 +211,8 @@ def _check_all_there(name: str, files: list[Path]) -> None:
 
 def _read(files: list[Path], name: str) -> tuple[list[Row], Callable[[int], str]]:
     """Return the rows of all files, and a function from the index of a row to where it stands."""
-    try:
+    with explained(f"Dataset {name}: ", ValueError):
         tables = [read_table(path) for path in files]
-    except ValueError as error:
-        raise UsageError(f"Dataset {name}: {error}.") from None
     return [row for table in tables for row in table.rows], lambda index: _place(tables, index)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aether_load.bounded import read_bounded, size_text
+from aether_load.errors import explained
 from aether_load.scenario.validation import first_repeated
 from aether_load.text import decode_text
 
@@ -60,10 +61,8 @@ def read_table(path: Path, content: bytes | None = None) -> Table:
     read = FORMATS.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"{path}: the name ends in none of {', '.join(FORMATS)}, so the format is unknown")
-    try:
+    with explained(f"{path} cannot be read: ", kind=ValueError, end=""):
         return read(path, read_bounded(path, MOST_FILE_BYTES) if content is None else content)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _read_csv(path: Path, content: bytes) -> Table:
@@ -194,10 +193,8 @@ FORMATS: dict[str, Callable[[Path, bytes], Table]] = {
 
 
 def _text(path: Path, content: bytes) -> str:
-    try:
+    with explained(f"{path}, ", ValueError, ValueError, end=""):
         return decode_text(content)
-    except ValueError as error:
-        raise ValueError(f"{path}, {error}") from None
 
 
 def _json(text: str, place: str) -> Any:

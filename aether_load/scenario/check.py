@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.redaction import hidden_url
 from aether_load.runtime_client import encoded_url
 from aether_load.scenario.metrics import ALIASES, METRICS, metric_of
@@ -20,8 +20,6 @@ from aether_load.scenario.workload_plan import MODEL_KEYS, WorkloadPlan
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aether_load.scenario.scenario import Scenario, Target
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -33,16 +31,16 @@ MOST_STAGES = 30_000
 
 def check_scenario(scenario: Scenario, where: str) -> None:
     """Raise UsageError where values that are right by themselves contradict each other; `where` is the file."""
-    try:
+    with explained(f"Scenario {where}: ", UsageError, end=""):
         _check_target(scenario.target)
-        _check_labels(scenario.labels)
+        for key, value in scenario.labels.items():
+            if (mistake := label_mistake(key, value)) is not None:
+                raise UsageError(f"labels.{key} = {value!r}: {mistake}")
         _check_workload(scenario)
         _check_dag(PhasePart(plan=scenario.workload))
         _check_phases(scenario)
         _check_parts(scenario)
         _check_thresholds(scenario)
-    except UsageError as error:
-        raise UsageError(f"Scenario {where}: {error}") from None
 
 
 def _check_target(target: Target) -> None:
@@ -69,12 +67,6 @@ def tls_mistake(target: Target) -> str | None:
     if target.ca_file is not None and not target.verify_tls:
         return "ca_file: without verification (verify_tls = false, --insecure) no authority is asked; leave one away."
     return None
-
-
-def _check_labels(labels: Mapping[str, str]) -> None:
-    for key, value in labels.items():
-        if (mistake := label_mistake(key, value)) is not None:
-            raise UsageError(f"labels.{key} = {value!r}: {mistake}")
 
 
 def _check_workload(scenario: Scenario) -> None:
@@ -170,10 +162,8 @@ def _check_thresholds(scenario: Scenario) -> None:
         if plan.condition in found:
             raise UsageError(f"thresholds.{place}: {quoted(plan.condition)} stands there twice.")
         found.add(plan.condition)
-        try:
+        with explained(f"thresholds.{place}.condition = {quoted(plan.condition)}: ", ValueError, end=""):
             check_threshold(plan, names)
-        except ValueError as error:
-            raise UsageError(f"thresholds.{place}.condition = {quoted(plan.condition)}: {error}") from None
 
 
 def check_threshold(plan: ThresholdPlan, names: Names) -> None:

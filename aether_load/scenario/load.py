@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from aether_load.bounded import read_bounded
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.redaction import hidden_url
 from aether_load.scenario.check import check_scenario
 from aether_load.scenario.command_line.headers import hidden
@@ -116,14 +116,12 @@ def load_scenario(path: Path, overrides: Mapping[str, object] | None = None) -> 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """Return what a TOML file says; raises UsageError that names `what` the file is, and the file."""
-    try:
-        return tomllib.loads(decode_text(read_bounded(path, _MOST_BYTES)))
-    except OSError as error:
-        raise UsageError(f"{what} {path} cannot be read: {error.strerror}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{what} {path} is not valid TOML: {error}.") from None
-    except ValueError as error:
-        raise UsageError(f"{what} {path}, {error}.") from None
+    with explained(f"{what} {path} cannot be read: "):
+        content = read_bounded(path, _MOST_BYTES)
+    with explained(f"{what} {path}, ", ValueError):
+        text = decode_text(content)
+    with explained(f"{what} {path} is not valid TOML: ", tomllib.TOMLDecodeError):
+        return tomllib.loads(text)
 
 
 def _load(path: Path, overrides: Mapping[str, object]) -> Scenario:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from aether_load.errors import explained
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.metrics import AGGREGATIONS, DEFAULT_METRIC, find_metric
 from aether_load.scenario.validation import Strict, did_you_mean
@@ -223,10 +224,8 @@ def with_conditions(plans: tuple[ThresholdPlan, ...], conditions: Iterable[str])
     """
     found = {plan.condition: plan for plan in plans}
     for text in conditions:
-        try:
+        with explained(f"{quoted(text)}: ", ValueError, ValueError, end=""):
             condition = parse_threshold(text)
-        except ValueError as error:
-            raise ValueError(f"{quoted(text)}: {error}") from None
         found.setdefault(condition, ThresholdPlan(condition=condition))
     return tuple(found.values())
 

@@ -15,7 +15,7 @@ from aether_load.bounded import read_bounded
 from aether_load.datasets.columns import scalar_text
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import Table, read_table
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.scenario.duration import LONGEST_S
 from aether_load.scenario.phase import Phase, TraceFile
 from aether_load.scenario.validation import did_you_mean
@@ -96,16 +96,12 @@ def read_traces(
 
 def _read(path: str) -> tuple[bytes, Table]:
     """Return the bytes of a trace and its rows, of which there is at least one."""
-    try:
+    with explained(f"Trace {path} cannot be read: "):
         content = read_bounded(Path(path), _MOST_BYTES)
-    except OSError as error:
-        raise UsageError(f"Trace {path} cannot be read: {error.strerror}.") from None
     if not path.lower().endswith(_SUFFIXES):
         raise UsageError(f"Trace {path}: a trace is a .csv or a .jsonl file.")
-    try:
+    with explained("Trace ", ValueError):
         table = read_table(Path(path), content)
-    except ValueError as error:
-        raise UsageError(f"Trace {error}.") from None
     if not table.rows:
         raise UsageError(f"Trace {path} holds no request.")
     return content, table
@@ -164,10 +160,8 @@ def _says_neither(table: Table, index: int, trace: TraceFile) -> str:
 
 
 def _text(table: Table, index: int, column: str) -> str:
-    try:
+    with explained(f"Trace {table.place(index)}: column {column!r} ", ValueError):
         return scalar_text(table.rows[index].get(column))
-    except ValueError as error:
-        raise UsageError(f"Trace {table.place(index)}: column {column!r} {error}.") from None
 
 
 def _known_row(name: str, trace: TraceFile, place_of: dict[str, int], place: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
@@ -106,15 +106,11 @@ def with_asked_thresholds(scenario: Scenario, conditions: Sequence[str] | None, 
 
     `names` may stand in conditions, instead of those that the scenario gives.
     """
-    try:
+    with explained("--threshold ", ValueError, end=""):
         thresholds = with_conditions(scenario.thresholds, conditions or ())
-    except ValueError as error:
-        raise UsageError(f"--threshold {error}") from None
     for plan in thresholds[len(scenario.thresholds) :]:
-        try:
+        with explained(f"--threshold {quoted(plan.condition)}: ", ValueError, end=""):
             check_threshold(plan, names or names_of(scenario))
-        except ValueError as error:
-            raise UsageError(f"--threshold {quoted(plan.condition)}: {error}") from None
     return msgspec.structs.replace(scenario, thresholds=thresholds)
 
 
