@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from aether_load.analysis.statistics.distribution import Share
 from aether_load.rundata.folder import write_whole
 from aether_load.scenario.metrics import METRICS, Better, Metric
 from aether_load.text import json_document
@@ -62,6 +63,12 @@ def write_benchmark_files(report: Report, results: Path) -> list[Path]:
     return paths
 
 
+_NAMES = {
+    "error_rate": "error rate", "tokens_per_correct_answer": "tokens per correct answer",
+    "cost_per_correct_answer_usd": "cost per correct answer", "ok_throughput_rps": "throughput of good answers",
+    "goodput_rps": "goodput", "tokens_per_s": "tokens a second", "goodput_share": "within the SLO",
+    "accuracy": "accuracy",
+}  # fmt: skip
 _Figure = tuple[str, Metric, float | None, str | None]
 
 _CACHE_HIT_SHARE = Metric(name="cache_hit_share", of="row", form="number", better="higher")
@@ -72,21 +79,15 @@ def _figures(phase: PhaseReport, row: Row) -> Iterator[_Figure]:
     yield from _latencies("response latency", METRICS["response_latency_ms"], row.response_latency_ms)
     if row.service_latency_ms != row.response_latency_ms:
         yield from _latencies("service latency", METRICS["service_latency_ms"], row.service_latency_ms)
-    yield "error rate", METRICS["error_rate"], row.error_rate, None
-    yield "tokens per correct answer", METRICS["tokens_per_correct_answer"], row.tokens_per_correct_answer, None
-    yield "cost per correct answer", METRICS["cost_per_correct_answer_usd"], row.cost_per_correct_answer_usd, None
+    for name, figure in _NAMES.items():
+        value = getattr(row, name)
+        if isinstance(value, Share):
+            yield figure, METRICS[name], value.value, f"[{value.low:g}, {value.high:g}]"
+        else:
+            yield figure, METRICS[name], value, None
     overhead = phase.correlation.overhead_ms
     if row is phase.all and overhead is not None:
         yield "client overhead mean", METRICS["correlation.overhead_ms"], overhead.mean, None
-    yield "throughput of good answers", METRICS["ok_throughput_rps"], row.ok_throughput_rps, None
-    yield "goodput", METRICS["goodput_rps"], row.goodput_rps, None
-    yield "tokens a second", METRICS["tokens_per_s"], row.tokens_per_s, None
-    for name, metric, share in (
-        ("within the SLO", METRICS["goodput_share"], row.goodput_share),
-        ("accuracy", METRICS["accuracy"], row.accuracy),
-    ):
-        if share is not None:
-            yield name, metric, share.value, f"[{share.low:g}, {share.high:g}]"
     if row.cached_nodes_total is not None and row.uncached_nodes_total is not None:
         nodes = row.cached_nodes_total + row.uncached_nodes_total
         yield "cache hit rate", _CACHE_HIT_SHARE, round(row.cached_nodes_total / nodes, 6), None

@@ -149,28 +149,18 @@ def _nodes(
     before_ms: float | None,
 ) -> tuple[SlowNodeReport, ...]:
     """Return each node with the instant at which its level begins."""
-    ids = list(record.node_ids) or [node.id for node in manifest.nodes] or list(manifest.node_ids)
     if shape is None or len(record.nodes) != len(shape.ids):
+        ids = list(record.node_ids) or [node.id for node in manifest.nodes] or list(manifest.node_ids)
         return tuple(_node(id_, None, node, None) for id_, node in zip(ids, record.nodes, strict=False))
     step_of = dict(zip(shape.order, range(len(shape.order)), strict=True))
     steps = step_of if _is_sequential(manifest, phase) else dict(enumerate(shape.level_of))
-    return tuple(
-        _node(
-            shape.ids[place],
-            shape.level_of[place],
-            node,
-            None if levels_ms is None or before_ms is None else before_ms + sum(levels_ms[: steps[place]]),
-        )
-        for place, node in enumerate(record.nodes)
-    )
+    begins: dict[int, float] = {}
+    if levels_ms is not None and before_ms is not None:
+        begins = {place: round(before_ms + sum(levels_ms[:step]), 3) for place, step in steps.items()}
+    places = zip(shape.ids, shape.level_of, record.nodes, strict=True)
+    return tuple(_node(id_, level, node, begins.get(place)) for place, (id_, level, node) in enumerate(places))
 
 
 def _node(id_: str, level: int | None, node: SlowNode, began_ms: float | None) -> SlowNodeReport:
-    return SlowNodeReport(
-        id=id_,
-        level=level,
-        state=node.state.label,
-        cached=node.cached,
-        began_ms=None if began_ms is None else round(began_ms, 3),
-        time_ms=node.time_ms,
-    )
+    state = node.state.label
+    return SlowNodeReport(id=id_, level=level, state=state, cached=node.cached, began_ms=began_ms, time_ms=node.time_ms)

@@ -51,18 +51,17 @@ def take_together(scrapes: Sequence[RawScrape], *, void: str | None = None) -> R
             readable.append(Reading(raw.role, raw.began_ns, raw.ended_ns, _parsed(raw)))
         except ScrapeError as error:
             errors.setdefault(raw.role, str(error))
-    unreadable = len(scrapes) - len(readable)
     ends = {reading.role: reading for reading in readable if reading.role in {"before", "after"}}
     counted = restarted = None
+    void = void or _why_no_difference(scrapes, errors)
     if void is None:
-        void = _why_no_difference(scrapes, errors)
-    if void is None:
-        restarted = _restart(readable)
+        neighbours = pairwise(reading.scrape for reading in readable)
+        restarted = next((name for early, late in neighbours if (name := fell(early, late))), None)
         counted = None if restarted else difference(ends["before"].scrape, ends["after"].scrape)
     return Readings(
         readable=tuple(readable),
         readings_total=len(scrapes),
-        unreadable_total=unreadable,
+        unreadable_total=len(scrapes) - len(readable),
         first_error=next(iter(errors.values()), None),
         counted=counted,
         void=void,
@@ -89,14 +88,6 @@ def _why_no_difference(scrapes: Sequence[RawScrape], errors: dict[str, str]) -> 
             return missing
         if role in errors:
             return errors[role]
-    return None
-
-
-def _restart(readable: Sequence[Reading]) -> str | None:
-    """Return the name of a counter that fell from one reading to the next, if one did."""
-    for early, late in pairwise(readable):
-        if (name := fell(early.scrape, late.scrape)) is not None:
-            return name
     return None
 
 

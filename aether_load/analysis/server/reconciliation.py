@@ -167,8 +167,7 @@ def server_lines(
     Where nothing was `counted`, `reason` says why, and each line has our side alone.
     """
     lines = []
-    for name, against, ours, bucket in _entries(own):
-        theirs = _theirs(counted, against, bucket)
+    for name, against, ours, theirs in _entries(own, counted):
         if theirs is None:
             why = reason if counted is None else f"the runtime has no {against}"
         elif ours is None and own.succeeded_nodes_total:
@@ -182,32 +181,22 @@ def server_lines(
     return tuple(lines)
 
 
-def _entries(own: OwnCounts) -> Iterator[tuple[str, str, int | None, int | None]]:
-    """Yield each line's name, the server's metric, our figure, and the bucket that it is of, if any."""
-    histogram = EXECUTION_TIME_SECONDS
-    yield "succeeded_nodes_total", f"{histogram}_count", own.succeeded_nodes_total, None
-    yield "node_time_ms", f"{histogram}_sum", own.node_time_ms, None
+def _entries(own: OwnCounts, counted: Scrape | None) -> Iterator[tuple[str, str, int | None, int | None]]:
+    """Yield each line's name, the server's metric, our figure, and the server's, None where it has none."""
+    histogram, nodes = EXECUTION_TIME_SECONDS, own.succeeded_nodes_total
+    yield "succeeded_nodes_total", f"{histogram}_count", nodes, counted.node_count if counted else None
+    yield "node_time_ms", f"{histogram}_sum", own.node_time_ms, round(counted.node_time_sum_ms) if counted else None
     for place, (edge, ours) in enumerate(zip([*BUCKET_EDGES_MS, None], own.buckets, strict=True)):
         bucket = "above_10000_ms" if edge is None else f"le_{edge}_ms"
-        yield f"nodes_{bucket}_total", f"{histogram}_bucket", ours, place
-    yield "executed_nodes_total", EXECUTED_NODES_TOTAL, own.succeeded_nodes_total, None
-    yield "tokens_total", TOKEN_COST_TOTAL, own.tokens_total, None
-    yield "failed_nodes_total", ERRORS_TOTAL, own.failed_nodes_total, None
-    yield "cached_nodes_total", CACHE_HITS_TOTAL, own.cached_nodes_total, None
-    yield "uncached_nodes_total", CACHE_MISSES_TOTAL, own.uncached_nodes_total, None
-
-
-def _theirs(counted: Scrape | None, against: str, bucket: int | None) -> int | None:
-    if counted is None:
-        return None
-    if bucket is not None:
-        return counted.buckets[bucket]
-    if against.endswith("_count"):
-        return counted.node_count
-    if against.endswith("_sum"):
-        return round(counted.node_time_sum_ms)
-    value = counted.counters.get(against)
-    return None if value is None else round(value)
+        yield f"nodes_{bucket}_total", f"{histogram}_bucket", ours, counted.buckets[place] if counted else None
+    for name, metric, mine in (
+        ("executed_nodes_total", EXECUTED_NODES_TOTAL, nodes),
+        ("tokens_total", TOKEN_COST_TOTAL, own.tokens_total),
+        ("failed_nodes_total", ERRORS_TOTAL, own.failed_nodes_total),
+        ("cached_nodes_total", CACHE_HITS_TOTAL, own.cached_nodes_total),
+        ("uncached_nodes_total", CACHE_MISSES_TOTAL, own.uncached_nodes_total),
+    ):
+        yield name, metric, mine, counted.counters.get(metric) if counted else None
 
 
 def _explained_at_most(name: str, own: OwnCounts, counted: Scrape | None) -> int | None:

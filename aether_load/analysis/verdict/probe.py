@@ -142,30 +142,20 @@ def _measurement(inputs: ProbeInputs, row: Row, findings: list[Finding], sent: O
     rates = window_rates(inputs.samples, inputs.record)
     little, why_no_ratio = littles_law_ratio(inputs.samples, inputs.record, rates)
     reached = achieved_load(inputs.record, sent, little, why_no_ratio=why_no_ratio, why_no_rate=rates.reason)
-    reasons = {}
-    if reached.reached is None:
-        reasons["achieved_load"] = reached.reasons["reached"]
-    if row.error_rate is None:
-        reasons["error_rate"] = row.reasons.get("error_rate", "there was no request")
-    if inputs.sender is None:
-        reasons["sender_cpu_share"] = "the sender was not read twice inside the window"
-    if inputs.server is None:
-        reasons["server_cpu_share"] = inputs.server_reason or "the target's process was not read"
+    reasons = {
+        "achieved_load": reached.reasons["reached"] if reached.reached is None else None,
+        "error_rate": row.reasons.get("error_rate"),
+        "sender_cpu_share": None if inputs.sender else "the sender was not read twice inside the window",
+        "server_cpu_share": None if inputs.server else inputs.server_reason or "the target's process was not read",
+    }
     return ProbeMeasurement(
         achieved_load=reached.reached,
         slo=tuple(
-            SloReading(
-                condition=finding.condition,
-                state=finding.state,
-                value=finding.value,
-                low=finding.low,
-                high=finding.high,
-                reason=finding.reason,
-            )
+            SloReading(**{name: getattr(finding, name) for name in SloReading.__struct_fields__})
             for finding in findings
         ),
         error_rate=row.error_rate,
         sender_cpu_share=inputs.sender.cpu_share_max if inputs.sender else None,
         server_cpu_share=inputs.server.cpu_share_max if inputs.server else None,
-        reasons=reasons,
+        reasons={key: why for key, why in reasons.items() if why},
     )
