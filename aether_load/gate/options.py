@@ -16,7 +16,15 @@ from aether_load.scenario.command_line.option_values import as_words
 from aether_load.scenario.command_line.run_options import TLS_OPTIONS, add_target_options
 from aether_load.scenario.command_line.scenario_options import add_scenario_options
 from aether_load.scenario.duration import parse_duration
-from aether_load.scenario.gate_plan import DEFAULT_METRIC, DEFAULT_PAIRS, GateJob, GatePlan, gate_plan_mistake
+from aether_load.scenario.gate_plan import (
+    DEFAULT_METRIC,
+    DEFAULT_PAIRS,
+    FEWEST_PAIRS,
+    MOST_PAIRS,
+    GateJob,
+    GatePlan,
+    gate_plan_mistake,
+)
 
 MOST_GATES = 1000
 _PASSED_ON = (
@@ -58,8 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC",
         help=f"what is compared, e.g. 'response_latency_ms:p(95)'; may be given again (default: {DEFAULT_METRIC})",
     )
+    possible = f"from {FEWEST_PAIRS + 1} to {MOST_PAIRS}"
     test.add_argument(
-        "--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"pairs of windows (default: {DEFAULT_PAIRS})"
+        "--pairs",
+        type=int,
+        default=DEFAULT_PAIRS,
+        metavar="N",
+        help=f"pairs of windows, {possible} (default: {DEFAULT_PAIRS}); the first one is dropped",
     )
     test.add_argument("--window", default="3s", metavar="DURATION", help="length of a window (default: 3s)")
     test.add_argument(

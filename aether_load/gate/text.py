@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -77,10 +78,14 @@ def _what(report: GateReport) -> str:
 
 
 def _how(report: GateReport) -> str:
-    plan = report.plan
+    plan, run = report.plan, report.run
+    took = ""
+    if run.ended_utc is not None:
+        seconds = round((datetime.fromisoformat(run.ended_utc) - datetime.fromisoformat(run.began_utc)).total_seconds())
+        took = f", took {seconds // 60} min {seconds % 60} s"
     return (
         f"{report.pairs_used_total} of {plan.pairs} pairs used (the first is dropped), windows of {plan.window_s:g} s "
-        f"in turns (ABBA), margin {plan.margin:.1%}, confidence {plan.confidence:.1%}"
+        f"in turns (ABBA), margin {plan.margin:.1%}, confidence {plan.confidence:.1%}{took}"
     )
 
 

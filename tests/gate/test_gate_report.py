@@ -257,6 +257,26 @@ def test_the_terminal_says_it_all(tmp_path: Path) -> None:
     assert_golden("gate.txt", out.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("ended", "took"), [("2026-03-04T05:08:38.000000Z", ", took 2 min 31 s"), (None, "confidence 99.0%\n")]
+)
+def test_it_says_how_long_it_took(tmp_path: Path, ended: str | None, took: str) -> None:
+    """Whoever plans a gate knows from the last one how much time it takes; one that was cut off has no end."""
+    report = gate_of(tmp_path, equal, equal)
+    run = msgspec.structs.replace(report.run, began_utc="2026-03-04T05:06:07.000000Z", ended_utc=ended)
+    out = io.StringIO()
+    write_gate_text(msgspec.structs.replace(report, run=run), [], out)
+    assert took in out.getvalue()
+
+
+def test_the_help_says_how_many_pairs_are_possible() -> None:
+    """A number out of range is refused, so that the range stands where the option does."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    (pairs,) = [action for action in parser._actions if "--pairs" in action.option_strings]
+    assert pairs.help == "pairs of windows, from 21 to 1000 (default: 30); the first one is dropped"
+
+
 def test_markdown_shows_hostile_names_as_they_are(tmp_path: Path) -> None:
     """A comment on a pull request has no markup of anybody else's."""
     folder = make_gate(tmp_path, equal, slower)
