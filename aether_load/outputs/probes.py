@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aether_load.outputs.formatting import share
-from aether_load.outputs.table import Column
+from aether_load.outputs.table import Column, columns_of
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.searches import SearchReport
@@ -24,10 +24,7 @@ def probe_header(search: SearchReport) -> tuple[str, ...]:
 
 def probe_columns(search: SearchReport) -> list[Column]:
     """Return the table's columns; where there is little room the first to go says how long a probe lasted."""
-    header, rows = probe_header(search), probe_rows(search)
-    ranks = {name: rank for rank, name in enumerate(_LEFT_OUT_FIRST, start=1)}
-    cells = zip(*rows, strict=True) if rows else [()] * len(header)
-    return [Column(name, tuple(column), ranks.get(name, 0)) for name, column in zip(header, cells, strict=True)]
+    return columns_of(probe_header(search), probe_rows(search), _LEFT_OUT_FIRST)
 
 
 def probe_rows(search: SearchReport) -> list[tuple[str, ...]]:

@@ -26,6 +26,13 @@ class Column(msgspec.Struct, frozen=True):
         return max(map(len, (self.header, *self.cells)))
 
 
+def columns_of(header: Sequence[str], rows: Sequence[Sequence[str]], left_out: Sequence[str]) -> list[Column]:
+    """Return the columns of a table; `left_out` names those that may be left out, the first one first."""
+    ranks = {name: rank for rank, name in enumerate(left_out, start=1)}
+    table = zip(header, *rows, strict=True)
+    return [Column(name, tuple(cells), ranks.get(name, 0)) for name, *cells in table]
+
+
 def fitted(columns: Sequence[Column], width: int) -> list[tuple[str, ...]]:
     """Return header and rows in at most `width` characters.
 

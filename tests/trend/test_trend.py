@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from aether_load.compare.trend.metrics import METRICS, better
+from aether_load.compare.trend.text import steps_of
 from aether_load.compare.trend.trend import Terms, build_trend
 from aether_load.outputs.summary import SUMMARY_COLUMNS
 from processes import call_command
@@ -122,6 +123,17 @@ def test_series_are_told_apart(tmp_path: Path) -> None:
         "nightly/closed/all/runtime-v2": 0,
         "nightly/closed/piqa/runtime-v2": 1,
     }
+
+
+def test_figures_that_moved_together_are_one_row_of_the_terminal() -> None:
+    """A step of one night moves many figures of a series; a gain beside a loss, or another night, is another row."""
+    before, after = "00000011 (2026-03-15)", "00000012 (2026-03-16)"
+    loss = ("loss", before, after, "8")
+    rows = [
+        ("s/a", "p50", "+20.0 %", *loss), ("s/a", "p95", "+21.0 %", *loss), ("s/a", "p99", "+22.0 %", *loss),
+        ("s/a", "rate", "+5.0 %", "gain", before, after, "8"), ("s/b", "p50", "+20.0 %", *loss),
+    ]  # fmt: skip
+    assert steps_of(rows) == [("s/a", "p50, 2 more", "+20.0 %", *loss), rows[3], rows[4]]
 
 
 def test_it_is_written_as_text_markdown_and_json(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 from aether_load.compare.trend.change_points import FEWEST_RUNS
 from aether_load.compare.trend.trend import ChangePoint, Searched, Trend, run_text, size_text
 from aether_load.outputs.markdown import text_table
-from aether_load.outputs.table import Column, fitted, write_table
+from aether_load.outputs.table import columns_of, fitted, write_table
 from aether_load.text import json_document, markdown_text, terminal_text, with_safe_texts
 
 _WIDEST = 120
@@ -19,7 +19,7 @@ MOST_REGRESSIONS = 6
 MOST_UNDECIDED = 4
 """Change points that a terminal shows; trend.md and trend.json have all."""
 HEADER = ("series", "metric", "size with 95 % interval", "kind", "last before", "first after", "runs since")
-_LEFT_OUT = {"runs since": 1, "last before": 2}
+_LEFT_OUT = ("runs since", "last before")
 """Columns that a narrow terminal does not show, the first one first."""
 NONE_FOUND = "No figure changed."
 
@@ -37,6 +37,14 @@ def change_rows(trend: Trend) -> list[tuple[str, ...]]:
         )
     )
     return [_row(trend, one, change) for one, change in found]
+
+
+def steps_of(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return one row for the figures of a series that moved the same way between the same runs: the first of them."""
+    steps: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for row in rows:
+        steps.setdefault((row[0], *row[3:]), []).append(row)
+    return [(*row[:1], f"{row[1]}, {len(more)} more" if more else row[1], *row[2:]) for row, *more in steps.values()]
 
 
 def _row(trend: Trend, one: Searched, change: ChangePoint) -> tuple[str, ...]:
@@ -85,12 +93,10 @@ def write_text(trend: Trend, out: TextIO) -> None:
     """Write it for a terminal."""
     trend = with_safe_texts(trend, terminal_text)
     out.writelines(f"{textwrap.fill(fact, _WIDEST)}\n" for fact in facts(trend))
-    rows = change_rows(trend)
+    rows = steps_of(change_rows(trend))
     out.write("\n")
     if rows:
-        cells = zip(*rows[:MOST_LINES], strict=True)
-        columns = [Column(name, tuple(own), _LEFT_OUT.get(name, 0)) for name, own in zip(HEADER, cells, strict=True)]
-        write_table(fitted(columns, _WIDEST), out)
+        write_table(fitted(columns_of(HEADER, rows[:MOST_LINES], _LEFT_OUT), _WIDEST), out)
         if len(rows) > MOST_LINES:
             out.write(f"  and {len(rows) - MOST_LINES} more, in trend.md\n")
     else:
