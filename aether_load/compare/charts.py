@@ -18,6 +18,7 @@ from aether_load.outputs.charts.chart import (
     Chart,
     axis,
     bare,
+    bars,
     colours,
     file_stem,
     interval_tooltip,
@@ -63,18 +64,22 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
         if run is not None
     ]  # fmt: skip
     unit = rows[0].unit
-    shared = _rows_of(letters) if few else _rows_of_many()
+    # So many colours are not told apart: each run has a row then, and the colour says how it ranks beside the first.
+    ranks = [_FIRST, "better", "worse", "not told apart", _UNRANKED]
+    shared = (
+        {
+            "y": names("where", 220),
+            "yOffset": {"field": "run", "sort": None},
+            "color": colours("run", letters, range(len(letters))),
+        }
+        if few
+        else {"y": names("row", 260), "color": colours("rank", ranks, [0, 2, 3, 7, 5])}
+    )
     x = quantity("value", unit, scale={"zero": unit != "ms"})
     bounded = [value for value in values if value["low"] is not None and value["high"] is not None]
-    point: dict[str, Any] = {
-        "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-        "encoding": {
-            **shared,
-            "x": x,
-            "shape": {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"},
-            "tooltip": interval_tooltip("run", "where"),
-        },
-    }
+    shape = {"condition": {"test": "datum.at_least", "value": "triangle-right"}, "value": "circle"}
+    mark, tip = {"type": "point", "filled": True, "size": 60, "opacity": 1}, interval_tooltip("run", "where")
+    point = {"mark": mark, "encoding": {**shared, "x": x, "shape": shape, "tooltip": tip}}
     rule = layer(bounded, {"type": "rule", "strokeWidth": 2}, **shared, x={**x, "field": "low"}, x2={"field": "high"})
     spec = bare(values) | {
         "height": {"step": 14},
@@ -82,27 +87,6 @@ def _figure(comparison: Comparison, figure: str) -> Chart:
         "title": _title(comparison, figure, len(all_rows) - len(rows)),
     }
     return Chart(name=file_stem(figure.replace(" ", "-")), section="compare", title=figure, caption="", spec=spec)
-
-
-def _rows_of(letters: Sequence[str]) -> dict[str, Any]:
-    """Return a row a phase and dataset, with a colour a run."""
-    return {
-        "y": names("where", 220),
-        "yOffset": {"field": "run", "sort": None},
-        "color": colours("run", letters, range(len(letters))),
-    }
-
-
-def _rows_of_many() -> dict[str, Any]:
-    """Return a row a phase, dataset and run, each with its letter: so many colours are not told apart.
-
-    The colour says how a run ranks beside the first.
-    """
-    ranks = [_FIRST, "better", "worse", "not told apart", _UNRANKED]
-    return {
-        "y": names("row", 260),
-        "color": colours("rank", ranks, [0, 2, 3, 7, 5]),
-    }
 
 
 def _title(comparison: Comparison, figure: str, left_out: int = 0) -> dict[str, Any]:
@@ -132,16 +116,10 @@ def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart |
     if not values:
         return None
     values.sort(key=lambda value: (value["at"], value["where"]))
-    spec = bare(values) | {
+    x = {"field": "ms", "stack": "zero", "axis": axis("mean ms")}
+    spec = bars(values, names("where", 220), part_colours(values), **x) | {
         "height": {"step": 24},
         "title": _title(comparison, "mean response latency, part by part"),
-        "mark": {"type": "bar", "height": {"band": 0.75}},
-        "encoding": {
-            "y": names("where", 220),
-            "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
-            "color": part_colours(values),
-            "order": {"field": "order", "type": "quantitative"},
-        },
     }
     return Chart(name="decomposition", section="compare", title="decomposition", caption="", spec=spec)
 

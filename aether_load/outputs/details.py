@@ -224,22 +224,15 @@ def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, ou
             f"  server   {server.nodes_total} nodes; node time, ms: mean [{mean.low:.2f}, {mean.high:.2f}), "
             f"{quantiles}\n"
         )
+    trust, reason = reconciliation.trust, reconciliation.reason
+    counts = f"{reconciliation.answered_nodes_total} nodes answered"
     if reconciliation.counted_nodes_total is None:
-        out.write(
-            f"  counts   {reconciliation.answered_nodes_total} nodes answered; {reconciliation.trust}: "
-            f"{reconciliation.reason}\n"
-        )
+        counts += f"; {trust}: {reason}"
     else:
-        bounded = reconciliation.trust == "trusted" and reconciliation.reason is not None
-        rest = (
-            f"within bounds: {reconciliation.reason}"
-            if bounded
-            else f"{reconciliation.unexplained_nodes_total} unexplained"
-        )
-        out.write(
-            f"  counts   {reconciliation.answered_nodes_total} nodes answered, "
-            f"{reconciliation.counted_nodes_total} counted by the server: {reconciliation.trust}, {rest}\n"
-        )
+        bounded = f"within bounds: {reason}" if trust == "trusted" and reason is not None else None
+        rest = bounded or f"{reconciliation.unexplained_nodes_total} unexplained"
+        counts += f", {reconciliation.counted_nodes_total} counted by the server: {trust}, {rest}"
+    out.write(f"  counts   {counts}\n")
     for line in reconciliation.lines:
         if line.difference:
             causes = " or ".join(line.causes)

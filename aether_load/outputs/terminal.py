@@ -142,11 +142,8 @@ def _columns(phases: Sequence[PhaseReport]) -> list[Column]:
     is_open = any(phase.load == "open" for phase in phases)
     if is_open:
         columns.append(Column("service p50", tuple(_point(row, "p50", "service") for row in rows), rank=2))
-    response = "response p50" if is_open else "p50 ms"
     columns += [
-        Column(response, tuple(_point(row, "p50") for row in rows)),
-        Column("p95" if is_open else "p95 ms", tuple(_point(row, "p95") for row in rows)),
-        Column("p99" if is_open else "p99 ms", tuple(_point(row, "p99") for row in rows)),
+        *_points(rows, is_open=is_open),
         Column("failed", tuple(map(_failed, rows))),
         Column("cached", tuple(map(cached_share, phases)), rank=3),
     ]
@@ -182,11 +179,11 @@ def _below_the_table(report: Report, width: int) -> Iterator[str]:
         yield from _wrapped(f"  {phase.tail_sentence}", width, 2)
 
 
-def _points_of(phase: PhaseReport) -> tuple[tuple[str, str], ...]:
-    """Return the headers of response latency's percentiles, as in the table of phases, and the percentiles."""
-    if phase.load == "open":
-        return ("response p50", "p50"), ("p95", "p95"), ("p99", "p99")
-    return ("p50 ms", "p50"), ("p95 ms", "p95"), ("p99 ms", "p99")
+def _points(rows: Sequence[Row], *, is_open: bool) -> Iterator[Column]:
+    """Yield the columns of response latency's percentiles, which stand beside service latency in open load."""
+    headers = ("response p50", "p95", "p99") if is_open else ("p50 ms", "p95 ms", "p99 ms")
+    for header, point in zip(headers, ("p50", "p95", "p99"), strict=True):
+        yield Column(header, tuple(_point(row, point) for row in rows))
 
 
 def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
@@ -198,7 +195,7 @@ def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
     columns = [
         Column("dataset", tuple(row.dataset for row in shown)),
         Column("requests", tuple(str(row.requests_total) for row in shown)),
-        *(Column(name, tuple(_point(row, point) for row in shown)) for name, point in _points_of(phase)),
+        *_points(shown, is_open=phase.load == "open"),
         Column("failed", tuple(map(_failed, shown))),
     ]
     if any(row.accuracy is not None for row in shown):

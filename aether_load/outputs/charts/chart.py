@@ -69,6 +69,17 @@ def layered(layers: Iterable[Mapping[str, Any]], height: int) -> dict[str, Any]:
     }
 
 
+def bars(
+    values: Sequence[Mapping[str, Any]], y: Mapping[str, Any], colour: Mapping[str, Any], tip: Any = None, **x: Any
+) -> dict[str, Any]:
+    """Return a chart of bars, a row each, whose stacked pieces have an order; `x` is the encoding of their length."""
+    encoding = {"y": y, "x": {"type": "quantitative", **x}, "color": colour,
+                "order": {"field": "order", "type": "quantitative"}}  # fmt: skip
+    if tip is not None:
+        encoding["tooltip"] = tip
+    return bare(values) | {"mark": {"type": "bar", "height": {"band": 0.7}}, "encoding": encoding}
+
+
 def colours(field: str, domain: Sequence[str], places: Sequence[int]) -> dict[str, Any]:
     """Return the colours of a field's values, by their places in the palette, with a legend above the chart."""
     return {

@@ -10,7 +10,7 @@ from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.charts.chart import (
     Chart,
     axis,
-    bare,
+    bars,
     colours,
     file_stem,
     interval_tooltip,
@@ -62,27 +62,20 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
     ]
     if not values:
         return None
+    tip = tooltip(
+        ("phase", "phase"), ("part", "part"), ("ms", "mean ms", ".2f"), ("share", "of mean", ".1%"),
+        ("tail", "of tail", ".1%"),
+    )  # fmt: skip
     return Chart(
         name="decomposition",
         section="decomposition",
         title="Mean response latency, part by part",
         caption="Of each phase's requests, from due to answered; the parts of a request add up, and so do their means.",
-        spec=bare(values)
-        | {
-            "height": 30 * len(phases),
-            "mark": {"type": "bar", "height": {"band": 0.7}},
-            "encoding": {
-                "y": names("phase", 110),
-                "x": {"field": "ms", "type": "quantitative", "stack": "zero", "axis": axis("mean ms")},
-                "color": part_colours(values),
-                "order": {"field": "order", "type": "quantitative"},
-                "tooltip": tooltip(
-                    ("phase", "phase"), ("part", "part"), ("ms", "mean ms", ".2f"), ("share", "of mean", ".1%"),
-                    ("tail", "of tail", ".1%"),
-                ),
-            },
-        },
-    )  # fmt: skip
+        spec=bars(
+            values, names("phase", 110), part_colours(values), tip, field="ms", stack="zero", axis=axis("mean ms")
+        )
+        | {"height": 30 * len(phases)},
+    )
 
 
 def _curve(phase: PhaseReport) -> Chart | None:
@@ -211,6 +204,8 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
         for name, count in phase.all.outcomes.items()
         if count
     ]
+    tip = tooltip(("phase",), ("outcome",), ("requests",))
+    x = {"stack": "normalize", "axis": axis("share of requests", format="%")}
     places = [2 if name == "ok" else place for name, place in zip(order, _others(order), strict=True)]
     return Chart(
         name="outcomes",
@@ -218,20 +213,9 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
         title="What became of the requests",
         caption="All requests that were due in the window. A status of 200 says nothing: ok is an answer without "
         "errors, with a result for each node.",
-        spec=bare(values)
-        | {
-            "height": 26 * len(phases),
-            "mark": {"type": "bar", "height": {"band": 0.7}},
-            "encoding": {
-                "y": names("phase", 110),
-                "x": {"field": "requests", "type": "quantitative", "stack": "normalize",
-                      "axis": axis("share of requests", format="%")},
-                "color": colours("outcome", order, places),
-                "order": {"field": "order", "type": "quantitative"},
-                "tooltip": tooltip(("phase",), ("outcome",), ("requests",)),
-            },
-        },
-    )  # fmt: skip
+        spec=bars(values, names("phase", 110), colours("outcome", order, places), tip, field="requests", **x)
+        | {"height": 26 * len(phases)},
+    )
 
 
 def _others(order: Sequence[str]) -> list[int]:
