@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any
 
 import msgspec
@@ -114,16 +115,16 @@ class SentDag(msgspec.Struct, frozen=True):
 def _levels_total(nodes: Sequence[NodeShape]) -> int:
     """Return how many nodes the longest chain of dependencies has, as the runtime counts levels."""
     known = {node.id for node in nodes}
-    level_of: dict[str, int] = {}
-    left = list(nodes)
-    while left:
-        ready = [node for node in left if all(id_ in level_of or id_ not in known for id_ in node.depends_on)]
-        if not ready:
-            return len(nodes)
-        for node in ready:
-            level_of[node.id] = max((level_of.get(id_, -1) + 1 for id_ in node.depends_on), default=0)
-        left = [node for node in left if node.id not in level_of]
-    return max(level_of.values(), default=0) + 1
+    sorter = TopologicalSorter({node.id: known.intersection(node.depends_on) for node in nodes})
+    try:
+        sorter.prepare()
+    except CycleError:
+        return len(nodes)
+    levels_total = 0
+    while ready := sorter.get_ready():
+        levels_total += 1
+        sorter.done(*ready)
+    return max(1, levels_total)
 
 
 class InvalidResponse(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from itertools import accumulate, count
 
 from aether_load.schedule.shard import WHOLE, Share
 
@@ -31,9 +32,7 @@ def arrival_offsets(
     climbed = 0.0
     if ramp_from_rps is not None and ramp_over_s > 0:
         climbed = (ramp_from_rps + rate_rps) / 2 * ramp_over_s
-    for place, done in enumerate(_sums(kind, seed)):
-        if place % share.of != share.index:
-            continue
+    for done in share.items(_sums(kind, seed)):
         if done < climbed:
             assert ramp_from_rps is not None
             due_s = _time_on_ramp(done, ramp_from_rps, rate_rps, ramp_over_s)
@@ -45,15 +44,9 @@ def arrival_offsets(
 def _sums(kind: str, seed: str) -> Iterator[float]:
     """Yield 0, 1, 2 and so on, or the sums of exponential gaps of mean 1."""
     if kind == "constant":
-        place = 0
-        while True:
-            yield float(place)
-            place += 1
+        return map(float, count())
     draw = random.Random(seed).expovariate
-    done = 0.0
-    while True:
-        done += draw(1.0)
-        yield done
+    return accumulate(draw(1.0) for _ in count())
 
 
 def _time_on_ramp(done: float, start: float, end: float, over_s: float) -> float:

@@ -17,14 +17,6 @@ Work = tuple[int, int, int | None, int]
 """A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""
 
 
-def work_order(prompt_count: int, limit: int | None, share: Share = WHOLE) -> Iterator[int]:
-    """Yield a share's indices into the prompts, pass after pass: of `limit` requests in all, or without end."""
-    index = share.index
-    while limit is None or index < limit:
-        yield index % prompt_count
-        index += share.of
-
-
 def prompt_order(
     parts: Sequence[PromptRange], seed: int, limit: int | None = None, share: Share = WHOLE
 ) -> Iterator[int]:
@@ -33,11 +25,8 @@ def prompt_order(
     The prompts of one part come in their order, pass after pass. With several parts each request is of one that the
     seed draws by the weights; the shares draw alike, so that together they send just what one process would.
     """
-    if len(parts) == 1:
-        (part,) = parts
-        order = work_order(part.count, limit, share)
-        return (part.first + place for place in order) if part.first else order
-    return share.items(islice(_drawn(parts, seed), limit))
+    order = _passes(parts[0]) if len(parts) == 1 else _drawn(parts, seed)
+    return share.items(islice(order, limit))
 
 
 def _drawn(parts: Sequence[PromptRange], seed: int) -> Iterator[int]:

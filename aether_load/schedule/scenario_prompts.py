@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -85,43 +85,28 @@ def load_scenario_prompts(
 
 
 def _load_parts(
-    scenario: Scenario,
-    parts: Sequence[PhasePart],
-    asked: Asked,
-    progress: Progress | None,
+    scenario: Scenario, parts: Sequence[PhasePart], asked: Asked, progress: Progress | None
 ) -> tuple[list[list[Prompt]], tuple[DatasetIdentity, ...]]:
     """Return the prompts of each part, and the datasets that they are of; the same rows are read once."""
     loaded: dict[tuple[object, ...], list[Prompt]] = {}
     identities: dict[str, DatasetIdentity] = {}
     groups = []
     sets = sum(len(part.plan.datasets) for part in parts)
+
+    def tell(done: int, rows: int) -> None:
+        if progress is not None:
+            progress(len(identities) + done, sum(map(len, loaded.values())) + rows, sets)
+
     for part in parts:
         with part.named_in_errors():
             columns = asked(part.plan)
         key = part.plan.datasets, tuple(columns)
         if key not in loaded:
-            loaded[key], found = load_prompts(
-                msgspec.structs.replace(scenario, workload=part.plan),
-                columns,
-                _beside(progress, loaded, identities, sets),
-            )
+            loaded[key], found = load_prompts(msgspec.structs.replace(scenario, workload=part.plan), columns, tell)
             for identity in found:
                 identities.setdefault(identity.name, identity)
         groups.append(loaded[key])
     return groups, tuple(identities.values())
-
-
-def _beside(
-    progress: Progress | None,
-    loaded: Mapping[tuple[object, ...], Sequence[Prompt]],
-    identities: Sized,
-    sets: int,
-) -> Callable[[int, int], None] | None:
-    """Return who is told of datasets and rows beside those that are loaded."""
-    if progress is None:
-        return None
-    tell, sets_before, rows_before = progress, len(identities), sum(map(len, loaded.values()))
-    return lambda done, rows: tell(sets_before + done, rows_before + rows, sets)
 
 
 def _with_program(each: PartPrompts, program: str) -> PartPrompts:

@@ -14,14 +14,7 @@ from aether_load.schedule.probe import Judgement, Probe, Purpose
 from aether_load.schedule.tried_load import TriedLoad
 
 End = Literal[
-    "found",
-    "max_load_held",
-    "nothing_held",
-    "undecided",
-    "client_limited",
-    "unsteady",
-    "out_of_time",
-    "stopped",
+    "found", "max_load_held", "nothing_held", "undecided", "client_limited", "unsteady", "out_of_time", "stopped"
 ]
 FIRM_BEYOND = 10
 MAX_FLAPS = 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aether_load.dag.workload import PromptRange
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.arrivals import arrival_offsets
-from aether_load.schedule.order import work_order
+from aether_load.schedule.order import prompt_order
 from aether_load.schedule.ramp import user_steps
 from aether_load.schedule.shard import WHOLE, Share, shares, users_alike
 from aether_load.schedule.work_limit import work_limit
@@ -27,8 +27,8 @@ def test_users_and_requests_add_up(parts: int, total: int) -> None:
 
 @given(PARTS, st.integers(1, 50), st.integers(0, 200))
 def test_each_prompt_is_sent_exactly_once_a_pass(parts: int, prompts: int, limit: int) -> None:
-    whole = list(work_order(prompts, limit))
-    parted = [list(work_order(prompts, limit, share)) for share in shares(parts)]
+    whole = list(prompt_order([PromptRange(0, prompts)], 0, limit))
+    parted = [list(prompt_order([PromptRange(0, prompts)], 0, limit, share)) for share in shares(parts)]
     assert sorted(prompt for part in parted for prompt in part) == sorted(whole)
     for index, part in enumerate(parted):
         assert part == whole[index::parts]

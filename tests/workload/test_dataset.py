@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aether_load.dag.workload import build_workload
+from aether_load.dag.workload import PromptRange, build_workload
 from aether_load.datasets.dataset import HUB_DATASETS, hub_prompts, in_seeded_order
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
@@ -14,7 +14,7 @@ from aether_load.datasets.rows import SAMPLE_FOLDER
 from aether_load.errors import UsageError
 from aether_load.protocol import Generation
 from aether_load.scenario.workload_plan import WorkloadPlan
-from aether_load.schedule.order import work_order
+from aether_load.schedule.order import prompt_order
 
 ARC_ROW = {
     "id": "x",
@@ -156,7 +156,7 @@ def test_a_prompt_stands_literally_in_a_dag_of_one_node(generation: Generation, 
 
 def test_work_goes_pass_by_pass() -> None:
     """Each prompt comes once before any comes again, and no more than the limit."""
-    assert list(work_order(3, 7)) == [0, 1, 2, 0, 1, 2, 0]
+    assert list(prompt_order([PromptRange(0, 3)], 0, 7)) == [0, 1, 2, 0, 1, 2, 0]
 
 
 @pytest.mark.parametrize("name", HUB_DATASETS)
