@@ -83,7 +83,7 @@ class Dag(msgspec.Struct, frozen=True):
 def _word(prompt: Prompt, name: str) -> str:
     if name.startswith(ROW):
         column = name.removeprefix(ROW)
-        if prompt.columns is None or column not in prompt.columns:
+        if column not in prompt.columns:
             raise UsageError(f"{{{{{name}}}}}: the rows were read without that column; start the run again.")
         return prompt.columns[column]
     return WORDS[name](prompt)

@@ -15,13 +15,11 @@ WORKLOAD_COLUMNS = "workload.columns"
 """The place of columns that a scenario asks for itself, and not in a DAG."""
 
 
-def column_texts(row: Mapping[str, Any], asked: Mapping[str, str], dataset: str) -> dict[str, str] | None:
-    """Return the text of each column in `asked`, which maps it to the place that asks; None when nothing is asked.
+def column_texts(row: Mapping[str, Any], asked: Mapping[str, str], dataset: str) -> dict[str, str]:
+    """Return the text of each column in `asked`, which maps it to the place that asks.
 
     Raises UsageError for a column that the row does not have, and ValueError for a value that is no text.
     """
-    if not asked:
-        return None
     texts = {}
     for name, place in asked.items():
         with explained(f"column {name!r} ", ValueError, ValueError, end=""):

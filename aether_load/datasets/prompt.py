@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import msgspec
 
+from aether_load.errors import UsageError
+
+
+class Columns(dict[str, str]):
+    """The texts of a row's columns by their names; to read one that nobody asked for is a UsageError."""
+
+    def __missing__(self, name: str) -> str:
+        raise UsageError(
+            f"prompt.columns[{name!r}]: the rows were read without that column; name it in the scenario, as in "
+            f'workload.columns = ["{name}"].'
+        )
+
 
 class Prompt(msgspec.Struct, frozen=True):
     """One row as text, options and the index of the right one (None where the row does not say).
 
     `id` is the dataset's name and the row's number in its split: stable for one revision of the data. `columns` are
-    the texts of the columns that the scenario or the DAG asks for, None where neither asks for any.
+    the texts of the columns that the scenario or the DAG asks for.
     """
 
     id: str
@@ -17,7 +29,11 @@ class Prompt(msgspec.Struct, frozen=True):
     text: str
     options: tuple[str, ...] = ()
     gold: int | None = None
-    columns: dict[str, str] | None = None
+    columns: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        """Have the columns explain what is not among them."""
+        msgspec.structs.force_setattr(self, "columns", Columns(self.columns))
 
 
 class DatasetIdentity(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from aether_load.dag.dag import asked_columns
@@ -345,7 +346,19 @@ def test_prompts_carry_the_columns_that_are_asked_for_and_no_more() -> None:
     assert prompt.columns == {
         "goal": "open a jar", "label": "0", "of.tier": "pro", "of.none": "", "of": '{"none":null,"tier":"pro"}',
     }  # fmt: skip
-    assert hub_prompts("piqa", [PIQA])[0].columns is None
+
+
+def test_a_column_that_nobody_asked_for_is_explained() -> None:
+    """As a user's own code reads it, also of a prompt that another process has read."""
+    (prompt,) = hub_prompts("piqa", [PIQA])
+    for read in (prompt, msgspec.json.decode(msgspec.json.encode(prompt), type=Prompt)):
+        assert (read, read.columns, read.columns.get("goal")) == (prompt, {}, None)
+        with pytest.raises(UsageError) as raised:
+            read.columns["goal"]
+        assert str(raised.value) == (
+            "prompt.columns['goal']: the rows were read without that column; name it in the scenario, as in "
+            'workload.columns = ["goal"].'
+        )
 
 
 @pytest.mark.parametrize(
