@@ -83,13 +83,22 @@ class Search:
             end = end if by_now == "undecided" else by_now
         against = broken.against if broken else ()
         if not against and undecided and end != "max_load_held":
-            against = undecided[-1].against
+            against = (*undecided[-1].against, *self._too_few_requests(undecided[-1]))
         return Found(
             end=end,
             largest_held=held.load if held else None,
             smallest_not_held=broken.load if broken else None,
             against=against,
         )
+
+    def _too_few_requests(self, undecided: TriedLoad) -> tuple[str, ...]:
+        """Return how many requests the SLO needs, where the longest probe of an undecided load sends fewer."""
+        phase = self._plan.plan
+        needed = requests_needed(phase.slo)
+        sent = undecided.load * (self._rate_per_load or 0.0) * phase.longest_probe
+        if not undecided.more_decides or not 0 < sent < needed:
+            return ()
+        return (f"the SLO needs {needed} requests, and longest_probe = {phase.longest_probe:g} s sends {sent:.0f}",)
 
     def duration_s(self, load: float) -> float:
         """Return how long a probe of `load` lasts, so that its percentiles can be decided, within its bounds."""

@@ -298,6 +298,14 @@ def test_where_nothing_was_ever_decided_nothing_is_claimed() -> None:
     assert 50 <= found.smallest_not_held < 53
 
 
+def test_a_slo_that_needs_more_requests_than_the_longest_probe_sends_says_how_many() -> None:
+    """The number that decides the strictest condition, and what the longest probe of the largest load sends."""
+    slo = (*SLO, parse_threshold("error_rate<0.001"))
+    found, _ = driven(lambda _: UNDECIDED, rate=20, max_load=50, slo=slo)
+    said = "the SLO needs 3839 requests, and longest_probe = 60 s sends 3000"
+    assert (found.end, found.against) == ("undecided", (*UNDECIDED.against, said))
+
+
 def test_what_no_load_can_decide_is_not_driven_up() -> None:
     """A condition without anything to judge it by is given up at once, not at twenty thousand a second."""
     nothing = Judgement(holds=None, more_decides=False, against=("accuracy>0.5: nothing to decide on",))
