@@ -108,7 +108,7 @@ class Listener:
             self._master = Master(environment, self._on_refused)
         scenario = checked_scenario(environment, self._line, is_master=self._master is not None)
         self._make_session(scenario)
-        environment.aether = self._session.sender_contexts
+        environment.aether = None
         environment.host = options.host = self._session.load.target.url
         most = most_users(scenario)
         users = self._master.users_for(most) if self._master is not None and self._headless else most

@@ -34,8 +34,8 @@ def new_run(
     if master is not None:
         run, senders = master.start_run(session, feed)
     else:
-        run, sender_context = session.start_run(feed)
-        senders = LocalSenders(run, sender_context, runner)
+        run, environment.aether = session.start_run(feed)
+        senders = LocalSenders(run, environment.aether, runner)
     if (plan := environment.parsed_options.gate) is not None:
         # Who started this process analyses the run, also one that ends by force.
         Path(f"{plan}.run").write_bytes(os.fsencode(run.folder.path))

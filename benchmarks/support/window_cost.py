@@ -21,7 +21,7 @@ def measure_window() -> None:
 
 
 def _measure(environment: Any) -> None:
-    context = environment.aether.sender_context
+    context = environment.aether
     while context.window.began_ns is None:
         gevent.sleep(0.01)
     recorder = context.recorder

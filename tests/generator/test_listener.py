@@ -72,7 +72,6 @@ class Installed:
         load = SimpleNamespace(target=SimpleNamespace(url=URL), workload=SimpleNamespace(prompts=(1, 2)))
         self.session = SimpleNamespace(
             load=load,
-            sender_contexts="contexts",
             end=lambda: self.calls.append("session.end"),
             follow_host=lambda host: self.calls.append(("host", host)),
         )
@@ -159,7 +158,7 @@ def test_a_process_is_prepared_before_locust_spawns_users(installed: Installed, 
     installed.listener.prepare()
     assert installed.calls == calls
     assert (installed.environment.host, installed.environment.parsed_options.host) == (URL, URL)
-    assert installed.environment.aether == "contexts"
+    assert installed.environment.aether is None
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_a_run_of_one_process_sends_by_its_own_users(monkeypatch: pytest.MonkeyP
     assert started.controller == ("RunController", started.environment, run, driver, "line", "feed")
     assert started.shown == [(run.folder, senders)]
     assert run.manifest.user_classes == ["a class"]
+    assert started.environment.aether == "context of feed"
 
 
 def test_a_masters_run_sends_by_its_workers(monkeypatch: pytest.MonkeyPatch) -> None:

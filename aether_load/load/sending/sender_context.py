@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from locust.exception import StopUser
 
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.sending.user_pool import UserPool
@@ -74,22 +73,3 @@ class SenderContext:
         if self._of_sides:
             # Nothing is in flight when a gate turns from one side to the other.
             self.recorder.expect(self._of_sides[self.side])
-
-
-class SenderContexts:
-    """The sender_context that users belong to: that of the run under way, if one could be begun."""
-
-    def __init__(self) -> None:
-        self.current: SenderContext | None = None
-
-    @property
-    def has_context(self) -> bool:
-        """Tell whether there is a sender_context."""
-        return self.current is not None
-
-    @property
-    def sender_context(self) -> SenderContext:
-        """Return the sender_context; raises StopUser when there is none."""
-        if self.current is None:
-            raise StopUser
-        return self.current

@@ -14,7 +14,7 @@ from aether_load.load.observer_client import ObserverClient
 from aether_load.load.observer_process import ObserverProcess
 from aether_load.load.run import Run, now
 from aether_load.load.run_records import OwnRecords, RecordSink
-from aether_load.load.sending.sender_context import SenderContext, SenderContexts
+from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.session.embedded import EmbeddedRuntime
 from aether_load.load.session.prepared_load import PreparedLoad, prepare_load
 from aether_load.load.session.self_check import SelfCheckFailed, check_self
@@ -52,7 +52,6 @@ class Session:
         self._observer = ObserverClient(ObserverProcess())
         self._embedded: EmbeddedRuntime | None = None
         self._self_check: tuple[SelfCheck | None, str | None] = None, "the self-check was left out (--no-self-check)"
-        self.sender_contexts = SenderContexts()
         self.has_live_view = False
         """Whether a page or a port shows live figures."""
         self.follow_user_count = False
@@ -110,7 +109,6 @@ class Session:
             raise UsageError(f"{folder.records} cannot be written: {error.strerror}.") from None
         run = self._begin(folder, manifest, clients, records, feed)
         context.recorder.dags.on_new = run.list_dag
-        self.sender_contexts.current = context
         return run, context
 
     def start_distributed_run(self, feed: LocustFeed, sink: Callable[[RunFolder], Records]) -> tuple[Run, Records]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from locust import User
+from locust.exception import StopUser
 
 from aether_load.datasets.prompt import Prompt
 from aether_load.load.users.execution import NOT_SENT, Execution, execution_of
@@ -17,8 +18,6 @@ from aether_load.load.users.user_sender import UserSender
 
 if TYPE_CHECKING:
     from locust.env import Environment
-
-    from aether_load.load.sending.sender_context import SenderContexts
 
 
 class AetherUser(User):
@@ -46,7 +45,6 @@ class AetherUser(User):
         super().__init__(environment)
         kind = type(self)
         self.tasks = [iterated(task, kind.__name__) for task in kind.tasks] if kind.has_tasks else [AetherUser._replay]
-        self._contexts: SenderContexts = vars(environment)["aether"]
         self._sender: UserSender
         self._passes: TaskPasses | None = None
         self._is_ending = False
@@ -129,8 +127,12 @@ class AetherUser(User):
         self._sender.send_until_left(self._sender.wait_for_work())
 
     def _attached(self) -> TaskPasses:
-        """Return this user's passes; connects when it is asked for first."""
+        """Return this user's passes; connects when it is asked for first, and ends where no run could be begun."""
         if self._passes is None:
-            self._sender = UserSender(self, self._contexts.sender_context, has_tasks=type(self).has_tasks)
+            # What the senders of the run under way have in common; there is none where the run was refused.
+            context = vars(self.environment)["aether"]
+            if context is None:
+                raise StopUser
+            self._sender = UserSender(self, context, has_tasks=type(self).has_tasks)
             self._passes = TaskPasses(self, self._sender)
         return self._passes

@@ -23,7 +23,6 @@ from aether_load.load.distributed.worker.target_setup import check_handover, sen
 from aether_load.load.distributed.worker.worker_run import WorkerRun
 from aether_load.load.process.guard import guarded
 from aether_load.load.process.signals import take_hangup_as_termination
-from aether_load.load.sending.sender_context import SenderContexts
 from aether_load.redaction import sentence_of
 from aether_load.scenario.command_line.scenario_options import names_scenario, scenario_from
 from aether_load.scenario.load import scenario_hash
@@ -42,7 +41,6 @@ class Worker:
         self._environment = environment
         self._runner = environment.runner
         self._scenario = scenario
-        self._sender_contexts = SenderContexts()
         self._link = MasterLink(environment.runner, self._end)
         self._number = 0
         self._chunks = ChunkReceiver()
@@ -60,7 +58,7 @@ class Worker:
         # Locust would have a worker print its own part of the statistics, beside the master's whole.
         self._environment.parsed_options.json = False
         self._environment.parsed_options.json_file = None
-        self._environment.aether = self._sender_contexts
+        self._environment.aether = None
         self._runner.register_message(say.LOCUST_TYPE, guarded(self._on_message, self._end))
         self._environment.events.test_stop.add_listener(self._on_test_stop)
         self._environment.events.quitting.add_listener(self._on_quitting)
@@ -125,7 +123,7 @@ class Worker:
         if self._run is not None:
             self._run.forget()
         sender_context = sender_context_of(self._handover, begin.run, self._number, self._environment)
-        self._sender_contexts.current = sender_context
+        self._environment.aether = sender_context
         self._run = WorkerRun(begin, sender_context, self._link, self._runner)
 
     # How it ends
