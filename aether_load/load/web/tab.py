@@ -26,7 +26,6 @@ from aether_load.outputs.charts.chart import DARK, LIGHT
 from aether_load.redaction import sentence_of
 from aether_load.rundata.folder import RunFolder
 
-_View = Callable[..., Response]
 _BEGIN_LIMIT_S = 90.0
 _AT_REST = {STATE_INIT, STATE_STOPPED}
 _PAGE = Path(__file__).parent / "page"
@@ -97,56 +96,27 @@ def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[],
     """
     prefix = web_ui.environment.parsed_options.web_base_path or ""
     routes = Blueprint("aether", __name__, url_prefix=f"{prefix}/aether")
-    for path, view in _views(live_view).items():
-        routes.add_url_rule(path, view.__name__, web_ui.auth_required_if_enabled(view))
+    for path, endpoint, view in (
+        ("/", "page", lambda: send_from_directory(_PAGE, "index.html")),
+        ("/static/colours.css", "colours", lambda: Response(_COLOURS, mimetype="text/css")),
+        ("/static/<name>", "static", _static),
+        ("/live", "live", lambda: _told(live_view.snapshot_json, "application/json")),
+        ("/history", "history", lambda: _told(live_view.history_json, "application/json")),
+        ("/metrics", "metrics", lambda: _told(live_view.metrics_text, CONTENT_TYPE)),
+        ("/runs/<id_>/<name>", "download", lambda id_, name: _download(live_view.folders.get(id_), name)),
+    ):
+        routes.add_url_rule(path, endpoint, web_ui.auth_required_if_enabled(view))
+    routes.after_request(_load_nothing_from_elsewhere)
     web_ui.app.register_blueprint(routes)
-
-    def put_script_in(answer: Response) -> Response:
-        return _with_script(answer, about_headers() or "")
-
-    def say_who_sends(answer: Response) -> Response:
-        return _with_users(answer, live_view.users_sending)
-
-    web_ui.app.after_request(put_script_in)
-    web_ui.app.after_request(say_who_sends)
+    web_ui.app.after_request(lambda answer: _with_script(answer, about_headers() or ""))
+    web_ui.app.after_request(lambda answer: _with_users(answer, live_view.users_sending))
     web_ui.template_args.setdefault("extended_tabs", []).append({"title": "Aether", "key": "aether"})
 
 
-def _views(live_view: LiveView) -> dict[str, _View]:
-    """Return the function that answers each route, by the route's path below /aether."""
-
-    def page() -> Response:
-        return _served(send_from_directory(_PAGE, "index.html"))
-
-    def colours() -> Response:
-        return _served(Response(_COLOURS, mimetype="text/css"))
-
-    def static(name: str) -> Response:
-        if name not in _STATIC:
-            return _served(Response("There is no such file.\n", HTTPStatus.NOT_FOUND))
-        return _served(send_from_directory(_PAGE, name))
-
-    def live() -> Response:
-        return _served(_told(live_view.snapshot_json, "application/json"))
-
-    def history() -> Response:
-        return _served(_told(live_view.history_json, "application/json"))
-
-    def metrics() -> Response:
-        return _served(_told(live_view.metrics_text, CONTENT_TYPE))
-
-    def download(id_: str, name: str) -> Response:
-        return _download(live_view.folders.get(id_), name)
-
-    return {
-        "/": page,
-        "/static/colours.css": colours,
-        "/static/<name>": static,
-        "/live": live,
-        "/history": history,
-        "/metrics": metrics,
-        "/runs/<id_>/<name>": download,
-    }
+def _static(name: str) -> Response:
+    if name not in _STATIC:
+        return Response("There is no such file.\n", HTTPStatus.NOT_FOUND)
+    return send_from_directory(_PAGE, name)
 
 
 def _download(folder: RunFolder | None, name: str) -> Response:
@@ -154,11 +124,9 @@ def _download(folder: RunFolder | None, name: str) -> Response:
     found = find_download(folder, name) if folder is not None else None
     if found is None:
         # Not abort(): behind a login Locust takes whatever is raised for a fault of the login.
-        return _served(Response("There is no such file of a run of this process.\n", HTTPStatus.NOT_FOUND))
+        return Response("There is no such file of a run of this process.\n", HTTPStatus.NOT_FOUND)
     shown = name == "report.html" and "download" not in request.args
-    answer = _served(
-        send_file(found.path, mimetype=found.type, as_attachment=not shown, download_name=found.name, max_age=0)
-    )
+    answer = send_file(found.path, mimetype=found.type, as_attachment=not shown, download_name=found.name, max_age=0)
     if shown:
         answer.headers["Content-Security-Policy"] = _REPORT_POLICY
     return answer
@@ -204,9 +172,9 @@ def _told(tell: Callable[[], bytes], content_type: str) -> Response:
         return Response(f"{sentence_of(error)}\n", HTTPStatus.SERVICE_UNAVAILABLE, content_type="text/plain")
 
 
-def _served(answer: Response) -> Response:
-    """Return an answer that loads nothing from elsewhere and is kept in no cache."""
-    answer.headers["Content-Security-Policy"] = _POLICY
+def _load_nothing_from_elsewhere(answer: Response) -> Response:
+    """Let an answer of ours load nothing from elsewhere, and keep it out of every cache."""
+    answer.headers.setdefault("Content-Security-Policy", _POLICY)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
