@@ -13,6 +13,7 @@ from aether_load.analysis.report import Report
 from aether_load.analysis.statistics.distribution import Distribution
 from aether_load.errors import AetherLoadError, ExitCode
 from aether_load.evaluation.asking import Reply
+from aether_load.evaluation.generation import GenerationPlan
 from aether_load.protocol import Outcome
 
 MEANING = (
@@ -28,17 +29,6 @@ class NothingSucceeded(AetherLoadError):
     exit_code = ExitCode.FAILED
 
 
-class SentArguments(msgspec.Struct, frozen=True):
-    """The model's arguments in one request: None where the runtime's generation has no place for one.
-
-    `not_sent` are further arguments that were asked for.
-    """
-
-    temperature: float | None
-    max_tokens: int | None
-    not_sent: dict[str, Any]
-
-
 class TaskAccount:
     """Counts one task's documents by what became of them; `add` each after its last attempt."""
 
@@ -50,7 +40,7 @@ class TaskAccount:
         self._sent: dict[str, dict[Any, None]] = {"temperature": {}, "max_tokens": {}}
         self._not_sent: dict[str, list[Any]] = {}
 
-    def add(self, reply: Reply, sent: SentArguments, *, unanswered: bool) -> None:
+    def add(self, reply: Reply, sent: GenerationPlan, *, unanswered: bool) -> None:
         """Count a document and the arguments that it was sent with; `unanswered` when its answer named no option."""
         for name, values in self._sent.items():
             if (value := getattr(sent, name)) is not None:
@@ -141,10 +131,13 @@ def _points(latency: Distribution | None) -> dict[str, Any] | None:
     return {"count": latency.count, "mean": latency.mean, **points, "max": latency.max}
 
 
-def nothing_succeeded(replies: Sequence[Reply]) -> str | None:
-    """Return why a call of lm-eval has no result, None when any document was answered."""
+def check_success(replies: Sequence[Reply]) -> None:
+    """Raise NothingSucceeded where no document of a call of lm-eval was answered."""
     if not replies or any(reply.outcome is Outcome.OK for reply in replies):
-        return None
+        return
     outcomes = Counter(reply.outcome.label for reply in replies)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-    return f"none of {len(replies)} documents was answered ({counts}; the first: {replies[0].reason})"
+    raise NothingSucceeded(
+        f"The evaluation has no result: none of {len(replies)} documents was answered ({counts}; the first: "
+        f"{replies[0].reason})."
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -114,11 +116,12 @@ class AetherStub(LM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Return a text for each request, cut off at the first of its end marks."""
-        texts, plans, repeats = [], [], _Repeats()
+        texts, plans = [], []
+        repeats: defaultdict[int, count[int]] = defaultdict(count)
         for request in requests:
             task, doc_id = _identity(request)
             context, arguments = request.args[:2]
-            again = repeats.of(request)
+            again = next(repeats[id(request)])
             texts.append((task, f"{task}/{doc_id}{f'/{again}' if again else ''}", context))
             plans.append(self._plan(task, arguments))
         with _progress(len(requests), disabled=disable_tqdm) as advance:
@@ -154,25 +157,12 @@ class AetherStub(LM):
         return self.evaluation.end(self._wanted)
 
 
-class _Repeats:
-    """Counts how often the same request came; lm-eval asks for repetitions by repeating it in its list."""
-
-    def __init__(self) -> None:
-        self._seen: dict[int, int] = {}
-
-    def of(self, request: object) -> int:
-        number = self._seen.get(id(request), 0)
-        self._seen[id(request)] = number + 1
-        return number
-
-
 def _asked(requests: Sequence[Any]) -> list[Asked]:
-    asked, repeats = [], _Repeats()
-    for request in requests:
-        task, doc_id = _identity(request)
-        context, continuation = request.args[:2]
-        asked.append(Asked(task, doc_id, repeats.of(request), request.idx, context, continuation))
-    return asked
+    # lm-eval asks for repetitions by repeating a request in its list.
+    repeats: defaultdict[int, count[int]] = defaultdict(count)
+    return [
+        Asked(*_identity(request), next(repeats[id(request)]), request.idx, *request.args[:2]) for request in requests
+    ]
 
 
 def _unsupported(task: str, kind: str) -> UnsupportedTask:

@@ -11,13 +11,12 @@ import msgspec
 
 from aether_load.evaluation.request_log import RequestLog
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
-from aether_load.protocol import NodeShape, Outcome
+from aether_load.protocol import Outcome
 from aether_load.redaction import REDACTOR
-from aether_load.response import Execution, SentDag, is_mock_output, read_answer
+from aether_load.response import Execution, is_mock_output
 
 STOP_LIMIT_S = 10.0
 _NS = 1_000_000_000
-_DAG = SentDag.of([NodeShape(ANSWER_NODE)], ANSWER_NODE)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -117,17 +116,7 @@ class Asking:
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
         request = self._log.began(prompt, monotonic_ns())
         exchange = self._target.execute(body)
-        ended = monotonic_ns()
-        outcome: Outcome
-        reason: str | None
-        execution = None
-        if exchange.status is None:
-            assert exchange.failure is not None
-            outcome, reason = exchange.failure, exchange.reason
-        else:
-            outcome, reason, execution = read_answer(exchange.status, exchange.body, _DAG, body)
-        self._log.record(request, ended, outcome, exchange.status, reason, execution, len(exchange.body))
-        return exchange, outcome, reason, execution
+        return exchange, *self._log.record(request, monotonic_ns(), exchange, body)
 
 
 def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) -> Reply:

@@ -99,15 +99,21 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
 
 def _headers_in(given: Any) -> list[str]:
     """Return the headers among a model's arguments: a mapping, JSON, or `key=value,key=value`."""
-    if isinstance(given, str) and given.lstrip().startswith("{"):
-        try:
-            given = msgspec.json.decode(given)
-        except msgspec.MsgspecError:
-            return []
+    given = _from_json(given)
     if isinstance(given, Mapping):
         headers = given.get("header") or []
         return [headers] if isinstance(headers, str) else [text for text in headers if isinstance(text, str)]
     return _HEADER.findall(given) if isinstance(given, str) else []
+
+
+def _from_json(given: Any) -> Any:
+    """Return the mapping that a text of JSON holds (an empty one where it is broken), anything else as it is."""
+    if not isinstance(given, str) or not given.lstrip().startswith("{"):
+        return given
+    try:
+        return msgspec.json.decode(given)
+    except msgspec.MsgspecError:
+        return {}
 
 
 def _config(path: str | None) -> Mapping[str, Any]:
@@ -125,15 +131,9 @@ def _config(path: str | None) -> Mapping[str, Any]:
 
 def _keys(value: Any) -> list[str]:
     """Return the keys of generation arguments: a mapping, `key=value,key=value`, or words of it or of JSON."""
+    value = _from_json(value)
     if isinstance(value, Mapping):
         return list(map(str, value))
     if isinstance(value, list):
         return [key for word in value for key in _keys(word)]
-    if not isinstance(value, str):
-        return []
-    if value.lstrip().startswith("{"):
-        try:
-            return list(msgspec.json.decode(value, type=dict[str, Any]))
-        except msgspec.MsgspecError:
-            return []
-    return _KEY.findall(value)
+    return _KEY.findall(value) if isinstance(value, str) else []

@@ -101,7 +101,7 @@ class Evaluation:
 
         self._info = {}
         run.manifest.notes += self._warnings
-        run.close("interrupted" if self.session.was_interrupted or self._failed_with is not None else "completed")
+        run.close(failed=self._failed_with is not None)
         analysis = analyse(run.folder)
         self._written = analysis.report, write_results(analysis.report, run.folder, analysis.series)
         self._info = model_info(analysis.report, self.session.tasks, str(run.folder.path), self.options.model_name)

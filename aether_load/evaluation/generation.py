@@ -15,12 +15,20 @@ PLACES = ("temperature", "do_sample", "until", *_BOUNDS)
 
 
 class GenerationPlan(msgspec.Struct, frozen=True):
-    """A generation's end marks, its bound in tokens, its temperature, and the arguments that are not sent."""
+    """A generation's end marks, its bound in tokens, its temperature, and the arguments that are not sent.
+
+    Bound and temperature are None where the runtime has no place for them.
+    """
 
     until: tuple[str, ...]
-    max_tokens: int
-    temperature: float
+    max_tokens: int | None
+    temperature: float | None
     not_sent: dict[str, Any]
+
+    def for_v1(self) -> GenerationPlan:
+        """Return the plan as a v1 runtime takes it, which has no place for bound and temperature."""
+        lost = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return msgspec.structs.replace(self, max_tokens=None, temperature=None, not_sent={**lost, **self.not_sent})
 
 
 def read_generation(task: str, arguments: Mapping[str, Any], *, max_tokens: int, temperature: float) -> GenerationPlan:

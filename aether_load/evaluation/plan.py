@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from aether_load.datasets.prompt import DatasetIdentity
+from aether_load.evaluation.generation import GenerationPlan
 from aether_load.evaluation.options import StubOptions
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.phase import Phase
@@ -22,33 +23,21 @@ _PURPOSE = (
 )
 
 
-class Sent(msgspec.Struct, frozen=True):
-    """One call of lm-eval: the name and users of its phase, its tasks, and the model's arguments that were sent.
-
-    None among these stands for requests without the argument.
-    """
-
-    phase: str
-    users: int
-    tasks: tuple[str, ...]
-    max_tokens: frozenset[int | None]
-    temperatures: frozenset[float | None]
-
-
-def plain_scenario(options: StubOptions, calls: Sequence[Sent]) -> dict[str, Any]:
-    """Return what was done as a scenario's plain dict.
+def plain_scenario(
+    options: StubOptions, phases: Sequence[Phase], tasks: Iterable[str], plans: Sequence[GenerationPlan]
+) -> dict[str, Any]:
+    """Return what was done as a scenario's plain dict; each of the `plans` was sent.
 
     Seed and source are null, because lm-eval chose documents and order; `purpose` says so. `max_tokens` and
     `temperature` are null where tasks differ in them, and where they were not sent.
     """
-    tasks = dict.fromkeys(task for call in calls for task in call.tasks)
-    bounds = {bound for call in calls for bound in call.max_tokens}
-    temperatures = {temperature for call in calls for temperature in call.temperatures}
+    bounds = {plan.max_tokens for plan in plans}
+    temperatures = {plan.temperature for plan in plans}
     scenario = Scenario(
         name=NAME,
         purpose=_PURPOSE,
         workload=WorkloadPlan(
-            datasets=tuple(tasks) or ("none",),
+            datasets=tuple(tasks),
             model=options.model_name,
             temperature=temperatures.pop() if len(temperatures) == 1 else None,
             max_tokens=bounds.pop() if len(bounds) == 1 else None,
@@ -63,8 +52,7 @@ def plain_scenario(options: StubOptions, calls: Sequence[Sent]) -> dict[str, Any
             request_timeout=options.request_timeout,
             server_metrics=options.server_metrics,
         ),
-        phases=tuple(Phase(name=call.phase, users=call.users, passes=1) for call in calls)
-        or (Phase(name="none", users=options.num_concurrent, passes=1),),
+        phases=tuple(phases),
     )
     plain = to_plain(scenario)
     plain["seed"] = None

@@ -9,11 +9,10 @@ from time import monotonic_ns
 from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.workload import Workload
 from aether_load.datasets.prompt import Prompt
-from aether_load.evaluation.target import ANSWER_NODE
+from aether_load.evaluation.target import ANSWER_NODE, Exchange
 from aether_load.protocol import NodeShape, Outcome
 from aether_load.response import Execution
 from aether_load.rundata.records.record_buffer import RecordBuffer
-from aether_load.rundata.records.record_format import ABSENT
 from aether_load.rundata.records.recorder import Recorder
 from aether_load.schedule.order import Work
 
@@ -55,27 +54,25 @@ class RequestLog:
             return request
 
     def record(
-        self,
-        request: int,
-        ended_ns: int,
-        outcome: Outcome,
-        status: int | None,
-        reason: str | None,
-        execution: Execution | None,
-        length: int = 0,
-    ) -> None:
-        """Record a request by what came of it; one that was cancelled before stays that."""
+        self, request: int, ended_ns: int, exchange: Exchange, body: bytes
+    ) -> tuple[Outcome, str | None, Execution | None]:
+        """Record a request by what came of it, and return that; one that was cancelled before stays cancelled."""
         with self._lock:
             assert self._recorder is not None
-            flying = self._flying.pop(request, None)
-            if flying is not None:
-                work, sent_ns = flying
-                code = ABSENT if status is None else status
-                self._recorder.record(work, sent_ns, ended_ns, outcome, code, reason, execution, length)
+            if request not in self._flying:
+                return Outcome.CANCELLED, None, None
+            work, sent_ns = self._flying.pop(request)
+            if exchange.status is not None:
+                return self._recorder.answered(work, sent_ns, ended_ns, exchange.status, exchange.body, body)
+            assert exchange.failure is not None
+            self._recorder.unanswered(work, sent_ns, ended_ns, exchange.failure, exchange.reason)
+            return exchange.failure, exchange.reason, None
 
     def cancel(self, reason: str) -> None:
         """Record what is still in flight as cancelled."""
-        ended = monotonic_ns()
+        ended_ns = monotonic_ns()
         with self._lock:
-            for request in list(self._flying):
-                self.record(request, ended, Outcome.CANCELLED, None, reason, None)
+            assert self._recorder is not None
+            for work, sent_ns in self._flying.values():
+                self._recorder.unanswered(work, sent_ns, ended_ns, Outcome.CANCELLED, reason)
+            self._flying.clear()

@@ -5,33 +5,26 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from time import monotonic_ns, process_time
+from time import monotonic_ns
 from typing import Any
 
 import msgspec
-import psutil
 
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.environment import git_state, machine, versions
 from aether_load.evaluation.request_log import RequestLog
 from aether_load.evaluation.run_files import RunFiles
 from aether_load.evaluation.target import ANSWER_NODE, Target
+from aether_load.observer.scraper import MetricsReader
+from aether_load.observer.sender_watch import SenderWatch
 from aether_load.protocol import NodeShape
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Ended, Manifest, PhaseRecord, TargetRecord, WorkerRecord
-from aether_load.rundata.process_usage import SenderReading
-from aether_load.rundata.scrapes import RawScrape
+from aether_load.rundata.manifest import Manifest, PhaseRecord, TargetRecord, WorkerRecord, now
 from aether_load.scenario.command_line.secrets import hidden_command
 
 FLUSH_INTERVAL_S = 0.5
 _EVERY_OTHER = 2
 _NO_SELF_CHECK = "an evaluation is sent by lm-eval's process, whose own cost is not measured before it"
-
-
-def now() -> ClockPair:
-    """Return this instant on both clocks."""
-    return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
 
 
 def _manifest(folder: RunFolder, scenario: dict[str, Any], target: Target, command: Sequence[str]) -> Manifest:
@@ -69,9 +62,10 @@ class EvaluationRun:
         self.manifest = _manifest(folder, scenario, target, command)
         self._files = RunFiles(folder, self.manifest)
         self.requests = RequestLog(self._files.buffer, self._files.lock)
-        self._target = target
-        self._reads_metrics: bool = scenario["target"]["server_metrics"]
-        self._process = psutil.Process()
+        self._metrics = target.metrics_target() if scenario["target"]["server_metrics"] else None
+        self._reader = MetricsReader()
+        self._reading = threading.Lock()
+        self._sender = SenderWatch(os.getpid())
         self._ended = threading.Event()
         self._flusher = threading.Thread(target=self._flush_for_ever, name="aether-load-flush", daemon=True)
 
@@ -114,39 +108,31 @@ class EvaluationRun:
 
     def scrape(self, role: str) -> None:
         """Read /metrics once and keep what came, or why nothing did; not where the target is said to have none."""
-        if not self._reads_metrics:
+        if self._metrics is None:
             return
-        phase = self.manifest.phases[-1].name
-        began = now()
-        text, error = self._target.metrics()
-        scrape = RawScrape(
-            phase=phase,
-            role=role,
-            began_ns=began.monotonic_ns,
-            ended_ns=monotonic_ns(),
-            began_utc=began.utc,
-            text=text,
-            error=error,
-        )
+        with self._reading:
+            raw = self._reader.read(self._metrics, self.manifest.phases[-1].name, role)
         with self._files.lock:
-            self._files.scrapes.append(scrape)
+            self._files.scrapes.append(raw)
 
     def read_sender(self) -> None:
         """Note what this process has taken of CPU and memory so far."""
-        resident = self._process.memory_info().rss
         with self._files.lock:
-            self._files.sender.append(SenderReading(0, monotonic_ns(), process_time(), resident))
+            if (reading := self._sender.read()) is not None:
+                self._files.sender.append(reading)
 
-    def close(self, ended_as: Ended) -> None:
+    def close(self, *, failed: bool) -> None:
         """Write what is left and say how the evaluation ended; raises ResultsError when the disk takes no more."""
         self._ended.set()
         if self._flusher.is_alive():
             self._flusher.join()
-        if self.manifest.phases:
+        manifest = self.manifest
+        if manifest.phases:
             self.end_phase("interrupted")
-        self.manifest.ended = now()
-        self.manifest.ended_as = ended_as
-        self.manifest.workers = [msgspec.structs.replace(self.manifest.workers[0], ended=self.manifest.ended)]
+        was_interrupted = any(phase.ended_by == "interrupted" for phase in manifest.phases)
+        manifest.ended = now()
+        manifest.ended_as = "interrupted" if failed or was_interrupted else "completed"
+        manifest.workers = [msgspec.structs.replace(manifest.workers[0], ended=manifest.ended)]
         self._files.close()
 
     def _flush_for_ever(self) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
-from aether_load.evaluation.account import NothingSucceeded, SentArguments, TaskAccount, nothing_succeeded
+from aether_load.evaluation.account import TaskAccount, check_success
 from aether_load.evaluation.asking import Asking, Reply
 from aether_load.evaluation.generation import GenerationPlan
 from aether_load.evaluation.options import StubOptions, hidden_model_args
-from aether_load.evaluation.plan import NAME, Sent, identity_of, plain_scenario
+from aether_load.evaluation.plan import NAME, identity_of, plain_scenario
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.outputs.summary import check_summary
@@ -21,6 +21,7 @@ from aether_load.protocol import DagRequest, Generation, LlmNode, Outcome, encod
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import probe
 from aether_load.scenario.command_line.headers import filled_in
+from aether_load.scenario.phase import Phase
 
 Document = Mapping[str, Any]
 
@@ -43,11 +44,11 @@ class EvaluationSession:
             connect_timeout_s=options.connect_timeout,
             request_timeout_s=options.request_timeout,
         )
-        self._calls: list[Sent] = []
+        self._phases: list[Phase] = []
+        self._plans: list[GenerationPlan] = []
         self.generation = facts.generation
         self.run: EvaluationRun | None = None
         self.tasks: dict[str, TaskAccount] = {}
-        self.was_interrupted = False
 
     def ask(
         self,
@@ -62,52 +63,42 @@ class EvaluationSession:
 
         `on_reply` is called after each. Raises NothingSucceeded.
         """
-        sent = [self._arguments(plan) for plan in plans]
+        if self.generation is Generation.V1:
+            plans = [plan.for_v1() for plan in plans]
         bodies = [self.body(prompt, plan) for prompt, plan in zip(prompts, plans, strict=True)]
-        run, users, first = self._begin_phase(kind, prompts, documents, sent)
+        run, users, first = self._begin_phase(kind, prompts, plans, documents)
         asking = Asking(self._target, run.requests, in_flight=users, max_retries=self._options.max_retries)
         try:
             replies = asking.ask(bodies, first, on_reply)
         except BaseException:
-            self.was_interrupted = True
             run.end_phase("interrupted")
             raise
         run.end_phase("passes")
-        for prompt, arguments, reply in zip(prompts, sent, replies, strict=True):
+        for prompt, plan, reply in zip(prompts, plans, replies, strict=True):
             unanswered = reply.outcome is Outcome.OK and not is_answered(prompt, reply)
-            self.tasks[prompt.dataset].add(reply, arguments, unanswered=unanswered)
-        if (reason := nothing_succeeded(replies)) is not None:
-            raise NothingSucceeded(f"The evaluation has no result: {reason}.")
+            self.tasks[prompt.dataset].add(reply, plan, unanswered=unanswered)
+        check_success(replies)
         return replies
 
     def _begin_phase(
-        self, kind: str, prompts: Sequence[Prompt], documents: Sequence[Document], sent: Sequence[SentArguments]
+        self, kind: str, prompts: Sequence[Prompt], plans: Sequence[GenerationPlan], documents: Sequence[Document]
     ) -> tuple[EvaluationRun, int, int]:
         """Begin the phase of a call; return the run, how many requests go at a time, and the first prompt's index."""
         by_task: dict[str, list[Document]] = {}
         for prompt, document in zip(prompts, documents, strict=True):
             by_task.setdefault(prompt.dataset, []).append(document)
-            self.tasks.setdefault(prompt.dataset, TaskAccount())
-        known = {task for call in self._calls for task in call.tasks}
-        identities = [identity_of(task, rows) for task, rows in by_task.items() if task not in known]
+        identities = [identity_of(task, rows) for task, rows in by_task.items() if task not in self.tasks]
+        self.tasks.update((identity.name, TaskAccount()) for identity in identities)
         users = min(self._options.num_concurrent, len(prompts))
-        repeats = sum(call.phase.split(".")[0] == kind for call in self._calls)
+        repeats = sum(phase.name.split(".")[0] == kind for phase in self._phases)
         name = f"{kind}.{repeats + 1}" if repeats else kind
-        bounds = frozenset(each.max_tokens for each in sent)
-        temperatures = frozenset(each.temperature for each in sent)
-        self._calls.append(Sent(name, users, tuple(by_task), bounds, temperatures))
-        scenario = plain_scenario(self._options, self._calls)
+        self._phases.append(Phase(name=name, users=users, passes=1))
+        self._plans += plans
+        scenario = plain_scenario(self._options, self._phases, self.tasks, self._plans)
         if self.run is None:
             command = ["lm_eval", *hidden_model_args(sys.argv[1:])]
             self.run = EvaluationRun(RunFolder.create(self._results, NAME), scenario, self._target, command)
         return self.run, users, self.run.begin_phase(name, users, prompts, identities, scenario)
-
-    def _arguments(self, plan: GenerationPlan) -> SentArguments:
-        """Return what a request is sent with: a v1 runtime has no place for the model's arguments."""
-        if self.generation is Generation.V1:
-            lost = {"temperature": plan.temperature, "max_tokens": plan.max_tokens}
-            return SentArguments(None, None, {**lost, **plan.not_sent})
-        return SentArguments(plan.temperature, plan.max_tokens, plan.not_sent)
 
     def body(self, prompt: Prompt, plan: GenerationPlan) -> bytes:
         """Return the request that asks a prompt."""

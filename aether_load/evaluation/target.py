@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import msgspec
 import urllib3
 
+from aether_load.observer.messages import MetricsTarget
 from aether_load.protocol import EXECUTE_PATH, METRICS_PATH, Outcome
-from aether_load.redaction import REDACTOR, foreign_text
+from aether_load.redaction import foreign_text
 from aether_load.runtime_client import TargetFacts, pool_options
 from aether_load.time_limit import TimeLimit
 from aether_load.tls import TlsSettings, refused_handshake
@@ -22,10 +23,8 @@ from aether_load.tls import TlsSettings, refused_handshake
 ANSWER_NODE = "answer"
 """The one node of every request's DAG."""
 
-SCRAPE_TIMEOUT_S = 2.0
 _MOST_READ_BYTES = 65536
 _MOST_RESPONSE_BYTES = 64 << 20
-_MOST_METRICS_BYTES = 16 << 20
 _LONGEST_PAUSE_S = 30.0
 _SHORTEST_PAUSE_S = 0.5
 _RATE_LIMITED = re.compile(r"Rate limited: retry after (\d+)s")
@@ -70,41 +69,32 @@ class Target:
         headers = {**self._headers, "Content-Type": "application/json"}
         pool = self._pool()
         try:
-            with self._within(self._request_timeout_s):
+            with self._in_time():
                 answer = pool.urlopen(
                     "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
                     redirect=False, preload_content=False,
                 )  # fmt: skip
-                whole = _body(answer, _MOST_RESPONSE_BYTES)
+                whole = _body(answer)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=self._reason(error), never_began=True)
         except (urllib3.exceptions.TimeoutError, TimeoutError):
-            return self._late()
+            return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
         except _TooLarge as error:
             return Exchange(failure=Outcome.INVALID_RESPONSE, reason=str(error))
         except urllib3.exceptions.HTTPError as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {self._reason(error)}")
         return Exchange(status=answer.status, body=whole, retry_after=answer.headers.get("Retry-After"))
 
-    def metrics(self) -> tuple[str | None, str | None]:
-        """Read /metrics once: the text, or why there is none."""
-        pool = self._pool()
-        try:
-            with self._within(SCRAPE_TIMEOUT_S):
-                answer = pool.urlopen(
-                    "GET", self._base_path + METRICS_PATH, headers=self._headers, timeout=SCRAPE_TIMEOUT_S,
-                    retries=False, redirect=False, preload_content=False,
-                )  # fmt: skip
-                whole = _body(answer, _MOST_METRICS_BYTES)
-        except (urllib3.exceptions.TimeoutError, TimeoutError):
-            return None, f"no whole answer within {SCRAPE_TIMEOUT_S:g} s"
-        except _TooLarge as error:
-            return None, str(error)
-        except urllib3.exceptions.HTTPError as error:
-            return None, self._reason(error)
-        if answer.status != 200:
-            return None, f"GET {METRICS_PATH} answered {answer.status}"
-        return REDACTOR.redact_metrics(whole.decode(errors="replace")), None
+    def metrics_target(self) -> MetricsTarget:
+        """Return where the runtime's metrics are read."""
+        parts = urlsplit(self.facts.url)
+        return MetricsTarget(
+            url=self.facts.url + METRICS_PATH,
+            headers=self._headers,
+            tls=self._tls,
+            host=parts.hostname or "",
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+        )
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         """Return this thread's connection, kept alive from one exchange to the next."""
@@ -118,11 +108,11 @@ class Target:
         return pool
 
     @contextlib.contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        """Raise TimeoutError where this thread's exchange is not done after so many seconds, whatever it raised."""
-        due = monotonic() + seconds
+    def _in_time(self) -> Iterator[None]:
+        """Raise TimeoutError where this thread's exchange is not done within its limit, whatever it raised."""
+        due = monotonic() + self._request_timeout_s
         try:
-            with self._own.limit.within(seconds):
+            with self._own.limit.within(self._request_timeout_s):
                 yield
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError):
             raise
@@ -137,23 +127,20 @@ class Target:
         cause = error.args[0] if error.args else None
         return refused_handshake(cause, self._tls) if isinstance(cause, ssl.SSLError) else _reason(error)
 
-    def _late(self) -> Exchange:
-        return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
-
 
 class _TooLarge(Exception):
     """An answer that is larger than its limit."""
 
 
-def _body(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
+def _body(answer: urllib3.BaseHTTPResponse) -> bytes:
     parts: list[bytes] = []
     received = 0
     while part := answer.read1(_MOST_READ_BYTES):
         parts.append(part)
         received += len(part)
-        if received > most_bytes:
+        if received > _MOST_RESPONSE_BYTES:
             answer.close()
-            raise _TooLarge(f"the answer goes on beyond the limit of {most_bytes} bytes")
+            raise _TooLarge(f"the answer goes on beyond the limit of {_MOST_RESPONSE_BYTES} bytes")
     answer.release_conn()
     return b"".join(parts)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import gevent
@@ -23,7 +21,7 @@ from aether_load.load.run_disk import RunDisk
 from aether_load.load.run_ending import EndReason, RunEnding
 from aether_load.observer import messages as say
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, Manifest
+from aether_load.rundata.manifest import Manifest, now
 
 if TYPE_CHECKING:
     from aether_load.dag.sent_dag import WorkloadDag
@@ -32,11 +30,6 @@ if TYPE_CHECKING:
     from aether_load.load.sending.target_client import TargetClient
     from aether_load.scenario.scenario import Scenario
     from aether_load.scenario.stage import Stage
-
-
-def now() -> ClockPair:
-    """Return this instant on both clocks."""
-    return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
 
 
 class Run:

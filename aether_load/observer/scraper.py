@@ -6,7 +6,6 @@ import queue
 import threading
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 from time import monotonic, monotonic_ns
 
 import urllib3
@@ -14,7 +13,7 @@ import urllib3
 from aether_load.observer.messages import MetricsTarget
 from aether_load.redaction import REDACTOR, foreign_text, hidden_url
 from aether_load.response import compression_of
-from aether_load.rundata.manifest import UTC_FORMAT
+from aether_load.rundata.manifest import now
 from aether_load.rundata.scrapes import RawScrape
 from aether_load.runtime_client import pool_options
 from aether_load.time_limit import TimeLimit
@@ -22,54 +21,28 @@ from aether_load.time_limit import TimeLimit
 MOST_BYTES = 16 << 20
 
 
-class Scraper:
-    """Takes readings one after the other; `done` is called in the scraper's thread with each.
+class MetricsReader:
+    """Reads the metrics of runtimes within a time limit, each on a connection that it keeps; one reading at a time."""
 
-    Readings that are asked for while one is under way wait for it, but for those of `during`, which are left out.
-    """
-
-    def __init__(self, done: Callable[[RawScrape, int], None]) -> None:
-        self._done = done
-        self._jobs: queue.Queue[tuple[MetricsTarget, str, str, int] | None] = queue.Queue()
+    def __init__(self) -> None:
         self._limit = TimeLimit()
         self._pools: dict[str, urllib3.PoolManager] = {}
-        self._is_busy = False
-        self._thread = threading.Thread(target=self._work, name="scraper", daemon=True)
-        self._thread.start()
 
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether a reading is under way or waits."""
-        return self._is_busy or not self._jobs.empty()
+    def read(self, target: MetricsTarget, phase: str, role: str) -> RawScrape:
+        """Take a reading."""
+        began = now()
+        text, error = self.text(target)
+        return RawScrape(
+            phase=phase,
+            role=role,
+            began_ns=began.monotonic_ns,
+            ended_ns=monotonic_ns(),
+            began_utc=began.utc,
+            text=text,
+            error=error,
+        )
 
-    def scrape(self, target: MetricsTarget, phase: str, role: str, answer_to: int) -> None:
-        """Have a reading taken; `answer_to` is handed on to `done`."""
-        self._jobs.put((target, phase, role, answer_to))
-
-    def close(self) -> None:
-        """Take no further reading."""
-        self._jobs.put(None)
-
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._is_busy = True
-            target, phase, role, answer_to = job
-            began_utc = datetime.now(UTC).strftime(UTC_FORMAT)
-            began_ns = monotonic_ns()
-            text, error = self.read(target)
-            raw = RawScrape(
-                phase=phase,
-                role=role,
-                began_ns=began_ns,
-                ended_ns=monotonic_ns(),
-                began_utc=began_utc,
-                text=text,
-                error=error,
-            )
-            self._is_busy = False
-            self._done(raw, answer_to)
-
-    def read(self, target: MetricsTarget) -> tuple[str | None, str | None]:
+    def text(self, target: MetricsTarget) -> tuple[str | None, str | None]:
         """Return the text that came, or None and why none did."""
         pool = self._pools.get(target.url)
         if pool is None:
@@ -95,6 +68,41 @@ class Scraper:
         if (compression := compression_of(body)) is not None:
             return None, f"GET {name}: {compression}"
         return REDACTOR.redact_metrics(body.decode(errors="replace")), None
+
+
+class Scraper:
+    """Takes readings one after the other; `done` is called in the scraper's thread with each.
+
+    Readings that are asked for while one is under way wait for it, but for those of `during`, which are left out.
+    """
+
+    def __init__(self, done: Callable[[RawScrape, int], None]) -> None:
+        self._done = done
+        self._jobs: queue.Queue[tuple[MetricsTarget, str, str, int] | None] = queue.Queue()
+        self._is_busy = False
+        threading.Thread(target=self._work, name="scraper", daemon=True).start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a reading is under way or waits."""
+        return self._is_busy or not self._jobs.empty()
+
+    def scrape(self, target: MetricsTarget, phase: str, role: str, answer_to: int) -> None:
+        """Have a reading taken; `answer_to` is handed on to `done`."""
+        self._jobs.put((target, phase, role, answer_to))
+
+    def close(self) -> None:
+        """Take no further reading."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        reader = MetricsReader()
+        while (job := self._jobs.get()) is not None:
+            self._is_busy = True
+            target, phase, role, answer_to = job
+            raw = reader.read(target, phase, role)
+            self._is_busy = False
+            self._done(raw, answer_to)
 
 
 def _pool(target: MetricsTarget, limit: TimeLimit) -> urllib3.PoolManager:

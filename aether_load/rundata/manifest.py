@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from time import monotonic_ns
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -45,6 +47,11 @@ class ClockPair(msgspec.Struct, frozen=True):
 
     monotonic_ns: Instant
     utc: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\dT[0-9:.]{5,20}Z$")]
+
+
+def now() -> ClockPair:
+    """Return this instant on both clocks."""
+    return ClockPair(monotonic_ns(), datetime.now(UTC).strftime(UTC_FORMAT))
 
 
 class PhaseRecord(msgspec.Struct, kw_only=True):

@@ -16,6 +16,8 @@ from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import StubOptions, read_options
 from aether_load.evaluation.run import EvaluationRun
+from aether_load.observer.messages import MetricsTarget
+from aether_load.observer.scraper import MetricsReader
 from aether_load.protocol import Generation, Outcome
 from aether_load.runtime_client import TargetFacts
 from aether_load.scenario.duration import Seconds
@@ -51,9 +53,9 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             self.facts = facts
             made.append((facts, headers, limits))
 
-        def metrics(self) -> tuple[None, str]:
+        def metrics_target(self) -> MetricsTarget:
             made.append("metrics")
-            return None, "none here"
+            return MetricsTarget(self.facts.url, {}, TlsSettings(), "a", 80)
 
     def ask(asking: Asking, bodies: list[bytes], _first: int, _on_reply: Callable[..., Any]) -> list[Reply]:
         made.append((bodies, asking._in_flight, asking._max_retries))
@@ -63,6 +65,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setattr(room, "probe", lambda url, *_headers, **_tls: TargetFacts(url, Generation.V2, False, None))
     monkeypatch.setattr(room, "Target", Target)
     monkeypatch.setattr(Asking, "ask", ask)
+    monkeypatch.setattr(MetricsReader, "text", lambda _self, _target: (None, "none here"))
     monkeypatch.setattr(EvaluationRun, "read_sender", lambda _self: None)
 
     def evaluate(**arguments: float | str) -> tuple[list[Any], list[bytes], Path]:

@@ -46,26 +46,19 @@ def answering(packets: Iterable[bytes]) -> Iterator[Target]:
         assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("path", ["execute", "metrics"])
-def test_a_body_without_end(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read up to the limit."""
-    for name in ("_MOST_RESPONSE_BYTES", "_MOST_METRICS_BYTES"):
-        monkeypatch.setattr(target_room, name, 100_000)
+    monkeypatch.setattr(target_room, "_MOST_RESPONSE_BYTES", 100_000)
     with answering(itertools.chain([HEAD], itertools.repeat(b"3e8\r\n" + b" " * 1000 + b"\r\n"))) as client:
         why = "the answer goes on beyond the limit of 100000 bytes"
-        if path == "execute":
-            assert client.execute(b"{}") == Exchange(failure=Outcome.INVALID_RESPONSE, reason=why)
-        else:
-            assert client.metrics() == (None, why)
+        assert client.execute(b"{}") == Exchange(failure=Outcome.INVALID_RESPONSE, reason=why)
 
 
 @pytest.mark.parametrize(
     "start", [b"HTTP/1.1 200 OK\r\nX: ", HEAD, b"HTTP/1.1 200 OK\r\n\r\n"], ids=["head", "body", "close"]
 )
-@pytest.mark.parametrize("path", ["execute", "metrics"])
-def test_an_answer_that_comes_slowly(path: str, start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_comes_slowly(start: bytes) -> None:
     """An exchange has a limit in all, however often a byte comes, and a part of an answer is none."""
-    monkeypatch.setattr(target_room, "SCRAPE_TIMEOUT_S", 0.2)
     pause = threading.Event()
 
     def dribble() -> Iterator[bytes]:
@@ -76,7 +69,4 @@ def test_an_answer_that_comes_slowly(path: str, start: bytes, monkeypatch: pytes
     with answering(itertools.chain([start], dribble())) as client:
         client._request_timeout_s = 0.2
         why = "no whole answer within 0.2 s"
-        if path == "execute":
-            assert client.execute(b"{}") == Exchange(failure=Outcome.TIMEOUT, reason=why)
-        else:
-            assert client.metrics() == (None, why)
+        assert client.execute(b"{}") == Exchange(failure=Outcome.TIMEOUT, reason=why)

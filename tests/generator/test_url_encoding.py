@@ -18,7 +18,7 @@ from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.target_client import TargetClient
-from aether_load.observer.scraper import Scraper
+from aether_load.observer.scraper import MetricsReader
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, check_url, encoded_url, probe
 from aether_load.scenario.check import metrics_url_mistake
@@ -87,7 +87,7 @@ def test_every_client_asks_for_the_same_path(asked: list[str], path: str, encode
     connection = Connection(endpoint, ConnectionStats(), connect_timeout_s=5, answer_timeout_s=5)
     connection.exchange(endpoint.request_bytes("POST", "/execute", b"{}"))
     connection.close()
-    scraper = Scraper(lambda _raw, _answer_to: None)
+    reader = MetricsReader()
     for source in (
         TargetClient(endpoint, Target(), PreparedRequests(endpoint, [], [], "")),
         TargetClient(
@@ -96,11 +96,10 @@ def test_every_client_asks_for_the_same_path(asked: list[str], path: str, encode
             PreparedRequests(endpoint, [], [], ""),
         ),
     ):
-        assert scraper.read(source.metrics_target()) == ("", None)
-    scraper.close()
+        assert reader.text(source.metrics_target()) == ("", None)
     client = evaluation.Target(facts, {}, tls=TlsSettings(), connect_timeout_s=5, request_timeout_s=5)
     client.execute(b"{}")
-    assert client.metrics() == ("", None)
+    assert reader.text(client.metrics_target()) == ("", None)
     assert asked == [
         f"{method} {encoded}/{end} HTTP/1.1"
         for method, end in [

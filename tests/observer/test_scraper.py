@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aether_load.observer.messages import MetricsTarget
-from aether_load.observer.scraper import MOST_BYTES, Scraper
+from aether_load.observer.scraper import MOST_BYTES, MetricsReader
 from aether_load.tls import TlsSettings
 from folders import counted
 
@@ -59,11 +59,8 @@ def read(packets: list[bytes] | Slowly, *, timeout: float = 5.0, times: int = 1)
         target = MetricsTarget(
             f"http://127.0.0.1:{port}/metrics", {}, TlsSettings(), "127.0.0.1", port, timeout_s=timeout
         )
-        scraper = Scraper(lambda *_: None)
-        try:
-            found = [scraper.read(target) for _ in range(times)]
-        finally:
-            scraper.close()
+        reader = MetricsReader()
+        found = [reader.text(target) for _ in range(times)]
     return found[0] if times == 1 else found
 
 

@@ -16,6 +16,7 @@ from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.http.errors import ConnectError, ConnectionLost
+from aether_load.observer.scraper import MetricsReader
 from aether_load.protocol import Generation
 from aether_load.runtime_client import TargetFacts, probe
 from aether_load.tls import TlsSettings
@@ -107,7 +108,8 @@ def test_with_certificate_and_authority_every_client_is_let_in(files: Path, targ
         assert connection.exchange(endpoint.request_bytes("GET", "/health"))[0] == 200
         connection.close()
         facts = TargetFacts(target.url, Generation.V2, True, None)
-        text, reason = Target(facts, {}, tls=tls, connect_timeout_s=5, request_timeout_s=5).metrics()
+        client = Target(facts, {}, tls=tls, connect_timeout_s=5, request_timeout_s=5)
+        text, reason = MetricsReader().text(client.metrics_target())
         assert (text is not None, reason) == (True, None)
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from aether_load.load.phases.senders import Tally
-from aether_load.load.run import now
 from aether_load.load.sending.load import Load
 from aether_load.load.users.user_classes import our_users
+from aether_load.rundata.manifest import now
 
 if TYPE_CHECKING:
     from gevent.event import Event

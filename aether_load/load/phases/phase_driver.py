@@ -13,9 +13,9 @@ from aether_load.load.phases.phase_progress import PhaseProgress
 from aether_load.load.phases.search_driver import drive_search
 from aether_load.load.phases.senders import Senders, most_of
 from aether_load.load.process.guard import guarded
-from aether_load.load.run import Run, now
+from aether_load.load.run import Run
 from aether_load.observer import messages as say
-from aether_load.rundata.manifest import PhaseRecord
+from aether_load.rundata.manifest import PhaseRecord, now
 from aether_load.scenario.stage import SearchPlan, plan_items
 
 if TYPE_CHECKING:

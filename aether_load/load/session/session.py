@@ -12,7 +12,7 @@ from aether_load.environment import git_state, machine, versions
 from aether_load.errors import UsageError
 from aether_load.load.observer_client import ObserverClient
 from aether_load.load.observer_process import ObserverProcess
-from aether_load.load.run import Run, now
+from aether_load.load.run import Run
 from aether_load.load.run_records import OwnRecords, RecordSink
 from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.session.embedded import EmbeddedRuntime
@@ -22,7 +22,7 @@ from aether_load.observer.messages import Begin
 from aether_load.protocol import Generation
 from aether_load.redaction import REDACTOR
 from aether_load.rundata.folder import RunFolder
-from aether_load.rundata.manifest import Manifest, WorkerRecord
+from aether_load.rundata.manifest import Manifest, WorkerRecord, now
 from aether_load.rundata.process_usage import MASTER
 from aether_load.runtime_client import check_url
 from aether_load.scenario.command_line.secrets import hidden_command

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.master.worker_session import WorkerSession
-from aether_load.load.run import now
-from aether_load.rundata.manifest import ClockPair, LossRecord, WorkerRecord
+from aether_load.rundata.manifest import ClockPair, LossRecord, WorkerRecord, now
 
 Answer = say.UsersReady | say.Warmed | say.Idle | say.WindowOpened | say.StageEnded | say.Drained | say.RecordsSent
 
