@@ -17,17 +17,13 @@ from aether_load.outputs.formatting import (
     REPEATS_HEADER,
     THRESHOLD_HEADER,
     WORKER_HEADER,
-    bounded,
     failures_text,
     iteration_cells,
     node_cells,
-    number,
     part_cells,
     repeat_cells,
-    share,
-    share_with_interval,
+    row_cells,
     threshold_rows,
-    with_interval,
     worker_rows,
 )
 from aether_load.outputs.probes import probe_header, probe_rows
@@ -37,7 +33,6 @@ from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport
-    from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.report import Report
     from aether_load.analysis.server.reconciliation import Reconciliation
     from aether_load.analysis.server.server_nodes import ServerNodes
@@ -129,9 +124,9 @@ def _filled(text: str) -> str:
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
     out.write(f"\nphase {phase.name}: {_load(phase)}, {window}, ended by {phase.ended_by or 'force'}\n\n")
-    is_open = phase.load == "open"
-    rows = [_cells(row, is_open=is_open) for row in (*phase.datasets, phase.all)]
-    write_table([_OPEN_HEADER if is_open else _HEADER, *rows[:-1]], out, last=rows[-1])
+    header = _OPEN_HEADER if phase.load == "open" else _HEADER
+    rows = [row_cells(row, header) for row in (*phase.datasets, phase.all)]
+    write_table([header, *rows[:-1]], out, last=rows[-1])
     if failures := failures_text(phase.all.outcomes):
         out.write(f"  failed: {failures}\n")
     out.writelines(
@@ -169,24 +164,6 @@ def _load(phase: PhaseReport) -> str:
     )
     users = {None: unknown, 1: "1 user"}.get(phase.users, f"{phase.users} users")
     return f"{phase.load} load, {users}"
-
-
-def _cells(row: Row, *, is_open: bool) -> tuple[str, ...]:
-    """Return a row's cells; in open load, where the two differ, service and response latency side by side."""
-    service, response = row.service_latency_ms, row.response_latency_ms
-    points = [service.p50, response.p50, service.p99] if is_open and service and response else []
-    if not is_open and service:
-        points = [service.p50, service.p95]
-    return (
-        row.dataset,
-        str(row.requests_total),
-        number(row.request_throughput_rps, 1),
-        *(map(bounded, points) if points else ["-"] * (3 if is_open else 2)),
-        with_interval(response.p99) if response else "-",
-        str(row.requests_total - row.ok_total),
-        share_with_interval(row.accuracy),
-        share(row.server_time_share),
-    )
 
 
 def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aether_load.analysis.latency.part_names import PART_NAMES
@@ -171,3 +171,48 @@ def iteration_cells(task: Iterations) -> tuple[str, ...]:
         number(task.request_time_ms, 1),
         number(task.own_time_ms, 1),
     )
+
+
+def _p99(row: Row) -> str:
+    return "-" if row.response_latency_ms is None else with_interval(row.response_latency_ms.p99)
+
+
+def _cached_nodes(row: Row) -> str:
+    hits, misses = row.cached_nodes_total, row.uncached_nodes_total
+    return "-" if hits is None or misses is None else f"{hits} of {hits + misses}"
+
+
+def _cost(row: Row) -> str:
+    return "-" if row.cost_per_correct_answer_usd is None else f"{row.cost_per_correct_answer_usd:g}"
+
+
+_ROW_CELLS: Mapping[str, Callable[[Row], str]] = {
+    "dataset": lambda row: row.dataset,
+    "requests": lambda row: str(row.requests_total),
+    "due": lambda row: str(row.requests_total),
+    "ok": lambda row: str(row.ok_total),
+    "failed": lambda row: str(row.requests_total - row.ok_total),
+    "per s": lambda row: number(row.request_throughput_rps, 1),
+    "goodput per s": lambda row: number(row.goodput_rps, 1),
+    "p50 ms": lambda row: points(row.response_latency_ms, "p50")[0],
+    "p95 ms": lambda row: points(row.response_latency_ms, "p95")[0],
+    "p99 ms (95 % interval)": _p99,
+    "response p50": lambda row: points(row.response_latency_ms, "p50")[0],
+    "response p99 (95 %)": _p99,
+    "service p50": lambda row: points(row.service_latency_ms, "p50")[0],
+    "service p99": lambda row: points(row.service_latency_ms, "p99")[0],
+    "cached": cached_share,
+    "nodes from cache": _cached_nodes,
+    "accuracy": lambda row: share_with_interval(row.accuracy),
+    "accuracy (95 % interval)": lambda row: share_with_interval(row.accuracy),
+    "server": lambda row: share(row.server_time_share),
+    "tokens": lambda row: number(row.tokens_total, 0),
+    "tokens per s": lambda row: number(row.tokens_per_s, 0),
+    "tokens per right answer": lambda row: number(row.tokens_per_correct_answer, 1),
+    "USD per right answer": _cost,
+}
+
+
+def row_cells(row: Row, header: Iterable[str]) -> tuple[str, ...]:
+    """Return a row's cells under the headers of a table, each of which names what stands below it."""
+    return tuple(_ROW_CELLS[name](row) for name in header)

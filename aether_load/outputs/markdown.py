@@ -15,13 +15,11 @@ from aether_load.outputs.formatting import (
     failures_text,
     iteration_cells,
     machine_text,
-    number,
     points,
     repeat_cells,
+    row_cells,
     share,
-    share_with_interval,
     threshold_rows,
-    with_interval,
     worker_rows,
 )
 from aether_load.outputs.probes import probe_header, probe_rows
@@ -36,9 +34,9 @@ if TYPE_CHECKING:
 MOST_PHASES = 20
 MOST_LINES = 30
 """Lines of a list, so that a run of many phases still fits into a comment of 65,536 characters."""
+_P99 = "p99 ms (95 % interval)"
 _HEADER = (
-    "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed",
-    "accuracy", "tokens per s",
+    "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", _P99, "failed", "accuracy", "tokens per s",
 )  # fmt: skip
 _REPEATS_HEADER = ("repeated phases", *REPEATS_HEADER[1:])
 
@@ -115,7 +113,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     reached = "" if asked.reached is None else f" ({asked.reached:.4g} reached)"
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
     out.write(f"#### {markdown_text(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
-    out.write(table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
+    out.write(text_table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
     if phase.iterations:
         out.write(text_table(ITERATIONS_HEADER, map(iteration_cells, phase.iterations)) + "\n")
     if failures := failures_text(phase.all.outcomes):
@@ -138,25 +136,13 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.write(f"nodes: {reconciliation.answered_nodes_total} answered, {counts}: **{trust}**\n\n")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row) -> Sequence[str]:
     service, response = row.service_latency_ms, row.response_latency_ms
-    p50, p95 = points(response, "p50", "p95")
+    cells = dict(zip(_HEADER, row_cells(row, _HEADER), strict=True))
     # What differs in open load is said for the percentile that shows it most.
-    p99 = with_interval(response.p99) if response else "-"
     if response is not None and service is not None and response != service:
-        p99 += f", from sent {points(service, 'p99')[0]}"
-    return (
-        markdown_text(row.dataset),
-        str(row.requests_total),
-        number(row.request_throughput_rps, 1),
-        number(row.goodput_rps, 1),
-        markdown_text(p50),
-        markdown_text(p95),
-        markdown_text(p99),
-        str(row.requests_total - row.ok_total),
-        markdown_text(share_with_interval(row.accuracy)),
-        number(row.tokens_per_s, 0),
-    )
+        cells[_P99] += f", from sent {points(service, 'p99')[0]}"
+    return list(cells.values())
 
 
 def _write_environment(report: Report, out: TextIO) -> None:

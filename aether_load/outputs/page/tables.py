@@ -12,9 +12,7 @@ from aether_load.outputs import formatting as cells
 from aether_load.outputs.probes import probe_header, probe_rows
 
 if TYPE_CHECKING:
-    from aether_load.analysis.phase.achieved_load import AchievedLoad
     from aether_load.analysis.phase.phase_report import PhaseReport
-    from aether_load.analysis.phase.rows import Row
     from aether_load.analysis.phase.searches import SearchReport
     from aether_load.analysis.report import Report
     from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
@@ -68,10 +66,12 @@ def filter_classes(report: Report, dataset: str, *, among_all: bool) -> str:
 
 def overview(report: Report, phases: Sequence[PhaseReport]) -> PageTable:
     """Return a row for each phase, and hidden behind the filter one for each of its datasets."""
-    header = (
-        "phase", "load", "reached", "requests", "per s", "goodput per s", "p50 ms", "p95 ms",
-        "p99 ms (95 % interval)", "failed", "cached", "accuracy (95 % interval)", "trusted",
-    )  # fmt: skip
+    figures = [
+        "requests", "per s", "goodput per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "cached",
+        "accuracy (95 % interval)",
+    ]  # fmt: skip
+    if not report.scenario.get("goodput_slo"):
+        figures.remove("goodput per s")
     filtered = filtered_datasets(report)
     rows = []
     for phase in phases:
@@ -79,33 +79,19 @@ def overview(report: Report, phases: Sequence[PhaseReport]) -> PageTable:
             classes = filter_classes(report, row.dataset, among_all=row is phase.all)
             if row is phase.all and phase.reconciliation.trust != "trusted":
                 classes += " off"
-            rows.append(TableRow(_overview_cells(report, phase, row), classes))
-    return _table(header, rows)
+            trust = phase.reconciliation.trust.replace("_", " ") if row is phase.all else "-"
+            own = (phase.name, *_load(phase), *cells.row_cells(row, figures), trust)
+            rows.append(TableRow(own, classes))
+    return _table(("phase", "load", "reached", *figures, "trusted"), rows)
 
 
-def _overview_cells(report: Report, phase: PhaseReport, row: Row) -> tuple[str, ...]:
+def _load(phase: PhaseReport) -> tuple[str, str]:
+    """Return the load that was asked for, and of an open load the one that was reached."""
     load = phase.achieved_load
-    is_open = phase.load == "open"
-    return (
-        phase.name,
-        _load(load),
-        "-" if load.reached is None or not is_open else f"{load.reached:.4g}",
-        str(row.requests_total),
-        cells.number(row.request_throughput_rps, 1),
-        cells.number(row.goodput_rps, 1) if report.scenario.get("goodput_slo") else "-",
-        *cells.points(row.response_latency_ms, "p50", "p95"),
-        cells.with_interval(row.response_latency_ms.p99) if row.response_latency_ms else "-",
-        str(row.requests_total - row.ok_total),
-        cells.cached_share(row),
-        cells.share_with_interval(row.accuracy),
-        phase.reconciliation.trust.replace("_", " ") if row is phase.all else "-",
-    )
-
-
-def _load(load: AchievedLoad) -> str:
+    reached = "-" if load.reached is None or phase.load != "open" else f"{load.reached:.4g}"
     if load.asked is None:
-        return "-"
-    return "1 user" if (load.asked, load.unit) == (1, "users") else f"{load.asked:g} {load.unit}"
+        return "-", reached
+    return "1 user" if (load.asked, load.unit) == (1, "users") else f"{load.asked:g} {load.unit}", reached
 
 
 def thresholds(report: Report) -> PageTable:
@@ -138,28 +124,10 @@ def dataset_rows(report: Report, phase: PhaseReport) -> PageTable:
     )  # fmt: skip
     several = len(phase.datasets) > 1
     rows = [
-        TableRow(_dataset_cells(row), filter_classes(report, row.dataset, among_all=True))
+        TableRow(cells.row_cells(row, header), filter_classes(report, row.dataset, among_all=True))
         for row in (*phase.datasets, *((phase.all,) if several else ()))
     ]
     return _table(header, rows)
-
-
-def _dataset_cells(row: Row) -> tuple[str, ...]:
-    latency, cost = row.response_latency_ms, row.cost_per_correct_answer_usd
-    hits, misses = row.cached_nodes_total, row.uncached_nodes_total
-    return (
-        row.dataset,
-        str(row.requests_total),
-        str(row.ok_total),
-        cells.number(row.request_throughput_rps, 1),
-        *cells.points(latency, "p50", "p95"),
-        cells.with_interval(latency.p99) if latency else "-",
-        cells.share_with_interval(row.accuracy),
-        "-" if row.tokens_total is None else str(row.tokens_total),
-        cells.number(row.tokens_per_correct_answer, 1),
-        "-" if cost is None else f"{cost:g}",
-        "-" if hits is None or misses is None else f"{hits} of {hits + misses}",
-    )
 
 
 def parts(phase: PhaseReport) -> PageTable | None:
