@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
+from aether_load.analysis.report import RunInfo
 from aether_load.gate.analysis.comparison import GateComparison
 from aether_load.gate.analysis.pairs import SideReport
 from aether_load.gate.report import GateReport
@@ -78,15 +79,21 @@ def _what(report: GateReport) -> str:
 
 
 def _how(report: GateReport) -> str:
-    plan, run = report.plan, report.run
-    took = ""
-    if run.ended_utc is not None:
-        seconds = round((datetime.fromisoformat(run.ended_utc) - datetime.fromisoformat(run.began_utc)).total_seconds())
-        took = f", took {seconds // 60} min {seconds % 60} s"
+    plan = report.plan
     return (
         f"{report.pairs_used_total} of {plan.pairs} pairs used (the first is dropped), windows of {plan.window_s:g} s "
-        f"in turns (ABBA), margin {plan.margin:.1%}, confidence {plan.confidence:.1%}{took}"
+        f"in turns (ABBA), margin {plan.margin:.1%}, confidence {plan.confidence:.1%}{_took(report.run)}"
     )
+
+
+def _took(run: RunInfo) -> str:
+    """Return how long a gate took; nothing of one without an end, or whose file says no instants."""
+    try:
+        began, ended = (datetime.fromisoformat(utc or "") for utc in (run.began_utc, run.ended_utc))
+    except ValueError:
+        return ""
+    seconds = round((ended - began).total_seconds())
+    return f", took {seconds // 60} min {seconds % 60} s"
 
 
 def _cells(row: GateComparison) -> tuple[str, ...]:
