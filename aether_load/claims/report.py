@@ -179,7 +179,11 @@ def _configurations(runs: Sequence[RunFigures], figures: Figures) -> Iterator[Co
             speedup_low=speedup.low,
             speedup_high=speedup.high,
             speedup_bound=None if found.phases[0].sequential else speedup.possible,
-            curves=tuple(_curves(found.phases)),
+            curves=tuple(
+                Curve(phase.repeat, curve.share, curve.response_latency_ms)
+                for phase in found.phases
+                if (curve := phase.latency_curve) is not None and phase.repeat is not None
+            ),
         )
 
 
@@ -191,13 +195,6 @@ def _spread(values: Sequence[float]) -> Spread:
 def _point(phase: PhaseReport, name: str) -> float:
     value: float = getattr(phase.all.response_latency_ms, name).at_most
     return value
-
-
-def _curves(phases: Sequence[PhaseReport]) -> Iterator[Curve]:
-    for phase in phases:
-        if phase.latency_curve is not None and phase.repeat is not None:
-            curve = phase.latency_curve
-            yield Curve(phase.repeat, curve.share, curve.response_latency_ms)
 
 
 def _repetitions(runs: Sequence[RunFigures], figures: Figures) -> Iterator[Repetition]:

@@ -27,7 +27,7 @@ from aether_load.outputs.charts.chart import (
     part_colours,
     quantity,
 )
-from aether_load.outputs.charts.drawing import drawn_in_child, static_svg, write_picture
+from aether_load.outputs.charts.drawing import DrawingProcess, static_svg, write_picture
 from aether_load.rundata.folder import write_whole
 from aether_load.text import json_document, with_safe_texts, xml_text
 
@@ -134,7 +134,8 @@ def write_charts(folder: Path, comparison: Comparison, charts: Sequence[Chart]) 
     for name in _written_before(folder):
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "aether_load.compare.charts", str(folder)]
-    why = drawn_in_child(command, msgspec.json.encode([with_safe_texts(chart, xml_text) for chart in charts]))
+    safe = msgspec.json.encode([with_safe_texts(chart, xml_text) for chart in charts])
+    why = DrawingProcess(command).wait(safe)
     written = [f"{chart.name}.{kind}" for chart in charts for kind in ("svg", "png")] if why is None else []
     write_whole(folder / _LIST, json_document(msgspec.to_builtins(comparison) | {"charts": written}).encode())
     return why

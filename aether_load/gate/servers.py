@@ -100,10 +100,9 @@ def _words(side: str, command: str, port: int, core: int | None) -> list[str]:
         )
     filled = command.replace("{port}", str(port)).replace("{core}", str(core or 0))
     try:
-        words = shlex.split(filled)
+        return shlex.split(filled)
     except ValueError as error:
         raise UsageError(f"--{side}-command {command!r}: {error}.") from None
-    return words
 
 
 def _free_port() -> int:
@@ -119,10 +118,8 @@ def _wait_until_healthy(side: str, process: subprocess.Popen[bytes], url: str, l
     with urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=1.0)) as pool:
         while time.monotonic() < deadline:
             if (code := process.poll()) is not None:
-                said = _last_line(log)
-                raise TargetError(
-                    f"The {side} did not start: its command ended with exit code {code}{f': {said}' if said else ''}."
-                )
+                said = f": {line}" if (line := _last_line(log)) else ""
+                raise TargetError(f"The {side} did not start: its command ended with exit code {code}{said}.")
             try:
                 status = pool.request("GET", url + HEALTH_PATH, redirect=False).status
                 if status == 200:
@@ -131,8 +128,7 @@ def _wait_until_healthy(side: str, process: subprocess.Popen[bytes], url: str, l
             except urllib3.exceptions.HTTPError:
                 last = "nothing answered"
             time.sleep(_LOOK_EVERY_S)
-    said = _last_line(log)
-    words = f"; it said last: {said}" if said else ""
+    words = f"; it said last: {line}" if (line := _last_line(log)) else ""
     raise TargetError(
         f"The {side} was not healthy at {url} within {limit_s:g} s ({last}){words}. "
         "Give it longer with --start-limit, or look at its command."

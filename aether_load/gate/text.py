@@ -89,10 +89,10 @@ def _how(report: GateReport) -> str:
 def _took(run: RunInfo) -> str:
     """Return how long a gate took; nothing of one without an end, or whose file says no instants."""
     try:
-        began, ended = (datetime.fromisoformat(utc or "") for utc in (run.began_utc, run.ended_utc))
-    except ValueError:
+        took = datetime.fromisoformat(run.ended_utc or "") - datetime.fromisoformat(run.began_utc)
+    except (ValueError, TypeError):
         return ""
-    seconds = round((ended - began).total_seconds())
+    seconds = round(took.total_seconds())
     return f", took {seconds // 60} min {seconds % 60} s"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -39,9 +39,8 @@ def write_results(
     try:
         content = report_json(report)
         write_whole(folder.report, content)
-        text = io.StringIO()
-        write_series_csv([phase.name for phase in report.phases], series, text)
-        write_whole(folder.series, text.getvalue().encode())
+        by_second = partial(write_series_csv, [phase.name for phase in report.phases])
+        write_whole(folder.series, written(by_second, series).encode())
         for path, writer in (
             (folder.summary, write_summary_csv), (folder.markdown, write_markdown), (folder.junit, write_junit),
         ):  # fmt: skip

@@ -13,6 +13,7 @@ from aether_load.analysis.statistics.distribution import Distribution, Share, di
 from aether_load.protocol import NodeShape, NodeState
 from aether_load.rundata.samples.table import PhaseSamples
 
+_PATH_SHARES = {"path_share": "of_all", "tail_path_share": "of_tail", "on_path_share": "on_path"}
 _NO_TIME = "the paths' times add up to less than a millisecond"
 
 
@@ -67,7 +68,7 @@ def node_reports(
     for place, id_ in enumerate(ids):
         if samples.lacks_node(place):
             continue
-        states = samples.node_states[window, place]
+        states, origin = samples.node_states[window, place], origins.get(id_)
         succeeded = states == NodeState.SUCCEEDED
         cached = samples.node_cached[window, place][succeeded]
         told = int(np.count_nonzero(cached >= 0))
@@ -78,28 +79,24 @@ def node_reports(
             reasons["node_time_ms"] = "it succeeded in no request of the window"
         if cached_share is None:
             reasons["cached_share"] = "no answer said whether it came from the cache"
-        path = [getattr(shares, name)[place] if shares else None for name in ("of_all", "of_tail", "on_path")]
-        for name, value in zip(("path_share", "tail_path_share", "on_path_share"), path, strict=True):
-            if value is None:
-                reasons[name] = why_not.get("node_path") or (
-                    why_not.get("tail_share", _NO_TIME) if name == "tail_path_share" else _NO_TIME
-                )
+        path = {name: getattr(shares, of)[place] if shares else None for name, of in _PATH_SHARES.items()}
+        for name in (name for name, value in path.items() if value is None):
+            too_small = why_not.get("tail_share", _NO_TIME) if name == "tail_path_share" else _NO_TIME
+            reasons[name] = why_not.get("node_path") or too_small
         if shape is None:
             reasons["level"] = reasons["waits_for"] = "the run does not say how its nodes depend on each other"
         reports.append(
             NodeReport(
                 id=id_,
-                function=origins[id_].function if id_ in origins else None,
-                source=origins[id_].source if id_ in origins else None,
+                function=origin.function if origin else None,
+                source=origin.source if origin else None,
                 level=shape.level_of[place] if shape else None,
                 waits_for=tuple(shape.ids[needed] for needed in shape.waits_for[place]) if shape else None,
                 states={state.label: int(np.count_nonzero(states == state)) for state in NodeState},
                 node_time_ms=times,
                 cached_share=cached_share,
-                path_share=path[0],
-                tail_path_share=path[1],
-                on_path_share=path[2],
                 reasons=reasons,
+                **path,
             )
         )
     return tuple(reports)

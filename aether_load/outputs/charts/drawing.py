@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 LIMIT_S = 120
 
 
-def drawn_in_child(command: Sequence[str], data: bytes = b"") -> str | None:
-    """Run a program that draws, with `data` as its input; return why it could not, in half a sentence, or None."""
-    return DrawingProcess(command).wait(data)
-
-
 class DrawingProcess:
     """A child process that draws."""
 

@@ -54,21 +54,14 @@ def _points(series: Series, joined: int) -> Iterator[dict[str, Any]]:
         covered = sum(length or 0.0 for length in series.covered_s[part])
         if covered <= 0 or (start and covered < joined * series.resolution_s / 2):
             continue
-        p50s, p99s, least_p50s, least_p99s = (
-            [value for value in column[part] if value is not None]
-            for column in (
-                series.response_latency_p50_ms,
-                series.response_latency_p99_ms,
-                series.response_latency_p50_at_least_ms,
-                series.response_latency_p99_at_least_ms,
-            )
-        )
+        percentiles = {}
+        for name, joint in (("p50", statistics.median_low), ("p99", max)):
+            for bound in ("", "_at_least"):
+                values = [ms for ms in getattr(series, f"response_latency_{name}{bound}_ms")[part] if ms is not None]
+                percentiles[f"{name}{bound}_ms"] = round(joint(values), 3) if values else None
         yield {
             "s": round(series.began_s + (series.second[start] or 0.0) + covered / 2, 2),
-            "p50_ms": round(statistics.median_low(p50s), 3) if p50s else None,
-            "p99_ms": round(max(p99s), 3) if p99s else None,
-            "p50_at_least_ms": round(statistics.median_low(least_p50s), 3) if least_p50s else None,
-            "p99_at_least_ms": round(max(least_p99s), 3) if least_p99s else None,
+            **percentiles,
             "sent_rps": round(sum(series.requests_sent_total[part]) / covered, 3),
             "answers_rps": round(sum(series.answers_total[part]) / covered, 3),
             "errors_rps": round(sum(series.errors_total[part]) / covered, 3),
