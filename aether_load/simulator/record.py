@@ -40,14 +40,8 @@ class Record:
 
     def __init__(self, limit: int, path: Path | None, on_failure: Callable[[AetherLoadError], None]) -> None:
         self._lines: deque[bytes] = deque(maxlen=limit)
-        self._begun = 0
-        self._ended = 0
-        self._tokens = 0
-        self._statuses: Counter[str] = Counter()
-        self._sent: Counter[str] = Counter()
-        self._faults: Counter[str] = Counter()
-        self._nodes: Counter[str] = Counter()
-        self._cached = 0
+        self._totals = Counter(requests=0, ended=0, cached_nodes=0, tokens=0)
+        self._counts: dict[str, Counter[str]] = {what: Counter() for what in ("status", "sent", "faults", "nodes")}
         self._path = path
         self._file: int | None = None
         self._on_failure = on_failure
@@ -59,8 +53,8 @@ class Record:
 
     def begin(self, arrival_ns: int) -> Entry:
         """Begin an entry for a request that starts now."""
-        self._begun += 1
-        return Entry(self._begun, arrival_ns, time.monotonic_ns(), time.time_ns())
+        self._totals["requests"] += 1
+        return Entry(self._totals["requests"], arrival_ns, time.monotonic_ns(), time.time_ns())
 
     def end(self, entry: Entry, end_ns: int) -> None:
         """Keep an entry whose request ended."""
@@ -69,15 +63,16 @@ class Record:
         self._lines.append(line)
         if self._file is not None:
             self._write(self._file, line)
-        self._ended += 1
-        self._statuses[str(entry.status)] += 1
-        self._sent[entry.sent] += 1
+        totals, counts = self._totals, self._counts
+        totals["ended"] += 1
+        counts["status"][str(entry.status)] += 1
+        counts["sent"][entry.sent] += 1
         if entry.fault is not None:
-            self._faults[entry.fault] += 1
+            counts["faults"][entry.fault] += 1
         for node in entry.nodes:
-            self._nodes[node.state] += 1
-            self._cached += node.cached
-            self._tokens += node.tokens
+            counts["nodes"][node.state] += 1
+            totals["cached_nodes"] += node.cached
+            totals["tokens"] += node.tokens
 
     def _write(self, file: int, line: bytes) -> None:
         """Write a line at once, so that it is there even after kill -9."""
@@ -95,19 +90,9 @@ class Record:
     @property
     def dropped(self) -> int:
         """Return how many entries are no longer in memory."""
-        return self._ended - len(self._lines)
+        return self._totals["ended"] - len(self._lines)
 
     def summary(self) -> dict[str, Any]:
         """Return totals since the start of the process; a restart does not change them."""
-        return {
-            "requests": self._begun,
-            "ended": self._ended,
-            "in_flight": self._begun - self._ended,
-            "dropped": self.dropped,
-            "status": dict(self._statuses),
-            "sent": dict(self._sent),
-            "faults": dict(self._faults),
-            "nodes": dict(self._nodes),
-            "cached_nodes": self._cached,
-            "tokens": self._tokens,
-        }
+        in_flight = self._totals["requests"] - self._totals["ended"]
+        return {**self._totals, "in_flight": in_flight, "dropped": self.dropped, **self._counts}
