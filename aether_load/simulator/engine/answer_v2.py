@@ -7,7 +7,6 @@ from typing import Any
 from msgspec import UNSET
 
 from aether_load.simulator.engine.metrics import Metrics
-from aether_load.simulator.engine.node_v2 import NodeOutput
 from aether_load.simulator.engine.outcomes import NodeTrace
 from aether_load.simulator.wire import AnswerV2, NodeStatus, NodeV2, ResultV2
 
@@ -28,16 +27,14 @@ class AnswerBuilder:
         self._widest = 0
         self.status: dict[str, NodeStatus] = {}
 
-    def add_success(self, node: NodeV2, level: int, output: NodeOutput, took: int) -> None:
-        """Add a node that succeeded after a time in whole milliseconds."""
-        text, prompt, cached, input_tokens, output_tokens = output
-        tokens = input_tokens + output_tokens
-        self._metrics.succeeded(took, tokens, cached=cached)
-        self._times[node.id] = took
-        self.status[node.id] = _SUCCEEDED
-        shown = UNSET if prompt is None else prompt
-        self._results.append(ResultV2(node.id, text, took, tokens, cached, shown, input_tokens, output_tokens, level))
-        self._trace.append(NodeTrace(node.id, "succeeded", took, cached, tokens))
+    def add_success(self, result: ResultV2) -> None:
+        """Add a node that succeeded."""
+        node_id, took = result.node_id, result.execution_time_ms
+        self._metrics.succeeded(took, result.token_cost, cached=result.cache_hit)
+        self._times[node_id] = took
+        self.status[node_id] = _SUCCEEDED
+        self._results.append(result)
+        self._trace.append(NodeTrace(node_id, "succeeded", took, result.cache_hit, result.token_cost))
 
     def add_failure(self, node: NodeV2, reason: str) -> None:
         """Add a node that failed."""

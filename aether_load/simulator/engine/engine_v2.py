@@ -104,9 +104,8 @@ class DagRun:
 
     async def _attempt(self, node: NodeV2, depth: int, outputs: Mapping[str, str], made: dict[str, str]) -> None:
         """Run a node and add how it ended; raises PanicError when it panicked."""
-        began = monotonic_ns()
         try:
-            output = await run_node(node, self._renderer, outputs, self._provider, self._cache)
+            result = await run_node(node, depth, self._renderer, outputs, self._provider, self._cache)
         except NodeFailedError as failure:
             self.builder.add_failure(node, str(failure))
             self.aborted = self._aborts
@@ -114,5 +113,5 @@ class DagRun:
             self.builder.add_panic(node, str(panic))
             raise
         else:
-            made[node.id] = output.text
-            self.builder.add_success(node, depth, output, (monotonic_ns() - began) // 1_000_000)
+            made[node.id] = result.output
+            self.builder.add_success(result)
