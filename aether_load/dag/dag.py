@@ -13,7 +13,7 @@ from aether_load.dag.file import BARE, ROW, WRAPPED, OwnDag, read_dag_file
 from aether_load.dag.program import ProgramIdentity
 from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.shapes import make_shape
-from aether_load.dag.template import PLACEHOLDER, NameOf, Template, compile_template, escaped, strings_in
+from aether_load.dag.template import PLACEHOLDER, NameOf, Template, compile_template, escaped, values_in
 from aether_load.datasets.columns import WORKLOAD_COLUMNS
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import WORDS
@@ -153,9 +153,8 @@ def _of_own(own: OwnDag, plan: WorkloadPlan, generation: Generation) -> Dag:
         # `{{X}}` needs no ref: a node that has no successor may be the last to finish, and no prompt contains it.
         filled_in = {ref["raw"] for ref in refs} | {name for node in nodes for name in node.depends_on}
     read_paths = {tuple(ref.get("path") or ()) for ref in refs if ref["kind"] == "context"}
-    context = (
-        compile_template(text, name_of) for path, text in strings_in(body.get("context") or {}) if path in read_paths
-    )
+    read = [held for path, held in values_in(body.get("context") or {}) if path in read_paths]
+    context = [compile_template(text, name_of) for text in read if isinstance(text, str)]
     return Dag(
         template=compile_template(body, name_of),
         sent=WorkloadDag(

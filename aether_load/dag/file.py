@@ -11,7 +11,7 @@ from aether_load.dag.check import DagMistake, mistakes_in
 from aether_load.dag.json_file import read_json
 from aether_load.dag.program import ProgramIdentity
 from aether_load.dag.request_check import check_v1, check_v2
-from aether_load.dag.template import PLACEHOLDER, NameOf, keys_in, strings_in
+from aether_load.dag.template import PLACEHOLDER, NameOf, values_in
 from aether_load.dag.template import Path as JsonPath
 from aether_load.protocol import Generation, NodeShape
 
@@ -71,11 +71,11 @@ def _generation_of(body: Any) -> Generation:
 
 def _columns_of(body: dict[str, Any]) -> dict[str, str]:
     """Return the columns that the file asks for, each with the place that does so first."""
-    for path, key in keys_in(body):
+    for path, key in ((path, key) for path, held in values_in(body) if isinstance(held, dict) for key in held):
         if any(stands_for_row(found[1].strip()) for found in PLACEHOLDER.finditer(key)):
             raise DagMistake(f"{_place(path, body)}: a row's words go into values, not into the key {key!r}.")
     columns: dict[str, str] = {}
-    for path, text in strings_in(body):
+    for path, text in ((path, held) for path, held in values_in(body) if isinstance(held, str)):
         for found in PLACEHOLDER.finditer(text):
             name = found[1].strip()
             if stands_for_row(name):

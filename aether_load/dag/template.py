@@ -88,24 +88,9 @@ def _pieces(value: object, name_of: NameOf) -> Iterator[bytes | str]:
         yield msgspec.json.encode(value)
 
 
-def strings_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Yield each string value of a JSON document, with the path to it."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, held in value.items():
-            yield from strings_in(held, (*path, key))
-    elif isinstance(value, list | tuple):
-        for number, held in enumerate(value):
-            yield from strings_in(held, (*path, number))
-
-
-def keys_in(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Yield each key of a JSON document's objects, with the path to the object."""
-    if isinstance(value, dict):
-        for key, held in value.items():
-            yield path, key
-            yield from keys_in(held, (*path, key))
-    elif isinstance(value, list | tuple):
-        for number, held in enumerate(value):
-            yield from keys_in(held, (*path, number))
+def values_in(value: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield each value of a JSON document with the path to it, what holds others before these."""
+    yield path, value
+    held = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for step, inner in held:
+        yield from values_in(inner, (*path, step))

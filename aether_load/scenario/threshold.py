@@ -7,7 +7,6 @@ import operator
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from statistics import NormalDist
 from typing import Literal
 
 import msgspec
@@ -185,30 +184,23 @@ def undecidable(condition: Threshold) -> str | None:
     if metric is None or not has_interval:
         return None
     name = condition.text[: condition.text.index(condition.operator)].strip()
-    is_below = condition.operator in {"<", "<=", "=="}
-    if metric.form == "share" and is_below and condition.value <= 0:
+    if metric.form == "share" and condition.operator in {"<", "<=", "=="} and condition.value <= 0:
         strict = "; for no failure at all, say max_error_rate = 0" if metric.name == "error_rate" else ""
-        return (
-            f"no number of requests decides that: the interval of a share always ends above 0. Give a limit above 0, "
-            f"as in {name}<0.01, which {_requests_below(0.01)} requests decide when it is 0 of them{strict}."
-        )
-    if metric.form == "share" and condition.operator in {">", ">=", "=="} and condition.value >= 1:
-        return (
-            f"no number of requests decides that: the interval of a share always begins below 1. Give a limit below 1, "
-            f"as in {name}>0.99, which {_requests_below(0.01)} requests decide when it is all of them."
-        )
-    if condition.operator == "==":
-        return (
-            f"no number of requests decides that: {metric.name} is an interval, which is never a single number. Give a "
-            f"lower or an upper limit, as in {name}<={condition.value:g}."
-        )
-    return None
+        reason = "the interval of a share always ends above 0. Give a limit above 0"
+        example = f"{name}<0.01, which {REQUESTS_OF_SHARE} requests decide when it is 0 of them{strict}"
+    elif metric.form == "share" and condition.operator in {">", ">=", "=="} and condition.value >= 1:
+        reason = "the interval of a share always begins below 1. Give a limit below 1"
+        example = f"{name}>0.99, which {REQUESTS_OF_SHARE} requests decide when it is all of them"
+    elif condition.operator == "==":
+        reason = f"{metric.name} is an interval, which is never a single number. Give a lower or an upper limit"
+        example = f"{name}<={condition.value:g}"
+    else:
+        return None
+    return f"no number of requests decides that: {reason}, as in {example}."
 
 
-def _requests_below(share: float) -> int:
-    """Return how many requests without a hit bring the upper end of a share's 95 % interval (Wilson) below `share`."""
-    z = NormalDist().inv_cdf(0.975)
-    return math.floor(z * z * (1 - share) / share) + 1
+REQUESTS_OF_SHARE = 381
+"""Requests without a hit that bring the upper end of a share's 95 % interval (Wilson) below 0.01."""
 
 
 def quoted(text: object) -> str:

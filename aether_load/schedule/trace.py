@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -143,8 +143,13 @@ def _prompts(table: Table, phase: Phase, place_of: dict[str, int], first: int) -
             texts.append(Prompt(id=f"{phase.name}/{len(texts)}", dataset=phase.name, text=text))
         elif (name := _text(table, index, trace.dataset)) != "":
             # A column of whole numbers with gaps often comes as floats.
-            row_number = _text(table, index, trace.row).removesuffix(".0")
-            refers.append(_known_row(f"{name}/{row_number}", trace, place_of, table.place(index)))
+            known = f"{name}/{_text(table, index, trace.row).removesuffix('.0')}"
+            if known not in place_of:
+                raise UsageError(
+                    f"Trace {table.place(index)}: there is no row {known} among the prompts of this run; check "
+                    f"{trace.dataset} and {trace.row}, and that workload.datasets and workload.limit take it in."
+                )
+            refers.append(place_of[known])
         elif refers:
             raise UsageError(_says_neither(table, index, trace))
     if refers and len(refers) < len(table.rows):
@@ -162,15 +167,6 @@ def _says_neither(table: Table, index: int, trace: TraceFile) -> str:
 def _text(table: Table, index: int, column: str) -> str:
     with explained(f"Trace {table.place(index)}: column {column!r} ", ValueError):
         return scalar_text(table.rows[index].get(column))
-
-
-def _known_row(name: str, trace: TraceFile, place_of: dict[str, int], place: str) -> int:
-    if name not in place_of:
-        raise UsageError(
-            f"Trace {place}: there is no row {name} among the prompts of this run; check {trace.dataset} and "
-            f"{trace.row}, and that workload.datasets and workload.limit take it in."
-        )
-    return place_of[name]
 
 
 def _times(table: Table, trace: TraceFile) -> tuple[list[int | float], int]:
@@ -202,28 +198,19 @@ def _time(value: object, trace: TraceFile, place: str) -> tuple[TimeKind, int | 
     number = _number(value)
     if number is not None:
         if abs(number) / _UNITS_PER_SECOND[trace.timestamp_unit] >= _NO_SUCH_TIME_S:
+            units = (unit for unit, per_s in _UNITS_PER_SECOND.items() if abs(number) / per_s < _LARGEST_EPOCH_S)
             raise UsageError(
                 f"{place} is after the year 5000 in {trace.timestamp_unit}; say trace.timestamp_unit = "
-                f'"{_likely_unit(number)}".'
+                f'"{next(units, "ns")}".'
             )
         return "a number", number
-    moment = _moment(value)
-    if moment is None:
-        raise UsageError(f"{place} is neither a number nor a time such as 2026-01-31T12:00:00Z.")
+    try:
+        moment = datetime.fromisoformat(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError(f"{place} is neither a number nor a time such as 2026-01-31T12:00:00Z.") from None
     if moment.tzinfo is None:
         return "a time without an offset", moment.replace(tzinfo=UTC).timestamp()
     return "a time with an offset", moment.timestamp()
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _likely_unit(number: float) -> str:
-    return next((unit for unit, per_s in _UNITS_PER_SECOND.items() if abs(number) / per_s < _LARGEST_EPOCH_S), "ns")
 
 
 def _number(value: object) -> int | float | None:

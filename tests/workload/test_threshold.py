@@ -19,12 +19,12 @@ from aether_load.scenario.load import from_plain, load_scenario, to_plain
 from aether_load.scenario.metrics import AGGREGATIONS, aggregation_meant
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import (
+    REQUESTS_OF_SHARE,
     Measure,
     Operator,
     RequestLimit,
     Threshold,
     ThresholdPlan,
-    _requests_below,
     parse_request_limit,
     parse_threshold,
     quoted,
@@ -254,15 +254,12 @@ def test_what_some_number_of_requests_decides_is_asked(text: str, tmp_path: Path
     assert [str(plan.condition) for plan in scenario_with(tmp_path, f'thresholds = ["{text}"]').thresholds] == [text]
 
 
-@pytest.mark.parametrize("limit", [0.1, 0.01])
-def test_the_number_of_requests_in_the_advice_is_the_smallest_that_decides(limit: float) -> None:
+def test_the_number_of_requests_in_the_advice_is_the_smallest_that_decides() -> None:
     """Of a share of 0, by the same interval that a report holds."""
-    needed = _requests_below(limit)
-    found = wilson(0, needed)
+    found, fewer = wilson(0, REQUESTS_OF_SHARE), wilson(0, REQUESTS_OF_SHARE - 1)
     assert found is not None
-    result = wilson(0, needed - 1)
-    assert result is not None
-    assert found.high < limit <= result.high
+    assert fewer is not None
+    assert found.high < 0.01 <= fewer.high
 
 
 @pytest.mark.parametrize(
