@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aether_load.datasets.answer import LETTERS, parse_letter
 from aether_load.datasets.prompt import Prompt
-from aether_load.errors import ExitCode
+from aether_load.errors import ExitCode, ResultsError
 from aether_load.evaluation.account import meaningless, model_info
 from aether_load.evaluation.asking import Reply
 from aether_load.evaluation.generation import GenerationPlan, truncate
@@ -96,15 +96,20 @@ class Evaluation:
         if self._info is not None or run is None:
             return self._info or {}
         # The last answer is in: now there is time for the half second of pyarrow.
-        from aether_load.analysis.report import analyse  # noqa: PLC0415
-        from aether_load.outputs.results import write_results  # noqa: PLC0415
+        from aether_load.observer.results import write_all  # noqa: PLC0415
 
         self._info = {}
         run.manifest.notes += self._warnings
-        run.close(failed=self._failed_with is not None)
-        analysis = analyse(run.folder)
-        self._written = analysis.report, write_results(analysis.report, run.folder, analysis.series)
-        self._info = model_info(analysis.report, self.session.tasks, str(run.folder.path), self.options.model_name)
+        path = run.folder.path
+        try:
+            run.close(failed=self._failed_with is not None)
+            report, files = write_all(run.folder, None)
+        except OSError as error:
+            raise ResultsError(
+                f"{path} could not be written to the end ({error.strerror}). Make room, then: aether-load report {path}"
+            ) from None
+        self._written = report, files
+        self._info = model_info(report, self.session.tasks, str(path), self.options.model_name)
         return self._info
 
     @property

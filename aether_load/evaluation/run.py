@@ -122,7 +122,7 @@ class EvaluationRun:
                 self._files.sender.append(reading)
 
     def close(self, *, failed: bool) -> None:
-        """Write what is left and say how the evaluation ended; raises ResultsError when the disk takes no more."""
+        """Write what is left and say how the evaluation ended; raises OSError when the disk takes no more."""
         self._ended.set()
         if self._flusher.is_alive():
             self._flusher.join()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 
-from aether_load.errors import ResultsError
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.json_lines import LineFile
 from aether_load.rundata.manifest import Manifest
 from aether_load.rundata.records.record_buffer import RecordBuffer
-from aether_load.rundata.records.record_set import RecordPart
 from aether_load.rundata.records.record_writer import RecordWriter
 
 
@@ -45,7 +43,7 @@ class RunFiles:
             self._refusal = self._refusal or refusal.strerror
 
     def close(self) -> None:
-        """Write what is left, and samples.arrow; raises ResultsError when the disk takes no more."""
+        """Write what is left, and close the files; raises OSError when the disk takes no more."""
         self.flush()
         if self._refusal is not None:
             self.manifest.notes.append(f"The disk refused to take more for a while ({self._refusal}).")
@@ -59,16 +57,6 @@ class RunFiles:
             self.scrapes.write_out()
             self.sender.write_out()
             self.folder.write_manifest(self.manifest)
-            if self._refusal is None:
-                # Every start of lm-eval imports this module, and pyarrow is needed only here.
-                from aether_load.rundata.samples.samples_arrow import write_samples  # noqa: PLC0415
-
-                write_samples([RecordPart(self.folder.records)], self.folder.samples)
-        except OSError as error:
-            raise ResultsError(
-                f"{self.folder.path} could not be written to the end ({error.strerror}). Make room, then: aether-load "
-                f"report {self.folder.path}"
-            ) from None
         finally:
             for file in (self._records, self.scrapes, self.sender):
                 file.close()

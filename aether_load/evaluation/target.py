@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from time import monotonic
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -56,21 +57,19 @@ class Target:
     ) -> None:
         self.facts = facts
         self._headers = {"User-Agent": "aether-load", **headers}
-        self._pool_options = pool_options(facts.url, tls)
         self._tls = tls
         self._base_path = urlsplit(facts.url).path
         self._connect_timeout_s = connect_timeout_s
         self._request_timeout_s = request_timeout_s
-        self._own = threading.local()
+        self._own = _Connection(facts.url, pool_options(facts.url, tls))
 
     def execute(self, body: bytes) -> Exchange:
         """Send one request to /execute and return what came of it."""
         timeout = urllib3.Timeout(connect=self._connect_timeout_s, read=self._request_timeout_s)
         headers = {**self._headers, "Content-Type": "application/json"}
-        pool = self._pool()
         try:
             with self._in_time():
-                answer = pool.urlopen(
+                answer = self._own.pool.urlopen(
                     "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
                     redirect=False, preload_content=False,
                 )  # fmt: skip
@@ -96,17 +95,6 @@ class Target:
             port=parts.port or (443 if parts.scheme == "https" else 80),
         )
 
-    def _pool(self) -> urllib3.HTTPConnectionPool:
-        """Return this thread's connection, kept alive from one exchange to the next."""
-        pool = getattr(self._own, "pool", None)
-        if pool is None:
-            url = urllib3.util.parse_url(self.facts.url)
-            limit = self._own.limit = TimeLimit()
-            pool = limit.pool_classes[url.scheme or "http"](url.host, port=url.port, maxsize=1, **self._pool_options)
-            self._own.pool = pool
-        assert isinstance(pool, urllib3.HTTPConnectionPool)
-        return pool
-
     @contextlib.contextmanager
     def _in_time(self) -> Iterator[None]:
         """Raise TimeoutError where this thread's exchange is not done within its limit, whatever it raised."""
@@ -126,6 +114,16 @@ class Target:
     def _reason(self, error: urllib3.exceptions.HTTPError) -> str:
         cause = error.args[0] if error.args else None
         return refused_handshake(cause, self._tls) if isinstance(cause, ssl.SSLError) else _reason(error)
+
+
+class _Connection(threading.local):
+    """A thread's own connection, kept alive from one exchange to the next."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.limit = TimeLimit()
+        parsed = urllib3.util.parse_url(url)
+        pool_class = self.limit.pool_classes[parsed.scheme or "http"]
+        self.pool: urllib3.HTTPConnectionPool = pool_class(parsed.host, port=parsed.port, maxsize=1, **options)
 
 
 class _TooLarge(Exception):

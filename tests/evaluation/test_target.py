@@ -41,7 +41,7 @@ def answering(packets: Iterable[bytes]) -> Iterator[Target]:
         )
         client = Target(facts, {}, tls=TlsSettings(), connect_timeout_s=5, request_timeout_s=5)
         yield client
-        client._pool().close()
+        client._own.pool.close()
         thread.join(5)
         assert not thread.is_alive()
 

@@ -74,13 +74,12 @@ def _of_requests(totals: Totals) -> Iterator[Metric]:
 def _of_now(live_state: LiveState) -> Iterator[Metric]:
     """Yield what the sender is doing at this moment."""
     users = live_state.users
-    yield GaugeMetricFamily(
-        "aether_load_requests_in_flight", "Requests that were sent and not answered.", users.in_flight
-    )
-    yield GaugeMetricFamily(
-        "aether_load_requests_waiting", "Requests that are due and wait for a free user.", users.waiting
-    )
-    yield GaugeMetricFamily("aether_load_users_thinking", "Users that pause before their next request.", users.thinking)
+    for name, words, value in (
+        ("requests_in_flight", "Requests that were sent and not answered.", users.in_flight),
+        ("requests_waiting", "Requests that are due and wait for a free user.", users.waiting),
+        ("users_thinking", "Users that pause before their next request.", users.thinking),
+    ):
+        yield GaugeMetricFamily(f"aether_load_{name}", words, value)
     yield CounterMetricFamily(
         "aether_load_generator_cpu_seconds",
         "CPU time of the sending process (the busiest of several), user and system; it can use one core.",

@@ -36,7 +36,11 @@ _TYPES: dict[str, type] = {
     "node_cached": np.int8, "execution_key": np.uint64, "name": np.int16, "sent_nodes": np.int32,
 }  # fmt: skip
 
-_OF_NODES = ("node_times_ms", "node_states", "node_cached")
+_AS_RECORDED = (
+    "request_index", "worker", "due_ns", "sent_ns", "ended_ns", "outcome", "server_total_ms", "answer_state", "correct",
+)  # fmt: skip
+_OF_NODES = {"node_times_ms": "time_ms", "node_states": "state", "node_cached": "cached"}
+_TOTALS = ("cycles_total", "levels_told_total", "levels_over_total", "levels_short_total")
 
 
 class SamplesRead(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ class GrowingPhase:
         self._columns = {
             name: Column(kind, rows * (node_count if name in _OF_NODES else 1), folder) for name, kind in _TYPES.items()
         }
-        self._totals = dict.fromkeys(("is_cycle", "levels_told", "levels_over", "levels_short"), 0)
+        self._totals = dict.fromkeys(_TOTALS, 0)
         self._errors: Counter[tuple[int, int]] = Counter()
 
     def add(self, columns: Mapping[str, Values], which: NDArray[np.bool_] | None = None) -> None:
@@ -139,12 +143,12 @@ class GrowingPhase:
         for name, column in self._columns.items():
             column.thin(self._nodes if name in _OF_NODES else 1)
 
-    def snapshot(self, record: PhaseRecord, holds: Holds, names: Sequence[str] = ()) -> PhaseSamples:
+    def snapshot(self, record: PhaseRecord, holds: Holds, names: tuple[str, ...] = ()) -> PhaseSamples:
         """Return the samples so far, which are valid until more are added."""
         columns = {name: column.view() for name, column in self._columns.items()}
         return self._samples(columns, record, holds, (), names)
 
-    def finish(self, record: PhaseRecord, holds: Holds, errors: Sequence[str], names: Sequence[str]) -> PhaseSamples:
+    def finish(self, record: PhaseRecord, holds: Holds, errors: Sequence[str], names: tuple[str, ...]) -> PhaseSamples:
         """Return all samples; nothing can be added afterwards. `errors` and `names` are texts by their places."""
         columns = {name: column.finish() for name, column in self._columns.items()}
         return self._samples(columns, record, holds, errors, names)
@@ -155,7 +159,7 @@ class GrowingPhase:
         record: PhaseRecord,
         holds: Holds,
         errors: Sequence[str],
-        names: Sequence[str],
+        names: tuple[str, ...],
     ) -> PhaseSamples:
         for name in _OF_NODES:
             whole[name] = whole[name].reshape(len(whole["due_ns"]), self._nodes)
@@ -164,21 +168,17 @@ class GrowingPhase:
             ended = int(whole["ended_ns"].max())
         held = holds.within(began, ended)
         return PhaseSamples(
-            **whole,
+            **(whole | self._totals),
             late_ns=holds.late_ns(whole["worker"], whole["sent_ns"], whole["ended_ns"]),
             holds_total=len(held),
             held_ns_total=int(held.sum()),
             longest_hold_ns=int(held.max(initial=0)),
-            cycles_total=self._totals["is_cycle"],
-            names=tuple(names),
+            names=names,
             errors=tuple(
                 (Outcome(outcome).label, errors[error], count)
                 for (outcome, error), count in self._errors.most_common()
                 if errors
             ),
-            levels_told_total=self._totals["levels_told"],
-            levels_over_total=self._totals["levels_over"],
-            levels_short_total=self._totals["levels_short"],
             window_began_ns=began,
             window_ended_ns=ended,
         )
@@ -191,10 +191,8 @@ class RecordColumns:
         """Take the run's datasets and nodes in the manifest's order, and each node's level."""
         self.list_nodes(node_ids, level_of)
         self._datasets = {name: place for place, name in enumerate(datasets)}
-        self.errors: list[str] = []
-        self.names: list[str] = []
-        self._error_places: dict[str, int] = {}
-        self._name_places: dict[str, int] = {}
+        self._errors: dict[str, int] = {}
+        self._names: dict[str, int] = {}
 
     def list_nodes(self, node_ids: Sequence[str], level_of: Sequence[int]) -> None:
         """Take these nodes as the run's from now on."""
@@ -205,43 +203,37 @@ class RecordColumns:
         """Return a batch's columns, and of each row whether its answer's levels contradict the rest of it."""
         rows, nodes = batch.requests, batch.nodes
         dense = self._nodes.table(rows, tables)
-        found = {
-            "request_index": rows["request_index"],
-            "worker": rows["worker"],
-            "due_ns": rows["due_ns"],
-            "sent_ns": rows["sent_ns"],
-            "ended_ns": rows["ended_ns"],
-            "dataset": look_up(self._dataset_of_prompt(tables), rows["prompt"]).astype(np.int16),
-            "outcome": rows["outcome"],
-            "server_total_ms": rows["server_total_ms"],
-            "token_cost": rows["tokens"],
-            "answer_state": rows["answer_state"],
-            "correct": rows["correct"],
-            "node_times_ms": dense(nodes["time_ms"]),
-            "node_states": dense(nodes["state"]),
-            "node_cached": dense(nodes["cached"]),
-            "sent_nodes": self._nodes.sizes(rows, tables).astype(np.int32),
-            "execution_key": _keys(rows["execution_id"]),
-        }
-        found["is_cycle"] = _cycles(rows, tables)
-        found["error"] = look_up(
-            [ABSENT if text is None else self._error(text) for text in tables.errors], rows["error"]
-        )
-        found["name"] = look_up([ABSENT if text is None else self._name(text) for text in tables.names], rows["name"])
+        found = {name: rows[name] for name in _AS_RECORDED}
+        found["token_cost"] = rows["tokens"]
+        found |= {name: dense(nodes[column]) for name, column in _OF_NODES.items()}
+        found["sent_nodes"] = self._nodes.sizes(rows, tables).astype(np.int32)
+        found["dataset"] = look_up(self._dataset_of_prompt(tables), rows["prompt"]).astype(np.int16)
+        found["execution_key"] = _keys(rows["execution_id"])
+        found["cycles_total"] = _cycles(rows, tables)
+        found["error"] = look_up([self._error(text) for text in tables.errors], rows["error"])
+        found["name"] = look_up([self._name(text) for text in tables.names], rows["name"])
         return found | self._levels(batch, found)
 
-    def _error(self, text: str) -> int:
+    def _error(self, text: str | None) -> int:
         """Return an error text's place among all that were read; beyond the most that a column holds, the last one."""
-        if text not in self._error_places and len(self.errors) < _MOST_ERRORS:
-            self._error_places[text] = len(self.errors)
-            self.errors.append(text)
-        return self._error_places.get(text, _MOST_ERRORS - 1)
+        if text is None:
+            return ABSENT
+        if len(self._errors) >= _MOST_ERRORS:
+            return self._errors.get(text, _MOST_ERRORS - 1)
+        return self._errors.setdefault(text, len(self._errors))
 
-    def _name(self, text: str) -> int:
-        if text not in self._name_places:
-            self._name_places[text] = len(self.names)
-            self.names.append(text)
-        return self._name_places[text]
+    def _name(self, text: str | None) -> int:
+        return ABSENT if text is None else self._names.setdefault(text, len(self._names))
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """Return the texts of errors by their places."""
+        return tuple(self._errors)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of requests by their places."""
+        return tuple(self._names)
 
     def _dataset_of_prompt(self, tables: Tables) -> Sequence[int]:
         """Return the place of each prompt's dataset among the manifest's."""
@@ -258,7 +250,7 @@ class RecordColumns:
         short = np.zeros(len(rows), np.bool_)
         for place, level in enumerate(self._level_of):
             short |= (levels[:, level] != ABSENT) & (found["node_times_ms"][:, place] > levels[:, level])
-        return {"levels_told": told, "levels_over": over, "levels_short": told & short}
+        return {"levels_told_total": told, "levels_over_total": over, "levels_short_total": told & short}
 
 
 def _counted(pairs: Values) -> tuple[Values, Values]:
