@@ -33,23 +33,14 @@ class TaskAccount:
     """Counts one task's documents by what became of them; `add` each after its last attempt."""
 
     def __init__(self) -> None:
-        self.documents = 0
         self.unanswered = 0
         self.mock = 0
         self.outcomes: Counter[Outcome] = Counter()
-        self._sent: dict[str, dict[Any, None]] = {"temperature": {}, "max_tokens": {}}
-        self._not_sent: dict[str, list[Any]] = {}
+        self._plans: list[GenerationPlan] = []
 
     def add(self, reply: Reply, sent: GenerationPlan, *, unanswered: bool) -> None:
         """Count a document and the arguments that it was sent with; `unanswered` when its answer named no option."""
-        for name, values in self._sent.items():
-            if (value := getattr(sent, name)) is not None:
-                values[value] = None
-        for name, value in sent.not_sent.items():
-            values_of = self._not_sent.setdefault(name, [])
-            if value not in values_of:
-                values_of.append(value)
-        self.documents += 1
+        self._plans.append(sent)
         self.outcomes[reply.outcome] += 1
         self.unanswered += unanswered and not reply.mock
         self.mock += reply.mock
@@ -62,16 +53,24 @@ class TaskAccount:
         failures = {
             outcome.label: count for outcome, count in sorted(self.outcomes.items()) if outcome is not Outcome.OK
         }
+        sent = {
+            name: sorted({getattr(plan, name) for plan in self._plans} - {None})
+            for name in ("temperature", "max_tokens")
+        }
+        not_sent: dict[str, list[Any]] = {}
+        for name, value in (item for plan in self._plans for item in plan.not_sent.items()):
+            if value not in not_sent.setdefault(name, []):
+                not_sent[name].append(value)
         return {
-            "documents_total": self.documents,
+            "documents_total": len(self._plans),
             "answered_total": self.outcomes[Outcome.OK] - self.unanswered - self.mock,
             "unanswered_total": self.unanswered,
             "rejected_total": self.outcomes[Outcome.REJECTED],
             "failed_total": sum(failures.values()) - self.outcomes[Outcome.REJECTED],
             "failures_by_outcome": failures,
             "mock_answers_total": self.mock,
-            "sent": {"model": model, **{name: sorted(values) for name, values in self._sent.items()}},
-            "not_sent": self._not_sent,
+            "sent": {"model": model, **sent},
+            "not_sent": not_sent,
         }
 
 

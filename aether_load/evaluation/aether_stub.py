@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
@@ -261,11 +262,8 @@ def _mistake_in(error: BaseException) -> BaseException:
 
 def _is_of_hub(trace: TracebackType | None) -> bool:
     """Tell whether an exception comes from where the hub's datasets are read."""
-    while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _HUB_PACKAGES:
-            return True
-        trace = trace.tb_next
-    return False
+    modules = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(trace))
+    return any(name.partition(".")[0] in _HUB_PACKAGES for name in modules)
 
 
 def _fail(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from os.path import commonprefix
 
 import msgspec
 
@@ -128,7 +129,7 @@ def _with_blank(contexts: list[str], continuation: str) -> tuple[str, tuple[str,
 
     The contexts are alike up to their last words, so the blank begins behind the last space that all share.
     """
-    shared = _shared_beginning(contexts)
+    shared = commonprefix(contexts)  # noqa: RUF071 -- character by character is what is wanted
     start = max((shared.rfind(space) for space in " \n\t"), default=-1) + 1
     options = tuple(_one_line(context[start:]) for context in contexts)
     if not all(options):
@@ -136,13 +137,6 @@ def _with_blank(contexts: list[str], continuation: str) -> tuple[str, tuple[str,
     rest = continuation.strip()
     gap = "" if not rest or _CLINGS.match(rest) else " "
     return f"{_BLANK}\n\n{shared[:start].strip()}{' ' if start else ''}_{gap}{rest}", options
-
-
-def _shared_beginning(texts: list[str]) -> str:
-    """Return the characters that all texts begin with; those between the first and the last in order do as well."""
-    first, last = min(texts), max(texts)
-    alike = next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
-    return first[:alike]
 
 
 def _one_line(text: str) -> str:

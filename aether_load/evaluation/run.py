@@ -28,18 +28,12 @@ _NO_SELF_CHECK = "an evaluation is sent by lm-eval's process, whose own cost is 
 
 
 def _manifest(folder: RunFolder, scenario: dict[str, Any], target: Target, command: Sequence[str]) -> Manifest:
-    facts = target.facts
     manifest = Manifest(
         id=folder.path.name,
         scenario=scenario,
         command=hidden_command(command),
         seed=None,
-        target=TargetRecord(
-            url=facts.url,
-            kind="simulated" if facts.simulated else "runtime",
-            generation=facts.generation,
-            server=facts.server,
-        ),
+        target=TargetRecord.of(target.facts),
         datasets=(),
         node_ids=(ANSWER_NODE,),
         nodes=(NodeShape(ANSWER_NODE),),

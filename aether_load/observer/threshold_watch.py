@@ -62,7 +62,8 @@ class ThresholdWatch:
         ]
         self._found: dict[str, dict[str, Finding]] = {}
         self._node_ids = manifest.node_ids
-        self._columns = _columns_of(manifest)
+        datasets = [identity.name for identity in manifest.datasets]
+        self._columns = RecordColumns(datasets, manifest.node_ids, _levels_of(manifest))
         self._phases: dict[str, GrowingPhase] = {}
         self._weights: dict[str, int] = {}
         self._done: set[str] = set()
@@ -114,8 +115,8 @@ class ThresholdWatch:
                 if found is None:
                     continue
                 self._found.setdefault(plan.condition.text, {})[record.name] = found[1]
-                ends_it = plan.abort_on_fail and _is_due(plan, record, now_ns)
-                if ends_it and found[1].state == "broken":
+                is_due = _open_for_ns(record, now_ns) >= plan.delay_abort_eval * 1e9
+                if plan.abort_on_fail and is_due and found[1].state == "broken":
                     return AbortRecord(
                         condition=plan.condition.text,
                         phase=record.name,
@@ -144,11 +145,6 @@ class ThresholdWatch:
         return LiveThreshold(condition=condition, state=worst.state, phase=phase, shown=worst.shown)
 
 
-def _columns_of(manifest: Manifest) -> RecordColumns:
-    datasets = [identity.name for identity in manifest.datasets]
-    return RecordColumns(datasets, manifest.node_ids, _levels_of(manifest))
-
-
 def _levels_of(manifest: Manifest) -> tuple[int, ...]:
     shape = shape_of(manifest.node_ids, manifest.nodes)
     return shape.level_of if shape else (0,) * len(manifest.node_ids)
@@ -157,10 +153,6 @@ def _levels_of(manifest: Manifest) -> tuple[int, ...]:
 def _open_for_ns(record: PhaseRecord, now_ns: int) -> int:
     assert record.window_began_ns is not None
     return (record.window_ended_ns or now_ns) - record.window_began_ns
-
-
-def _is_due(plan: ThresholdPlan, record: PhaseRecord, now_ns: int) -> bool:
-    return _open_for_ns(record, now_ns) >= plan.delay_abort_eval * 1e9
 
 
 def _judge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import monotonic_ns
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ from aether_load.rundata.process_usage import SelfCheck
 from aether_load.scenario.gate_plan import GatePlan
 from aether_load.schedule.probe import LimitedBy, ProbeMeasurement, Purpose
 from aether_load.schedule.search import Found
+
+if TYPE_CHECKING:
+    from aether_load.runtime_client import TargetFacts
 
 SCHEMA_VERSION = "1.0"
 UTC_FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -40,6 +43,12 @@ class TargetRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["simulated", "runtime"]
     generation: Generation
     server: str | None
+
+    @classmethod
+    def of(cls, facts: TargetFacts) -> TargetRecord:
+        """Return what a probe found, as a run's manifest has it."""
+        kind: Literal["simulated", "runtime"] = "simulated" if facts.simulated else "runtime"
+        return cls(url=facts.url, kind=kind, generation=facts.generation, server=facts.server)
 
 
 class ClockPair(msgspec.Struct, frozen=True):

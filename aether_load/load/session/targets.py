@@ -48,13 +48,7 @@ def described(target: TargetRecord) -> str:
 def _find(host: str, credentials: Credentials, line: ProgressLine, option: str) -> TargetRecord:
     host = check_url(host, option)
     line.show(f"looking for the runtime at {host}")
-    facts = probe_in_time(host, credentials.headers_to(host), credentials.tls_to(host), option)
-    return TargetRecord(
-        url=facts.url,
-        kind="simulated" if facts.simulated else "runtime",
-        generation=facts.generation,
-        server=facts.server,
-    )
+    return TargetRecord.of(probe_in_time(host, credentials.headers_to(host), credentials.tls_to(host), option))
 
 
 def _refuse_what_v1_has_not(scenario: Scenario, url: str) -> None:

@@ -15,9 +15,11 @@ from aether_load.rundata.records.record_reader import RecordBatch, RecordReader,
 from aether_load.rundata.records.record_size import check_size
 from aether_load.rundata.worker_clock import WorkerClock
 
-_INSTANTS = ("due_ns", "sent_ns", "ended_ns")
-_INSTANTS_OF_HOLDS = ("began_ns", "ended_ns", "caught_up_ns")
-_INSTANTS_OF_ITERATIONS = ("began_ns", "ended_ns")
+_INSTANTS = {
+    "requests": ("due_ns", "sent_ns", "ended_ns"),
+    "holds": ("began_ns", "ended_ns", "caught_up_ns"),
+    "iterations": ("began_ns", "ended_ns"),
+}
 
 
 class RecordPart(msgspec.Struct, frozen=True):
@@ -87,14 +89,9 @@ def by_run(batch: RecordBatch, clock: WorkerClock | None) -> RecordBatch:
     """Return a batch whose instants are of the run's clock."""
     if clock is None or clock.is_the_runs_own:
         return batch
-    requests = batch.requests.copy()
-    for name in _INSTANTS:
-        told = requests[name]
-        requests[name] = np.where(told == ABSENT, ABSENT, clock.to_run(told))
-    holds = batch.holds.copy()
-    for name in _INSTANTS_OF_HOLDS:
-        holds[name] = clock.to_run(holds[name])
-    iterations = batch.iterations.copy()
-    for name in _INSTANTS_OF_ITERATIONS:
-        iterations[name] = clock.to_run(iterations[name])
-    return msgspec.structs.replace(batch, requests=requests, holds=holds, iterations=iterations)
+    moved = {section: getattr(batch, section).copy() for section in _INSTANTS}
+    for section, names in _INSTANTS.items():
+        for name in names:
+            told = moved[section][name]
+            moved[section][name] = np.where(told == ABSENT, ABSENT, clock.to_run(told))
+    return msgspec.structs.replace(batch, **moved)
