@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -12,7 +11,7 @@ from aether_load.claims.report import ClaimReport, ClaimsReport, Configuration, 
 from aether_load.claims.verdict import SIMULATED
 from aether_load.outputs.formatting import machine_text, number, share
 from aether_load.outputs.markdown import text_table
-from aether_load.outputs.table import write_table
+from aether_load.outputs.table import filled, write_table
 from aether_load.outputs.terminal import short_path
 from aether_load.text import markdown_text, terminal_text, with_safe_texts
 
@@ -34,13 +33,14 @@ def write_claims_text(report: ClaimsReport, files: Sequence[Path], out: TextIO) 
     write_table([HEADER, *((row.claim.claim, *cells(row, report)) for row in report.claims)], out)
     if not report.simulated:
         out.write("\nwhy\n")
-        out.writelines(_wrapped(f"{row.claim.claim} ({row.claim.published}): {row.reason}") for row in report.claims)
+        said = (f"{row.claim.claim} ({row.claim.published}): {row.reason}" for row in report.claims)
+        out.writelines(filled(text, _WIDTH) for text in said)
     for title, head, rows, note in tables(report):
         out.write(f"\n{title}\n")
         write_table([head, *rows], out)
         out.write(f"  {note}\n" if note else "")
     out.write("\nruns\n")
-    out.writelines(_wrapped(line) for line in run_lines(report))
+    out.writelines(filled(line, _WIDTH) for line in run_lines(report))
     if files:
         out.write("\nfiles\n" + "".join(f"  {terminal_text(short_path(path))}\n" for path in files))
     out.write(f"\n{summary(report)}\n")
@@ -168,7 +168,3 @@ def _run_text(run: MeasuredRun) -> str:
     codes = ", ".join(f"{code}{f' ({count})' if count > 1 else ''}" for code, count in run.warnings.items())
     reasons = f" ({'; '.join(run.reasons)})" if run.reasons else ""
     return f"{run.id}: {run.status}{reasons}{f'; warnings: {codes}' if codes else ''}"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n"

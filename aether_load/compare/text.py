@@ -10,7 +10,7 @@ from typing import Literal, TextIO
 from aether_load.compare.comparison import CAVEAT, ComparedRow, ComparedRun, Comparison, Figure
 from aether_load.outputs.markdown import table
 from aether_load.outputs.output_path import write_json
-from aether_load.outputs.table import write_table
+from aether_load.outputs.table import filled, write_table
 from aether_load.text import markdown_text, shorten, terminal_text, with_safe_texts
 
 WIDEST = 120
@@ -37,10 +37,7 @@ def write_text(comparison: Comparison, out: TextIO) -> None:
     out.write("\n")
     if not comparison.comparable:
         out.write("NOT COMPARABLE, and so not ranked:\n")
-        out.writelines(
-            textwrap.fill(why, WIDEST, initial_indent="  ", subsequent_indent="    ") + "\n"
-            for why in comparison.obstacles
-        )
+        out.writelines(filled(why, WIDEST) for why in comparison.obstacles)
         out.write("\n")
     detail = next((one for one in _DETAILS if _width(comparison, one) <= WIDEST), _DETAILS[-1])
     for heading, cells in _tables(comparison, detail):

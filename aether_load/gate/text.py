@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,11 +14,10 @@ from aether_load.gate.report import GateReport
 from aether_load.outputs.details import write_warnings
 from aether_load.outputs.formatting import machine_text, number, points, share
 from aether_load.outputs.markdown import table
-from aether_load.outputs.table import write_table
+from aether_load.outputs.table import filled, write_table
 from aether_load.outputs.terminal import short_path
 from aether_load.text import markdown_text, terminal_text, with_safe_texts
 
-_WIDTH = 110
 _HEADER = ("metric", "base", "candidate", "ratio (95 % interval)", "p", "finding", "smallest loss seen")
 _SIDES_HEADER = ("side", "windows", "requests", "failed", "p50 ms", "p95 ms", "p99 ms", "from cache", "target")
 
@@ -30,10 +28,7 @@ def write_gate_text(report: GateReport, files: Sequence[Path], out: TextIO) -> N
     verdict = report.verdict
     out.write(f"\naether-load gate: {_what(report)}\n\n")
     out.write(f"{verdict.status.upper()} (exit code {verdict.exit_code})\n")
-    out.writelines(
-        textwrap.fill(reason, _WIDTH, initial_indent="  ", subsequent_indent="    ") + "\n"
-        for reason in verdict.reasons or (verdict.sentence,)
-    )
+    out.writelines(map(filled, verdict.reasons or (verdict.sentence,)))
     out.write("\n")
     write_table([_HEADER, *map(_cells, report.comparisons)], out)
     out.write("\n")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
@@ -27,7 +27,7 @@ from aether_load.outputs.formatting import (
     worker_rows,
 )
 from aether_load.outputs.probes import probe_header, probe_rows
-from aether_load.outputs.table import write_table
+from aether_load.outputs.table import filled, write_table
 from aether_load.scenario.metrics import PartName
 from aether_load.text import terminal_text
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from aether_load.analysis.statistics.histogram import QuantileInterval
     from aether_load.analysis.verdict.warnings import Warning_
 
-_WIDTH = 110
 _HEADER = (
     "dataset", "requests", "per s", "p50 ms", "p95 ms", "p99 ms (95 % interval)", "failed", "accuracy", "server",
 )  # fmt: skip
@@ -117,8 +116,7 @@ def _by_message(warnings: Sequence[Warning_], *, several: bool) -> Iterator[str]
         yield f"({', '.join(named)}) {message}" if several and named else message
 
 
-def _filled(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="      ") + "\n"
+_filled = partial(filled, deeper=4)
 
 
 def _write_phase(phase: PhaseReport, out: TextIO) -> None:

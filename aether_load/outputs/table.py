@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -45,6 +46,11 @@ def fitted(columns: Sequence[Column], width: int) -> list[tuple[str, ...]]:
     most = max(_NARROWEST_NAME, name.width - max(0, _whole_width(left) - width))
     left[0] = Column(name.header, tuple(shorten(cell, most) for cell in name.cells))
     return list(zip(*((column.header, *column.cells) for column in left), strict=True))
+
+
+def filled(text: str, width: int = 110, *, deeper: int = 2) -> str:
+    """Return a text as indented lines of at most `width` characters, those behind the first `deeper` by so much."""
+    return textwrap.fill(text, width, initial_indent="  ", subsequent_indent=" " * (2 + deeper)) + "\n"
 
 
 def write_table(table: Sequence[Sequence[str]], out: TextIO, last: Sequence[str] | None = None) -> None:

@@ -76,9 +76,9 @@ def _compare(
 
 
 def _value(phase: PhaseReport, metric: str) -> float | None:
-    latency = phase.all.response_latency_ms
     if metric == "ok_throughput_rps":
         return phase.all.ok_throughput_rps
+    latency = phase.all.response_latency_ms
     if latency is None:
         return None
     return latency.p50.value if metric == "response_latency_p50_ms" else latency.p99.value

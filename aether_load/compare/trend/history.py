@@ -15,7 +15,6 @@ from aether_load.compare.trend.metrics import bounds_of, reliability_of
 _TRUSTED = (0, 1, 4)
 """Exit codes of runs whose figures are to be trusted: passed, too many failures, a threshold that failed."""
 NOT_KNOWN = "not known"
-_NO_BOUND = ""
 
 
 class TrendRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,8 +100,7 @@ def histories_of(frame: pd.DataFrame, runs: Sequence[TrendRun], metrics: Sequenc
             there, used = np.isfinite(value), trusted[place]
             if (reliability := reliability_of(metric)) is not None:
                 used = used & (rows[reliability] != "unreliable").to_numpy(np.bool_)
-            bounds = bounds_of(metric)
-            low, high = (_absent(_numbers(rows, name)) for name in bounds or (_NO_BOUND, _NO_BOUND))
+            low, high = (_absent(_numbers(rows, name)) for name in bounds_of(metric) or (None, None))
             intervals = sum(bool(used[at] and not there[at]) and low[at] is not None for at in range(len(rows)))
             if not there.any() and not intervals:
                 continue
@@ -123,10 +121,8 @@ def histories_of(frame: pd.DataFrame, runs: Sequence[TrendRun], metrics: Sequenc
             )
 
 
-def _numbers(rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    if name == _NO_BOUND:
-        return np.full(len(rows), np.nan)
-    return rows[name].to_numpy(np.float64, na_value=np.nan)
+def _numbers(rows: pd.DataFrame, name: str | None) -> NDArray[np.float64]:
+    return np.full(len(rows), np.nan) if name is None else rows[name].to_numpy(np.float64, na_value=np.nan)
 
 
 def _absent(values: NDArray[np.float64]) -> list[float | None]:

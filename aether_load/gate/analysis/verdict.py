@@ -40,55 +40,43 @@ def decide_gate(
     A gate whose records are damaged is invalid before all else. Counts that are not to be trusted void every
     comparison, so that they come before a regression: what was measured may have been another client's load.
     """
-    damaged = [warning.message.rstrip(".") for warning in warnings if warning.code == WarningCode.DAMAGED]
-    if damaged:
-        return _verdict("invalid", ExitCode.INVALID, damaged)
-    failed = [
-        f"{side.side}: {_failure(side, scenario)}"
-        for side in sides
-        if _failure(side, scenario) is not None and not (ended_as == "interrupted" and not side.requests_total)
-    ]
-    if failed:
-        return _verdict("failed", ExitCode.FAILED, failed)
-    invalid = [*_untrusted(pairs)]
-    invalid += [
-        f"forbidden warning {warning.code}: {warning.message.rstrip('.')}"
-        for warning in warnings
-        if warning.code in scenario.fail_on_warning
-    ]
-    invalid += [
-        f"{warning.phase}: {warning.message.rstrip('.')}"
-        for warning in warnings
-        if warning.code == WarningCode.ANSWERS_REPEATED
-    ]
+    invalid = list(_untrusted(pairs))
+    for warning in warnings:
+        said = warning.message.rstrip(".")
+        if warning.code in scenario.fail_on_warning:
+            invalid.append(f"forbidden warning {warning.code}: {said}")
+        if warning.code == WarningCode.ANSWERS_REPEATED:
+            invalid.append(f"{warning.phase}: {said}")
     if ended_as == "running":
         invalid.insert(0, "the gate was cut off by force; this is what was written by then")
-    if invalid:
-        return _verdict("invalid", ExitCode.INVALID, invalid)
     lost = [comparison.sentence for comparison in comparisons if comparison.test.finding == "regression"]
     open_ = [comparison.sentence for comparison in comparisons if comparison.test.finding == "inconclusive"]
-    if lost:
-        return _verdict("regression", ExitCode.THRESHOLD, [*lost, *open_])
-    if ended_as == "interrupted":
-        return _verdict("interrupted", ExitCode.INTERRUPTED, ["the gate was interrupted", *open_])
-    if any(comparison.reason is not None for comparison in comparisons):
-        return _verdict("invalid", ExitCode.INVALID, [*open_, *why_not_used(pairs)])
-    if open_:
-        return _verdict("inconclusive", ExitCode.INVALID, open_)
-    passed = [comparison.sentence for comparison in comparisons]
-    return GateVerdict("passed", int(ExitCode.PASSED), "; ".join(passed), ())
+    cut_short = ["the gate was interrupted", *open_] if ended_as == "interrupted" else []
+    unmeasured = any(comparison.reason is not None for comparison in comparisons)
+    in_order: tuple[tuple[Status, ExitCode, Sequence[str]], ...] = (
+        ("invalid", ExitCode.INVALID, [one.message.rstrip(".") for one in warnings if one.code == WarningCode.DAMAGED]),
+        ("failed", ExitCode.FAILED, list(_failures(sides, scenario, interrupted=ended_as == "interrupted"))),
+        ("invalid", ExitCode.INVALID, invalid),
+        ("regression", ExitCode.THRESHOLD, [*lost, *open_] if lost else []),
+        ("interrupted", ExitCode.INTERRUPTED, cut_short),
+        ("invalid", ExitCode.INVALID, [*open_, *why_not_used(pairs)] if unmeasured else []),
+        ("inconclusive", ExitCode.INVALID, open_),
+    )
+    for status, code, reasons in in_order:
+        if reasons:
+            return GateVerdict(status, int(code), reasons[0], tuple(reasons))
+    passed = "; ".join(comparison.sentence for comparison in comparisons)
+    return GateVerdict("passed", int(ExitCode.PASSED), passed, ())
 
 
-def _verdict(status: Status, code: ExitCode, reasons: Sequence[str]) -> GateVerdict:
-    return GateVerdict(status, int(code), reasons[0], tuple(reasons))
-
-
-def _failure(side: SideReport, scenario: Scenario) -> str | None:
-    if side.ok_total == 0:
-        return f"none of {side.requests_total} requests succeeded"
-    if side.error_rate is not None and side.error_rate > scenario.max_error_rate:
-        return f"error rate {side.error_rate:.4f} is above max_error_rate {scenario.max_error_rate:g}"
-    return None
+def _failures(sides: Sequence[SideReport], scenario: Scenario, *, interrupted: bool) -> Iterator[str]:
+    """Yield each side on which too many requests failed; one that had none when the gate was interrupted is none."""
+    for side in sides:
+        if side.ok_total == 0 and (side.requests_total or not interrupted):
+            yield f"{side.side}: none of {side.requests_total} requests succeeded"
+        elif side.ok_total and side.error_rate is not None and side.error_rate > scenario.max_error_rate:
+            limit = f"max_error_rate {scenario.max_error_rate:g}"
+            yield f"{side.side}: error rate {side.error_rate:.4f} is above {limit}"
 
 
 def _untrusted(pairs: Sequence[GatePair]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,14 +37,15 @@ class PageTable(msgspec.Struct, frozen=True):
     words: tuple[int, ...] = ()
 
 
-def _table(header: Sequence[str], rows: Sequence[TableRow], words: Sequence[str] = ()) -> PageTable:
+def _table(header: Sequence[str], rows: Iterable[TableRow | tuple[str, ...]], words: Sequence[str] = ()) -> PageTable:
     """Return a table without the columns in which nothing stands."""
+    own = [row if isinstance(row, TableRow) else TableRow(row) for row in rows]
     kept = [
-        place for place, _ in enumerate(header) if place == 0 or any(row.cells[place] not in {"", "-"} for row in rows)
+        place for place, _ in enumerate(header) if place == 0 or any(row.cells[place] not in {"", "-"} for row in own)
     ]
     return PageTable(
         tuple(header[place] for place in kept),
-        tuple(TableRow(tuple(row.cells[place] for place in kept), row.classes) for row in rows),
+        tuple(TableRow(tuple(row.cells[place] for place in kept), row.classes) for row in own),
         tuple(number for number, place in enumerate(kept) if header[place] in words),
     )
 
@@ -102,12 +103,12 @@ def thresholds(report: Report) -> PageTable:
 
 def probes(search: SearchReport) -> PageTable:
     """Return a search's probes."""
-    return _table(probe_header(search), [TableRow(row) for row in probe_rows(search)])
+    return _table(probe_header(search), probe_rows(search))
 
 
 def repeats(report: Report) -> PageTable:
     """Return the ratios of phases that were repeated in turns."""
-    return _table(cells.REPEATS_HEADER, [TableRow(cells.repeat_cells(pair)) for pair in report.comparisons], ("of",))
+    return _table(cells.REPEATS_HEADER, map(cells.repeat_cells, report.comparisons), ("of",))
 
 
 def workers(report: Report) -> PageTable | None:
@@ -132,11 +133,7 @@ def dataset_rows(report: Report, phase: PhaseReport) -> PageTable:
 
 def parts(phase: PhaseReport) -> PageTable | None:
     """Return the parts of a phase's response latency that took any time, None where there are none."""
-    rows = [
-        TableRow(cells.part_cells(name, part))
-        for name, part in parts_of(phase.decomposition)
-        if part.mean_contribution_ms
-    ]
+    rows = [cells.part_cells(name, part) for name, part in parts_of(phase.decomposition) if part.mean_contribution_ms]
     return _table(("part", "mean ms", "p50 ms", "p99 ms", "of mean", "of tail", "of variance"), rows) if rows else None
 
 
@@ -149,8 +146,7 @@ def variance_note(phase: PhaseReport) -> str:
 
 def tasks(phase: PhaseReport) -> PageTable | None:
     """Return the tasks of own user classes, None where there are none."""
-    rows = [TableRow(cells.iteration_cells(task)) for task in phase.iterations]
-    return _table(cells.ITERATIONS_HEADER, rows) if rows else None
+    return _table(cells.ITERATIONS_HEADER, map(cells.iteration_cells, phase.iterations)) if phase.iterations else None
 
 
 def nodes(phase: PhaseReport) -> PageTable | None:
