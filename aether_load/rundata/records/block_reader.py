@@ -27,6 +27,50 @@ _SEARCH_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
 
 
+class BlockSequence:
+    """Judges which blocks of a file are to be read: `damage` has a sentence for what is wrong, by its rows."""
+
+    def __init__(self, name: str) -> None:
+        self.damage: list[str] = []
+        self._name = name
+        self._next_block = 0
+        self._next_row = 0
+        self._has_end = False
+
+    def accepts(self, head: BlockHead, *, is_whole: bool) -> bool:
+        """Tell whether a block is to be read; say what is wrong if not, and what is missing before it."""
+        if head.number < self._next_block:
+            self.say(f"has {rows_text(head.first_row, head.rows)} twice; one copy was read")
+            return False
+        if head.number > self._next_block:
+            missing = rows_text(self._next_row, head.first_row - self._next_row)
+            self.say(f"lacks {missing}, or they are not as they were written")
+        if not is_whole:
+            self.say(f"has {rows_text(head.first_row, head.rows)} not as they were written; they were refused")
+        self._next_block = head.number + 1
+        self._next_row = head.first_row + head.rows
+        self._has_end |= is_whole and not head.body_bytes
+        return is_whole
+
+    def end(self, expected: int, *, needs_end: bool) -> None:
+        """Say what is missing, or too much, of the rows that the file had when its run ended."""
+        if self._next_row > expected:
+            self.say(f"has {self._next_row} rows, and had {expected} when the run ended")
+        elif self._next_row < expected:
+            self.say(f"lacks {rows_text(self._next_row, expected - self._next_row)}, at its end")
+        elif needs_end and not self._has_end:
+            self.say(f"lacks its end, behind {self.so_far}")
+
+    @property
+    def so_far(self) -> str:
+        """Return what the file was read up to."""
+        return f"row {self._next_row - 1}" if self._next_row else "its header"
+
+    def say(self, what: str) -> None:
+        """Note what is wrong."""
+        self.damage.append(f"{self._name} {what}")
+
+
 class BlockReader:
     """Yields each whole block; `rows`, `torn` and `damage` are complete when the file has been read to its end.
 
@@ -41,14 +85,16 @@ class BlockReader:
         self.path = path
         self.rows = 0
         self.torn = False
-        self.damage: list[str] = []
         self._expected = expected
         self._cut_off = cut_off
         self._follow = follow
         self._offset = 0
-        self._next_block = 0
-        self._next_row = 0
-        self._is_finished = False
+        self._sequence = BlockSequence(path.name)
+
+    @property
+    def damage(self) -> list[str]:
+        """Return a sentence for everything that is not as it was written, or is missing."""
+        return self._sequence.damage
 
     def __iter__(self) -> Iterator[tuple[BlockHead, memoryview]]:
         """Yield what has been written since the last time; raises UsageError for another version of the format."""
@@ -62,7 +108,9 @@ class BlockReader:
         if self._follow:
             self.torn = False
         elif self._expected is not None:
-            self._judge_end(self._expected)
+            needs_end = not self._cut_off and (self._expected > 0 or self.path.is_file())
+            self._sequence.end(self._expected, needs_end=needs_end)
+            self.torn = False
 
     def _read_file_header(self, file: BinaryIO, size: int) -> bool:
         """Read the file's header; False when it is cut off. The blocks of a file whose header is damaged are read."""
@@ -88,7 +136,7 @@ class BlockReader:
         if first is None and magic == FILE_MAGIC and len(rest) < length + CHECKSUM.size:
             self.torn = True
             return False
-        self._say("has a header that is not as it was written")
+        self._sequence.say("has a header that is not as it was written")
         self._offset = size if first is None else first
         return True
 
@@ -103,7 +151,7 @@ class BlockReader:
                 found = _next_head(file, self._offset + 1, size)
                 if found is None:
                     if not self._follow:
-                        self._say(f"is not as it was written behind {self._so_far}")
+                        self._sequence.say(f"is not as it was written behind {self._sequence.so_far}")
                     return
                 self._offset = found
                 continue
@@ -114,40 +162,9 @@ class BlockReader:
                 return
             body = pieces.at(self._offset + BLOCK_HEAD_BYTES, length)
             self._offset = end
-            if self._is_next(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum, is_empty=not length):
+            if self._sequence.accepts(head, is_whole=xxhash.xxh3_64_intdigest(body) == head.checksum):
                 self.rows += head.rows
                 yield head, body
-
-    def _is_next(self, head: BlockHead, *, is_whole: bool, is_empty: bool) -> bool:
-        """Tell whether a block is to be read; says what is wrong if not, and what is missing before it."""
-        if head.number < self._next_block:
-            self._say(f"has {rows_text(head.first_row, head.rows)} twice; one copy was read")
-            return False
-        if head.number > self._next_block:
-            missing = rows_text(self._next_row, head.first_row - self._next_row)
-            self._say(f"lacks {missing}, or they are not as they were written")
-        if not is_whole:
-            self._say(f"has {rows_text(head.first_row, head.rows)} not as they were written; they were refused")
-        self._next_block = head.number + 1
-        self._next_row = head.first_row + head.rows
-        self._is_finished |= is_whole and is_empty
-        return is_whole
-
-    def _judge_end(self, expected: int) -> None:
-        if self._next_row > expected:
-            self._say(f"has {self._next_row} rows, and had {expected} when the run ended")
-        elif self._next_row < expected:
-            self._say(f"lacks {rows_text(self._next_row, expected - self._next_row)}, at its end")
-        elif not self._is_finished and not self._cut_off and (expected or self.path.is_file()):
-            self._say(f"lacks its end, behind {self._so_far}")
-        self.torn = False
-
-    @property
-    def _so_far(self) -> str:
-        return f"row {self._next_row - 1}" if self._next_row else "its header"
-
-    def _say(self, what: str) -> None:
-        self.damage.append(f"{self.path.name} {what}")
 
 
 def _version_in(described: bytes) -> int | None:
