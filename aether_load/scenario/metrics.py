@@ -89,83 +89,65 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return self.of == "row" and self.form == "distribution"
 
 
-def _metrics(of: Of, form: Form, better: Better | None, names: str) -> dict[str, Metric]:
-    return {
-        name: Metric(name=name, of=of, form=form, better=better, in_gate=name in _IN_GATE, in_search=name in _IN_SEARCH)
-        for name in names.split()
-    }
-
-
-def _of_requests() -> dict[str, Metric]:
-    failures = " ".join(f"outcomes.{outcome.label}" for outcome in Outcome if outcome is not Outcome.OK)
-    return {
-        **_metrics("row", "distribution", "lower", "response_latency_ms service_latency_ms"),
-        **_metrics("row", "share", "lower", "error_rate rejected_rate dropped_rate"),
-        **_metrics("row", "share", "higher", "goodput_share"),
-        **_metrics("row", "share", "higher", "accuracy"),
-        **_metrics("row", "number", "higher", "request_throughput_rps ok_throughput_rps goodput_rps tokens_per_s"),
-        **_metrics("row", "number", "higher", "requests_total ok_total outcomes.ok server_time_share"),
-        **_metrics("row", "number", "lower", f"{failures} unanswered_total tokens_per_correct_answer"),
-        **_metrics("row", "number", "lower", "cost_per_correct_answer_usd"),
-        **_metrics("row", "number", None, "tokens_total cached_nodes_total uncached_nodes_total"),
-        **_metrics("row", "number", "lower", " ".join(f"decomposition_mean_ms.{part}" for part in PARTS)),
-    }  # fmt: skip
-
-
-def _of_phases() -> dict[str, Metric]:
-    found = {
-        **_metrics("phase", "number", None, "repeat users window_s requests_outside_window_total"),
-        **_metrics("phase", "number", "higher", "achieved_load.asked achieved_load.reached"),
-        **_metrics("phase", "number", None, "latency_curve.requests_total server.nodes_total"),
-        **_metrics("phase", "interval", "lower", "server.node_time_mean_ms server.node_time_p50_ms "
-                   "server.node_time_p90_ms server.node_time_p95_ms server.node_time_p99_ms"),
-        **_metrics("phase", "number", None, "server.node_concurrency"),
-        **_metrics("phase", "distribution", "lower", "server.answered_node_time_ms correlation.overhead_ms"),
-        **_metrics("phase", "number", None, "reconciliation.answered_nodes_total reconciliation.counted_nodes_total "
-                   "reconciliation.answered_node_time_ms reconciliation.counted_node_time_ms "
-                   "reconciliation.readings_total"),
-        **_metrics("phase", "number", "lower", "reconciliation.unexplained_nodes_total "
-                   "reconciliation.unexplained_node_time_ms reconciliation.unread_nodes_at_most "
-                   "reconciliation.readings_unreadable_total reconciliation.readings_behind_total"),
-        **_metrics("phase", "number", "higher", "correlation.server_time_share correlation.tail_server_share "
-                   "correlation.server_variance_share"),
-        **_metrics("phase", "number", None, "correlation.littles_law_ratio"),
-        **_metrics("phase", "number", None, "decomposition.requests_total decomposition.divided_requests_total "
-                   "decomposition.tail_requests_total"),
-        **_metrics("phase", "number", "lower", "decomposition.response_latency_mean_ms"),
-        **_metrics("phase", "percentile", "lower", "decomposition.response_latency_p99_ms"),
-        **_metrics("phase", "number", "higher", "decomposition.parallel_speedup"),
-        **_metrics("phase", "number", None, "decomposition.parallel_speedup_bound"),
-        **_metrics("phase", "number", "higher", "open_load.achieved_rps open_load.achieved_share"),
-        **_metrics("phase", "number", None, "open_load.target_rps open_load.due_rps"),
-        **_metrics("phase", "number", "lower", "open_load.dropped_total open_load.waiting_at_middle_total "
-                   "open_load.waiting_at_end_total"),
-        **_metrics("phase", "number", None, "steadiness.cut_s steadiness.rate_before_rps steadiness.rate_after_rps"),
-        **_metrics("phase", "number", "lower", "sender.cpu_share_mean sender.cpu_share_max sender.resident_max_bytes "
-                   "sender.master_cpu_share_max server_process.cpu_share_mean server_process.cpu_share_max "
-                   "server_process.resident_max_bytes"),
-        **_metrics("phase", "number", "lower", "sender_holds.holds_total sender_holds.held_ms_total "
-                   "sender_holds.longest_ms sender_holds.late_requests_total sender_holds.late_max_ms"),
-        **_metrics("phase", "number", None, "sender.processes_total server_process.processes series.resolution_s "
-                   "series.began_s series.window_began_s series.window_ended_s"),
-    }  # fmt: skip
-    for part in PARTS:
-        way = f"decomposition.{part}"
-        found |= _metrics("phase", "distribution", "lower", f"{way}.time_ms")
-        found |= _metrics("phase", "number", "lower", f"{way}.mean_contribution_ms")
-        found |= _metrics("phase", "number", None, f"{way}.mean_share {way}.tail_share {way}.variance_share "
-                          f"{way}.resolution_ms")  # fmt: skip
-    return found
-
-
-METRICS = {
-    **_of_requests(),
-    **_of_phases(),
-    **_metrics("search", "number", "higher", "search.largest_held search.smallest_not_held"),
-    **_metrics("search", "number", "lower", "search.gap"),
+_OWN_OF_PART: tuple[tuple[Form, Better | None, str], ...] = (
+    ("distribution", "lower", "time_ms"),
+    ("number", "lower", "mean_contribution_ms"),
+    ("number", None, "mean_share tail_share variance_share resolution_ms"),
+)
+_FAILURES = " ".join(outcome.label for outcome in Outcome if outcome is not Outcome.OK)
+_CATALOGUE: tuple[tuple[Of, Form, Better | None, str, str], ...] = (
+    ("row", "distribution", "lower", "", "response_latency_ms service_latency_ms"),
+    ("row", "share", "lower", "", "error_rate rejected_rate dropped_rate"),
+    ("row", "share", "higher", "", "goodput_share accuracy"),
+    ("row", "number", "higher", "", "request_throughput_rps ok_throughput_rps goodput_rps tokens_per_s"),
+    ("row", "number", "higher", "", "requests_total ok_total outcomes.ok server_time_share"),
+    ("row", "number", "lower", "outcomes.", _FAILURES),
+    ("row", "number", "lower", "", "unanswered_total tokens_per_correct_answer cost_per_correct_answer_usd"),
+    ("row", "number", None, "", "tokens_total cached_nodes_total uncached_nodes_total"),
+    ("row", "number", "lower", "decomposition_mean_ms.", " ".join(PARTS)),
+    ("phase", "number", None, "", "repeat users window_s requests_outside_window_total"),
+    ("phase", "number", "higher", "achieved_load.", "asked reached"),
+    ("phase", "number", None, "", "latency_curve.requests_total server.nodes_total"),
+    ("phase", "interval", "lower", "server.node_time_", "mean_ms p50_ms p90_ms p95_ms p99_ms"),
+    ("phase", "number", None, "server.", "node_concurrency"),
+    ("phase", "distribution", "lower", "", "server.answered_node_time_ms correlation.overhead_ms"),
+    ("phase", "number", None, "reconciliation.", "answered_nodes_total counted_nodes_total"),
+    ("phase", "number", None, "reconciliation.", "answered_node_time_ms counted_node_time_ms readings_total"),
+    ("phase", "number", "lower", "reconciliation.", "unexplained_nodes_total unexplained_node_time_ms"),
+    ("phase", "number", "lower", "reconciliation.", "unread_nodes_at_most"),
+    ("phase", "number", "lower", "reconciliation.", "readings_unreadable_total readings_behind_total"),
+    ("phase", "number", "higher", "correlation.", "server_time_share tail_server_share server_variance_share"),
+    ("phase", "number", None, "correlation.", "littles_law_ratio"),
+    ("phase", "number", None, "decomposition.", "requests_total divided_requests_total tail_requests_total"),
+    ("phase", "number", "lower", "decomposition.", "response_latency_mean_ms"),
+    ("phase", "percentile", "lower", "decomposition.", "response_latency_p99_ms"),
+    ("phase", "number", "higher", "decomposition.", "parallel_speedup"),
+    ("phase", "number", None, "decomposition.", "parallel_speedup_bound"),
+    ("phase", "number", "higher", "open_load.", "achieved_rps achieved_share"),
+    ("phase", "number", None, "open_load.", "target_rps due_rps"),
+    ("phase", "number", "lower", "open_load.", "dropped_total waiting_at_middle_total waiting_at_end_total"),
+    ("phase", "number", None, "steadiness.", "cut_s rate_before_rps rate_after_rps"),
+    ("phase", "number", "lower", "sender.", "cpu_share_mean cpu_share_max resident_max_bytes master_cpu_share_max"),
+    ("phase", "number", "lower", "server_process.", "cpu_share_mean cpu_share_max resident_max_bytes"),
+    ("phase", "number", "lower", "sender_holds.", "holds_total held_ms_total longest_ms"),
+    ("phase", "number", "lower", "sender_holds.", "late_requests_total late_max_ms"),
+    ("phase", "number", None, "", "sender.processes_total server_process.processes"),
+    ("phase", "number", None, "series.", "resolution_s began_s window_began_s window_ended_s"),
+    *(
+        ("phase", form, better, f"decomposition.{part}.", names)
+        for part in PARTS
+        for form, better, names in _OWN_OF_PART
+    ),
+    ("search", "number", "higher", "search.", "largest_held smallest_not_held"),
+    ("search", "number", "lower", "search.", "gap"),
     # These two are taken of a gate's windows only.
-    **_metrics("window", "distribution", "lower", "server_total_ms"),
-    **_metrics("window", "number", "lower", "token_cost_mean"),
+    ("window", "distribution", "lower", "", "server_total_ms"),
+    ("window", "number", "lower", "", "token_cost_mean"),
+)
+METRICS = {
+    name: Metric(name=name, of=of, form=form, better=better, in_gate=name in _IN_GATE, in_search=name in _IN_SEARCH)
+    for of, form, better, prefix, names in _CATALOGUE
+    for name in (prefix + word for word in names.split())
 }
 """Every metric by its name, which is the way to it in the report."""
 
