@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -16,9 +16,7 @@ from aether_load.dag.request_check import check_v2
 from aether_load.dag.template import PLACEHOLDER, Layout
 from aether_load.protocol import Generation
 from aether_load.scenario.validation import nearest
-
-if TYPE_CHECKING:
-    from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 _MARK = "\0"
 """Begins the inside of a placeholder that stands for an input; no program's text has it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -20,9 +20,7 @@ from aether_load.datasets.question import WORDS
 from aether_load.errors import UsageError
 from aether_load.protocol import MAX_BODY_BYTES, Generation, NodeShape, request_body
 from aether_load.scenario.validation import did_you_mean
-
-if TYPE_CHECKING:
-    from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 _PREVIEW_OVER_BYTES = 50
 _PREVIEW_CUT = 47

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from aether_load.protocol import DagRequest, LlmNode, output_placeholder
-
-if TYPE_CHECKING:
-    from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 ANSWER = "answer"
 _NODES_DEFAULT = {"chain": 3, "fan_out": 4}

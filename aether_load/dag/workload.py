@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,9 +15,7 @@ from aether_load.errors import UsageError
 from aether_load.protocol import Generation, NodeShape
 from aether_load.scenario.parts import PhasePart
 from aether_load.scenario.validation import changed_key
-
-if TYPE_CHECKING:
-    from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -14,9 +14,7 @@ from aether_load.datasets.columns import column_texts, scalar_text
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import UsageError, explained
 from aether_load.scenario.validation import did_you_mean
-
-if TYPE_CHECKING:
-    from aether_load.scenario.workload_plan import FileDataset
+from aether_load.scenario.workload_plan import FileDataset
 
 Row = Mapping[str, Any]
 Question = tuple[str, tuple[str, ...], int | None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from aether_load.errors import UsageError, explained
 from aether_load.redaction import hidden_url
@@ -12,15 +11,13 @@ from aether_load.runtime_client import encoded_url
 from aether_load.scenario.metrics import ALIASES, METRICS, metric_of
 from aether_load.scenario.parts import PhasePart, datasets_of, owners_of_changes, parts_of_phase
 from aether_load.scenario.phase import phase_mistake
+from aether_load.scenario.scenario import Scenario, Target
 from aether_load.scenario.stage import name_of_two, names_of, plan_stages
 from aether_load.scenario.threshold import Names, Scope, Threshold, ThresholdPlan, quoted, scope_of, undecidable
 from aether_load.scenario.validation import changed_key, did_you_mean, nearest
 from aether_load.scenario.workload_plan import HUB_DATASET_NAMES as HUB_DATASETS
 from aether_load.scenario.workload_plan import MODEL_KEYS, WorkloadPlan
 from aether_load.text import terminal_text
-
-if TYPE_CHECKING:
-    from aether_load.scenario.scenario import Scenario, Target
 
 _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_LABEL = 200

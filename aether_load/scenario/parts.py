@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from aether_load.errors import UsageError
+from aether_load.scenario.phase import Phase
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import CHANGES, MODEL_KEYS, MixPart, WorkloadPlan
-
-if TYPE_CHECKING:
-    from aether_load.scenario.phase import Phase
-    from aether_load.scenario.scenario import Scenario
 
 _OF_DAG: dict[str, Any] = {"dag_nodes": None, "dag_file": None, "answer_node": None}
 _OF_PROGRAM: dict[str, Any] = {"program": None, "inputs": {}, "bind": "literal"}

@@ -6,16 +6,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from aether_load.scenario.parts import datasets_of, part_names
 from aether_load.scenario.phase import Phase, default_name
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import Names, unnumbered
-
-if TYPE_CHECKING:
-    from aether_load.scenario.scenario import Scenario
 
 DEFAULT_USERS = 8
 DEFAULT_TRACE_USERS = 256

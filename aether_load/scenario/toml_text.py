@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether_load.scenario.load import to_plain
+from aether_load.scenario.scenario import Scenario
 from aether_load.text import json_text
-
-if TYPE_CHECKING:
-    from aether_load.scenario.scenario import Scenario
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

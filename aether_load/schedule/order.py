@@ -6,12 +6,9 @@ import random
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, count, islice
-from typing import TYPE_CHECKING
 
+from aether_load.dag.workload import PromptRange
 from aether_load.schedule.shard import WHOLE, Share
-
-if TYPE_CHECKING:
-    from aether_load.dag.workload import PromptRange
 
 Work = tuple[int, int, int | None, int]
 """A request to send: its index in the run, its prompt's, when it was due (monotonic ns; None: now), its stage's."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from aether_load.scenario.parts import parts_of_phase
+from aether_load.scenario.parts import PhasePart, parts_of_phase
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import SearchPlan, Stage, plan_items
+from aether_load.scenario.threshold import ThresholdPlan
 from aether_load.schedule.search import Search
-
-if TYPE_CHECKING:
-    from aether_load.scenario.parts import PhasePart
-    from aether_load.scenario.scenario import Scenario
-    from aether_load.scenario.threshold import ThresholdPlan
 
 
 def plan_text(scenario: Scenario) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aether_load.scenario.stage import Stage
+from aether_load.scenario.stage import Stage
 
 
 def user_steps(stage: Stage) -> Iterator[tuple[int, float]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,13 +10,11 @@ from aether_load.dag.dag import asked_columns
 from aether_load.dag.workload import PartPrompts, PromptRange, Workload, build_parts
 from aether_load.datasets.loading import load_prompts
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
+from aether_load.protocol import Generation
 from aether_load.scenario.parts import PhasePart, parts_of, parts_of_phase
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_load.schedule.trace import Trace, read_traces
-
-if TYPE_CHECKING:
-    from aether_load.protocol import Generation
-    from aether_load.scenario.scenario import Scenario
-    from aether_load.scenario.workload_plan import WorkloadPlan
 
 Asked = Callable[["WorkloadPlan"], dict[str, str]]
 """Returns the columns that a plan's DAG wants of each row, each with the place that asks for it."""

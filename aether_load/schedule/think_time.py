@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
 
+from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import WHOLE, Share
-
-if TYPE_CHECKING:
-    from aether_load.scenario.stage import Stage
 
 
 def pauses(stage: Stage, seed: int, share: Share = WHOLE) -> Callable[[], float] | None:

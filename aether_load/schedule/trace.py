@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from aether_load.bounded import read_bounded
+from aether_load.dag.workload import PromptRange
 from aether_load.datasets.columns import scalar_text
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import Table, read_table
@@ -20,9 +21,6 @@ from aether_load.scenario.duration import LONGEST_S
 from aether_load.scenario.phase import Phase, TraceFile
 from aether_load.scenario.validation import did_you_mean
 from aether_load.schedule.order import prompts_of
-
-if TYPE_CHECKING:
-    from aether_load.dag.workload import PromptRange
 
 TimeKind = Literal["a number", "a time with an offset", "a time without an offset"]
 

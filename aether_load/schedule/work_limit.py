@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aether_load.dag.workload import PromptRange
-    from aether_load.scenario.stage import Stage
-    from aether_load.schedule.trace import Trace
+from aether_load.dag.workload import PromptRange
+from aether_load.scenario.stage import Stage
+from aether_load.schedule.trace import Trace
 
 
 def work_limit(stage: Stage, parts: Sequence[PromptRange], traces: Mapping[int, Trace]) -> tuple[int | None, str]:
