@@ -10,7 +10,7 @@ from gevent.event import Event
 
 import unpatched_locust  # noqa: F401
 from aether_load.load.distributed import messages as say
-from aether_load.load.sending.sender_context import Window
+from aether_load.load.sending.sender_context import Tally, Window
 from aether_load.rundata.records.record_buffer import RecordBuffer
 
 
@@ -62,8 +62,9 @@ def fake_context() -> Any:
         buffer=RecordBuffer(["p"], ["d"], 1),
         pool=SimpleNamespace(opened=7, stale_reopened=2),
         window=Window(),
+        tally=lambda: STATS.tally,
     )
 
 
-STATS = say.WorkerStats(5, 1, 3, 2, 1, 4)
+STATS = say.WorkerStats(Tally(done=5, failed=1, ready=3, active=2, thinking=1, waiting=4))
 """How things stand in a `fake_context`."""

@@ -100,7 +100,7 @@ class StageNow(Command, frozen=True, kw_only=True, tag=True):
 
 
 class Gauges(Command, frozen=True, kw_only=True, tag=True):
-    """Say how things stand with the users: see `load.phases.senders.Tally`."""
+    """Say how things stand with the users: see `load.sending.sender_context.Tally`."""
 
     done: int
     failed: int

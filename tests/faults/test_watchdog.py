@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from aether_load.load.phases.senders import Tally
 from aether_load.load.process.watchdog import BETWEEN_S, SLACK_S, Waiting, Watchdog, waiting_for
+from aether_load.load.sending.sender_context import Tally
 from aether_load.scenario.duration import Seconds
 from aether_load.scenario.scenario import Target
 from aether_load.scenario.stage import Stage

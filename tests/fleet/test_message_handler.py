@@ -15,6 +15,7 @@ from aether_load.load.distributed.master.message_handler import MessageHandler
 from aether_load.load.distributed.master.run_workers import RunWorkers
 from aether_load.load.distributed.master.sample_receiver import SampleReceiver
 from aether_load.load.distributed.master.worker_session import WorkerSession
+from aether_load.load.sending.sender_context import Tally
 from aether_load.observer.messages import Usage
 from aether_load.protocol import Generation, NodeShape
 from aether_load.rundata.folder import RunFolder
@@ -166,12 +167,12 @@ def test_figures_and_notes_go_where_they_belong(fleet: Fleet) -> None:
     fleet.says(1, say.Noted("odd"))
     fleet.says(1, say.Announced(200))
     fleet.says(1, say.Announced(100))
-    stats = say.WorkerStats(1, 0, 2, 0, 0, 0)
-    fleet.says(1, stats)
+    tally = Tally(done=1, ready=2, cpu_s=2.5)
+    fleet.says(1, say.WorkerStats(tally))
     at_ns = fleet.sessions[1].to_run(AHEAD_NS + 7)
     assert fleet.run.sent == [Usage(reading=SenderReading(1, at_ns, 2.5, 99))]
     assert fleet.run.manifest.notes == ["Worker 1: odd"]
-    assert (fleet.worker(1).announced, fleet.worker(1).stats) == (200, stats)
+    assert (fleet.worker(1).announced, fleet.worker(1).tally) == (200, tally)
 
 
 def test_a_worker_that_leaves_in_a_phase_owes_nothing(fleet: Fleet) -> None:

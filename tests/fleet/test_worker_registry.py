@@ -19,6 +19,7 @@ from aether_load.load.distributed.master import heartbeat
 from aether_load.load.distributed.master.worker_registry import WorkerRegistry
 from aether_load.load.distributed.master.worker_session import WorkerSession
 from aether_load.load.distributed.signature import DROPPED
+from aether_load.load.sending.sender_context import Tally
 
 SCENARIO = "abc"
 
@@ -187,18 +188,17 @@ def test_bytes_that_are_no_message_are_refused_or_dropped(master: Master) -> Non
 
 
 def test_what_a_worker_says_of_its_run_goes_to_the_run(master: Master) -> None:
-    """Its CPU time is kept too; what a worker says that was never accepted, or has left, counts for nothing."""
+    """What a worker says that was never accepted, or has left, counts for nothing."""
     master.registry.hand_over(SCENARIO, "run-1", b"1")
     master.joins("a")
-    stats = say.WorkerStats(5, 1, 2, 3, 0, 0)
+    stats = say.WorkerStats(Tally(done=5, failed=1, ready=2, active=3))
     master.runner.says("a", stats)
     master.runner.says("a", say.ProcessUsage(0, 1.5, 100))
     master.runner.says("b", stats)
     session = master.session_of("a")
     assert session is not None
-    assert session.cpu_s == 1.5
     master.runner.says("a", say.Left())
-    master.runner.says("a", say.WorkerStats(9, 9, 9, 9, 9, 9))
+    master.runner.says("a", say.WorkerStats(Tally(done=9)))
     assert master.heard == [(0, stats), (0, say.ProcessUsage(0, 1.5, 100))]
     assert (session.gone, master.gone) == ("left", [session])
     assert master.registry.is_gone

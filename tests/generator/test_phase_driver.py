@@ -13,8 +13,8 @@ from aether_load.errors import ExitCode
 from aether_load.load.observer_client import CommandFailed
 from aether_load.load.phases import phase_driver
 from aether_load.load.phases.phase_driver import PhaseDriver
-from aether_load.load.phases.senders import Tally
 from aether_load.load.run_ending import EndReason, RunEnding
+from aether_load.load.sending.sender_context import Tally
 from aether_load.observer import messages as say
 from aether_load.observer.messages import Gauges, Judge, Judged, StageNow, Watch
 from aether_load.protocol import Generation

@@ -12,9 +12,9 @@ import pytest
 
 from aether_load.load.phases import phase_progress
 from aether_load.load.phases.phase_progress import PhaseProgress
-from aether_load.load.phases.senders import Tally
 from aether_load.load.process.watchdog import Waiting
 from aether_load.load.run_ending import EndReason, RunEnding
+from aether_load.load.sending.sender_context import Tally
 from aether_load.observer import messages as say
 from aether_load.rundata.manifest import ClockPair, PhaseRecord
 from aether_load.scenario.load import from_plain

@@ -8,16 +8,23 @@ from __future__ import annotations
 import msgspec
 
 from aether_load.dag.sent_dag import WorkloadDag
+from aether_load.load.sending.sender_context import Tally
 from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import Share
 
 LOCUST_TYPE = "aether_load"
-PROTOCOL = 6
+PROTOCOL = 7
 """Rises with every change to what is said here; a worker of another one is refused."""
 
 
 class _Said(msgspec.Struct, frozen=True, tag=True):
     """The base of all messages; the class's name says which one it is."""
+
+
+class _Numbered(_Said, frozen=True):
+    """The base of a question that the master asks of all workers, and of its answers."""
+
+    number: int
 
 
 # From a worker to its master
@@ -59,52 +66,41 @@ class Pong(_Said, frozen=True):
     there_utc_s: float
 
 
-class UsersReady(_Said, frozen=True):
+class UsersReady(_Numbered, frozen=True):
     """So many users as were asked for stand ready."""
 
-    number: int
 
-
-class Warmed(_Said, frozen=True):
+class Warmed(_Numbered, frozen=True):
     """Its part of the prompts has been sent off the record."""
 
-    number: int
 
-
-class Idle(_Said, frozen=True):
+class Idle(_Numbered, frozen=True):
     """Nothing is in flight between the ramp and a cold window."""
 
-    number: int
 
-
-class WindowOpened(_Said, frozen=True):
+class WindowOpened(_Numbered, frozen=True):
     """The stage's window is open here."""
 
-    number: int
     began_ns: int
 
 
-class StageEnded(_Said, frozen=True):
+class StageEnded(_Numbered, frozen=True):
     """The stage is over here: what ended it, and when its window was open."""
 
-    number: int
     ended_by: str
     window_began_ns: int | None
     window_ended_ns: int | None
 
 
-class Drained(_Said, frozen=True):
+class Drained(_Numbered, frozen=True):
     """Nothing is in flight here."""
 
-    number: int
     window_began_ns: int | None
     window_ended_ns: int | None
 
 
-class RecordsSent(_Said, frozen=True):
+class RecordsSent(_Numbered, frozen=True):
     """Every sample of what was drained has been confirmed."""
-
-    number: int
 
 
 class Announced(_Said, frozen=True):
@@ -114,14 +110,9 @@ class Announced(_Said, frozen=True):
 
 
 class WorkerStats(_Said, frozen=True):
-    """How things stand: see `Tally`."""
+    """How things stand."""
 
-    done: int
-    failed: int
-    ready: int
-    active: int
-    thinking: int
-    waiting: int
+    tally: Tally
 
 
 class ProcessUsage(_Said, frozen=True):
@@ -203,34 +194,29 @@ class Begin(_Said, frozen=True):
     follow_user_count: bool
 
 
-class AwaitUsers(_Said, frozen=True):
+class AwaitUsers(_Numbered, frozen=True):
     """Reply when so many users are ready, each with its connection open."""
 
-    number: int
     users: int
 
 
-class Warm(_Said, frozen=True):
+class Warm(_Numbered, frozen=True):
     """Send a part of the stage's prompts off the record."""
 
-    number: int
     stage: Stage
     share: Share
 
 
-class RunStage(_Said, frozen=True):
+class RunStage(_Numbered, frozen=True):
     """Drive a part of a stage, from an instant on, or (None) at once."""
 
-    number: int
     stage: Stage
     share: Share
     begin_ns: int | None
 
 
-class OpenWindow(_Said, frozen=True):
+class OpenWindow(_Numbered, frozen=True):
     """The cache is empty: open the window."""
-
-    number: int
 
 
 class Stop(_Said, frozen=True):
@@ -239,10 +225,8 @@ class Stop(_Said, frozen=True):
     why: str
 
 
-class End(_Said, frozen=True):
+class End(_Numbered, frozen=True):
     """Stop sending, and reply when nothing is in flight."""
-
-    number: int
 
 
 class Cancel(_Said, frozen=True):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from time import monotonic_ns, process_time
+from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load.load.phases.senders import Tally
 from aether_load.load.sending.load import Load
 from aether_load.load.users.user_classes import our_users
 from aether_load.rundata.manifest import now
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from locust.runners import Runner
 
     from aether_load.load.run import Run
-    from aether_load.load.sending.sender_context import SenderContext
+    from aether_load.load.sending.sender_context import SenderContext, Tally
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
 
@@ -46,16 +45,7 @@ class LocalSenders:
 
     def tally(self) -> Tally:
         """Return how things stand."""
-        user_pool, recorder = self._sender_context.user_pool, self._sender_context.recorder
-        return Tally(
-            done=recorder.done,
-            failed=recorder.failed,
-            ready=user_pool.waiting,
-            active=user_pool.active,
-            thinking=user_pool.thinking,
-            waiting=len(user_pool.backlog),
-            cpu_s=process_time(),
-        )
+        return self._sender_context.tally()
 
     def request_users(self, users: int) -> None:
         """Have Locust spawn as many users, where there are fewer."""

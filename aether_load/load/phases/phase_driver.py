@@ -19,7 +19,7 @@ from aether_load.rundata.manifest import PhaseRecord, now
 from aether_load.scenario.stage import SearchPlan, plan_items
 
 if TYPE_CHECKING:
-    from aether_load.load.phases.senders import Tally
+    from aether_load.load.sending.sender_context import Tally
     from aether_load.scenario.stage import Stage
 
 SPAWN_LIMIT_S = 120.0

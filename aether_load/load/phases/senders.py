@@ -5,34 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 if TYPE_CHECKING:
     from gevent.event import Event
 
+    from aether_load.load.sending.sender_context import Tally
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
-
-
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How things stand with those who send: requests done and failed so far, and users by what they do.
-
-    `ready` users wait in the user pool, `active` ones are in flight or think; `waiting` requests are due and not
-    sent. `cpu_s` is what the sending process has taken since it began, of several the busiest one.
-    """
-
-    done: int = 0
-    failed: int = 0
-    ready: int = 0
-    active: int = 0
-    thinking: int = 0
-    waiting: int = 0
-    cpu_s: float = 0.0
-
-    @property
-    def in_flight(self) -> int:
-        """Return how many requests are on their way."""
-        return self.active - self.thinking
 
 
 class Senders(Protocol):

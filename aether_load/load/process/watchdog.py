@@ -10,7 +10,7 @@ import gevent
 import msgspec
 
 if TYPE_CHECKING:
-    from aether_load.load.phases.senders import Tally
+    from aether_load.load.sending.sender_context import Tally
     from aether_load.scenario.scenario import Target
     from aether_load.scenario.stage import Stage
 

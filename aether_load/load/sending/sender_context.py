@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,6 +28,27 @@ class Window(msgspec.Struct):
 
     began_ns: int | None = None
     ended_ns: int | None = None
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand with those who send: requests done and failed so far, and users by what they do.
+
+    `ready` users wait in the user pool, `active` ones are in flight or think; `waiting` requests are due and not
+    sent. `cpu_s` is what the sending process has taken since it began, of several the busiest one.
+    """
+
+    done: int = 0
+    failed: int = 0
+    ready: int = 0
+    active: int = 0
+    thinking: int = 0
+    waiting: int = 0
+    cpu_s: float = 0.0
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many requests are on their way."""
+        return self.active - self.thinking
 
 
 class SenderContext:
@@ -65,6 +87,19 @@ class SenderContext:
             [prompt.id for prompt in workload.prompts], [prompt.dataset for prompt in workload.prompts], worker
         )
         self.recorder = Recorder(self.buffer, workload, feed.fire, every=feed.every_request)
+
+    def tally(self) -> Tally:
+        """Return how things stand in this process."""
+        user_pool, recorder = self.user_pool, self.recorder
+        return Tally(
+            done=recorder.done,
+            failed=recorder.failed,
+            ready=user_pool.waiting,
+            active=user_pool.active,
+            thinking=user_pool.thinking,
+            waiting=len(user_pool.backlog),
+            cpu_s=process_time(),
+        )
 
     def turn_to(self, stage: Stage) -> None:
         """Send to the stage's side, in the variant of requests that it asks for, from now on."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aether_load.load.distributed.master.run_worker import Answer
     from aether_load.load.distributed.master.sample_receiver import SampleReceiver
     from aether_load.load.distributed.master.worker_registry import WorkerRegistry
-    from aether_load.load.phases.senders import Tally
     from aether_load.load.run import Run
+    from aether_load.load.sending.sender_context import Tally
     from aether_load.rundata.manifest import PhaseRecord
     from aether_load.scenario.stage import Stage
     from aether_load.schedule.trace import Trace

@@ -52,7 +52,7 @@ class MessageHandler:
         if isinstance(message, say.Parcel):
             self._take_parcel(worker, message)
         elif isinstance(message, say.WorkerStats):
-            worker.stats = message
+            worker.tally = message.tally
         elif isinstance(message, say.ProcessUsage):
             at_ns = session.to_run(message.at_ns)
             reading = SenderReading(session.number, at_ns, message.cpu_s, message.resident_bytes)

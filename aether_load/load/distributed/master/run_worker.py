@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.master.worker_session import WorkerSession
+from aether_load.load.sending.sender_context import Tally
 from aether_load.rundata.manifest import ClockPair, LossRecord, WorkerRecord, now
 
 Answer = say.UsersReady | say.Warmed | say.Idle | say.WindowOpened | say.StageEnded | say.Drained | say.RecordsSent
@@ -15,7 +16,7 @@ class RunWorker:
     def __init__(self, session: WorkerSession) -> None:
         self.session = session
         self.began = now()
-        self.stats = say.WorkerStats(0, 0, 0, 0, 0, 0)
+        self.tally = Tally()
         self.announced = 0
         self.loss: LossRecord | None = None
         self.closed: say.Closed | None = None

@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.master.run_worker import RunWorker
-from aether_load.load.phases.senders import Tally
+from aether_load.load.sending.sender_context import Tally
 from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, LossRecord
 from aether_load.schedule.shard import Share, shares
 
@@ -65,16 +65,16 @@ class RunWorkers:
 
     def tally(self) -> Tally:
         """Return the sums of what the workers reported last; users are those of workers that are there."""
-        every = self.by_number.values()
-        there = [worker.stats for worker in self.there]
+        every = [worker.tally for worker in self.by_number.values()]
+        there = [worker.tally for worker in self.there]
         return Tally(
-            done=sum(worker.stats.done for worker in every),
-            failed=sum(worker.stats.failed for worker in every),
-            ready=sum(stats.ready for stats in there),
-            active=sum(stats.active for stats in there),
-            thinking=sum(stats.thinking for stats in there),
-            waiting=sum(stats.waiting for stats in there),
-            cpu_s=max((worker.session.cpu_s for worker in every), default=0.0),
+            done=sum(tally.done for tally in every),
+            failed=sum(tally.failed for tally in every),
+            ready=sum(tally.ready for tally in there),
+            active=sum(tally.active for tally in there),
+            thinking=sum(tally.thinking for tally in there),
+            waiting=sum(tally.waiting for tally in there),
+            cpu_s=max((tally.cpu_s for tally in every), default=0.0),
         )
 
     def write_down(self) -> None:

@@ -153,11 +153,8 @@ class WorkerRegistry:
             self._refused(f"{session.name} cannot work: {message.sentence}", ExitCode(message.exit_code))
         elif isinstance(message, say.Left):
             self._gone(session, "left")
-        else:
-            if isinstance(message, say.ProcessUsage):
-                session.cpu_s = message.cpu_s
-            if self._listener is not None:
-                self._listener.on_message(session, message)
+        elif self._listener is not None:
+            self._listener.on_message(session, message)
 
     def _tell_ready(self, session: WorkerSession) -> None:
         if self._listener is not None and session in self.ready:

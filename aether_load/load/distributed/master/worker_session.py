@@ -26,7 +26,6 @@ class WorkerSession:
         self.handover: str | None = None
         self.gone: Literal["lost", "left"] | None = None
         self.heard_ns = monotonic_ns()
-        self.cpu_s = 0.0
         self.utc_ahead_s = 0.0
         self._excused_ns = 0
         self._echoes: deque[Echo] = deque(maxlen=_ECHOES_KEPT)

@@ -44,17 +44,7 @@ class LoadReports:
 
     def stats(self) -> None:
         """Tell how things stand with the users."""
-        user_pool, recorder = self._sender_context.user_pool, self._sender_context.recorder
-        self._link.send(
-            say.WorkerStats(
-                recorder.done,
-                recorder.failed,
-                user_pool.waiting,
-                user_pool.active,
-                user_pool.thinking,
-                len(user_pool.backlog),
-            )
-        )
+        self._link.send(say.WorkerStats(self._sender_context.tally()))
 
     # The load's callbacks
 
