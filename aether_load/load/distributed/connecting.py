@@ -151,10 +151,8 @@ def _while_parent_lives(port: int) -> Iterator[None]:
 def _listens(pid: int, port: int) -> bool:
     """Tell whether a process listens at a port; where that is not to be known, take it that it does."""
     try:
-        process = psutil.Process(pid)
-        # psutil before 6.0 has it by the other name.
-        connections = getattr(process, "net_connections", None) or process.connections
-        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections("tcp"))
+        connections = psutil.Process(pid).net_connections("tcp")
+        return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
     except psutil.Error:
         return True
 

@@ -1,11 +1,4 @@
-"""The ways in which an exchange fails.
-
-TransportError
- ├── ConnectError     no connection could be made
- ├── TimedOut         it took longer than its limit
- ├── ConnectionLost   the other side closed or reset while an answer was due
- └── NotHttp          what came back is no HTTP/1.1 answer to the request
-"""
+"""The ways in which an exchange fails."""
 
 from __future__ import annotations
 

@@ -38,13 +38,19 @@ def open_timer(interval_ns: int) -> int:
 
     Raises OSError or AttributeError where the system has no such timers.
     """
+    descriptor, set_time = _new_timer()
+    step = _Timespec(*divmod(interval_ns, _NS_PER_S))
+    set_time(descriptor, 0, ctypes.byref(_Itimerspec(step, step)), None)
+    return descriptor
+
+
+def _new_timer() -> tuple[int, Any]:
+    """Return a descriptor, and the kernel's function that sets such a timer."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor: int = libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "timerfd_create")
-    step = _Timespec(*divmod(interval_ns, _NS_PER_S))
-    libc.timerfd_settime(descriptor, 0, ctypes.byref(_Itimerspec(step, step)), None)
-    return descriptor
+    return descriptor, libc.timerfd_settime
 
 
 class TimerDescriptorAlarm:
@@ -55,11 +61,7 @@ class TimerDescriptorAlarm:
 
     def __init__(self, callback: Callable[[], None]) -> None:
         """Raise OSError or AttributeError where the system has no such timers."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._set_time = libc.timerfd_settime
-        self._fd = libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._fd, self._set_time = _new_timer()
         self._time = _Itimerspec()
         self._time_at = ctypes.byref(self._time)
         self._callback = callback
