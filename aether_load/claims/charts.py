@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aether_load.claims.report import ClaimsReport, Configuration
-from aether_load.outputs.charts.chart import Chart, axis, colours, file_stem, layer, layered, names, quantity, scale_of
+from aether_load.outputs.charts.chart import Chart, colours, file_stem, layer, layered, names, quantity, scale_of
 
 _POINT = {"type": "point", "filled": True, "size": 70, "opacity": 1}
 
@@ -95,7 +95,7 @@ def _hit_rate(report: ClaimsReport) -> Chart | None:
         return None
     encoding = {
         "x": quantity("times", "requests for each different one", scale={"zero": True}),
-        "y": {"field": "rate", "type": "quantitative", "axis": axis("hit rate", format="%"),
+        "y": {"field": "rate", "type": "quantitative", "axis": {"title": "hit rate", "format": "%"},
               "scale": {"domain": [0, 1]}},
         "color": colours("kind", ["measured", "possible"], [0, 3]),
         "tooltip": [{"field": "pattern"}, {"field": "kind"}, {"field": "rate", "format": ".1%"}],

@@ -16,7 +16,6 @@ from aether_load.bounded import read_bounded
 from aether_load.compare.comparison import Comparison
 from aether_load.outputs.charts.chart import (
     Chart,
-    axis,
     bare,
     bars,
     colours,
@@ -116,7 +115,7 @@ def _decomposition(comparison: Comparison, reports: Sequence[Report]) -> Chart |
     if not values:
         return None
     values.sort(key=lambda value: (value["at"], value["where"]))
-    x = {"field": "ms", "stack": "zero", "axis": axis("mean ms")}
+    x = {"field": "ms", "stack": "zero", "axis": {"title": "mean ms"}}
     spec = bars(values, names("where", 220), part_colours(values), **x) | {
         "height": {"step": 24},
         "title": _title(comparison, "mean response latency, part by part"),

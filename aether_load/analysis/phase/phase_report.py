@@ -15,12 +15,10 @@ from aether_load.analysis.latency.decomposition import Decomposition, Divisions,
 from aether_load.analysis.latency.nodes import NodeReport, node_reports
 from aether_load.analysis.latency.tail import tail_sentence
 from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
-from aether_load.analysis.phase.errors import ErrorReport, most_frequent
 from aether_load.analysis.phase.iterations import Iterations, iteration_reports
 from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
-from aether_load.analysis.phase.sender_holds import SenderHolds, sender_holds
-from aether_load.analysis.phase.sender_usage import Sender, sender_over
+from aether_load.analysis.phase.sender_usage import Sender, SenderHolds, sender_holds, sender_over
 from aether_load.analysis.phase.series import Series, phase_series
 from aether_load.analysis.phase.workers import lost_in
 from aether_load.analysis.server.checks import Check, check_phase
@@ -40,7 +38,16 @@ from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.scenario.scenario import Scenario
 
 ALL = "all"
+_MOST_ERRORS = 10
 _WHY_NOT_DUE = "a worker was there for a part of the phase only, and nothing was due of its schedule from then on"
+
+
+class ErrorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An error in the runtime's or the client's words, and how many requests ended in it."""
+
+    outcome: str
+    text: str
+    requests_total: int
 
 
 class PhaseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +150,7 @@ def phase_report(
     manifest = inputs.manifest
     sequential = record.sequential or manifest.target.generation is Generation.V1
     lost = lost_in(manifest, record)
-    server = _server_side(inputs, samples, readings, whole, lost)
+    own, checks, reconciliation, server = _server_side(inputs, samples, readings, whole, lost)
     rates = window_rates(samples, record, clock_error_s(manifest))
     load = open_load(samples, record, rates, worker_lost=bool(lost))
     correlation = correlate(samples, record, rates)
@@ -153,6 +160,7 @@ def phase_report(
     nodes = node_reports(samples, manifest.node_ids, manifest.nodes, inputs.shape, shares, decomposition.reasons)
     all_, *rows = _rows(inputs, record, samples, rates, groups, divisions)
     sentence, why_no_sentence = tail_sentence(decomposition, nodes)
+    errors = samples.errors[:_MOST_ERRORS]
     process, why_no_process = server_process_over(inputs.data.server, samples.window_began_ns, samples.window_ended_ns)
     report = PhaseReport(
         name=record.name,
@@ -171,15 +179,15 @@ def phase_report(
         window_s=rounded(samples.window_s),
         requests_outside_window_total=len(samples) - int(np.count_nonzero(samples.in_window)),
         latency_curve=latency_curve(samples),
-        errors=most_frequent(samples.errors),
+        errors=tuple(ErrorReport(outcome=how, text=text, requests_total=count) for how, text, count in errors),
         all=all_,
         datasets=tuple(rows),
         iterations=iteration_reports(samples.iterations, samples.window_began_ns, samples.window_ended_ns),
-        cached_nodes_total=server.own.cached_nodes_total,
-        uncached_nodes_total=server.own.uncached_nodes_total,
-        server=server.nodes,
-        reconciliation=server.reconciliation,
-        checks=server.checks,
+        cached_nodes_total=own.cached_nodes_total,
+        uncached_nodes_total=own.uncached_nodes_total,
+        server=server,
+        reconciliation=reconciliation,
+        checks=checks,
         correlation=correlation,
         decomposition=decomposition,
         tail_sentence=sentence,
@@ -195,19 +203,16 @@ def phase_report(
     return msgspec.structs.replace(report, reasons=_reasons(report, rates, lost))
 
 
-class _ServerSide(msgspec.Struct, frozen=True):
-    """What the server counted between two readings at rest, beside what the answers of the phase add up to."""
-
-    own: OwnCounts
-    checks: tuple[Check, ...]
-    reconciliation: Reconciliation
-    nodes: ServerNodes | None
+_ServerSide = tuple[OwnCounts, tuple[Check, ...], Reconciliation, ServerNodes | None]
 
 
 def _server_side(
     inputs: PhaseInputs, samples: PhaseSamples, readings: Readings, whole: Whole, lost: Sequence[WorkerRecord]
 ) -> _ServerSide:
-    """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts."""
+    """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts.
+
+    The node times are None where the server's counts cannot be used.
+    """
     checks = check_phase(whole.samples, readings)
     lost_at_most = sum(worker.loss.unaccounted_at_most for worker in lost if worker.loss is not None)
     own = own_counts(samples, lost_at_most)
@@ -220,7 +225,7 @@ def _server_side(
     )
     elapsed_s = (whole.ended_ns - whole.began_ns) / 1e9 if whole.ended_ns is not None else None
     counted = readings.counted if reconciliation.counted_nodes_total is not None else None
-    return _ServerSide(own, checks, reconciliation, server_nodes(whole.samples, counted, elapsed_s))
+    return own, checks, reconciliation, server_nodes(whole.samples, counted, elapsed_s)
 
 
 def _rows(

@@ -10,14 +10,14 @@ import numpy as np
 from aether_load.compare.trend.history import TrendRun
 from aether_load.compare.trend.metrics import JUDGED
 from aether_load.compare.trend.trend import Searched, Trend, size_text
-from aether_load.outputs.charts.chart import Chart, axis, colours, layer, layered, quantity, tooltip
+from aether_load.outputs.charts.chart import Chart, colours, layer, layered, quantity, tooltip
 
 MOST_CHARTS = 40
 """Charts of a page: of histories that changed first, then of the metrics that are judged."""
 _HEIGHT = 220
 _COLOURS = 8
 _KINDS = {"loss": "var(--c3)", "gain": "var(--c2)", "change": "var(--faint)"}
-_X = {"field": "time", "type": "temporal", "axis": axis(None)}
+_X = {"field": "time", "type": "temporal", "axis": {"title": None}}
 
 
 def trend_charts(trend: Trend) -> list[Chart]:

@@ -102,19 +102,14 @@ def scale_of(values: Iterable[float], *, zero: bool) -> dict[str, Any]:
     return {"type": "log", "nice": True, "domainMin": min(above), "clamp": True}
 
 
-def axis(title: str | None, **more: Any) -> dict[str, Any]:
-    """Return an axis with a title (with its unit) and whatever else is said of it."""
-    return {"title": title, **more}
-
-
 def quantity(field: str, title: str | None, **more: Any) -> dict[str, Any]:
     """Return the encoding of a field of numbers, with the title of its axis and whatever else is said of it."""
-    return {"field": field, "type": "quantitative", "axis": axis(title), **more}
+    return {"field": field, "type": "quantitative", "axis": {"title": title}, **more}
 
 
 def names(field: str, width: int) -> dict[str, Any]:
     """Return the encoding of a field of names along an axis, in their order, at most so wide."""
-    return {"field": field, "type": "nominal", "sort": None, "axis": axis(None, labelLimit=width)}
+    return {"field": field, "type": "nominal", "sort": None, "axis": {"title": None, "labelLimit": width}}
 
 
 def tooltip(*fields: tuple[str, ...]) -> list[dict[str, str]]:

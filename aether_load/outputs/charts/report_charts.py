@@ -9,7 +9,6 @@ from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.charts.chart import (
     Chart,
-    axis,
     bars,
     colours,
     file_stem,
@@ -72,7 +71,7 @@ def _decomposition(phases: Sequence[PhaseReport]) -> Chart | None:
         title="Mean response latency, part by part",
         caption="Of each phase's requests, from due to answered; the parts of a request add up, and so do their means.",
         spec=bars(
-            values, names("phase", 110), part_colours(values), tip, field="ms", stack="zero", axis=axis("mean ms")
+            values, names("phase", 110), part_colours(values), tip, field="ms", stack="zero", axis={"title": "mean ms"}
         )
         | {"height": 30 * len(phases)},
     )
@@ -125,13 +124,13 @@ def _percentile_axis(count: int) -> dict[str, Any]:
         "field": "x",
         "type": "quantitative",
         "scale": {"type": "log", "domain": [1, max(10, count)], "nice": False},
-        "axis": axis(
-            "percentile of requests",
-            values=[1, 2, 10, 100, 1000, 10_000, 100_000],
-            labelExpr="datum.value == 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.5~g') + ' %'",
-            labelOverlap="greedy",
-            labelSeparation=8,
-        ),
+        "axis": {
+            "title": "percentile of requests",
+            "values": [1, 2, 10, 100, 1000, 10_000, 100_000],
+            "labelExpr": "datum.value == 1 ? '0 %' : format(100 * (1 - 1 / datum.value), '.5~g') + ' %'",
+            "labelOverlap": "greedy",
+            "labelSeparation": 8,
+        },
     }
 
 
@@ -205,7 +204,7 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
         if count
     ]
     tip = tooltip(("phase",), ("outcome",), ("requests",))
-    x = {"stack": "normalize", "axis": axis("share of requests", format="%")}
+    x = {"stack": "normalize", "axis": {"title": "share of requests", "format": "%"}}
     places = [2 if name == "ok" else place for name, place in zip(order, _others(order), strict=True)]
     return Chart(
         name="outcomes",
