@@ -23,7 +23,7 @@ from aether_load.evaluation.command_line import learn_headers, read_command_line
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import hide_header, read_options
-from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, questions_of
+from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, document_id, questions_of
 from aether_load.redaction import sentence_of
 from aether_load.text import shorten
 
@@ -122,8 +122,7 @@ class AetherStub(LM):
         for request in requests:
             task, doc_id = _identity(request)
             context, arguments = request.args[:2]
-            again = next(repeats[id(request)])
-            texts.append((task, f"{task}/{doc_id}{f'/{again}' if again else ''}", context))
+            texts.append((task, document_id(task, doc_id, next(repeats[id(request)])), context))
             plans.append(self._plan(task, arguments))
         with _progress(len(requests), disabled=disable_tqdm) as advance:
             return self.evaluation.generate(texts, plans, [request.doc for request in requests], advance)

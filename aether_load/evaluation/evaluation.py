@@ -16,7 +16,7 @@ from aether_load.evaluation.generation import GenerationPlan, truncate
 from aether_load.evaluation.gold import gold_of
 from aether_load.evaluation.options import StubOptions
 from aether_load.evaluation.output import copy_results
-from aether_load.evaluation.questions import Question
+from aether_load.evaluation.questions import Question, document_id
 from aether_load.evaluation.session import Document, EvaluationSession
 from aether_load.protocol import Generation
 
@@ -44,9 +44,12 @@ class Evaluation:
         The requests are made from the questions alone; the documents serve for scoring and for their digest.
         """
         prompts = [
-            Prompt(_id(question), question.task, question.text, question.options, gold_of(document, question.options))
-            for question, document in zip(questions, documents, strict=True)
-        ]
+            Prompt(
+                document_id(asked.task, asked.doc_id, asked.repeat), asked.task, asked.text, asked.options,
+                gold_of(document, asked.options),
+            )
+            for asked, document in zip(questions, documents, strict=True)
+        ]  # fmt: skip
         plan = GenerationPlan((), self.options.max_tokens, self.options.temperature, {})
         self._warn_of_v1()
         replies = self.session.ask(
@@ -145,11 +148,6 @@ class Evaluation:
         if (why := meaningless(self.session.tasks.values())) is not None:
             sys.stderr.write(f"  lm-eval's accuracy is {why}\n")
         return report.verdict.exit_code
-
-
-def _id(question: Question) -> str:
-    again = f"/{question.repeat}" if question.repeat else ""
-    return f"{question.task}/{question.doc_id}{again}"
 
 
 def _chosen(prompt: Prompt, reply: Reply) -> int | None:

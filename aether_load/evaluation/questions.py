@@ -57,6 +57,11 @@ class Question(msgspec.Struct, frozen=True):
     unconditional: tuple[int, ...] = ()
 
 
+def document_id(task: str, doc_id: int, repeat: int) -> str:
+    """Return the name of a document among all that are asked; a task may ask for it again and again."""
+    return f"{task}/{doc_id}/{repeat}" if repeat else f"{task}/{doc_id}"
+
+
 def questions_of(requests: Sequence[Asked]) -> list[Question]:
     """Return a question a document, in the order of the first of its requests; raises UnsupportedTask.
 

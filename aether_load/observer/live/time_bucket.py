@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -49,30 +50,25 @@ class TimeBucket(msgspec.Struct, kw_only=True):
         return self.ended_s - self.began_s
 
 
+_SUMS = (
+    "requests", "failed", "latencies", "parts_ms", "cached_nodes", "uncached_nodes", "server_buckets", "server_time_ms",
+)  # fmt: skip
+
+
 def together(first: TimeBucket, second: TimeBucket) -> TimeBucket:
     """Return two buckets, one after the other, as one."""
-    looked = [seen for seen in (first.in_flight, second.in_flight) if seen is not None]
+
+    def seen(name: str) -> list[Any]:
+        return [value for value in (getattr(first, name), getattr(second, name)) if value is not None]
+
     return TimeBucket(
-        began_s=min(first.began_s, second.began_s),
-        ended_s=max(first.ended_s, second.ended_s),
-        requests=first.requests + second.requests,
-        failed=first.failed + second.failed,
-        latencies=first.latencies + second.latencies,
-        parts_ms=first.parts_ms + second.parts_ms,
-        cached_nodes=first.cached_nodes + second.cached_nodes,
-        uncached_nodes=first.uncached_nodes + second.uncached_nodes,
-        server_buckets=first.server_buckets + second.server_buckets,
-        server_time_ms=first.server_time_ms + second.server_time_ms,
-        in_flight=max(looked, default=None),
-        cpu_s=_sum(first.cpu_s, second.cpu_s),
-        target_rps=first.target_rps if second.target_rps is None else second.target_rps,
+        began_s=first.began_s,
+        ended_s=second.ended_s,
+        in_flight=max(seen("in_flight"), default=None),
+        cpu_s=sum(seen("cpu_s")) if seen("cpu_s") else None,
+        target_rps=seen("target_rps")[-1] if seen("target_rps") else None,
+        **{name: getattr(first, name) + getattr(second, name) for name in _SUMS},
     )
-
-
-def _sum(first: float | None, second: float | None) -> float | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first + second
 
 
 class Timeline:

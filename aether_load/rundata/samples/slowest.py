@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from aether_load.protocol import READABLE, NodeState, Outcome
 from aether_load.rundata.manifest import PhaseRecord
-from aether_load.rundata.records.record_format import ABSENT
+from aether_load.rundata.records.record_format import ABSENT, NODE_FIELDS
 from aether_load.rundata.records.record_reader import RecordBatch, Tables
 from aether_load.rundata.samples.holds import Holds
 
 KEPT = 10
 """Requests that are kept of each dataset."""
+_AS_RECORDED = ("worker", "request_index", "due_ns", "sent_ns", "ended_ns", "server_total_ms")
 _LATEST_NS = np.iinfo(np.int64).max
 
 
@@ -123,29 +124,19 @@ def _record(
         phase=phase,
         dataset=dataset,
         prompt=_text(tables.prompts, int(request["prompt"])),
-        worker=int(request["worker"]),
-        request_index=int(request["request_index"]),
-        due_ns=int(request["due_ns"]),
-        sent_ns=int(request["sent_ns"]),
-        ended_ns=int(request["ended_ns"]),
         outcome=Outcome(int(request["outcome"])),
         error=_text(tables.errors, int(request["error"])),
         execution_id=str(UUID(bytes=identifier)) if any(identifier) else None,
-        server_total_ms=int(request["server_total_ms"]),
         nodes=tuple(map(_node, nodes)),
         node_ids=tables.node_ids(int(request["dag"])),
-        levels_ms=tuple(int(level) for level in levels),
+        levels_ms=tuple(levels.tolist()),
+        **{name: int(request[name]) for name in _AS_RECORDED},
     )
 
 
 def _node(node: np.void) -> SlowNode:
-    time, cached = int(node["time_ms"]), int(node["cached"])
-    state = int(node["state"])
-    return SlowNode(
-        None if time == ABSENT else time,
-        NodeState(state),
-        None if cached == ABSENT else bool(cached),
-    )
+    time, state, cached = (int(node[name]) for name in NODE_FIELDS)
+    return SlowNode(None if time == ABSENT else time, NodeState(state), None if cached == ABSENT else bool(cached))
 
 
 def _text(texts: Sequence[str | None], place: int) -> str | None:
