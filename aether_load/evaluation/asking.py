@@ -9,6 +9,8 @@ from time import monotonic_ns
 
 import msgspec
 
+from aether_load.datasets.answer import LETTERS, parse_letter
+from aether_load.datasets.prompt import Prompt
 from aether_load.evaluation.request_log import RequestLog
 from aether_load.evaluation.target import ANSWER_NODE, Exchange, Target, pause_before_retry
 from aether_load.protocol import Outcome
@@ -126,3 +128,15 @@ def _reply(outcome: Outcome, reason: str | None, execution: Execution | None) ->
     # lm-eval writes the answer into its own results.
     text = REDACTOR.redact(output) if isinstance(output, str) else None
     return Reply(outcome, text, mock=is_mock_output(output))
+
+
+def chosen(prompt: Prompt, reply: Reply) -> int | None:
+    """Return the index of the option that an answer names, None where it names none."""
+    letter = None if reply.text is None or reply.mock else parse_letter(reply.text, len(prompt.options))
+    return None if letter is None else LETTERS.index(letter)
+
+
+def is_unanswered(prompt: Prompt, reply: Reply) -> bool:
+    """Tell whether an answer that came names no option, or has no text where no option was asked for."""
+    answered = chosen(prompt, reply) is not None if prompt.options else bool(reply.text)
+    return reply.outcome is Outcome.OK and not answered

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aether_load.datasets.answer import LETTERS, parse_letter
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import ExitCode, ResultsError
 from aether_load.evaluation.account import meaningless, model_info
-from aether_load.evaluation.asking import Reply
+from aether_load.evaluation.asking import chosen
 from aether_load.evaluation.generation import GenerationPlan, truncate
 from aether_load.evaluation.gold import gold_of
 from aether_load.evaluation.options import StubOptions
@@ -52,15 +51,8 @@ class Evaluation:
         ]  # fmt: skip
         plan = GenerationPlan((), self.options.max_tokens, self.options.temperature, {})
         self._warn_of_v1()
-        replies = self.session.ask(
-            "loglikelihood",
-            prompts,
-            [plan] * len(prompts),
-            documents,
-            lambda *pair: _chosen(*pair) is not None,
-            on_reply,
-        )
-        return list(map(_chosen, prompts, replies))
+        replies = self.session.ask("loglikelihood", prompts, [plan] * len(prompts), documents, on_reply)
+        return list(map(chosen, prompts, replies))
 
     def generate(
         self,
@@ -72,9 +64,7 @@ class Evaluation:
         """Return what was generated for each (task, id, text), cut off at its end marks; "" where nothing came."""
         prompts = [Prompt(identifier, task, text) for task, identifier, text in texts]
         self._warn_of_v1()
-        replies = self.session.ask(
-            "generate_until", prompts, plans, documents, lambda _prompt, reply: bool(reply.text), on_reply
-        )
+        replies = self.session.ask("generate_until", prompts, plans, documents, on_reply)
         return [truncate(reply.text or "", plan.until) for reply, plan in zip(replies, plans, strict=True)]
 
     def warn(self, sentence: str) -> None:
@@ -148,9 +138,3 @@ class Evaluation:
         if (why := meaningless(self.session.tasks.values())) is not None:
             sys.stderr.write(f"  lm-eval's accuracy is {why}\n")
         return report.verdict.exit_code
-
-
-def _chosen(prompt: Prompt, reply: Reply) -> int | None:
-    """Return the index of the option that an answer names, None where it names none."""
-    letter = None if reply.text is None or reply.mock else parse_letter(reply.text, len(prompt.options))
-    return None if letter is None else LETTERS.index(letter)

@@ -133,7 +133,8 @@ class EvaluationRun:
         turn = 0
         while not self._ended.wait(FLUSH_INTERVAL_S):
             turn += 1
-            if turn % _EVERY_OTHER == 0 and self.manifest.phases[-1].window_ended_ns is None:
+            phase = self.manifest.phases[-1]
+            if turn % _EVERY_OTHER == 0 and phase.window_began_ns is not None and phase.window_ended_ns is None:
                 self.scrape("during")
                 self.read_sender()
             self._files.flush()

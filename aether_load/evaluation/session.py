@@ -10,14 +10,14 @@ from typing import Any
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
 from aether_load.evaluation.account import TaskAccount, check_success
-from aether_load.evaluation.asking import Asking, Reply
+from aether_load.evaluation.asking import Asking, Reply, is_unanswered
 from aether_load.evaluation.generation import GenerationPlan
 from aether_load.evaluation.options import StubOptions, hidden_model_args
 from aether_load.evaluation.plan import NAME, identity_of, plain_scenario
 from aether_load.evaluation.run import EvaluationRun
 from aether_load.evaluation.target import ANSWER_NODE, Target
 from aether_load.outputs.summary import check_summary
-from aether_load.protocol import DagRequest, Generation, LlmNode, Outcome, encode_request
+from aether_load.protocol import DagRequest, Generation, LlmNode, encode_request
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import probe
 from aether_load.scenario.command_line.headers import filled_in
@@ -56,7 +56,6 @@ class EvaluationSession:
         prompts: Sequence[Prompt],
         plans: Sequence[GenerationPlan],
         documents: Sequence[Document],
-        is_answered: Callable[[Prompt, Reply], bool],
         on_reply: Callable[[], None],
     ) -> list[Reply]:
         """Ask the documents of one call of lm-eval, count what became of them, and return a reply for each.
@@ -75,8 +74,7 @@ class EvaluationSession:
             raise
         run.end_phase("passes")
         for prompt, plan, reply in zip(prompts, plans, replies, strict=True):
-            unanswered = reply.outcome is Outcome.OK and not is_answered(prompt, reply)
-            self.tasks[prompt.dataset].add(reply, plan, unanswered=unanswered)
+            self.tasks[prompt.dataset].add(reply, plan, unanswered=is_unanswered(prompt, reply))
         check_success(replies)
         return replies
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
+from aether_load.datasets.prompt import DatasetIdentity
 from aether_load.observer.live.run import LiveRun
 from aether_load.observer.live.time_bucket import TimeBucket
 from aether_load.observer.live.totals import Totals
-from aether_load.observer.live.warnings import Circumstances, live_warnings
-from aether_load.protocol import NodeShape, Outcome
+from aether_load.observer.live.warnings import live_warnings
+from aether_load.protocol import Generation, NodeShape, Outcome
+from aether_load.rundata.manifest import ClockPair, Manifest, TargetRecord
+from aether_load.scenario.load import from_plain
 from aether_load.scenario.warning_codes import WarningCode
-
-SOUND = {"simulated": False, "verify_tls": True, "server_metrics": True, "max_error_rate": 0.01, "prompts": 10,
-         "cache": "keep"}  # fmt: skip
 
 
 def run(
@@ -33,9 +33,24 @@ def run(
     return live
 
 
-def codes(live: LiveRun, **circumstances: int | str) -> list[str | WarningCode]:
-    given: dict[str, Any] = {**SOUND, **circumstances}
-    return [warning.code for warning in live_warnings(live, Circumstances(**given))]
+def codes(
+    live: LiveRun, *, simulated: bool = False, prompts: int = 10, cache: Any = "keep", **target: bool
+) -> list[str | WarningCode]:
+    manifest = Manifest(
+        id="made", scenario={}, command=[], seed=1, node_ids=(), began=ClockPair(0, "2026-03-04T05:06:07.000000Z"),
+        target=TargetRecord(
+            url="http://h", kind="simulated" if simulated else "runtime", generation=Generation.V2, server=None
+        ),
+        datasets=(
+            DatasetIdentity(
+                name="piqa", source="file", location="x", config=None, split=None, revision="sha256:0",
+                rows_available=prompts, rows_used=prompts,
+            ),
+        ),
+    )  # fmt: skip
+    phases = [{"name": "closed", "users": 1, "duration": 1.0}]
+    scenario = from_plain({"name": "made", "max_error_rate": 0.01, "target": target, "phases": phases})
+    return [warning.code for warning in live_warnings(live, manifest, scenario, cache)]
 
 
 def test_of_a_sound_run_nothing_is_said() -> None:

@@ -10,7 +10,7 @@ import msgspec
 from aether_load.observer.live.figures import Figures, Point, figures, point
 from aether_load.observer.live.reconciliation import ReconciliationState
 from aether_load.observer.live.state import EndedRun, LiveState, PhaseMark, State
-from aether_load.observer.live.warnings import Circumstances, LiveWarning, live_warnings
+from aether_load.observer.live.warnings import LiveWarning, live_warnings
 from aether_load.observer.threshold_watch import LiveThreshold
 from aether_load.scenario.parts import parts_of
 
@@ -105,7 +105,7 @@ def _snapshot(state: LiveState) -> Snapshot:
         points=[point(bucket) for bucket in live.timeline.latest(_LATEST_POINTS)] if live else [],
         figures=figures(live) if live else None,
         reconciliation=live.server.reconciliation.state if live else None,
-        warnings=_warnings(state) if state.final_warnings is None else state.final_warnings,
+        warnings=_warnings(state),
         thresholds=state.thresholds,
         phases=state.phases,
         runs=list(state.runs.values())[::-1],
@@ -151,15 +151,8 @@ def _phase_facts(state: LiveState) -> PhaseFacts | None:
 
 
 def _warnings(state: LiveState) -> list[LiveWarning]:
-    manifest, scenario = state.manifest, state.scenario
-    if manifest is None or scenario is None or state.live is None:
+    if state.final_warnings is not None:
+        return state.final_warnings
+    if state.manifest is None or state.scenario is None or state.live is None:
         return []
-    around = Circumstances(
-        simulated=manifest.target.kind == "simulated",
-        verify_tls=scenario.target.verify_tls,
-        server_metrics=scenario.target.server_metrics,
-        max_error_rate=scenario.max_error_rate,
-        prompts=sum(identity.rows_used or 0 for identity in manifest.datasets),
-        cache=state.stage.cache,
-    )
-    return list(live_warnings(state.live, around))
+    return list(live_warnings(state.live, state.manifest, state.scenario, state.stage.cache))

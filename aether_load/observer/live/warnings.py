@@ -17,6 +17,8 @@ from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
     from aether_load.observer.live.run import LiveRun
+    from aether_load.rundata.manifest import Manifest
+    from aether_load.scenario.scenario import Scenario
 
 _LOOKED_AT = 5
 
@@ -29,39 +31,30 @@ class LiveWarning(msgspec.Struct, frozen=True):
     advice: str
 
 
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
-    """What the figures do not know of themselves: target, what the scenario allows, and what the phase asked for."""
-
-    simulated: bool
-    verify_tls: bool
-    server_metrics: bool
-    max_error_rate: float
-    prompts: int
-    cache: Literal["keep", "cold", "warm"]
-
-
-def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
-    """Yield what is to be said now."""
-    if around.simulated:
+def live_warnings(
+    run: LiveRun, manifest: Manifest, scenario: Scenario, cache: Literal["keep", "cold", "warm"]
+) -> Iterator[LiveWarning]:
+    """Yield what is to be said now of a run, in a phase that asked for this state of the cache."""
+    if manifest.target.kind == "simulated":
         yield LiveWarning(
             Code.SIMULATED_TARGET,
             "The target is the simulated runtime: these figures say nothing about Aether.",
             "Give a runtime as the host.",
         )
-    if not around.verify_tls:
+    if not scenario.target.verify_tls:
         yield LiveWarning(
             Code.TLS_NOT_VERIFIED, "Certificates are not verified (--insecure).", "Let the certificate be trusted."
         )
-    yield from _of_failures(run, around)
+    yield from _of_failures(run, scenario.max_error_rate)
     reconciliation = run.server.reconciliation.state
-    if around.server_metrics and reconciliation.state in {"contaminated", "restarted", "no_server_data"}:
+    if scenario.target.server_metrics and reconciliation.state in {"contaminated", "restarted", "no_server_data"}:
         yield LiveWarning(
             reconciliation.state,
             f"The server's counts cannot be used: {reconciliation.reason}.",
             "Give the runtime to this run alone, one replica of it, and see that its /metrics answers.",
         )
     yield from _of_client(run.timeline.latest(_LOOKED_AT))
-    yield from _of_cache(run, around)
+    yield from _of_cache(run, sum(identity.rows_used or 0 for identity in manifest.datasets), cache)
     if run.mock_answers:
         yield LiveWarning(
             Code.MOCK_PROVIDER,
@@ -70,13 +63,13 @@ def live_warnings(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
         )
 
 
-def _of_failures(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
+def _of_failures(run: LiveRun, allowed: float) -> Iterator[LiveWarning]:
     sent = run.outcomes.total() - run.outcome_total(Outcome.DROPPED)
     wrong = sent - run.outcome_total(Outcome.OK) - run.outcome_total(Outcome.REJECTED)
-    if sent and wrong / sent > around.max_error_rate:
+    if sent and wrong / sent > allowed:
         yield LiveWarning(
             "failures",
-            f"{wrong} of {sent} requests failed, {wrong / sent:.1%}; the scenario allows {around.max_error_rate:.1%}.",
+            f"{wrong} of {sent} requests failed, {wrong / sent:.1%}; the scenario allows {allowed:.1%}.",
             "Look at the outcomes below, and in Locust's Failures tab for their reasons.",
         )
     if dropped := run.outcome_total(Outcome.DROPPED):
@@ -107,31 +100,30 @@ def _of_client(latest: list[TimeBucket]) -> Iterator[LiveWarning]:
             )
 
 
-def _of_cache(run: LiveRun, around: Circumstances) -> Iterator[LiveWarning]:
+def _of_cache(run: LiveRun, prompts: int, cache: str) -> Iterator[LiveWarning]:
     hits, told = run.cached_nodes, run.cached_nodes + run.uncached_nodes
-    if hits and around.cache == "keep":
+    if hits and cache == "keep":
         yield LiveWarning(
             Code.CACHE_ANSWERED,
             f"{hits / told:.0%} of the nodes came from the runtime's cache, so latency is of hits and misses mixed.",
             "Ask for a cold or a warm cache, or judge hits on their own.",
         )
-    if hits and around.cache == "cold":
+    if hits and cache == "cold":
         yield LiveWarning(
             Code.COLD_PHASE_WITH_HITS,
             f"The cache was to be cold, and {hits} of {told} nodes came from it.",
             "End the load after one pass over the prompts.",
         )
-    if around.cache == "warm" and hits < told:
+    if cache == "warm" and hits < told:
         yield LiveWarning(
             Code.WARM_PHASE_WITH_MISSES,
             f"The cache was to be warm, and {told - hits} of {told} nodes were not in it.",
             f"Take prompts that fit into its {CACHE_ENTRIES} entries.",
         )
-    sent, entries = run.outcomes.total(), around.prompts * run.nodes_per_request
-    if told and sent > around.prompts and entries > CACHE_ENTRIES:
+    sent, entries = run.outcomes.total(), prompts * run.nodes_per_request
+    if told and sent > prompts and entries > CACHE_ENTRIES:
         yield LiveWarning(
             Code.PROMPTS_EXCEED_CACHE,
-            f"{around.prompts} prompts are sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts "
-            "itself.",
+            f"{prompts} prompts are sent more than once to a cache of {CACHE_ENTRIES} entries, which evicts itself.",
             "Take fewer rows, or every request as a miss.",
         )
