@@ -56,18 +56,6 @@ def _refusing_overflow(parse: Any) -> Any:
     return read
 
 
-def check_tasks(environment: Any) -> None:
-    """Raise UsageError where --tags or --exclude-tags leave a class of users nothing to do: it would fail for ever."""
-    environment._filter_tasks_by_tags()  # noqa: SLF001 -- Locust does it once, as late as the load begins
-    options = environment.parsed_options
-    given = "--tags" if options.tags else "--exclude-tags" if options.exclude_tags else None
-    for user in environment.user_classes if given is not None else ():
-        if not user.tasks:
-            raise UsageError(
-                f"{given}: users of the class {user.__name__} have no task with these tags; leave it away."
-            )
-
-
 def check_web_port(options: argparse.Namespace) -> None:
     """Raise UsageError where Locust's page cannot have its port, which Locust finds out in a greenlet, too late."""
     if options.headless:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aether_load.errors import ExitCode, UsageError
-from aether_load.load.locust_options import check_tasks, check_web_port, silence_remarks
+from aether_load.load.locust_options import check_web_port, silence_remarks
 from aether_load.load.options import (
     DEFAULT_STOP_TIMEOUT_S,
     ends_by_itself,
@@ -59,7 +59,6 @@ def checked_scenario(environment: Any, line: ProgressLine, *, is_master: bool) -
     elif not ends_by_itself(options):
         # Whoever explores from the page ends the load there.
         scenario = without_end(scenario)
-    check_tasks(environment)
     check_web_port(options)
     if not is_master:
         check_descriptors(most_users(scenario), 1 if options.gate is None else len(SIDES))

@@ -23,7 +23,7 @@ def ours_among(classes: Iterable[Any]) -> list[type[AetherUser]]:
 
 
 def check_user_classes(environment: Any) -> None:
-    """Raise UsageError where no class of ours would send, or one has lost all of its tasks to --tags."""
+    """Raise UsageError where no class of ours would send, or any has lost all of its tasks to --tags: it would fail."""
     ours = ours_among(environment.user_classes)
     if not ours:
         names = ", ".join(sorted(each.__name__ for each in environment.user_classes))
@@ -32,17 +32,12 @@ def check_user_classes(environment: Any) -> None:
             "subclass of aether_load.AetherUser, or run this locustfile by Locust alone."
         )
     options = environment.parsed_options
-    if not (options.tags or options.exclude_tags):
-        return
     asked = "--tags" if options.tags else "--exclude-tags"
-    from locust.user.task import filter_tasks_by_tags  # noqa: PLC0415 -- importing Locust changes the whole process
-
-    tags, excluded = (set(names) if names else None for names in (options.tags, options.exclude_tags))
-    for each in ours:
-        # Locust does it when a run starts; once more is the same.
-        filter_tasks_by_tags(each, tags, excluded)
+    environment._filter_tasks_by_tags()  # noqa: SLF001 -- Locust does it once, as late as the load begins
+    for each in environment.user_classes if options.tags or options.exclude_tags else ():
         if not each.tasks:
-            what = "without a task" if each.has_tasks else "out, whose users send the prompts of the scenario"
+            replays = is_ours(each) and not each.has_tasks
+            what = "out, whose users send the prompts of the scenario" if replays else "without a task"
             raise UsageError(
                 f"{asked} leaves {each.__name__} {what}. Name the class that is meant on the command line, or other "
                 "tags."
