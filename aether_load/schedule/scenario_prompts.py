@@ -65,11 +65,7 @@ def load_scenario_prompts(
     prompts = [prompt for group in groups for prompt in group]
     found = read_traces(scenario.phases, prompts, phases)
     of_traces = [
-        PartPrompts(
-            parts_of_phase(scenario, number)[0],
-            tuple(prompt for prompt, phase in zip(found.prompts, found.phases, strict=True) if phase == number),
-        )
-        for number in dict.fromkeys(found.phases)
+        PartPrompts(parts_of_phase(scenario, number)[0], tuple(texts)) for number, texts in found.prompts.items()
     ]
     of_parts = [PartPrompts(part, tuple(group)) for part, group in zip(parts, groups, strict=True)]
     return ScenarioPrompts(
@@ -77,7 +73,7 @@ def load_scenario_prompts(
         phases=phases,
         identities=(*identities, *found.identities),
         traces=found.traces,
-        of_traces=len(found.prompts),
+        of_traces=sum(map(len, found.prompts.values())),
     )
 
 

@@ -48,15 +48,11 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Traces(msgspec.Struct, frozen=True):
-    """The traces of a scenario by the number of their phase, the prompts in them, and the files these come from.
-
-    `phases` has of each prompt the number of its phase.
-    """
+    """The traces of a scenario and the prompts in them, by the number of their phase, and the files these come from."""
 
     traces: dict[int, Trace]
-    prompts: tuple[Prompt, ...]
+    prompts: dict[int, list[Prompt]]
     identities: tuple[DatasetIdentity, ...]
-    phases: tuple[int, ...] = ()
 
 
 def read_traces(
@@ -69,8 +65,7 @@ def read_traces(
     file, row and value.
     """
     traces: dict[int, Trace] = {}
-    added: list[Prompt] = []
-    phases_of: list[int] = []
+    added: dict[int, list[Prompt]] = {}
     identities: list[DatasetIdentity] = []
     for number, phase in enumerate(phases):
         if phase.trace is None:
@@ -78,7 +73,7 @@ def read_traces(
         content, table = _read(phase.trace.path)
         own = prompts_of(of_phases[number]) if of_phases else range(len(prompts))
         place_of = {prompts[place].id: place for place in own}
-        texts, refers = _prompts(table, phase, place_of, len(prompts) + len(added))
+        texts, refers = _prompts(table, phase, place_of, len(prompts) + sum(map(len, added.values())))
         if texts and any(prompt.dataset == phase.name for prompt in prompts):
             raise UsageError(
                 f"phases.{number}.name: the texts of trace {phase.trace.path} become a dataset of the phase's name, "
@@ -87,9 +82,8 @@ def read_traces(
         traces[number] = _in_order(*_times(table, phase.trace), refers, phase.trace)
         if texts:
             identities.append(_identity(phase, content, len(table.rows), len(texts)))
-        added += texts
-        phases_of += [number] * len(texts)
-    return Traces(traces, tuple(added), tuple(identities), tuple(phases_of))
+            added[number] = texts
+    return Traces(traces, added, tuple(identities))
 
 
 def _read(path: str) -> tuple[bytes, Table]:

@@ -43,7 +43,7 @@ def refusal(path: Path, **keys: str) -> str:
 def test_times_alone(tmp_path: Path) -> None:
     """Where a line says nothing of what was sent, the workload's prompts are."""
     path = written(tmp_path, "t.csv", "timestamp\n10.5\n10\n12\n")
-    assert read(path) == Traces({1: Trace((0, 500 * MS, 2000 * MS), None)}, (), ())
+    assert read(path) == Traces({1: Trace((0, 500 * MS, 2000 * MS), None)}, {}, ())
 
 
 def test_texts_become_prompts_of_the_phase(tmp_path: Path) -> None:
@@ -53,17 +53,13 @@ def test_texts_become_prompts_of_the_phase(tmp_path: Path) -> None:
     path = written(tmp_path, "t.jsonl", content)
     assert read(path) == Traces(
         {1: Trace((0, 2000 * MS), (6, 5))},
-        (
-            Prompt("again/0", "again", "third"),
-            Prompt("again/1", "again", 'first "quoted"\nline'),
-        ),
+        {1: [Prompt("again/0", "again", "third"), Prompt("again/1", "again", 'first "quoted"\nline')]},
         (
             DatasetIdentity(
                 name="again", source="trace", location=str(path), config=None, split=None,
                 revision="sha256:" + hashlib.sha256(content).hexdigest(), rows_available=2, rows_used=2,
             ),
         ),
-        (1, 1),
     )  # fmt: skip
 
 
@@ -71,7 +67,7 @@ def test_a_datasets_rows(tmp_path: Path) -> None:
     """By dataset and row; the columns' names may be others."""
     path = written(tmp_path, "t.csv", "at,set,number\n2,piqa,4\n1,piqa,0\n2,piqa,4\n")
     found = read(path, timestamp="at", dataset="set", row="number")
-    assert found == Traces({1: Trace((0, 1000 * MS, 1000 * MS), (0, 4, 4))}, (), ())
+    assert found == Traces({1: Trace((0, 1000 * MS, 1000 * MS), (0, 4, 4))}, {}, ())
 
 
 @pytest.mark.parametrize(
@@ -122,7 +118,7 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
     as_lines = read(written(tmp_path, "t.jsonl", lines))
     assert as_csv.traces == as_lines.traces
     assert as_csv.prompts == as_lines.prompts
-    assert [prompt.text for prompt in as_csv.prompts] == [row["prompt"] for row in rows]
+    assert [prompt.text for prompt in as_csv.prompts[1]] == [row["prompt"] for row in rows]
 
 
 def test_a_large_trace_is_read_in_a_breath(tmp_path: Path) -> None:
@@ -292,7 +288,7 @@ def test_times_that_mean_different_things_are_refused(
 def test_a_prompt_may_be_a_number_and_a_row_a_float(tmp_path: Path) -> None:
     """A number is the text that JSON writes; rows that come as floats are whole numbers."""
     path = written(tmp_path, "t.jsonl", '{"timestamp": 0, "prompt": 10}\n{"timestamp": 1, "prompt": 2.5}')
-    assert [prompt.text for prompt in read(path).prompts] == ["10", "2.5"]
+    assert [prompt.text for prompt in read(path).prompts[1]] == ["10", "2.5"]
     path = written(tmp_path, "t.csv", "timestamp,dataset,row\n0,piqa,3.0\n")
     assert read(path).traces[1].prompts == (3,)
 

@@ -71,20 +71,15 @@ def choose_timings(options: Options) -> Timings:
 
 
 def choose_answerer(options: Options) -> Answerer:
-    """Return what makes the texts: one fixed answer, the answer key, or the runtime's mock."""
+    """Return what makes the texts: one fixed answer, the answer key, or the runtime's mock, which in v1 says TODO."""
     if options.answer is not None:
         fixed = options.answer
         return lambda _prompt, _model: fixed
-    mock = mock_v1 if options.generation == "v1" else mock_v2
+    mock = (lambda _prompt, _model: "TODO") if options.generation == "v1" else mock_v2
     if options.answer_key is None:
         return mock
     key = read_answer_key(options.answer_key, options.accuracy, options.seed)
     return lambda prompt, model: key.letter(prompt) or mock(prompt, model)
-
-
-def mock_v1(_prompt: str, _model: str) -> str:
-    """Return what the mock of the first generation always says."""
-    return "TODO"
 
 
 def mock_v2(prompt: str, model: str) -> str:

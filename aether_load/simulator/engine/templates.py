@@ -37,7 +37,8 @@ class Renderer:
             value = self._value(ref, outputs, node.render_policy, allowed)
             if value is None and ref.required:
                 path = json.dumps(ref.path, ensure_ascii=False)
-                raise _failed(f"Missing required {_kind_name(ref)} reference '{ref.raw}' (path: {path})")
+                kind = ref.kind.title().replace("_", "")
+                raise _failed(f"Missing required {kind} reference '{ref.raw}' (path: {path})")
             if value is not None:
                 prompt = self._fill_in(prompt, ref.raw, self._fit(value, ref, node.render_policy))
         for placeholder, name in dict(_placeholders(prompt)).items():
@@ -118,10 +119,6 @@ class Renderer:
 
 def _failed(reason: str) -> NodeFailedError:
     return NodeFailedError(f"Template rendering failed: {reason}")
-
-
-def _kind_name(ref: TemplateRef) -> str:
-    return ref.kind.title().replace("_", "")
 
 
 def _integer(digits: str) -> int | float:
