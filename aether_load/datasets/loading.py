@@ -39,7 +39,7 @@ def load_prompts(
 
 
 def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple[DatasetIdentity, ...]:
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "aether_load.datasets.rows"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -47,27 +47,23 @@ def _run_child(job: bytes, progress: Callable[[int, int], None] | None) -> tuple
         # Ctrl-C at the terminal reaches the parent only, which then ends the child.
         start_new_session=True,
         env=child_environment(),
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    assert child.stderr is not None
-    try:
-        child.stdin.write(job)
-        child.stdin.close()
-        for line in child.stdout:
-            note = msgspec.json.decode(line, type=Note)
-            if note.error is not None:
-                raise UsageError(note.error)
-            if note.identities is not None:
-                return note.identities
-            if progress is not None:
-                progress(note.loaded_sets, note.loaded_rows)
-        last_words = child.stderr.read().decode(errors="replace").strip().splitlines()
-        raise UsageError(
-            f"The datasets could not be loaded: {last_words[-1] if last_words else 'the loader ended unexpectedly'}."
-        )
-    finally:
-        child.kill()
-        child.wait()
-        child.stdout.close()
-        child.stderr.close()
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        try:
+            child.stdin.write(job)
+            child.stdin.close()
+            for line in child.stdout:
+                note = msgspec.json.decode(line, type=Note)
+                if note.error is not None:
+                    raise UsageError(note.error)
+                if note.identities is not None:
+                    return note.identities
+                if progress is not None:
+                    progress(note.loaded_sets, note.loaded_rows)
+            said = child.stderr.read().decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else "the loader ended unexpectedly"
+            raise UsageError(f"The datasets could not be loaded: {reason}.")
+        finally:
+            child.kill()

@@ -27,7 +27,7 @@ from aether_load.datasets.dataset import HUB_DATASETS, Row, file_prompts, hub_pr
 from aether_load.datasets.hub import hub_revisions, hub_rows
 from aether_load.datasets.prompt import DatasetIdentity, Prompt
 from aether_load.datasets.table_file import FORMATS, Table, read_table
-from aether_load.errors import ExitCode, UsageError, explained
+from aether_load.errors import UsageError, explained
 from aether_load.scenario.workload_plan import FileDataset, WorkloadPlan
 from aether_load.text import with_encodable_texts
 
@@ -54,7 +54,7 @@ class Note(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-def main() -> int:
+def main() -> None:
     """Load what standard input asks for; write a mistake of the user's as a note, not as a traceback."""
     # Not msgspec's own decoder: a path may hold bytes that are no text.
     job = msgspec.convert(json.load(sys.stdin.buffer), Job, dec_hook=lambda kind, value: kind(value))
@@ -64,20 +64,16 @@ def main() -> int:
         prompts, identities = choose(
             job.plan, job.seed, job.asked, lambda sets, rows: _say(Note(loaded_sets=sets, loaded_rows=rows))
         )
+        if _write(prompts, Path(job.prompts_file)) > MOST_PROMPT_BYTES:
+            most = size_text(MOST_PROMPT_BYTES)
+            raise UsageError(f"The prompts together have more than {most}; take fewer rows with --limit.")
+        _say(Note(loaded_sets=len(identities), identities=identities))
     except UsageError as error:
         _say(Note(error=str(error)))
-        return int(error.exit_code)
     except MemoryError:
         # What filled the memory is still there, and the sentence needs some.
         _lift_limit()
         _say(Note(error=f"The datasets take more than {size_text(memory)} of memory to read; take smaller files."))
-        return int(ExitCode.USAGE)
-    if _write(prompts, Path(job.prompts_file)) > MOST_PROMPT_BYTES:
-        most = size_text(MOST_PROMPT_BYTES)
-        _say(Note(error=f"The prompts together have more than {most}; take fewer rows with --limit."))
-        return int(ExitCode.USAGE)
-    _say(Note(loaded_sets=len(identities), identities=identities))
-    return 0
 
 
 def _write(prompts: list[Prompt], path: Path) -> int:
@@ -238,4 +234,4 @@ def _digest(files: list[Path]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
