@@ -103,7 +103,10 @@ def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -
             near = nearest(name, names)
             advice = f"; did you mean {near!r}?" if near else "."
             raise DagMistake(f"there is no input {name!r} to bind{advice} {program.listing}")
-    texts = {name: _text(value) for name, value in given.items()}
+    # True and numbers stand in a prompt as JSON writes them.
+    texts = {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode() for name, value in given.items()
+    }
     of_text = [known.name for known in program.inputs if known.type == TEXT]
     if len(of_text) == 1 and of_text[0] not in texts:
         texts[of_text[0]] = f"{{{{{PROMPT}}}}}"
@@ -119,27 +122,21 @@ def _bindings(program: Program, given: Mapping[str, str | int | float | bool]) -
     return {name: texts[name] for name in names}
 
 
-def _text(value: str | float | bool) -> str:
-    """Return a constant as it stands in a prompt: true and numbers as JSON writes them."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
 def _layout(name: str, text: str) -> Layout:
     """Return a binding's fixed parts and the names between them."""
     layout: list[str] = [""]
-    end = 0
-    for found in PLACEHOLDER.finditer(text):
-        inner = found[1].strip()
-        if not stands_for_row(inner):
-            if MEANT_AS_ONE.fullmatch(inner):
-                near = f"did you mean {{{{{PROMPT}}}}}?" if nearest(inner, [PROMPT]) else "a row has no such word."
-                raise DagMistake(
-                    f"input {name} = {text!r}: {found[0]} means nothing; there are {{{{prompt}}}} and "
-                    f"{{{{row.COLUMN}}}}; {near}"
-                )
-            continue
-        layout[-1] += text[end : found.start()]
-        layout += [inner, ""]
-        end = found.end()
-    layout[-1] += text[end:]
+    for place, piece in enumerate(PLACEHOLDER.split(text)):
+        inner = piece.strip()
+        if place % 2 == 0:
+            layout[-1] += piece
+        elif stands_for_row(inner):
+            layout += [inner, ""]
+        elif MEANT_AS_ONE.fullmatch(inner):
+            near = f"did you mean {{{{{PROMPT}}}}}?" if nearest(inner, [PROMPT]) else "a row has no such word."
+            raise DagMistake(
+                f"input {name} = {text!r}: {{{{{piece}}}}} means nothing; there are {{{{prompt}}}} and "
+                f"{{{{row.COLUMN}}}}; {near}"
+            )
+        else:
+            layout[-1] += f"{{{{{piece}}}}}"
     return tuple(layout)
