@@ -51,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
     from aether_load.analysis.report import analyse  # noqa: PLC0415 -- half a second of pyarrow
     from aether_load.analysis.verdict.thresholds import asked_of_run  # noqa: PLC0415
     from aether_load.outputs.formats import formatted  # noqa: PLC0415
-    from aether_load.outputs.output_path import check_output, is_standard_output  # noqa: PLC0415
+    from aether_load.outputs.output_path import check_output, is_standard_output, write_output  # noqa: PLC0415
     from aether_load.outputs.page.making import make_page  # noqa: PLC0415
     from aether_load.outputs.results import write_results  # noqa: PLC0415
     from aether_load.outputs.terminal import write_summary  # noqa: PLC0415
@@ -76,7 +76,8 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.charts or not parsed.no_page:
         files += make_page(folder, report, charts=parsed.charts)
     if parsed.output is not None:
-        _write_output(parsed.output, formatted(report, parsed.format or "json").encode())
+        with explained(f"--output {parsed.output}: it could not be written: ", kind=ResultsError):
+            write_output(parsed.output, formatted(report, parsed.format or "json").encode())
         files += [] if is_standard_output(parsed.output) else [parsed.output]
     # Whoever reads the report from standard output gets nothing else there.
     out = sys.stderr if is_standard_output(parsed.output) else sys.stdout
@@ -87,13 +88,6 @@ def run(parsed: argparse.Namespace) -> int:
     if refusal is not None:
         raise refusal
     return report.verdict.exit_code
-
-
-def _write_output(path: Path, content: bytes) -> None:
-    from aether_load.outputs.output_path import write_output  # noqa: PLC0415
-
-    with explained(f"--output {path}: it could not be written: ", kind=ResultsError):
-        write_output(path, content)
 
 
 def _report_gate(folder: RunFolder, parsed: argparse.Namespace) -> int:

@@ -46,7 +46,10 @@ def check_v2(body: dict[str, Any], row_names: Collection[str] = ()) -> tuple[Nod
     shapes = tuple(NodeShape(node.id, node.dependencies) for node in nodes)
     _check_types([(node.id, node.node_type) for node in nodes], Generation.V2)
     check_graph(shapes)
-    _check_error_policy(nodes[0])
+    policy = nodes[0].execution_hints.error_policy
+    # The runtime takes every policy that it does not know for fail.
+    if policy is not None and policy.lower() not in ERROR_POLICIES and (near := nearest(policy, ERROR_POLICIES)):
+        raise DagMistake(f"node {nodes[0].id!r}, execution_hints.error_policy: {policy!r}: did you mean {near!r}?")
     for node, raw in zip(nodes, body["dag"]["nodes"], strict=True):
         if node.node_type != "llm_fn":
             continue
@@ -100,12 +103,3 @@ def _check_types(types: list[tuple[str, str]], generation: Generation) -> None:
                 f"node {node_id!r}: node_type {node_type!r} is not known to a {generation} runtime; "
                 f"{did_you_mean(node_type, known)}"
             )
-
-
-def _check_error_policy(first: NodeV2) -> None:
-    """Refuse a slip: the runtime takes every policy that it does not know for fail."""
-    policy = first.execution_hints.error_policy
-    if policy is None or policy.lower() in ERROR_POLICIES:
-        return
-    if near := nearest(policy, ERROR_POLICIES):
-        raise DagMistake(f"node {first.id!r}, execution_hints.error_policy: {policy!r}: did you mean {near!r}?")

@@ -169,7 +169,11 @@ def _from_folder(name: str, folder: Path, source: str, asked: dict[str, str]) ->
             f"Dataset {name}: {folder} holds no {expected} (nor .json, .csv, .parquet of that split); the folder must "
             "be laid out like the hub."
         )
-    _check_all_there(name, files)
+    promised = re.search(r"-of-(\d+)$", files[0].stem)
+    if promised and int(promised[1]) != len(files):
+        raise UsageError(
+            f"Dataset {name}: {files[0]} is one of {int(promised[1])} files, of which there are {len(files)}."
+        )
     location = "bundled sample" if source == "sample" else str(folder / hub.repo)
     identity = _identity(
         name, source=source, location=location, config=hub.config, split=hub.split, revision=_digest(files)
@@ -194,15 +198,6 @@ def _split_files(repo: Path, config: str | None, split: str) -> list[Path]:
                 if files := sorted(folder.glob(pattern)):
                     return files
     return []
-
-
-def _check_all_there(name: str, files: list[Path]) -> None:
-    """Raise UsageError when shards are missing that the first one's name promises."""
-    promised = re.search(r"-of-(\d+)$", files[0].stem)
-    if promised and int(promised[1]) != len(files):
-        raise UsageError(
-            f"Dataset {name}: {files[0]} is one of {int(promised[1])} files, of which there are {len(files)}."
-        )
 
 
 def _read(files: list[Path], name: str) -> tuple[list[Row], Callable[[int], str]]:

@@ -79,7 +79,9 @@ def _read_csv(path: Path, content: bytes) -> Table:
         for line, cells in records:
             if not columns:
                 columns = cells
-                _check_header(path, line + skipped, columns)
+                # A column without a name, as pandas writes for its index, cannot be asked for.
+                if (twice := first_repeated(filter(None, columns))) is not None:
+                    raise _CsvMistake(line, f"the header names column {twice!r} twice; give each a name of its own")
                 continue
             if len(cells) != len(columns):
                 raise ValueError(
@@ -131,12 +133,6 @@ def _delimiter(text: str) -> str:
         except _CsvMistake:
             counts[delimiter] = 0
     return max(counts, key=lambda delimiter: counts[delimiter])
-
-
-def _check_header(path: Path, line: int, columns: list[str]) -> None:
-    """Raise ValueError for two columns of one name; an empty name, as pandas writes for its index, cannot be asked."""
-    if (twice := first_repeated(filter(None, columns))) is not None:
-        raise ValueError(f"{path}, line {line}: the header names column {twice!r} twice; give each a name of its own")
 
 
 def _read_json(path: Path, content: bytes) -> Table:

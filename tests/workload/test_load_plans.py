@@ -179,14 +179,14 @@ def test_a_trace_in_any_order_and_either_format(tmp_path: Path) -> None:
     texts.write_text('timestamp,prompt\n2026-01-01T00:00:02Z,"b, c"\n2026-01-01T00:00:00Z,a\n')
     found = read_traces([trace_phase(texts, speed=2.0)], PROMPTS)
     assert found.traces[0].offsets_ns == (0, 1_000_000_000)
-    assert [found.prompts[place - 3].text for place in found.traces[0].prompts or ()] == ["a", "b, c"]
+    assert [found.prompts[0][place - 3].text for place in found.traces[0].prompts or ()] == ["a", "b, c"]
     rows = tmp_path / "b.jsonl"
     rows.write_text(
         '{"timestamp": 1500, "dataset": "piqa", "row": 2}\n{"timestamp": 1000, "dataset": "piqa", "row": 0}\n'
     )
     found = read_traces([trace_phase(rows, timestamp_unit="ms")], PROMPTS)
     assert found.traces[0].offsets_ns == (0, 500_000_000)
-    assert (found.traces[0].prompts, found.prompts) == ((0, 2), ())
+    assert (found.traces[0].prompts, found.prompts) == ((0, 2), {})
 
 
 def test_the_readmes_kind_of_scenario_is_of_one_plain_phase() -> None:

@@ -36,7 +36,7 @@ def as_folder(path: Path) -> list[str]:
 def as_trace(path: Path) -> list[str]:
     """Return the texts of a trace, in the order of its times."""
     trace = TraceFile(path=str(path), timestamp="label", prompt="goal")
-    return [prompt.text for prompt in read_traces([Phase(name="replay", trace=trace)], []).prompts]
+    return [prompt.text for prompt in read_traces([Phase(name="replay", trace=trace)], []).prompts[0]]
 
 
 def texts(plan: WorkloadPlan, **asked: str) -> list[str]:
@@ -216,7 +216,7 @@ def test_bytes_of_parquet_are_decoded(kind: pa.DataType | pa.FixedSizeBinaryType
     columns = FileDataset(path=str(tmp_path / "t.parquet"), text="q", options="options")
     plan = WorkloadPlan(datasets=("mine",), files={"mine": columns})
     prompts, _ = choose(plan, 1, {"options": "here"}, lambda _sets, _rows: None)
-    assert {(prompt.text, prompt.options, (prompt.columns or {})["options"]) for prompt in prompts} == {
+    assert {(prompt.text, prompt.options, prompt.columns["options"]) for prompt in prompts} == {
         ("ü", ("n1", "n2"), '["n1","n2"]'),
         ("b?", ("o1", "o2"), '["o1","o2"]'),
     }
