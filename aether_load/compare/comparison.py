@@ -84,6 +84,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare(reports: Sequence[Report], *, datasets: bool = False) -> Comparison:
     """Return what the runs have in common and where they differ; with `datasets`, a row a dataset too."""
     against = obstacles(reports)
+    slos_differ = len({report.scenario.get("goodput_slo") for report in reports}) > 1
     tables = [_rows(report, datasets=datasets) for report in reports]
     rows = []
     for key in dict.fromkeys(key for table in tables for key in table):
@@ -92,7 +93,7 @@ def compare(reports: Sequence[Report], *, datasets: bool = False) -> Comparison:
             runs = tuple(None if row is None else read(row) for row in mine)
             if all(run is None for run in runs):
                 continue
-            ranked = not against and not (figure in _BY_SLO and _slos_differ(reports))
+            ranked = not against and not (figure in _BY_SLO and slos_differ)
             p_values = tuple(_p(runs[0], run) if ranked and place else None for place, run in enumerate(runs))
             rows.append(
                 ComparedRow(
@@ -165,10 +166,6 @@ def _rows(report: Report, *, datasets: bool) -> dict[tuple[str, str], Row]:
         if phase.search is None
         for row in (phase.all, *(phase.datasets if datasets else ()))
     }
-
-
-def _slos_differ(reports: Sequence[Report]) -> bool:
-    return len({report.scenario.get("goodput_slo") for report in reports}) > 1
 
 
 def _latency(name: str) -> Callable[[Row], Figure | None]:

@@ -111,21 +111,21 @@ def _tables(comparison: Comparison, detail: Detail) -> Iterator[tuple[str, list[
 def _turned(comparison: Comparison, rows: Sequence[ComparedRow], detail: Detail) -> list[tuple[str, ...]]:
     """Return header and rows of a table with a row a run and a column a figure."""
     columns = [[_SHORT.get(row.figure, row.figure), *_cells(row, detail, ranked=comparison.comparable)] for row in rows]
-    names = ["run", *(f"{run.letter} {run.name}"[:_LONGEST_NAME] for run in comparison.runs)]
-    return list(zip(names, *columns, strict=True))
+    return list(zip(["run", *_run_names(comparison)], *columns, strict=True))
 
 
 def _table(comparison: Comparison, rows: Sequence[ComparedRow], detail: Detail) -> list[tuple[str, ...]]:
     """Return header and rows; the datasets have a column where there is one to name."""
     with_datasets = any(row.dataset != "all" for row in rows)
-    header = [f"{run.letter} {run.name}"[:_LONGEST_NAME] for run in comparison.runs]
-    lines = [("figure", *(["dataset"] if with_datasets else []), *header)]
+    lines = [("figure", *(["dataset"] if with_datasets else []), *_run_names(comparison))]
     for row in rows:
-        figure = _SHORT.get(row.figure, row.figure)
-        lines.append(
-            (figure, *([row.dataset] if with_datasets else []), *_cells(row, detail, ranked=comparison.comparable))
-        )
+        names = [_SHORT.get(row.figure, row.figure), *([row.dataset] if with_datasets else [])]
+        lines.append((*names, *_cells(row, detail, ranked=comparison.comparable)))
     return lines
+
+
+def _run_names(comparison: Comparison) -> list[str]:
+    return [f"{run.letter} {run.name}"[:_LONGEST_NAME] for run in comparison.runs]
 
 
 def _cells(row: ComparedRow, detail: Detail, *, ranked: bool) -> Iterator[str]:

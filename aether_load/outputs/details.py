@@ -28,7 +28,6 @@ from aether_load.outputs.formatting import (
 )
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.outputs.table import filled, write_table
-from aether_load.scenario.metrics import PartName
 from aether_load.text import terminal_text
 
 if TYPE_CHECKING:
@@ -166,11 +165,8 @@ def _load(phase: PhaseReport) -> str:
 
 def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
     parts = phase.decomposition
-    rows = [
-        part_cells(name, part)
-        for name, part in parts_of(parts)
-        if part.mean_contribution_ms or name in _always_shown(phase)
-    ]
+    always = {"overhead", "node_path", *(["start_delay"] if phase.load == "open" else [])}
+    rows = [part_cells(name, part) for name, part in parts_of(parts) if part.mean_contribution_ms or name in always]
     write_table([_PARTS_HEADER, *rows], out)
     if any((part.variance_share or 0) < -LEAST_SHARE for _, part in parts_of(parts)):
         out.write("  a negative share of the variance: that part is smaller where latency is larger\n")
@@ -183,10 +179,6 @@ def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
             f"  parallel speedup {parts.parallel_speedup:.2f} (all node time by the server's total), of "
             f"{parts.parallel_speedup_bound:.2f} that the dependencies allow\n"
         )
-
-
-def _always_shown(phase: PhaseReport) -> tuple[PartName, ...]:
-    return ("start_delay", "overhead", "node_path") if phase.load == "open" else ("overhead", "node_path")
 
 
 def _write_server(server: ServerNodes | None, reconciliation: Reconciliation, out: TextIO) -> None:

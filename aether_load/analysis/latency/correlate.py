@@ -40,8 +40,7 @@ def correlate(samples: PhaseSamples, record: PhaseRecord, rates: WindowRates | N
     server = samples.server_total_ms[told]
     overhead = distribution(*overheads(samples, told))
     if len(client) == 0:
-        for key in ("overhead_ms", "server_time_share"):
-            reasons[key] = "no answer in the window could be read"
+        reasons["overhead_ms"] = reasons["server_time_share"] = "no answer in the window could be read"
     tail = client >= ascending(client)[max(0, int(np.ceil(0.99 * len(client))) - 1)] if len(client) else client > 0
     enough = int(tail.sum()) >= TAIL_SAMPLES
     if not enough:

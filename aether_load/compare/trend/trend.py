@@ -167,14 +167,12 @@ def _regressions(searched: Sequence[Searched], runs: Sequence[TrendRun], terms: 
         if not one.changes:
             continue
         newest = one.changes[-1]
-        counts = newest.kind == "loss" and newest.runs_since <= terms.last_runs and _is_beyond(newest, terms.margin)
+        level = newest.level_before
+        # From a level of 0 every loss is beyond the margin.
+        is_beyond = level == 0 or abs(newest.difference / level) > terms.margin
+        counts = newest.kind == "loss" and newest.runs_since <= terms.last_runs and is_beyond
         if counts and newest.p * len(judged) < ALPHA:
             yield Regression(place, sentence(one.history, newest, runs))
-
-
-def _is_beyond(change: ChangePoint, margin: float) -> bool:
-    """Tell whether a loss is larger than a share of the level before it; from a level of 0 every loss is."""
-    return change.level_before == 0 or abs(change.difference / change.level_before) > margin
 
 
 def sentence(history: History, change: ChangePoint, runs: Sequence[TrendRun]) -> str:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_CURVES = 12
 MOST_BARS = 60
+_OTHER_PLACES = (3, 1, 5, 4, 6, 0, 7, 3, 1, 5)
+"""Colours of outcomes in the order of their bars, none of them that of `ok`."""
 _PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
@@ -205,7 +207,7 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
     ]
     tip = tooltip(("phase",), ("outcome",), ("requests",))
     x = {"stack": "normalize", "axis": {"title": "share of requests", "format": "%"}}
-    places = [2 if name == "ok" else place for name, place in zip(order, _others(order), strict=True)]
+    places = [2 if name == "ok" else place for name, place in zip(order, _OTHER_PLACES, strict=False)]
     return Chart(
         name="outcomes",
         section="outcomes",
@@ -215,9 +217,3 @@ def _outcomes(phases: Sequence[PhaseReport]) -> Chart | None:
         spec=bars(values, names("phase", 110), colours("outcome", order, places), tip, field="requests", **x)
         | {"height": 26 * len(phases)},
     )
-
-
-def _others(order: Sequence[str]) -> list[int]:
-    """Return a colour's place for each outcome, none of them that of `ok`."""
-    free = [3, 1, 5, 4, 6, 0, 7, 3, 1, 5]
-    return [free[place % len(free)] for place, _ in enumerate(order)]
