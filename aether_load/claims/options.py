@@ -18,7 +18,6 @@ from aether_load.scenario.command_line.scenario_options import labels_from
 from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
 
-FORMS = ("json", "markdown", "latex")
 _PASSED_ON = ("host", *TLS_OPTIONS, "server_metrics_url", "header", "label")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from aether_load.analysis.report import Report
 from aether_load.errors import UsageError
 from aether_load.frames.instants import RunClock
-from aether_load.outputs.summary import COLUMNS, SUMMARY_COLUMNS, summary_values
+from aether_load.outputs.summary import COLUMNS, SUMMARY_COLUMNS, TABLE, summary_values
 from aether_load.redaction import foreign_text
 from aether_load.rundata.manifest import PhaseRecord
 
@@ -19,18 +19,16 @@ _REPEATED = {
     "phase_trust",
 }  # fmt: skip
 _TEXTS = {"commit", "run_id", "labels", "program_hash", "compiler_version"}
-_OF_THE_RUN = (
-    "time", "commit", "branch", "run_id", "labels", "scenario", "target_kind", "generation", "program",
-    "program_hash", "compiler_version", "machine", "run_exit_code",
-)  # fmt: skip
 _INSTANTS: Mapping[str, str] = {
     "began_utc": "when the phase began",
     "window_began_utc": "when all users were active and warm-up was over; NaT: never",
     "window_ended_utc": "when no further request was to start; NaT: cut off",
     "ended_utc": "when its last answer was in; NaT: cut off",
 }
-DATASET_COLUMNS: Mapping[str, str] = {name: text for name, text in COLUMNS.items() if name not in _OF_THE_RUN}
-"""Each column of `Run.datasets()`, in order."""
+DATASET_COLUMNS: Mapping[str, str] = {
+    name: text for name, (way, text) in TABLE.items() if way.startswith(("phase.", "row."))
+}
+"""Each column of `Run.datasets()`, in order: those that are not of the run."""
 PHASE_COLUMNS: Mapping[str, str] = {
     "phase": COLUMNS["phase"],
     **_INSTANTS,

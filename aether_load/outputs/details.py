@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, TextIO
 
 import msgspec
@@ -100,10 +99,17 @@ def write_warnings(warnings: Sequence[Warning_], out: TextIO) -> None:
         return
     several = len({warning.phase for warning in warnings if warning.phase}) > 1
     out.write("\nwarnings\n")
-    for code, group in groupby(sorted(warnings, key=lambda one: one.code), key=lambda one: one.code):
-        mine = list(group)
+    for code, mine in sorted(by_code(warnings).items()):
         out.writelines(_filled(f"{code}: {said}") for said in _by_message(mine, several=several))
         out.writelines(_filled(f"  {advice}") for advice in dict.fromkeys(one.advice for one in mine))
+
+
+def by_code(warnings: Iterable[Warning_]) -> dict[str, list[Warning_]]:
+    """Return the warnings of each code together, in the order of the first of them."""
+    found: dict[str, list[Warning_]] = {}
+    for warning in warnings:
+        found.setdefault(warning.code, []).append(warning)
+    return found
 
 
 def _by_message(warnings: Sequence[Warning_], *, several: bool) -> Iterator[str]:

@@ -46,7 +46,7 @@ def summary_values(report: Report, phase: PhaseReport, row: Row) -> dict[str, ob
     """Return one row of the summary as it is, before texts are made safe for a spreadsheet."""
     parts = {"report": report, "phase": phase, "row": row}
     return {
-        **{name: _read(parts, way) for name, (way, _) in _TABLE.items()},
+        **{name: _read(parts, way) for name, (way, _) in TABLE.items()},
         "branch": series_name(report, phase, row),
         "labels": ";".join(f"{key}={value}" for key, value in report.run.labels.items()),
         "machine": machine_name(report.environment["machine"]),
@@ -87,7 +87,7 @@ def _latency(name: str, since: str) -> Iterator[tuple[str, tuple[str, str]]]:
         yield f"{stem}_{point}_reliability", (f"{way}.reliability", says)
 
 
-_TABLE: Mapping[str, tuple[str, str]] = {
+TABLE: Mapping[str, tuple[str, str]] = {
     "time": ("report.run.began_utc", "when the run began, UTC"),
     "commit": ("report.environment.git.commit", "commit of the folder that the run was started in"),
     "branch": (
@@ -169,7 +169,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
 `summary_values` puts the values together that have no way.
 """
 
-COLUMNS: Mapping[str, str] = {name: text for name, (_, text) in _TABLE.items()}
+COLUMNS: Mapping[str, str] = {name: text for name, (_, text) in TABLE.items()}
 SUMMARY_COLUMNS = tuple(COLUMNS)
 
 

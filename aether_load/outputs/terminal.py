@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
 from aether_load.outputs.answer import findings, threshold_lines, verdict_name, why
-from aether_load.outputs.details import write_details
+from aether_load.outputs.details import by_code, write_details
 from aether_load.outputs.formatting import bounded, cached_share, failures_text, number, share
 from aether_load.outputs.probes import probe_columns
 from aether_load.outputs.table import Column, fitted, table_lines
@@ -208,23 +208,20 @@ def _datasets(phase: PhaseReport, width: int) -> Iterator[str]:
 
 def _warnings(report: Report, width: int) -> Iterator[str]:
     """Yield a line for each code with the phases that it concerns."""
-    phases: dict[WarningCode, list[str]] = {}
-    for warning in report.warnings:
-        phases.setdefault(warning.code, []).extend([warning.phase] if warning.phase else [])
-    if not phases:
+    found = by_code(report.warnings)
+    if not found:
         return
     yield ""
     yield "warnings"
     several = len(report.phases) > 1
-    broad = max(map(len, phases))
-    notes: dict[WarningCode, str] = {
-        warning.code: warning.message for warning in report.warnings if warning.code == WarningCode.NOTE
-    }
-    for code, named in list(phases.items())[:_MOST_WARNINGS]:
-        text = f"  {code:{broad}}  {notes.get(code, MEANINGS[code].meaning)}"
-        yield _with_phases(text, list(dict.fromkeys(named)), width) if several and named else shorten(text, width)
-    if len(phases) > _MOST_WARNINGS:
-        yield f"  and {len(phases) - _MOST_WARNINGS} more kinds of warning"
+    broad = max(map(len, found))
+    for code, mine in list(found.items())[:_MOST_WARNINGS]:
+        named = list(dict.fromkeys(warning.phase for warning in mine if warning.phase))
+        said = mine[-1].message if code == WarningCode.NOTE else MEANINGS[mine[0].code].meaning
+        text = f"  {code:{broad}}  {said}"
+        yield _with_phases(text, named, width) if several and named else shorten(text, width)
+    if len(found) > _MOST_WARNINGS:
+        yield f"  and {len(found) - _MOST_WARNINGS} more kinds of warning"
 
 
 def _with_phases(text: str, named: Sequence[str], width: int) -> str:

@@ -203,12 +203,9 @@ def phase_report(
     return msgspec.structs.replace(report, reasons=_reasons(report, rates, lost))
 
 
-_ServerSide = tuple[OwnCounts, tuple[Check, ...], Reconciliation, ServerNodes | None]
-
-
 def _server_side(
     inputs: PhaseInputs, samples: PhaseSamples, readings: Readings, whole: Whole, lost: Sequence[WorkerRecord]
-) -> _ServerSide:
+) -> tuple[OwnCounts, tuple[Check, ...], Reconciliation, ServerNodes | None]:
     """Reconcile the answers of a phase, or of the shape that it is joined in, with the server's counts.
 
     The node times are None where the server's counts cannot be used.

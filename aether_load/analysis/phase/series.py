@@ -24,7 +24,6 @@ MOST_POINTS = 300
 MOST_SECONDS = 100_000
 """Points a phase that the folder has at most: each second of a day."""
 RESOLUTIONS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
-_EDGE_NS = 1_000_000_000
 _LATENCY_BITS = 46
 _ZERO = 1 << _LATENCY_BITS - 1
 """Latencies are from -9.7 to 9.7 hours in ns, which leaves 17 bits for `MOST_SECONDS` steps."""
@@ -156,7 +155,7 @@ class _Steps:
 
     def __init__(self, began_ns: int, resolution_s: int, count: int, length_s: float) -> None:
         self.began_ns = began_ns
-        self.step_ns = resolution_s * _EDGE_NS
+        self.step_ns = resolution_s * 1_000_000_000
         self.count = count
         last_s = max(length_s - (count - 1) * resolution_s, 0.0)
         self.covered_s: tuple[float, ...] = (*(float(resolution_s),) * (count - 1), round(last_s, 3))

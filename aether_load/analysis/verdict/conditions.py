@@ -31,7 +31,6 @@ from aether_load.scenario.threshold import Threshold
 
 State = Literal["holds", "broken", "undecided"]
 
-_BELOW = ("<", "<=")
 _POINTS = ("p", "p50")
 _PLAIN: dict[str | None, Callable[[NDArray[np.float64]], np.float64]] = {"min": np.min, "mean": np.mean, "max": np.max}
 _MEDIAN = 0.5
@@ -211,7 +210,7 @@ def decide(condition: Threshold, number: Measured) -> Finding:
 
 def _holds_up_to(condition: Threshold, end: float) -> bool:
     """Tell whether numbers right below `end` fulfil a condition."""
-    if condition.operator in _BELOW:
+    if condition.operator in {"<", "<="}:
         return end <= condition.value
     return end > condition.value if condition.operator in {">", ">="} else condition.operator == "!="
 

@@ -14,6 +14,7 @@ from aether_load.outputs import formatting as cells
 from aether_load.outputs.answer import findings, threshold_lines, why
 from aether_load.outputs.charts.chart import DARK, LIGHT, Chart
 from aether_load.outputs.charts.report_charts import report_charts
+from aether_load.outputs.details import by_code
 from aether_load.outputs.page import tables
 from aether_load.outputs.page.waterfall import LEGEND, unread, waterfall
 from aether_load.rundata.folder import RunFolder, write_whole
@@ -23,7 +24,6 @@ from aether_load.text import with_safe_texts, xml_text
 
 if TYPE_CHECKING:
     from aether_load.analysis.report import Report
-    from aether_load.analysis.verdict.warnings import Warning_
 
 MOST_PHASES = 40
 """Phases that the page has tables of; every one is in report.json."""
@@ -57,7 +57,7 @@ def page_html(report: Report, charts: Sequence[Chart], pictures: Mapping[str, st
         plan=_plan(report),
         most_reasons=_MOST_REASONS,
         pictures=pictures,
-        warnings=_by_code(report),
+        warnings=by_code(report.warnings),
         phases=report.phases[:MOST_PHASES],
         left_out=len(report.phases) - MOST_PHASES,
         tables=tables,
@@ -94,14 +94,6 @@ def _plan(report: Report) -> list[str]:
     lines = [line.strip() for line in lines if not line.startswith("  threshold ")]
     more = len(lines) - _MOST_PLAN_LINES
     return lines if more <= 0 else [*lines[:_MOST_PLAN_LINES], f"and {more} more phases"]
-
-
-def _by_code(report: Report) -> dict[str, list[Warning_]]:
-    """Return the warnings of each code together, in the order of the first of them."""
-    found: dict[str, list[Warning_]] = {}
-    for warning in report.warnings:
-        found.setdefault(warning.code, []).append(warning)
-    return found
 
 
 def in_script(value: Any) -> str:
