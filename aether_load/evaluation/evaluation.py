@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aether_load.datasets.prompt import Prompt
-from aether_load.errors import ExitCode, ResultsError
+from aether_load.errors import ExitCode, ResultsError, explained
 from aether_load.evaluation.account import meaningless, model_info
 from aether_load.evaluation.asking import chosen
 from aether_load.evaluation.generation import GenerationPlan, truncate
@@ -94,13 +94,10 @@ class Evaluation:
         self._info = {}
         run.manifest.notes += self._warnings
         path = run.folder.path
-        try:
+        remedy = f"). Make room, then: aether-load report {path}"
+        with explained(f"{path} could not be written to the end (", kind=ResultsError, end=remedy):
             run.close(failed=self._failed_with is not None)
             report, files = write_all(run.folder, None)
-        except OSError as error:
-            raise ResultsError(
-                f"{path} could not be written to the end ({error.strerror}). Make room, then: aether-load report {path}"
-            ) from None
         self._written = report, files
         self._info = model_info(report, self.session.tasks, str(path), self.options.model_name)
         return self._info

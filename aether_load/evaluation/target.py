@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import ssl
 import threading
-from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,8 +65,10 @@ class Target:
         """Send one request to /execute and return what came of it."""
         timeout = urllib3.Timeout(connect=self._connect_timeout_s, read=self._request_timeout_s)
         headers = {**self._headers, "Content-Type": "application/json"}
+        late = Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
+        due = monotonic() + self._request_timeout_s
         try:
-            with self._in_time():
+            with self._own.limit.within(self._request_timeout_s):
                 answer = self._own.pool.urlopen(
                     "POST", self._base_path + EXECUTE_PATH, body=body, headers=headers, timeout=timeout, retries=False,
                     redirect=False, preload_content=False,
@@ -76,12 +76,16 @@ class Target:
                 whole = _body(answer)
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as error:
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=self._reason(error), never_began=True)
-        except (urllib3.exceptions.TimeoutError, TimeoutError):
-            return Exchange(failure=Outcome.TIMEOUT, reason=f"no whole answer within {self._request_timeout_s:g} s")
-        except _TooLarge as error:
-            return Exchange(failure=Outcome.INVALID_RESPONSE, reason=str(error))
         except urllib3.exceptions.HTTPError as error:
+            if isinstance(error, urllib3.exceptions.TimeoutError) or monotonic() >= due:
+                return late
             return Exchange(failure=Outcome.CONNECTION_ERROR, reason=f"connection lost: {self._reason(error)}")
+        if whole is None:
+            why = f"the answer goes on beyond the limit of {_MOST_RESPONSE_BYTES} bytes"
+            return Exchange(failure=Outcome.INVALID_RESPONSE, reason=why)
+        if monotonic() >= due:
+            # An answer that ends where its connection does would pass for a whole one.
+            return late
         return Exchange(status=answer.status, body=whole, retry_after=answer.headers.get("Retry-After"))
 
     def metrics_target(self) -> MetricsTarget:
@@ -94,22 +98,6 @@ class Target:
             host=parts.hostname or "",
             port=parts.port or (443 if parts.scheme == "https" else 80),
         )
-
-    @contextlib.contextmanager
-    def _in_time(self) -> Iterator[None]:
-        """Raise TimeoutError where this thread's exchange is not done within its limit, whatever it raised."""
-        due = monotonic() + self._request_timeout_s
-        try:
-            with self._own.limit.within(self._request_timeout_s):
-                yield
-        except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError):
-            raise
-        except urllib3.exceptions.HTTPError:
-            if monotonic() < due:
-                raise
-        if monotonic() >= due:
-            # An answer that ends where its connection does would pass for a whole one.
-            raise TimeoutError
 
     def _reason(self, error: urllib3.exceptions.HTTPError) -> str:
         cause = error.args[0] if error.args else None
@@ -126,11 +114,8 @@ class _Connection(threading.local):
         self.pool: urllib3.HTTPConnectionPool = pool_class(parsed.host, port=parsed.port, maxsize=1, **options)
 
 
-class _TooLarge(Exception):
-    """An answer that is larger than its limit."""
-
-
-def _body(answer: urllib3.BaseHTTPResponse) -> bytes:
+def _body(answer: urllib3.BaseHTTPResponse) -> bytes | None:
+    """Return an answer's body, None for one that is larger than the limit."""
     parts: list[bytes] = []
     received = 0
     while part := answer.read1(_MOST_READ_BYTES):
@@ -138,7 +123,7 @@ def _body(answer: urllib3.BaseHTTPResponse) -> bytes:
         received += len(part)
         if received > _MOST_RESPONSE_BYTES:
             answer.close()
-            raise _TooLarge(f"the answer goes on beyond the limit of {_MOST_RESPONSE_BYTES} bytes")
+            return None
     answer.release_conn()
     return b"".join(parts)
 

@@ -11,7 +11,7 @@ import msgspec
 import xxhash
 
 from aether_load.bounded import read_own
-from aether_load.errors import ResultsError, UsageError
+from aether_load.errors import ResultsError, UsageError, explained
 from aether_load.redaction import foreign_text
 from aether_load.rundata.manifest import SCHEMA_VERSION, Manifest
 
@@ -69,22 +69,16 @@ class RunFolder:
         """Make a new folder `runs/<UTC time>-<scenario>-<4 hex>`; raises UsageError where none can be made."""
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = results / "runs" / f"{stamp}-{scenario}-{secrets.token_hex(2)}"
-        try:
+        with explained(f"The run's folder {path} cannot be made: ", end=". Say where with --results-dir."):
             path.mkdir(parents=True)
-        except OSError as error:
-            raise UsageError(
-                f"The run's folder {path} cannot be made: {error.strerror}. Say where with --results-dir."
-            ) from None
         return cls(path)
 
     @staticmethod
     def check_room(results: Path) -> None:
         """Raise UsageError, before any load, where no run's folder could be made."""
         runs = results / "runs"
-        try:
+        with explained(f"--results-dir {results}: {runs} cannot be made: "):
             runs.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--results-dir {results}: {runs} cannot be made: {error.strerror}.") from None
         if not os.access(runs, os.W_OK | os.X_OK):
             raise UsageError(f"--results-dir {results}: {runs} cannot be written to.")
 
@@ -101,10 +95,8 @@ class RunFolder:
 
     def read_manifest(self) -> Manifest:
         """Return the manifest; raises ResultsError when it is damaged, UsageError for a version that is not known."""
-        try:
+        with explained(f"{self.manifest} cannot be read: "):
             content = read_own(self.manifest, MOST_MANIFEST_BYTES)
-        except OSError as error:
-            raise UsageError(f"{self.manifest} cannot be read: {error.strerror}.") from None
         is_as_written = _is_as_written(content)
         # A damaged file may seem to be of another version; a file of another version may have no checksum.
         if is_as_written or _CHECKSUM_KEY not in content:

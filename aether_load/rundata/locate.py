@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from aether_load.bounded import read_own
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.rundata.folder import MOST_MANIFEST_BYTES, RunFolder
 from aether_load.text import shorten
 
@@ -39,10 +39,8 @@ def find_runs(names: Iterable[str | Path]) -> list[RunFolder]:
     """Return the runs that are meant, in order; a folder of runs stands for all of them, oldest first."""
     found: list[RunFolder] = []
     for name in names:
-        try:
+        with explained(f"{shorten(str(name), 80)} is not a run's folder: "):
             found += _runs_of(Path(name))
-        except OSError as error:
-            raise UsageError(f"{shorten(str(name), 80)} is not a run's folder: {error.strerror}.") from None
     return found
 
 

@@ -253,16 +253,15 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     def list_dag(self, dag: WorkloadDag, prompts_total: int = 0) -> None:
         """Take in a DAG, and its nodes beside those that are known."""
-        if any(
-            known.node_ids == tuple(node.id for node in dag.columns) and known.part == dag.part for known in self.dags
-        ):
+        ids = tuple(node.id for node in dag.columns)
+        if (ids, dag.part) in [(known.node_ids, known.part) for known in self.dags]:
             return
         new = [node for node in dag.columns if node.id not in self.node_ids]
         self.nodes = (*self.nodes, *new)
         self.node_ids = (*self.node_ids, *(node.id for node in new))
         record = DagRecord(
             part=dag.part,
-            node_ids=tuple(node.id for node in dag.columns),
+            node_ids=ids,
             answer_node=dag.answer_column,
             prompts_total=prompts_total,
         )

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from aether_load.analysis.server.scrape import Scrape, fell
+from aether_load.analysis.server.scrape import Scrape, difference, fell
 from aether_load.observer.live.counts import NAMES, NODES, WIDTH, Counts, counts_of_server
 
 State = Literal["waiting", "agrees", "contaminated", "restarted", "no_server_data"]
@@ -92,10 +92,7 @@ class LiveReconciliation:
         self._restarted = self._restarted or fallen
         self._last = scrape
         before, until, unread = self._answered(began_ns, ended_ns)
-        first, latest = counts_of_server(self._first), counts_of_server(scrape)
-        theirs = [
-            None if early is None or late is None else late - early for early, late in zip(first, latest, strict=True)
-        ]
+        theirs = counts_of_server(difference(self._first, scrape))
         most = int(until[NODES]) + (in_flight + unread) * self.nodes_per_request
         counted = theirs[NODES]
         assert counted is not None
@@ -125,7 +122,7 @@ class LiveReconciliation:
             unread += int(batch.unread[in_time].sum())
         return before, until, unread
 
-    def _verdict(self, before: Counts, theirs: list[int | None], beyond: int) -> tuple[State, str | None]:
+    def _verdict(self, before: Counts, theirs: tuple[int | None, ...], beyond: int) -> tuple[State, str | None]:
         if self._restarted is not None:
             return "restarted", f"{self._restarted} fell between two readings, which only a restart does"
         if beyond > 0:
