@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aether_load.analysis.statistics.distribution import wilson
-from aether_load.analysis.verdict.metric_catalog import metric_in
+from aether_load.analysis.verdict.conditions import metric_in
 from aether_load.observer.threshold_watch import CONFIDENCE
 from aether_load.scenario.load import load_scenario, shipped_scenarios
 from aether_load.scenario.metrics import AGGREGATIONS, METRICS, find_metric

@@ -10,8 +10,7 @@ import msgspec
 
 from aether_load.analysis.phase.phase_report import PhaseReport
 from aether_load.analysis.phase.searches import SearchReport
-from aether_load.analysis.statistics.distribution import Percentile, rounded, wilson
-from aether_load.analysis.statistics.median import FEWEST_VALUES, median_of
+from aether_load.analysis.statistics.distribution import FEWEST_VALUES, Percentile, median_of, rounded, wilson
 from aether_load.claims.claim import Claim, Quantity
 from aether_load.claims.figures import Figures, PhaseFigures
 from aether_load.rundata.manifest import ProbeRecord

@@ -13,8 +13,7 @@ from aether_load.analysis.latency.decomposition import decompose
 from aether_load.analysis.phase.phase_report import ALL
 from aether_load.analysis.phase.rows import Terms, build_row
 from aether_load.analysis.statistics.window_rates import clock_error_s, window_rates
-from aether_load.analysis.verdict.conditions import Finding, judge_condition
-from aether_load.analysis.verdict.metric_catalog import metric_in
+from aether_load.analysis.verdict.conditions import Finding, judge_condition, metric_in
 from aether_load.analysis.verdict.thresholds import names_in
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import AbortRecord, Manifest, PhaseRecord

@@ -1,6 +1,6 @@
 """List the metrics that thresholds, searches and gates may name, each with its form, unit and better direction.
 
-`analysis.verdict.metric_catalog` reads the values of these metrics from a report, and `gate.value` from a window.
+`analysis.verdict.conditions` reads the values of these metrics from a report, and `gate.value` from a window.
 """
 
 from __future__ import annotations

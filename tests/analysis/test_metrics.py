@@ -15,7 +15,7 @@ from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.report import Report, build_report
 from aether_load.analysis.statistics.distribution import Distribution, Percentile, Share
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
-from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, metric_in, read
+from aether_load.analysis.verdict.conditions import COUNTED_SHARES, metric_in, read
 from aether_load.outputs.formats import formatted
 from aether_load.protocol import Outcome
 from aether_load.scenario.metrics import ALIASES, METRICS, Metric, find_metric

@@ -14,9 +14,8 @@ from aether_load.analysis.latency.dag_shape import DagShape
 from aether_load.analysis.latency.decomposition import Decomposition, Divisions, decompose, part_means
 from aether_load.analysis.latency.nodes import NodeReport, node_reports
 from aether_load.analysis.latency.tail import tail_sentence
-from aether_load.analysis.phase.achieved_load import AchievedLoad, achieved_load
+from aether_load.analysis.phase.achieved_load import AchievedLoad, OpenLoad, achieved_load, open_load
 from aether_load.analysis.phase.iterations import Iterations, iteration_reports
-from aether_load.analysis.phase.open_load import OpenLoad, open_load
 from aether_load.analysis.phase.rows import NO_CACHE_TOLD, Row, Terms, build_row
 from aether_load.analysis.phase.sender_usage import Sender, SenderHolds, sender_holds, sender_over
 from aether_load.analysis.phase.series import Series, phase_series

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from aether_load.analysis.statistics.median import FEWEST_VALUES, median_of
+from aether_load.analysis.statistics.distribution import FEWEST_VALUES, median_of
 
 if TYPE_CHECKING:
     from aether_load.analysis.phase.phase_report import PhaseReport

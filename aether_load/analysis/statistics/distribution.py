@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ _STALLED_SHARE, _STALLED_MS = 0.02, 0.2
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 _ENOUGH_BEYOND = 10
 _BISECTIONS = 50
+FEWEST_VALUES = 6
+"""Values without which their order bounds no median at 95 %."""
 
 
 class Percentile(msgspec.Struct, frozen=True):
@@ -210,3 +213,21 @@ def rounded(value: float | None) -> float | None:
 def _tidy(value: float) -> float:
     """Return a plain float at a resolution far below what is measured, so that files stay readable."""
     return round(float(value), 6)
+
+
+class Median(msgspec.Struct, frozen=True):
+    """A median and its 95 % interval; the bounds are None below `FEWEST_VALUES` values, and all is None without any."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def median_of(values: Sequence[float]) -> Median:
+    """Return the median of some values with the interval of its order statistics."""
+    if not values:
+        return Median(None, None, None)
+    ordered = np.sort(np.array(values, np.float64))
+    bounds = percentile(ordered, 0.5) if len(ordered) >= FEWEST_VALUES else None
+    value = rounded(float(np.median(ordered)))
+    return Median(value, bounds.low, bounds.high) if bounds else Median(value, None, None)

@@ -23,20 +23,42 @@ from aether_load.analysis.statistics.distribution import (
     wilson,
 )
 from aether_load.analysis.statistics.histogram import Interval, QuantileInterval
-from aether_load.analysis.verdict.metric_catalog import COUNTED_SHARES, metric_in, read
 from aether_load.protocol import Outcome
 from aether_load.rundata.samples.table import PhaseSamples, response_latencies, service_latencies
-from aether_load.scenario.metrics import Metric
+from aether_load.scenario.metrics import Metric, metric_of
 from aether_load.scenario.threshold import Threshold
 
 State = Literal["holds", "broken", "undecided"]
 
+COUNTED_SHARES = ("error_rate", "rejected_rate", "dropped_rate")
+"""Shares that follow from the outcomes in a row; a row holds the last one only as a number of requests."""
 _POINTS = ("p", "p50")
 _PLAIN: dict[str | None, Callable[[NDArray[np.float64]], np.float64]] = {"min": np.min, "mean": np.mean, "max": np.max}
 _MEDIAN = 0.5
 _WHY_OVER: dict[str | None, str] = {STALLED: "it lies in what the sender itself may have added (sender_stalled)"}
 _NO_SPREAD = "one value alone has no spread"
 _NO_POINT = "the server's buckets give an interval, and no point in it"
+
+
+def metric_in(condition: Threshold) -> Metric:
+    """Return the metric that a condition is about; raises ValueError with a sentence when no report holds it."""
+    return metric_of(condition.metric, condition.aggregation, condition.quantile)
+
+
+def read(metric: Metric, whole: Any) -> tuple[Any, str | None]:
+    """Return a metric's value in the row, phase or search that it is of, or None and why it is not there.
+
+    The name of a metric is the way to its value: `correlation.littles_law_ratio` is the field `littles_law_ratio` of
+    the field `correlation`.
+    """
+    why: str | None = None
+    for key in metric.name.removeprefix("search.").split("."):
+        beside = getattr(whole, "reasons", None) or {}
+        why = beside.get(key) or getattr(whole, "reason", None) or why
+        whole = whole.get(key) if isinstance(whole, dict) else getattr(whole, key)
+        if whole is None:
+            return None, why or "it was not measured"
+    return whole, None
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):

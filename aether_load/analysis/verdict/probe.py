@@ -8,8 +8,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.latency.correlate import littles_law_ratio, mean_in_flight
-from aether_load.analysis.phase.achieved_load import achieved_load
-from aether_load.analysis.phase.open_load import OpenLoad, open_load
+from aether_load.analysis.phase.achieved_load import OpenLoad, achieved_load, open_load
 from aether_load.analysis.phase.queue_growth import queue_growth
 from aether_load.analysis.phase.rows import Row, build_row
 from aether_load.analysis.phase.sender_usage import Sender

@@ -11,8 +11,7 @@ import numpy as np
 from aether_load.analysis.phase.phase_report import ALL, PhaseReport
 from aether_load.analysis.phase.searches import SearchReport
 from aether_load.analysis.statistics.distribution import STALLED
-from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number
-from aether_load.analysis.verdict.metric_catalog import metric_in
+from aether_load.analysis.verdict.conditions import Decided, Finding, State, judge_condition, judge_number, metric_in
 from aether_load.rundata.manifest import AbortRecord, Manifest, was_ended_early
 from aether_load.rundata.samples.table import PhaseSamples
 from aether_load.scenario.check import check_threshold

@@ -16,7 +16,7 @@ from aether_load.scenario.warning_codes import MEANINGS
 from aether_load.scenario.warning_codes import WarningCode as Code
 
 if TYPE_CHECKING:
-    from aether_load.analysis.phase.open_load import OpenLoad
+    from aether_load.analysis.phase.achieved_load import OpenLoad
     from aether_load.analysis.phase.phase_report import PhaseReport
     from aether_load.analysis.server.repeated_answers import RepeatedAnswers
     from aether_load.rundata.manifest import Manifest

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from aether_load.analysis.latency.correlate import littles_law_ratio
-from aether_load.analysis.phase.open_load import open_load
+from aether_load.analysis.phase.achieved_load import open_load
 from aether_load.analysis.phase.phase_report import PhaseInputs, phase_readings
 from aether_load.analysis.phase.rows import Row, Terms, build_row
 from aether_load.analysis.phase.sender_usage import sender_over
