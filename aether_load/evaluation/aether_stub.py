@@ -18,12 +18,14 @@ from lm_eval.api.model import LM
 from lm_eval.api.task import Task
 from tqdm import tqdm
 
+from aether_load.datasets.prompt import Prompt
 from aether_load.errors import AetherLoadError, ExitCode, UsageError
 from aether_load.evaluation.command_line import learn_headers, read_command_line
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import hide_header, read_options
 from aether_load.evaluation.questions import CHOSEN, NOT_CHOSEN, Asked, UnsupportedTask, document_id, questions_of
+from aether_load.evaluation.session import DocumentRequest
 from aether_load.redaction import sentence_of
 from aether_load.text import shorten
 
@@ -117,15 +119,15 @@ class AetherStub(LM):
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Return a text for each request, cut off at the first of its end marks."""
-        texts, plans = [], []
+        asked = []
         repeats: defaultdict[int, count[int]] = defaultdict(count)
         for request in requests:
             task, doc_id = _identity(request)
             context, arguments = request.args[:2]
-            texts.append((task, document_id(task, doc_id, next(repeats[id(request)])), context))
-            plans.append(self._plan(task, arguments))
+            prompt = Prompt(document_id(task, doc_id, next(repeats[id(request)])), task, context)
+            asked.append(DocumentRequest(prompt, self._plan(task, arguments), request.doc))
         with _progress(len(requests), disabled=disable_tqdm) as advance:
-            return self.evaluation.generate(texts, plans, [request.doc for request in requests], advance)
+            return self.evaluation.generate(asked, advance)
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """Raise UsageError when a template is asked for: the runtime puts its prompt before the model by itself."""

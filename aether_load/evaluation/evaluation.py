@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import ExitCode, ResultsError, explained
 from aether_load.evaluation.account import meaningless, model_info
-from aether_load.evaluation.asking import chosen
+from aether_load.evaluation.asking import Reply, chosen
 from aether_load.evaluation.generation import GenerationPlan, truncate
 from aether_load.evaluation.gold import gold_of
 from aether_load.evaluation.options import StubOptions
 from aether_load.evaluation.output import copy_results
 from aether_load.evaluation.questions import Question, document_id
-from aether_load.evaluation.session import Document, EvaluationSession
+from aether_load.evaluation.session import Document, DocumentRequest, EvaluationSession
 from aether_load.protocol import Generation
 
 if TYPE_CHECKING:
@@ -42,30 +42,25 @@ class Evaluation:
 
         The requests are made from the questions alone; the documents serve for scoring and for their digest.
         """
-        prompts = [
-            Prompt(
-                document_id(asked.task, asked.doc_id, asked.repeat), asked.task, asked.text, asked.options,
-                gold_of(document, asked.options),
-            )
-            for asked, document in zip(questions, documents, strict=True)
-        ]  # fmt: skip
         plan = GenerationPlan((), self.options.max_tokens, self.options.temperature, {})
-        self._warn_of_v1()
-        replies = self.session.ask("loglikelihood", prompts, [plan] * len(prompts), documents, on_reply)
-        return list(map(chosen, prompts, replies))
+        asked = []
+        for question, document in zip(questions, documents, strict=True):
+            identifier = document_id(question.task, question.doc_id, question.repeat)
+            gold = gold_of(document, question.options)
+            prompt = Prompt(identifier, question.task, question.text, question.options, gold)
+            asked.append(DocumentRequest(prompt, plan, document))
+        replies = self._ask("loglikelihood", asked, on_reply)
+        return [chosen(each.prompt, reply) for each, reply in zip(asked, replies, strict=True)]
 
-    def generate(
-        self,
-        texts: Sequence[tuple[str, str, str]],
-        plans: Sequence[GenerationPlan],
-        documents: Sequence[Document],
-        on_reply: Callable[[], None],
-    ) -> list[str]:
-        """Return what was generated for each (task, id, text), cut off at its end marks; "" where nothing came."""
-        prompts = [Prompt(identifier, task, text) for task, identifier, text in texts]
-        self._warn_of_v1()
-        replies = self.session.ask("generate_until", prompts, plans, documents, on_reply)
-        return [truncate(reply.text or "", plan.until) for reply, plan in zip(replies, plans, strict=True)]
+    def generate(self, asked: Sequence[DocumentRequest], on_reply: Callable[[], None]) -> list[str]:
+        """Return what was generated for each, cut off at its end marks; "" where nothing came."""
+        replies = self._ask("generate_until", asked, on_reply)
+        return [truncate(reply.text or "", each.plan.until) for each, reply in zip(asked, replies, strict=True)]
+
+    def _ask(self, kind: str, asked: Sequence[DocumentRequest], on_reply: Callable[[], None]) -> list[Reply]:
+        if self.session.generation is Generation.V1:
+            self.warn("temperature and max_tokens are not sent: a v1 runtime has no place for them.")
+        return self.session.ask(kind, asked, on_reply)
 
     def warn(self, sentence: str) -> None:
         """Say once that something that was asked for is not sent; the run's notes keep it."""
@@ -78,10 +73,6 @@ class Evaluation:
         if plan.not_sent:
             keys = ", ".join(sorted(plan.not_sent))
             self.warn(f"Task {task}: generation_kwargs {keys}: not sent; a request to the runtime has no place for it.")
-
-    def _warn_of_v1(self) -> None:
-        if self.session.generation is Generation.V1:
-            self.warn("temperature and max_tokens are not sent: a v1 runtime has no place for them.")
 
     def finish(self) -> dict[str, Any]:
         """Close the run and return our part of lm-eval's results file; {} when nothing was sent."""

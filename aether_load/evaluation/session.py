@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
 from aether_load.evaluation.account import TaskAccount, check_success
@@ -24,6 +26,14 @@ from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.phase import Phase
 
 Document = Mapping[str, Any]
+
+
+class DocumentRequest(msgspec.Struct, frozen=True):
+    """What is asked for a document of lm-eval, and how the answer is generated; the document itself is not sent."""
+
+    prompt: Prompt
+    plan: GenerationPlan
+    document: Document
 
 
 class EvaluationSession:
@@ -50,22 +60,15 @@ class EvaluationSession:
         self.run: EvaluationRun | None = None
         self.tasks: dict[str, TaskAccount] = {}
 
-    def ask(
-        self,
-        kind: str,
-        prompts: Sequence[Prompt],
-        plans: Sequence[GenerationPlan],
-        documents: Sequence[Document],
-        on_reply: Callable[[], None],
-    ) -> list[Reply]:
+    def ask(self, kind: str, asked: Sequence[DocumentRequest], on_reply: Callable[[], None]) -> list[Reply]:
         """Ask the documents of one call of lm-eval, count what became of them, and return a reply for each.
 
         `on_reply` is called after each. Raises NothingSucceeded.
         """
         if self.generation is Generation.V1:
-            plans = [plan.for_v1() for plan in plans]
-        bodies = [self.body(prompt, plan) for prompt, plan in zip(prompts, plans, strict=True)]
-        run, users, first = self._begin_phase(kind, prompts, plans, documents)
+            asked = [msgspec.structs.replace(each, plan=each.plan.for_v1()) for each in asked]
+        bodies = [self.body(each.prompt, each.plan) for each in asked]
+        run, users, first = self._begin_phase(kind, asked)
         asking = Asking(self._target, run.requests, in_flight=users, max_retries=self._options.max_retries)
         try:
             replies = asking.ask(bodies, first, on_reply)
@@ -73,29 +76,28 @@ class EvaluationSession:
             run.end_phase("interrupted")
             raise
         run.end_phase("passes")
-        for prompt, plan, reply in zip(prompts, plans, replies, strict=True):
-            self.tasks[prompt.dataset].add(reply, plan, unanswered=is_unanswered(prompt, reply))
+        for each, reply in zip(asked, replies, strict=True):
+            self.tasks[each.prompt.dataset].add(reply, each.plan, unanswered=is_unanswered(each.prompt, reply))
         check_success(replies)
         return replies
 
-    def _begin_phase(
-        self, kind: str, prompts: Sequence[Prompt], plans: Sequence[GenerationPlan], documents: Sequence[Document]
-    ) -> tuple[EvaluationRun, int, int]:
+    def _begin_phase(self, kind: str, asked: Sequence[DocumentRequest]) -> tuple[EvaluationRun, int, int]:
         """Begin the phase of a call; return the run, how many requests go at a time, and the first prompt's index."""
         by_task: dict[str, list[Document]] = {}
-        for prompt, document in zip(prompts, documents, strict=True):
-            by_task.setdefault(prompt.dataset, []).append(document)
+        for each in asked:
+            by_task.setdefault(each.prompt.dataset, []).append(each.document)
         identities = [identity_of(task, rows) for task, rows in by_task.items() if task not in self.tasks]
         self.tasks.update((identity.name, TaskAccount()) for identity in identities)
-        users = min(self._options.num_concurrent, len(prompts))
+        users = min(self._options.num_concurrent, len(asked))
         repeats = sum(phase.name.split(".")[0] == kind for phase in self._phases)
         name = f"{kind}.{repeats + 1}" if repeats else kind
         self._phases.append(Phase(name=name, users=users, passes=1))
-        self._plans += plans
+        self._plans += [each.plan for each in asked]
         scenario = plain_scenario(self._options, self._phases, self.tasks, self._plans)
         if self.run is None:
             command = ["lm_eval", *hidden_model_args(sys.argv[1:])]
             self.run = EvaluationRun(RunFolder.create(self._results, NAME), scenario, self._target, command)
+        prompts = [each.prompt for each in asked]
         return self.run, users, self.run.begin_phase(name, users, prompts, identities, scenario)
 
     def body(self, prompt: Prompt, plan: GenerationPlan) -> bytes:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from aether_load.datasets.prompt import Prompt
 from aether_load.errors import AetherLoadError, TargetError
 from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import read_generation
 from aether_load.evaluation.options import read_options
 from aether_load.evaluation.questions import Question
+from aether_load.evaluation.session import DocumentRequest
 from aether_load.rundata.folder import RunFolder
 from evaluations import capturing_runtime
 from processes import Simulator, wait_for
@@ -237,8 +239,11 @@ def test_both_kinds_of_request_are_phases_of_one_run(
     asking = evaluation(runtime.url)
     assert asking.choose(questions(3), rows(3), lambda: None) == [None] * 3
     plan = read_generation("chat", {"until": ["."], "top_k": 3}, max_tokens=9, temperature=0.0)
-    texts = [("chat", f"chat/{number}", f"Say something {number}") for number in range(4)]
-    assert asking.generate(texts, [plan] * 4, [{"question": number} for number in range(4)], lambda: None) == ["B"] * 4
+    asked = [
+        DocumentRequest(Prompt(f"chat/{number}", "chat", f"Say something {number}"), plan, {"question": number})
+        for number in range(4)
+    ]
+    assert asking.generate(asked, lambda: None) == ["B"] * 4
     info = finish(asking)
     table = samples(info)
     assert list(table["phase"]) == ["loglikelihood"] * 3 + ["generate_until"] * 4

@@ -16,6 +16,7 @@ from aether_load.evaluation.evaluation import Evaluation
 from aether_load.evaluation.generation import GenerationPlan, read_generation
 from aether_load.evaluation.options import StubOptions, read_options
 from aether_load.evaluation.run import EvaluationRun
+from aether_load.evaluation.session import DocumentRequest
 from aether_load.observer.messages import MetricsTarget
 from aether_load.observer.scraper import MetricsReader
 from aether_load.protocol import Generation, Outcome
@@ -75,9 +76,7 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         prompts = [Prompt(f"set/{number}", "set", "Why?", ("so", "no")) for number in range(3)]
         options = evaluation.options
         plan = read_generation("set", {}, max_tokens=options.max_gen_toks, temperature=options.temperature)
-        evaluation.generate(
-            [(prompt.dataset, prompt.id, prompt.text) for prompt in prompts], [plan] * 3, [{}] * 3, lambda: None
-        )
+        evaluation.generate([DocumentRequest(prompt, plan, {}) for prompt in prompts], lambda: None)
         bodies = [evaluation.session.body(prompts[0], GenerationPlan((), options.max_tokens, options.temperature, {}))]
         assert evaluation.session.run is not None
         return list(made), bodies, evaluation.session.run.folder.path.parent
