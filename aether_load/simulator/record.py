@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from aether_load.errors import AetherLoadError, UsageError
+from aether_load.errors import AetherLoadError, explained
 from aether_load.simulator.engine.outcomes import NodeTrace
 from aether_load.simulator.wire import encode
 
@@ -46,10 +46,8 @@ class Record:
         self._file: int | None = None
         self._on_failure = on_failure
         if path is not None:
-            try:
+            with explained(f"--record {path}: ", end="; name a file that can be written"):
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-            except OSError as error:
-                raise UsageError(f"--record {path}: {error.strerror}; name a file that can be written") from error
 
     def begin(self, arrival_ns: int) -> Entry:
         """Begin an entry for a request that starts now."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from aether_load.errors import UsageError
+from aether_load.errors import UsageError, explained
 from aether_load.simulator.files import read_lines
 
 _OPTION = re.compile(r"^[ \t]*([A-Z])[.)][ \t]+(\S.*?)[ \t\r]*$", re.MULTILINE)
@@ -73,20 +73,17 @@ def read_answer_key(path: Path, accuracy: float, seed: int) -> AnswerKey:
     """Read a JSONL file of rows; raises UsageError with file and line."""
     decoder = msgspec.json.Decoder(KeyRow)
     rows = []
-    try:
+    with (
+        explained(f"--answer-key {path}: ", end="; name a file that can be read"),
+        explained(f"--answer-key {path}: ", UnicodeDecodeError, end="; name a file of JSON lines"),
+    ):
         lines = read_lines(path)
-    except OSError as error:
-        raise UsageError(f"--answer-key {path}: {error.strerror}; name a file that can be read") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--answer-key {path}: {error}; name a file of JSON lines") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        try:
+        wanted = '{"match": "text in the prompt", "answer": "the right option"}'
+        with explained(f"{path}, line {number}: ", msgspec.DecodeError, end=f"; each line is {wanted}"):
             row = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            wanted = '{"match": "text in the prompt", "answer": "the right option"}'
-            raise UsageError(f"{path}, line {number}: {error}; each line is {wanted}") from error
         if not row.match:
             raise UsageError(f"{path}, line {number}: an empty match occurs in every prompt; give a text")
         rows.append(row)

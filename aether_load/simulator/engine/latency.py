@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
+from aether_load.errors import explained
 from aether_load.simulator.durations import parse_duration
 from aether_load.simulator.files import read_lines
 
@@ -82,10 +83,8 @@ def _read_trace(name: str) -> tuple[float, ...]:
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
-        try:
+        with explained(f"{name}, line {number}: ", ValueError, ValueError, end=""):
             times.append(parse_duration(f"{line}ms" if line[-1].isdigit() else line))
-        except ValueError as error:
-            raise ValueError(f"{name}, line {number}: {error}") from error
     if not times:
         raise ValueError(f"the latency trace {name!r} has no times; write one a line, like 52ms")
     return tuple(times)
