@@ -157,7 +157,7 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
         dict.fromkeys(label for part in parts for label in (part.name, *part.plan.datasets) if label is not None)
     )
     for metric in metrics:
-        if phase.kind == "rate" and METRICS[metric.metric].is_rate:
+        if phase.kind == "rate" and METRICS[metric.metric].unit.endswith("/s"):
             raise UsageError(
                 f"{where}: in open load {metric.metric} is the rate that was asked for; compare a latency, as in "
                 "--metric 'response_latency_ms:p(95)', or take a phase of closed load."

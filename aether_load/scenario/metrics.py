@@ -38,7 +38,8 @@ PARTS: tuple[PartName, ...] = get_args(PartName)
 """The parts that `analysis.latency.decomposition` divides a response latency into."""
 _UNITS = {
     "_ms": "ms", "_ms_total": "ms", "_s": "s", "_rps": "requests/s", "_per_s": "tokens/s", "_bytes": "bytes",
-    "_usd": "USD", "_rate": "share", "_share": "share", "_ratio": "ratio",
+    "_usd": "USD", "_rate": "share", "_share": "share", "_ratio": "ratio", "accuracy": "share",
+    "tokens_per_correct_answer": "tokens",
 }  # fmt: skip
 _IN_GATE = (
     "response_latency_ms", "service_latency_ms", "correlation.overhead_ms", "server_total_ms",
@@ -71,17 +72,10 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> str:
         """Return the unit, which the name ends in; a count has none."""
-        if self.name in {"accuracy", "tokens_per_correct_answer"}:
-            return {"accuracy": "share"}.get(self.name, "tokens")
         # A part of "decomposition_mean_ms" has the unit of the whole.
         name = self.name.split(".")[0] if self.name.startswith("decomposition_mean_ms.") else self.name
         endings = sorted(_UNITS, key=len, reverse=True)
         return next((_UNITS[ending] for ending in endings if name.endswith(ending)), "")
-
-    @property
-    def is_rate(self) -> bool:
-        """Tell whether it is an amount a second; in open load that follows from the rate that was asked for."""
-        return self.unit.endswith("/s")
 
     @property
     def has_samples(self) -> bool:

@@ -21,11 +21,6 @@ class Share(msgspec.Struct, frozen=True):
     index: int = 0
     of: int = 1
 
-    @property
-    def is_whole(self) -> bool:
-        """Tell whether there is no other part."""
-        return self.of == 1
-
     def users(self, total: int) -> int:
         """Return how many of `total` users are this part's."""
         return total // self.of + (self.index < total % self.of)
@@ -49,7 +44,7 @@ class Share(msgspec.Struct, frozen=True):
 
     def seed(self, seed: str) -> str:
         """Return a seed of this part's own, of which the whole's is the plain one."""
-        return seed if self.is_whole else f"{seed} part {self.index} of {self.of}"
+        return seed if self.of == 1 else f"{seed} part {self.index} of {self.of}"
 
 
 WHOLE = Share()
