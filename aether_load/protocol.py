@@ -248,16 +248,11 @@ def context_ref(raw: str, path: Sequence[str]) -> dict[str, object]:
 
 def request_body(dag: DagRequest, generation: Generation) -> dict[str, Any]:
     """Return the body that a runtime of `generation` accepts for `dag`, before it is written as JSON."""
+    nodes = [_node(node, generation) for node in dag.nodes]
     if generation is Generation.V1:
-        return {"nodes": [_node_v1(node) for node in dag.nodes]}
-    return {
-        "dag": {
-            "schema_version": "1.0",
-            "metadata": {"flow_name": dag.flow_name},
-            "nodes": [_node_v2(node) for node in dag.nodes],
-        },
-        "context": {},
-    }
+        return {"nodes": nodes}
+    metadata = {"flow_name": dag.flow_name}
+    return {"dag": {"schema_version": "1.0", "metadata": metadata, "nodes": nodes}, "context": {}}
 
 
 def encode_request(dag: DagRequest, generation: Generation) -> bytes:
@@ -265,24 +260,16 @@ def encode_request(dag: DagRequest, generation: Generation) -> bytes:
     return msgspec.json.encode(request_body(dag, generation))
 
 
-def _node_v1(node: LlmNode) -> dict[str, object]:
-    return {
-        "id": node.id,
-        "node_type": "llm_fn",
-        "prompt": node.prompt,
-        "model": node.model,
-        "dependencies": node.dependencies,
-    }
-
-
-def _node_v2(node: LlmNode) -> dict[str, object]:
+def _node(node: LlmNode, generation: Generation) -> dict[str, object]:
     fields: dict[str, object] = {
         "id": node.id,
         "node_type": "llm_fn",
-        "prompt_template": node.prompt,
+        "prompt" if generation is Generation.V1 else "prompt_template": node.prompt,
         "model": node.model,
         "dependencies": node.dependencies,
     }
+    if generation is Generation.V1:
+        return fields
     if node.reads:
         fields["template_refs"] = [node_output_ref(output_placeholder(read), read) for read in node.reads]
     if node.temperature is not None:

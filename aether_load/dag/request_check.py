@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -18,9 +18,7 @@ from aether_load.scenario.validation import describe_mistake, did_you_mean, near
 def check_v1(body: dict[str, Any]) -> tuple[NodeShape, ...]:
     """Return the nodes of a v1 request; raises DagMistake."""
     nodes = _convert(body, RequestV1, body["nodes"], NodeV1).nodes
-    shapes = tuple(NodeShape(node.id, node.dependencies) for node in nodes)
-    _check_types([(node.id, node.node_type) for node in nodes], Generation.V1)
-    check_graph(shapes)
+    shapes = _shapes(nodes, Generation.V1)
     for node in nodes:
         if node.node_type != "llm_fn":
             continue
@@ -43,9 +41,7 @@ def check_v2(body: dict[str, Any], row_names: Collection[str] = ()) -> tuple[Nod
     """
     request = read_v2(body)
     nodes = request.dag.nodes
-    shapes = tuple(NodeShape(node.id, node.dependencies) for node in nodes)
-    _check_types([(node.id, node.node_type) for node in nodes], Generation.V2)
-    check_graph(shapes)
+    shapes = _shapes(nodes, Generation.V2)
     policy = nodes[0].execution_hints.error_policy
     # The runtime takes every policy that it does not know for fail.
     if policy is not None and policy.lower() not in ERROR_POLICIES and (near := nearest(policy, ERROR_POLICIES)):
@@ -93,13 +89,17 @@ def _convert(body: dict[str, Any], kind: type, raw_nodes: object, node_kind: typ
         raise DagMistake(f"node {node['id']!r}: {sentence}" if named and node else sentence) from None
 
 
-def _check_types(types: list[tuple[str, str]], generation: Generation) -> None:
+def _shapes(nodes: Sequence[NodeV1 | NodeV2], generation: Generation) -> tuple[NodeShape, ...]:
+    """Return the nodes' places in the graph, which is checked, and their types before it."""
     known = NODE_TYPES[generation]
-    for node_id, node_type in types:
-        if not node_id:
+    for node in nodes:
+        if not node.id:
             raise DagMistake("an id is empty; each node needs one of its own.")
-        if node_type not in known:
+        if node.node_type not in known:
             raise DagMistake(
-                f"node {node_id!r}: node_type {node_type!r} is not known to a {generation} runtime; "
-                f"{did_you_mean(node_type, known)}"
+                f"node {node.id!r}: node_type {node.node_type!r} is not known to a {generation} runtime; "
+                f"{did_you_mean(node.node_type, known)}"
             )
+    shapes = tuple(NodeShape(node.id, node.dependencies) for node in nodes)
+    check_graph(shapes)
+    return shapes

@@ -108,16 +108,15 @@ def _may_be_secret(key: str) -> bool:
 
 
 def _is_deep(value: Any, levels: int) -> bool:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_is_deep(child, levels - 1) for child in children)
+    return levels == 0 or any(_is_deep(child, levels - 1) for child in _children(value))
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for child in value.values():
-            yield from _texts_in(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _texts_in(child)
+    for child in _children(value):
+        yield from _texts_in(child)
