@@ -74,14 +74,11 @@ def _times(worst: pd.DataFrame, nodes: pd.DataFrame, manifest: Manifest) -> tupl
 
     The time is -1 where a node did not succeed, or is not of the request's DAG.
     """
-    row = pd.Series(np.arange(len(worst)), index=pd.MultiIndex.from_frame(worst[_KEYS]))
-    of_all = row.reindex(pd.MultiIndex.from_frame(nodes[_KEYS])).to_numpy(np.float64)
-    sent_nodes = np.bincount(of_all[~np.isnan(of_all)].astype(np.int64), minlength=len(worst))
-    own = nodes[(nodes["state"] == "succeeded") & nodes["time_ms"].notna() & (nodes["node"].cat.codes >= 0)]
-    place = row.reindex(pd.MultiIndex.from_frame(own[_KEYS])).to_numpy(np.float64)
-    own, place = own[~np.isnan(place)], place[~np.isnan(place)]
+    mine = worst[_KEYS].assign(row=np.arange(len(worst))).merge(nodes, on=_KEYS)
+    sent_nodes = np.bincount(mine["row"].to_numpy(np.int64), minlength=len(worst))
+    own = mine[(mine["state"] == "succeeded") & mine["time_ms"].notna() & (mine["node"].cat.codes >= 0)]
     times = np.full((len(worst), len(manifest.node_ids)), -1, np.int64)
-    times[place.astype(np.int64), own["node"].cat.codes.to_numpy()] = own["time_ms"].to_numpy(np.int64)
+    times[own["row"].to_numpy(np.int64), own["node"].cat.codes.to_numpy()] = own["time_ms"].to_numpy(np.int64)
     return times, sent_nodes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -52,26 +53,13 @@ def _chart(name: str, group: Sequence[Searched], runs: Sequence[TrendRun], machi
         layer(bounded, interval, x=_X, y={**y, "field": "low"}, y2={"field": "high"}, color=colour),
         layer(levels, line, x=_X, x2={"field": "until"}, y=y, color=colour),
         *_marks([mark for one in group for mark in _changes(one, runs)]),
-        *(
-            layer(
-                [point for point in points if point["used"] is used],
-                {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": used, "opacity": 0.8},
-                x=_X,
-                y=y,
-                color=colour,
-                href={"field": "report"},
-                tooltip=_tooltip(),
-            )
-            for used in (True, False)
-        ),
     ]
-    return Chart(
-        name=name,
-        section=first.series,
-        title=first.metric,
-        caption=_caption(group),
-        spec=layered(layers, _HEIGHT),
-    )
+    for used in (True, False):
+        mark = {"type": "point", "size": 45, "strokeWidth": 1.5, "filled": used, "opacity": 0.8}
+        own = [point for point in points if point["used"] is used]
+        layers.append(layer(own, mark, x=_X, y=y, color=colour, href={"field": "report"}, tooltip=_tooltip()))
+    spec = layered(layers, _HEIGHT)
+    return Chart(name=name, section=first.series, title=first.metric, caption=_caption(group), spec=spec)
 
 
 def _unit(metric: str) -> str:
@@ -83,9 +71,9 @@ def _unit(metric: str) -> str:
 
 
 def _caption(group: Sequence[Searched]) -> str:
-    why = [f"not searched on {one.history.machine}: {one.reason}" for one in group if one.reason]
-    return ". ".join(["; ".join(why), "" if all(all(one.history.used) for one in group) else
-                      "Hollow points are not searched"]).strip(". ")  # fmt: skip
+    why = "; ".join(f"not searched on {one.history.machine}: {one.reason}" for one in group if one.reason)
+    hollow = "" if all(all(one.history.used) for one in group) else "Hollow points are not searched"
+    return ". ".join(filter(None, (why, hollow)))
 
 
 def _points(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]:
@@ -101,11 +89,11 @@ def _points(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]
 
 def _levels(one: Searched, runs: Sequence[TrendRun]) -> Iterator[dict[str, Any]]:
     """Yield the level of each stretch between changes; of a history that was not searched there is none."""
-    used = [place for place, is_used in zip(one.history.runs, one.history.used, strict=True) if is_used]
     if one.reason is not None:
         return
+    used = list(compress(one.history.runs, one.history.used))
+    values = list(compress(one.history.values, one.history.used))
     levels = [change.level_before for change in one.changes[:1]] + [change.level_after for change in one.changes]
-    values = [value for value, is_used in zip(one.history.values, one.history.used, strict=True) if is_used]
     if not one.changes:
         levels = [float(np.exp(np.log(values).mean()) if min(values) > 0 else np.mean(values))]
     starts = [used[0], *(change.first_after for change in one.changes)]

@@ -16,6 +16,7 @@ MOST_POINTS = 3000
 """Steps of all phases together that a chart has at most."""
 _MOST_LABELS = 8
 _HELD = " The area below a line is what the sender itself may have added."
+_AREA = {"type": "area", "opacity": 0.25}
 _SECONDS = quantity("s", "seconds of the run", scale={"nice": False})
 
 
@@ -133,27 +134,13 @@ def _chart(
     colour = colours("what", words, [place for _, place in columns.values()])
     line = (("what",), ("value", unit, ".2f"), ("s", "second", ".1f"), ("phase",))
     value, detail = quantity("value", unit, scale={"zero": True}), {"field": "phase"}
+    low = {**value, "field": "low", "stack": None}
+    mark = {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if len(points) <= 80 else False}
     layers = [
         _windows(marks),
         # What the sender itself may have added.
-        layer(
-            stalled,
-            {"type": "area", "opacity": 0.25},
-            x=_SECONDS,
-            y={**value, "field": "low", "stack": None},
-            y2={"field": "high"},
-            color=colour,
-            detail=detail,
-        ),
-        layer(
-            values,
-            {"type": "line", "strokeWidth": 1.8, "point": {"filled": True, "size": 22} if len(points) <= 80 else False},
-            x=_SECONDS,
-            y=value,
-            color=colour,
-            detail=detail,
-            tooltip=tooltip(*line),
-        ),
+        layer(stalled, _AREA, x=_SECONDS, y=low, y2={"field": "high"}, color=colour, detail=detail),
+        layer(values, mark, x=_SECONDS, y=value, color=colour, detail=detail, tooltip=tooltip(*line)),
         _window_names(marks),
     ]
     return Chart(
