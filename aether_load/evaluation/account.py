@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -98,10 +98,10 @@ def model_info(report: Report, tasks: dict[str, TaskAccount], folder: str, model
     }
 
 
-def meaningless(tasks: Iterable[TaskAccount]) -> str | None:
+def meaningless(tasks: Collection[TaskAccount]) -> str | None:
     """Return why accuracy means nothing, None where it means something."""
-    counts = [(task.mock, task.outcomes[Outcome.OK]) for task in tasks]
-    mock, answers = sum(mock for mock, _ in counts), sum(answers for _, answers in counts)
+    mock = sum(task.mock for task in tasks)
+    answers = sum(task.outcomes[Outcome.OK] for task in tasks)
     if not mock:
         return None
     return (

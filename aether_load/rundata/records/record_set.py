@@ -39,15 +39,8 @@ def record_parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...
 
     Raises ResultsError for a file that no run writes, before anything of it is read.
     """
-    parts = _parts(folder, manifest)
-    for part in parts:
-        check_size(part.path, part.expected, len(manifest.node_ids))
-    return parts
-
-
-def _parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
     totals = manifest.rows_total or {}
-    of_workers = tuple(
+    parts = tuple(
         RecordPart(
             path,
             WorkerClock(worker.clock) if worker.clock else None,
@@ -57,9 +50,11 @@ def _parts(folder: RunFolder, manifest: Manifest) -> tuple[RecordPart, ...]:
         for worker in manifest.workers
         if (path := folder.records_of(worker.worker)).is_file() or path.name in totals
     )
-    if of_workers and not folder.records.exists() and folder.records.name not in totals:
-        return of_workers
-    return (RecordPart(folder.records, expected=totals.get(folder.records.name)),)
+    if not parts or folder.records.exists() or folder.records.name in totals:
+        parts = (RecordPart(folder.records, expected=totals.get(folder.records.name)),)
+    for part in parts:
+        check_size(part.path, part.expected, len(manifest.node_ids))
+    return parts
 
 
 class RecordSet:
