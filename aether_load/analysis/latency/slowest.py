@@ -120,20 +120,18 @@ def _levels(
     manifest: Manifest, phase: PhaseRecord, record: SlowRecord, shape: DagShape | None
 ) -> tuple[tuple[int, ...] | None, dict[str, str]]:
     """Return the time of each level, or None and why the server's time stays whole."""
-    keys = ("scheduler_ms", "levels_ms")
+    not_all = dict.fromkeys(("scheduler_ms", "levels_ms"), _NOT_ALL)
     if shape is None or len(record.nodes) != len(shape.ids):
-        return None, dict.fromkeys(keys, _NO_LEVELS)
+        return None, dict.fromkeys(not_all, _NO_LEVELS)
     times = [node.time_ms for node in record.nodes]
     known = [time for time in times if time is not None]
     whole = len(known) == len(times) and all(node.state == NodeState.SUCCEEDED for node in record.nodes)
     if _is_sequential(manifest, phase):
-        return (
-            (tuple(times[place] or 0 for place in shape.order), {}) if whole else (None, dict.fromkeys(keys, _NOT_ALL))
-        )
+        return (tuple(times[place] or 0 for place in shape.order), {}) if whole else (None, not_all)
     if record.levels_ms and sum(record.levels_ms) <= record.server_total_ms:
         return record.levels_ms, {}
     if not whole:
-        return None, dict.fromkeys(keys, _NOT_ALL)
+        return None, not_all
     return tuple(
         max(time for time, own in zip(known, shape.level_of, strict=True) if own == level)
         for level in range(shape.levels)

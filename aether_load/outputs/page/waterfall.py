@@ -92,17 +92,15 @@ def _cached(request: SlowRequest) -> str:
 def _parts(request: SlowRequest) -> Iterator[Bar]:
     """Yield the parts of a request one after the other, in ms: `left` is where each begins."""
     at = 0.0
-    pieces: list[tuple[str, float, str]] = [("client wait", request.start_delay_ms, _WAIT)]
-    pieces.append(("outside the server", request.outside_ms, _OUTSIDE))
-    if request.levels_ms is None:
-        pieces.append(("server, undivided", float(request.server_ms), _SERVER))
-    else:
-        pieces.append(("scheduler", float(request.scheduler_ms or 0), _SCHEDULER))
-        pieces += [
-            (f"level {level}", float(ms), f"{_LEVEL} odd" if level % 2 else _LEVEL)
-            for level, ms in enumerate(request.levels_ms)
-        ]
-    pieces.append(("sender held", request.sender_hold_ms, _HOLD))
+    levels = enumerate(request.levels_ms or ())
+    pieces: tuple[tuple[str, float, str], ...] = (
+        ("client wait", request.start_delay_ms, _WAIT),
+        ("outside the server", request.outside_ms, _OUTSIDE),
+        ("server, undivided", request.server_ms if request.levels_ms is None else 0, _SERVER),
+        ("scheduler", request.scheduler_ms or 0, _SCHEDULER),
+        *((f"level {level}", ms, f"{_LEVEL} odd" if level % 2 else _LEVEL) for level, ms in levels),
+        ("sender held", request.sender_hold_ms, _HOLD),
+    )
     for name, ms, colour in pieces:
         if ms > 0:
             yield Bar(name=name, left=at, width=ms, ms=ms, colour=colour)
