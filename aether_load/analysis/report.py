@@ -9,17 +9,10 @@ import msgspec
 
 from aether_load.analysis.latency.dag_shape import shape_of
 from aether_load.analysis.latency.slowest import SlowRequest, slow_requests
-from aether_load.analysis.phase.phase_report import (
-    PhaseInputs,
-    PhaseReport,
-    Whole,
-    phase_readings,
-    phase_report,
-    series_of,
-)
+from aether_load.analysis.phase.phase_report import PhaseInputs, PhaseReport, Whole, phase_readings, phase_report
 from aether_load.analysis.phase.repeats import RepeatComparison, compare_repeats
 from aether_load.analysis.phase.searches import SearchReport, search_report
-from aether_load.analysis.phase.series import MOST_SECONDS, Series, resolution_for
+from aether_load.analysis.phase.series import MOST_SECONDS, Series, phase_series, resolution_for
 from aether_load.analysis.phase.sweeps import SweepReport, sweep_reports
 from aether_load.analysis.phase.workers import WorkerReport, worker_reports
 from aether_load.analysis.server.readings import Readings
@@ -183,4 +176,4 @@ def _by_second(
     resolution_s = resolution_for(seconds, MOST_SECONDS)
     if phase.series.resolution_s == resolution_s:
         return phase.series
-    return series_of(inputs, record, samples, readings, resolution_s)
+    return phase_series(samples, record, readings, inputs.data, inputs.manifest.began.monotonic_ns, resolution_s)

@@ -126,21 +126,6 @@ def phase_readings(inputs: PhaseInputs, record: PhaseRecord) -> Readings:
     return take_together([scrape for scrape in inputs.data.scrapes if scrape.phase == read_as], void=void)
 
 
-def series_of(
-    inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, readings: Readings, resolution_s: int | None = None
-) -> Series:
-    """Return a phase's time series, in steps of `resolution_s` or the finest that keep it bounded."""
-    return phase_series(
-        samples,
-        record,
-        readings,
-        inputs.data.sender,
-        inputs.data.server,
-        run_began_ns=inputs.manifest.began.monotonic_ns,
-        resolution_s=resolution_s,
-    )
-
-
 def phase_report(
     inputs: PhaseInputs, record: PhaseRecord, samples: PhaseSamples, readings: Readings, whole: Whole | None = None
 ) -> PhaseReport:
@@ -196,7 +181,7 @@ def phase_report(
         sender=sender_over(inputs.data.sender, samples.window_began_ns, samples.window_ended_ns),
         sender_holds=sender_holds(samples),
         server_process=process,
-        series=series_of(inputs, record, samples, readings),
+        series=phase_series(samples, record, readings, inputs.data, manifest.began.monotonic_ns),
         reasons={"tail_sentence": why_no_sentence or "", "server_process": why_no_process or ""},
     )
     return msgspec.structs.replace(report, reasons=_reasons(report, rates, lost))

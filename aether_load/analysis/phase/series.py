@@ -17,6 +17,7 @@ from aether_load.analysis.server.server_process import SHORTEST_NS, cpu_share
 from aether_load.protocol import Outcome
 from aether_load.rundata.manifest import PhaseRecord
 from aether_load.rundata.process_usage import MASTER, SenderReading, ServerReading
+from aether_load.rundata.run_data import RunData
 from aether_load.rundata.samples.table import PhaseSamples
 
 MOST_POINTS = 300
@@ -84,9 +85,7 @@ def phase_series(
     samples: PhaseSamples,
     record: PhaseRecord,
     readings: Readings,
-    sender: Sequence[SenderReading],
-    server: Sequence[ServerReading],
-    *,
+    data: RunData,
     run_began_ns: int,
     resolution_s: int | None = None,
 ) -> Series:
@@ -100,8 +99,8 @@ def phase_series(
     p50, p99 = requests.percentiles(0.50, 0.99)
     least_p50, least_p99 = requests.percentiles(0.50, 0.99, at_least=True) if samples.late_ns.any() else (p50, p99)
     rates, means = steps.of_server(readings.readable)
-    sender_cpu, sender_memory = steps.of_busiest(sender)
-    read = [reading for reading in server if reading.cpu_s is not None and reading.resident_bytes]
+    sender_cpu, sender_memory = steps.of_busiest(data.sender)
+    read = [reading for reading in data.server if reading.cpu_s is not None and reading.resident_bytes]
     server_cpu, server_memory = steps.of_process(read)
     return Series(
         resolution_s=resolution_s,
