@@ -167,6 +167,7 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
             raise UsageError(f"--metric {metric.text}: the scenario sends no dataset {metric.dataset!r}; {known}")
         if metric.metric == "goodput_rps" and scenario.goodput_slo is None:
             raise UsageError(f"--metric {metric.text}: the scenario states no goodput_slo, as in --set goodput_slo=…")
+    goal = None if phase.ramp is None else phase.ramp.to
     sides = tuple(
         msgspec.structs.replace(
             phase,
@@ -177,18 +178,14 @@ def gate_scenario(scenario: Scenario, plan: GatePlan) -> Scenario:
             # A ramp is another load than the window's, and a gate would repeat it sixty times.
             spawn_rate=None,
             ramp=None,
-            rate=phase.rate or (phase.ramp.to if phase.ramp is not None and phase.kind == "rate" else None),
-            users=phase.users or (_whole(phase.ramp.to) if phase.ramp is not None and phase.kind == "users" else None),
+            rate=phase.rate or (goal if phase.kind == "rate" else None),
+            users=phase.users or (int(goal) if goal is not None and phase.kind == "users" else None),
             load_unit=None,
         )
         for side in SIDES
     )
     # Limits on one run's numbers decide nothing between two builds.
     return msgspec.structs.replace(scenario, phases=sides, repeat=plan.pairs, order="abba", thresholds=())
-
-
-def _whole(load: float | None) -> int | None:
-    return None if load is None else int(load)
 
 
 def _phase(scenario: Scenario, name: str | None) -> Phase:
