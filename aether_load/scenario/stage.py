@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -14,6 +13,7 @@ from aether_load.scenario.parts import datasets_of, part_names
 from aether_load.scenario.phase import Phase, default_name
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.threshold import Names, unnumbered
+from aether_load.scenario.validation import first_repeated
 
 DEFAULT_USERS = 8
 DEFAULT_TRACE_USERS = 256
@@ -142,13 +142,11 @@ def plan_stages(scenario: Scenario) -> list[Stage]:
 def name_of_two(scenario: Scenario) -> str | None:
     """Return a name that would stand for two things, if any: rows are told apart, and readings found, by names."""
     items = plan_items(scenario)
-    counts = Counter(name for item in items for name in _names(item))
-    twice = [name for name, count in counts.items() if count > 1]
-    twice += [name for name, count in Counter(phase.name for phase in scenario.phases).items() if count > 1]
-    for search in (item for item in items if isinstance(item, SearchPlan)):
-        probe = re.compile(re.escape(search.name) + r"-\d+-.*")
-        twice += [name for name in counts if probe.fullmatch(name)]
-    return next(iter(twice), None)
+    names = [name for item in items for name in _names(item)]
+    probes = [re.compile(re.escape(item.name) + r"-\d+-.*") for item in items if isinstance(item, SearchPlan)]
+    like_a_probe = (name for name in names for probe in probes if probe.fullmatch(name))
+    twice = first_repeated(names) or first_repeated(phase.name for phase in scenario.phases)
+    return twice or next(like_a_probe, None)
 
 
 def names_of(scenario: Scenario) -> Names:
