@@ -14,8 +14,11 @@ from aether_load.scenario.phase import Phase
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import CHANGES, MODEL_KEYS, MixPart, WorkloadPlan
 
-_OF_DAG: dict[str, Any] = {"dag_nodes": None, "dag_file": None, "answer_node": None}
-_OF_PROGRAM: dict[str, Any] = {"program": None, "inputs": {}, "bind": "literal"}
+OF_DAG: dict[str, Any] = {"dag_nodes": None, "dag_file": None, "answer_node": None}
+OF_PROGRAM: dict[str, Any] = {"program": None, "inputs": {}, "bind": "literal"}
+"""Keys of the workload that go with the DAG or the program that they belong to."""
+MODEL_DEFAULTS = {key: getattr(WorkloadPlan(), key) for key in MODEL_KEYS}
+"""What the model's keys are where the nodes of a file or a program have their own."""
 
 
 class PhasePart(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,10 +121,9 @@ def _changed(plan: WorkloadPlan, own: Phase | MixPart) -> WorkloadPlan:
     if "dag_file" in changes:
         changes.setdefault("dag", "file")
     if changes.get("dag", plan.dag) != plan.dag or "dag_file" in changes:
-        changes = _OF_DAG | _OF_PROGRAM | changes
+        changes = OF_DAG | OF_PROGRAM | changes
         if changes["dag"] in {"file", "program"}:
-            defaults = WorkloadPlan()
-            changes = {key: getattr(defaults, key) for key in MODEL_KEYS} | changes
+            changes = MODEL_DEFAULTS | changes
         if changes["dag"] == "program":
-            changes |= {key: getattr(plan, key) for key in _OF_PROGRAM}
+            changes |= {key: getattr(plan, key) for key in OF_PROGRAM}
     return msgspec.structs.replace(plan, **changes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,12 @@ from aether_load.errors import UsageError, explained
 from aether_load.scenario.check import check_threshold, label_mistake
 from aether_load.scenario.command_line.secrets import learn_secrets, toml_value
 from aether_load.scenario.load import find_scenario, load_scenario
-from aether_load.scenario.parts import owners_of_changes
+from aether_load.scenario.parts import MODEL_DEFAULTS, OF_DAG, OF_PROGRAM, owners_of_changes
 from aether_load.scenario.phase import PHASE_ENDS
 from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import names_of
 from aether_load.scenario.threshold import Names, quoted, with_conditions
-from aether_load.scenario.workload_plan import MODEL_KEYS, DagName, WorkloadPlan
+from aether_load.scenario.workload_plan import DagName
 
 _SCENARIO_OPTIONS = {
     "--scenario", "--dataset-source", "--dataset-dir", "--dataset", "--limit", "--dag", "--dag-nodes", "--dag-file",
@@ -172,40 +173,32 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 def _override_dag(options: argparse.Namespace, overrides: dict[str, object]) -> None:
     """Let the command line's DAG take the place of the scenario's, with what belongs to that one."""
     dag = options.dag
-    _override_program(options, overrides)
-    if options.dag_file is not None:
-        if dag not in {None, "file"}:
-            raise UsageError(f"--dag {dag} and --dag-file {options.dag_file} contradict each other.")
-        dag = "file"
-        overrides["workload.dag_file"] = str(Path(options.dag_file).resolve())
-    if dag is not None:
-        overrides["workload.dag"] = dag
-        overrides.setdefault("workload.dag_nodes", None)
-        if dag != "file" or options.dag_file is not None:
-            overrides.setdefault("workload.answer_node", None)
-            overrides.setdefault("workload.dag_file", None)
-    if options.dag_nodes is not None:
-        overrides["workload.dag_nodes"] = options.dag_nodes
-    if overrides.get("workload.dag") in {"file", "program"}:
-        defaults = WorkloadPlan()
-        for key in MODEL_KEYS:
-            overrides.setdefault(f"workload.{key}", getattr(defaults, key))
-
-
-def _override_program(options: argparse.Namespace, overrides: dict[str, object]) -> None:
+    gone: dict[str, object] = {}
     if options.program is not None:
         for option in ("dag", "dag_file", "dag_nodes"):
             if getattr(options, option) not in {None, "program"}:
                 name = option.replace("_", "-")
                 raise UsageError(f"--{name} and --program {options.program} contradict each other: leave one away.")
         overrides["workload.dag"] = "program"
-        overrides["workload.program"] = str(Path(options.program).resolve())
-        for key in ("dag_nodes", "dag_file"):
-            overrides.setdefault(f"workload.{key}", None)
-    elif options.dag not in {None, "program"} or options.dag_file is not None:
-        overrides.setdefault("workload.program", None)
-        overrides.setdefault("workload.inputs", {})
-        overrides.setdefault("workload.bind", "literal")
+        gone |= {"dag_nodes": None, "dag_file": None}
+    elif dag not in {None, "program"} or options.dag_file is not None:
+        gone |= OF_PROGRAM
+    if options.dag_file is not None:
+        if dag not in {None, "file"}:
+            raise UsageError(f"--dag {dag} and --dag-file {options.dag_file} contradict each other.")
+        dag = "file"
+    if dag is not None:
+        overrides["workload.dag"] = dag
+        gone |= OF_DAG if dag != "file" or options.dag_file is not None else {"dag_nodes": None}
+    for key in ("dag_file", "program"):
+        if (path := getattr(options, key)) is not None:
+            overrides[f"workload.{key}"] = str(Path(path).resolve())
+    if options.dag_nodes is not None:
+        overrides["workload.dag_nodes"] = options.dag_nodes
+    if overrides.get("workload.dag") in {"file", "program"}:
+        gone |= MODEL_DEFAULTS
+    for key, default in gone.items():
+        overrides.setdefault(f"workload.{key}", copy.copy(default))
     for binding in options.bind or ():
         name, equals, text = binding.partition("=")
         if not equals or not name.strip() or "." in name:
