@@ -46,7 +46,7 @@ def describe_mistake(message: str, raw: dict[str, Any], kind: type) -> str:
     """Return msgspec's `message` about `raw`, read as `kind`, as a sentence with key, value and the nearest key."""
     if unknown := _UNKNOWN.search(message):
         path = _path(unknown["at"] or "$")
-        known = [field.encode_name for field in msgspec.structs.fields(_struct_at(kind, path))]
+        known = [field.encode_name for field in _strip(_type_at(kind, path)).fields]
         near = difflib.get_close_matches(unknown["field"], known, n=1, cutoff=0.5)
         advice = f"did you mean {near[0]!r}?" if near else f"known there are {', '.join(known)}."
         # Nobody knows what belongs to an unknown key: a text or a table may be a header's secret in the wrong place.
@@ -85,9 +85,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the end of a sentence that says which of `known` was meant, or what there is."""
     names = list(known)
     near = nearest(word, names)
-    if near is not None:
-        return f"did you mean {near!r}?"
-    return f"there are {', '.join(names)}." if names else "there are none."
+    there = f"there are {', '.join(names)}." if names else "there are none."
+    return there if near is None else f"did you mean {near!r}?"
 
 
 def first_repeated(words: Iterable[str]) -> str | None:
@@ -138,12 +137,6 @@ def _choices_at(kind: Any, path: list[str | int]) -> list[str]:
     parts = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
     texts = [str(value) for part in parts if isinstance(part, msgspec.inspect.LiteralType) for value in part.values]
     return texts + [str(word) for part in parts if isinstance(part, msgspec.inspect.EnumType) for word in part.cls]
-
-
-def _struct_at(kind: Any, path: list[str | int]) -> type:
-    struct = _strip(_type_at(kind, path))
-    assert isinstance(struct, msgspec.inspect.StructType)
-    return struct.cls
 
 
 def _type_at(kind: Any, path: list[str | int]) -> Any:
