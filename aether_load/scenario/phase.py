@@ -19,7 +19,6 @@ MOST_RATE_RPS = 1_000_000.0
 LEAST_SPAWN_RATE = 0.0001
 
 _Users = Annotated[int, msgspec.Meta(ge=1, le=MOST_USERS)]
-_Rate = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
 _Load = Annotated[float, msgspec.Meta(gt=0, le=MOST_RATE_RPS)]
 
 
@@ -80,7 +79,7 @@ class Phase(Strict, frozen=True, kw_only=True):
     spawn_rate: Annotated[float, msgspec.Meta(ge=LEAST_SPAWN_RATE, le=MOST_RATE_RPS)] | None = None
     think_time: Seconds = Seconds(0)  # pause of a user before each request
     think_time_distribution: Literal["constant", "exponential"] = "constant"  # `exponential` draws each pause
-    rate: _Rate | None = None  # open load: requests a second that are due
+    rate: _Load | None = None  # open load: requests a second that are due
     arrivals: Literal["constant", "poisson"] | None = None  # gaps between due times; `poisson` unless said
     max_concurrency: _Users | None = None  # most requests in flight of an open load
     warmup: Seconds = Seconds(0)  # sent before the window, in no figure
