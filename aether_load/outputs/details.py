@@ -10,21 +10,7 @@ import msgspec
 
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
-from aether_load.outputs.formatting import (
-    ITERATIONS_HEADER,
-    LEAST_SHARE,
-    REPEATS_HEADER,
-    THRESHOLD_HEADER,
-    WORKER_HEADER,
-    failures_text,
-    iteration_cells,
-    node_cells,
-    part_cells,
-    repeat_cells,
-    row_cells,
-    threshold_rows,
-    worker_rows,
-)
+from aether_load.outputs import formatting as cells
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.outputs.table import filled, write_table
 from aether_load.text import terminal_text
@@ -70,13 +56,13 @@ def write_details(report: Report, out: TextIO) -> None:
             _write_phase(phase, out)
     if report.comparisons:
         out.write("\nrepeated in turns: each repetition's ratio, its median and 95 % interval\n")
-        write_table([REPEATS_HEADER, *map(repeat_cells, report.comparisons)], out)
-    if rows := worker_rows(report.workers):
+        write_table([cells.REPEATS_HEADER, *map(cells.repeat_cells, report.comparisons)], out)
+    if rows := cells.worker_rows(report.workers):
         out.write("\nworkers\n")
-        write_table([WORKER_HEADER, *rows], out)
+        write_table([cells.WORKER_HEADER, *rows], out)
     if report.thresholds:
         out.write("\nthresholds\n")
-        write_table([THRESHOLD_HEADER, *threshold_rows(report.thresholds)], out)
+        write_table([cells.THRESHOLD_HEADER, *cells.threshold_rows(report.thresholds)], out)
 
 
 def _one_of_each_search(report: Report) -> list[Warning_]:
@@ -128,16 +114,16 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     window = "no window" if phase.window_s is None else f"window of {phase.window_s:.2f} s"
     out.write(f"\nphase {phase.name}: {_load(phase)}, {window}, ended by {phase.ended_by or 'force'}\n\n")
     header = _OPEN_HEADER if phase.load == "open" else _HEADER
-    rows = [row_cells(row, header) for row in (*phase.datasets, phase.all)]
+    rows = [cells.row_cells(row, header) for row in (*phase.datasets, phase.all)]
     write_table([header, *rows[:-1]], out, last=rows[-1])
-    if failures := failures_text(phase.all.outcomes):
+    if failures := cells.failures_text(phase.all.outcomes):
         out.write(f"  failed: {failures}\n")
     out.writelines(
         _filled(f"  {error.requests_total} {error.outcome}: {terminal_text(error.text)}") for error in phase.errors
     )
     if phase.iterations:
         out.write("\n")
-        write_table([ITERATIONS_HEADER, *map(iteration_cells, phase.iterations)], out)
+        write_table([cells.ITERATIONS_HEADER, *map(cells.iteration_cells, phase.iterations)], out)
         out.writelines(
             _filled(f"  {error.iterations_total} x {task.task}: {terminal_text(error.text)}")
             for task in phase.iterations
@@ -150,7 +136,7 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
         _write_decomposition(phase, out)
     if len(phase.nodes) > 1:
         out.write("\n")
-        write_table([_NODES_HEADER, *map(node_cells, phase.nodes)], out)
+        write_table([_NODES_HEADER, *map(cells.node_cells, phase.nodes)], out)
     out.write("\n")
     _write_server(phase.server, phase.reconciliation, out)
     _write_processes(phase, out)
@@ -172,9 +158,11 @@ def _load(phase: PhaseReport) -> str:
 def _write_decomposition(phase: PhaseReport, out: TextIO) -> None:
     parts = phase.decomposition
     always = {"overhead", "node_path", *(["start_delay"] if phase.load == "open" else [])}
-    rows = [part_cells(name, part) for name, part in parts_of(parts) if part.mean_contribution_ms or name in always]
+    rows = [
+        cells.part_cells(name, part) for name, part in parts_of(parts) if part.mean_contribution_ms or name in always
+    ]
     write_table([_PARTS_HEADER, *rows], out)
-    if any((part.variance_share or 0) < -LEAST_SHARE for _, part in parts_of(parts)):
+    if any((part.variance_share or 0) < -cells.LEAST_SHARE for _, part in parts_of(parts)):
         out.write("  a negative share of the variance: that part is smaller where latency is larger\n")
     why = phase.reasons.get("tail_sentence")
     out.write(f"  {phase.tail_sentence}\n" if phase.tail_sentence else f"  tail: none; {why}\n")

@@ -7,21 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from aether_load.analysis.latency.decomposition import parts_of
 from aether_load.analysis.latency.part_names import PART_NAMES
-from aether_load.outputs.formatting import (
-    ITERATIONS_HEADER,
-    REPEATS_HEADER,
-    THRESHOLD_HEADER,
-    WORKER_HEADER,
-    failures_text,
-    iteration_cells,
-    machine_text,
-    points,
-    repeat_cells,
-    row_cells,
-    share,
-    threshold_rows,
-    worker_rows,
-)
+from aether_load.outputs import formatting as cells
 from aether_load.outputs.probes import probe_header, probe_rows
 from aether_load.text import markdown_text
 
@@ -38,7 +24,7 @@ _P99 = "p99 ms (95 % interval)"
 _HEADER = (
     "dataset", "requests", "per s", "goodput per s", "p50 ms", "p95 ms", _P99, "failed", "accuracy", "tokens per s",
 )  # fmt: skip
-_REPEATS_HEADER = ("repeated phases", *REPEATS_HEADER[1:])
+_REPEATS_HEADER = ("repeated phases", *cells.REPEATS_HEADER[1:])
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -68,8 +54,8 @@ def write_markdown(report: Report, out: TextIO) -> None:
         _write_list([_warning_line(warning) for warning in report.warnings], out)
         out.write("</details>\n\n")
     if report.thresholds:
-        found = threshold_rows(report.thresholds)
-        out.write(text_table(THRESHOLD_HEADER, found[:MOST_LINES]) + "\n")
+        found = cells.threshold_rows(report.thresholds)
+        out.write(text_table(cells.THRESHOLD_HEADER, found[:MOST_LINES]) + "\n")
         if len(found) > MOST_LINES:
             out.write(f"{len(found) - MOST_LINES} more are in the run's report.html.\n\n")
     for search in report.searches:
@@ -84,9 +70,9 @@ def write_markdown(report: Report, out: TextIO) -> None:
         )
         out.write(f"**loads of {markdown_text(sweep.name)}**: {knee}\n\n")
     if report.comparisons:
-        out.write(text_table(_REPEATS_HEADER, map(repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
-    if rows := worker_rows(report.workers):
-        out.write(text_table(WORKER_HEADER, rows[:MOST_LINES]) + "\n")
+        out.write(text_table(_REPEATS_HEADER, map(cells.repeat_cells, report.comparisons[:MOST_LINES])) + "\n")
+    if rows := cells.worker_rows(report.workers):
+        out.write(text_table(cells.WORKER_HEADER, rows[:MOST_LINES]) + "\n")
     phases = [phase for phase in report.phases if phase.search is None]
     for phase in phases[:MOST_PHASES]:
         _write_phase(phase, out)
@@ -115,12 +101,12 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
     out.write(f"#### {markdown_text(phase.name)}\n\n{phase.load} load, {load}{reached}, {window}\n\n")
     out.write(text_table(_HEADER, [_cells(row) for row in (*phase.datasets, phase.all)]) + "\n")
     if phase.iterations:
-        out.write(text_table(ITERATIONS_HEADER, map(iteration_cells, phase.iterations)) + "\n")
-    if failures := failures_text(phase.all.outcomes):
+        out.write(text_table(cells.ITERATIONS_HEADER, map(cells.iteration_cells, phase.iterations)) + "\n")
+    if failures := cells.failures_text(phase.all.outcomes):
         out.write(f"failed: {markdown_text(failures)}\n\n")
     if phase.decomposition.requests_total:
         means = [
-            f"{PART_NAMES[name]} {part.mean_contribution_ms:.2f} ms ({share(part.mean_share)})"
+            f"{PART_NAMES[name]} {part.mean_contribution_ms:.2f} ms ({cells.share(part.mean_share)})"
             for name, part in parts_of(phase.decomposition)
             if part.mean_contribution_ms
         ]
@@ -138,11 +124,11 @@ def _write_phase(phase: PhaseReport, out: TextIO) -> None:
 
 def _cells(row: Row) -> Sequence[str]:
     service, response = row.service_latency_ms, row.response_latency_ms
-    cells = dict(zip(_HEADER, row_cells(row, _HEADER), strict=True))
+    found = dict(zip(_HEADER, cells.row_cells(row, _HEADER), strict=True))
     # What differs in open load is said for the percentile that shows it most.
     if response is not None and service is not None and response != service:
-        cells[_P99] += f", from sent {points(service, 'p99')[0]}"
-    return list(cells.values())
+        found[_P99] += f", from sent {cells.points(service, 'p99')[0]}"
+    return list(found.values())
 
 
 def _write_environment(report: Report, out: TextIO) -> None:
@@ -154,7 +140,7 @@ def _write_environment(report: Report, out: TextIO) -> None:
         ("commit", f"{git.get('commit') or git.get('reason')}{state}"),
         ("command", " ".join(report.run.command)),
         ("seed", "none" if report.run.seed is None else report.run.seed),
-        ("machine", machine_text(report.environment["machine"])),
+        ("machine", cells.machine_text(report.environment["machine"])),
         ("versions", ", ".join(f"{name} {version}" for name, version in report.environment["versions"].items())),
         ("datasets", ", ".join(f"{identity.name} {identity.revision}" for identity in report.datasets)),
     )
