@@ -69,11 +69,8 @@ def _point(phase: PhaseReport) -> SweepPoint:
         phase=phase.name,
         load=phase.achieved_load.asked,
         ok_throughput_rps=phase.all.ok_throughput_rps,
-        response_latency_mean_ms=latency.mean if latency else None,
-        response_latency_p50_ms=latency.p50 if latency else None,
-        response_latency_p95_ms=latency.p95 if latency else None,
-        response_latency_p99_ms=latency.p99 if latency else None,
         error_rate=phase.all.error_rate,
+        **{f"response_latency_{name}_ms": getattr(latency, name, None) for name in ("mean", "p50", "p95", "p99")},
     )
 
 
