@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aether_load.errors import UsageError
@@ -11,6 +12,7 @@ from aether_load.redaction import REDACTOR
 from aether_load.scenario.command_line.headers import filled_in
 from aether_load.scenario.command_line.secrets import hidden_command, hidden_mistake
 from aether_load.scenario.load import to_plain
+from aether_load.scenario.scenario import Target
 from processes import call_command
 
 SECRET = "s3cr3t-7e1f"
@@ -46,6 +48,13 @@ def test_a_command_line_is_written_down_without_its_secrets() -> None:
         "--host", "http://***@h", "-H", "http://***@h", "-Hhttp://***@h",
         "--base=http://h?***", "--candidate", "http://h:1", "-u", "3",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [field.name for field in msgspec.structs.fields(Target)])
+def test_of_the_targets_keys_only_those_with_secrets_are_hidden(field: str) -> None:
+    """Headers are not shown at all; of a URL only the part that may hold a secret is left out."""
+    word = f"target.{field}=5"
+    assert hidden_command(["--set", word]) == ["--set", "target.headers=***" if field == "headers" else word]
 
 
 def test_a_known_secret_is_found_in_any_word() -> None:

@@ -16,7 +16,8 @@ from aether_load.scenario.command_line.headers import hidden
 
 _URL_OPTIONS = ("--host", "-H", "--base", "--candidate", "--server-metrics-url")
 _PLAIN_TARGET_KEYS = (
-    "verify_tls", "connect_timeout", "request_timeout", "server_metrics", "ca_file", "client_cert", "client_key",
+    "verify_tls", "connect_timeout", "request_timeout", "server_metrics", "server_metrics_timeout", "ca_file",
+    "client_cert", "client_key", "max_response_bytes",
 )  # fmt: skip
 _UNRECOGNIZED = "unrecognized arguments:"
 MOST_DEPTH = 50
