@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from aether_load.load.observer_client import ASK_LIMIT_S
 from aether_load.observer import messages as say
@@ -26,17 +26,13 @@ class LiveView:
         self.folders[folder.path.name] = folder
         self._senders = senders
 
-    def snapshot_json(self) -> bytes:
-        """Return the latest figures as JSON; raises AetherLoadError where the observer is gone."""
-        return self._ask(say.Ask(what="snapshot"))
+    def ask(self, what: Literal["snapshot", "history", "metrics"]) -> bytes:
+        """Return the latest figures or the points of all charts as JSON, or the figures in Prometheus's text format.
 
-    def history_json(self) -> bytes:
-        """Return the points of all charts as JSON."""
-        return self._ask(say.Ask(what="history"))
-
-    def metrics_text(self) -> bytes:
-        """Return the figures in Prometheus's text format."""
-        return self._ask(say.Ask(what="metrics"))
+        Raises AetherLoadError where the observer is gone.
+        """
+        answer: say.PageData = self._session.observer.call(say.Ask(what=what), ASK_LIMIT_S)
+        return answer.body
 
     @property
     def users_sending(self) -> int | None:
@@ -50,7 +46,3 @@ class LiveView:
     def refuse(self, sentence: str) -> None:
         """Show why no run could begin."""
         self._session.observer.send(say.Refuse(sentence=sentence))
-
-    def _ask(self, command: say.Ask) -> bytes:
-        answer: say.PageData = self._session.observer.call(command, ASK_LIMIT_S)
-        return answer.body

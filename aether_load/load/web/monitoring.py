@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gevent.pywsgi import WSGIServer
+
+from aether_load.load.session.session import Session
 from aether_load.load.web.exposition import serve
 from aether_load.load.web.guard import Guard
 from aether_load.load.web.live_view import LiveView
 from aether_load.load.web.start_form import Busy, StartForm
-
-if TYPE_CHECKING:
-    from gevent.pywsgi import WSGIServer
-
-    from aether_load.load.session.session import Session
 
 
 class Monitoring:
@@ -36,7 +34,7 @@ class Monitoring:
         server = None
         if options.prometheus_port is not None:
             host = "" if options.web_host == "*" else options.web_host
-            server = serve(live.metrics_text, host, options.prometheus_port, guard)
+            server = serve(lambda: live.ask("metrics"), host, options.prometheus_port, guard)
         if web_ui is not None:
             # Only with a page: Flask and its kind are not loaded into a process that has none.
             from aether_load.load.web.tab import add_aether_tab, check_before_start, guard_every_route  # noqa: PLC0415

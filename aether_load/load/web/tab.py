@@ -100,9 +100,9 @@ def add_aether_tab(web_ui: Any, live_view: LiveView, about_headers: Callable[[],
         ("/", "page", lambda: send_from_directory(_PAGE, "index.html")),
         ("/static/colours.css", "colours", lambda: Response(_COLOURS, mimetype="text/css")),
         ("/static/<name>", "static", _static),
-        ("/live", "live", lambda: _told(live_view.snapshot_json, "application/json")),
-        ("/history", "history", lambda: _told(live_view.history_json, "application/json")),
-        ("/metrics", "metrics", lambda: _told(live_view.metrics_text, CONTENT_TYPE)),
+        ("/live", "live", lambda: _told(lambda: live_view.ask("snapshot"), "application/json")),
+        ("/history", "history", lambda: _told(lambda: live_view.ask("history"), "application/json")),
+        ("/metrics", "metrics", lambda: _told(lambda: live_view.ask("metrics"), CONTENT_TYPE)),
         ("/runs/<id_>/<name>", "download", lambda id_, name: _download(live_view.folders.get(id_), name)),
     ):
         routes.add_url_rule(path, endpoint, web_ui.auth_required_if_enabled(view))
