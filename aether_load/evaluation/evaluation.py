@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aether_load.analysis.report import Report
 from aether_load.datasets.prompt import Prompt
 from aether_load.errors import ExitCode, ResultsError, explained
 from aether_load.evaluation.account import meaningless, model_info
@@ -18,9 +19,6 @@ from aether_load.evaluation.output import copy_results
 from aether_load.evaluation.questions import Question, document_id
 from aether_load.evaluation.session import Document, DocumentRequest, EvaluationSession
 from aether_load.protocol import Generation
-
-if TYPE_CHECKING:
-    from aether_load.analysis.report import Report
 
 
 class Evaluation:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from locust import events
@@ -29,14 +30,9 @@ from aether_load.load.web.monitoring import Monitoring
 from aether_load.load.web.start_form import Busy, show_in_form
 from aether_load.scenario.command_line.scenario_options import scenario_from
 from aether_load.scenario.load import scenario_hash
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import most_users
 from aether_load.streams import mend_streams
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
-    from aether_load.scenario.scenario import Scenario
-
 
 _END_LIMIT_S = 60.0
 _CSV_SLACK_S = 0.1

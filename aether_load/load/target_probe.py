@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import gevent
 
 from aether_load.errors import TargetError
-from aether_load.runtime_client import probe
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aether_load.runtime_client import TargetFacts
-    from aether_load.tls import TlsSettings
+from aether_load.runtime_client import TargetFacts, probe
+from aether_load.tls import TlsSettings
 
 PROBE_LIMIT_S = 3.5
 

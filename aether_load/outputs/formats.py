@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
+from aether_load.analysis.report import Report
 from aether_load.outputs.junit import write_junit
 from aether_load.outputs.markdown import write_markdown
 from aether_load.outputs.output_path import write_json, written
 from aether_load.outputs.summary import write_summary_csv
 from aether_load.outputs.terminal import write_summary
-
-if TYPE_CHECKING:
-    from aether_load.analysis.report import Report
 
 
 def _write_text(report: Report, out: TextIO) -> None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import Literal, TextIO
 from xml.etree import ElementTree as ET
 
 import msgspec
 
-from aether_load.analysis.report import against
-from aether_load.analysis.verdict.verdict import Against
+from aether_load.analysis.report import Report, RunInfo, against
+from aether_load.analysis.verdict.verdict import Against, Status
+from aether_load.analysis.verdict.warnings import Warning_
 from aether_load.text import with_safe_texts, xml_text
-
-if TYPE_CHECKING:
-    from aether_load.analysis.report import Report, RunInfo
-    from aether_load.analysis.verdict.verdict import Status
-    from aether_load.analysis.verdict.warnings import Warning_
 
 _FAILURES: tuple[Status, ...] = ("failed", "threshold_failed")
 

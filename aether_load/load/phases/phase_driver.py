@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 import gevent
 
@@ -14,13 +13,10 @@ from aether_load.load.phases.search_driver import drive_search
 from aether_load.load.phases.senders import Senders, most_of
 from aether_load.load.process.guard import guarded
 from aether_load.load.run import Run
+from aether_load.load.sending.sender_context import Tally
 from aether_load.observer import messages as say
 from aether_load.rundata.manifest import PhaseRecord, now
-from aether_load.scenario.stage import SearchPlan, plan_items
-
-if TYPE_CHECKING:
-    from aether_load.load.sending.sender_context import Tally
-    from aether_load.scenario.stage import Stage
+from aether_load.scenario.stage import SearchPlan, Stage, plan_items
 
 SPAWN_LIMIT_S = 120.0
 _DRAIN_SLACK_S = 2.0

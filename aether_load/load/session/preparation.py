@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether_load.errors import ExitCode, UsageError
 from aether_load.load.locust_options import check_web_port, silence_remarks
@@ -20,6 +20,7 @@ from aether_load.load.options import (
     without_end,
 )
 from aether_load.load.process.descriptors import check_descriptors
+from aether_load.load.progress import ProgressLine
 from aether_load.load.session.credentials import Credentials
 from aether_load.load.session.session import Session
 from aether_load.load.session.targets import described, find_target
@@ -30,11 +31,8 @@ from aether_load.protocol import Generation
 from aether_load.rundata.folder import RunFolder
 from aether_load.runtime_client import check_url
 from aether_load.scenario.gate_plan import SIDES
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import most_users
-
-if TYPE_CHECKING:
-    from aether_load.load.progress import ProgressLine
-    from aether_load.scenario.scenario import Scenario
 
 
 def checked_scenario(environment: Any, line: ProgressLine, *, is_master: bool) -> Scenario:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from locust import User
+from locust.env import Environment
 from locust.exception import StopUser
 
 from aether_load.datasets.prompt import Prompt
@@ -15,9 +16,6 @@ from aether_load.load.users.own_requests import PLAIN, ModelSettings
 from aether_load.load.users.task_passes import TaskPass, TaskPasses
 from aether_load.load.users.user_requests import Request
 from aether_load.load.users.user_sender import UserSender
-
-if TYPE_CHECKING:
-    from locust.env import Environment
 
 
 class AetherUser(User):

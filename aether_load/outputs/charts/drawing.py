@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from aether_load.environment import child_environment
 from aether_load.outputs.charts.chart import LIGHT, STATIC_WIDTH, Chart
 from aether_load.rundata.folder import write_whole
 from aether_load.text import terminal_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LIMIT_S = 120
 
