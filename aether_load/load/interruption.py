@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 
 from aether_load.errors import ExitCode
 from aether_load.load.process.signals import on_signal, take_hangup_as_termination
-
-if TYPE_CHECKING:
-    from aether_load.load.progress import ProgressLine
-    from aether_load.load.run_controller import RunController
+from aether_load.load.progress import ProgressLine
+from aether_load.load.run_controller import RunController
 
 
 class Interruption:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import gevent
 import msgspec
 
+from aether_load.dag.sent_dag import WorkloadDag
+from aether_load.dag.workload import Workload
 from aether_load.errors import ResultsError
 from aether_load.load.observer_client import (
     FLUSH_LIMIT_S,
@@ -19,17 +20,13 @@ from aether_load.load.observer_client import (
 from aether_load.load.process.guard import guarded
 from aether_load.load.run_disk import RunDisk
 from aether_load.load.run_ending import EndReason, RunEnding
+from aether_load.load.run_records import RecordSink
+from aether_load.load.sending.target_client import TargetClient
 from aether_load.observer import messages as say
 from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.manifest import Manifest, now
-
-if TYPE_CHECKING:
-    from aether_load.dag.sent_dag import WorkloadDag
-    from aether_load.dag.workload import Workload
-    from aether_load.load.run_records import RecordSink
-    from aether_load.load.sending.target_client import TargetClient
-    from aether_load.scenario.scenario import Scenario
-    from aether_load.scenario.stage import Stage
+from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.stage import Stage
 
 
 class Run:

@@ -7,16 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import gevent
 
-from aether_load.load.run_ending import EndReason
-
-if TYPE_CHECKING:
-    from aether_load.load.run_ending import RunEnding
-    from aether_load.load.run_records import RecordSink
-    from aether_load.rundata.folder import RunFolder
+from aether_load.load.run_ending import EndReason, RunEnding
+from aether_load.load.run_records import RecordSink
+from aether_load.rundata.folder import RunFolder
 
 WRITE_INTERVAL_S = 0.25
 _LOOK_INTERVAL_S = 1.0

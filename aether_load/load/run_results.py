@@ -6,18 +6,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from aether_load.errors import AetherLoadError, ExitCode, ResultsError
+from aether_load.load.observer_client import ObserverLost
+from aether_load.load.run import Run
 from aether_load.observer import messages as say
 from aether_load.outputs.output_path import is_standard_output
 from aether_load.streams import refusal_of_output
-
-if TYPE_CHECKING:
-    from aether_load.load.observer_client import ObserverLost
-    from aether_load.load.run import Run
 
 
 class RunResults:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from aether_load.analysis.phase.searches import SearchReport
 from aether_load.outputs.formatting import share
 from aether_load.outputs.table import Column, columns_of
-
-if TYPE_CHECKING:
-    from aether_load.analysis.phase.searches import SearchReport
-    from aether_load.rundata.manifest import ProbeRecord
-    from aether_load.schedule.probe import SloReading
-
+from aether_load.rundata.manifest import ProbeRecord
+from aether_load.schedule.probe import SloReading
 
 _LEFT_OUT_FIRST = ("for s", "why", "errors", "sender CPU", "server CPU")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from aether_load.scenario.metrics import PartName
+from aether_load.scenario.metrics import PartName
 
 PART_NAMES: dict[PartName, str] = {
     "start_delay": "start delay",

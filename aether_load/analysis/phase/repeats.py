@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from aether_load.analysis.phase.phase_report import PhaseReport
 from aether_load.analysis.statistics.distribution import FEWEST_VALUES, median_of
-
-if TYPE_CHECKING:
-    from aether_load.analysis.phase.phase_report import PhaseReport
 
 _METRICS = ("ok_throughput_rps", "response_latency_p50_ms", "response_latency_p99_ms")
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
 
+from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord
 from aether_load.rundata.samples.table import PhaseSamples
-
-if TYPE_CHECKING:
-    from aether_load.rundata.manifest import Manifest, PhaseRecord, WorkerRecord
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gevent
 
+from aether_load.load.phases.senders import Senders
 from aether_load.load.process.watchdog import Waiting, waiting_for
+from aether_load.load.run import Run
 from aether_load.observer import messages as say
-from aether_load.scenario.stage import SearchPlan, plan_items
-
-if TYPE_CHECKING:
-    from aether_load.load.phases.senders import Senders
-    from aether_load.load.run import Run
-    from aether_load.rundata.manifest import PhaseRecord
-    from aether_load.scenario.stage import Stage
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.scenario.stage import SearchPlan, Stage, plan_items
 
 GAUGES_INTERVAL_S = 0.5
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 from aether_load.load.observer_client import JUDGE_LIMIT_S, CommandFailed
+from aether_load.load.run import Run
 from aether_load.observer import messages as say
 from aether_load.rundata.manifest import ProbeRecord, SearchRecord
-from aether_load.schedule.probe import Judgement
+from aether_load.scenario.stage import SearchPlan, Stage
+from aether_load.schedule.probe import Judgement, Probe
 from aether_load.schedule.search import Found, Search
-
-if TYPE_CHECKING:
-    from aether_load.load.run import Run
-    from aether_load.scenario.stage import SearchPlan, Stage
-    from aether_load.schedule.probe import Probe
 
 
 def drive_search(run: Run, plan: SearchPlan, drive: Callable[[Sequence[Stage]], None]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from gevent.event import Event
+from gevent.event import Event
 
-    from aether_load.load.sending.sender_context import Tally
-    from aether_load.rundata.manifest import PhaseRecord
-    from aether_load.scenario.stage import Stage
+from aether_load.load.sending.sender_context import Tally
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.scenario.stage import Stage
 
 
 class Senders(Protocol):

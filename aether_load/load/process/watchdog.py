@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import gevent
 import msgspec
 
-if TYPE_CHECKING:
-    from aether_load.load.sending.sender_context import Tally
-    from aether_load.scenario.scenario import Target
-    from aether_load.scenario.stage import Stage
+from aether_load.load.sending.sender_context import Tally
+from aether_load.scenario.scenario import Target
+from aether_load.scenario.stage import Stage
 
 LOOK_INTERVAL_S = 1.0
 SLACK_S = 60.0

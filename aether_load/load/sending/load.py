@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 import gevent
 
+from aether_load.load.sending.load_callbacks import LoadCallbacks
 from aether_load.load.sending.pacer import Pacer
 from aether_load.load.sending.request_source import RequestSource
 from aether_load.load.sending.sender_context import SenderContext, Window
 from aether_load.load.sending.waits import Waits
+from aether_load.scenario.stage import Stage
 from aether_load.schedule.order import Work
 from aether_load.schedule.ramp import user_steps
 from aether_load.schedule.shard import WHOLE, Share
 from aether_load.schedule.think_time import pauses
-
-if TYPE_CHECKING:
-    from aether_load.load.sending.load_callbacks import LoadCallbacks
-    from aether_load.scenario.stage import Stage
 
 _NS_PER_S = 1_000_000_000
 _EVERYBODY = 1_000_000

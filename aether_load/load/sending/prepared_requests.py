@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
 from aether_load.dag.unique import MARK, mark_of, with_mark
+from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import EXECUTE_PATH, SEQUENTIAL_QUERY
 from aether_load.response import sent_prompt
-
-if TYPE_CHECKING:
-    from aether_load.load.http.endpoint import Endpoint
-    from aether_load.scenario.stage import Stage
+from aether_load.scenario.stage import Stage
 
 
 class PreparedRequests:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
+from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.sending.stage_work import StageWork
+from aether_load.scenario.stage import Stage
 from aether_load.schedule.arrivals import arrival_offsets
 from aether_load.schedule.order import Work, prompt_order, prompts_of
 from aether_load.schedule.shard import WHOLE
 from aether_load.schedule.work_limit import work_limit
-
-if TYPE_CHECKING:
-    from aether_load.load.sending.sender_context import SenderContext
-    from aether_load.scenario.stage import Stage
 
 
 class RequestSource:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aether_load.errors import TargetError
 from aether_load.load.http.connection import Connection
 from aether_load.load.http.connection_stats import ConnectionStats
 from aether_load.load.http.endpoint import Endpoint
 from aether_load.load.http.errors import TransportError
+from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.observer.messages import MetricsTarget
 from aether_load.protocol import CACHE_CLEAR_PATH, METRICS_PATH, Generation
 from aether_load.runtime_client import encoded_url
-
-if TYPE_CHECKING:
-    from aether_load.load.sending.prepared_requests import PreparedRequests
-    from aether_load.scenario.scenario import Target
+from aether_load.scenario.scenario import Target
 
 CONTROL_TIMEOUT_S = 5.0
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent import get_hub, getcurrent
 from gevent.event import Event
 
 from aether_load.load.sending.places import Places
 from aether_load.load.sending.waiting_users import WaitingUsers
-
-if TYPE_CHECKING:
-    from aether_load.schedule.order import Work
+from aether_load.schedule.order import Work
 
 
 class UserPool:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aether_load.scenario.command_line.headers import filled_in
-
-if TYPE_CHECKING:
-    from aether_load.scenario.scenario import Target
-    from aether_load.tls import TlsSettings
+from aether_load.scenario.scenario import Target
+from aether_load.tls import TlsSettings
 
 _DEFAULT_PORT = {"http": 80, "https": 443}
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from aether_load.dag.dag import asked_columns
 from aether_load.dag.sent_dag import list_dags
+from aether_load.dag.workload import Workload
 from aether_load.load.distributed.handover import Handover
 from aether_load.load.http.endpoint import Endpoint
+from aether_load.load.progress import ProgressLine
 from aether_load.load.sending.prepared_requests import PreparedRequests
 from aether_load.load.sending.target_client import TargetClient
 from aether_load.load.session.credentials import Credentials
 from aether_load.load.session.targets import find_candidate, find_target
+from aether_load.protocol import Generation
+from aether_load.rundata.manifest import TargetRecord
 from aether_load.runtime_client import check_url
+from aether_load.scenario.gate_plan import GatePlan
 from aether_load.scenario.load import to_plain
 from aether_load.scenario.parts import parts_of_phase
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.stage import variants
-from aether_load.schedule.scenario_prompts import load_scenario_prompts
-
-if TYPE_CHECKING:
-    from aether_load.dag.workload import Workload
-    from aether_load.load.progress import ProgressLine
-    from aether_load.protocol import Generation
-    from aether_load.rundata.manifest import TargetRecord
-    from aether_load.scenario.gate_plan import GatePlan
-    from aether_load.scenario.scenario import Scenario
-    from aether_load.scenario.workload_plan import WorkloadPlan
-    from aether_load.schedule.scenario_prompts import ScenarioPrompts
+from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.schedule.scenario_prompts import ScenarioPrompts, load_scenario_prompts
 
 
 class PreparedLoad(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from aether_load.errors import UsageError
+from aether_load.load.progress import ProgressLine
+from aether_load.load.session.credentials import Credentials
 from aether_load.load.target_probe import probe_in_time
 from aether_load.protocol import Generation
 from aether_load.rundata.manifest import TargetRecord
 from aether_load.runtime_client import check_url
-
-if TYPE_CHECKING:
-    from aether_load.load.progress import ProgressLine
-    from aether_load.load.session.credentials import Credentials
-    from aether_load.scenario.scenario import Scenario
+from aether_load.scenario.scenario import Scenario
 
 
 def find_target(scenario: Scenario, host: str, credentials: Credentials, line: ProgressLine) -> TargetRecord:

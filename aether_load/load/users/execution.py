@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from aether_load import response
 from aether_load.protocol import Outcome
-
-if TYPE_CHECKING:
-    from aether_load import response
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -13,13 +13,11 @@ from aether_load.dag.check import DagMistake
 from aether_load.dag.request_check import check_v1, check_v2
 from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.dag.shapes import ANSWER
+from aether_load.load.http.endpoint import Endpoint
 from aether_load.protocol import EXECUTE_PATH, SEQUENTIAL_QUERY, Generation, LlmNode, NodeShape, request_body
 from aether_load.protocol import DagRequest as Request
 from aether_load.response import sent_prompt
-
-if TYPE_CHECKING:
-    from aether_load.load.http.endpoint import Endpoint
-    from aether_load.scenario.workload_plan import WorkloadPlan
+from aether_load.scenario.workload_plan import WorkloadPlan
 
 
 class ModelSettings(NamedTuple):

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic_ns
-from typing import TYPE_CHECKING
 
 import gevent
 from gevent import GreenletExit
@@ -20,14 +19,12 @@ from locust.exception import (
     StopUser,
 )
 
+from aether_load.datasets.prompt import Prompt
+from aether_load.load.sending.stage_work import StageWork
+from aether_load.load.users.user_sender import UserSender
 from aether_load.redaction import foreign_text
 from aether_load.rundata.records.record_format import ITERATION_STATES, IterationRecord
-
-if TYPE_CHECKING:
-    from aether_load.datasets.prompt import Prompt
-    from aether_load.load.sending.stage_work import StageWork
-    from aether_load.load.users.user_sender import UserSender
-    from aether_load.schedule.order import Work
+from aether_load.schedule.order import Work
 
 _COMPLETED, _FAILED, _INTERRUPTED = range(len(ITERATION_STATES))
 _FAILURE_PAUSE_S = 0.05

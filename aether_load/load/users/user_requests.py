@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from msgspec import Raw
+
+from aether_load.dag.sent_dag import WorkloadDag
 from aether_load.datasets.prompt import Prompt
 from aether_load.datasets.question import question_text
+from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.users.own_requests import ModelSettings, OwnRequests
 from aether_load.redaction import foreign_text
-
-if TYPE_CHECKING:
-    from msgspec import Raw
-
-    from aether_load.dag.sent_dag import WorkloadDag
-    from aether_load.load.sending.sender_context import SenderContext
-
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_. -]{0,63}")
 

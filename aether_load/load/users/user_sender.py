@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gevent import getcurrent
 from locust import User
 from locust.exception import StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING
 
+from aether_load.load.sending.sender_context import SenderContext
 from aether_load.load.sending.sending import Sending
 from aether_load.load.users.user_requests import UserRequests
-
-if TYPE_CHECKING:
-    from aether_load.load.sending.sender_context import SenderContext
-    from aether_load.schedule.order import Work
+from aether_load.schedule.order import Work
 
 _FIXED_WEIGHT = 1e9
 

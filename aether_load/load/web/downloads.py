@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.folder import RunFolder
 
 
 class Download(msgspec.Struct, frozen=True):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from aether_load.load.observer_client import ASK_LIMIT_S
+from aether_load.load.phases.senders import Senders
+from aether_load.load.session.session import Session
 from aether_load.observer import messages as say
-
-if TYPE_CHECKING:
-    from aether_load.load.phases.senders import Senders
-    from aether_load.load.session.session import Session
-    from aether_load.rundata.folder import RunFolder
+from aether_load.rundata.folder import RunFolder
 
 
 class LiveView:

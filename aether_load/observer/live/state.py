@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
+from aether_load.analysis.report import Report
+from aether_load.analysis.verdict.thresholds import ThresholdReport
 from aether_load.observer.live.run import LiveRun
 from aether_load.observer.live.totals import Totals
 from aether_load.observer.live.warnings import LiveWarning
 from aether_load.observer.messages import Gauges, StageNow
 from aether_load.observer.threshold_watch import LiveThreshold
-
-if TYPE_CHECKING:
-    from aether_load.analysis.report import Report
-    from aether_load.analysis.verdict.thresholds import ThresholdReport
-    from aether_load.rundata.manifest import Manifest
-    from aether_load.rundata.records.record_reader import RecordBatch, Tables
-    from aether_load.rundata.scrapes import RawScrape
-    from aether_load.scenario.scenario import Scenario
+from aether_load.rundata.manifest import Manifest
+from aether_load.rundata.records.record_reader import RecordBatch, Tables
+from aether_load.rundata.scrapes import RawScrape
+from aether_load.scenario.scenario import Scenario
 
 State = Literal["ready", "running", "writing", "ended"]
 _MOST_MARKS = 100

@@ -6,19 +6,17 @@ The report's own warnings, which take the place of these at the end, have the sa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from aether_load.analysis.verdict.warnings import ACHIEVED_BELOW, CACHE_ENTRIES, SATURATED_ABOVE
+from aether_load.observer.live.run import LiveRun
 from aether_load.observer.live.time_bucket import TimeBucket
 from aether_load.protocol import Outcome
+from aether_load.rundata.manifest import Manifest
+from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.warning_codes import WarningCode as Code
-
-if TYPE_CHECKING:
-    from aether_load.observer.live.run import LiveRun
-    from aether_load.rundata.manifest import Manifest
-    from aether_load.scenario.scenario import Scenario
 
 _LOOKED_AT = 5
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from aether_load.analysis.latency.part_names import PART_NAMES
-
-if TYPE_CHECKING:
-    from aether_load.scenario.metrics import PartName
+from aether_load.scenario.metrics import PartName
 
 LOG_ABOVE = 20
 """A span of values that many times as wide as its least is drawn on a logarithmic scale."""

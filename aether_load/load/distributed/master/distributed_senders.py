@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aether_load.load.distributed import messages as say
 from aether_load.load.distributed.master.dispatch import spread_users
 from aether_load.load.distributed.master.message_handler import MessageHandler
+from aether_load.load.distributed.master.run_worker import Answer
 from aether_load.load.distributed.master.run_workers import RunWorkers
+from aether_load.load.distributed.master.sample_receiver import SampleReceiver
+from aether_load.load.distributed.master.worker_registry import WorkerRegistry
 from aether_load.load.distributed.signature import DROPPED
+from aether_load.load.run import Run
 from aether_load.load.run_ending import EndReason
+from aether_load.load.sending.sender_context import Tally
+from aether_load.rundata.manifest import PhaseRecord
+from aether_load.scenario.stage import Stage
 from aether_load.schedule.shard import users_alike
+from aether_load.schedule.trace import Trace
 from aether_load.schedule.work_limit import work_limit
-
-if TYPE_CHECKING:
-    from aether_load.load.distributed.master.run_worker import Answer
-    from aether_load.load.distributed.master.sample_receiver import SampleReceiver
-    from aether_load.load.distributed.master.worker_registry import WorkerRegistry
-    from aether_load.load.run import Run
-    from aether_load.load.sending.sender_context import Tally
-    from aether_load.rundata.manifest import PhaseRecord
-    from aether_load.scenario.stage import Stage
-    from aether_load.schedule.trace import Trace
 
 LEAD_NS = 150_000_000
 """How long before a load begins its workers are told: as long as a message may take to the farthest of them."""

@@ -6,7 +6,7 @@ import atexit
 import os
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 
@@ -16,14 +16,12 @@ from aether_load.load.distributed.master.dispatch import patient_dispatcher
 from aether_load.load.distributed.master.distributed_senders import DistributedSenders
 from aether_load.load.distributed.master.sample_receiver import SampleReceiver
 from aether_load.load.distributed.master.worker_registry import WorkerRegistry
+from aether_load.load.distributed.messages import Message
 from aether_load.load.progress import ProgressLine
+from aether_load.load.run import Run
+from aether_load.load.sending.locust_feed import LocustFeed
+from aether_load.load.session.session import Session
 from aether_load.schedule.shard import users_alike
-
-if TYPE_CHECKING:
-    from aether_load.load.distributed.messages import Message
-    from aether_load.load.run import Run
-    from aether_load.load.sending.locust_feed import LocustFeed
-    from aether_load.load.session.session import Session
 
 READY_LIMIT_S = 60.0
 _JOIN_LIMIT_S = 10.0

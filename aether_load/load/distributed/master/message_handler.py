@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import gevent
 
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.master.run_worker import Answer
+from aether_load.load.distributed.master.run_worker import Answer, RunWorker
+from aether_load.load.distributed.master.run_workers import RunWorkers
+from aether_load.load.distributed.master.sample_receiver import SampleReceiver
+from aether_load.load.distributed.master.worker_session import WorkerSession
+from aether_load.load.run import Run
 from aether_load.observer.messages import Usage
 from aether_load.rundata.process_usage import SenderReading
-
-if TYPE_CHECKING:
-    from aether_load.load.distributed.master.run_worker import RunWorker
-    from aether_load.load.distributed.master.run_workers import RunWorkers
-    from aether_load.load.distributed.master.sample_receiver import SampleReceiver
-    from aether_load.load.distributed.master.worker_session import WorkerSession
-    from aether_load.load.run import Run
 
 
 class MessageHandler:

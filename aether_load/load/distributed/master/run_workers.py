@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from gevent.event import Event
 
 from aether_load.load.distributed import messages as say
-from aether_load.load.distributed.master.run_worker import RunWorker
+from aether_load.load.distributed.master.run_worker import Answer, RunWorker
+from aether_load.load.distributed.master.sample_receiver import SampleReceiver
+from aether_load.load.distributed.master.worker_session import WorkerSession
+from aether_load.load.run import Run
 from aether_load.load.sending.sender_context import Tally
-from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, LossRecord
+from aether_load.rundata.manifest import UTC_FORMAT, ClockPair, LossRecord, PhaseRecord
 from aether_load.schedule.shard import Share, shares
-
-if TYPE_CHECKING:
-    from aether_load.load.distributed.master.run_worker import Answer
-    from aether_load.load.distributed.master.sample_receiver import SampleReceiver
-    from aether_load.load.distributed.master.worker_session import WorkerSession
-    from aether_load.load.run import Run
-    from aether_load.rundata.manifest import PhaseRecord
 
 
 class RunWorkers:

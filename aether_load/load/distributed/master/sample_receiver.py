@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from aether_load.rundata.folder import RunFolder
 from aether_load.rundata.records.record_file import RecordFile
-
-if TYPE_CHECKING:
-    from aether_load.rundata.folder import RunFolder
 
 
 class SampleReceiver:
