@@ -64,8 +64,8 @@ def explained(
     try:
         yield
     except caught as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise kind(f"{before}{reason}{end}") from None
+        # Some errors of sockets and time-outs have no text of the system's.
+        raise kind(f"{before}{getattr(error, 'strerror', None) or error}{end}") from None
 
 
 TRACEBACK_VARIABLE = "AETHER_LOAD_TRACEBACK"
