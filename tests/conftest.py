@@ -29,9 +29,11 @@ os.environ.pop("COLUMNS", None)
 # Where this is installed, jsonschema builds a grammar of IRIs with it for three seconds; no schema of ours has one.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-# A shell ignores SIGINT in what it starts in the background, and every process of a test would inherit that.
+# A shell ignores SIGINT in what it starts in the background, and nohup SIGHUP; processes of a test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _WAITS = {"gate": 4, "start_locust": 3, "run_locust": 3, "locust": 1, "fork_locust": 1}
 """The fixtures that start processes, and about how many seconds a test with one takes."""
