@@ -92,6 +92,7 @@ def worked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worked]:
     monkeypatch.setattr(worker_run, "Load", FakeLoad)
     monkeypatch.setattr(worker_run, "our_users", lambda _runner, users: users)
     monkeypatch.setattr(worker_run, "_NEXT_LIMIT_S", 0.01)
+    monkeypatch.setattr(worker_run, "_SEND_LIMIT_S", 0.2)
     made = Worked()
     yield made
     made.run.forget()
