@@ -27,8 +27,8 @@ class Waits:
     def wait_until(self, deadline_ns: int | None, event: Event) -> bool:
         """Wait until an instant, if there is one, or for an event that comes before it."""
         # The event loop's timers ring up to a millisecond early, so that one wait may not be enough.
-        while deadline_ns is None or deadline_ns > monotonic_ns():
+        while True:
             left_s = None if deadline_ns is None else (deadline_ns - monotonic_ns()) / 1e9
-            if gevent.wait([self._stopping, event], timeout=left_s, count=1):
-                break
-        return not self.is_over
+            is_past = left_s is not None and left_s <= 0
+            if is_past or gevent.wait([self._stopping, event], timeout=left_s, count=1):
+                return not self.is_over
