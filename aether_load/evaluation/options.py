@@ -77,7 +77,7 @@ def read_options(arguments: Mapping[str, Any], batch_size: object = None) -> Stu
             "other: both say how many requests are in flight; leave one away."
         )
     try:
-        options = msgspec.convert(raw, StubOptions, dec_hook=_duration)
+        options = msgspec.convert(raw, StubOptions, dec_hook=lambda _, value: parse_duration(value))
     except msgspec.ValidationError as error:
         raise UsageError(f"--model_args: {describe_mistake(str(error), raw, StubOptions)}") from None
     for key in ("connect_timeout", "request_timeout"):
@@ -96,12 +96,6 @@ def _in_flight(batch_size: object) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise UsageError(f"--batch_size {text}: expected a number of requests in flight, 1 or more, or auto.")
     return int(text)
-
-
-def _duration(kind: type, value: object) -> object:
-    if kind is Seconds:
-        return parse_duration(value)
-    raise NotImplementedError(kind)
 
 
 def hide_header(arguments: dict[str, Any]) -> None:
