@@ -55,8 +55,8 @@ class RunWorker:
     @property
     def ended_by(self) -> str | None:
         """Return what ended the stage here, None before."""
-        driven = self._answers.get(say.StageEnded)
-        return driven.ended_by if isinstance(driven, say.StageEnded) else None
+        ended = self._answers.get(say.StageEnded)
+        return ended.ended_by if isinstance(ended, say.StageEnded) else None
 
     # The run
 
