@@ -116,7 +116,7 @@ class Asking:
         return _reply(outcome, reason, execution)
 
     def _attempt(self, prompt: int, body: bytes) -> tuple[Exchange, Outcome, str | None, Execution | None]:
-        request = self._log.began(prompt, monotonic_ns())
+        request = self._log.began(prompt)
         exchange = self._target.execute(body)
         return exchange, *self._log.record(request, monotonic_ns(), exchange, body)
 

@@ -22,7 +22,8 @@ _DAG = WorkloadDag(nodes=(NodeShape(ANSWER_NODE),), answer_node=ANSWER_NODE)
 class RequestLog:
     """Records each request once, by what came of it.
 
-    Threads record through one lock, after they have read their clocks, so that no latency includes waiting for it.
+    Threads record through one lock; the clock of a request starts inside it and stops before it, so that no latency
+    includes waiting for it.
     """
 
     def __init__(self, buffer: RecordBuffer, lock: threading.RLock) -> None:
@@ -45,12 +46,13 @@ class RequestLog:
             self._recorder = Recorder(self._buffer, workload)
             return first
 
-    def began(self, prompt: int, sent_ns: int) -> int:
+    def began(self, prompt: int) -> int:
         """Note a request that goes out for a prompt now, and return its index in the run."""
         with self._lock:
             request = self._requests
             self._requests += 1
-            self._flying[request] = (request, prompt, None, self._buffer.phases.place(self._phase)), sent_ns
+            work = request, prompt, None, self._buffer.phases.place(self._phase)
+            self._flying[request] = work, monotonic_ns()
             return request
 
     def record(

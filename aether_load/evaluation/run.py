@@ -111,8 +111,9 @@ class EvaluationRun:
 
     def read_sender(self) -> None:
         """Note what this process has taken of CPU and memory so far."""
-        with self._files.lock:
-            if (reading := self._sender.read()) is not None:
+        reading = self._sender.read()
+        if reading is not None:
+            with self._files.lock:
                 self._files.sender.append(reading)
 
     def close(self, *, failed: bool) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic_ns
+from time import monotonic_ns, process_time
 
 import psutil
 
@@ -12,7 +13,10 @@ from aether_load.rundata.process_usage import SenderReading
 
 
 class SenderWatch:
-    """Reads one process from outside: its CPU time in nanoseconds on Linux, in hundredths of a second elsewhere."""
+    """Reads one process: its CPU time in nanoseconds on Linux, in hundredths of a second elsewhere.
+
+    From outside only threads that live are read; of this process those that have ended count too.
+    """
 
     def __init__(self, pid: int, worker: int = 0) -> None:
         self._pid = pid
@@ -37,6 +41,8 @@ class SenderWatch:
 
     def _cpu_s(self, process: psutil.Process) -> float:
         """Return user and system time of all threads."""
+        if self._pid == os.getpid():
+            return process_time()
         try:
             tasks = Path(f"/proc/{self._pid}/task").iterdir()
             return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
