@@ -31,6 +31,8 @@ class CommandHandler:
         """Return the answers to a command; raises AetherLoadError and OSError."""
         match command:
             case say.Begin():
+                # Should it fail, nothing is written into the folder of the run before.
+                self._run = None
                 self._run = ObservedRun(command, self._scraper, self._live)
             case say.Ask():
                 return [say.PageData(id=command.id, body=self._shown(command))]
@@ -39,7 +41,8 @@ class CommandHandler:
             case say.Refuse():
                 self._live.refuse(command.sentence)
             case _:
-                assert self._run is not None
+                if self._run is None:
+                    raise ResultsError("The files of the run could not be created in its folder, so nothing is kept.")
                 return self._of_run(self._run, command)
         return []
 
@@ -144,7 +147,7 @@ class CommandHandler:
 
 
 def _judged(run: ObservedRun, command: say.Judge) -> say.Judged:
-    """Judge a phase of a search; its records are written, and so are its readings first."""
+    """Judge a phase of a search from its records, which are written, and its readings, which are written first."""
     from aether_load.observer.judge import judge_phase  # noqa: PLC0415 -- of a search only
 
     run.readings.write_out()

@@ -59,8 +59,8 @@ class ObservedRun:
     def scraped(self, raw: RawScrape) -> None:
         """Keep a reading of /metrics; raises OSError."""
         if self.is_open:
-            self._live.scraped(raw)
             self.readings.add_scrape(raw)
+            self._live.scraped(raw)
             self.readings.write_out()
 
     def follow(self) -> None:

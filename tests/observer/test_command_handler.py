@@ -249,3 +249,20 @@ def test_a_reading_of_the_server_shows_in_the_figures(observed: Observed) -> Non
     observed.do(say.Abandon(sentence="enough"))
     shown = observed.shown()
     assert (sum(shown["figures"]["server_buckets"]), shown["reconciliation"]["state"]) == (9, "agrees")
+
+
+def test_a_run_whose_files_cannot_be_created_touches_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that come for it all the same are refused, and the folder of the run before stays as it is."""
+    observed = Observed(tmp_path)
+    before = observed.folder
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    written = before.manifest.read_bytes()
+    monkeypatch.setattr(command_handler, "ObservedRun", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        observed.begin("second")
+    with pytest.raises(ResultsError, match="could not be created"):
+        observed.do(say.Save(content=b"{}"))
+    assert before.manifest.read_bytes() == written
