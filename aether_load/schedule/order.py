@@ -22,8 +22,10 @@ def prompt_order(
     The prompts of one part come in their order, pass after pass. With several parts each request is of one that the
     seed draws by the weights; the shares draw alike, so that together they send just what one process would.
     """
-    order = _passes(parts[0]) if len(parts) == 1 else _drawn(parts, seed)
-    return share.items(islice(order, limit))
+    if len(parts) == 1:
+        # Computed, not drawn and dropped: a worker of many pays for its own requests only.
+        return islice(_passes(parts[0], share), share.count(limit))
+    return share.items(islice(_drawn(parts, seed), limit))
 
 
 def _drawn(parts: Sequence[PromptRange], seed: int) -> Iterator[int]:
@@ -35,8 +37,8 @@ def _drawn(parts: Sequence[PromptRange], seed: int) -> Iterator[int]:
         yield next(passes[min(bisect(bounds, chance.random() * total), last)])
 
 
-def _passes(part: PromptRange) -> Iterator[int]:
-    return (part.first + place % part.count for place in count())
+def _passes(part: PromptRange, share: Share = WHOLE) -> Iterator[int]:
+    return (part.first + place % part.count for place in count(share.index, share.of))
 
 
 def prompts_of(parts: Sequence[PromptRange]) -> list[int]:

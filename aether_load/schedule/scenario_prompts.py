@@ -16,7 +16,7 @@ from aether_load.scenario.scenario import Scenario
 from aether_load.scenario.workload_plan import WorkloadPlan
 from aether_load.schedule.trace import Trace, read_traces
 
-Asked = Callable[["WorkloadPlan"], dict[str, str]]
+Asked = Callable[[WorkloadPlan], dict[str, str]]
 """Returns the columns that a plan's DAG wants of each row, each with the place that asks for it."""
 Progress = Callable[[int, int, int], None]
 """Gets the numbers of datasets and rows so far, and of the datasets in all."""

@@ -98,7 +98,9 @@ class Search:
         sent = undecided.load * (self._rate_per_load or 0.0) * phase.longest_probe
         if not undecided.more_decides or not 0 < sent < needed:
             return ()
-        return (f"the SLO needs {needed} requests, and longest_probe = {phase.longest_probe:g} s sends {sent:.0f}",)
+        return (
+            f"the SLO needs {needed} requests, and longest_probe = {phase.longest_probe:g} s sends {math.floor(sent)}",
+        )
 
     def duration_s(self, load: float) -> float:
         """Return how long a probe of `load` lasts, so that its percentiles can be decided, within its bounds."""

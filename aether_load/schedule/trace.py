@@ -157,8 +157,10 @@ def _says_neither(table: Table, index: int, trace: TraceFile) -> str:
 
 
 def _text(table: Table, index: int, column: str) -> str:
-    with explained(f"Trace {table.place(index)}: column {column!r} ", ValueError):
+    try:
         return scalar_text(table.rows[index].get(column))
+    except ValueError as error:
+        raise UsageError(f"Trace {table.place(index)}: column {column!r} {error}.") from None
 
 
 def _times(table: Table, trace: TraceFile) -> tuple[list[int | float], int]:
