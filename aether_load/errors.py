@@ -60,7 +60,7 @@ class ResultsError(AetherLoadError):
 def explained(
     before: str, caught: type[Exception] = OSError, kind: type[Exception] = UsageError, *, end: str = "."
 ) -> Iterator[None]:
-    """Raise a `caught` error inside as one of another `kind`: its reason, between `before` and `end`."""
+    """Raise a `caught` error inside as a `kind`: its reason, between `before` and `end`."""
     try:
         yield
     except caught as error:

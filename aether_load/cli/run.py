@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(words: Sequence[str]) -> int:
-    """Replace this process by the Locust that runs the load; that lets signals through which are blocked here."""
+    """Replace this process by the Locust that runs the load, which unblocks the signals that the caller blocked."""
     command = locust_command(words)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -90,7 +90,7 @@ def _convert(body: dict[str, Any], kind: type, raw_nodes: object, node_kind: typ
 
 
 def _shapes(nodes: Sequence[NodeV1 | NodeV2], generation: Generation) -> tuple[NodeShape, ...]:
-    """Return the nodes' places in the graph, which is checked, and their types before it."""
+    """Check the nodes' types, then their graph; return their places in it."""
     known = NODE_TYPES[generation]
     for node in nodes:
         if not node.id:

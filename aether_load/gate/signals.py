@@ -1,4 +1,4 @@
-"""Take Ctrl-C, SIGTERM and SIGHUP while a gate goes on, so that whatever it started ends with it."""
+"""Take Ctrl-C, SIGTERM and SIGHUP while a gate or a measurement of claims goes on: what it started ends with it."""
 
 from __future__ import annotations
 

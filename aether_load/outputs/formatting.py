@@ -159,7 +159,7 @@ def node_cells(node: NodeReport) -> tuple[str, ...]:
 
 
 def iteration_cells(task: Iterations) -> tuple[str, ...]:
-    """Return a task's row of `HEADER`; interrupted iterations are among those counted and in no other figure."""
+    """Return a task's row of `ITERATIONS_HEADER`; interrupted iterations are counted, and in no other figure."""
     p50, p95 = points(task.duration_ms, "p50", "p95")
     return (
         terminal_text(task.task),

@@ -78,7 +78,7 @@ def _latency(name: str, since: str) -> Iterator[tuple[str, tuple[str, str]]]:
         if point not in _PERCENTILES:
             yield f"{stem}_{point}_ms", (way, text)
             continue
-        stalled = "; empty: the next two bound it, since answers may have been read late"
+        stalled = "; empty: no request was sent, or answers may have been read late, and the next two bound it"
         yield f"{stem}_{point}_ms", (f"{way}.value", text + stalled)
         for bound, word in (("low", "lower"), ("high", "upper")):
             says = f"{word} bound of its 95 % interval; empty: not bounded"

@@ -15,9 +15,9 @@ from aether_load.text import json_document, markdown_text, terminal_text, with_s
 
 _WIDEST = 120
 MOST_LINES = 40
+"""Steps that a terminal shows: change points of one series and one run. trend.md and trend.json have each point."""
 MOST_REGRESSIONS = 6
 MOST_UNDECIDED = 4
-"""Change points that a terminal shows; trend.md and trend.json have all."""
 HEADER = ("series", "metric", "size with 95 % interval", "kind", "last before", "first after", "runs since")
 _LEFT_OUT = ("runs since", "last before")
 """Columns that a narrow terminal does not show, the first one first."""
@@ -93,12 +93,13 @@ def write_text(trend: Trend, out: TextIO) -> None:
     """Write it for a terminal."""
     trend = with_safe_texts(trend, terminal_text)
     out.writelines(f"{textwrap.fill(fact, _WIDEST)}\n" for fact in facts(trend))
-    rows = steps_of(change_rows(trend))
+    points = change_rows(trend)
+    rows = steps_of(points)
     out.write("\n")
     if rows:
         write_table(fitted(columns_of(HEADER, rows[:MOST_LINES], _LEFT_OUT), _WIDEST), out)
         if len(rows) > MOST_LINES:
-            out.write(f"  and {len(rows) - MOST_LINES} more, in trend.md\n")
+            out.write(f"  and {len(rows) - MOST_LINES} more; trend.md has all {len(points)} change points\n")
     else:
         out.write(f"{NONE_FOUND}\n")
     out.write("\n")

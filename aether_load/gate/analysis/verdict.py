@@ -70,7 +70,7 @@ def decide_gate(
 
 
 def _failures(sides: Sequence[SideReport], scenario: Scenario, *, interrupted: bool) -> Iterator[str]:
-    """Yield each side on which too many requests failed; one that had none when the gate was interrupted is none."""
+    """Yield each side on which too many requests failed; of an interrupted gate a side without requests is left out."""
     for side in sides:
         if side.ok_total == 0 and (side.requests_total or not interrupted):
             yield f"{side.side}: none of {side.requests_total} requests succeeded"

@@ -153,7 +153,6 @@ def nodes(phase: PhaseReport) -> PageTable | None:
     """Return the nodes of a DAG, None where it has one alone."""
     if len(phase.nodes) < 2:
         return None
-    rows = [TableRow(cells.node_cells(node)) for node in phase.nodes]
     header = (
         "node",
         "level",
@@ -166,7 +165,7 @@ def nodes(phase: PhaseReport) -> PageTable | None:
         "of path",
         "of tail path",
     )
-    return _table(header, rows)
+    return _table(header, map(cells.node_cells, phase.nodes))
 
 
 def server(phase: PhaseReport) -> str:

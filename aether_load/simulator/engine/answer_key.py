@@ -73,6 +73,7 @@ def read_answer_key(path: Path, accuracy: float, seed: int) -> AnswerKey:
     """Read a JSONL file of rows; raises UsageError with file and line."""
     decoder = msgspec.json.Decoder(KeyRow)
     rows = []
+    wanted = '{"match": "text in the prompt", "answer": "the right option"}'
     with (
         explained(f"--answer-key {path}: ", end="; name a file that can be read"),
         explained(f"--answer-key {path}: ", UnicodeDecodeError, end="; name a file of JSON lines"),
@@ -81,7 +82,6 @@ def read_answer_key(path: Path, accuracy: float, seed: int) -> AnswerKey:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        wanted = '{"match": "text in the prompt", "answer": "the right option"}'
         with explained(f"{path}, line {number}: ", msgspec.DecodeError, end=f"; each line is {wanted}"):
             row = decoder.decode(line)
         if not row.match:
